@@ -1,0 +1,204 @@
+"""Files that are whole or absent: atomic writes, content hashes, the run folder with its manifest and lock."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from recsys.core.errors import MachineError, UsageError
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` when the block ends well, else it is removed."""
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            part.chmod(0o644)
+            _fsync(part)
+            part.replace(path)
+            _fsync(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to fill; it takes the place of `path` when the block ends well, else it is removed."""
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        try:
+            yield part
+            part.chmod(0o755)
+            for file in sorted(part.rglob("*")):
+                _fsync(file)
+            _fsync(part)
+            if path.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+                path.replace(old / path.name)
+                part.replace(path)
+                shutil.rmtree(old)
+            else:
+                part.replace(path)
+            _fsync(path.parent)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    with atomic_file(path) as part:
+        part.write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def switch_link(link: Path, target: Path) -> None:
+    """Point the symbolic link at `target`, relative and in one step: a reader sees the old one or the new one."""
+    fresh = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(os.path.relpath(target, link.parent))
+    fresh.replace(link)
+    _fsync(link.parent)
+
+
+def file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def content_sha256(path: Path) -> str:
+    """Hash of a file, or of a folder's relative names and contents in name order."""
+    if path.is_file():
+        return file_sha256(path)
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file_sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def text_sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class RunFolder:
+    """`runs/<name>`: everything a run leaves behind, and the only bridge between its stages."""
+
+    path: Path
+    _lock: IO[str] | None = field(default=None, repr=False)
+
+    @property
+    def interactions(self) -> Path:
+        return self.path / "interactions"
+
+    @property
+    def graph(self) -> Path:
+        return self.path / "graph"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @property
+    def bundles(self) -> Path:
+        return self.path / "bundles"
+
+    @property
+    def bundle(self) -> Path:
+        return self.path / "bundle"
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "manifest.json"
+
+    def read_manifest(self) -> dict[str, Any]:
+        return read_json(self.manifest) if self.manifest.exists() else {}
+
+    @contextmanager
+    def locked(self) -> Iterator["RunFolder"]:
+        """Hold the folder for this process. Raises UsageError naming the pid that holds it already."""
+        with _explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            stream = (self.path / ".lock").open("a+", encoding="utf-8")
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stream.seek(0)
+                holder = stream.read().strip() or "unknown"
+                raise UsageError(
+                    f"{self.path} is in use by process {holder}", "Wait for it, or choose another --out"
+                ) from None
+            stream.seek(0)
+            stream.truncate()
+            stream.write(str(os.getpid()))
+            stream.flush()
+            _sweep(self.path)
+            yield self
+
+    @staticmethod
+    def existing(path: Path) -> "RunFolder":
+        """The run folder at `path`. Raises UsageError when there is none."""
+        if not (path / "manifest.json").exists():
+            raise UsageError(
+                f"{str(path)!r} is not a run folder: it has no manifest.json",
+                "Make one with: recsys run CONFIG.toml",
+            )
+        return RunFolder(path)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written; only the holder of the lock may."""
+    for pattern in (".*.tmp", ".*.tmp.*", ".*.old"):
+        for left in folder.rglob(pattern):
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the errors of a full or unwritable disk into MachineError."""
+    remedies = {
+        errno.ENOSPC: "The disk is full: free some space, or choose another --out; nothing half-written was left",
+        errno.EDQUOT: "Your quota is used up: free some space, or choose another --out",
+        errno.EROFS: "The file system is mounted read-only: choose another --out",
+        errno.EACCES: "You may not write there: choose another --out or change its permissions",
+        errno.EPERM: "You may not write there: choose another --out or change its permissions",
+    }
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in remedies:
+            raise
+        raise MachineError(f"cannot write {str(path)!r}: {error.strerror}", remedies[error.errno]) from error

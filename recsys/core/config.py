@@ -1,0 +1,290 @@
+"""The run configuration: one TOML file, every key typed, documented and defaulted; unknown keys are errors."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsys.core.errors import ConfigError, nearest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class DataConfig(_Section):
+    """Where the log is and what its columns are called. A column left out is used under its standard name if present."""
+
+    log: str | list[str] | None = None
+    """File, folder, glob or cloud URL of the interactions; CSV/TSV (.gz, .zst too), Parquet or JSONL."""
+    train: str | None = None
+    """Published split: the train file. With `test` it replaces `log` (split.method "given")."""
+    validation: str | None = None
+    """Published split: the validation file; carved from train when absent."""
+    test: str | None = None
+    """Published split: the test file."""
+    items: str | None = None
+    """Table of items: item id, title and attribute columns."""
+    users: str | None = None
+    """Table of users: user id and attribute columns."""
+    availability: str | None = None
+    """Table of item ids and a true/false column `available`, or ids of withdrawn items alone."""
+    user_col: str = "user_id"
+    item_col: str = "item_id"
+    time_col: str | None = None
+    behavior_col: str | None = None
+    weight_col: str | None = None
+    rating_col: str | None = None
+    title_col: str = "title"
+    """Column of the item table that people read."""
+    separator: str | None = None
+    """Field separator of a text log; told from the file name when absent (tab for .tsv)."""
+    time_unit: Literal["auto", "s", "ms", "iso"] = "auto"
+    """Unix seconds, milliseconds or ISO text (naive means UTC); auto decides from the values and refuses a mixture."""
+    broken_lines: Literal["refuse", "count"] = "refuse"
+    """What a text line with the wrong number of fields does: stop the run, or be dropped and counted."""
+
+
+class CleanConfig(_Section):
+    """Which rows stay. Every dropped row is counted under its reason."""
+
+    min_rating: float | None = None
+    """Keep rows with at least this rating; rows without a rating are dropped under their own reason."""
+    duplicates: Literal["first", "last", "sum"] = "first"
+    """Rows with the same user, item and behaviour become one: the earliest, the latest, or the earliest with summed weight."""
+    min_user_interactions: int = Field(1, ge=1)
+    """k-core over users, iterated with the items' until nothing changes."""
+    min_item_interactions: int = Field(1, ge=1)
+    max_user_interactions: int | None = Field(None, ge=1)
+    """Activity cap: only a user's latest this many rows stay (crawlers and shared accounts)."""
+    start: str | int | None = None
+    """First moment kept: unix seconds or ISO text."""
+    end: str | int | None = None
+    """First moment no longer kept."""
+    max_time: int = 4_102_444_800
+    """Timestamps above it (2100-01-01 by default) or below zero are dropped as impossible."""
+
+
+class SplitConfig(_Section):
+    """How rows are held out."""
+
+    method: Literal["auto", "global_time", "rolling_time", "leave_last", "last_share", "random", "given"] = "auto"
+    """auto: one global time cut when every row has a time, else random per user."""
+    test_share: float = Field(0.1, gt=0, lt=1)
+    """Share of rows (global_time, rolling_time: latest rows; last_share, random: of each user) held out for the test."""
+    validation_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the remaining train rows carved out for validation, by the same method (given: random per user without time)."""
+    last: int = Field(1, ge=1)
+    """leave_last: how many of each user's latest rows go to test, and as many before them to validation."""
+    folds: int = Field(3, ge=1)
+    """rolling_time: number of folds; each tests on the window after its cut."""
+    fold: int = Field(-1)
+    """rolling_time: which fold a run uses; −1 is the latest."""
+    min_warm_users: int = 300
+    """A run warns when fewer test users are warm than this: intervals get too wide to decide anything."""
+
+
+class AttributeConfig(_Section):
+    """One attribute column that becomes nodes and a relation."""
+
+    side: Literal["item", "user"] = "item"
+    column: str
+    """Column of the item or user table; a list column, or text with `separator`, gives several values a node."""
+    separator: str | None = None
+
+
+class GraphConfig(_Section):
+    """What becomes an edge and what it weighs."""
+
+    target: str | None = None
+    """Behaviour to predict. Required when the log has several; the only one otherwise."""
+    behavior_weights: dict[str, float] = {}
+    """Confidence per behaviour, a factor on edge weights; 1 when absent, 0 leaves the behaviour out."""
+    use_weights: bool = False
+    """Multiply edge weights by the log's weight column."""
+    half_life_days: float | None = Field(None, gt=0)
+    """Edge weights halve with this age, counted back from the last row of the phase; needs times."""
+    attributes: list[AttributeConfig] = []
+
+
+class ModelConfig(_Section):
+    """What the model is."""
+
+    family: Literal["degree_prior", "gat", "gatv2"] = "degree_prior"
+    """degree_prior contains LightGCN; gat (Velickovic 2018) and gatv2 (Brody 2022) are the textbook layers."""
+    width: int = Field(64, ge=2)
+    """Embedding width. 64 is what published tables compare."""
+    layers: int = Field(2, ge=1)
+    heads: int = Field(4, ge=1)
+    """Disjoint slices of the width that attend apart; must divide the width."""
+    attention: bool = True
+    """false fixes γ at 0: weighted LightGCN."""
+    learn_exponents: bool = True
+    """Learn the degree exponents a and b per relation and layer; false keeps both at `exponent`."""
+    exponent: float = 0.5
+    similarity: Literal["cosine", "dot"] = "cosine"
+    """Score of a user and an item."""
+    start: Literal["svd", "random"] = "svd"
+    """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal draws."""
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class TrainConfig(_Section):
+    """How this run goes."""
+
+    mode: Literal["auto", "full", "sampled"] = "auto"
+    """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and time."""
+    epochs: int = Field(40, ge=0)
+    batch_size: int = Field(4096, ge=1)
+    """Positive pairs a step."""
+    loss: Literal["softmax", "bpr"] = "softmax"
+    temperature: float = Field(0.15, gt=0)
+    negatives: int = Field(1024, ge=0)
+    """Uniform negatives a step, shared by the batch (bpr: one a pair)."""
+    in_batch: bool = True
+    """The other positives of the batch are negatives too; known positives are masked."""
+    log_q: bool = False
+    """Correct in-batch negatives for their popularity (Yi et al. 2019)."""
+    lr: float = Field(2e-3, gt=0)
+    l2: float = Field(1e-6, ge=0)
+    """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
+    fanouts: list[int] = [20, 10]
+    """sampled: neighbours drawn per relation, seeds' layer first; the last one repeats for further layers."""
+    user_dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that fold-in works."""
+    validate_every: int = Field(1, ge=1)
+    """Epochs between validations."""
+    patience: int = Field(5, ge=1)
+    """Validations without a better NDCG before training stops."""
+    metric_k: int = Field(10, ge=1)
+    """Early stopping looks at validation NDCG@k."""
+    max_minutes: float | None = Field(None, gt=0)
+    """Stop at the first epoch that ends after this long; the best epoch so far is kept."""
+    checkpoint_every: int = Field(1, ge=1)
+    """Epochs between checkpoints."""
+    warm_start: str | None = None
+    """Run folder whose vectors start this training; users and items it does not know start fresh."""
+    device: str = "auto"
+    precision: Literal["float32", "bf16"] = "float32"
+    """bf16: autocast, on a GPU only."""
+    max_memory_gb: float | None = Field(None, gt=0)
+    """Refuse to start when the forecast is above it; the machine's free memory when absent."""
+
+
+class EvaluateConfig(_Section):
+    """What the report shows."""
+
+    ks: list[int] = [10, 20]
+    """List lengths; the first is the one that decides."""
+    baselines: list[str] = ["popularity", "popularity_recent", "itemknn", "ease", "gfcf", "ials", "lightgcn"]
+    bootstrap: int = Field(10_000, ge=100)
+    """Draws of the paired bootstrap over users."""
+    seen_behaviors: list[str] | None = None
+    """Behaviours that hide an item from its user; the target behaviour when absent."""
+    baseline_minutes: float = Field(20, gt=0)
+    """A baseline forecast to take longer is skipped and named."""
+
+
+class IndexConfig(_Section):
+    """How top-k is looked up."""
+
+    kind: Literal["auto", "exact", "hnsw", "ivf", "pq"] = "auto"
+    """auto: exact search unless it misses `latency_ms`."""
+    target_recall: float = Field(0.99, gt=0, le=1)
+    """Recall@k against exact search whose 95 % lower bound an approximate index must reach."""
+    k: int = Field(20, ge=1)
+    latency_ms: float = Field(10.0, gt=0)
+    """Budget of one lookup at p95, one thread."""
+
+
+class RunConfig(_Section):
+    """A whole run."""
+
+    name: str = "run"
+    out: str | None = None
+    """Run folder; runs/<name> when absent."""
+    seed: int = 0
+    threads: int | None = Field(None, ge=1)
+    """Threads of torch, BLAS and FAISS; all cores when absent. Same weights are promised for the same number only."""
+    refit: bool = True
+    """Serve a model refitted on the whole log; false serves the one that was tested."""
+    data: DataConfig = DataConfig()
+    clean: CleanConfig = CleanConfig()
+    split: SplitConfig = SplitConfig()
+    graph: GraphConfig = GraphConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    index: IndexConfig = IndexConfig()
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration in a TOML file with `section.key=value` overrides on top.
+
+    Raises ConfigError for an unreadable file, an unknown key (with the nearest known one) or a wrong value.
+    """
+    raw = _read_toml(path) if path else {}
+    for override in overrides:
+        _apply(raw, override)
+    return build_config(raw)
+
+
+def build_config(raw: dict[str, Any]) -> RunConfig:
+    """A checked configuration from nested plain values. Raises ConfigError."""
+    try:
+        return RunConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(*_explain(error)) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the configuration {str(path)!r}: {error.strerror}", "Give the path of a .toml file"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", "Mend that line") from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r} is not key=value", "Write for example --set train.lr=0.001")
+    *sections, leaf = key.strip().split(".")
+    for section in sections:
+        raw = raw.setdefault(section, {})
+        if not isinstance(raw, dict):
+            raise ConfigError(f"--set {key}: {section!r} is a value, not a section")
+    raw[leaf] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ValidationError) -> tuple[str, str]:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside(first["loc"])
+        hint = nearest(str(first["loc"][-1]), known, count=1)
+        return f"unknown configuration key {where!r}", hint or f"Known keys there: {', '.join(sorted(known))}"
+    return (
+        f"{where} = {first['input']!r}: {first['msg']}",
+        "See docs/configuration.md for its meaning and range",
+    )
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    section: Any = RunConfig
+    for part in location[:-1]:
+        field = section.model_fields.get(part) if isinstance(part, str) else None
+        section = field.annotation if field and isinstance(field.annotation, type) else AttributeConfig
+    return list(section.model_fields)

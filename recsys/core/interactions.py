@@ -1,0 +1,126 @@
+"""Interactions as arrays with dense ids: what graph, baselines, model and evaluation work on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.core.ids import UNKNOWN, IdMap
+from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, WEIGHT, Drops
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Rows of one phase (train; train + validation; everything) with ids fitted on these rows alone.
+
+    user, item: (n,) dense ids. weight: (n,). time: (n,) unix seconds or None. behavior: (n,) index into
+    `behaviors` (always present; a log without behaviours has the single one "interaction").
+    user_codes, item_codes: (users,), (items,) the code in the ingested log of each dense id, ascending.
+    """
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    time: NDArray[np.int64] | None
+    behavior: NDArray[np.int16]
+    behaviors: tuple[str, ...]
+    users: IdMap
+    items: IdMap
+    user_codes: NDArray[np.int32]
+    item_codes: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def num_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def num_items(self) -> int:
+        return len(self.items)
+
+    def of(self, behavior: str) -> NDArray[np.bool_]:
+        """(n,) which rows are of `behavior`; none when the phase has no such row."""
+        if behavior not in self.behaviors:
+            return np.zeros(len(self), dtype=bool)
+        return np.asarray(self.behavior == self.behaviors.index(behavior))
+
+    def matrix(self, behaviors: tuple[str, ...] | None = None, weighted: bool = False) -> sparse.csr_matrix:
+        """(users, items) float32, sorted indices, no duplicates: 1 per pair, or the summed weights."""
+        rows = np.ones(len(self), bool) if behaviors is None else np.logical_or.reduce([self.of(b) for b in behaviors])
+        values = self.weight[rows] if weighted else np.ones(int(rows.sum()), np.float32)
+        shape = (self.num_users, self.num_items)
+        matrix = sparse.coo_matrix((values, (self.user[rows], self.item[rows])), shape=shape).tocsr()
+        if not weighted:
+            matrix.data[:] = 1.0
+        matrix.sort_indices()
+        return matrix
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out pairs among warm users and items, in the dense ids of a phase, and what was left out.
+
+    user, item: (n,) sorted by user, item; unique pairs. dropped: rows by reason (cold user, cold item, seen in train).
+    cold: the cold rows (user code, item code), for the slice of their own.
+    """
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    dropped: Drops
+    cold: pl.DataFrame
+
+    def matrix(self, num_users: int, num_items: int) -> sparse.csr_matrix:
+        values = np.ones(len(self.user), np.float32)
+        return sparse.coo_matrix((values, (self.user, self.item)), shape=(num_users, num_items)).tocsr()
+
+
+def fit_interactions(rows: pl.DataFrame, users: IdMap, items: IdMap, behaviors: tuple[str, ...]) -> Interactions:
+    """Dense ids fitted on `rows` (coded by the vocabularies `users`, `items`) and on nothing else."""
+    user_codes, user = np.unique(rows[USER].to_numpy(), return_inverse=True)
+    item_codes, item = np.unique(rows[ITEM].to_numpy(), return_inverse=True)
+    return Interactions(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        weight=rows[WEIGHT].to_numpy().astype(np.float32) if WEIGHT in rows.columns else np.ones(len(rows), np.float32),
+        time=rows[TIME].to_numpy().astype(np.int64) if TIME in rows.columns else None,
+        behavior=_behavior_index(rows, behaviors),
+        behaviors=behaviors,
+        users=users.subset(user_codes),
+        items=items.subset(item_codes),
+        user_codes=user_codes.astype(np.int32),
+        item_codes=item_codes.astype(np.int32),
+    )
+
+
+def _behavior_index(rows: pl.DataFrame, behaviors: tuple[str, ...]) -> NDArray[np.int16]:
+    if BEHAVIOR not in rows.columns:
+        return np.zeros(len(rows), np.int16)
+    index = {name: place for place, name in enumerate(behaviors)}
+    return rows[BEHAVIOR].replace_strict(index, return_dtype=pl.Int16).to_numpy()
+
+
+def dense_of(codes: NDArray[np.integer], fitted: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Dense ids of log codes, UNKNOWN where a code was not among the `fitted` (ascending) ones."""
+    if not len(fitted):
+        return np.full(len(codes), UNKNOWN, np.int32)
+    place = np.searchsorted(fitted, codes).clip(max=len(fitted) - 1)
+    return np.where(fitted[place] == codes, place, UNKNOWN).astype(np.int32)
+
+
+def hold_out(rows: pl.DataFrame, train: Interactions) -> HeldOut:
+    """Coded held-out rows of the target behaviour in the dense ids of `train`; cold rows are counted and kept apart."""
+    user = dense_of(rows[USER].to_numpy(), train.user_codes)
+    item = dense_of(rows[ITEM].to_numpy(), train.item_codes)
+    warm = (user != UNKNOWN) & (item != UNKNOWN)
+    dropped = Drops(
+        {
+            "cold user": int((user == UNKNOWN).sum()),
+            "cold item": int(((user != UNKNOWN) & (item == UNKNOWN)).sum()),
+        }
+    )
+    pairs = np.unique(np.stack([user[warm], item[warm]], axis=1), axis=0)
+    return HeldOut(pairs[:, 0], pairs[:, 1], +dropped, rows.filter(pl.Series(~warm)).select(USER, ITEM))

@@ -1,0 +1,60 @@
+"""Ranked lists: what every recommender is asked for, and what evaluation judges."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_ITEM = -1
+
+
+class Hits(NamedTuple):
+    """Ranked items of several queries.
+
+    items: (queries, k) int32 dense item ids, best first; NO_ITEM (−1) fills lists that ran out of candidates.
+    scores: (queries, k) float32; −inf where items is NO_ITEM.
+    Ties: the smaller dense id comes first.
+    """
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+class Scorer(Protocol):
+    """Anything that scores every item for some users: a baseline, a model, a blend."""
+
+    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(len(users), items) scores; higher is better."""
+        ...
+
+
+def top_k(scores: NDArray[np.float32], k: int) -> Hits:
+    """The k best columns of each row of `scores` (queries, items); −inf marks what may not be recommended."""
+    num_items = scores.shape[1]
+    kept = min(k, num_items)
+    items = _best(scores, kept)
+    values = np.take_along_axis(scores, items, axis=1)
+    # Scores are rounded to their own precision only: exact ties go to the smaller id, whatever the partition did.
+    order = np.lexsort((items, -values), axis=1)
+    items = np.take_along_axis(items, order, axis=1).astype(np.int32)
+    values = np.take_along_axis(values, order, axis=1).astype(np.float32)
+    items[np.isneginf(values)] = NO_ITEM
+    if kept < k:
+        padding = ((0, 0), (0, k - kept))
+        items = np.pad(items, padding, constant_values=NO_ITEM)
+        values = np.pad(values, padding, constant_values=-np.inf)
+    return Hits(items.astype(np.int32, copy=False), values)
+
+
+def _best(scores: NDArray[np.float32], kept: int) -> NDArray[np.int64]:
+    """Columns of the `kept` best of each row, unordered; among equals at the border the smaller columns."""
+    if kept == scores.shape[1]:
+        return np.broadcast_to(np.arange(kept), scores.shape).copy()
+    chosen = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
+    border = np.take_along_axis(scores, chosen, axis=1).min(axis=1, keepdims=True)
+    ambiguous = np.flatnonzero((scores >= border).sum(axis=1) > kept)
+    for row in ambiguous:
+        above = np.flatnonzero(scores[row] > border[row])
+        level = np.flatnonzero(scores[row] == border[row])
+        chosen[row] = np.concatenate([above, level[: kept - len(above)]])
+    return chosen

@@ -1,0 +1,63 @@
+"""Column names and table schemas: the only module that spells a column."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import polars as pl
+
+from recsys.core.errors import DataError, nearest
+
+# Outside ids: as they stand in the log, always strings.
+USER_ID = "user_id"
+ITEM_ID = "item_id"
+# Codes: row numbers of the vocabulary tables of an ingested log (Int32).
+USER = "user"
+ITEM = "item"
+
+TIME = "timestamp"  # Int64, unix seconds, UTC
+BEHAVIOR = "behavior"  # String
+WEIGHT = "weight"  # Float32, how much the event counts
+RATING = "rating"  # Float32, only used to filter
+
+TITLE = "title"
+AVAILABLE = "available"  # Boolean, false: never recommended
+SCORE = "score"
+RANK = "rank"  # from 1
+
+LOG_SCHEMA: dict[str, pl.DataType] = {
+    USER_ID: pl.String(),
+    ITEM_ID: pl.String(),
+    TIME: pl.Int64(),
+    BEHAVIOR: pl.String(),
+    WEIGHT: pl.Float32(),
+    RATING: pl.Float32(),
+}
+CODED_SCHEMA: dict[str, pl.DataType] = {
+    USER: pl.Int32(),
+    ITEM: pl.Int32(),
+    TIME: pl.Int64(),
+    BEHAVIOR: pl.String(),
+    WEIGHT: pl.Float32(),
+}
+# Total order of every table of coded rows: the same rows give the same bytes.
+CODED_ORDER = (USER, TIME, ITEM, BEHAVIOR, WEIGHT)
+
+Drops = Counter[str]
+"""Rows dropped, by reason. A filter returns the rows kept and its Drops; nothing vanishes uncounted."""
+
+
+def require_columns(found: Iterable[str], wanted: Iterable[str], source: str) -> None:
+    """Raises DataError naming the first missing column, the columns found and the nearest of them."""
+    present = list(found)
+    for column in wanted:
+        if column not in present:
+            hint = nearest(column, present)
+            raise DataError(
+                f"{source} has no column {column!r}; it has {present}",
+                f"{hint} Map it with --*-col or [data] *_col".strip(),
+            )
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Coded rows in their total order."""
+    return rows.sort([column for column in CODED_ORDER if column in rows.columns])
