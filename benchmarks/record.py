@@ -1,0 +1,55 @@
+"""Where benchmark figures are kept: benchmarks/results/<name>.json, with the command, machine, versions and commit."""
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from recsys.core.machine import cores, versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def record(name: str, figures: dict[str, Any], data: str, seed: int = 0) -> Path:
+    """Write the figures of one benchmark and print them."""
+    document = {
+        "name": name,
+        "figures": figures,
+        "data": data,
+        "seed": seed,
+        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": _commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {
+            "processor": _processor(),
+            "cores": cores(),
+            "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+            "system": platform.system(),
+        },
+        "versions": versions(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    print(json.dumps(figures, indent=2))
+    return path
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,124 @@
+"""What serving needs of a trained model to encode a user from neighbours with numpy alone.
+
+The mathematics (degree_prior; layers l = 1..L, heads m, relation r into users, target v, sources u ∈ N_r(v)):
+
+    p_uv   = w_uv · d_r(u)^(−a)                                   the degree prior
+    α_uv^m = p_uv exp(γ^m cos(h_u^m, h_v^m)) / Σ_u' (the same)    h: states of layer l − 1
+    out_r  = (Σ_u p_uv) · d_r(v)^(−b) · concat_m Σ_u α_uv^m h_u^m
+    h_v^l  = out_base + Σ_{r added, N_r(v) ≠ ∅} tanh(gate_r) β_r(v) out_r
+    β_r(v) = softmax over the added relations present at v of κ_r cos(h_v^(l−1), out_r)
+    z_v    = Σ_{l=0..L} layer_weights[l] h_v^l, divided by its norm when similarity is "cosine"
+
+A target without any neighbour has h^l = 0 for l > 0.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RelationState:
+    """One relation into users.
+
+    name: the relation, for example "rev_buy". source: node type of its sources, "item" for behaviours.
+    behavior: behaviour whose events feed it; None for other relations. weight: factor on its edge weights.
+    base: the relation whose output is taken ungated. source_degree: (sources,) weighted degrees d_r(u).
+    source_exponent a, target_exponent b, gate, kappa: (L,). gamma: (L, heads).
+    """
+
+    name: str
+    source: str
+    behavior: str | None
+    weight: float
+    base: bool
+    source_degree: Floats
+    source_exponent: Floats
+    target_exponent: Floats
+    gamma: Floats
+    gate: Floats
+    kappa: Floats
+
+
+@dataclass(frozen=True)
+class EncoderState:
+    """Everything to encode a user with numpy.
+
+    layer_weights: (L + 1,). visitor: (d,) layer-0 state of somebody unknown.
+    states: by source node type, (L, nodes, d): what the sources send in layers 1..L, i.e. h^0..h^(L−1).
+    half_life_days: of the edge weights, None without decay; weights are counted back from `now`, unix seconds.
+    dense: weights of the textbook layers by "<layer>.<relation>.<name>"; empty for degree_prior.
+    """
+
+    family: str
+    heads: int
+    similarity: str
+    layer_weights: Floats
+    visitor: Floats
+    states: dict[str, Floats]
+    relations: tuple[RelationState, ...]
+    half_life_days: float | None = None
+    now: int | None = None
+    use_weights: bool = False
+    dense: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> int:
+        return len(self.layer_weights) - 1
+
+    def save(self, folder: Path) -> None:
+        """Write encoder.safetensors and encoder.json, and states_<type>.npy apart so that they can be mapped."""
+        arrays = {"layer_weights": self.layer_weights, "visitor": self.visitor}
+        arrays |= {f"dense.{name}": value for name, value in self.dense.items()}
+        for relation in self.relations:
+            arrays |= {f"relation.{relation.name}.{name}": getattr(relation, name) for name in _RELATION_ARRAYS}
+        save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / "encoder.safetensors")
+        for node_type, states in self.states.items():
+            np.save(folder / f"states_{node_type}.npy", states)
+        scalars = {name: getattr(self, name) for name in _SCALARS}
+        relations = [{name: getattr(relation, name) for name in _RELATION_SCALARS} for relation in self.relations]
+        document = scalars | {"relations": relations, "states": sorted(self.states)}
+        (folder / "encoder.json").write_text(json.dumps(document, indent=2, sort_keys=True), encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path, map_states: bool = True) -> "EncoderState":
+        document = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+        arrays = load_file(folder / "encoder.safetensors")
+        relations = tuple(
+            RelationState(**one, **{name: arrays[f"relation.{one['name']}.{name}"] for name in _RELATION_ARRAYS})
+            for one in document["relations"]
+        )
+        mode = "r" if map_states else None
+        return EncoderState(
+            **{name: document[name] for name in _SCALARS},
+            layer_weights=arrays["layer_weights"],
+            visitor=arrays["visitor"],
+            states={name: np.load(folder / f"states_{name}.npy", mmap_mode=mode) for name in document["states"]},
+            relations=relations,
+            dense={name[6:]: value for name, value in arrays.items() if name.startswith("dense.")},
+        )
+
+
+_SCALARS = ("family", "heads", "similarity", "half_life_days", "now", "use_weights")
+_RELATION_SCALARS = ("name", "source", "behavior", "weight", "base")
+_RELATION_ARRAYS = ("source_degree", "source_exponent", "target_exponent", "gamma", "gate", "kappa")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What training hands on. Rows are dense ids of the phase; float32.
+
+    users, items: (n, d) final vectors, unit length under cosine (all-zero rows stay zero).
+    user_self: (users, d) layer-0 states. encoder: how to encode a user anew.
+    """
+
+    users: Floats
+    items: Floats
+    user_self: Floats
+    encoder: EncoderState

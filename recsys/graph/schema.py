@@ -1,0 +1,130 @@
+"""The typed graph as plain tensors: what the model reads, on any device, without dgl."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+NodeType = str
+EdgeType = tuple[str, str, str]
+"""(source node type, relation, destination node type); the relation name alone is unique within a graph."""
+
+USER: NodeType = "user"
+ITEM: NodeType = "item"
+
+
+def reverse(edge_type: EdgeType) -> EdgeType:
+    """("user", "buy", "item") ↔ ("item", "rev_buy", "user")."""
+    source, relation, destination = edge_type
+    other = relation.removeprefix("rev_") if relation.startswith("rev_") else f"rev_{relation}"
+    return destination, other, source
+
+
+@dataclass(frozen=True)
+class Adjacency:
+    """Edges of one relation, grouped by destination (CSR rows are destinations, columns are sources).
+
+    indptr: (num_dst + 1,), indices: (edges,) source ids, ascending within a row; both int32 (int64 above 2³¹ edges).
+    weight: (edges,) float32 > 0. time: (edges,) int64 unix seconds, or None.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    weight: Tensor
+    num_src: int
+    time: Tensor | None = None
+
+    @property
+    def num_dst(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def num_edges(self) -> int:
+        return len(self.indices)
+
+    def destinations(self) -> Tensor:
+        """(edges,) int64 destination of each edge."""
+        return torch.repeat_interleave(torch.arange(self.num_dst, device=self.indptr.device), self.indptr.diff())
+
+    def to(self, device: torch.device | str) -> "Adjacency":
+        time = None if self.time is None else self.time.to(device)
+        moved = {name: getattr(self, name).to(device) for name in ("indptr", "indices", "weight")}
+        return replace(self, time=time, **moved)
+
+
+@dataclass(frozen=True)
+class Messages:
+    """One relation of one layer: local edges, and the full-graph quantities its degree prior needs.
+
+    source_degree: (num_src,) and target_degree: (num_dst,) weighted degrees in the FULL graph.
+    adjacency: local ids, sources numbered as in Block.nodes[source type], destinations as its first num_dst.
+    row_scale: (num_dst,) full number of neighbours / drawn number (1 when all were drawn).
+    global_rows: (num_dst,) ids of the destinations in the full graph; None when the block is the full graph.
+    """
+
+    adjacency: Adjacency
+    source_degree: Tensor
+    target_degree: Tensor
+    row_scale: Tensor | None = None
+    global_rows: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer of message passing.
+
+    nodes: by node type, (n,) int64 global ids of the sources; the first `num_dst[type]` are the destinations.
+    In a full-graph block nodes are all nodes in order. Blocks of a sample are nested: the destinations of one
+    block are the sources of the next, and the seeds come first in every one.
+    """
+
+    nodes: dict[NodeType, Tensor]
+    num_dst: dict[NodeType, int]
+    messages: dict[EdgeType, Messages]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """num_nodes by type; relations by edge type, every one with its reverse; target: the relation to predict."""
+
+    num_nodes: dict[NodeType, int]
+    relations: dict[EdgeType, Adjacency]
+    target: EdgeType
+
+    @property
+    def num_edges(self) -> int:
+        return sum(adjacency.num_edges for adjacency in self.relations.values())
+
+    def base_relation(self, node_type: NodeType) -> EdgeType | None:
+        """The relation into `node_type` whose output is taken ungated: the target, its reverse, else the first."""
+        into = [edge_type for edge_type in self.relations if edge_type[2] == node_type]
+        preferred = [edge_type for edge_type in into if edge_type in (self.target, reverse(self.target))]
+        return next(iter(preferred + into), None)
+
+    def to(self, device: torch.device | str) -> "Graph":
+        return replace(self, relations={key: adjacency.to(device) for key, adjacency in self.relations.items()})
+
+
+def source_degrees(adjacency: Adjacency) -> Tensor:
+    """(num_src,) float32 sum of the weights of each source's edges."""
+    degrees = torch.zeros(adjacency.num_src, dtype=torch.float64, device=adjacency.weight.device)
+    return degrees.index_add_(0, adjacency.indices.long(), adjacency.weight.double()).float()
+
+
+def target_degrees(adjacency: Adjacency) -> Tensor:
+    """(num_dst,) float32 sum of the weights of each destination's edges."""
+    degrees = torch.zeros(adjacency.num_dst, dtype=torch.float64, device=adjacency.weight.device)
+    return degrees.index_add_(0, adjacency.destinations(), adjacency.weight.double()).float()
+
+
+def full_block(graph: Graph) -> Block:
+    """The whole graph as one block: every node is source and destination."""
+    device = next(iter(graph.relations.values())).indptr.device
+    return Block(
+        nodes={node_type: torch.arange(count, device=device) for node_type, count in graph.num_nodes.items()},
+        num_dst=dict(graph.num_nodes),
+        messages={
+            edge_type: Messages(adjacency, source_degrees(adjacency), target_degrees(adjacency))
+            for edge_type, adjacency in graph.relations.items()
+        },
+    )
