@@ -15,6 +15,7 @@ A target without any neighbour has h^l = 0 for l > 0.
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,12 +90,12 @@ class EncoderState:
     @staticmethod
     def load(folder: Path, map_states: bool = True) -> "EncoderState":
         document = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-        arrays = load_file(folder / "encoder.safetensors")
+        arrays: dict[str, Any] = load_file(folder / "encoder.safetensors")
         relations = tuple(
             RelationState(**one, **{name: arrays[f"relation.{one['name']}.{name}"] for name in _RELATION_ARRAYS})
             for one in document["relations"]
         )
-        mode = "r" if map_states else None
+        mode: Literal["r"] | None = "r" if map_states else None
         return EncoderState(
             **{name: document[name] for name in _SCALARS},
             layer_weights=arrays["layer_weights"],
