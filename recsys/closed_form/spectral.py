@@ -1,0 +1,89 @@
+"""Truncated SVD of the interaction matrix: exact, deterministic, and the start states it gives a model."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+from scipy.sparse.linalg import svds
+
+from recsys.core.errors import UsageError
+from recsys.core.interactions import Interactions
+
+_ENTRY_SCALE = 0.1  # root mean square of a start state's entries: that of LightGCN's normal draws
+_DENSE_SIDE = 256  # below this the dense SVD is both faster and able to give every rank
+
+
+class Factors(NamedTuple):
+    """matrix ≈ left · diag(values) · rightᵀ.
+
+    left: (rows, rank), values: (rank,) descending, right: (columns, rank); float64, orthonormal columns.
+    The entry of largest size in each column of `right` is positive.
+    """
+
+    left: NDArray[np.float64]
+    values: NDArray[np.float64]
+    right: NDArray[np.float64]
+
+
+def normalised(matrix: sparse.csr_matrix, user_exponent: float = 0.5, item_exponent: float = 0.5) -> sparse.csr_matrix:
+    """D_u^(−user_exponent) · R · D_i^(−item_exponent) in float64; rows and columns of zeros stay zero."""
+    rows = _inverse_power(np.asarray(matrix.sum(axis=1)).ravel(), user_exponent)
+    columns = _inverse_power(np.asarray(matrix.sum(axis=0)).ravel(), item_exponent)
+    return (sparse.diags(rows) @ matrix.astype(np.float64) @ sparse.diags(columns)).tocsr()
+
+
+def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factors:
+    """The `rank` largest singular triplets, to machine precision (Lanczos; a randomised SVD costs 0.9 % of Recall).
+
+    The same arguments give the same bytes at the same number of threads. `rank` is lowered to min(matrix.shape).
+    Raises UsageError for a rank below 1.
+    """
+    if rank < 1:
+        raise UsageError(f"rank = {rank} singular vectors is less than one", "Ask for at least 1")
+    smaller = min(matrix.shape)
+    rank = min(rank, smaller)
+    if smaller <= _DENSE_SIDE or rank > smaller // 2:
+        left, values, right = linalg.svd(matrix.toarray().astype(np.float64), full_matrices=False)
+    else:
+        start = np.random.default_rng(seed).standard_normal(smaller)
+        left, values, right = svds(matrix.astype(np.float64), k=rank, v0=start)
+    order = np.argsort(-values, kind="stable")[:rank]
+    return _signed(left[:, order], values[order], right[order].T)
+
+
+def start_states(interactions: Interactions, target: str, width: int, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Layer-0 states of "user" (users, width) and "item" (items, width) from the target behaviour's matrix.
+
+    U·√s and V·√s of D_u^(−½) R D_i^(−½), times one number that makes the root mean square of all entries 0.1: the
+    inner products keep their proportions. Columns past the rank, and nodes without a pair of the target behaviour,
+    are filled with normal draws a hundredth that size, so that no state is zero.
+    """
+    factors = truncated_svd(normalised(interactions.matrix((target,))), width, seed)
+    roots = np.sqrt(factors.values)
+    users, items = factors.left * roots, factors.right * roots
+    scale = _ENTRY_SCALE / max(np.sqrt((np.sum(users**2) + np.sum(items**2)) / (users.size + items.size)), 1e-12)
+    draws = np.random.default_rng(seed)
+    return {"user": _filled(users * scale, width, draws), "item": _filled(items * scale, width, draws)}
+
+
+def _inverse_power(degrees: NDArray[np.floating], exponent: float) -> NDArray[np.float64]:
+    powers = np.zeros(len(degrees))
+    np.power(degrees, -exponent, out=powers, where=degrees > 0)
+    return powers
+
+
+def _signed(left: NDArray[np.float64], values: NDArray[np.float64], right: NDArray[np.float64]) -> Factors:
+    largest = np.abs(right).argmax(axis=0)
+    signs = np.where(right[largest, np.arange(right.shape[1])] < 0, -1.0, 1.0)
+    return Factors(np.ascontiguousarray(left * signs), values, np.ascontiguousarray(right * signs))
+
+
+def _filled(states: NDArray[np.float64], width: int, draws: np.random.Generator) -> NDArray[np.float32]:
+    noise = draws.standard_normal((len(states), width)) * (_ENTRY_SCALE / 100)
+    wide = np.zeros((len(states), width))
+    wide[:, : states.shape[1]] = states
+    empty = ~states.any(axis=1)
+    wide[empty] = noise[empty]
+    wide[:, states.shape[1] :] = noise[:, states.shape[1] :]
+    return wide.astype(np.float32)

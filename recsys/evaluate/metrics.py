@@ -1,0 +1,132 @@
+"""Ranking metrics, exactly: hits are computed once, every metric is a pure function on them, per user before any mean."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.core.errors import UsageError
+from recsys.core.ranking import NO_ITEM
+from recsys.evaluate.lists import Catalogue, list_metrics
+
+PerUser = NDArray[np.float64]
+
+
+class Matches(NamedTuple):
+    """What the lists of n users hit.
+
+    hit: (n, k) bool, whether the item at each rank is held out for its user; false at NO_ITEM.
+    held: (n,) int64, held-out items of each user; at least 1.
+    """
+
+    hit: NDArray[np.bool_]
+    held: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Metrics of one model. per_user: metric → (n,) in the order of `users`; overall: its plain mean, and list-level."""
+
+    users: NDArray[np.int32]
+    per_user: Mapping[str, PerUser]
+    overall: Mapping[str, float]
+
+
+def evaluable_users(held_out: sparse.csr_matrix) -> NDArray[np.int32]:
+    """U': the users with at least one held-out item, ascending."""
+    return np.flatnonzero(np.diff(held_out.indptr)).astype(np.int32)
+
+
+def match(ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix) -> Matches:
+    """Look every ranked item up among its user's held-out items.
+
+    ranked: (n, k) dense item ids, best first, unique within a list, NO_ITEM where a list ended. held_out: (users, items).
+    Raises UsageError for a user without held-out items: averages run over users that have some.
+    """
+    held = np.diff(held_out.indptr)[users].astype(np.int64)
+    if not held.all():
+        user = int(users[np.flatnonzero(held == 0)[0]])
+        raise UsageError(
+            f"user {user} (dense id) has no held-out item", "Rank evaluate.metrics.evaluable_users(held_out) only"
+        )
+    num_items = held_out.shape[1]
+    owner = np.repeat(np.arange(held_out.shape[0], dtype=np.int64), np.diff(held_out.indptr))
+    known = np.sort(owner * num_items + held_out.indices)
+    wanted = users[:, None].astype(np.int64) * num_items + ranked
+    place = np.searchsorted(known, wanted.ravel()).clip(max=len(known) - 1).reshape(ranked.shape)
+    return Matches((known[place] == wanted) & (ranked != NO_ITEM), held)
+
+
+def recall(matches: Matches, k: int) -> PerUser:
+    """Hits in the first k / |T_u| — not / min(k, |T_u|)."""
+    return np.asarray(matches.hit[:, :k].sum(axis=1) / matches.held, np.float64)
+
+
+def precision(matches: Matches, k: int) -> PerUser:
+    """Hits in the first k / k."""
+    return np.asarray(matches.hit[:, :k].sum(axis=1) / k, np.float64)
+
+
+def hit_rate(matches: Matches, k: int) -> PerUser:
+    """1 when the first k hold a hit, else 0."""
+    return matches.hit[:, :k].any(axis=1).astype(np.float64)
+
+
+def reciprocal_rank(matches: Matches, k: int) -> PerUser:
+    """1 / rank of the first hit within the first k, else 0."""
+    hit = matches.hit[:, :k]
+    return np.asarray(hit.any(axis=1) / (1 + hit.argmax(axis=1)), np.float64)
+
+
+def average_precision(matches: Matches, k: int) -> PerUser:
+    """Σ_r hit_r · precision@r / min(k, |T_u|)."""
+    hit = matches.hit[:, :k]
+    precisions = hit.cumsum(axis=1) / np.arange(1, hit.shape[1] + 1)
+    return np.asarray((hit * precisions).sum(axis=1) / np.minimum(k, matches.held), np.float64)
+
+
+def ndcg(matches: Matches, k: int) -> PerUser:
+    """DCG = Σ_r hit_r / log2(r + 1), divided by that of min(k, |T_u|) hits at the top."""
+    hit = matches.hit[:, :k]
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discounts)[np.minimum(k, matches.held) - 1]
+    return np.asarray(hit @ discounts[: hit.shape[1]] / ideal, np.float64)
+
+
+METRICS: dict[str, Callable[[Matches, int], PerUser]] = {
+    "recall": recall,
+    "ndcg": ndcg,
+    "precision": precision,
+    "hr": hit_rate,
+    "mrr": reciprocal_rank,
+    "map": average_precision,
+}
+"""Per-user metrics by the name they are reported under, as "name@k"."""
+
+
+def rank_metrics(
+    ranked: NDArray[np.int32],
+    users: NDArray[np.int32],
+    held_out: sparse.csr_matrix,
+    ks: Sequence[int],
+    catalogue: Catalogue | None = None,
+) -> Ranking:
+    """Every metric at every k of lists (n, at least max(ks) wide unless the catalogue is smaller) for `users` (n,).
+
+    With `catalogue` facts the list-level metrics join `overall`. Raises UsageError for k < 1, no users, or a user
+    without held-out items.
+    """
+    if not len(ks) or min(ks) < 1:
+        raise UsageError(f"list lengths ks = {list(ks)} must all be at least 1")
+    if not len(users):
+        raise UsageError("there is no user with held-out items to average over", "Hold out more rows or other users")
+    matches = match(ranked, users, held_out)
+    per_user = {f"{name}@{k}": metric(matches, k) for k in ks for name, metric in METRICS.items()}
+    overall = {name: float(values.mean()) for name, values in per_user.items()}
+    if catalogue is not None:
+        for k in ks:
+            overall |= {f"{name}@{k}": value for name, value in list_metrics(ranked[:, :k], catalogue).items()}
+    return Ranking(users, per_user, overall)
