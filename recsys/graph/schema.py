@@ -1,13 +1,17 @@
 """The typed graph as plain tensors: what the model reads, on any device, without dgl."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from recsys.core.tables import Drops
+
 NodeType = str
 EdgeType = tuple[str, str, str]
 """(source node type, relation, destination node type); the relation name alone is unique within a graph."""
+AttributeLabels = dict[NodeType, tuple[str, ...]]
+"""Value of each attribute node, ascending text order, by node type ("item:genres")."""
 
 USER: NodeType = "user"
 ITEM: NodeType = "item"
@@ -85,11 +89,16 @@ class Block:
 
 @dataclass(frozen=True)
 class Graph:
-    """num_nodes by type; relations by edge type, every one with its reverse; target: the relation to predict."""
+    """num_nodes by type; relations by edge type, every one with its reverse; target: the relation to predict.
+
+    labels: what each attribute node stands for. drops: rows and nodes that gave no edge, by reason.
+    """
 
     num_nodes: dict[NodeType, int]
     relations: dict[EdgeType, Adjacency]
     target: EdgeType
+    labels: AttributeLabels = field(default_factory=dict)
+    drops: Drops = field(default_factory=Drops)
 
     @property
     def num_edges(self) -> int:

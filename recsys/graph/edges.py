@@ -1,0 +1,65 @@
+"""Edge lists → CSR by destination: sorted, duplicates summed, the same bytes for the same edges."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recsys.graph.schema import Adjacency
+
+_INT32_EDGES = 2**31
+_FLOAT32 = np.finfo(np.float32)
+
+
+def collapse(
+    destination: NDArray[np.integer],
+    source: NDArray[np.integer],
+    weight: NDArray[np.floating],
+    time: NDArray[np.int64] | None,
+    num_dst: int,
+    num_src: int,
+) -> Adjacency:
+    """Edges in any order (n,) → one edge per pair: weights summed (in float64), time the latest."""
+    key = destination.astype(np.int64) * num_src + source
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    if len(key):
+        weight = np.add.reduceat(weight[order].astype(np.float64), first)
+        time = None if time is None else np.maximum.reduceat(time[order], first)
+    rows, columns = np.divmod(key[first], max(num_src, 1))
+    return _adjacency(rows, columns, weight, time, num_dst, num_src)
+
+
+def transpose(adjacency: Adjacency) -> Adjacency:
+    """The reverse relation: sources become destinations; weights and times go with their edges."""
+    source = adjacency.indices.numpy()
+    order = np.argsort(source, kind="stable")
+    return _adjacency(
+        rows=source[order],
+        columns=adjacency.destinations().numpy()[order],
+        weight=adjacency.weight.numpy()[order],
+        time=None if adjacency.time is None else adjacency.time.numpy()[order],
+        num_dst=adjacency.num_src,
+        num_src=adjacency.num_dst,
+    )
+
+
+def _adjacency(
+    rows: NDArray[np.integer],
+    columns: NDArray[np.integer],
+    weight: NDArray[np.floating],
+    time: NDArray[np.int64] | None,
+    num_dst: int,
+    num_src: int,
+) -> Adjacency:
+    """Edges sorted by row, then column, as tensors. The model takes ln weight: none may round to 0 or to infinity."""
+    kind = np.int32 if len(rows) < _INT32_EDGES else np.int64
+    indptr = np.zeros(num_dst + 1, dtype=kind)
+    np.cumsum(np.bincount(rows, minlength=num_dst), out=indptr[1:])
+    return Adjacency(
+        indptr=torch.from_numpy(indptr),
+        indices=torch.from_numpy(columns.astype(kind)),
+        weight=torch.from_numpy(weight.clip(_FLOAT32.tiny, _FLOAT32.max).astype(np.float32)),
+        num_src=num_src,
+        time=None if time is None else torch.from_numpy(np.ascontiguousarray(time)),
+    )
