@@ -32,11 +32,17 @@ class DataConfig(_Section):
     availability: str | None = None
     """Table of item ids and a true/false column `available`, or ids of withdrawn items alone."""
     user_col: str = "user_id"
+    """Column of the user id, in the log and the user table."""
     item_col: str = "item_id"
+    """Column of the item id, in the log, the item table and the availability file."""
     time_col: str | None = None
+    """Column of the moment; "timestamp" is used when present."""
     behavior_col: str | None = None
+    """Column of the behaviour (view, cart, buy …); "behavior" is used when present."""
     weight_col: str | None = None
+    """Column that says how much an event counts; "weight" is used when present."""
     rating_col: str | None = None
+    """Column that `clean.min_rating` looks at; "rating" is used when present."""
     title_col: str = "title"
     """Column of the item table that people read."""
     separator: str | None = None
@@ -57,6 +63,7 @@ class CleanConfig(_Section):
     min_user_interactions: int = Field(1, ge=1)
     """k-core over users, iterated with the items' until nothing changes."""
     min_item_interactions: int = Field(1, ge=1)
+    """k-core over items."""
     max_user_interactions: int | None = Field(None, ge=1)
     """Activity cap: only a user's latest this many rows stay (crawlers and shared accounts)."""
     start: str | int | None = None
@@ -107,6 +114,7 @@ class GraphConfig(_Section):
     half_life_days: float | None = Field(None, gt=0)
     """Edge weights halve with this age, counted back from the last row of the phase; needs times."""
     attributes: list[AttributeConfig] = []
+    """Columns of the item and user tables that become nodes."""
 
 
 class ModelConfig(_Section):
@@ -117,6 +125,7 @@ class ModelConfig(_Section):
     width: int = Field(64, ge=2)
     """Embedding width. 64 is what published tables compare."""
     layers: int = Field(2, ge=1)
+    """Message-passing steps; each reaches one hop further."""
     heads: int = Field(4, ge=1)
     """Disjoint slices of the width that attend apart; must divide the width."""
     attention: bool = True
@@ -124,11 +133,13 @@ class ModelConfig(_Section):
     learn_exponents: bool = True
     """Learn the degree exponents a and b per relation and layer; false keeps both at `exponent`."""
     exponent: float = 0.5
+    """Where both degree exponents start; ½ is the symmetric normalisation of LightGCN (He et al. 2020)."""
     similarity: Literal["cosine", "dot"] = "cosine"
     """Score of a user and an item."""
     start: Literal["svd", "random"] = "svd"
     """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal draws."""
     attention_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of attention weights dropped in training."""
 
 
 class TrainConfig(_Section):
@@ -137,10 +148,13 @@ class TrainConfig(_Section):
     mode: Literal["auto", "full", "sampled"] = "auto"
     """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and time."""
     epochs: int = Field(40, ge=0)
+    """Passes over the positive pairs, at most; early stopping usually ends sooner."""
     batch_size: int = Field(4096, ge=1)
     """Positive pairs a step."""
     loss: Literal["softmax", "bpr"] = "softmax"
+    """Sampled softmax over cosine scores, or BPR (Rendle et al. 2009)."""
     temperature: float = Field(0.15, gt=0)
+    """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
     negatives: int = Field(1024, ge=0)
     """Uniform negatives a step, shared by the batch (bpr: one a pair)."""
     in_batch: bool = True
@@ -148,6 +162,7 @@ class TrainConfig(_Section):
     log_q: bool = False
     """Correct in-batch negatives for their popularity (Yi et al. 2019)."""
     lr: float = Field(2e-3, gt=0)
+    """Learning rate of Adam."""
     l2: float = Field(1e-6, ge=0)
     """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
     fanouts: list[int] = [20, 10]
@@ -167,6 +182,7 @@ class TrainConfig(_Section):
     warm_start: str | None = None
     """Run folder whose vectors start this training; users and items it does not know start fresh."""
     device: str = "auto"
+    """auto: a GPU when torch sees one, else the CPU."""
     precision: Literal["float32", "bf16"] = "float32"
     """bf16: autocast, on a GPU only."""
     max_memory_gb: float | None = Field(None, gt=0)
@@ -179,6 +195,7 @@ class EvaluateConfig(_Section):
     ks: list[int] = [10, 20]
     """List lengths; the first is the one that decides."""
     baselines: list[str] = ["popularity", "popularity_recent", "itemknn", "ease", "gfcf", "ials", "lightgcn"]
+    """Recommenders fitted, tuned and judged beside the model."""
     bootstrap: int = Field(10_000, ge=100)
     """Draws of the paired bootstrap over users."""
     seen_behaviors: list[str] | None = None
@@ -195,6 +212,7 @@ class IndexConfig(_Section):
     target_recall: float = Field(0.99, gt=0, le=1)
     """Recall@k against exact search whose 95 % lower bound an approximate index must reach."""
     k: int = Field(20, ge=1)
+    """List length for which recall and latency are measured."""
     latency_ms: float = Field(10.0, gt=0)
     """Budget of one lookup at p95, one thread."""
 
