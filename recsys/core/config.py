@@ -97,9 +97,11 @@ class AttributeConfig(_Section):
     """One attribute column that becomes nodes and a relation."""
 
     side: Literal["item", "user"] = "item"
+    """Which table the column is in."""
     column: str
     """Column of the item or user table; a list column, or text with `separator`, gives several values a node."""
     separator: str | None = None
+    """Splits a text column into several values."""
 
 
 class GraphConfig(_Section):
@@ -221,9 +223,11 @@ class RunConfig(_Section):
     """A whole run."""
 
     name: str = "run"
+    """Name of the run."""
     out: str | None = None
     """Run folder; runs/<name> when absent."""
     seed: int = 0
+    """Every draw of a run follows from it: the same configuration gives the same figures."""
     threads: int | None = Field(None, ge=1)
     """Threads of torch, BLAS and FAISS; all cores when absent. Same weights are promised for the same number only."""
     refit: bool = True

@@ -1,0 +1,57 @@
+"""Write docs/configuration.md from the configuration itself: `python docs/make_configuration.py`."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from recsys.core.config import AttributeConfig, RunConfig
+
+HEAD = """# Configuration
+
+One TOML file describes a run; every key has a default, and `--set section.key=value` overrides any of them.
+An unknown key or a value out of range stops the run before it starts. This page is made from the code
+(`python docs/make_configuration.py`).
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    top = {name: field for name, field in RunConfig.model_fields.items() if not _is_section(field.annotation)}
+    parts = [HEAD, "## Top level\n", _table(top)]
+    for name, field in RunConfig.model_fields.items():
+        if _is_section(field.annotation):
+            parts += [f"\n## [{name}]\n", f"{field.annotation.__doc__}\n", _table(field.annotation.model_fields)]
+    parts += ["\n## [[graph.attributes]]\n", f"{AttributeConfig.__doc__}\n", _table(AttributeConfig.model_fields)]
+    return "\n".join(parts)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _table(fields: dict[str, Any]) -> str:
+    rows = ["| key | values | default | meaning |", "|---|---|---|---|"]
+    for name, field in fields.items():
+        default = "required" if field.is_required() else _toml(field.default)
+        rows.append(f"| `{name}` | {_values(field.annotation)} | {default} | {field.description or ''} |")
+    return "\n".join(rows)
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value!r}`".replace("'", '"')
+
+
+def _values(annotation: Any) -> str:
+    choices = get_args(annotation)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    names = [getattr(one, "__name__", str(one)) for one in (choices or (annotation,)) if one is not type(None)]
+    text = str(annotation) if getattr(annotation, "__origin__", None) in (list, dict) else " or ".join(names)
+    return text.replace("|", "or").replace("recsys.core.config.", "")
+
+
+if __name__ == "__main__":
+    (Path(__file__).parent / "configuration.md").write_text(page() + "\n", encoding="utf-8")
