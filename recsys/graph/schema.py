@@ -106,12 +106,17 @@ class Graph:
 
     def base_relation(self, node_type: NodeType) -> EdgeType | None:
         """The relation into `node_type` whose output is taken ungated: the target, its reverse, else the first."""
-        into = [edge_type for edge_type in self.relations if edge_type[2] == node_type]
-        preferred = [edge_type for edge_type in into if edge_type in (self.target, reverse(self.target))]
-        return next(iter(preferred + into), None)
+        return base_relation(list(self.relations), self.target, node_type)
 
     def to(self, device: torch.device | str) -> "Graph":
         return replace(self, relations={key: adjacency.to(device) for key, adjacency in self.relations.items()})
+
+
+def base_relation(relations: list[EdgeType], target: EdgeType, node_type: NodeType) -> EdgeType | None:
+    """The same from the edge types alone."""
+    into = [edge_type for edge_type in relations if edge_type[2] == node_type]
+    preferred = [edge_type for edge_type in into if edge_type in (target, reverse(target))]
+    return next(iter(preferred + into), None)
 
 
 def source_degrees(adjacency: Adjacency) -> Tensor:

@@ -1,0 +1,109 @@
+"""One layer over all relations: node-level attention in each relation, then a gated mixture of the added ones."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from recsys.core.config import ModelConfig
+from recsys.graph.schema import Adjacency, Block, EdgeType, Messages, NodeType, base_relation
+from recsys.model.attention import DegreePriorAttention, unit_rows
+from recsys.model.textbook import GATLayer, GATv2Layer
+
+States = dict[NodeType, Tensor]
+"""(n, width) by node type."""
+
+
+class RelationLayer(Protocol):
+    """What mixes the messages of one relation."""
+
+    def __call__(self, source: Tensor, target: Tensor, messages: Messages) -> Tensor: ...
+
+
+class Layer(nn.Module):
+    """h_v = out_base(v) + Σ_{r added, N_r(v) ≠ ∅} tanh(gate_r) β_r(v) out_r(v).
+
+    β_r(v) = softmax over the added relations present at v of κ_r cos(h_v, out_r(v)): semantic attention per node
+    (Wang et al. 2019, HAN, made node-wise). Gates start at 0, so that a graph starts as its base relations alone.
+
+    relations: every edge type. target: the relation to predict; decides which relation into a type is its base.
+    Textbook families end in ELU unless `last`.
+    """
+
+    def __init__(self, relations: list[EdgeType], target: EdgeType, config: ModelConfig, last: bool) -> None:
+        super().__init__()
+        self.relations = relations
+        self.base = {kind: base_relation(relations, target, kind) for kind in sorted({r[2] for r in relations})}
+        self.activate = config.family != "degree_prior" and not last
+        self.attention = nn.ModuleDict({relation_name(r): _relation_layer(config) for r in relations})
+        added = [relation_name(r) for r in relations if r not in self.base.values()]
+        self.gate = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in added})
+        self.kappa = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in added})
+
+    def forward(self, states: States, block: Block) -> States:
+        """States of the sources → states of the destinations, by node type."""
+        return {
+            node_type: self._node_type(node_type, count, states, block)
+            for node_type, count in block.num_dst.items()
+            if node_type in states
+        }
+
+    def of(self, relation: EdgeType) -> nn.Module:
+        """The attention of one relation."""
+        return self.attention[relation_name(relation)]
+
+    def _node_type(self, node_type: NodeType, count: int, states: States, block: Block) -> Tensor:
+        target = states[node_type][:count]
+        out = torch.zeros_like(target)
+        added: list[tuple[EdgeType, Tensor]] = []
+        for relation in self.relations:
+            if relation[2] != node_type or relation not in block.messages:
+                continue
+            mixed = self._relation(relation, states, target, block.messages[relation])
+            if relation == self.base[node_type]:
+                out = mixed
+            else:
+                added.append((relation, mixed))
+        if added:
+            out = out + self._mixture(added, target, block)
+        return nn.functional.elu(out) if self.activate else out
+
+    def _relation(self, relation: EdgeType, states: States, target: Tensor, messages: Messages) -> Tensor:
+        mixed: Tensor = self.of(relation)(states[relation[0]], target, messages)
+        # A textbook layer answers its bias where it hears nothing; here such a node stays at 0.
+        return mixed * _present(messages.adjacency)[:, None] if isinstance(self.of(relation), GATLayer) else mixed
+
+    def _mixture(self, added: list[tuple[EdgeType, Tensor]], target: Tensor, block: Block) -> Tensor:
+        """Σ_r tanh(gate_r) β_r out_r over the added relations, (num_dst, width)."""
+        names = [relation_name(relation) for relation, _ in added]
+        direction = unit_rows(target)
+        closeness = [self.kappa[n] * (direction * unit_rows(o)).sum(-1) for n, (_, o) in zip(names, added, strict=True)]
+        present = torch.stack([_present(block.messages[relation].adjacency) for relation, _ in added])
+        # Finite, so that a node without any added relation gets weights instead of NaN; its messages are 0 anyway.
+        share = torch.stack(closeness).masked_fill(~present, torch.finfo(target.dtype).min).softmax(0)
+        gated = [torch.tanh(self.gate[n]) * s[:, None] * o for n, s, (_, o) in zip(names, share, added, strict=True)]
+        return torch.stack(gated).sum(0)
+
+
+def table_name(node_type: NodeType) -> str:
+    """A node type as a parameter name: torch allows no dots."""
+    return node_type.replace("%", "%25").replace(".", "%2E")
+
+
+def relation_name(relation: EdgeType) -> str:
+    """A relation as a module name; the prefix keeps it apart from torch's own attributes, "type" and "pop" say."""
+    return f"relation:{table_name(relation[1])}"
+
+
+def _present(adjacency: Adjacency) -> Tensor:
+    """(num_dst,) which destinations have a neighbour."""
+    return adjacency.indptr.diff() > 0
+
+
+def _relation_layer(config: ModelConfig) -> nn.Module:
+    if config.family == "degree_prior":
+        return DegreePriorAttention(
+            config.heads, config.exponent, config.learn_exponents, config.attention, config.attention_dropout
+        )
+    textbook = GATLayer if config.family == "gat" else GATv2Layer
+    return textbook(config.width, config.heads, config.width // config.heads, config.attention_dropout)

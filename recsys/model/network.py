@@ -1,0 +1,138 @@
+"""The whole network: layer-0 tables, layers, and their learnt average."""
+
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from recsys.core.config import ModelConfig
+from recsys.core.errors import ConfigError, UsageError
+from recsys.graph.schema import USER, Block, EdgeType, Graph, NodeType, full_block
+from recsys.model.attention import DegreePriorAttention, unit_rows
+from recsys.model.layer import Layer, States, table_name
+
+_START_DEVIATION = 0.1
+
+
+class Network(nn.Module):
+    """z_v = Σ_{l=0..L} layer_weights[l] h_v^l, of unit length when similarity is "cosine".
+
+    h^0 are learnt tables, h^l comes from `Layer`; the exact mathematics stands in recsys.core.encoder.
+
+    num_nodes: nodes by type. relations: every edge type, reverses included. target: the relation to predict.
+    seed: of the normal draws (deviation 0.1) that tables start from, and of the textbook layers' weights.
+    Raises ConfigError when the heads do not divide the width.
+    """
+
+    def __init__(
+        self,
+        num_nodes: dict[NodeType, int],
+        relations: list[EdgeType],
+        target: EdgeType,
+        config: ModelConfig,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if config.width % config.heads:
+            raise ConfigError(
+                f"model.width = {config.width} is not a multiple of model.heads = {config.heads}",
+                "Choose heads that divide the width",
+            )
+        self.config = config
+        self.num_nodes = dict(num_nodes)
+        self.relations = list(relations)
+        self.target = target
+        self.tables = nn.ParameterDict()
+        self.visitor = nn.Parameter(torch.zeros(config.width))
+        self.layer_weights = nn.Parameter(torch.full((config.layers + 1,), 1 / (config.layers + 1)))
+        # Module constructors draw from the global generator; its state is put back, so that nobody else notices.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for node_type, count in sorted(num_nodes.items()):
+                self.tables[table_name(node_type)] = nn.Parameter(torch.randn(count, config.width) * _START_DEVIATION)
+            last = config.layers - 1
+            self.layers = nn.ModuleList(Layer(self.relations, target, config, k == last) for k in range(config.layers))
+
+    def load_start(self, states: dict[NodeType, NDArray[np.float32]]) -> None:
+        """Start the tables of some node types from given states; the visitor starts as the mean user.
+
+        Raises UsageError when a shape differs.
+        """
+        for node_type, values in states.items():
+            table = self.table(node_type)
+            if values.shape != tuple(table.shape):
+                raise UsageError(f"start states of {node_type!r} have shape {values.shape}, not {tuple(table.shape)}")
+            with torch.no_grad():
+                table.copy_(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)))
+        if USER in states:
+            with torch.no_grad():
+                self.visitor.copy_(self.table(USER).mean(0))
+
+    def table(self, node_type: NodeType) -> nn.Parameter:
+        """(n, width) layer-0 states of a node type."""
+        return cast(nn.Parameter, self.tables[table_name(node_type)])
+
+    def layer0(self, node_type: NodeType, ids: Int[Tensor, " nodes"]) -> Float[Tensor, "nodes width"]:
+        """Layer-0 states of some nodes."""
+        return self.table(node_type)[ids]
+
+    def forward(
+        self, blocks: list[Block] | Block, hidden: Bool[Tensor, " users"] | None = None
+    ) -> dict[NodeType, Float[Tensor, "_ width"]]:
+        """Final vectors z of the destinations of the last block, by node type.
+
+        blocks: one block of the full graph, used for every layer; or one block a layer, outermost first.
+        hidden: users among the first block's nodes whose layer-0 state is replaced by `visitor`.
+        Computed in float32 also under autocast: sums over thousands of neighbours do not fit bf16.
+        """
+        with torch.autocast(self.visitor.device.type, enabled=False):
+            last = blocks if isinstance(blocks, Block) else blocks[-1]
+            total: States = {}
+            for weight, states in zip(self.layer_weights, self.layer_states(blocks, hidden), strict=True):
+                for kind, count in last.num_dst.items():
+                    share = weight * states[kind][:count]
+                    total[kind] = total[kind] + share if kind in total else share
+            return self.finish(total)
+
+    def layer_states(self, blocks: list[Block] | Block, hidden: Tensor | None = None) -> Iterator[States]:
+        """h^0, …, h^L of the nodes of each layer, by node type; arguments as in `forward`.
+
+        Raises UsageError when the number of blocks is not that of the layers.
+        """
+        chain = [blocks] * self.config.layers if isinstance(blocks, Block) else blocks
+        if len(chain) != self.config.layers:
+            raise UsageError(f"{len(chain)} blocks for a network of {self.config.layers} layers")
+        states = self._start(chain[0], isinstance(blocks, Block), hidden)
+        yield states
+        for layer, block in zip(self.layers, chain, strict=True):
+            states = layer(states, block)
+            yield states
+
+    def finish(self, total: States) -> States:
+        """Layer averages → final vectors: divided by their length under cosine (all-zero rows stay zero)."""
+        return {kind: unit_rows(z) for kind, z in total.items()} if self.config.similarity == "cosine" else total
+
+    def refresh_mass(self, graph: Graph) -> None:
+        """Take the exact degree-prior mass of every full neighbourhood at the present exponents.
+
+        Sampled blocks use it in place of an estimate until the next refresh. Costs one pass over the edges a layer.
+        """
+        block = full_block(graph)
+        for layer in self.layers:
+            for relation, messages in block.messages.items():
+                attention = cast(Layer, layer).of(relation)
+                if isinstance(attention, DegreePriorAttention):
+                    attention.refresh_mass(messages)
+
+    def _start(self, block: Block, full: bool, hidden: Tensor | None) -> States:
+        """Layer-0 states of the block's nodes."""
+        states: States = {
+            kind: self.table(kind) if full else self.layer0(kind, nodes) for kind, nodes in block.nodes.items()
+        }
+        if hidden is not None and USER in states:
+            states[USER] = torch.where(hidden[:, None], self.visitor, states[USER])
+        return states
