@@ -1,0 +1,174 @@
+"""Neighbour-sampled blocks: what a mini-batch needs of the graph, without the edges it is asked to predict."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recsys.core.errors import UsageError
+from recsys.graph.draw import ALL, CsrDraw, Draw, Ints, find_edges
+from recsys.graph.schema import (
+    Adjacency,
+    Block,
+    EdgeType,
+    Graph,
+    Messages,
+    NodeType,
+    reverse,
+    source_degrees,
+    target_degrees,
+)
+
+Exclusions = dict[EdgeType, NDArray[np.bool_]]
+
+
+class BlockSampler:
+    """Samples the blocks of L layers of message passing around seed nodes.
+
+    Nothing changes between calls: the same arguments give the same bytes in any thread and process, and several
+    threads may sample at once.
+    """
+
+    def __init__(self, graph: Graph, fanouts: Sequence[int], layers: int, draw: Draw | None = None) -> None:
+        """fanouts: neighbours drawn per relation, seeds' layer first, −1 for all; the last repeats for further layers.
+
+        draw: how edges are drawn; CsrDraw by default. Raises UsageError for fan-outs that are not −1 or above 0.
+        """
+        if not fanouts or any(fanout != ALL and fanout < 1 for fanout in fanouts):
+            raise UsageError(f"fanouts = {list(fanouts)} are not all −1 or above 0", "Give for example 20,10")
+        self._graph = graph
+        self._fanouts = [fanouts[min(depth, len(fanouts) - 1)] for depth in range(layers)]
+        self._draw = CsrDraw(graph) if draw is None else draw
+        self._relations = {edge_type: _Relation(adjacency) for edge_type, adjacency in graph.relations.items()}
+
+    def sample(
+        self, seeds: Mapping[NodeType, Tensor], exclude: tuple[Tensor, Tensor] | None = None, seed: int = 0
+    ) -> list[Block]:
+        """L blocks, the outermost layer first; `nodes` of the last one begin with the seeds, in their order.
+
+        seeds: by node type, (n,) int64 unique ids. exclude: (pairs,) users and (pairs,) items whose edges under the
+        target relation and its reverse are in no block; pairs without an edge are ignored.
+        row_scale is the row's number of neighbours in the full graph / number of edges in the block, so that in-block
+        mass × row_scale estimates the mass at inference, where nothing is excluded; 1 for rows without an edge.
+        New nodes of a layer come in ascending order; sources within a row are in no particular order. Edges carry
+        no times. Raises UsageError when seeds are not unique or a type is unknown.
+        """
+        nodes = self._check_seeds(seeds)
+        excluded = self._positions(exclude)
+        blocks = []
+        for depth, fanout in enumerate(self._fanouts):
+            block, nodes = self._block(nodes, fanout, (seed, depth), excluded)
+            blocks.append(block)
+        return blocks[::-1]
+
+    def _check_seeds(self, seeds: Mapping[NodeType, Tensor]) -> dict[NodeType, Ints]:
+        unknown = [node_type for node_type in seeds if node_type not in self._graph.num_nodes]
+        if unknown:
+            raise UsageError(f"the graph has no node type {unknown[0]!r}", f"It has {sorted(self._graph.num_nodes)}")
+        for node_type, ids in seeds.items():
+            if len(np.unique(ids.numpy())) < len(ids):
+                raise UsageError(f"the {node_type!r} seeds are not unique", "Pass torch.unique(seeds)")
+        none = np.empty(0, np.int64)
+        return {one: seeds[one].numpy() if one in seeds else none for one in self._graph.num_nodes}
+
+    def _positions(self, exclude: tuple[Tensor, Tensor] | None) -> Exclusions:
+        """A mask over the edges of the target relation and of its reverse."""
+        if exclude is None:
+            return {}
+        users, items = (ids.numpy().astype(np.int64, copy=False) for ids in exclude)
+        target = self._graph.target
+        return {
+            target: self._mask(target, rows=items, columns=users),
+            reverse(target): self._mask(reverse(target), rows=users, columns=items),
+        }
+
+    def _mask(self, edge_type: EdgeType, rows: Ints, columns: Ints) -> NDArray[np.bool_]:
+        adjacency = self._graph.relations[edge_type]
+        mask = np.zeros(adjacency.num_edges, bool)
+        mask[find_edges(adjacency, rows, columns)] = True
+        return mask
+
+    def _block(
+        self, nodes: dict[NodeType, Ints], fanout: int, key: tuple[int, int], excluded: Exclusions
+    ) -> tuple[Block, dict[NodeType, Ints]]:
+        """The block whose destinations are `nodes`, and its sources."""
+        kept = {}
+        for place, edge_type in enumerate(self._relations):
+            drawn = self._draw(edge_type, nodes[edge_type[2]], fanout, (*key, place))
+            kept[edge_type] = _without(drawn.position, drawn.per_row, excluded.get(edge_type))
+        sources = {edge_type: self._relations[edge_type].indices[kept[edge_type][0]] for edge_type in kept}
+        number = _Numbering(self._graph.num_nodes, nodes, sources)
+        messages = {
+            edge_type: self._relations[edge_type].messages(
+                *kept[edge_type],
+                sources=number.nodes[edge_type[0]],
+                indices=number.local[edge_type[0]][sources[edge_type]],
+                rows=nodes[edge_type[2]],
+            )
+            for edge_type in kept
+        }
+        tensors = {node_type: torch.from_numpy(ids) for node_type, ids in number.nodes.items()}
+        num_dst = {node_type: len(ids) for node_type, ids in nodes.items()}
+        return Block(tensors, num_dst, messages), number.nodes
+
+
+class _Numbering:
+    """Local numbers of the nodes of a block: the destinations first, then what else sends, ascending.
+
+    nodes: by type, (n,) global ids by local number. local: by type, (nodes of the graph,) int32 local number by
+    global id, undefined where a node is not in the block.
+    """
+
+    def __init__(
+        self, num_nodes: dict[NodeType, int], known: dict[NodeType, Ints], sources: dict[EdgeType, NDArray[np.integer]]
+    ) -> None:
+        self.nodes: dict[NodeType, Ints] = {}
+        self.local: dict[NodeType, NDArray[np.int32]] = {}
+        for node_type, count in num_nodes.items():
+            fresh = np.zeros(count, bool)
+            for edge_type, senders in sources.items():
+                if edge_type[0] == node_type:
+                    fresh[senders] = True
+            fresh[known[node_type]] = False
+            nodes = np.concatenate([known[node_type], np.flatnonzero(fresh)])
+            local = np.empty(count, np.int32)
+            local[nodes] = np.arange(len(nodes), dtype=np.int32)
+            self.nodes[node_type], self.local[node_type] = nodes, local
+
+
+class _Relation:
+    """One relation ready for sampling: arrays, and the degrees in the full graph."""
+
+    def __init__(self, adjacency: Adjacency) -> None:
+        self.indices = adjacency.indices.numpy()
+        self._length = adjacency.indptr.diff().numpy()
+        self._weight = adjacency.weight.numpy()
+        self._constant = adjacency.num_edges > 0 and bool((self._weight == self._weight[0]).all())
+        self._source_degree = source_degrees(adjacency).numpy()
+        self._target_degree = target_degrees(adjacency).numpy()
+
+    def messages(self, position: Ints, count: Ints, sources: Ints, indices: NDArray[np.int32], rows: Ints) -> Messages:
+        indptr = np.zeros(len(count) + 1, np.int32)
+        np.cumsum(count, out=indptr[1:])
+        weight = np.full(len(position), self._weight[0]) if self._constant else self._weight[position]
+        scale = np.where(count > 0, self._length[rows] / np.maximum(count, 1), 1).astype(np.float32)
+        local = Adjacency(torch.from_numpy(indptr), torch.from_numpy(indices), torch.from_numpy(weight), len(sources))
+        # numpy, not torch: gathers of this size are slower with threads that other work keeps busy.
+        return Messages(
+            local,
+            source_degree=torch.from_numpy(self._source_degree[sources]),
+            target_degree=torch.from_numpy(self._target_degree[rows]),
+            row_scale=torch.from_numpy(scale),
+            global_rows=torch.from_numpy(rows),
+        )
+
+
+def _without(position: Ints, count: Ints, excluded: NDArray[np.bool_] | None) -> tuple[Ints, Ints]:
+    """Positions and counts a row, less the excluded edges."""
+    if excluded is None:
+        return position, count
+    out = np.flatnonzero(excluded[position])
+    row = np.searchsorted(np.cumsum(count), out, side="right")
+    return np.delete(position, out), count - np.bincount(row, minlength=len(count))
