@@ -24,6 +24,9 @@ AVAILABLE = "available"  # Boolean, false: never recommended
 SCORE = "score"
 RANK = "rank"  # from 1
 
+NODE_TYPE = "node_type"  # of a graph, for example "item:genres"
+LABEL = "label"  # what an attribute node stands for
+
 LOG_SCHEMA: dict[str, pl.DataType] = {
     USER_ID: pl.String(),
     ITEM_ID: pl.String(),
