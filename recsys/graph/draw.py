@@ -86,14 +86,15 @@ def _random_bits(count: int, key: tuple[int, ...]) -> NDArray[np.uint32]:
 
 def find_edges(adjacency: Adjacency, rows: Ints, columns: Ints) -> Ints:
     """Positions of the edges (column → row) that exist among the pairs given, by bisection within the sorted rows."""
-    indptr, indices = adjacency.indptr.numpy(), adjacency.indices.numpy()
-    low, last = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
-    high = last.copy()
-    while (low < high).any():
+    indptr: NDArray[np.integer] = adjacency.indptr.numpy()
+    indices: NDArray[np.integer] = adjacency.indices.numpy()
+    low, end = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
+    high = end.copy()
+    while (searching := low < high).any():
         middle = (low + high) // 2
-        open_ = low < high
-        smaller = open_ & (indices[np.where(open_, middle, 0)] < columns)
-        low = np.where(smaller, middle + 1, low)
-        high = np.where(open_ & ~smaller, middle, high)
-    inside = low < last
-    return low[inside][indices[low[inside]] == columns[inside]]
+        smaller = indices[np.where(searching, middle, 0)] < columns
+        low = np.where(searching & smaller, middle + 1, low)
+        high = np.where(searching & ~smaller, middle, high)
+    inside = np.flatnonzero(low < end)
+    found: Ints = low[inside]
+    return found[indices[found] == columns[inside]]
