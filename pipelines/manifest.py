@@ -1,0 +1,108 @@
+"""manifest.json of a run folder: what was asked, what each stage read, wrote, dropped and cost."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from recsys.core.artefacts import RunFolder, content_sha256, write_json
+from recsys.core.config import RunConfig
+from recsys.core.machine import cores, versions
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stage over one bucket. inputs, outputs: path → content hash."""
+
+    fingerprint: str
+    config: dict[str, Any]
+    sources: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    rows_in: int | None
+    rows_out: int | None
+    drops: dict[str, int]
+    figures: dict[str, Any]
+    seconds: float
+    peak_memory_bytes: int
+    versions: dict[str, str]
+
+
+@dataclass
+class Manifest:
+    """The manifest while a plan runs; every change is on disk before the next stage starts."""
+
+    folder: RunFolder
+    config: RunConfig
+    entries: dict[str, Entry]
+    known: dict[str, str] = field(default_factory=dict)
+    """Outputs whose contents were checked or made in this run: path → content hash."""
+    touched: list[str] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def open(folder: RunFolder, config: RunConfig, keep: bool = True) -> "Manifest":
+        """The manifest of an earlier run of this folder, or a new one; keep=False forgets what earlier stages did."""
+        found = folder.read_manifest().get("stages", {}) if keep else {}
+        manifest = Manifest(folder, config, {name: Entry(**entry) for name, entry in found.items()})
+        manifest._write("running")
+        return manifest
+
+    def unchanged(self, name: str, fingerprint: str) -> bool:
+        """Whether the stage was done with this fingerprint and its outputs still lie there, byte for byte."""
+        entry = self.entries.get(name)
+        if entry is None or entry.fingerprint != fingerprint:
+            return False
+        if any(self._content(output) != sha256 for output, sha256 in entry.outputs.items()):
+            return False
+        self._keep(name, entry)
+        return True
+
+    def changed_since(self, name: str, config: dict[str, Any], inputs: dict[str, str], sources: str) -> str:
+        """Why the stage has to run, for people."""
+        entry = self.entries.get(name)
+        if entry is None:
+            return "first time"
+        reasons = [f"config {key}" for key, value in config.items() if entry.config.get(key) != value]
+        reasons += [path for path, sha256 in inputs.items() if entry.inputs.get(path) != sha256]
+        if entry.sources != sources:
+            reasons.append("source code")
+        return f"changed: {', '.join(reasons)}" if reasons else "output missing or altered"
+
+    def record(self, name: str, entry: Entry) -> None:
+        self.entries[name] = entry
+        self.ran.append(name)
+        self._keep(name, entry)
+        self._write("running")
+
+    def finish(self, complete: bool) -> None:
+        """Write the last state; a complete plan is marked as done and forgets stages that it no longer has."""
+        if complete:
+            self.entries = {name: self.entries[name] for name in self.touched}
+        self._write("done" if complete else "partial")
+
+    def content(self, output: str) -> str:
+        """Content hash of an output of an earlier stage."""
+        return self.known.get(output) or content_sha256(self.folder.path / output)
+
+    def _content(self, output: str) -> str | None:
+        path = self.folder.path / output
+        return content_sha256(path) if path.exists() else None
+
+    def _keep(self, name: str, entry: Entry) -> None:
+        self.touched.append(name)
+        self.known.update(entry.outputs)
+
+    def _write(self, status: str) -> None:
+        document = {
+            "format": FORMAT,
+            "status": status,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "config": self.config.model_dump(mode="json"),
+            "seed": self.config.seed,
+            "cores": cores(),
+            "versions": versions(),
+            "stages": {name: asdict(entry) for name, entry in self.entries.items()},
+        }
+        write_json(self.folder.manifest, document)

@@ -1,0 +1,172 @@
+"""Runs a plan: a list of stages with a barrier after each. What is unchanged is skipped; what died is run again."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipelines.fingerprint import Mark, content_or_none, mark_of
+from pipelines.manifest import Entry, Manifest
+from pipelines.memory import PeakMemory
+from recsys.core.artefacts import RunFolder, atomic_folder, content_sha256
+from recsys.core.config import RunConfig
+from recsys.core.machine import versions
+from recsys.core.progress import QUIET, Progress
+from recsys.core.tables import Drops
+
+Bucket = TypeVar("Bucket")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a stage says about its work; kept in the manifest and shown to people.
+
+    output: only from a stage that names its own output (a content-addressed bundle), relative to the run folder.
+    """
+
+    rows_in: int | None = None
+    rows_out: int | None = None
+    drops: Drops = field(default_factory=Drops)
+    figures: dict[str, Any] = field(default_factory=dict)
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a stage function may use: parameters, input files, one bucket, and the folder to fill.
+
+    out: empty folder that takes its place when the function returns. resume: folder for this very fingerprint that
+    outlives a killed process; what is found in it may be gone on with.
+    """
+
+    config: RunConfig
+    folder: RunFolder
+    bucket: str
+    out: Path
+    resume: Path
+    progress: Progress
+
+    def read(self, output: str) -> Path:
+        """Path of an output of an earlier stage."""
+        return self.folder.path / output
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a plan: a pure, deterministic function over each of its buckets.
+
+    output: folder relative to the run folder, "{bucket}" filled in; None when the function names it (Facts.output).
+    inputs: outputs of earlier stages, "{bucket}" filled in. config: dotted keys of RunConfig that decide the result.
+    files: what it reads from outside the run folder.
+    """
+
+    name: str
+    function: Callable[[Work], Facts]
+    output: str | None
+    inputs: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    buckets: tuple[str, ...] = ("",)
+
+
+def map(function: Callable[[Bucket], Result], buckets: Sequence[Bucket]) -> list[Result]:
+    """The results of `function` over `buckets`, in order, in this process: the place where a cluster plugs in."""
+    return [function(bucket) for bucket in buckets]
+
+
+def run_plan(
+    plan: Sequence[Stage],
+    config: RunConfig,
+    folder: RunFolder,
+    progress: Progress = QUIET,
+    fresh: bool = False,
+    until: str | None = None,
+) -> Manifest:
+    """Run the stages in order, up to and with `until`, while holding the folder's lock; returns the manifest.
+
+    fresh: run every stage again. Raises UsageError when another process holds the folder, and what a stage raises.
+    """
+    names = [stage.name for stage in plan]
+    wanted = plan[: names.index(until) + 1] if until else plan
+    with folder.locked():
+        manifest = Manifest.open(folder, config, keep=not fresh)
+        for number, stage in enumerate(wanted, start=1):
+            map(partial(_one, stage, manifest, progress, f"[{number}/{len(wanted)}]"), stage.buckets)
+        manifest.finish(complete=until is None)
+    return manifest
+
+
+def _one(stage: Stage, manifest: Manifest, progress: Progress, place: str, bucket: str) -> None:
+    """One stage over one bucket, unless it is unchanged."""
+    name = f"{stage.name}[{bucket}]" if bucket else stage.name
+    mark, certain = _mark(stage, bucket, manifest)
+    if certain and manifest.unchanged(name, mark.sha256):
+        progress.say(f"{place} {name}: unchanged, skipped", stage=name, skipped=True)
+        return
+    reason = manifest.changed_since(name, mark.config, mark.inputs, mark.sources)
+    progress.say(f"{place} {name} ({reason})", stage=name, skipped=False, reason=reason)
+    started = time.perf_counter()
+    with PeakMemory() as peak:
+        facts, output = _execute(stage, bucket, name, mark, manifest, progress)
+    seconds = round(time.perf_counter() - started, 3)
+    manifest.record(name, _entry(mark, facts, output, manifest, seconds, peak.bytes))
+    progress.say(f"{place} {name}: {seconds:.1f} s", stage=name, seconds=seconds, peak_memory_bytes=peak.bytes)
+
+
+def _mark(stage: Stage, bucket: str, manifest: Manifest) -> tuple[Mark, bool]:
+    """The fingerprint, and whether it is certain: a cloud file's contents are unknown before it is read."""
+    inputs = {path: manifest.content(path) for path in (one.format(bucket=bucket) for one in stage.inputs)}
+    files = {path: content_or_none(path) for path in stage.files}
+    inputs |= {path: sha256 or "unknown" for path, sha256 in files.items()}
+    config = manifest.config.model_dump(mode="json")
+    return mark_of(stage.function.__module__, stage.config, config, inputs, bucket), None not in files.values()
+
+
+def _execute(
+    stage: Stage, bucket: str, name: str, mark: Mark, manifest: Manifest, progress: Progress
+) -> tuple[Facts, str]:
+    """Run the function with a folder that becomes the stage's output when it returns; tells where the output lies."""
+    folder = manifest.folder
+    resume = _resume_folder(folder, name, mark)
+    work = partial(Work, config=manifest.config, folder=folder, bucket=bucket, resume=resume, progress=progress)
+    if stage.output is None:
+        facts = stage.function(work(out=folder.path))
+        output = str(facts.output)
+    else:
+        output = stage.output.format(bucket=bucket)
+        with atomic_folder(folder.path / output) as out:
+            facts = stage.function(work(out=out))
+    if resume.exists():
+        shutil.rmtree(resume)
+    return facts, output
+
+
+def _resume_folder(folder: RunFolder, name: str, mark: Mark) -> Path:
+    """checkpoint/resume/<stage>/<fingerprint>; those of other fingerprints of the stage are of no use any more."""
+    place = folder.checkpoint / "resume" / name
+    wanted = place / mark.sha256[:12]
+    for other in place.glob("*"):
+        if other != wanted:
+            shutil.rmtree(other)
+    return wanted
+
+
+def _entry(mark: Mark, facts: Facts, output: str, manifest: Manifest, seconds: float, peak_bytes: int) -> Entry:
+    return Entry(
+        fingerprint=mark.sha256,
+        config=mark.config,
+        sources=mark.sources,
+        inputs=mark.inputs,
+        outputs={output: content_sha256(manifest.folder.path / output)},
+        rows_in=facts.rows_in,
+        rows_out=facts.rows_out,
+        drops=dict(facts.drops),
+        figures=facts.figures,
+        seconds=seconds,
+        peak_memory_bytes=peak_bytes,
+        versions=versions(),
+    )
