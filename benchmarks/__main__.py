@@ -1,0 +1,27 @@
+"""`make bench`: the benchmarks there are, and how to run one: python -m benchmarks NAME [ARGUMENTS]."""
+
+import ast
+import runpy
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def main() -> None:
+    names = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in {"__main__", "__init__", "record"})
+    if len(sys.argv) > 1 and sys.argv[1] in names:
+        sys.argv = sys.argv[1:]
+        runpy.run_path(str(FOLDER / f"{sys.argv[0]}.py"), run_name="__main__")
+        return
+    print("python -m benchmarks NAME [ARGUMENTS]; figures go to benchmarks/results/NAME.json\n")
+    for name in names:
+        print(f"  {name:<12} {_first_line(FOLDER / f'{name}.py')}")
+
+
+def _first_line(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    main()
