@@ -1,17 +1,23 @@
 """Exact top-k: the oracle of every index, and the way evaluation ranks."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from recsys.core.errors import DataError, UsageError
+from recsys.core.machine import cores
 from recsys.core.ranking import NO_ITEM, Hits, Scorer, top_k
 
 Floats = NDArray[np.float32]
-_BLOCK_BYTES = 48 << 20  # of scores at once: above it the selection reads from memory instead of from the cache
+_BLOCK_BYTES = 16 << 20  # of scores at once: small enough that the allocator hands the same pages out again
 
 
 @dataclass(frozen=True)
@@ -41,33 +47,49 @@ def rank(
     seen: sparse.csr_matrix | None = None,
     candidates: NDArray[np.bool_] | None = None,
     block: int | None = None,
+    threads: int | None = None,
 ) -> Hits:
     """The k best items of each of `users` (n,), without the items of their row in `seen` (users, items).
 
     candidates: (items,) true where an item may be recommended. block: users scored at once, by memory when absent.
-    Ties go to the smaller id. Raises UsageError when k < 1 or the shapes disagree.
+    threads: all cores when absent; every one scores its own blocks, so `scorer.score` must bear being called in
+    several threads. Ties go to the smaller id. Raises UsageError when k < 1 or the shapes disagree.
     """
     if k < 1:
         raise UsageError(f"k = {k}: a list holds at least one item")
     users = np.asarray(users)
     step = block or _users_at_once(scorer, users)
-    found = [_rank_block(scorer, users[at : at + step], k, seen, candidates) for at in range(0, len(users), step)]
-    if not found:
-        return Hits(np.empty((0, k), np.int32), np.empty((0, k), np.float32))
+    blocks = [users[at : at + step] for at in range(0, len(users), step)] or [users]
+    if len(blocks) == 1:
+        return _rank_block(scorer, k, seen, candidates, users)
+    with _workers(min(threads or cores(), len(blocks))) as workers:
+        found = list(workers.map(partial(_rank_block, scorer, k, seen, candidates), blocks))
     return Hits(np.concatenate([hits.items for hits in found]), np.concatenate([hits.scores for hits in found]))
 
 
+@contextmanager
+def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that each compute alone: the thread pools of BLAS and FAISS spin against each other when both run."""
+    with (
+        threadpool_limits(1, "blas"),
+        ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,)) as workers,
+    ):
+        yield workers
+
+
 def _users_at_once(scorer: Scorer, users: NDArray[np.int32]) -> int:
-    num_items = scorer.score(users[:1]).shape[1] if len(users) else 1
+    if len(users) <= 1:
+        return 1
+    num_items = scorer.score(users[:1]).shape[1]
     return int(np.clip(_BLOCK_BYTES // (4 * max(num_items, 1)), 1, 4096))
 
 
 def _rank_block(
     scorer: Scorer,
-    users: NDArray[np.int32],
     k: int,
     seen: sparse.csr_matrix | None,
     candidates: NDArray[np.bool_] | None,
+    users: NDArray[np.int32],
 ) -> Hits:
     # A scorer may hand out a view of its own state: such an array is copied before anything is masked in it.
     scores = np.require(scorer.score(users), np.float32, ["C", "W", "O"])
@@ -121,11 +143,12 @@ def _ties_by_id(items: NDArray[np.int32], values: Floats) -> tuple[NDArray[np.in
     return items, values
 
 
-@dataclass(frozen=True)
 class ExactIndex:
-    """Every item vector is compared. item_vectors: (items, d)."""
+    """Every item vector is compared. item_vectors: (items, d), float32 and finite."""
 
-    item_vectors: Floats
+    def __init__(self, item_vectors: Floats) -> None:
+        require_finite(item_vectors, "item vectors")
+        self.item_vectors = item_vectors
 
     def search(
         self,
@@ -135,8 +158,19 @@ class ExactIndex:
         allow: NDArray[np.bool_] | None = None,
     ) -> Hits:
         """The k best inner products of each query (n, d); exclude: (n, items) pairs left out; allow: (items,) mask."""
-        scorer = VectorScorer(np.atleast_2d(queries), self.item_vectors)
-        return rank(scorer, np.arange(len(scorer.user_vectors), dtype=np.int32), k, exclude, allow)
+        scorer = _Products(np.atleast_2d(queries), self.item_vectors)
+        return rank(scorer, np.arange(len(scorer.queries), dtype=np.int32), k, exclude, allow)
+
+
+@dataclass(frozen=True)
+class _Products:
+    """VectorScorer without its checks, which cost as much as one query."""
+
+    queries: Floats
+    items: Floats
+
+    def score(self, users: NDArray[np.int32]) -> Floats:
+        return self.queries[users] @ self.items.T
 
 
 def require_finite(vectors: Floats, name: str) -> None:

@@ -1,0 +1,68 @@
+"""Why this item: the score as a sum of one part per neighbour and a rest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.index.fold_in import Encoded, Floats, Neighbours, UserEncoder
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one neighbour adds to a score: an additive share, not what the score would lose without it.
+
+    relation: for example "rev_buy". source: node type of the neighbour. neighbour: its dense id.
+    """
+
+    relation: str
+    source: str
+    neighbour: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """score = Σ part values + rest. parts: largest first. rest: the user's own state and whatever does not split."""
+
+    score: float
+    parts: list[Part]
+    rest: float
+
+
+def explain(
+    encoder: UserEncoder,
+    neighbours: Neighbours,
+    item_vector: Floats,
+    layer0: Floats | None = None,
+    user_vector: Floats | None = None,
+) -> Explanation:
+    """Split the score of one user and one item.
+
+    neighbours: one row per relation. item_vector: (d,) final vector. layer0: (1, d) own state, the visitor's when
+    absent. user_vector: (d,) the vector that was served; encoded anew when absent.
+    """
+    encoded = encoder.trace(neighbours, layer0)
+    served = encoded.vectors[0] if user_vector is None else user_vector
+    score = float(np.dot(served.astype(np.float64), item_vector))
+    parts = contributions(encoder, encoded, neighbours, item_vector)
+    parts.sort(key=lambda part: (-part.value, part.relation, part.neighbour))
+    return Explanation(score, parts, score - sum(part.value for part in parts))
+
+
+def contributions(encoder: UserEncoder, encoded: Encoded, neighbours: Neighbours, item_vector: Floats) -> list[Part]:
+    """One part per relation and neighbour of a single user, summed over layers and heads."""
+    state = encoder.state
+    target = np.asarray(item_vector, np.float64).reshape(state.heads, -1)
+    totals: dict[str, Floats] = {}
+    for layer, relation, share in encoded.flows:
+        matrix = neighbours[relation.name]
+        sources = state.states[relation.source][layer - 1][matrix.indices].astype(np.float64)
+        products = np.einsum("eh,ehd,hd->e", share, sources.reshape(len(sources), state.heads, -1), target)
+        weighted = float(state.layer_weights[layer]) * products / encoded.norms[0]
+        totals[relation.name] = totals.get(relation.name, 0.0) + weighted
+    source = {relation.name: relation.source for relation in state.relations}
+    return [
+        Part(name, source[name], int(neighbour), float(value))
+        for name, values in totals.items()
+        for neighbour, value in zip(neighbours[name].indices, values, strict=True)
+    ]
