@@ -96,5 +96,6 @@ def find_edges(adjacency: Adjacency, rows: Ints, columns: Ints) -> Ints:
         low = np.where(searching & smaller, middle + 1, low)
         high = np.where(searching & ~smaller, middle, high)
     inside = np.flatnonzero(low < end)
-    found: Ints = low[inside]
-    return found[indices[found] == columns[inside]]
+    found = low[inside]
+    present: NDArray[np.bool_] = indices[found] == columns[inside]
+    return found[present]
