@@ -47,6 +47,8 @@ class DataConfig(_Section):
     """Column of the item table that people read."""
     separator: str | None = None
     """Field separator of a text log; told from the file name when absent (tab for .tsv)."""
+    columns: list[str] | None = None
+    """Names of the columns of a text log that has no header line."""
     time_unit: Literal["auto", "s", "ms", "iso"] = "auto"
     """Unix seconds, milliseconds or ISO text (naive means UTC); auto decides from the values and refuses a mixture."""
     broken_lines: Literal["refuse", "count"] = "refuse"
@@ -158,12 +160,17 @@ class TrainConfig(_Section):
     temperature: float = Field(0.15, gt=0)
     """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
     negatives: int = Field(1024, ge=0)
-    """Uniform negatives a step, shared by the batch (bpr: one a pair)."""
+    """Uniform negatives, shared by `share_size` pairs (bpr: one a pair)."""
+    share_size: int = Field(2048, ge=1)
+    """Pairs of a batch that compete against the same candidates: in-batch negatives come from these."""
     in_batch: bool = True
     """The other positives of the batch are negatives too; known positives are masked."""
     log_q: bool = False
     """Correct in-batch negatives for their popularity (Yi et al. 2019)."""
     lr: float = Field(2e-3, gt=0)
+    """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over `epochs`."""
+    shared_lr: float = Field(1e-2, gt=0)
+    """Learning rate of the few numbers all nodes share: γ, degree exponents, gates, layer weights."""
     """Learning rate of Adam."""
     l2: float = Field(1e-6, ge=0)
     """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
@@ -247,7 +254,11 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunC
 
     Raises ConfigError for an unreadable file, an unknown key (with the nearest known one) or a wrong value.
     """
-    raw = _read_toml(path) if path else {}
+    return with_overrides(_read_toml(path) if path else {}, overrides)
+
+
+def with_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> RunConfig:
+    """A checked configuration from nested plain values, a manifest's for example, with `section.key=value` on top."""
     for override in overrides:
         _apply(raw, override)
     return build_config(raw)
