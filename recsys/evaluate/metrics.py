@@ -72,13 +72,14 @@ def precision(matches: Matches, k: int) -> PerUser:
 
 def hit_rate(matches: Matches, k: int) -> PerUser:
     """1 when the first k hold a hit, else 0."""
-    return matches.hit[:, :k].any(axis=1).astype(np.float64)
+    return np.asarray(matches.hit[:, :k].any(axis=1), np.float64)
 
 
 def reciprocal_rank(matches: Matches, k: int) -> PerUser:
     """1 / rank of the first hit within the first k, else 0."""
     hit = matches.hit[:, :k]
-    return np.asarray(hit.any(axis=1) / (1 + hit.argmax(axis=1)), np.float64)
+    first: NDArray[np.intp] = np.argmax(hit, axis=1)
+    return np.where(hit.any(axis=1), 1.0 / (first + 1.0), 0.0)
 
 
 def average_precision(matches: Matches, k: int) -> PerUser:
