@@ -5,8 +5,11 @@ import platform
 import resource
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import psutil
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def cores() -> int:
@@ -14,8 +17,38 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def total_memory_bytes() -> int:
+    """Memory of the machine, or of the container when that has less."""
+    limit = _cgroup_bytes("memory.max")
+    machine = int(psutil.virtual_memory().total)
+    return machine if limit is None else min(machine, limit)
+
+
 def free_memory_bytes() -> int:
-    return int(psutil.virtual_memory().available)
+    """Memory that could still be taken, on the machine and within the container's limit."""
+    free = int(psutil.virtual_memory().available)
+    limit, used = _cgroup_bytes("memory.max"), _cgroup_bytes("memory.current")
+    if limit is None or used is None:
+        return free
+    return min(free, max(limit - used + _cgroup_file_cache_bytes(), 0))
+
+
+def _cgroup_file_cache_bytes() -> int:
+    """What the container's limit counts as used although it is given back when needed."""
+    try:
+        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+
+
+def _cgroup_bytes(name: str) -> int | None:
+    """A number of the container's control group; None where there is none or no limit is set."""
+    try:
+        text = (_CGROUP / name).read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
 
 
 def peak_memory_bytes() -> int:

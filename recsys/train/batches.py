@@ -1,0 +1,190 @@
+"""What a training step works on: drawn from keys alone (seed, epoch, step), so that any step can be drawn again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from recsys.core.config import TrainConfig
+from recsys.graph.sampling import BlockSampler
+from recsys.graph.schema import ITEM, USER, Block, Messages, NodeType
+
+_ORDER, _STEP = 0, 1  # what a random stream is for: the epoch's order of pairs, the draws of one step
+
+
+@dataclass(frozen=True)
+class Share:
+    """Pairs that compete against the same candidates.
+
+    users, positives: (pairs,) rows of the users' and items' vectors. candidates: (candidates,) rows of distinct items.
+    bias: (candidates,) float32 added to a candidate's score: ln of how often it was drawn, less its log-Q correction.
+    own_bias: (pairs,) float32 added to the score of the pair itself: less its log-Q correction.
+    known: (2, n) places (pair, candidate) where the candidate is a known positive of the pair's user.
+    """
+
+    users: Tensor
+    positives: Tensor
+    candidates: Tensor
+    bias: Tensor
+    own_bias: Tensor
+    known: Tensor
+
+    def to(self, device: torch.device) -> "Share":
+        return Share(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One optimiser step: `shares` with `pairs` pairs in all.
+
+    blocks: the sampled neighbourhood of all users and items in the shares, outermost layer first; None in full-graph
+    mode, where rows are dense ids. hidden: (users of the outermost block,) bool, who trains the visitor's state.
+    users, items: dense ids of the pairs, for the penalty on layer-0 states. key: seed of this step's other draws.
+    """
+
+    shares: tuple[Share, ...]
+    pairs: int
+    blocks: list[Block] | None
+    hidden: Tensor | None
+    users: Tensor
+    items: Tensor
+    key: int
+
+    def to(self, device: torch.device) -> "Batch":
+        shares = tuple(share.to(device) for share in self.shares)
+        if device.type == "cpu":
+            return self
+        blocks = None if self.blocks is None else [_block_to(block, device) for block in self.blocks]
+        hidden = None if self.hidden is None else self.hidden.to(device)
+        return Batch(shares, self.pairs, blocks, hidden, self.users.to(device), self.items.to(device), self.key)
+
+
+class Batches:
+    """Draws the steps of any epoch.
+
+    positives: (users, items) known pairs of the target behaviour; every one is visited once an epoch.
+    sampler: draws neighbourhoods; None means full-graph mode.
+    """
+
+    def __init__(self, positives: sparse.csr_matrix, config: TrainConfig, seed: int, sampler: BlockSampler | None):
+        self._known = positives
+        self._config = config
+        self._seed = seed
+        self._sampler = sampler
+        self._user = np.repeat(np.arange(positives.shape[0]), np.diff(positives.indptr))
+        self._item = positives.indices.astype(np.int64)
+        self._popularity = np.bincount(self._item, minlength=positives.shape[1]) / max(len(self._item), 1)
+        self._column = np.full(positives.shape[1], -1, np.int64)
+
+    @property
+    def pairs(self) -> int:
+        """Pairs an epoch."""
+        return len(self._user)
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return -(-len(self._user) // self._config.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of one epoch, in order; the same for the same (seed, epoch)."""
+        order = np.random.default_rng([self._seed, _ORDER, epoch]).permutation(len(self._user))
+        for step in range(self.steps):
+            pairs = order[step * self._config.batch_size : (step + 1) * self._config.batch_size]
+            yield self._batch(pairs, np.random.default_rng([self._seed, _STEP, epoch, step]))
+
+    def _batch(self, pairs: NDArray[np.int64], draw: np.random.Generator) -> Batch:
+        user, item = self._user[pairs], self._item[pairs]
+        size = self._config.share_size
+        drawn = [self._share(user[at : at + size], item[at : at + size], draw) for at in range(0, len(pairs), size)]
+        key = int(draw.integers(2**31))
+        shares, blocks = self._sampled(self._sampler, user, item, drawn, key) if self._sampler else (tuple(drawn), None)
+        num_users = self._known.shape[0] if blocks is None else len(blocks[0].nodes[USER])
+        hidden = self._hidden(num_users, draw)
+        return Batch(shares, len(pairs), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key)
+
+    def _hidden(self, num_users: int, draw: np.random.Generator) -> Tensor | None:
+        share = self._config.user_dropout
+        return torch.from_numpy(draw.random(num_users, dtype=np.float32) < share) if share else None
+
+    def _share(self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator) -> Share:
+        if self._config.loss == "bpr":
+            return self._rivals(user, item, draw)
+        uniform = draw.integers(0, self._known.shape[1], self._config.negatives)
+        inside = item if self._config.in_batch else item[:0]
+        candidates, counts = np.unique(np.concatenate([inside, uniform]), return_counts=True)
+        bias, own_bias = np.log(counts), np.zeros(len(item))
+        if self._config.log_q:
+            expected = self._log_expected(len(inside), len(uniform))
+            bias, own_bias = bias - expected[candidates], -expected[item]
+        return _share(user, item, candidates, bias, own_bias, self._known_among(user, candidates))
+
+    def _log_expected(self, inside: int, uniform: int) -> NDArray[np.float64]:
+        """(items,) ln of how often a share is expected to hold each item (Yi et al. 2019)."""
+        return np.log(np.maximum(inside * self._popularity + uniform / len(self._popularity), 1e-12))
+
+    def _rivals(self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator) -> Share:
+        """bpr: candidate n is the rival of pair n; where it is a known positive the pair is masked."""
+        rivals = draw.integers(0, self._known.shape[1], len(user))
+        known = np.flatnonzero(np.asarray(self._known[user, rivals]).ravel())
+        none = np.zeros(len(user))
+        return _share(user, item, rivals, none, none, np.stack([known, known]))
+
+    def _known_among(self, user: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(2, n) places (pair, candidate) of known positives."""
+        self._column[candidates] = np.arange(len(candidates))
+        known = self._known[user]
+        pair = np.repeat(np.arange(len(user)), np.diff(known.indptr))
+        column = self._column[known.indices]
+        self._column[candidates] = -1
+        found = column >= 0
+        return np.stack([pair[found], column[found]])
+
+    def _sampled(
+        self, sampler: BlockSampler, user: NDArray[np.int64], item: NDArray[np.int64], drawn: list[Share], key: int
+    ) -> tuple[tuple[Share, ...], list[Block]]:
+        """Shares in rows of the seeds, and the blocks around the seeds without the pairs to be predicted."""
+        users = np.unique(user)
+        items = np.unique(np.concatenate([item, *(share.candidates.numpy() for share in drawn)]))
+        seeds: dict[NodeType, Tensor] = {USER: torch.from_numpy(users), ITEM: torch.from_numpy(items)}
+        exclude = (torch.from_numpy(user), torch.from_numpy(item))
+        blocks = sampler.sample(seeds, exclude, key)
+        return tuple(_in_rows(share, seeds) for share in drawn), blocks
+
+
+def _in_rows(share: Share, seeds: dict[NodeType, Tensor]) -> Share:
+    return Share(
+        torch.searchsorted(seeds[USER], share.users),
+        torch.searchsorted(seeds[ITEM], share.positives),
+        torch.searchsorted(seeds[ITEM], share.candidates),
+        share.bias,
+        share.own_bias,
+        share.known,
+    )
+
+
+def _block_to(block: Block, device: torch.device) -> Block:
+    messages = {edge_type: _messages_to(one, device) for edge_type, one in block.messages.items()}
+    return Block({kind: ids.to(device) for kind, ids in block.nodes.items()}, block.num_dst, messages)
+
+
+def _messages_to(messages: Messages, device: torch.device) -> Messages:
+    moved = {name: value.to(device) for name, value in vars(messages).items() if value is not None}
+    return replace(messages, **moved)
+
+
+def _share(
+    user: NDArray[np.int64],
+    item: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    bias: NDArray[np.float64],
+    own_bias: NDArray[np.float64],
+    known: NDArray[np.int64],
+) -> Share:
+    scores = [torch.from_numpy(values.astype(np.float32)) for values in (bias, own_bias)]
+    rows = [torch.from_numpy(values) for values in (user, item, candidates)]
+    return Share(rows[0], rows[1], rows[2], scores[0], scores[1], torch.from_numpy(known))

@@ -1,0 +1,144 @@
+"""Where training stands, as one file that is whole or absent: a killed run goes on from its last checkpoint."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from recsys.core.artefacts import atomic_file, text_sha256
+from recsys.core.config import ModelConfig, TrainConfig
+from recsys.core.errors import DataError
+from recsys.graph.schema import Graph, NodeType
+
+FILE = "checkpoint.safetensors"
+_FORMAT = 1
+_FREE = {"max_minutes", "checkpoint_every", "max_memory_gb", "warm_start"}  # change nothing in the weights reached
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch. epoch: from 1. loss: mean over its pairs. seconds: training alone. value: validation, when taken."""
+
+    epoch: int
+    loss: float
+    seconds: float
+    value: float | None = None
+
+
+@dataclass
+class Standing:
+    """How far training has come.
+
+    epoch: epochs done. parameters, best: by parameter name; `best` are those of the best validation so far, empty
+    before the first. moments: optimiser state by "<parameter number>.<name>".
+    """
+
+    epoch: int = 0
+    history: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float | None = None
+    parameters: dict[str, Tensor] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    moments: dict[str, Tensor] = field(default_factory=dict)
+
+
+def save(folder: Path, standing: Standing, fingerprint: str) -> None:
+    """Write the checkpoint of `folder`; the one before stays until this one is whole on disk."""
+    tensors = {
+        f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
+        for group in ("parameters", "best", "moments")
+        for name, tensor in getattr(standing, group).items()
+    }
+    document = {
+        "format": _FORMAT,
+        "fingerprint": fingerprint,
+        "epoch": standing.epoch,
+        "history": [asdict(record) for record in standing.history],
+        "best_epoch": standing.best_epoch,
+        "best_value": standing.best_value,
+    }
+    with atomic_file(folder / FILE) as part:
+        save_file(tensors, part, metadata={"standing": json.dumps(document)})
+
+
+def load(folder: Path, fingerprint: str) -> Standing | None:
+    """The checkpoint of `folder`, or None when there is none or it belongs to another training.
+
+    Raises DataError for a file that is no checkpoint of ours.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            document = json.loads((file.metadata() or {})["standing"])
+            if document["format"] != _FORMAT or document["fingerprint"] != fingerprint:
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path} is not a readable checkpoint: {error}", "Remove it to train from the start") from None
+    return _standing(document, tensors)
+
+
+def _standing(document: dict[str, Any], tensors: dict[str, Tensor]) -> Standing:
+    groups: dict[str, dict[str, Tensor]] = {"parameters": {}, "best": {}, "moments": {}}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition("/")
+        groups[group][rest] = tensor
+    history = [EpochRecord(**record) for record in document["history"]]
+    return Standing(document["epoch"], history, document["best_epoch"], document["best_value"], **groups)
+
+
+def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as named tensors."""
+    state = optimiser.state_dict()["state"]
+    return {f"{number}.{name}": torch.as_tensor(value) for number, of in state.items() for name, value in of.items()}
+
+
+def restore_moments(optimiser: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
+    """The inverse of `moments`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in named.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def fingerprint(
+    graph: Graph,
+    model: ModelConfig,
+    train: TrainConfig,
+    seed: int,
+    epochs: int | None,
+    start: Mapping[NodeType, NDArray[np.float32]] | None,
+) -> str:
+    """What a checkpoint belongs to: everything that decides the weights except the number of threads."""
+    arrays: dict[str, Any] = {}
+    for edge_type, adjacency in graph.relations.items():
+        for name in ("indptr", "indices", "weight"):
+            arrays["/".join((*edge_type, name))] = _digest(getattr(adjacency, name).cpu().numpy())
+    arrays |= {f"start/{kind}": _digest(states) for kind, states in (start or {}).items()}
+    document = {
+        "arrays": arrays,
+        "model": model.model_dump(),
+        "train": train.model_dump(exclude=_FREE),
+        "seed": seed,
+        "epochs": epochs,
+    }
+    return text_sha256(json.dumps(document, sort_keys=True))
+
+
+def _digest(array: NDArray[Any]) -> str:
+    flat = np.ascontiguousarray(array)
+    digest = hashlib.sha256(f"{flat.dtype}{flat.shape}".encode())
+    digest.update(flat.data)
+    return digest.hexdigest()

@@ -1,0 +1,83 @@
+"""Loss of a batch and its gradient at the final vectors, one share at a time: memory follows a share, not the batch."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.core.config import TrainConfig
+from recsys.graph.schema import ITEM, USER, NodeType
+from recsys.model.loss import bpr
+from recsys.train.batches import Batch, Share
+
+
+class SharedSoftmax(torch.autograd.Function):
+    """Mean of −log( e^{s⁺} / (e^{s⁺} + Σ_j e^{s_j + bias_j}) ), s = inner product / temperature.
+
+    The value and gradient of `recsys.model.loss.sampled_softmax`, with the gradient worked out in the forward pass in
+    the one (pairs, candidates) array of scores: a third of the memory traffic of autograd through logsumexp.
+    """
+
+    @staticmethod
+    def forward(
+        context: torch.autograd.function.FunctionCtx,
+        user: Float[Tensor, "pairs width"],
+        positive: Float[Tensor, "pairs width"],
+        candidates: Float[Tensor, "candidates width"],
+        share: Share,
+        temperature: float,
+    ) -> Float[Tensor, ""]:
+        scores = torch.addmm(share.bias, user, candidates.T, alpha=1 / temperature)
+        scores[share.known[0], share.known[1]] = -torch.inf
+        own = (user * positive).sum(1) / temperature + share.own_bias
+        highest = torch.maximum(own, scores.amax(1)) if scores.shape[1] else own
+        mass = scores.sub_(highest[:, None]).exp_()
+        own_mass = (own - highest).exp()
+        total = mass.sum(1) + own_mass
+        loss = (torch.log(total) + highest - own).mean()
+        scale = 1 / (temperature * max(len(user), 1))
+        mass.mul_((scale / total)[:, None])
+        pull = ((own_mass / total - 1) * scale)[:, None]
+        gradients = (mass @ candidates + pull * positive, pull * user, mass.T @ user)
+        context.save_for_backward(*gradients)
+        return loss
+
+    @staticmethod
+    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        user, positive, candidates = context.saved_tensors  # type: ignore[attr-defined]
+        return user * gradient, positive * gradient, candidates * gradient, None, None
+
+
+def loss_and_gradient(
+    vectors: dict[NodeType, Tensor], batch: Batch, config: TrainConfig
+) -> tuple[float, dict[NodeType, Tensor]]:
+    """Mean loss over the batch's pairs, and its gradient at the final vectors of users and items.
+
+    vectors: (n, width) by node type, detached; rows as the batch numbers them.
+    """
+    gradient = {kind: torch.zeros_like(vectors[kind]) for kind in (USER, ITEM)}
+    total = 0.0
+    for share in batch.shares:
+        weight = len(share.users) / batch.pairs
+        total += weight * _add_share(vectors, gradient, share, weight, config)
+    return total, gradient
+
+
+def _add_share(
+    vectors: dict[NodeType, Tensor], gradient: dict[NodeType, Tensor], share: Share, weight: float, config: TrainConfig
+) -> float:
+    """Adds one share's gradient, times its `weight`; returns its loss."""
+    places = ((USER, share.users), (ITEM, share.positives), (ITEM, share.candidates))
+    leaves = [vectors[kind][rows].requires_grad_() for kind, rows in places]
+    loss = _share_loss(leaves[0], leaves[1], leaves[2], share, config)
+    slopes = torch.autograd.grad(loss, leaves)
+    for (kind, rows), slope in zip(places, slopes, strict=True):
+        gradient[kind].index_add_(0, rows, slope, alpha=weight)
+    return loss.item()
+
+
+def _share_loss(user: Tensor, positive: Tensor, candidates: Tensor, share: Share, config: TrainConfig) -> Tensor:
+    if config.loss == "bpr":
+        known = torch.zeros(len(user), dtype=torch.bool, device=user.device)
+        known[share.known[0]] = True
+        return bpr(user, positive, candidates, known)
+    return SharedSoftmax.apply(user, positive, candidates, share, config.temperature)  # type: ignore[no-any-return]
