@@ -8,18 +8,16 @@ from numpy.typing import NDArray
 from recsys.core.errors import DataError
 from recsys.core.interactions import Interactions
 
-_DAY_SECONDS = 86_400
-
 
 @dataclass(frozen=True)
 class Popularity:
-    """counts: (items,) float32 distinct users of each item."""
+    """weights: (items,) float32, higher is more popular."""
 
-    counts: NDArray[np.float32]
+    weights: NDArray[np.float32]
 
     def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
-        """(len(users), items): the counts, once a user."""
-        return np.tile(self.counts, (len(users), 1))
+        """(len(users), items): the weights, once a user."""
+        return np.tile(self.weights, (len(users), 1))
 
 
 def fit_popularity(interactions: Interactions, target: str) -> Popularity:
@@ -27,19 +25,19 @@ def fit_popularity(interactions: Interactions, target: str) -> Popularity:
     return Popularity(np.asarray(interactions.matrix((target,)).sum(axis=0), dtype=np.float32).ravel())
 
 
-def fit_recent_popularity(interactions: Interactions, target: str, days: float) -> Popularity:
-    """Distinct users in the last `days` of the target behaviour's train time; ties broken by all-time popularity.
+def fit_recent_popularity(interactions: Interactions, target: str, share: float) -> Popularity:
+    """Distinct users of each item in the latest `share` of the target behaviour's rows, all-time popularity among ties.
 
+    A share of the rows, not a number of days, so that the same values suit a log of hours and one of decades.
     Raises DataError when the log has no times.
     """
     if interactions.time is None:
         raise DataError("recent popularity needs times and this log has none", "Map them with --time-col")
-    whole = fit_popularity(interactions, target).counts
+    whole = fit_popularity(interactions, target).weights
     rows = interactions.of(target)
     if not rows.any():
         return Popularity(whole)
-    last = interactions.time[rows].max()
-    rows &= interactions.time > last - days * _DAY_SECONDS
+    rows &= interactions.time >= np.quantile(interactions.time[rows], 1.0 - share, method="higher")
     pairs = np.unique(interactions.user[rows].astype(np.int64) * interactions.num_items + interactions.item[rows])
     recent = np.bincount(pairs % interactions.num_items, minlength=interactions.num_items)
     # The place in the order of (recent, all-time) is exact where a weighted sum of the two would round.

@@ -1,0 +1,167 @@
+"""The baselines by name: their grids, how they are fitted, what they will cost, and why one cannot run here."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from recsys.closed_form.costs import (
+    Forecast,
+    ease_cost,
+    gfcf_cost,
+    ials_cost,
+    itemknn_cost,
+    popularity_cost,
+)
+from recsys.closed_form.ease import fit_ease
+from recsys.closed_form.gfcf import fit_gfcf
+from recsys.closed_form.ials import fit_ials, missing
+from recsys.closed_form.itemknn import fit_itemknn
+from recsys.closed_form.popularity import fit_popularity, fit_recent_popularity
+from recsys.core.errors import UsageError, nearest
+from recsys.core.interactions import Interactions
+from recsys.core.ranking import Scorer
+
+Params = dict[str, Any]
+Sweep = Callable[[Interactions, str, Sequence[Params], int], Iterator[Scorer]]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One comparison model.
+
+    grid: settings to choose from on validation, the usual one first. sweep: fits several settings in turn, sharing the
+    work they have in common. forecast: (users, items, interactions) → cost of one fit and one ranking of every user.
+    available: why it cannot run on this machine, or None.
+    """
+
+    name: str
+    title: str
+    grid: Sequence[Params]
+    sweep: Sweep
+    forecast: Callable[[int, int, int], Forecast]
+    needs_times: bool = False
+    available: Callable[[], str | None] = lambda: None
+
+    def fit(self, interactions: Interactions, target: str, params: Params, seed: int = 0) -> Scorer:
+        """One setting fitted on the target behaviour of a phase, each pair counted once."""
+        return next(iter(self.sweep(interactions, target, [params], seed)))
+
+
+class Choice(NamedTuple):
+    """The setting that did best on validation, and what every setting scored."""
+
+    params: Params
+    value: float
+    tried: list[tuple[Params, float]]
+
+
+def choose(
+    baseline: Baseline, train: Interactions, target: str, value: Callable[[Scorer], float], seed: int = 0
+) -> Choice:
+    """The setting of the grid whose scorer has the largest `value` (validation NDCG@k); the earlier one among equals."""
+    scorers = baseline.sweep(train, target, baseline.grid, seed)
+    tried = [(params, value(scorer)) for params, scorer in zip(baseline.grid, scorers, strict=True)]
+    params, best = max(tried, key=lambda pair: pair[1])
+    return Choice(params, best, tried)
+
+
+def skip_reason(baseline: Baseline, train: Interactions, minutes: float, free_bytes: int) -> str | None:
+    """Why `baseline` must be left out of a run on `train`, in words for its row of the report; None when it fits."""
+    if reason := baseline.available():
+        return reason
+    if baseline.needs_times and train.time is None:
+        return "the log has no times"
+    forecast = baseline.forecast(train.num_users, train.num_items, len(train))
+    seconds = forecast.seconds * (len(baseline.grid) + 1 if len(baseline.grid) > 1 else 1)
+    if seconds > minutes * 60:
+        return f"forecast to take {seconds / 60:.0f} min, over the limit of {minutes:g} min"
+    if forecast.bytes > free_bytes:
+        return f"forecast to need {forecast.bytes / 1e9:.1f} GB of memory, {free_bytes / 1e9:.1f} GB are free"
+    return None
+
+
+def baseline(name: str) -> Baseline:
+    """The baseline of that name. Raises UsageError naming close ones."""
+    if name not in BASELINES:
+        raise UsageError(f"unknown baseline {name!r}", nearest(name, BASELINES) or f"Known: {', '.join(BASELINES)}")
+    return BASELINES[name]
+
+
+def _popularity(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+    yield from (fit_popularity(train, target) for _ in grid)
+
+
+def _recent(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+    yield from (fit_recent_popularity(train, target, params["share"]) for params in grid)
+
+
+def _itemknn(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+    yield from (fit_itemknn(train, target, params["neighbours"], params["shrinkage"]) for params in grid)
+
+
+def _ease(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+    yield from fit_ease(train, target, [params["regularisation"] for params in grid])
+
+
+def _gfcf(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+    yield from fit_gfcf(train, target, [(params["rank"], params["weight"]) for params in grid], seed)
+
+
+def _ials(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+    for params in grid:
+        yield fit_ials(train, target, **params, seed=seed)
+
+
+BASELINES: dict[str, Baseline] = {
+    one.name: one
+    for one in (
+        Baseline("popularity", "Popularity, all time", [{}], _popularity, popularity_cost),
+        Baseline(
+            "popularity_recent",
+            "Popularity, recent",
+            [{"share": share} for share in (0.1, 0.02, 0.3)],
+            _recent,
+            popularity_cost,
+            needs_times=True,
+        ),
+        Baseline(
+            "itemknn",
+            "ItemKNN",
+            [
+                {"neighbours": near, "shrinkage": shrink}
+                for near, shrink in ((100, 10.0), (100, 0.0), (300, 0.0), (50, 50.0))
+            ],
+            _itemknn,
+            itemknn_cost,
+        ),
+        Baseline(
+            "ease", "EASE", [{"regularisation": value} for value in (200.0, 50.0, 500.0, 1000.0)], _ease, ease_cost
+        ),
+        Baseline(
+            "gfcf",
+            "GF-CF",
+            [
+                {"rank": rank, "weight": weight}
+                for rank, weight in ((256, 0.3), (256, 0.0), (256, 1.0), (64, 0.3), (64, 1.0))
+            ],
+            _gfcf,
+            gfcf_cost,
+        ),
+        Baseline(
+            "ials",
+            "iALS (implicit)",
+            [
+                {"width": width, "confidence": confidence, "regularisation": weight, "iterations": 15}
+                for width, confidence, weight in (
+                    (64, 10.0, 1.0),
+                    (64, 10.0, 10.0),
+                    (128, 10.0, 10.0),
+                    (64, 40.0, 10.0),
+                )
+            ],
+            _ials,
+            ials_cost,
+            available=missing,
+        ),
+    )
+}

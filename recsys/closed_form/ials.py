@@ -1,0 +1,53 @@
+"""iALS: weighted matrix factorisation by alternating least squares (Hu et al. 2008), computed by `implicit`."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from recsys.core.errors import MachineError
+from recsys.core.interactions import Interactions
+
+_MISSING = 'the optional package implicit is not installed; install it with: pip install "recsys[als]"'
+
+
+@dataclass(frozen=True)
+class FactorScorer:
+    """score = user · item. users: (users, width), items: (items, width), float32."""
+
+    users: NDArray[np.float32]
+    items: NDArray[np.float32]
+
+    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(len(users), items) float32."""
+        return self.users[users] @ self.items.T
+
+
+def missing() -> str | None:
+    """Why iALS cannot run here, or None when it can."""
+    return None if find_spec("implicit") else _MISSING
+
+
+def fit_ials(
+    interactions: Interactions,
+    target: str,
+    width: int,
+    confidence: float,
+    regularisation: float,
+    iterations: int,
+    seed: int,
+) -> FactorScorer:
+    """Factors of the 0/1 matrix; an observed pair weighs `confidence`, any other 1. Raises MachineError without implicit."""
+    if reason := missing():
+        raise MachineError(reason)
+    # Its BLAS calls sit inside its own threads; more than one BLAS thread each makes it many times slower, and it warns.
+    with threadpool_limits(1, "blas"):
+        from implicit.als import AlternatingLeastSquares
+
+        model = AlternatingLeastSquares(
+            factors=width, alpha=confidence, regularization=regularisation, iterations=iterations, random_state=seed
+        )
+        model.fit(interactions.matrix((target,)), show_progress=False)
+    return FactorScorer(np.asarray(model.user_factors), np.asarray(model.item_factors))
