@@ -17,7 +17,7 @@ from torch import Tensor
 from recsys.core.artefacts import atomic_file, text_sha256
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError
-from recsys.graph.schema import Graph, NodeType
+from recsys.graph.schema import Graph
 
 FILE = "checkpoint.safetensors"
 _FORMAT = 1
@@ -119,14 +119,14 @@ def fingerprint(
     train: TrainConfig,
     seed: int,
     epochs: int | None,
-    start: Mapping[NodeType, NDArray[np.float32]] | None,
+    start: Mapping[str, NDArray[np.float32]],
 ) -> str:
     """What a checkpoint belongs to: everything that decides the weights except the number of threads."""
     arrays: dict[str, Any] = {}
     for edge_type, adjacency in graph.relations.items():
         for name in ("indptr", "indices", "weight"):
             arrays["/".join((*edge_type, name))] = _digest(getattr(adjacency, name).cpu().numpy())
-    arrays |= {f"start/{kind}": _digest(states) for kind, states in (start or {}).items()}
+    arrays |= {f"start/{kind}": _digest(states) for kind, states in start.items()}
     document = {
         "arrays": arrays,
         "model": model.model_dump(),

@@ -29,6 +29,7 @@ from recsys.train.checkpoint import EpochRecord, Standing
 from recsys.train.embed import embed
 from recsys.train.forecast import Plan, plan_training, refuse_too_slow
 from recsys.train.objective import loss_and_gradient
+from recsys.train.warm_start import load_shared, save_states
 
 Start = dict[NodeType, NDArray[np.float32]]
 Validate = Callable[[Embeddings], float]
@@ -64,6 +65,7 @@ def train(
     validate: Validate | None = None,
     epochs: int | None = None,
     start: Start | None = None,
+    shared: Start | None = None,
     threads: int | None = None,
     progress: Progress = QUIET,
 ) -> Trained:
@@ -71,7 +73,8 @@ def train(
 
     folder: where checkpoints go; a checkpoint of the very same training there is continued.
     validate: embeddings → the value that early stopping looks at, higher is better; the best epoch's weights are kept.
-    epochs: a fixed number instead, without validation (refits). start: layer-0 states instead of the configured ones.
+    epochs: a fixed number instead, without validation (refits). start: layer-0 states by node type instead of the
+    configured ones; shared: other parameters by name (both as `warm_start.load_states` gives them).
     threads: of torch; the same weights are promised for the same number, seed and device only.
     Raises MachineError before it starts when the forecast does not fit, or when the loss stops being a number;
     DataError when there is no pair to learn from.
@@ -79,14 +82,16 @@ def train(
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
-        trainer = _Trainer(interactions, graph, model, train, seed, plan, device, start)
+        trainer = _Trainer(interactions, graph, model, train, seed, plan, device, start, shared or {})
         plan = trainer.time_a_step()
         progress.say(plan.sentence(), **plan.facts())
         refuse_too_slow(plan, train)
-        identity = checkpoint.fingerprint(graph, model, train, seed, epochs, start)
+        identity = checkpoint.fingerprint(graph, model, train, seed, epochs, (start or {}) | (shared or {}))
         if trainer.resume(folder, identity):
             progress.say(f"continuing after epoch {trainer.standing.epoch}", epoch=trainer.standing.epoch)
         stopped = trainer.run(folder, identity, validate if epochs is None else None, epochs, progress)
+        if folder:
+            save_states(folder, trainer.best_network(), graph, interactions)
         return trainer.finished(stopped)
 
 
@@ -117,6 +122,7 @@ class _Trainer:
         plan: Plan,
         device: torch.device,
         start: Start | None,
+        shared: Start,
     ) -> None:
         target = graph.target[1]
         positives = interactions.matrix((target,))
@@ -130,6 +136,7 @@ class _Trainer:
         self.standing = Standing()
         network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed)
         network.load_start(start if start is not None else _first_states(interactions, target, model, seed))
+        load_shared(network, shared)
         self.network = network.to(device)
         self.optimiser = _optimiser(self.network, config)
         sampler = BlockSampler(graph, config.fanouts, model.layers) if plan.mode == "sampled" else None
@@ -179,12 +186,16 @@ class _Trainer:
                 self._save(folder, identity)
         return stopped
 
+    def best_network(self) -> Network:
+        """The network with the weights of the best validation; of the last epoch without validation."""
+        if self.standing.best:
+            self.network.load_state_dict(self.standing.best)
+        return self.network
+
     def finished(self, stopped: str) -> Trained:
         standing = self.standing
-        if standing.best:
-            self.network.load_state_dict(standing.best)
         return Trained(
-            network=self.network,
+            network=self.best_network(),
             embeddings=self._embed(),
             history=standing.history,
             best_epoch=standing.best_epoch or standing.epoch,
