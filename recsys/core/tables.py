@@ -19,6 +19,8 @@ BEHAVIOR = "behavior"  # String
 WEIGHT = "weight"  # Float32, how much the event counts
 RATING = "rating"  # Float32, only used to filter
 
+SPLIT = "split"  # String, published splits only: train, validation or test
+
 TITLE = "title"
 AVAILABLE = "available"  # Boolean, false: never recommended
 SCORE = "score"
