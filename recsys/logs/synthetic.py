@@ -125,8 +125,8 @@ def large_log(
 ) -> list[Path]:
     """Write a power-law log with string ids and times as `files` Parquet files; returns their paths.
 
-    Users and items are drawn as ⌊n·x^a⌋ for uniform x, a = 3 for users and 4 for items; a share `duplicates` of the
-    rows are exact copies of rows of the same file. Memory: the ids and one file.
+    Users are drawn as ⌊n·x³⌋ for uniform x, items by Zipf's law with exponent 1, ⌊(n + 1)^x⌋ − 1; a share `duplicates`
+    of the rows are exact copies of rows of the same file. Memory: the ids and one file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     user_names = pl.Series(_scrambled("user-", users))
@@ -146,7 +146,7 @@ def _large_part(
 ) -> pl.DataFrame:
     fresh = count - int(count * duplicates)
     user = (len(user_names) * draw.random(fresh) ** 3).astype(np.int64)
-    item = (len(item_names) * draw.random(fresh) ** 4).astype(np.int64)
+    item = ((len(item_names) + 1) ** draw.random(fresh) - 1).astype(np.int64)
     time = START + draw.integers(0, 365 * DAY, fresh)
     source = draw.permutation(np.concatenate([np.arange(fresh), draw.integers(0, max(fresh, 1), count - fresh)]))
     return pl.DataFrame(

@@ -1,0 +1,111 @@
+"""Which rows stay: rules on one row, then on all rows of a user. Every rule says how many rows it took."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from recsys.core.config import CleanConfig
+from recsys.core.errors import ConfigError, DataError
+from recsys.core.tables import BEHAVIOR, ITEM, RATING, SPLIT, TIME, USER, WEIGHT, Drops
+from recsys.logs.reasons import (
+    AFTER_WINDOW,
+    BEFORE_WINDOW,
+    DUPLICATE,
+    KEPT,
+    OVER_CAP,
+    RATING_LOW,
+    RATING_MISSING,
+    REASON,
+    TIME_NEGATIVE,
+    TIME_TOO_LARGE,
+    first_reason,
+)
+from recsys.logs.times import iso_seconds
+
+
+def mark_rows(marked: pl.LazyFrame, columns: Sequence[str], clean: CleanConfig) -> pl.LazyFrame:
+    """Give kept rows that break a rule on one row their reason. `columns`: the LOG_SCHEMA columns there are.
+
+    Raises DataError when a rule needs a column that the log lacks.
+    """
+    tests = _time_tests(columns, clean) + _rating_tests(columns, clean)
+    if not tests:
+        return marked
+    reason = pl.when(pl.col(REASON) == KEPT).then(first_reason(tests)).otherwise(pl.col(REASON))
+    return marked.with_columns(reason.alias(REASON))
+
+
+def moment(value: str | int | None, key: str) -> int | None:
+    """Unix seconds of a configured moment, a number or ISO text. Raises ConfigError."""
+    if value is None or isinstance(value, int):
+        return value
+    seconds = pl.select(iso_seconds(pl.lit(value))).item()
+    if seconds is None:
+        raise ConfigError(f"{key} = {value!r} is no moment", "Write unix seconds or ISO text such as 2024-01-31")
+    return int(seconds)
+
+
+def _time_tests(columns: Sequence[str], clean: CleanConfig) -> list[tuple[str, pl.Expr]]:
+    start, end = moment(clean.start, "clean.start"), moment(clean.end, "clean.end")
+    if TIME not in columns:
+        if start is not None or end is not None:
+            raise DataError("clean.start and clean.end need a time column", "Map it with --time-col or data.time_col")
+        return []
+    time = pl.col(TIME)
+    tests = [(TIME_NEGATIVE, time < 0), (TIME_TOO_LARGE, time > clean.max_time)]
+    tests += [(BEFORE_WINDOW, time < start)] if start is not None else []
+    return tests + ([(AFTER_WINDOW, time >= end)] if end is not None else [])
+
+
+def _rating_tests(columns: Sequence[str], clean: CleanConfig) -> list[tuple[str, pl.Expr]]:
+    if clean.min_rating is None:
+        return []
+    if RATING not in columns:
+        raise DataError(
+            f"clean.min_rating = {clean.min_rating} needs a rating column",
+            "Map it with --rating-col or data.rating_col",
+        )
+    return [(RATING_MISSING, pl.col(RATING).is_null()), (RATING_LOW, pl.col(RATING) < clean.min_rating)]
+
+
+def drop_duplicates(rows: pl.DataFrame, keep: str) -> tuple[pl.DataFrame, Drops]:
+    """One row per user, item and behaviour (and published split): the first, the last, or the first with summed weight.
+
+    rows: coded, in the order of the log, which decides between equal times; without times it decides alone. "sum" on a
+    log without weights counts the rows. The order of the result is not defined.
+    """
+    key = [column for column in (USER, ITEM, BEHAVIOR, SPLIT) if column in rows.columns]
+    merged = _merge(rows, key, keep)
+    return merged, +Drops({DUPLICATE: len(rows) - len(merged)})
+
+
+def _merge(rows: pl.DataFrame, key: list[str], keep: str) -> pl.DataFrame:
+    if keep == "sum" and WEIGHT not in rows.columns:
+        rows = rows.with_columns(pl.lit(1.0, dtype=pl.Float32).alias(WEIGHT))
+    if WEIGHT not in rows.columns:  # only the time can differ, so no row has to be picked: three times faster
+        time = [pl.col(TIME).max() if keep == "last" else pl.col(TIME).min()] if TIME in rows.columns else []
+        return rows.group_by(key).agg(*time).select(rows.columns)
+    ordered = rows.sort([*key, TIME] if TIME in rows.columns else key, maintain_order=True)
+    ends = pl.any_horizontal(pl.col(key) != pl.col(key).shift(-1 if keep == "last" else 1)).fill_null(True)
+    picked = ordered.filter(ends)
+    if keep != "sum":
+        return picked
+    total = ordered.group_by(key, maintain_order=True).agg(pl.col(WEIGHT).cast(pl.Float64).sum().cast(pl.Float32))
+    return picked.with_columns(total[WEIGHT])
+
+
+def cap_activity(rows: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, Drops]:
+    """A user's latest `limit` rows; the larger codes among equal times. Raises DataError when the log has no time."""
+    if limit is None:
+        return rows, Drops()
+    if TIME not in rows.columns:
+        raise DataError("clean.max_user_interactions keeps the latest rows and needs a time", "Map --time-col")
+    tie = [column for column in (TIME, ITEM, BEHAVIOR, SPLIT) if column in rows.columns]
+    kept = rows.sort(tie).filter(pl.int_range(pl.len()).reverse().over(USER) < limit)
+    return kept, +Drops({OVER_CAP: len(rows) - len(kept)})
+
+
+def facts(drops: Drops) -> dict[str, Any]:
+    """Drops as a JSON document, names ascending."""
+    return {reason: drops[reason] for reason in sorted(drops)}

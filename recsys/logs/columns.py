@@ -1,0 +1,128 @@
+"""Which column of a source is which column of the log, and how values of any type become those of LOG_SCHEMA."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from recsys.core.config import DataConfig
+from recsys.core.errors import DataError
+from recsys.core.tables import BEHAVIOR, ITEM_ID, LOG_SCHEMA, RATING, TIME, USER_ID, WEIGHT, require_columns
+from recsys.logs.reasons import (
+    BEHAVIOR_MISSING,
+    BROKEN_LINE,
+    ITEM_MISSING,
+    USER_MISSING,
+    WEIGHT_MISSING,
+    WEIGHT_NOT_POSITIVE,
+    first_reason,
+)
+from recsys.logs.text import BROKEN
+from recsys.logs.times import Unit, time_column
+
+_WHOLE_FLOAT = r"^(-?\d+)\.0+$"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How one part is read. names: log column → its column there. types: of those columns. whole: text ids like 42.0."""
+
+    names: dict[str, str]
+    types: dict[str, pl.DataType]
+    text: bool
+    whole: frozenset[str]
+    unit: Unit | None
+    strict_unit: bool
+
+
+def map_columns(found: list[str], data: DataConfig, source: str) -> dict[str, str]:
+    """Log column → column of the source, in LOG_SCHEMA order; optional ones only when mapped or present.
+
+    An optional mapping of "" leaves the column out. Raises DataError for a missing column, naming the nearest.
+    """
+    asked = {
+        TIME: data.time_col,
+        BEHAVIOR: data.behavior_col,
+        WEIGHT: data.weight_col,
+        RATING: data.rating_col,
+    }
+    names = {USER_ID: data.user_col, ITEM_ID: data.item_col}
+    names |= {column: column if name is None else name for column, name in asked.items() if name or column in found}
+    names = {column: name for column, name in names.items() if name != "" or column in (USER_ID, ITEM_ID)}
+    names = {column: name for column, name in names.items() if asked.get(column) != ""}
+    require_columns(found, names.values(), source)
+    if names[USER_ID] == names[ITEM_ID]:
+        raise DataError(f"user and item are both read from the column {names[USER_ID]!r}", "Set user_col and item_col")
+    return {column: names[column] for column in LOG_SCHEMA if column in names}
+
+
+def marked_columns(reading: Reading) -> list[pl.Expr]:
+    """LOG_SCHEMA columns and REASON from the columns of one part."""
+    values, tests = [], [(BROKEN_LINE, pl.col(BROKEN))] if reading.text else []
+    for column in reading.names:
+        value, why = _read(column, reading)
+        values.append(value.cast(LOG_SCHEMA[column]).alias(column))
+        tests += why
+    return [*values, first_reason(tests)]
+
+
+def _read(column: str, reading: Reading) -> tuple[pl.Expr, list[tuple[str, pl.Expr]]]:
+    raw, kind = pl.col(reading.names[column]), reading.types[column]
+    if column in (USER_ID, ITEM_ID):
+        text = id_text(raw, kind, column in reading.whole)
+        return text, [(USER_MISSING if column == USER_ID else ITEM_MISSING, text.is_null())]
+    if column == TIME:
+        time = time_column(reading.names[column], kind, reading.unit or "s", reading.strict_unit)
+        return time.seconds, time.tests
+    if column == BEHAVIOR:
+        return raw.cast(pl.String), [(BEHAVIOR_MISSING, raw.is_null())]
+    number = _finite(raw, kind)
+    if column == WEIGHT:
+        return number, [(WEIGHT_MISSING, number.is_null()), (WEIGHT_NOT_POSITIVE, number <= 0)]
+    return number, []
+
+
+def id_text(raw: pl.Expr, kind: pl.DataType, whole: bool = False) -> pl.Expr:
+    """Ids as text: 42 and 42.0 become "42", text stays as written unless `whole` says that it holds such floats."""
+    if kind.is_float():
+        number = raw.fill_nan(None)
+        inside = number.is_between(-(2.0**53), 2.0**53) & (number == number.floor())
+        return (
+            pl.when(inside).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(number.cast(pl.String))
+        )
+    return raw.cast(pl.String).str.replace(_WHOLE_FLOAT, "$1") if whole else raw.cast(pl.String)
+
+
+def holds_whole_floats(sample: pl.Series) -> bool:
+    """Whether every value of a text column reads like 42.0: what pandas writes for whole numbers beside gaps."""
+    known = sample.drop_nulls()
+    return bool(len(known)) and bool(known.str.contains(_WHOLE_FLOAT).all())
+
+
+def require_types(types: dict[str, pl.DataType], names: dict[str, str], source: str) -> None:
+    """Raises DataError for a column whose type cannot be read as what it stands for."""
+    for column, kind in types.items():
+        number = column in (WEIGHT, RATING)
+        bad = kind.is_nested() or (number and not (kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null)))
+        bad = bad or (column in (USER_ID, ITEM_ID) and kind.is_temporal())
+        if bad:
+            wanted = "a number" if number else "text or a number"
+            raise DataError(
+                f"column {names[column]!r} of {source} is of type {kind}; as {column} it must be {wanted}",
+                "Convert the column, or map another one with --*-col",
+            )
+
+
+def require_numbers(sample: pl.Series, column: str) -> None:
+    """Raises DataError when a text column that should hold numbers holds none."""
+    known = sample.drop_nulls()
+    if len(known) and not known.cast(pl.Float64, strict=False).is_not_null().any():
+        raise DataError(
+            f"column {sample.name!r}, read as {column}, holds {known[0]!r} and no number in its first {len(sample)} rows",
+            f"Map another column with --{column}-col, or leave it out",
+        )
+
+
+def _finite(raw: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    text = raw.str.strip_chars() if kind == pl.String else raw
+    number = text.cast(pl.Float32, strict=False)
+    return pl.when(number.is_finite()).then(number)

@@ -1,0 +1,213 @@
+"""Ingest: a log of any size becomes cleaned, coded rows with vocabularies, in a folder that is whole or absent."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from recsys.core.artefacts import atomic_folder, read_json, write_json
+from recsys.core.config import CleanConfig, DataConfig
+from recsys.core.errors import DataError, UsageError
+from recsys.core.ids import IdMap
+from recsys.core.progress import QUIET, Progress
+from recsys.core.tables import ITEM_ID, LOG_SCHEMA, USER_ID, Drops
+from recsys.logs.buckets import Written, collapse, find_core, write_rows
+from recsys.logs.clean import facts, mark_rows
+from recsys.logs.core_filter import Core
+from recsys.logs.exchange import BATCH_ROWS, Exchanged, Spill, exchange
+from recsys.logs.read import LogScan, explained, refuse_mixed_units, scan_log
+from recsys.logs.reasons import REASON, describe
+from recsys.logs.sources import Source
+from recsys.logs.vocabulary import write_items, write_users
+
+_ROWS_PER_BUCKET = 4_000_000
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What was read, what stayed, and why the rest went. Times are unix seconds, None without a time column."""
+
+    rows_read: int
+    rows_kept: int
+    drops: Drops
+    users: int
+    items: int
+    behaviors: dict[str, int]
+    first_time: int | None
+    last_time: int | None
+    files: tuple[str, ...]
+    columns: dict[str, str]
+    time_unit: str | None
+    buckets: int
+    core_rounds: int
+    items_without_attributes: int | None = None
+    users_without_attributes: int | None = None
+
+    def document(self) -> dict[str, object]:
+        """The report as JSON."""
+        return asdict(self) | {"drops": facts(self.drops), "files": list(self.files)}
+
+
+@dataclass(frozen=True)
+class CodedLog:
+    """An ingested log. rows: CODED_SCHEMA columns that exist (and SPLIT of published files), in their total order.
+
+    users, items: vocabularies in ascending text order; a code is a place there. item_table, user_table: one row per
+    code. behaviors: ascending; ("interaction",) when the log has none.
+    """
+
+    rows: pl.LazyFrame
+    users: IdMap
+    items: IdMap
+    behaviors: tuple[str, ...]
+    item_table: pl.DataFrame
+    user_table: pl.DataFrame
+
+
+def ingest(
+    source: Source,
+    data: DataConfig,
+    clean: CleanConfig,
+    out: Path,
+    progress: Progress = QUIET,
+    buckets: int | None = None,
+) -> IngestReport:
+    """Clean the log `source` into `out`: rows/part-NNNN.parquet, users.parquet, items.parquet, ingest.json.
+
+    The same rows in the same order give the same bytes; the number of buckets (by size when None) only moves the
+    borders between the parts. Memory: one bucket of rows, and the users and items.
+    Raises DataError for bad input and when no row is left, then listing why.
+    """
+    return _ingest({None: scan_log(source, data)}, data, clean, out, progress, buckets)
+
+
+def ingest_split(
+    sources: Mapping[str, Source],
+    data: DataConfig,
+    clean: CleanConfig,
+    out: Path,
+    progress: Progress = QUIET,
+    buckets: int | None = None,
+) -> IngestReport:
+    """Ingest published files (train, test, maybe validation) into one log whose rows name their SPLIT.
+
+    Columns that not all files have are left out; duplicates are looked for within a file's split only.
+    """
+    unknown = sorted(set(sources) - {"train", "validation", "test"})
+    if unknown or not {"train", "test"} <= set(sources):
+        raise UsageError(
+            f"published files are {sorted(sources)}", "Give train and test, and validation if there is one"
+        )
+    return _ingest(
+        {name: scan_log(source, data) for name, source in sources.items()}, data, clean, out, progress, buckets
+    )
+
+
+def load_log(out: Path) -> CodedLog:
+    """The ingested log in the folder `out`. Raises UsageError when there is none."""
+    if not (out / "ingest.json").exists():
+        raise UsageError(f"{str(out)!r} holds no ingested log", "Make one with: recsys data ingest, or recsys run")
+    users, items = pl.read_parquet(out / "users.parquet"), pl.read_parquet(out / "items.parquet")
+    return CodedLog(
+        rows=pl.scan_parquet(sorted((out / "rows").glob("part-*.parquet"))),
+        users=IdMap(users[USER_ID], "user"),
+        items=IdMap(items[ITEM_ID], "item"),
+        behaviors=tuple(sorted(read_json(out / "ingest.json")["behaviors"])),
+        item_table=items,
+        user_table=users,
+    )
+
+
+def _ingest(
+    scans: Mapping[str | None, LogScan],
+    data: DataConfig,
+    clean: CleanConfig,
+    out: Path,
+    progress: Progress,
+    buckets: int | None,
+) -> IngestReport:
+    with atomic_folder(out) as folder:
+        work = folder / "work"
+        spill = _spill(scans, clean, work / "batches", progress)
+        num_buckets = buckets or max(1, -(-int(spill.counts.sum()) // _ROWS_PER_BUCKET))
+        exchanged = exchange(spill, work / "buckets", num_buckets)
+        files, drops = collapse(exchanged, clean, work / "cleaned", progress)
+        core = find_core(files, exchanged, clean)
+        drops += spill.drops + core.drops
+        _require_rows(bool(core.users.any()), spill.rows_read, drops)
+        written = write_rows(files, exchanged, core, folder / "rows", progress)
+        shutil.rmtree(work)
+        report = _report(scans, spill, drops, core, written, num_buckets)
+        report = _write_vocabularies(report, exchanged, core, data, folder)
+        write_json(folder / "ingest.json", report.document())
+    progress.say(f"kept {report.rows_kept:,} of {report.rows_read:,} rows; dropped {describe(drops)}", **facts(drops))
+    return report
+
+
+def _spill(scans: Mapping[str | None, LogScan], clean: CleanConfig, folder: Path, progress: Progress) -> Spill:
+    """Read everything once: rules on one row, provisional codes. Raises DataError when no row is left."""
+    columns = common_columns(scans.values())
+    folder.mkdir(parents=True)
+    spill = Spill(folder)
+    for split, scan in scans.items():
+        before = Drops(spill.drops)
+        marked = mark_rows(scan.marked.select(*columns, REASON), columns, clean)
+        with explained():
+            for batch in progress.track(marked.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True), "reading"):
+                spill.add(batch, split)
+        refuse_mixed_units(spill.drops - before, scan)
+    _require_rows(bool(len(spill.files)), spill.rows_read, spill.drops)
+    return spill
+
+
+def common_columns(scans: Iterable[LogScan]) -> list[str]:
+    """LOG_SCHEMA columns that every one of the scans has."""
+    named = [scan.names for scan in scans]
+    return [column for column in LOG_SCHEMA if all(column in names for names in named)]
+
+
+def _require_rows(any_left: bool, rows_read: int, drops: Drops) -> None:
+    if not rows_read:
+        raise DataError("the log has no rows", "Check that its export ran; only a header or nothing was found")
+    if not any_left:
+        raise DataError(
+            f"no row is left of {rows_read:,}: dropped {describe(drops)}",
+            "Loosen [clean], or check the columns with: recsys data check",
+        )
+
+
+def _report(
+    scans: Mapping[str | None, LogScan], spill: Spill, drops: Drops, core: Core, written: Written, buckets: int
+) -> IngestReport:
+    first = next(iter(scans.values()))
+    return IngestReport(
+        rows_read=spill.rows_read,
+        rows_kept=sum(written.behaviors.values()),
+        drops=drops,
+        users=int(core.users.sum()),
+        items=int(core.items.sum()),
+        behaviors=dict(sorted(written.behaviors.items())),
+        first_time=written.first_time,
+        last_time=written.last_time,
+        files=tuple(file for scan in scans.values() for file in scan.files),
+        columns={column: first.names[column] for column in common_columns(scans.values())},
+        time_unit=first.time_unit,
+        buckets=buckets,
+        core_rounds=core.rounds,
+    )
+
+
+def _write_vocabularies(
+    report: IngestReport, exchanged: Exchanged, core: Core, data: DataConfig, folder: Path
+) -> IngestReport:
+    items, users = (
+        exchanged.items.filter(pl.Series(core.items)),
+        exchanged.users.filter(pl.Series(core.users)),
+    )
+    return replace(
+        report,
+        items_without_attributes=write_items(items, data, folder / "items.parquet"),
+        users_without_attributes=write_users(users, data, folder / "users.parquet"),
+    )

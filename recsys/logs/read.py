@@ -1,0 +1,210 @@
+"""Reading a log: any source becomes one lazy frame of LOG_SCHEMA columns with the reason why a row must go."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from recsys.core.config import DataConfig
+from recsys.core.errors import DataError
+from recsys.core.tables import AVAILABLE, ITEM_ID, RATING, TIME, TITLE, USER_ID, WEIGHT, Drops, require_columns
+from recsys.logs.columns import (
+    Reading,
+    holds_whole_floats,
+    id_text,
+    map_columns,
+    marked_columns,
+    require_numbers,
+    require_types,
+)
+from recsys.logs.reasons import KEPT, REASON, TIME_OTHER_UNIT, count_reasons
+from recsys.logs.sources import Part, Source, TextOptions, first_line, format_of, list_files, open_parts
+from recsys.logs.text import BROKEN
+from recsys.logs.times import Unit, decide_unit
+
+_SAMPLE_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class LogScan:
+    """A log that can be read, not read yet.
+
+    marked: LOG_SCHEMA columns that exist, and REASON (KEPT or why the row must go). names: log column → its column in
+    the source. time_unit: how timestamps are read.
+    """
+
+    marked: pl.LazyFrame
+    files: tuple[str, ...]
+    names: dict[str, str]
+    time_unit: Unit | None
+
+    @property
+    def rows(self) -> pl.LazyFrame:
+        """The rows that can be used."""
+        return self.marked.filter(pl.col(REASON) == KEPT).drop(REASON)
+
+    @cached_property
+    def drops(self) -> Drops:
+        """Rows that cannot be used, by reason. Reads the log once. Raises DataError for mixed time units."""
+        with explained():
+            counts = self.marked.group_by(REASON).len().collect(engine="streaming")
+        found = zip(counts[REASON].cast(pl.String).to_list(), counts["len"].to_list(), strict=True)
+        drops = Drops({reason: count for reason, count in found if reason != KEPT})
+        refuse_mixed_units(drops, self)
+        return drops
+
+    def collect(self) -> tuple[pl.DataFrame, Drops]:
+        """The usable rows in memory and the drops. Raises DataError for mixed time units."""
+        with explained():
+            marked = self.marked.collect()
+        drops = count_reasons(marked[REASON])
+        refuse_mixed_units(drops, self)
+        return marked.filter(pl.col(REASON) == KEPT).drop(REASON), drops
+
+
+def scan_log(source: Source, data: DataConfig) -> LogScan:
+    """A log from a file, folder, glob, URL, list of these, or a polars or pandas frame.
+
+    Raises DataError for what is missing, unreadable or of a wrong type; rows are looked at when they are read.
+    """
+    columns = tuple(data.columns) if data.columns else None
+    parts = open_parts(source, TextOptions(data.separator, columns, data.broken_lines == "count"))
+    with explained():
+        readings = [_plan(part, data) for part in parts]
+    first = readings[0]
+    for part, reading in zip(parts, readings, strict=True):
+        if reading.names.keys() != first.names.keys():
+            missing = sorted(first.names.keys() ^ reading.names.keys())
+            raise DataError(
+                f"{part.name!r} and {parts[0].name!r} differ in {missing}", "Give all files the same columns"
+            )
+    unit = _common_unit(parts, readings)
+    frames = [part.frame.select(marked_columns(reading)) for part, reading in zip(parts, readings, strict=True)]
+    return LogScan(pl.concat(frames), tuple(part.name for part in parts), first.names, unit)
+
+
+def refuse_mixed_units(drops: Drops, scan: LogScan) -> None:
+    """Raises DataError when some timestamps are in another unit than the others."""
+    count = drops[TIME_OTHER_UNIT]
+    if count:
+        column = scan.names[TIME]
+        raise DataError(
+            f"the time column {column!r} mixes units: read as {scan.time_unit!r}, {count:,} values are in another one",
+            'Convert it to one unit, or set data.time_unit to "s", "ms" or "iso" to drop and count the others',
+        )
+
+
+def read_items(data: DataConfig) -> pl.DataFrame | None:
+    """The item table: ITEM_ID, TITLE when there is one, then its other columns; None when no table is named."""
+    if data.items is None:
+        return None
+    table = _read_table(data.items, data.item_col, ITEM_ID, data)
+    if data.title_col in table.columns and data.title_col != TITLE:
+        table = table.drop(TITLE, strict=False).rename({data.title_col: TITLE})
+    first = [ITEM_ID, TITLE] if TITLE in table.columns else [ITEM_ID]
+    return table.select(*first, pl.exclude(first))
+
+
+def read_users(data: DataConfig) -> pl.DataFrame | None:
+    """The user table: USER_ID, then its other columns; None when no table is named."""
+    return None if data.users is None else _read_table(data.users, data.user_col, USER_ID, data)
+
+
+def read_availability(data: DataConfig) -> pl.DataFrame | None:
+    """ITEM_ID and AVAILABLE; a file of ids alone lists withdrawn items. None when no file is named."""
+    if data.availability is None:
+        return None
+    table = _read_table(data.availability, data.item_col, ITEM_ID, data)
+    if AVAILABLE not in table.columns:
+        return table.select(ITEM_ID, pl.lit(False).alias(AVAILABLE))
+    return table.select(ITEM_ID, _truth(table[AVAILABLE]))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what polars raises while it reads into DataError."""
+    try:
+        yield
+    except (PolarsError, OSError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, DataError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, DataError):
+            raise cause from None
+        raise DataError(
+            f"cannot read the log: {first_line(error)}",
+            "A file is cut short or damaged: export it again, or leave it out",
+        ) from error
+
+
+def _plan(part: Part, data: DataConfig) -> Reading:
+    schema = part.frame.collect_schema()
+    names = map_columns([name for name in schema if name != BROKEN], data, repr(part.name))
+    types = {column: schema[name] for column, name in names.items()}
+    require_types(types, names, repr(part.name))
+    sample = part.frame.select(sorted(set(names.values()))).head(_SAMPLE_ROWS).collect()
+    for column in (WEIGHT, RATING):
+        if column in names and types[column] == pl.String:
+            require_numbers(sample[names[column]], column)
+    ids = [column for column in (USER_ID, ITEM_ID) if part.text and holds_whole_floats(sample[names[column]])]
+    unit = decide_unit(sample[names[TIME]], data.time_unit) if TIME in names else None
+    return Reading(names, types, part.text, frozenset(ids), unit, strict_unit=data.time_unit == "auto")
+
+
+def _common_unit(parts: list[Part], readings: list[Reading]) -> Unit | None:
+    units = {reading.unit: part.name for part, reading in zip(parts, readings, strict=True)}
+    numeric = {unit: name for unit, name in units.items() if unit in ("s", "ms")}
+    if len(numeric) > 1:
+        raise DataError(
+            f"timestamps are seconds in {units['s']!r} and milliseconds in {units['ms']!r}",
+            "Convert them to one unit, or run the files one by one with data.time_unit",
+        )
+    return readings[0].unit
+
+
+def _read_table(source: str, id_col: str, standard: str, data: DataConfig) -> pl.DataFrame:
+    """A side table in memory, its id column first under its standard name; the first row of an id stays."""
+    with explained():
+        table = pl.concat(
+            [_load(name, (id_col, standard), data) for name in list_files(source)], how="diagonal_relaxed"
+        )
+    column = id_col if id_col in table.columns or standard not in table.columns else standard
+    require_columns(table.columns, [column], repr(source))
+    if column != standard:
+        table = table.drop(standard, strict=False)
+    ids = id_text(pl.col(column), table.schema[column], table.schema[column] == pl.String and _whole(table[column]))
+    table = table.select(ids.alias(standard), pl.exclude(column))
+    return table.filter(pl.col(standard).is_not_null()).unique(standard, keep="first", maintain_order=True)
+
+
+def _whole(column: pl.Series) -> bool:
+    return holds_whole_floats(column)
+
+
+def _load(name: str, ids: tuple[str, str], data: DataConfig) -> pl.DataFrame:
+    kind = format_of(name)
+    if kind == "parquet":
+        return pl.read_parquet(name)
+    if kind == "jsonl":
+        return pl.read_ndjson(name)
+    separator = data.separator or ("\t" if ".tsv" in name else ",")
+    return pl.read_csv(
+        name,
+        separator=separator,
+        infer_schema_length=None,
+        schema_overrides=dict.fromkeys(ids, pl.String),
+        try_parse_dates=False,
+    )
+
+
+def _truth(column: pl.Series) -> pl.Series:
+    """true/false, 1/0 or yes/no as Boolean; anything else is refused."""
+    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+    known = {"true": True, "1": True, "yes": True, "1.0": True, "false": False, "0": False, "no": False, "0.0": False}
+    truth = text.replace_strict(known, default=None, return_dtype=pl.Boolean)
+    if truth.is_null().any():
+        raise DataError(f"column {AVAILABLE!r} holds {column.filter(truth.is_null())[0]!r}", "Write true or false")
+    return truth.alias(AVAILABLE)
