@@ -52,13 +52,13 @@ def draw_from_runs(start: Ints, length: Ints, fanout: int, key: tuple[int, ...])
     count = length if fanout == ALL else np.minimum(length, fanout)
     end = np.cumsum(count)
     begin = end - count
-    position = np.arange(end[-1] if len(end) else 0) + np.repeat(start - begin, count)
+    position = np.repeat(start - begin, count)
+    position += np.arange(len(position))
     longer = np.flatnonzero(length > count)
     if len(longer):
-        chosen = subsets(length[longer].astype(np.int32), fanout, key)
-        place = begin[longer]
-        for step, offset in enumerate(chosen):
-            position[place + step] = start[longer] + offset
+        first, place = start[longer], begin[longer]
+        for step, offset in enumerate(subsets(length[longer].astype(np.int32), fanout, key)):
+            position[place + step] = first + offset
     return Drawn(position, count)
 
 

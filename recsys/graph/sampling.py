@@ -67,11 +67,12 @@ class BlockSampler:
         unknown = [node_type for node_type in seeds if node_type not in self._graph.num_nodes]
         if unknown:
             raise UsageError(f"the graph has no node type {unknown[0]!r}", f"It has {sorted(self._graph.num_nodes)}")
-        for node_type, ids in seeds.items():
-            if len(np.unique(ids.numpy())) < len(ids):
+        none = torch.empty(0, dtype=torch.int64)
+        checked = {one: seeds.get(one, none).numpy() for one in self._graph.num_nodes}
+        for node_type, ids in checked.items():
+            if np.count_nonzero(_members(self._graph.num_nodes[node_type], ids)) < len(ids):
                 raise UsageError(f"the {node_type!r} seeds are not unique", "Pass torch.unique(seeds)")
-        none = np.empty(0, np.int64)
-        return {one: seeds[one].numpy() if one in seeds else none for one in self._graph.num_nodes}
+        return checked
 
     def _positions(self, exclude: tuple[Tensor, Tensor] | None) -> Exclusions:
         """A mask over the edges of the target relation and of its reverse."""
@@ -98,13 +99,16 @@ class BlockSampler:
         for place, edge_type in enumerate(self._relations):
             drawn = self._draw(edge_type, nodes[edge_type[2]], fanout, (*key, place))
             kept[edge_type] = _without(drawn.position, drawn.per_row, excluded.get(edge_type))
-        sources = {edge_type: self._relations[edge_type].indices[kept[edge_type][0]] for edge_type in kept}
+        sources = {
+            edge_type: self._relations[edge_type].indices.take(kept[edge_type][0]).astype(np.int64)
+            for edge_type in kept
+        }
         number = _Numbering(self._graph.num_nodes, nodes, sources)
         messages = {
             edge_type: self._relations[edge_type].messages(
                 *kept[edge_type],
                 sources=number.nodes[edge_type[0]],
-                indices=number.local[edge_type[0]][sources[edge_type]],
+                indices=number.local[edge_type[0]].take(sources[edge_type]),
                 rows=nodes[edge_type[2]],
             )
             for edge_type in kept
@@ -122,20 +126,25 @@ class _Numbering:
     """
 
     def __init__(
-        self, num_nodes: dict[NodeType, int], known: dict[NodeType, Ints], sources: dict[EdgeType, NDArray[np.integer]]
+        self, num_nodes: dict[NodeType, int], known: dict[NodeType, Ints], sources: dict[EdgeType, Ints]
     ) -> None:
         self.nodes: dict[NodeType, Ints] = {}
         self.local: dict[NodeType, NDArray[np.int32]] = {}
         for node_type, count in num_nodes.items():
-            fresh = np.zeros(count, bool)
-            for edge_type, senders in sources.items():
-                if edge_type[0] == node_type:
-                    fresh[senders] = True
+            fresh = _members(count, *(ids for edge_type, ids in sources.items() if edge_type[0] == node_type))
             fresh[known[node_type]] = False
             nodes = np.concatenate([known[node_type], np.flatnonzero(fresh)])
             local = np.empty(count, np.int32)
             local[nodes] = np.arange(len(nodes), dtype=np.int32)
             self.nodes[node_type], self.local[node_type] = nodes, local
+
+
+def _members(count: int, *ids: Ints) -> NDArray[np.bool_]:
+    """(count,) which nodes are among the ids."""
+    member = np.zeros(count, bool)
+    for some in ids:
+        member[some] = True
+    return member
 
 
 class _Relation:
@@ -152,7 +161,7 @@ class _Relation:
     def messages(self, position: Ints, count: Ints, sources: Ints, indices: NDArray[np.int32], rows: Ints) -> Messages:
         indptr = np.zeros(len(count) + 1, np.int32)
         np.cumsum(count, out=indptr[1:])
-        weight = np.full(len(position), self._weight[0]) if self._constant else self._weight[position]
+        weight = np.full(len(position), self._weight[0]) if self._constant else self._weight.take(position)
         scale = np.where(count > 0, self._length[rows] / np.maximum(count, 1), 1).astype(np.float32)
         local = Adjacency(torch.from_numpy(indptr), torch.from_numpy(indices), torch.from_numpy(weight), len(sources))
         # numpy, not torch: gathers of this size are slower with threads that other work keeps busy.
@@ -169,6 +178,6 @@ def _without(position: Ints, count: Ints, excluded: NDArray[np.bool_] | None) ->
     """Positions and counts a row, less the excluded edges."""
     if excluded is None:
         return position, count
-    out = np.flatnonzero(excluded[position])
+    out = np.flatnonzero(excluded.take(position))
     row = np.searchsorted(np.cumsum(count), out, side="right")
     return np.delete(position, out), count - np.bincount(row, minlength=len(count))
