@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.core.encoder import EncoderState, RelationState
-from recsys.core.errors import DataError, UsageError
+from recsys.core.errors import UsageError
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -94,13 +94,16 @@ class UserEncoder:
         """(edges, heads) g(v) α_uv: the degree prior, softly redistributed by likeness, scaled by the target's degree."""
         a, b = relation.source_exponent[layer - 1], relation.target_exponent[layer - 1]
         rows = rows_of(matrix)
-        prior = matrix.data * relation.source_degree[matrix.indices].astype(np.float64) ** -a
+        degrees = relation.source_degree[matrix.indices].astype(np.float64)
+        # A source without edges in the graph has a new one now: the edge itself is its degree.
+        prior = matrix.data * np.where(degrees > 0, degrees, matrix.data) ** -a
         logits = self._likeness(layer, relation, matrix, hidden)
         weights = prior[:, None] * np.exp(logits - row_reduce(np.maximum, logits, matrix.indptr)[rows])
         degree = row_reduce(np.add, matrix.data.astype(np.float64), matrix.indptr)
         mass = row_reduce(np.add, prior, matrix.indptr)
         scale = mass * np.where(degree > 0, degree, 1.0) ** -b
-        return scale[rows][:, None] * weights / row_reduce(np.add, weights, matrix.indptr)[rows]
+        share: Doubles = scale[rows][:, None] * weights / row_reduce(np.add, weights, matrix.indptr)[rows]
+        return share
 
     def _likeness(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles) -> Doubles:
         """(edges, heads) γ cos(h_u, h_v)."""
@@ -109,12 +112,12 @@ class UserEncoder:
             return np.zeros((matrix.nnz, self.state.heads))
         sources = _unit(self._sources(layer, relation, matrix))
         targets = _unit(hidden.reshape(len(hidden), self.state.heads, -1))
-        return gamma * np.einsum("ehd,ehd->eh", sources, targets[rows_of(matrix)])
+        return np.asarray(gamma * np.einsum("ehd,ehd->eh", sources, targets[rows_of(matrix)]))
 
     def _sources(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Doubles:
         """(edges, heads, d / heads) source states of the edges, as sent in `layer`."""
-        states = self.state.states[relation.source][layer - 1][matrix.indices]
-        return states.astype(np.float64).reshape(matrix.nnz, self.state.heads, -1)
+        states = np.asarray(self.state.states[relation.source][layer - 1][matrix.indices], np.float64)
+        return states.reshape(matrix.nnz, self.state.heads, -1)
 
     def _gather(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, share: Doubles) -> Doubles:
         """(n, d) Σ share · source state over each target's edges."""
@@ -149,11 +152,13 @@ def edge_weights(
 
     times: unix seconds, NaN where unknown; an event without a time, or after the model's last moment, is new.
     """
-    values = relation.weight * (np.asarray(weights, np.float64) if state.use_weights else np.ones(len(weights)))
+    values: Doubles = relation.weight * (
+        np.asarray(weights, np.float64) if state.use_weights else np.ones(len(weights))
+    )
     if state.half_life_days is None or state.now is None:
         return values
     age_days = np.nan_to_num(np.maximum(state.now - times, 0.0)) / _SECONDS_PER_DAY
-    return values * np.exp2(-age_days / state.half_life_days)
+    return np.asarray(values * np.exp2(-age_days / state.half_life_days))
 
 
 def rows_of(matrix: sparse.csr_matrix) -> NDArray[np.intp]:
@@ -174,11 +179,11 @@ def row_reduce(ufunc: np.ufunc, values: Doubles, indptr: NDArray[np.integer]) ->
 def _unit(vectors: Doubles) -> Doubles:
     """Vectors of length one along the last axis; zero stays zero."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1.0)
+    return np.asarray(vectors / np.where(norms > 0, norms, 1.0))
 
 
 def _count(neighbours: Neighbours) -> int:
-    counts = {matrix.shape[0] for matrix in neighbours.values()}
+    counts = {int(matrix.shape[0]) for matrix in neighbours.values()}
     if len(counts) != 1:
         raise UsageError(f"neighbours of {sorted(counts)} users", "Give one row per user under every relation")
     return counts.pop()
@@ -192,9 +197,3 @@ def _slices(indptr: NDArray[np.int64]) -> list[slice]:
         slices.append(slice(start, max(stop, start + 1)))
         start = slices[-1].stop
     return slices
-
-
-def require_family(state: EncoderState) -> None:
-    """Raises DataError for a family that this version cannot encode."""
-    if state.family not in ("degree_prior",):
-        raise DataError(f"cannot encode users of family {state.family!r}", "Use the version that wrote the bundle")

@@ -1,0 +1,124 @@
+"""Answers in outside ids: plain documents that print as JSON."""
+
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recsys.core.ids import IdMap
+from recsys.core.ranking import NO_ITEM, Hits
+from recsys.core.tables import TITLE
+from recsys.index.explain import Explanation, Part
+
+if TYPE_CHECKING:
+    from recsys.index.bundle import Bundle
+
+Source = Literal["model", "fold_in", "fallback"]
+"""model: the trained vector. fold_in: encoded from events just now. fallback: popularity, nothing is known."""
+
+
+class Item(TypedDict):
+    """One place of a list. rank: from 1."""
+
+    id: str
+    score: float
+    rank: int
+    title: NotRequired[str]
+
+
+class Answer(TypedDict):
+    """One list. unknown: ids of the request that the bundle does not know. note: present when the list is short."""
+
+    items: list[Item]
+    source: Source
+    unknown: list[str]
+    note: NotRequired[str]
+
+
+class ExplainedPart(TypedDict):
+    """What one neighbour adds to a score. type: node type; id: item id or attribute value."""
+
+    relation: str
+    type: str
+    id: str
+    share: float
+    title: NotRequired[str]
+
+
+class Explained(TypedDict):
+    """score = Σ shares + others + rest. others: neighbours left out of `parts`. rest: own state, biases."""
+
+    item: str
+    score: float
+    parts: list[ExplainedPart]
+    others: float
+    rest: float
+    source: Source
+    unknown: list[str]
+    title: NotRequired[str]
+
+
+def titles_of(bundle: "Bundle", dense: NDArray[np.integer]) -> list[str | None]:
+    """Titles by dense item id; None where there is none."""
+    if TITLE not in bundle.item_table.columns:
+        return [None] * len(dense)
+    return bundle.item_table[TITLE].gather(pl.Series(np.asarray(dense, np.int64))).cast(pl.String).to_list()
+
+
+def item_lists(bundle: "Bundle", hits: Hits, ids: IdMap | None = None) -> list[list[Item]]:
+    """Each row of `hits` as documents; padding is left out. ids: of items, with titles, when absent."""
+    valid = hits.items != NO_ITEM
+    dense = hits.items[valid]
+    titles = titles_of(bundle, dense) if ids is None else [None] * len(dense)
+    outside = (ids or bundle.items).outside(dense)
+    scores, ends = hits.scores[valid].tolist(), np.cumsum(valid.sum(axis=1)).tolist()
+    return [
+        [_item(*facts) for facts in zip(outside[a:b], scores[a:b], range(1, b - a + 1), titles[a:b], strict=True)]
+        for a, b in zip([0, *ends[:-1]], ends, strict=True)
+    ]
+
+
+def make_answer(items: list[Item], source: Source, unknown: list[str], k: int) -> Answer:
+    answer: Answer = {"items": items, "source": source, "unknown": unknown}
+    if len(items) < k:
+        answer["note"] = f"{k} were asked for, {len(items)} may be recommended"
+    return answer
+
+
+def explained_document(
+    bundle: "Bundle", item: int, found: Explanation, parts: int | None, source: Source, unknown: list[str]
+) -> Explained:
+    """parts: how many to show; all when None."""
+    shown = found.parts[:parts]
+    document: Explained = {
+        "item": bundle.items.ids[item],
+        "score": found.score,
+        "parts": [_part(bundle, part) for part in shown],
+        "others": sum(part.value for part in found.parts[len(shown) :]),
+        "rest": found.rest,
+        "source": source,
+        "unknown": unknown,
+    }
+    [title] = titles_of(bundle, np.array([item]))
+    if title is not None:
+        document["title"] = title
+    return document
+
+
+def _part(bundle: "Bundle", part: Part) -> ExplainedPart:
+    is_item = part.source == "item"
+    labels = bundle.items.ids if is_item else bundle.labels.get(part.source, [])
+    label = labels[part.neighbour] if part.neighbour < len(labels) else str(part.neighbour)
+    document: ExplainedPart = {"relation": part.relation, "type": part.source, "id": label, "share": part.value}
+    [title] = titles_of(bundle, np.array([part.neighbour])) if is_item else [None]
+    if title is not None:
+        document["title"] = title
+    return document
+
+
+def _item(outside: str, score: float, rank: int, title: str | None) -> Item:
+    item: Item = {"id": outside, "score": score, "rank": rank}
+    if title is not None:
+        item["title"] = title
+    return item

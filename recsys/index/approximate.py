@@ -1,0 +1,100 @@
+"""A FAISS index with its search parameters, re-scored by the true vectors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.core.errors import DataError
+from recsys.core.ranking import NO_ITEM, Hits
+from recsys.index.exact import Floats, select
+
+_FAISS: Any = faiss  # its type stubs lack what SWIG adds: keyword parameters and array arguments
+_GATHERED_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class ApproximateIndex:
+    """FAISS proposes, the true inner products decide: scores equal those of exact search.
+
+    kind: "hnsw", "ivf" or "pq". parameters: nprobe or ef_search; refine: candidates fetched per wanted item.
+    item_vectors: (items, d), what candidates are scored by.
+    """
+
+    kind: str
+    index: Any = field(repr=False)
+    item_vectors: Floats = field(repr=False)
+    parameters: dict[str, int]
+
+    def search(self, queries: Floats, k: int, allow: NDArray[np.bool_] | None = None) -> Hits:
+        """About the k best items of each query (n, d) among those allowed (items,); NO_ITEM where FAISS found fewer."""
+        queries = np.ascontiguousarray(queries, np.float32)
+        selector = None if allow is None else _Selector(allow)
+        fetch = min(k * self.parameters.get("refine", 1), len(self.item_vectors))
+        parameters = self._search_parameters(fetch, selector)
+        _, found = self.index.search(queries, fetch, params=parameters)
+        return self._rescored(queries, found, k)
+
+    def _rescored(self, queries: Floats, found: NDArray[np.int64], k: int) -> Hits:
+        parts = max(1, _GATHERED_BYTES // (4 * self.item_vectors.shape[1] * max(found.shape[1], 1)))
+        blocks = [slice(at, at + parts) for at in range(0, len(queries), parts)] or [slice(0, 0)]
+        hits = [_best_of(self.item_vectors, queries[block], found[block], k) for block in blocks]
+        return Hits(np.concatenate([one.items for one in hits]), np.concatenate([one.scores for one in hits]))
+
+    def _search_parameters(self, fetch: int, selector: "_Selector | None") -> Any:
+        chosen = {} if selector is None else {"sel": selector.bitmap}
+        if self.kind == "hnsw":
+            return _FAISS.SearchParametersHNSW(efSearch=max(self.parameters["ef_search"], fetch), **chosen)
+        return _FAISS.SearchParametersIVF(nprobe=self.parameters["nprobe"], **chosen)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the serialised FAISS index."""
+        return int(faiss.serialize_index(self.index).nbytes)
+
+    def save(self, path: Path) -> None:
+        faiss.write_index(self.index, str(path))
+
+    @staticmethod
+    def load(path: Path, item_vectors: Floats, kind: str, parameters: dict[str, int]) -> "ApproximateIndex":
+        """Raises DataError when the index is not one of these vectors."""
+        index = faiss.read_index(str(path))
+        if (index.ntotal, index.d) != item_vectors.shape:
+            raise DataError(
+                f"{path.name} holds {index.ntotal} vectors of width {index.d}, the bundle {item_vectors.shape}",
+                "Write the bundle again with recsys index",
+            )
+        return ApproximateIndex(kind, index, item_vectors, parameters)
+
+
+class _Selector:
+    """Allowed ids for FAISS; keeps the bits alive as long as FAISS may read them."""
+
+    def __init__(self, allow: NDArray[np.bool_]) -> None:
+        self.bits = np.packbits(allow, bitorder="little")
+        self.bitmap = _FAISS.IDSelectorBitmap(self.bits)
+
+
+def _best_of(item_vectors: Floats, queries: Floats, found: NDArray[np.int64], k: int) -> Hits:
+    """The k best by inner product of the `found` (n, fetched) items; ties to the smaller id, −1 stays no item."""
+    ordered = np.sort(found, axis=1)  # ascending ids, so that the place decides ties as the id would
+    scores = np.einsum("nfd,nd->nf", item_vectors[ordered], queries, dtype=np.float32)
+    best = select(np.where(ordered < 0, -np.inf, scores).astype(np.float32), k)
+    items = np.take_along_axis(ordered, np.maximum(best.items, 0).astype(np.int64), axis=1)
+    return Hits(np.where(best.items == NO_ITEM, NO_ITEM, items).astype(np.int32), best.scores)
+
+
+@contextmanager
+def faiss_threads(count: int) -> Iterator[None]:
+    """FAISS on `count` threads within the block: one is what a lookup gets, and builds repeat to the byte."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

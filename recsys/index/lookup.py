@@ -1,0 +1,196 @@
+"""Recommendations, likenesses and reasons out of a bundle, in the ids of the log; numpy and FAISS only."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.core.errors import UsageError
+from recsys.core.ids import UNKNOWN, IdMap
+from recsys.core.progress import QUIET, Progress
+from recsys.core.ranking import Hits
+from recsys.index.answers import Answer, Explained, explained_document, item_lists, make_answer
+from recsys.index.batch import write_all
+from recsys.index.exact import ExactIndex, Floats, select
+from recsys.index.explain import explain
+from recsys.index.filters import Planner
+from recsys.index.fold_in import UserEncoder
+from recsys.index.requests import Fallback, Request, excluded_lists, read_requests, seen_behaviors
+from recsys.index.visits import Event, History, known_neighbours
+
+if TYPE_CHECKING:
+    from recsys.index.bundle import Bundle
+
+__all__ = ["Answer", "Event", "Explained", "History", "Lookup"]
+
+
+class Lookup:
+    """Everything an application asks of one bundle. Threads may share it: nothing changes after the start."""
+
+    def __init__(self, bundle: "Bundle") -> None:
+        self.bundle = bundle
+        self.encoder = UserEncoder(bundle.encoder)
+        self.planner = Planner(ExactIndex(bundle.item_vectors), bundle.index)
+        self._available = None if bundle.available.all() else bundle.available
+
+    def recommend(
+        self,
+        users: Sequence[object] | None = None,
+        k: int = 10,
+        *,
+        histories: Sequence[History] | None = None,
+        exclude_seen: bool | Sequence[str] = True,
+        allow: Sequence[object] | None = None,
+        deny: Sequence[object] | None = None,
+        fallback: Fallback = "refuse",
+    ) -> list[Answer]:
+        """Lists for users, for visitors (histories alone), or for users with new events (both, one each).
+
+        exclude_seen: leave out what a user has seen under the bundle's seen behaviours (or those named), and the
+        items of a history. allow, deny: item ids; withdrawn items never appear. fallback: what an unknown user, or
+        a history without any known item, gets: "refuse" raises UsageError with the nearest ids, "popularity" gives
+        the most popular items and says so. A list is shorter than k only when fewer items are left, and has a note.
+        """
+        _check_k(k)
+        behaviors = seen_behaviors(self.bundle, exclude_seen)
+        requests = read_requests(self.bundle, self.encoder, users, histories, behaviors, fallback)
+        mask, strangers = self._mask(allow, deny)
+        lists = item_lists(self.bundle, self._search(requests, k, mask))
+        return [
+            make_answer(items, one.source, [*one.unknown, *strangers], k)
+            for items, one in zip(lists, requests, strict=True)
+        ]
+
+    def similar_items(self, items: Sequence[object], k: int = 10) -> list[Answer]:
+        """The available items nearest to each item by cosine, itself left out. Raises UsageError when unknown."""
+        _check_k(k)
+        dense = _dense(self.bundle.items, items)
+        hits = _nearest(self._unit_items, dense, k, self._available)
+        return [make_answer(found, "model", [], k) for found in item_lists(self.bundle, hits)]
+
+    def similar_users(self, users: Sequence[object], k: int = 10) -> list[Answer]:
+        """The users nearest to each user by cosine, itself left out. Raises UsageError when unknown."""
+        _check_k(k)
+        hits = _nearest(self._unit_users, _dense(self.bundle.users, users), k, None)
+        lists = item_lists(self.bundle, hits, ids=self.bundle.users)
+        return [make_answer(found, "model", [], k) for found in lists]
+
+    def fold_in(self, history: History) -> Floats:
+        """(d,) vector of a visitor with these events. Raises UsageError when none of its items is known."""
+        [request] = read_requests(self.bundle, self.encoder, None, [history], (), "refuse")
+        return np.asarray(request.vector)
+
+    def explain(
+        self,
+        user: object | None = None,
+        item: object = "",
+        *,
+        history: History | None = None,
+        parts: int | None = None,
+    ) -> Explained:
+        """Why a score: one share per neighbour, largest first; with `parts`, the others are summed up.
+
+        user, history: as one entry of `recommend`. Raises UsageError for an unknown user or item.
+        """
+        dense = self.bundle.items.dense(item)
+        users, histories = None if user is None else [user], None if history is None else [history]
+        [request] = read_requests(self.bundle, self.encoder, users, histories, (), "refuse")
+        neighbours, own = request.neighbours, None
+        if request.user != UNKNOWN:
+            own = self.bundle.user_self[request.user : request.user + 1]
+            neighbours = known_neighbours(self.bundle, request.user) if neighbours is None else neighbours
+        found = explain(self.encoder, neighbours or {}, self.bundle.item_vectors[dense], own, request.vector)
+        return explained_document(self.bundle, dense, found, parts, request.source, request.unknown)
+
+    def batch(
+        self,
+        users: Sequence[object] | None,
+        k: int,
+        out: Path,
+        *,
+        exclude_seen: bool | Sequence[str] = True,
+        progress: Progress = QUIET,
+    ) -> int:
+        """Exact lists of these users (None: all) as one Parquet file, whole or absent; returns its rows.
+
+        Columns user_id, item_id, score, rank (from 1), by user in the order asked, then rank. Memory is bounded by
+        a block of users. Raises UsageError for an unknown user.
+        """
+        _check_k(k)
+        everybody = np.arange(len(self.bundle.users), dtype=np.int32)
+        dense = everybody if users is None else _dense(self.bundle.users, users)
+        return write_all(self.bundle, dense, k, seen_behaviors(self.bundle, exclude_seen), out, progress)
+
+    def _mask(
+        self, allow: Sequence[object] | None, deny: Sequence[object] | None
+    ) -> tuple[NDArray[np.bool_] | None, list[str]]:
+        """(items,) what may be recommended to anybody (None: everything), and the unknown ids of both lists."""
+        if allow is None and deny is None:
+            return self._available, []
+        items = self.bundle.items
+        allowed, denied = items.lookup(allow or ()), items.lookup(deny or ())
+        mask = np.full(len(items), allow is None)
+        mask[allowed[allowed != UNKNOWN]] = True
+        mask[denied[denied != UNKNOWN]] = False
+        named = [str(one) for one in (*(allow or ()), *(deny or ()))]
+        strangers = [one for one, dense in zip(named, [*allowed, *denied], strict=True) if dense == UNKNOWN]
+        return mask & self.bundle.available, strangers
+
+    def _search(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
+        """Lists of all requests, each by its vector or by popularity."""
+        num_items = len(self.bundle.items)
+        k = min(k, num_items)
+        hits = Hits(np.empty((len(requests), k), np.int32), np.empty((len(requests), k), np.float32))
+        with_vector = [place for place, one in enumerate(requests) if one.vector is not None]
+        without = [place for place, one in enumerate(requests) if one.vector is None]
+        for places, find in ((with_vector, self._by_vector), (without, self._by_popularity)):
+            if places:
+                found = find([requests[place] for place in places], k, mask)
+                hits.items[places], hits.scores[places] = found.items, found.scores
+        return hits
+
+    def _by_vector(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
+        queries = np.stack([np.asarray(one.vector) for one in requests])
+        exclude = excluded_lists([one.excluded for one in requests], len(self.bundle.items))
+        return self.planner.search(queries, k, exclude if exclude.nnz else None, mask)
+
+    def _by_popularity(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
+        """Share of users who had each item under the target behaviour."""
+        counts = self.bundle.popularity[self.bundle.segments.index(self.bundle.target)]
+        scores = np.tile(counts / max(len(self.bundle.users), 1), (len(requests), 1)).astype(np.float32)
+        if mask is not None:
+            scores[:, ~mask] = -np.inf
+        for row, one in enumerate(requests):
+            scores[row, one.excluded] = -np.inf
+        return select(scores, k)
+
+    @cached_property
+    def _unit_items(self) -> ExactIndex:
+        return ExactIndex(_unit(self.bundle.item_vectors))
+
+    @cached_property
+    def _unit_users(self) -> ExactIndex:
+        return ExactIndex(_unit(self.bundle.user_vectors))
+
+
+def _nearest(index: ExactIndex, dense: NDArray[np.int32], k: int, allow: NDArray[np.bool_] | None) -> Hits:
+    """The k nearest rows to some rows of an index, themselves left out."""
+    count = len(index.item_vectors)
+    return index.search(index.item_vectors[dense], min(k, count), excluded_lists(list(dense[:, None]), count), allow)
+
+
+def _unit(vectors: Floats) -> Floats:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+
+
+def _dense(ids: IdMap, outside: Sequence[object]) -> NDArray[np.int32]:
+    return np.array([ids.dense(one) for one in outside], np.int32)
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise UsageError(f"k = {k}: a list holds at least one item")

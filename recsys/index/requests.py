@@ -1,0 +1,126 @@
+"""Who is asked about: known users, visitors with events, and those about whom nothing is known."""
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.core.errors import UsageError, nearest
+from recsys.core.ids import UNKNOWN, IdMap
+from recsys.index.answers import Source
+from recsys.index.fold_in import Floats, Neighbours, UserEncoder
+from recsys.index.visits import History, known_neighbours, merged, read_visit
+
+if TYPE_CHECKING:
+    from recsys.index.bundle import Bundle
+
+Fallback = Literal["refuse", "popularity"]
+
+_IDS_SEARCHED = 100_000
+
+
+class Request(NamedTuple):
+    """One list to make.
+
+    vector: (d,), None for popularity. excluded: ascending dense item ids. unknown: outside ids that are not known.
+    neighbours, layer0: what the vector was encoded from; None where it is the trained one or there is none.
+    """
+
+    source: Source
+    vector: Floats | None
+    excluded: NDArray[np.integer]
+    unknown: list[str]
+    user: int = UNKNOWN
+    neighbours: Neighbours | None = None
+
+
+def read_requests(
+    bundle: "Bundle",
+    encoder: UserEncoder,
+    users: Sequence[object] | None,
+    histories: Sequence[History] | None,
+    behaviors: tuple[str, ...],
+    fallback: Fallback,
+) -> list[Request]:
+    """One request per user, history, or pair of both. behaviors: whose seen items are excluded.
+
+    Raises UsageError for neither, for lists of different length, and for the unknown when fallback is "refuse".
+    """
+    if users is None and histories is None:
+        raise UsageError("nobody to recommend to", "Give users, histories, or both")
+    if users is not None and histories is not None and len(users) != len(histories):
+        raise UsageError(f"{len(users)} users and {len(histories)} histories", "Give one history per user")
+    if users is None:
+        found = [_visitor(bundle, encoder, history, bool(behaviors)) for history in histories or ()]
+    else:
+        pairs = zip(users, histories if histories is not None else repeat(()), strict=False)
+        found = [_user(bundle, encoder, str(user), history, behaviors) for user, history in pairs]
+    if fallback == "refuse":
+        _refuse_unknown(bundle, users, found)
+    return found
+
+
+def seen_behaviors(bundle: "Bundle", exclude_seen: bool | Sequence[str]) -> tuple[str, ...]:
+    """Behaviours whose items are excluded. Raises UsageError for one that the log does not have."""
+    if isinstance(exclude_seen, bool):
+        return bundle.seen_behaviors if exclude_seen else ()
+    for name in exclude_seen:
+        if name not in bundle.seen:
+            hint = nearest(name, bundle.seen) or f"The log has {list(bundle.seen)}"
+            raise UsageError(f"exclude_seen names the unknown behaviour {name!r}", hint)
+    return tuple(exclude_seen)
+
+
+def excluded_lists(lists: Sequence[NDArray[np.integer]], num_items: int) -> sparse.csr_matrix:
+    """(queries, items) with one entry per excluded pair; each list is ascending."""
+    indptr = np.concatenate([[0], np.cumsum([len(one) for one in lists], dtype=np.int64)])
+    indices = np.concatenate(lists) if lists else np.empty(0, np.int32)
+    return sparse.csr_matrix((np.ones(len(indices), np.int8), indices, indptr), shape=(len(lists), num_items))
+
+
+def strange(message: str, ids: IdMap, outside: str) -> UsageError:
+    """Unknown id, with the nearest known ones."""
+    return UsageError(message, nearest(outside, ids.ids.head(_IDS_SEARCHED)) or f"The log has {len(ids):,} {ids.kind}s")
+
+
+def _user(bundle: "Bundle", encoder: UserEncoder, user: str, history: History, behaviors: tuple[str, ...]) -> Request:
+    dense = int(bundle.users.lookup([user])[0])
+    if dense == UNKNOWN:
+        visitor = _visitor(bundle, encoder, history, bool(behaviors))
+        return visitor._replace(unknown=[user, *visitor.unknown])
+    visit = read_visit(bundle, history)
+    lists = [bundle.seen[name] for name in behaviors]
+    seen = [matrix.indices[matrix.indptr[dense] : matrix.indptr[dense + 1]] for matrix in lists]
+    excluded = seen[0] if len(seen) == 1 and not len(visit.items) else _union([*seen, visit.items] if behaviors else [])
+    if not visit.neighbours:
+        return Request("model", bundle.user_vectors[dense], excluded, visit.unknown, dense)
+    neighbours = merged(known_neighbours(bundle, dense), visit.neighbours)
+    vector = encoder.encode(neighbours, bundle.user_self[dense : dense + 1])[0]
+    return Request("fold_in", vector, excluded, visit.unknown, dense, neighbours)
+
+
+def _visitor(bundle: "Bundle", encoder: UserEncoder, history: History, exclude: bool) -> Request:
+    visit = read_visit(bundle, history)
+    excluded = visit.items if exclude else visit.items[:0]
+    if not visit.neighbours:
+        return Request("fallback", None, excluded, visit.unknown)
+    vector = encoder.encode(visit.neighbours)[0]
+    return Request("fold_in", vector, excluded, visit.unknown, UNKNOWN, visit.neighbours)
+
+
+def _union(lists: list[NDArray[np.integer]]) -> NDArray[np.integer]:
+    return np.unique(np.concatenate(lists)) if lists else np.empty(0, np.int32)
+
+
+def _refuse_unknown(bundle: "Bundle", users: Sequence[object] | None, requests: list[Request]) -> None:
+    """Raises UsageError when an asked-for user, or a whole history, is unknown."""
+    for request in requests:
+        if users is not None and request.user == UNKNOWN:
+            raise strange(f"unknown user {request.unknown[0]!r}", bundle.users, request.unknown[0])
+        if request.source == "fallback":
+            first = request.unknown[0] if request.unknown else ""
+            what = f"none of the items {request.unknown[:5]} is known" if request.unknown else "an empty history"
+            raise strange(what, bundle.items, first)

@@ -1,0 +1,103 @@
+"""Events from outside (a visitor's clicks, a user's new ones) as neighbours that the encoder understands."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.core.encoder import RelationState
+from recsys.core.errors import UsageError, nearest
+from recsys.core.ids import UNKNOWN
+from recsys.index.fold_in import Neighbours, edge_weights
+
+if TYPE_CHECKING:
+    from recsys.index.bundle import Bundle
+
+
+class Event(NamedTuple):
+    """One event of a history. behavior: the target behaviour when None. time: unix seconds; None means now."""
+
+    item: str
+    behavior: str | None = None
+    time: float | None = None
+    weight: float = 1.0
+
+
+History = Sequence[str | Event]
+"""Outside item ids, or events; anything else is taken as an id by its text."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A history in dense ids. items: ascending, each once. unknown: ids that are not in the catalogue.
+
+    neighbours: one row per relation that some event feeds.
+    """
+
+    neighbours: Neighbours
+    items: NDArray[np.int32]
+    unknown: list[str]
+
+
+def read_visit(bundle: "Bundle", history: History) -> Visit:
+    """Raises UsageError for a behaviour that the log does not have."""
+    events = [event if isinstance(event, Event) else Event(str(event)) for event in history]
+    for event in events:
+        _check_behavior(bundle, event.behavior)
+    dense = bundle.items.lookup([event.item for event in events])
+    known = [(event, item) for event, item in zip(events, dense, strict=True) if item != UNKNOWN]
+    neighbours = {
+        relation.name: edges
+        for relation in bundle.encoder.relations
+        if relation.behavior is not None and (edges := _edges(bundle, relation, known)).nnz
+    }
+    unknown = [event.item for event, item in zip(events, dense, strict=True) if item == UNKNOWN]
+    return Visit(neighbours, np.unique(dense[dense != UNKNOWN]), unknown)
+
+
+def known_neighbours(bundle: "Bundle", user: int) -> dict[str, sparse.csr_matrix]:
+    """One row per relation: the neighbours of a user in the graph that was served."""
+    return {name: row_of(matrix, user) for name, matrix in bundle.neighbours.items()}
+
+
+def row_of(matrix: sparse.csr_matrix, row: int) -> sparse.csr_matrix:
+    """One row as a matrix; scipy's own slicing costs ten times as much."""
+    start, stop = matrix.indptr[row], matrix.indptr[row + 1]
+    return one_row(matrix.indices[start:stop], matrix.data[start:stop], matrix.shape[1])
+
+
+def one_row(indices: NDArray[np.integer], values: NDArray[np.generic], num_columns: int) -> sparse.csr_matrix:
+    return sparse.csr_matrix((values, indices, np.array([0, len(indices)])), shape=(1, num_columns))
+
+
+def merged(neighbours: Neighbours, new: Neighbours) -> Neighbours:
+    """Old and new edges of the same users; weights of a repeated pair are added."""
+    both: Mapping[str, sparse.csr_matrix] = {**new, **neighbours}
+    return {
+        name: _canonical(both[name] + new[name]) if name in neighbours and name in new else both[name] for name in both
+    }
+
+
+def _edges(bundle: "Bundle", relation: RelationState, known: Iterable[tuple[Event, int]]) -> sparse.csr_matrix:
+    fed = [(event, item) for event, item in known if (event.behavior or bundle.target) == relation.behavior]
+    items = np.array([item for _, item in fed], np.int64)
+    weights = np.array([event.weight for event, _ in fed], np.float64)
+    times = np.array([np.nan if event.time is None else event.time for event, _ in fed], np.float64)
+    values = edge_weights(bundle.encoder, relation, weights, times)
+    distinct, place = np.unique(items, return_inverse=True)
+    summed = np.bincount(place, values, minlength=len(distinct)) if len(distinct) else np.empty(0)
+    return one_row(distinct, summed, len(bundle.items))
+
+
+def _canonical(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    matrix.sort_indices()
+    return matrix
+
+
+def _check_behavior(bundle: "Bundle", behavior: str | None) -> None:
+    known = bundle.segments[1:]
+    if behavior is not None and behavior not in known:
+        raise UsageError(f"unknown behaviour {behavior!r}", nearest(behavior, known) or f"The log has {list(known)}")
