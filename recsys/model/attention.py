@@ -1,12 +1,13 @@
 """Attention with a degree prior: contains weighted LightGCN at γ = 0."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.graph.schema import Messages
-
-_SMALLEST = torch.finfo(torch.float32).tiny
+from recsys.model.edges import SMALLEST, Edges, WeightedSum, edges_of, positive
 
 
 class DegreePriorAttention(nn.Module):
@@ -22,7 +23,7 @@ class DegreePriorAttention(nn.Module):
     Args:
         heads: number of heads; must divide the width.
         exponent: a and b at the start. learn_exponents: false keeps them there.
-        attention: false keeps γ at 0.
+        attention: false keeps γ at 0, for one sparse product in place of scores.
         dropout: share of attention weights dropped in training, after the softmax.
 
     Shape:
@@ -38,7 +39,7 @@ class DegreePriorAttention(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.heads = heads
+        self.attention = attention
         self.dropout = dropout
         self.source_exponent = nn.Parameter(torch.tensor(exponent), requires_grad=learn_exponents)
         self.target_exponent = nn.Parameter(torch.tensor(exponent), requires_grad=learn_exponents)
@@ -52,42 +53,142 @@ class DegreePriorAttention(nn.Module):
         target: Float[Tensor, "targets width"],
         messages: Messages,
     ) -> Float[Tensor, "targets width"]:
-        adjacency = messages.adjacency
-        row, column = adjacency.destinations(), adjacency.indices.long()
-        prior = adjacency.weight * messages.source_degree[column].clamp_min(_SMALLEST) ** -self.source_exponent
-        h = source.view(len(source), self.heads, -1)
-        unit, unit_target = unit_rows(h), unit_rows(target.reshape(len(target), self.heads, -1))
-        score = self.gamma * (unit[column] * unit_target[row]).sum(-1)
-        weight = prior[:, None] * (score - self.gamma.abs()).exp()
-        total = weight.new_zeros(len(target), self.heads).index_add(0, row, weight)
-        alpha = nn.functional.dropout(weight / total[row], self.dropout, self.training)
-        mixed = h.new_zeros(len(target), *h.shape[1:]).index_add(0, row, alpha[..., None] * h[column])
-        drawn_mass = prior.new_zeros(len(target)).index_add(0, row, prior)
-        mass = self._neighbourhood_mass(drawn_mass, messages)
-        scale = mass * messages.target_degree.clamp_min(_SMALLEST) ** -self.target_exponent
-        return mixed.flatten(1) * scale[:, None]
+        edges = edges_of(messages)
+        reach = self._power(messages.target_degree, self.target_exponent)
+        if not self.attention:
+            return self._prior_sum(source, edges, messages) * reach[:, None]
+        keep = self._keep(edges) if self.training and self.dropout else None
+        mixed: Tensor = _Mixture.apply(source, target, self.gamma, self.source_exponent, edges, keep)
+        drawn = self.mass(messages)
+        return mixed * (drawn * self._correction(drawn, messages) * reach)[:, None]
+
+    def mass(self, messages: Messages) -> Float[Tensor, " targets"]:
+        """Σ_u p_uv of every target over the edges of `messages`."""
+        prior = self._power(messages.source_degree, self.source_exponent)
+        mass: Tensor = WeightedSum.apply(prior[:, None], edges_of(messages))
+        return mass[:, 0]
 
     def refresh_mass(self, messages: Messages) -> None:
         """Keep Σ_u p_uv at the present exponents, for the sampled blocks that follow. messages: of the full graph."""
         self.full_mass = self.mass(messages).detach()
 
-    def mass(self, messages: Messages) -> Float[Tensor, " targets"]:
-        """Σ_u p_uv of every target over the edges of `messages`."""
-        adjacency = messages.adjacency
-        column = adjacency.indices.long()
-        prior = adjacency.weight * messages.source_degree[column].clamp_min(_SMALLEST) ** -self.source_exponent
-        return prior.new_zeros(adjacency.num_dst).index_add(0, adjacency.destinations(), prior)
+    def _prior_sum(self, source: Tensor, edges: Edges, messages: Messages) -> Tensor:
+        """Σ_u p_uv h_u, as if the whole neighbourhood had been drawn."""
+        prior = self._power(messages.source_degree, self.source_exponent)
+        total: Tensor = WeightedSum.apply(source * prior[:, None], edges)
+        if messages.row_scale is None:
+            return total
+        return total * self._correction(self.mass(messages), messages)[:, None]
 
-    def _neighbourhood_mass(self, drawn: Tensor, messages: Messages) -> Tensor:
-        """Mass of the full neighbourhood with the gradient of the drawn one.
+    def _correction(self, drawn: Tensor, messages: Messages) -> Tensor:
+        """Mass of the full neighbourhood over that of the edges drawn: known after a refresh, else estimated.
 
-        Refreshed masses are taken as they are; else the drawn edges are scaled up, unbiased under uniform drawing.
+        The estimate, full number of neighbours over drawn number, is unbiased under uniform drawing. No gradient
+        passes: that of the drawn mass stands for the full one's.
         """
         if messages.row_scale is None:
-            return drawn
+            return torch.ones_like(drawn)
         if self.full_mass is None or messages.global_rows is None:
-            return drawn * messages.row_scale
-        return self.full_mass[messages.global_rows] * (drawn / drawn.detach().clamp_min(_SMALLEST))
+            return messages.row_scale
+        return self.full_mass[messages.global_rows] / drawn.detach().clamp_min(SMALLEST)
+
+    @staticmethod
+    def _power(degree: Tensor, exponent: Tensor) -> Tensor:
+        return positive(degree) ** -exponent
+
+    def _keep(self, edges: Edges) -> Tensor:
+        """(heads, edges) 0 where an attention weight is dropped, else what makes up for it."""
+        shape = (len(self.gamma), len(edges.weight))
+        return nn.functional.dropout(torch.ones(shape, device=edges.weight.device), self.dropout)
+
+
+class _Mixture(torch.autograd.Function):
+    """concat_m Σ_u α_uv^m h_u^m with the α of DegreePriorAttention, head by head.
+
+    With t_uv = e_uv (⟨g_v, h_u⟩ − ⟨g_v, out_v⟩) / Σ_u' e_u'v, the gradient at the logits, everything is a score of
+    edges or a sum over them: Σ_u t_uv k_u for the targets, Σ_v (α_uv g_v + …) and Σ_v t_uv q_v for the sources, where
+    k and q are the unit vectors of the cosine. exp needs no row maximum: |cos| ≤ 1, so −max|γ| bounds every logit.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        source: Tensor,
+        target: Tensor,
+        gamma: Tensor,
+        exponent: Tensor,
+        edges: Edges,
+        keep: Tensor | None,
+    ) -> Tensor:
+        heads = len(gamma)
+        sent = _by_head(source, heads)
+        table = torch.cat([sent, sent.new_ones(heads, len(source), 1)], dim=-1)  # the last column sums the weights
+        key, key_scale = _unit(sent)
+        query, query_scale = _unit(_by_head(target, heads))
+        prior = edges.log_weight.to(source.dtype) - exponent * edges.log_degree.to(source.dtype) - gamma.abs().max()
+        mixed = target.new_empty(len(target), heads, table.shape[2] - 1)
+        total = target.new_empty(heads, len(target))
+        weights = []
+        for head, factor in enumerate(gamma.tolist()):
+            weight = edges.by_target.scores(query[head], key[head], prior, factor).exp_()
+            sums = edges.by_target.weighted_sum(weight, table[head])
+            torch.clamp_min(sums[:, -1], SMALLEST, out=total[head])
+            if keep is not None:
+                sums = edges.by_target.weighted_sum(weight * keep[head], table[head])
+            torch.div(sums[:, :-1], total[head][:, None], out=mixed[:, head])
+            weights.append(weight)
+        ctx.edges, ctx.keep = edges, keep
+        ctx.save_for_backward(gamma, table, key, key_scale, query, query_scale, mixed, total, *weights)
+        return mixed.flatten(1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        gamma, table, key, key_scale, query, query_scale, mixed, total, *weights = ctx.saved_tensors
+        edges: Edges = ctx.edges
+        asked = gradient.view_as(mixed)
+        row_term = ((asked * mixed).sum(-1).T / total).contiguous()  # (heads, num_dst): ⟨g_v, out_v⟩ / Σ e
+        asked = _by_head(gradient, len(gamma)).div_(total[..., None])
+        slope_query, slope_key, slope_table = torch.empty_like(query), torch.empty_like(key), torch.empty_like(key)
+        slope_exponent = gamma.new_zeros(())
+        for head, weight in enumerate(weights):
+            slope = edges.by_target.scores(asked[head], table[head, :, :-1])
+            kept = weight
+            if ctx.keep is not None:
+                slope *= ctx.keep[head]
+                kept = weight * ctx.keep[head]
+            slope -= row_term[head].index_select(0, edges.target)
+            slope *= weight
+            slope_exponent -= slope @ edges.log_degree.to(slope.dtype)
+            slope_query[head] = edges.by_target.weighted_sum(slope, key[head])
+            slope_key[head] = edges.by_source.weighted_sum(slope.index_select(0, edges.order), query[head])
+            slope_table[head] = edges.by_source.weighted_sum(kept.index_select(0, edges.order), asked[head])
+        slope_gamma = (slope_query * query).sum((1, 2))
+        slope_target = _through_unit(slope_query, query, query_scale * gamma[:, None, None])
+        slope_source = _through_unit(slope_key, key, key_scale * gamma[:, None, None]).add_(slope_table)
+        return _join(slope_source), _join(slope_target), slope_gamma, slope_exponent, None, None
+
+
+def _by_head(states: Tensor, heads: int) -> Tensor:
+    """(n, heads · d) → (heads, n, d), copied so that the kernels find each head's rows side by side."""
+    return torch.clone(states.view(len(states), heads, -1).transpose(0, 1), memory_format=torch.contiguous_format)
+
+
+def _unit(states: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vectors (heads, n, d), zero for zero, and the factors that made them (heads, n, 1)."""
+    length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+    scale = torch.where(length > SMALLEST, length.reciprocal(), 0.0)
+    return states * scale, scale
+
+
+def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
+    """Gradient at the states from that at their unit vectors: scale · (g − unit ⟨unit, g⟩), in place."""
+    along = (gradient * unit).sum(-1, keepdim=True)
+    return gradient.addcmul_(unit, along, value=-1).mul_(scale)
+
+
+def _join(states: Tensor) -> Tensor:
+    """(heads, n, d) → (n, heads · d)."""
+    return states.transpose(0, 1).flatten(1)
 
 
 def unit_rows(h: Tensor) -> Tensor:

@@ -1,0 +1,123 @@
+"""Sums and scores over the edges of one relation, in torch's own kernels; never an (edges × width) tensor."""
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+from torch.utils.weak import WeakIdKeyDictionary
+
+from recsys.graph.schema import Messages
+
+SMALLEST = torch.finfo(torch.float32).tiny
+
+# torch says once per process that CSR tensors are in beta, as a warning; here it is heard and set aside.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor([0, 0], [], [], size=(1, 1), check_invariants=False)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Edges grouped by row. indptr: (rows + 1,), indices: (edges,) column of each edge."""
+
+    indptr: Tensor
+    indices: Tensor
+    num_columns: int
+
+    def weighted_sum(self, values: Tensor | None, dense: Tensor) -> Tensor:
+        """Σ over each row's edges of value · dense[column]: (rows, width). values: (edges,); None counts every edge once.
+
+        embedding_bag is the fastest CSR × dense product of torch on a CPU (FBGEMM: 2.7 ms where MKL's takes 16 for
+        810,128 edges 64 wide on one thread), and takes int32 and every device.
+        """
+        return embedding_bag(
+            self.indices, dense, self.indptr, per_sample_weights=values, mode="sum", include_last_offset=True
+        )
+
+    def scores(self, left: Tensor, right: Tensor, start: Tensor | None = None, factor: float = 1.0) -> Tensor:
+        """start + factor · ⟨left[row], right[column]⟩ of every edge: (edges,). left (rows, d), right (columns, d)."""
+        values = left.new_empty(len(self.indices)) if start is None else start.clone()
+        shape = (len(self.indptr) - 1, self.num_columns)
+        matrix = torch.sparse_csr_tensor(self.indptr, self.indices, values, size=shape, check_invariants=False)
+        # out=matrix writes into `values`; a result of its own would copy values and indices first.
+        torch.sparse.sampled_addmm(matrix, left, right.T, beta=0.0 if start is None else 1.0, alpha=factor, out=matrix)
+        return values
+
+
+@dataclass(frozen=True)
+class Edges:
+    """The edges of one relation by destination, by source, and what of the degree prior stays fixed on them."""
+
+    by_target: Rows
+    weight: Tensor
+    source_degree: Tensor
+
+    @cached_property
+    def order(self) -> Tensor:
+        """(edges,) which edge stands at each place of `by_source`."""
+        return torch.argsort(self.by_target.indices, stable=True).int()
+
+    @cached_property
+    def by_source(self) -> Rows:
+        count = torch.bincount(self.by_target.indices, minlength=self.by_target.num_columns)
+        indptr = torch.zeros(len(count) + 1, dtype=self.by_target.indptr.dtype, device=count.device)
+        indptr[1:] = count.cumsum(0)
+        return Rows(indptr, self.target[self.order.long()], len(self.by_target.indptr) - 1)
+
+    @cached_property
+    def target(self) -> Tensor:
+        """(edges,) destination of each edge, int32 like the indices."""
+        count = self.by_target.indptr.diff()
+        rows = torch.arange(len(count), dtype=self.by_target.indices.dtype, device=count.device)
+        return torch.repeat_interleave(rows, count, output_size=len(self.by_target.indices))
+
+    @cached_property
+    def weight_by_source(self) -> Tensor:
+        return self.weight[self.order.long()]
+
+    @cached_property
+    def log_weight(self) -> Tensor:
+        """ln w, less the largest of its row: a softmax does not see it, and old decayed edges do not vanish in exp."""
+        log = self.weight.log()
+        peak = log.new_full((len(self.by_target.indptr) - 1,), -torch.inf)
+        return log - peak.scatter_reduce(0, self.target.long(), log, "amax")[self.target.long()]
+
+    @cached_property
+    def log_degree(self) -> Tensor:
+        """ln d(u) of each edge's source."""
+        return positive(self.source_degree).log()[self.by_target.indices.long()]
+
+
+def positive(degree: Tensor) -> Tensor:
+    """Degrees with 1 in place of 0, whose powers and logarithm no edge ever asks for."""
+    return torch.where(degree > 0, degree, 1.0)
+
+
+_EDGES: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+
+def edges_of(messages: Messages) -> Edges:
+    """The edges of `messages`; what is computed from them is kept as long as that very object lives."""
+    found: Edges | None = _EDGES.get(messages)
+    if found is None:
+        adjacency = messages.adjacency
+        rows = Rows(adjacency.indptr, adjacency.indices, adjacency.num_src)
+        found = _EDGES[messages] = Edges(rows, adjacency.weight, messages.source_degree)
+    return found
+
+
+class WeightedSum(torch.autograd.Function):
+    """Σ_u w_uv h_u with the edges' own fixed weights: one product forward, one transposed product backward."""
+
+    @staticmethod
+    def forward(ctx, dense: Tensor, edges: Edges) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.edges = edges
+        return edges.by_target.weighted_sum(edges.weight.to(dense.dtype), dense)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
+        edges: Edges = ctx.edges
+        return edges.by_source.weighted_sum(edges.weight_by_source.to(gradient.dtype), gradient.contiguous()), None
