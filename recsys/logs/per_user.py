@@ -15,6 +15,10 @@ Count = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 """How many of a user's n rows are held out, before the first row is saved for train."""
 
 
+def count_of(count: int) -> Count:
+    return lambda rows: np.full(len(rows), count)
+
+
 def share_of(share: float) -> Count:
     return lambda rows: (rows * share + 0.5).astype(np.int64)
 

@@ -1,7 +1,7 @@
 """Which rows a model may learn from, and which ones judge it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from recsys.core.errors import DataError, UsageError, nearest
 from recsys.core.tables import BEHAVIOR, ITEM, SPLIT, TIME, USER, Drops, in_order
 from recsys.logs.clean import facts
 from recsys.logs.ingest import CodedLog
-from recsys.logs.per_user import order_by_hash, order_by_time, place_ends, place_others, share_of
+from recsys.logs.per_user import count_of, order_by_hash, order_by_time, place_ends, place_others, share_of
 from recsys.logs.time_cut import DROPPED, LATER, TEST, TRAIN, VALIDATION, cut_moment, place_by_moments
 
 OTHER_LATE = "other behavior after the held-out row or cut"
@@ -86,9 +86,9 @@ _TABLES = ("train", "validation", "test", "after_train")
 def load(folder: Path) -> Splits:
     """The splits that were saved in `folder`."""
     document = read_json(folder / "split.json")
-    tables = {name: pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES}
-    kept = {name: document[name] for name in ("cuts", "time_safe", "method")}
-    return Splits(**tables, **kept, drops=Drops(document["drops"]))
+    tables = [pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES]
+    drops = Drops(document["drops"])
+    return Splits(*tables, drops, document["cuts"], document["time_safe"], document["method"])
 
 
 def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Splits:
@@ -177,7 +177,7 @@ def _per_user(
     order = order_by_hash(wanted, log.users, log.items, seed) if method == "random" else order_by_time(wanted)
     counts = share_of(config.test_share), share_of(config.validation_share)
     if method == "leave_last":
-        counts = (lambda _: np.int64(config.last), lambda _: np.int64(config.last * (config.validation_share > 0)))
+        counts = count_of(config.last), count_of(config.last if config.validation_share else 0)
     place = np.full(len(rows), TRAIN, np.int8)
     place[target] = place_ends(wanted[USER].to_numpy(), order, *counts)
     if TIME in rows.columns:
@@ -219,7 +219,7 @@ def _time_safe(rows: pl.DataFrame, place: NDArray[np.int8]) -> bool:
     time = rows[TIME].to_numpy()
     learned, checked, judged = time[place == TRAIN], time[place == VALIDATION], time[place == TEST]
     ends = [part for part in (learned, checked, judged) if len(part)]
-    return all(early.max() <= late.min() for early, late in zip(ends, ends[1:], strict=False))
+    return all(early.max() <= late.min() for early, late in pairwise(ends))
 
 
 def _assemble(placed: _Placed, method: str, target: str) -> Splits:
