@@ -39,7 +39,8 @@ class Rows:
 
     def scores(self, left: Tensor, right: Tensor, start: Tensor | None = None, factor: float = 1.0) -> Tensor:
         """start + factor · ⟨left[row], right[column]⟩ of every edge: (edges,). left (rows, d), right (columns, d)."""
-        values = left.new_empty(len(self.indices)) if start is None else start.clone()
+        # zeros, not empty: sampled_addmm multiplies by beta = 0, and 0 times a NaN left in memory is NaN.
+        values = left.new_zeros(len(self.indices)) if start is None else start.clone()
         shape = (len(self.indptr) - 1, self.num_columns)
         matrix = torch.sparse_csr_tensor(self.indptr, self.indices, values, size=shape, check_invariants=False)
         # out=matrix writes into `values`; a result of its own would copy values and indices first.
