@@ -18,14 +18,15 @@ def cooccurrence(
     """Each item's `top_n` most similar other items, as rows of an (items, items) float32 table.
 
     With c_ij the users of both i and j, and c_i those of i: cosine c_ij / (√(c_i c_j) + shrinkage), Jaccard
-    c_ij / (c_i + c_j − c_ij + shrinkage), count c_ij. matrix: (users, items) 0/1. Ties: the smaller id. Indices ascend.
+    c_ij / (c_i + c_j − c_ij + shrinkage), count c_ij. matrix: (users, items) 0/1, or with rows scaled by √ of a user's
+    weight. Ties: the smaller id. Indices ascend.
     Raises UsageError for an unknown measure or top_n < 1.
     """
     if top_n < 1:
         raise UsageError(f"top_n = {top_n} similar items is less than one", "Ask for at least 1")
     if measure not in ("cosine", "jaccard", "count"):
         raise UsageError(f"unknown similarity {measure!r}", "Use cosine, jaccard or count")
-    counts = np.asarray(matrix.sum(axis=0), dtype=np.float64).ravel()
+    counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float64).ravel()
     by_item = matrix.T.tocsr()
     blocks = [
         _strongest(_similar(by_item[start : start + _BLOCK_ROWS] @ matrix, start, counts, measure, shrinkage), top_n)

@@ -2,11 +2,17 @@
 
 from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.closed_form.linear import LinearScorer
+from recsys.closed_form.spectral import normalised
 from recsys.core.interactions import Interactions
 
 
-def fit_itemknn(interactions: Interactions, target: str, neighbours: int, shrinkage: float) -> LinearScorer:
-    """score_ui = Σ s_ij over the items j of user u that are among the `neighbours` most similar to candidate i."""
+def fit_itemknn(
+    interactions: Interactions, target: str, neighbours: int, shrinkage: float, damping: float = 0.0
+) -> LinearScorer:
+    """score_ui = Σ s_ij over the items j of user u that are among the `neighbours` most similar to candidate i.
+
+    damping: a user counts d_u^(−damping) in the similarity: that two items share a user of everything says little.
+    """
     rows = interactions.matrix((target,))
-    similar = cooccurrence(rows, "cosine", neighbours, shrinkage)
+    similar = cooccurrence(normalised(rows, damping / 2, 0.0), "cosine", neighbours, shrinkage)
     return LinearScorer(rows, similar.T.tocsr())

@@ -1,0 +1,164 @@
+"""The report as a document: what `report.json` holds and the page shows."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.core.artefacts import atomic_file
+from recsys.core.errors import DataError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class RunFacts(_Part):
+    """What was run, on what."""
+
+    name: str = "run"
+    data: str = ""
+    """What the log is, in words or as its path."""
+    target: str = ""
+    """Behaviour that is predicted."""
+    split: str = ""
+    """Method of the split."""
+    time_safe: bool = False
+    """Whether every train row is older than every held-out row."""
+    cuts: dict[str, int] = {}
+    """Unix seconds of the time cuts, by name."""
+    rows: dict[str, int] = {}
+    """Interactions by part: train, validation, test."""
+    users: int = 0
+    items: int = 0
+    warm_users: int = 0
+    """Test users that are known from train: those averaged over."""
+    drops: dict[str, int] = {}
+    """Rows left out, by reason, from the log to the test."""
+    seeds: list[int] = []
+    versions: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+    """The configuration that matters to the reader."""
+    created: str = ""
+    """ISO date; empty keeps the document the same for the same run."""
+
+
+class Value(_Part):
+    """A metric: mean over users and 95 % interval; list-level metrics have none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class ModelRow(_Part):
+    """One model's line of the table."""
+
+    name: str
+    title: str
+    role: Literal["model", "ablation", "baseline"]
+    params: dict[str, Any] = {}
+    validation: float | None = None
+    """The deciding metric on validation."""
+    seconds: float | None = None
+    """Fitting and ranking."""
+    metrics: dict[str, Value] = {}
+    skipped: str | None = None
+    """Why there are no figures."""
+
+
+class Comparison(_Part):
+    """The main model minus one other on the same test users."""
+
+    other: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    """Corrected for the number of models compared on this metric."""
+    finding: Literal["better", "worse", "undecided"]
+    """At p_holm < 0.05."""
+
+
+class Verdict(_Part):
+    """Which model validation chose, and whether serving the main model is defensible."""
+
+    winner: str
+    """Name of the best model on validation (on test where nothing was held out for validation)."""
+    decided_on: Literal["validation", "test"]
+    never_worse: bool
+    """The main model won, and no other is better than it on the test at p_holm < 0.05."""
+    line: str
+
+
+class SliceRow(_Part):
+    """The test users or rows of one kind."""
+
+    group: str
+    label: str
+    users: int
+    rows: int
+    values: dict[str, float] = {}
+    """The deciding metric by model name; empty where nothing can be ranked."""
+    small: bool = False
+    """Too few users to say anything."""
+
+
+class Epoch(_Part):
+    """One epoch of training."""
+
+    epoch: int
+    loss: float
+    seconds: float
+    value: float | None = None
+
+
+class ThroughIndex(_Part):
+    """The main model's metrics with exact scores, and through the index that serves them."""
+
+    kind: str
+    exact: dict[str, float]
+    through: dict[str, float]
+
+    @property
+    def differences(self) -> dict[str, float]:
+        return {name: self.through[name] - value for name, value in self.exact.items() if name in self.through}
+
+
+class Report(_Part):
+    """One run's evaluation."""
+
+    format: Literal[1] = 1
+    headline: str
+    facts: RunFacts
+    main: str
+    deciding: str
+    """The metric that decides, as "name@k"."""
+    draws: int
+    """Bootstrap draws over users."""
+    models: list[ModelRow]
+    comparisons: list[Comparison] = []
+    verdict: Verdict
+    slices: list[SliceRow] = []
+    worst_slice: str = ""
+    index: ThroughIndex | None = None
+    history: list[Epoch] = []
+    warnings: list[str] = []
+    notes: list[str] = Field(default=[])
+
+    def row(self, name: str) -> ModelRow:
+        """The line of the model called `name`. Raises DataError when there is none."""
+        for row in self.models:
+            if row.name == name:
+                return row
+        raise DataError(f"the report has no model {name!r}", f"It has {[row.name for row in self.models]}")
+
+    def save(self, path: Path) -> None:
+        with atomic_file(path) as part:
+            part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(path: Path) -> "Report":
+        return Report.model_validate_json(path.read_text(encoding="utf-8"))

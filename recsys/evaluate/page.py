@@ -1,0 +1,71 @@
+"""The report as one self-contained HTML page: no script, no outside asset, light and dark."""
+
+from collections.abc import Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from recsys.evaluate.document import Comparison, Report, Value
+from recsys.evaluate.plots import models_plot, slices_plot, training_plot
+
+_LIST_LEVEL = ("coverage", "novelty", "gini", "popularity_share", "diversity")
+
+
+def render(report: Report) -> str:
+    """The page of a report, as text. The same report gives the same page."""
+    environment = Environment(
+        loader=PackageLoader("recsys.evaluate", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"figure": _figure, "signed": _signed, "p_value": _p_value, "interval": _interval}
+    titles = {row.name: row.title for row in report.models}
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        titles=titles,
+        ranking_metrics=_metrics(report, list_level=False),
+        list_metrics=_metrics(report, list_level=True),
+        deciding_comparisons=_of(report.comparisons, report.deciding),
+        plots=_plots(report, titles),
+    )
+
+
+def _metrics(report: Report, list_level: bool) -> list[str]:
+    """Names in the order of the document: the deciding metric first."""
+    names = [name for name in report.row(report.main).metrics if (name.partition("@")[0] in _LIST_LEVEL) == list_level]
+    return sorted(names, key=lambda name: name != report.deciding)
+
+
+def _of(comparisons: Sequence[Comparison], metric: str) -> list[Comparison]:
+    return [one for one in comparisons if one.metric == metric]
+
+
+def _plots(report: Report, titles: dict[str, str]) -> dict[str, str]:
+    plots = {"models": models_plot(report.models, report.main, report.deciding)}
+    if any(report.main in row.values for row in report.slices):
+        plots["slices"] = slices_plot(report.slices, report.main, _best_rival(report), titles, report.deciding)
+    if report.history:
+        plots["training"] = training_plot(report.history, report.deciding)
+    return plots
+
+
+def _best_rival(report: Report) -> str | None:
+    others = [row for row in report.models if row.metrics and row.name != report.main]
+    return max(others, key=lambda row: row.metrics[report.deciding].value).name if others else None
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
+
+
+def _interval(value: Value) -> str:
+    return "" if value.low is None or value.high is None else f"{value.low:.4f}–{value.high:.4f}"

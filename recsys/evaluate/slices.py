@@ -1,0 +1,134 @@
+"""Who is served well and who is not: the deciding metric on parts of the test users and rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.core.interactions import HeldOut, Interactions
+from recsys.evaluate.document import SliceRow
+from recsys.evaluate.lists import Catalogue
+from recsys.evaluate.metrics import METRICS, evaluable_users, match
+
+MIN_USERS = 100
+"""A slice with fewer users is shown, and left out when the worst one is named."""
+
+
+class Slice(NamedTuple):
+    """Part of the test: held-out pairs (users, items) of one kind."""
+
+    group: str
+    label: str
+    held_out: sparse.csr_matrix
+
+
+def slices_of(train: Interactions, held_out: sparse.csr_matrix, target: str, catalogue: Catalogue) -> Iterator[Slice]:
+    """By the user's history length, by the item's popularity, and by what the user did with the item under other behaviours."""
+    yield from _by_history(np.diff(train.matrix((target,)).indptr), held_out)
+    yield from _by_popularity(catalogue, held_out)
+    yield from _by_behavior(train, held_out, target)
+
+
+def slice_rows(
+    slices: Sequence[Slice] | Iterator[Slice],
+    ranked: Mapping[str, NDArray[np.int32]],
+    users: NDArray[np.int32],
+    deciding: str,
+) -> list[SliceRow]:
+    """The deciding metric of every model's lists (n, k) for `users` (n,) on every slice that holds a pair."""
+    rows = []
+    for part in slices:
+        members = evaluable_users(part.held_out)
+        if not len(members):
+            continue
+        places = np.searchsorted(users, members)
+        values = {name: _mean(lists[places], members, part.held_out, deciding) for name, lists in ranked.items()}
+        small = len(members) < MIN_USERS
+        rows.append(
+            SliceRow(
+                group=part.group,
+                label=part.label,
+                users=len(members),
+                rows=part.held_out.nnz,
+                values=values,
+                small=small,
+            )
+        )
+    return rows
+
+
+def cold_rows(held_out: HeldOut) -> list[SliceRow]:
+    """Held-out rows that no model fitted on train can be asked about: counted, not averaged."""
+    reasons = ("cold user", "cold item")
+    return [
+        SliceRow(group="not in train", label=f"{reason}s' rows", users=0, rows=held_out.dropped[reason], small=True)
+        for reason in reasons
+        if held_out.dropped[reason]
+    ]
+
+
+def worst_slice(rows: Sequence[SliceRow], main: str, overall: float, deciding: str) -> str:
+    """A sentence naming the slice with the smallest value among those with at least MIN_USERS users."""
+    eligible = [row for row in rows if not row.small and main in row.values]
+    if not eligible:
+        return f"No slice has {MIN_USERS} test users, too few to name the worst."
+    worst = min(eligible, key=lambda row: row.values[main])
+    value, share = worst.values[main], worst.values[main] / overall if overall else 0.0
+    return (
+        f"Worst slice: {worst.group}, {worst.label} ({worst.users:,} users): {deciding} {value:.4f}, "
+        f"{share:.0%} of the overall {overall:.4f}."
+    )
+
+
+def _mean(ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, deciding: str) -> float:
+    name, _, k = deciding.partition("@")
+    return float(METRICS[name](match(ranked, users, held_out), int(k)).mean())
+
+
+def _by_history(lengths: NDArray[np.integer], held_out: sparse.csr_matrix) -> Iterator[Slice]:
+    """Quarters of the test users by the number of their train interactions; equal numbers stay together."""
+    users = evaluable_users(held_out)
+    if not len(users):
+        return
+    below = -1
+    for edge in np.unique(np.quantile(lengths[users], [0.25, 0.5, 0.75, 1.0], method="higher")):
+        inside = (lengths > below) & (lengths <= edge)
+        first = lengths[users][inside[users]].min()
+        label = f"{first}–{edge} interactions" if first < edge else f"{edge} interactions"
+        yield Slice("history length", label, _keep(held_out, rows=inside))
+        below = edge
+
+
+def _by_popularity(catalogue: Catalogue, held_out: sparse.csr_matrix) -> Iterator[Slice]:
+    """The most popular tenth of the catalogue, the next four tenths, and the rest."""
+    place = np.empty(catalogue.num_items, np.int64)
+    place[np.argsort(-catalogue.item_users, kind="stable")] = np.arange(catalogue.num_items)
+    head, middle = catalogue.head(), place < catalogue.num_items / 2
+    yield Slice("item popularity", "top 10 % of items", _keep(held_out, columns=head))
+    yield Slice("item popularity", "next 40 % of items", _keep(held_out, columns=middle & ~head))
+    yield Slice("item popularity", "bottom 50 % of items", _keep(held_out, columns=~middle & ~head))
+
+
+def _by_behavior(train: Interactions, held_out: sparse.csr_matrix, target: str) -> Iterator[Slice]:
+    """Pairs that train holds under each other behaviour (viewed before bought), and pairs that are new altogether."""
+    others = [behavior for behavior in train.behaviors if behavior != target]
+    for behavior in others:
+        yield Slice("behaviour", f"pair with {behavior} in train", held_out.multiply(train.matrix((behavior,))).tocsr())
+    if others:
+        known = train.matrix(tuple(others))
+        yield Slice("behaviour", "new pair", (held_out - held_out.multiply(known)).tocsr())
+
+
+def _keep(
+    held_out: sparse.csr_matrix, rows: NDArray[np.bool_] | None = None, columns: NDArray[np.bool_] | None = None
+) -> sparse.csr_matrix:
+    kept = held_out
+    if rows is not None:
+        kept = sparse.diags(rows.astype(np.float32)) @ kept
+    if columns is not None:
+        kept = kept @ sparse.diags(columns.astype(np.float32))
+    kept = kept.tocsr()
+    kept.eliminate_zeros()
+    return kept
