@@ -1,7 +1,5 @@
 """A FAISS index with its search parameters, re-scored by the true vectors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,14 +85,3 @@ def _best_of(item_vectors: Floats, queries: Floats, found: NDArray[np.int64], k:
     best = select(np.where(ordered < 0, -np.inf, scores).astype(np.float32), k)
     items = np.take_along_axis(ordered, np.maximum(best.items, 0).astype(np.int64), axis=1)
     return Hits(np.where(best.items == NO_ITEM, NO_ITEM, items).astype(np.int32), best.scores)
-
-
-@contextmanager
-def faiss_threads(count: int) -> Iterator[None]:
-    """FAISS on `count` threads within the block: one is what a lookup gets, and builds repeat to the byte."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)

@@ -61,7 +61,9 @@ def rank(
     step = block or _users_at_once(scorer, users)
     blocks = [users[at : at + step] for at in range(0, len(users), step)] or [users]
     if len(blocks) == 1:
-        return _rank_block(scorer, k, seen, candidates, users)
+        # Waking the threads of a pool costs milliseconds on a busy machine: more than a short list does.
+        with faiss_threads(1):
+            return _rank_block(scorer, k, seen, candidates, users)
     with _workers(min(threads or cores(), len(blocks))) as workers:
         found = list(workers.map(partial(_rank_block, scorer, k, seen, candidates), blocks))
     return Hits(np.concatenate([hits.items for hits in found]), np.concatenate([hits.scores for hits in found]))
@@ -180,3 +182,14 @@ def require_finite(vectors: Floats, name: str) -> None:
         raise DataError(
             f"{len(broken)} of {len(vectors)} {name} are not finite, the first is row {broken[0]}", "Train again"
         )
+
+
+@contextmanager
+def faiss_threads(count: int) -> Iterator[None]:
+    """FAISS on `count` threads within the block, for calls from this thread."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -44,6 +44,8 @@ class Visit:
 
 def read_visit(bundle: "Bundle", history: History) -> Visit:
     """Raises UsageError for a behaviour that the log does not have."""
+    if not history:
+        return Visit({}, np.empty(0, np.int32), [])
     events = [event if isinstance(event, Event) else Event(str(event)) for event in history]
     for event in events:
         _check_behavior(bundle, event.behavior)
