@@ -85,17 +85,23 @@ def _random_bits(count: int, key: tuple[int, ...]) -> NDArray[np.uint32]:
 
 
 def find_edges(adjacency: Adjacency, rows: Ints, columns: Ints) -> Ints:
-    """Positions of the edges (column → row) that exist among the pairs given, by bisection within the sorted rows."""
-    indptr: NDArray[np.integer] = adjacency.indptr.numpy()
-    indices: NDArray[np.integer] = adjacency.indices.numpy()
-    low, end = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
-    high = end.copy()
-    while (searching := low < high).any():
-        middle = (low + high) // 2
-        smaller = indices[np.where(searching, middle, 0)] < columns
-        low = np.where(searching & smaller, middle + 1, low)
-        high = np.where(searching & ~smaller, middle, high)
-    inside = np.flatnonzero(low < end)
-    found = low[inside]
+    """Positions of the edges (column → row) that exist among the pairs given; others are left out."""
+    indptr, indices = adjacency.indptr.numpy(), adjacency.indices.numpy()
+    place = first_not_below(indices, indptr[rows], indptr[rows + 1], columns)
+    inside = np.flatnonzero(place < indptr[rows + 1])
+    found = place[inside]
     present: NDArray[np.bool_] = indices[found] == columns[inside]
     return found[present]
+
+
+def first_not_below(
+    values: NDArray[np.integer], low: NDArray[np.integer], high: NDArray[np.integer], wanted: NDArray[np.integer]
+) -> Ints:
+    """For each q the first place of values[low[q]:high[q]], ascending, that holds at least wanted[q]; else high[q]."""
+    first, last = low.astype(np.int64), high.astype(np.int64)
+    while (searching := first < last).any():
+        middle = (first + last) // 2
+        below = values[np.where(searching, middle, 0)] < wanted
+        first = np.where(searching & below, middle + 1, first)
+        last = np.where(searching & ~below, middle, last)
+    return first

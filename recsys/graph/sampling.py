@@ -1,6 +1,7 @@
 """Neighbour-sampled blocks: what a mini-batch needs of the graph, without the edges it is asked to predict."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recsys.core.errors import UsageError
-from recsys.graph.draw import ALL, CsrDraw, Draw, Ints, find_edges
+from recsys.graph.draw import ALL, CsrDraw, Draw, Drawn, Ints, find_edges
 from recsys.graph.schema import (
     Adjacency,
     Block,
@@ -24,6 +25,13 @@ from recsys.graph.schema import (
 Exclusions = dict[EdgeType, NDArray[np.bool_]]
 
 
+def fanout_of_layers(fanouts: Sequence[int], layers: int) -> list[int]:
+    """(layers,) one fan-out a layer, the seeds' first; the last given repeats. Raises UsageError for wrong ones."""
+    if not fanouts or any(fanout != ALL and fanout < 1 for fanout in fanouts):
+        raise UsageError(f"fanouts = {list(fanouts)} are not all −1 or above 0", "Give for example 20,10")
+    return [fanouts[min(depth, len(fanouts) - 1)] for depth in range(layers)]
+
+
 class BlockSampler:
     """Samples the blocks of L layers of message passing around seed nodes.
 
@@ -36,10 +44,8 @@ class BlockSampler:
 
         draw: how edges are drawn; CsrDraw by default. Raises UsageError for fan-outs that are not −1 or above 0.
         """
-        if not fanouts or any(fanout != ALL and fanout < 1 for fanout in fanouts):
-            raise UsageError(f"fanouts = {list(fanouts)} are not all −1 or above 0", "Give for example 20,10")
         self._graph = graph
-        self._fanouts = [fanouts[min(depth, len(fanouts) - 1)] for depth in range(layers)]
+        self._fanouts = fanout_of_layers(fanouts, layers)
         self._draw = CsrDraw(graph) if draw is None else draw
         self._relations = {edge_type: _Relation(adjacency) for edge_type, adjacency in graph.relations.items()}
 
@@ -92,30 +98,35 @@ class BlockSampler:
         return mask
 
     def _block(
-        self, nodes: dict[NodeType, Ints], fanout: int, key: tuple[int, int], excluded: Exclusions
+        self, rows: dict[NodeType, Ints], fanout: int, key: tuple[int, int], excluded: Exclusions
     ) -> tuple[Block, dict[NodeType, Ints]]:
-        """The block whose destinations are `nodes`, and its sources."""
-        kept = {}
-        for place, edge_type in enumerate(self._relations):
-            drawn = self._draw(edge_type, nodes[edge_type[2]], fanout, (*key, place))
-            kept[edge_type] = _without(drawn.position, drawn.per_row, excluded.get(edge_type))
-        sources = {
-            edge_type: self._relations[edge_type].indices.take(kept[edge_type][0]).astype(np.int64)
-            for edge_type in kept
+        """The block into `rows`, and its sources."""
+        edges = {
+            edge_type: self._edges(edge_type, rows[edge_type[2]], fanout, (*key, place), excluded.get(edge_type))
+            for place, edge_type in enumerate(self._relations)
         }
-        number = _Numbering(self._graph.num_nodes, nodes, sources)
+        number = _Numbering(self._graph.num_nodes, rows, edges)
         messages = {
-            edge_type: self._relations[edge_type].messages(
-                *kept[edge_type],
-                sources=number.nodes[edge_type[0]],
-                indices=number.local[edge_type[0]].take(sources[edge_type]),
-                rows=nodes[edge_type[2]],
-            )
-            for edge_type in kept
+            edge_type: self._relations[edge_type].messages(some, number, edge_type[0], rows[edge_type[2]])
+            for edge_type, some in edges.items()
         }
-        tensors = {node_type: torch.from_numpy(ids) for node_type, ids in number.nodes.items()}
-        num_dst = {node_type: len(ids) for node_type, ids in nodes.items()}
-        return Block(tensors, num_dst, messages), number.nodes
+        nodes = {node_type: torch.from_numpy(ids) for node_type, ids in number.nodes.items()}
+        return Block(nodes, {node_type: len(ids) for node_type, ids in rows.items()}, messages), number.nodes
+
+    def _edges(
+        self, edge_type: EdgeType, rows: Ints, fanout: int, key: tuple[int, ...], excluded: NDArray[np.bool_] | None
+    ) -> "_Edges":
+        drawn = self._draw(edge_type, rows, fanout, key)
+        position, per_row = drawn if excluded is None else _without(drawn, excluded)
+        return _Edges(position, per_row, self._relations[edge_type].indices.take(position).astype(np.int64))
+
+
+class _Edges(NamedTuple):
+    """Edges of one relation in a block: position in the relation's arrays, row after row; edges a row; global sources."""
+
+    position: Ints
+    per_row: Ints
+    sources: Ints
 
 
 class _Numbering:
@@ -126,14 +137,15 @@ class _Numbering:
     """
 
     def __init__(
-        self, num_nodes: dict[NodeType, int], known: dict[NodeType, Ints], sources: dict[EdgeType, Ints]
+        self, num_nodes: dict[NodeType, int], rows: dict[NodeType, Ints], edges: dict[EdgeType, _Edges]
     ) -> None:
         self.nodes: dict[NodeType, Ints] = {}
         self.local: dict[NodeType, NDArray[np.int32]] = {}
         for node_type, count in num_nodes.items():
-            fresh = _members(count, *(ids for edge_type, ids in sources.items() if edge_type[0] == node_type))
-            fresh[known[node_type]] = False
-            nodes = np.concatenate([known[node_type], np.flatnonzero(fresh)])
+            senders = [some.sources for edge_type, some in edges.items() if edge_type[0] == node_type]
+            fresh = _members(count, *senders)
+            fresh[rows[node_type]] = False
+            nodes = np.concatenate([rows[node_type], np.flatnonzero(fresh)])
             local = np.empty(count, np.int32)
             local[nodes] = np.arange(len(nodes), dtype=np.int32)
             self.nodes[node_type], self.local[node_type] = nodes, local
@@ -158,26 +170,30 @@ class _Relation:
         self._source_degree = source_degrees(adjacency).numpy()
         self._target_degree = target_degrees(adjacency).numpy()
 
-    def messages(self, position: Ints, count: Ints, sources: Ints, indices: NDArray[np.int32], rows: Ints) -> Messages:
-        indptr = np.zeros(len(count) + 1, np.int32)
-        np.cumsum(count, out=indptr[1:])
-        weight = np.full(len(position), self._weight[0]) if self._constant else self._weight.take(position)
-        scale = np.where(count > 0, self._length[rows] / np.maximum(count, 1), 1).astype(np.float32)
-        local = Adjacency(torch.from_numpy(indptr), torch.from_numpy(indices), torch.from_numpy(weight), len(sources))
-        # numpy, not torch: gathers of this size are slower with threads that other work keeps busy.
+    def messages(self, edges: _Edges, number: _Numbering, source: NodeType, rows: Ints) -> Messages:
+        """The edges as tensors with local numbers. numpy gathers: torch's threads would wait for the optimiser's."""
+        sources = number.nodes[source]
+        adjacency = Adjacency(
+            indptr=torch.from_numpy(np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)),
+            indices=torch.from_numpy(number.local[source].take(edges.sources)),
+            weight=torch.from_numpy(self._weights(edges.position)),
+            num_src=len(sources),
+        )
+        scale = np.where(edges.per_row > 0, self._length[rows] / np.maximum(edges.per_row, 1), 1)
         return Messages(
-            local,
+            adjacency,
             source_degree=torch.from_numpy(self._source_degree[sources]),
             target_degree=torch.from_numpy(self._target_degree[rows]),
-            row_scale=torch.from_numpy(scale),
+            row_scale=torch.from_numpy(scale.astype(np.float32)),
             global_rows=torch.from_numpy(rows),
         )
 
+    def _weights(self, position: Ints) -> NDArray[np.float32]:
+        return np.full(len(position), self._weight[0]) if self._constant else self._weight.take(position)
 
-def _without(position: Ints, count: Ints, excluded: NDArray[np.bool_] | None) -> tuple[Ints, Ints]:
-    """Positions and counts a row, less the excluded edges."""
-    if excluded is None:
-        return position, count
-    out = np.flatnonzero(excluded.take(position))
-    row = np.searchsorted(np.cumsum(count), out, side="right")
-    return np.delete(position, out), count - np.bincount(row, minlength=len(count))
+
+def _without(drawn: Drawn, excluded: NDArray[np.bool_]) -> Drawn:
+    """What was drawn, less the excluded edges."""
+    out = np.flatnonzero(excluded.take(drawn.position))
+    row = np.searchsorted(np.cumsum(drawn.per_row), out, side="right")
+    return Drawn(np.delete(drawn.position, out), drawn.per_row - np.bincount(row, minlength=len(drawn.per_row)))

@@ -28,7 +28,8 @@ def reverse(edge_type: EdgeType) -> EdgeType:
 class Adjacency:
     """Edges of one relation, grouped by destination (CSR rows are destinations, columns are sources).
 
-    indptr: (num_dst + 1,), indices: (edges,) source ids, ascending within a row; both int32 (int64 above 2³¹ edges).
+    indptr: (num_dst + 1,), indices: (edges,) source ids, ascending within a row but for sampled blocks, where they
+    come in any order; both int32 (int64 above 2³¹ edges).
     weight: (edges,) float32 > 0. time: (edges,) int64 unix seconds, or None.
     """
 
@@ -62,8 +63,9 @@ class Messages:
 
     source_degree: (num_src,) and target_degree: (num_dst,) weighted degrees in the FULL graph.
     adjacency: local ids, sources numbered as in Block.nodes[source type], destinations as its first num_dst.
-    row_scale: (num_dst,) full number of neighbours / drawn number (1 when all were drawn).
-    global_rows: (num_dst,) ids of the destinations in the full graph; None when the block is the full graph.
+    row_scale: (num_dst,) full number of neighbours / number in the block; 1 where the block has none.
+    global_rows: (num_dst,) ids of the destinations in the full graph; None when the block is the full graph, or when
+    its neighbourhoods end at a query time.
     """
 
     adjacency: Adjacency
