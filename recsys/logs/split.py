@@ -86,9 +86,9 @@ _TABLES = ("train", "validation", "test", "after_train")
 def load(folder: Path) -> Splits:
     """The splits that were saved in `folder`."""
     document = read_json(folder / "split.json")
-    tables = [pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES]
+    train, validation, test, after = (pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES)
     drops = Drops(document["drops"])
-    return Splits(*tables, drops, document["cuts"], document["time_safe"], document["method"])
+    return Splits(train, validation, test, after, drops, document["cuts"], document["time_safe"], document["method"])
 
 
 def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Splits:
