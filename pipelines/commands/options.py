@@ -17,7 +17,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Run folder; runs/NAME w
 Count = Annotated[int, typer.Option("-k", "--k", min=1, help="Length of the lists.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything that is drawn.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads; all cores when absent.")]
-Config = Annotated[Path | None, typer.Argument(metavar="[CONFIG.toml]", show_default=False, help="Run configuration.")]
+Config = Annotated[Path | None, typer.Argument(metavar="CONFIG.toml", show_default=False, help="Run configuration.")]
 Log = Annotated[
     list[str] | None, typer.Option("--log", metavar="FILE", help="File, folder, glob or cloud URL of interactions.")
 ]

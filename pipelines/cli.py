@@ -1,0 +1,88 @@
+"""The command `recsys`: its verbs, and what becomes of errors."""
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from typing import Annotated, NoReturn
+
+import typer
+
+from pipelines.commands import check, data, demo, evaluate, lookup, run, show
+from recsys import __version__
+from recsys.core.errors import EXIT_BUG, EXIT_INTERRUPTED, RecsysError
+
+app = typer.Typer(
+    name="recsys",
+    help="Recommendations by graph attention: from an interaction log to proven top-k lists.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.add_typer(data.app, name="data")
+app.command("train")(run.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("index")(run.index)
+app.command("recommend")(lookup.recommend)
+app.command("similar")(lookup.similar)
+app.command("explain")(lookup.explain)
+app.command("batch")(lookup.batch)
+app.command("show")(show.show)
+app.command("doctor")(check.doctor)
+app.command("demo")(demo.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"recsys {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of bugs here rather than in a file.")] = False,
+) -> None:
+    if debug:
+        os.environ["RECSYS_DEBUG"] = "1"
+
+
+def main() -> NoReturn:
+    """Entry point: 0 well, 1 data or machine, 2 usage, 3 bug, 4 a gate refused, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except RecsysError as error:
+        _complain(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _complain("interrupted; the same command goes on from here")
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        _complain(f"bug in recsys: {type(error).__name__}: {error}. {_traceback_place()}")
+        sys.exit(EXIT_BUG)
+    sys.exit(0)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """SIGTERM (a scheduler's stop) leaves by the same way as Ctrl-C: temporary files go, the checkpoint stays."""
+    raise KeyboardInterrupt
+
+
+def _complain(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201
+
+
+def _traceback_place() -> str:
+    """Print the traceback with --debug, else write it to a file; say where it is."""
+    if os.environ.get("RECSYS_DEBUG"):
+        traceback.print_exc()
+        return "Please report it with the lines above"
+    with tempfile.NamedTemporaryFile("w", prefix="recsys-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        traceback.print_exc(file=file)
+    return f"Please report it with {file.name}"

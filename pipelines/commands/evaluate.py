@@ -1,0 +1,172 @@
+"""`recsys evaluate`: one model, or lists made elsewhere, on a split given as files."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.commands.options import (
+    BehaviorCol,
+    ItemCol,
+    Json,
+    LogJson,
+    Quiet,
+    Seed,
+    Sets,
+    Target,
+    Threads,
+    TimeCol,
+    UserCol,
+    configuration,
+)
+from pipelines.commands.run import use_threads
+from recsys.core.config import RunConfig
+from recsys.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from recsys.core.progress import Progress
+    from recsys.phases import Phase
+
+_GRAPH_MODELS = ("model", "lightgcn")
+
+Train = Annotated[str, typer.Option("--train", metavar="FILE", help="Interactions to learn from.")]
+Test = Annotated[str, typer.Option("--test", metavar="FILE", help="Interactions to be found.")]
+Validation = Annotated[str | None, typer.Option("--validation", metavar="FILE", help="Part of what is learnt from.")]
+Model = Annotated[str | None, typer.Option("--model", help="A baseline (gfcf, ease, itemknn, …), model or lightgcn.")]
+Ranked = Annotated[
+    str | None, typer.Option("--ranked", metavar="FILE", help="Lists made elsewhere: user, item, rank or score.")
+]
+Ks = Annotated[list[int] | None, typer.Option("-k", "--k", min=1, help="List length; repeat it for several.")]
+Params = Annotated[
+    list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A setting of the baseline; usual ones else.")
+]
+
+
+def evaluate(
+    train: Train,
+    test: Test,
+    model: Model = None,
+    ranked: Ranked = None,
+    validation: Validation = None,
+    k: Ks = None,
+    param: Params = None,
+    user_col: UserCol = None,
+    item_col: ItemCol = None,
+    time_col: TimeCol = None,
+    behavior_col: BehaviorCol = None,
+    target: Target = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    sets: Sets = None,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Exact metrics of one model on published train and test files: every item is ranked, train is masked."""
+    if (model is None) == (ranked is None):
+        raise UsageError("what should be evaluated?", "Give either --model NAME or --ranked FILE")
+    config = configuration(
+        None,
+        sets,
+        data__train=train,
+        data__test=test,
+        data__validation=validation,
+        data__user_col=user_col,
+        data__item_col=item_col,
+        data__time_col=time_col,
+        data__behavior_col=behavior_col,
+        graph__target=target,
+        evaluate__ks=k or [20],
+        evaluate__baselines=["lightgcn"] if model == "lightgcn" else [],
+        seed=seed,
+        threads=threads,
+    )
+    use_threads(config.threads)
+    from pipelines.console import progress_to
+
+    progress = progress_to(log_json, quiet or as_json)
+    with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
+        document = _judge(Path(folder) / "run", config, model, ranked, param or [], progress)
+    _show(document, as_json)
+
+
+def _judge(
+    folder: Path, config: RunConfig, model: str | None, ranked: str | None, params: list[str], progress: "Progress"
+) -> dict[str, Any]:
+    if model in _GRAPH_MODELS:
+        return _graph_model(folder, config, str(model), progress)
+    from pipelines.places import load_phase
+    from pipelines.run import run
+
+    # Baselines take their settings as given, so that nothing needs to be held out for validation.
+    config = config.model_copy(update={"split": config.split.model_copy(update={"validation_share": 0.0})})
+    run(config, folder, progress, until="split")
+    final = load_phase(folder, config, "final")
+    if ranked is not None:
+        return _lists(final, ranked)
+    return _baseline(final, str(model), params)
+
+
+def _baseline(final: "Phase", name: str, params: list[str]) -> dict[str, Any]:
+    from recsys.closed_form.catalogue import baseline
+
+    one = baseline(name)
+    chosen = {**one.grid[0], **dict(_param(text, one.grid[0]) for text in params)}
+    if reason := one.available():
+        raise UsageError(f"{one.title}: {reason}")
+    scorer = one.fit(final.interactions, final.target, chosen, final.config.seed)
+    lists = final.ranked(scorer, max(final.config.evaluate.ks))
+    return {"model": name, "params": chosen, **_document(final, lists)}
+
+
+def _graph_model(folder: Path, config: RunConfig, name: str, progress: "Progress") -> dict[str, Any]:
+    """The whole chain as far as the test, epochs chosen on validation."""
+    from pipelines.places import TEST, load_phase
+    from pipelines.run import run
+    from pipelines.stages.scores import Scored
+
+    run(config, folder, progress, until="test-model")
+    scored = Scored.load(folder / TEST.format(bucket=name))
+    final = load_phase(folder, config, "final")
+    return {"model": name, "params": scored.params, **_document(final, scored.ranked)}
+
+
+def _document(final: "Phase", lists: Any) -> dict[str, Any]:
+    """Metrics of lists for the held-out users, and what was left out."""
+    from recsys.evaluate.lists import catalogue_of
+    from recsys.evaluate.metrics import rank_metrics
+
+    catalogue = catalogue_of(final.interactions, final.target)
+    ks, users = final.config.evaluate.ks, final.held_out_users
+    found = rank_metrics(lists, users, final.held_out_matrix, ks, catalogue)
+    splits = final.required_splits
+    return {
+        "metrics": dict(found.overall),
+        "users": len(users),
+        "items": final.interactions.num_items,
+        "train_rows": len(final.rows),
+        "test_rows": len(splits.test),
+        "dropped": dict(splits.drops + final.held_out.dropped),
+    }
+
+
+def _param(text: str, known: dict[str, Any]) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or name not in known:
+        raise UsageError(f"--param {text!r} is no setting", f"Settings: {', '.join(known) or 'none'}, as NAME=VALUE")
+    try:
+        return name, type(known[name])(json.loads(value))
+    except (ValueError, TypeError):
+        raise UsageError(f"--param {text!r}: the value is not a number", f"Usual is {known[name]}") from None
+
+
+def _show(document: dict[str, Any], as_json: bool) -> None:
+    from pipelines.console import print_document, print_table
+
+    if as_json:
+        print_document(document)
+        return
+    rows = [[name, f"{value:.4f}"] for name, value in document["metrics"].items()]
+    print_table(f"{document['model']} on {document['users']:,} test users", ["metric", "value"], rows)

@@ -1,0 +1,165 @@
+"""`recsys recommend`, `similar`, `explain`, `batch`: questions to the bundle that a run serves."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.commands.options import Count, Json, LogJson, Quiet, Run, id_file, id_list
+from recsys.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from recsys.index.lookup import Lookup
+
+User = Annotated[str | None, typer.Option("--user", metavar="ID", help="User id as in the log.")]
+Item = Annotated[str | None, typer.Option("--item", metavar="ID", help="Item id as in the log.")]
+History = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--history", metavar="A,B,C", help="Item ids of a visitor, or of new events of --user; or a JSON list."
+    ),
+]
+Allow = Annotated[list[str] | None, typer.Option("--allow", metavar="A,B,C", help="Only these items.")]
+AllowFile = Annotated[Path | None, typer.Option("--allow-file", help="Only the items in this file, one id a line.")]
+Deny = Annotated[list[str] | None, typer.Option("--deny", metavar="A,B,C", help="Never these items.")]
+DenyFile = Annotated[Path | None, typer.Option("--deny-file", help="Never the items in this file, one id a line.")]
+WithSeen = Annotated[bool, typer.Option("--include-seen", help="Items that the user has had may be shown again.")]
+Popular = Annotated[bool, typer.Option("--fallback", help="Popular items for an unknown user rather than an error.")]
+Parts = Annotated[int, typer.Option("--parts", min=1, help="How many reasons are named; the others are summed up.")]
+BatchFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet file to write.")]
+UsersFile = Annotated[Path | None, typer.Option("--users-file", help="Only the users in this file, one id a line.")]
+
+
+def recommend(
+    run: Run,
+    user: User = None,
+    history: History = None,
+    k: Count = 10,
+    allow: Allow = None,
+    allow_file: AllowFile = None,
+    deny: Deny = None,
+    deny_file: DenyFile = None,
+    include_seen: WithSeen = False,
+    fallback: Popular = False,
+    as_json: Json = False,
+) -> None:
+    """The k best items for a user, for a visitor with some items, or for a user with new events."""
+    events = id_list(history)
+    _require_someone(user, events)
+    lookup = open_lookup(run)
+    [answer] = lookup.recommend(
+        None if user is None else [user],
+        k,
+        histories=None if events is None else [events],
+        exclude_seen=not include_seen,
+        allow=None if allow is None and allow_file is None else [*(id_list(allow) or []), *id_file(allow_file)],
+        deny=[*(id_list(deny) or []), *id_file(deny_file)] or None,
+        fallback="popularity" if fallback else "refuse",
+    )
+    asked = {"user": user, "history": events}
+    _show({**_given(asked), **answer, "bundle": lookup.bundle.name}, "items", as_json)
+
+
+def similar(run: Run, item: Item = None, user: User = None, k: Count = 10, as_json: Json = False) -> None:
+    """The items most like an item, or the users most like a user, by cosine."""
+    if (item is None) == (user is None):
+        raise UsageError("nothing to compare with", "Give either --item ID or --user ID")
+    lookup = open_lookup(run)
+    if item is not None:
+        [answer] = lookup.similar_items([item], k)
+        _show({"item": item, **answer, "bundle": lookup.bundle.name}, "items", as_json)
+    else:
+        [users] = lookup.similar_users([user], k)
+        _show({"user": user, "users": users, "bundle": lookup.bundle.name}, "users", as_json)
+
+
+def explain(
+    run: Run,
+    item: Annotated[str, typer.Option("--item", metavar="ID", help="Item id as in the log.")],
+    user: User = None,
+    history: History = None,
+    parts: Parts = 10,
+    as_json: Json = False,
+) -> None:
+    """Why an item: the score as a sum of one share per neighbour and a rest."""
+    events = id_list(history)
+    _require_someone(user, events)
+    lookup = open_lookup(run)
+    found = lookup.explain(user, item, history=events, parts=parts)
+    asked = {"user": user, "history": events}
+    document = {**_given(asked), **found, "bundle": lookup.bundle.name}
+    if as_json:
+        _show(document, "parts", as_json)
+        return
+    from pipelines.console import print_table
+
+    rows = [[part["relation"], part.get("title") or part["id"], f"{part['share']:+.4f}"] for part in found["parts"]]
+    rows += [
+        ["", "other neighbours", f"{found['others']:+.4f}"],
+        ["", "rest (own state, biases)", f"{found['rest']:+.4f}"],
+    ]
+    print_table(
+        f"{found.get('title') or item}: score {found['score']:.4f} as additive shares",
+        ["relation", "because of", "share"],
+        rows,
+    )
+
+
+def batch(
+    run: Run,
+    out: BatchFile,
+    k: Count = 10,
+    users_file: UsersFile = None,
+    include_seen: WithSeen = False,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """The lists of all users as one Parquet file: user_id, item_id, score, rank."""
+    from pipelines.console import print_document, print_text, progress_to
+
+    lookup = open_lookup(run)
+    users = None if users_file is None else id_file(users_file)
+    progress = progress_to(log_json, quiet)
+    rows = lookup.batch(users, k, out, exclude_seen=not include_seen, progress=progress)
+    count = len(lookup.bundle.users) if users is None else len(users)
+    if as_json:
+        print_document({"file": str(out), "rows": rows, "users": count, "k": k, "bundle": lookup.bundle.name})
+    else:
+        print_text(f"{rows:,} rows for {count:,} users in {out}")
+
+
+def open_lookup(place: Path) -> "Lookup":
+    """The lookup of the bundle that a run folder serves, or of a bundle folder itself. Raises UsageError for neither."""
+    from recsys.core.artefacts import RunFolder
+    from recsys.index.bundle import Bundle
+    from recsys.index.lookup import Lookup
+
+    if (place / "bundle.json").exists():
+        return Lookup(Bundle.load(place, verify=False))
+    bundle = RunFolder.existing(place).bundle
+    if not bundle.exists():
+        raise UsageError(f"the run {str(place)!r} has no bundle yet", "Finish it with the recsys run that began it")
+    return Lookup(Bundle.load(bundle, verify=False))
+
+
+def _require_someone(user: str | None, events: list[str] | None) -> None:
+    if user is None and events is None:
+        raise UsageError("for whom?", "Give --user ID, --history A,B,C, or both")
+
+
+def _given(asked: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _show(document: dict[str, Any], rows: str, as_json: bool) -> None:
+    from pipelines.console import print_document, print_table, print_text
+
+    if as_json:
+        print_document(document)
+        return
+    cells = [[one["rank"], one["id"], one.get("title", ""), f"{one['score']:.4f}"] for one in document[rows]]
+    print_table(f"{rows} ({document.get('source', 'model')})", ["rank", "id", "title", "score"], cells)
+    for note in (document.get("note"), f"unknown ids: {document['unknown']}" if document.get("unknown") else None):
+        if note:
+            print_text(note)

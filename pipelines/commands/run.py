@@ -1,0 +1,149 @@
+"""`recsys run`, `recsys train`, `recsys index`: the plan, whole or in part."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.options import (
+    BehaviorCol,
+    Config,
+    ItemCol,
+    Items,
+    Json,
+    Log,
+    LogJson,
+    Out,
+    Quiet,
+    RatingCol,
+    Seed,
+    Sets,
+    Target,
+    Threads,
+    TimeCol,
+    UserCol,
+    WeightCol,
+    configuration,
+    one_or_many,
+)
+from recsys.core.config import RunConfig, with_overrides
+from recsys.core.errors import UsageError
+
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run every stage again.")]
+
+
+def run(
+    config: Config = None,
+    log: Log = None,
+    user_col: UserCol = None,
+    item_col: ItemCol = None,
+    time_col: TimeCol = None,
+    behavior_col: BehaviorCol = None,
+    weight_col: WeightCol = None,
+    rating_col: RatingCol = None,
+    items: Items = None,
+    target: Target = None,
+    out: Out = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    sets: Sets = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole chain: from a log to a report, a bundle and an index. Unchanged stages are skipped."""
+    made = configuration(
+        config,
+        sets,
+        data__log=one_or_many(log),
+        data__user_col=user_col,
+        data__item_col=item_col,
+        data__time_col=time_col,
+        data__behavior_col=behavior_col,
+        data__weight_col=weight_col,
+        data__rating_col=rating_col,
+        data__items=items,
+        graph__target=target,
+        seed=seed,
+        threads=threads,
+    )
+    _require_log(made)
+    finish(made, out, fresh, None, as_json, log_json, quiet)
+
+
+def train(
+    config: Config = None,
+    log: Log = None,
+    user_col: UserCol = None,
+    item_col: ItemCol = None,
+    time_col: TimeCol = None,
+    behavior_col: BehaviorCol = None,
+    target: Target = None,
+    out: Out = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    sets: Sets = None,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the chain up to the training that chooses the number of epochs on validation."""
+    made = configuration(
+        config,
+        sets,
+        data__log=one_or_many(log),
+        data__user_col=user_col,
+        data__item_col=item_col,
+        data__time_col=time_col,
+        data__behavior_col=behavior_col,
+        graph__target=target,
+        seed=seed,
+        threads=threads,
+    )
+    _require_log(made)
+    finish(made, out, False, "train-select", as_json, log_json, quiet)
+
+
+def index(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    sets: Sets = None,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tune the index of a run again, for example with --set index.target_recall=0.95; the bundle follows."""
+    from recsys.core.artefacts import RunFolder
+
+    stored = RunFolder.existing(run_folder).read_manifest()["config"]
+    finish(with_overrides(stored, sets or []), run_folder, False, None, as_json, log_json, quiet)
+
+
+def finish(
+    config: RunConfig, out: Path | None, fresh: bool, until: str | None, as_json: bool, log_json: bool, quiet: bool
+) -> None:
+    """Run the plan, then print what it found."""
+    use_threads(config.threads)
+    from pipelines.console import print_document, progress_to
+    from pipelines.run import run as run_chain
+
+    manifest = run_chain(config, out, progress_to(log_json, quiet), fresh, until)
+    from pipelines.summary import document, print_summary
+
+    if as_json:
+        print_document(document(manifest.folder, manifest.ran))
+    elif not quiet:
+        print_summary(manifest.folder)
+
+
+def use_threads(threads: int | None) -> None:
+    """Thread pools read these when their library loads, which has not happened yet."""
+    if threads is not None:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
+            os.environ.setdefault(name, str(threads))
+
+
+def _require_log(config: RunConfig) -> None:
+    if config.data.log is None and config.data.train is None:
+        raise UsageError("nothing to run on", "Give CONFIG.toml, or --log FILE --user-col U --item-col I")

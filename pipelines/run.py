@@ -1,0 +1,98 @@
+"""The batch run as a list of stages."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.manifest import Manifest
+from pipelines.places import AUDIT, GRAPH, INDEX, LOG, REPORT, SPLIT, TEST, TRAINED, VALIDATION
+from pipelines.runner import Stage, run_plan
+from pipelines.stages import baselines, graphs, logs, report, serving, training
+from pipelines.stages.training import LIGHTGCN, MODEL
+from recsys.core.artefacts import RunFolder
+from recsys.core.config import DataConfig, RunConfig
+from recsys.core.progress import QUIET, Progress
+from recsys.phases import PhaseName
+
+_ROWS = (LOG, SPLIT)
+_LEARNED = ("graph", "model", "train", "seed", "threads")
+_JUDGED = ("evaluate", "graph.target", "train.metric_k", "seed")
+
+
+def plan(config: RunConfig) -> list[Stage]:
+    """Every stage of a run: choose on validation, refit and test once, then refit on the whole log and serve that."""
+    variants = (MODEL, LIGHTGCN) if LIGHTGCN in config.evaluate.baselines else (MODEL,)
+    others = tuple(name for name in config.evaluate.baselines if name != LIGHTGCN)
+    lists = [place.format(bucket=name) for place in (VALIDATION, TEST) for name in (*variants, *others)]
+    inputs = (*_ROWS, AUDIT, GRAPH.format(phase="final"), INDEX.format(phase="final"), *lists)
+    return [
+        Stage("ingest", logs.ingest, LOG, config=("data", "clean"), files=_files(config.data)),
+        Stage("split", logs.split_rows, SPLIT, (LOG,), ("split", "graph.target", "seed")),
+        Stage("audit", logs.check_splits, AUDIT, _ROWS, ("split", "graph", "evaluate.seen_behaviors", "seed")),
+        _graph("select"),
+        _train("select", variants),
+        _score("select", variants),
+        Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=others),
+        _graph("final"),
+        _train("final", variants),
+        _score("final", variants),
+        Stage("test", baselines.score_test, TEST, (*_ROWS, VALIDATION), _JUDGED, buckets=others),
+        _index("final"),
+        Stage("report", report.write, REPORT, inputs, ("name", "data", "clean", "split", *_LEARNED, "evaluate")),
+        *_serve(config),
+    ]
+
+
+def run(
+    config: RunConfig,
+    out: Path | None = None,
+    progress: Progress = QUIET,
+    fresh: bool = False,
+    until: str | None = None,
+) -> Manifest:
+    """Run the plan of `config` in its run folder (`out`, config.out or runs/<name>); returns the manifest."""
+    folder = RunFolder(out or Path(config.out or f"runs/{config.name}"))
+    return run_plan(plan(config), config, folder, progress, fresh, until)
+
+
+def _graph(phase: PhaseName) -> Stage:
+    inputs = (LOG,) if phase == "serve" else _ROWS
+    return Stage(f"graph-{phase}", graphs.build(phase), GRAPH.format(phase=phase), inputs, ("graph",))
+
+
+def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
+    earlier = () if phase == "select" else (TRAINED.replace("{phase}", "select"),)
+    inputs = (*_ROWS, GRAPH.format(phase=phase), *earlier)
+    keys = (*_LEARNED, "evaluate.seen_behaviors") if phase == "select" else _LEARNED
+    output = TRAINED.replace("{phase}", phase)
+    return Stage(f"train-{phase}", training.fit(phase), output, inputs, keys, buckets=tuple(variants))
+
+
+def _score(phase: PhaseName, variants: Sequence[str]) -> Stage:
+    name, output = ("validate", VALIDATION) if phase == "select" else ("test-model", TEST)
+    inputs = (*_ROWS, TRAINED.replace("{phase}", phase))
+    return Stage(name, training.score(phase), output, inputs, _JUDGED, buckets=tuple(variants))
+
+
+def _serve(config: RunConfig) -> list[Stage]:
+    """Refit on the whole log (unless the tested model is to be served), index, bundle and the switched link."""
+    phase: PhaseName = "serve" if config.refit else "final"
+    trained = TRAINED.format(phase=phase, bucket=MODEL)
+    refit = [_graph("serve"), _train("serve", (MODEL,)), _index("serve")] if config.refit else []
+    inputs = (*_ROWS, GRAPH.format(phase=phase), trained, INDEX.format(phase=phase), REPORT)
+    keys = ("name", "refit", "clean", "split", *_LEARNED, "evaluate.seen_behaviors")
+    return [*refit, Stage("bundle", serving.bundle(phase), None, inputs, keys)]
+
+
+def _index(phase: PhaseName) -> Stage:
+    """How to search the item vectors; those that are tested are also measured through the index."""
+    judged = (*_ROWS,) if phase == "final" else ()
+    inputs = (TRAINED.format(phase=phase, bucket=MODEL), *judged)
+    keys = ("index", "seed", "evaluate", "graph.target") if judged else ("index", "seed")
+    return Stage(f"index-{phase}", serving.index(phase), INDEX.format(phase=phase), inputs, keys)
+
+
+def _files(data: DataConfig) -> tuple[str, ...]:
+    """Everything that ingest reads."""
+    logs = data.log if isinstance(data.log, list) else [data.log]
+    given = [*logs, data.train, data.validation, data.test, data.items, data.users, data.availability]
+    return tuple(path for path in given if path)

@@ -1,0 +1,26 @@
+"""The typed graph of a phase."""
+
+from collections.abc import Callable
+
+from pipelines.places import load_phase
+from pipelines.runner import Facts, Work
+from recsys.graph.store import save_graph
+from recsys.phases import PhaseName
+
+
+def build(phase: PhaseName) -> Callable[[Work], Facts]:
+    """A stage function that builds and saves the graph of `phase`."""
+
+    def build_phase(work: Work) -> Facts:
+        data = load_phase(work.folder.path, work.config, phase)
+        graph = data.graph()
+        save_graph(graph, work.out)
+        edges = {relation: adjacency.num_edges for (_, relation, _), adjacency in graph.relations.items()}
+        return Facts(
+            rows_in=len(data.interactions),
+            rows_out=graph.num_edges,
+            drops=graph.drops,
+            figures={"nodes": dict(graph.num_nodes), "edges": edges},
+        )
+
+    return build_phase

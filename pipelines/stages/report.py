@@ -1,0 +1,129 @@
+"""The report: every model on the same test users."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from pipelines.places import AUDIT, GRAPH, INDEX, LOG, TEST, VALIDATION, load_phase
+from pipelines.runner import Facts, Work
+from pipelines.stages.scores import Scored
+from pipelines.stages.serving import THROUGH
+from pipelines.stages.training import LIGHTGCN, MODEL
+from recsys.core.artefacts import read_json
+from recsys.core.machine import versions
+from recsys.core.tables import Drops
+from recsys.evaluate.document import Epoch, RunFacts, ThroughIndex
+from recsys.evaluate.lists import catalogue_of
+from recsys.evaluate.metrics import rank_metrics
+from recsys.evaluate.report import Judged, Test, build_report, write_report
+from recsys.evaluate.slices import cold_rows, slices_of
+from recsys.graph.schema import ITEM, Graph
+from recsys.graph.store import load_graph
+from recsys.phases import Phase
+
+Stages = Mapping[str, Any]
+Role = Literal["model", "ablation", "baseline"]
+_ROLES: dict[str, Role] = {MODEL: "model", LIGHTGCN: "ablation"}
+
+
+def write(work: Work) -> Facts:
+    """report.json and report.html from the lists that the models left; timings are those of the manifest."""
+    config = work.config
+    select, final = (load_phase(work.folder.path, config, phase) for phase in ("select", "final"))
+    stages: Stages = work.folder.read_manifest()["stages"]
+    audit = read_json(work.read(AUDIT) / "audit.json")
+    report = build_report(
+        _facts(work, final),
+        [_judged(work, select, name, stages) for name in (MODEL, *config.evaluate.baselines)],
+        _test(work, final),
+        config.evaluate.ks,
+        main=MODEL,
+        draws=config.evaluate.bootstrap,
+        seed=config.seed,
+        history=[Epoch(**epoch) for epoch in stages[f"train-select[{MODEL}]"]["figures"]["history"]],
+        index=ThroughIndex(**read_json(work.read(INDEX.format(phase="final")) / THROUGH)),
+        warnings=[*audit["warnings"], *(one["message"] for one in audit["findings"] if one["severity"] != "note")],
+    )
+    write_report(report, work.out)
+    work.progress.say(report.headline)
+    work.progress.say(report.verdict.line)
+    return Facts(rows_out=len(final.held_out_users), figures={"headline": report.headline})
+
+
+def _facts(work: Work, final: Phase) -> RunFacts:
+    config, log, held_out = work.config, final.log, final.held_out
+    ingested, splits = read_json(work.read(LOG) / "ingest.json"), final.required_splits
+    drops = Drops(ingested["drops"]) + splits.drops + held_out.dropped
+    data = config.data.log if isinstance(config.data.log, str) else ", ".join(config.data.log or [])
+    return RunFacts(
+        name=config.name,
+        data=data or f"{config.data.train}, {config.data.test}",
+        target=final.target,
+        split=splits.method,
+        time_safe=splits.time_safe,
+        cuts=splits.cuts,
+        rows={part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
+        users=len(log.users),
+        items=len(log.items),
+        warm_users=len(final.held_out_users),
+        drops=dict(drops),
+        seeds=[config.seed],
+        versions=versions(),
+        settings=config.model_dump(mode="json", include={"clean", "split", "graph", "model", "train", "evaluate"}),
+    )
+
+
+def _judged(work: Work, select: Phase, name: str, stages: Stages) -> Judged:
+    """One model: its lists on the test, and the deciding metric on validation."""
+    tested = Scored.load(work.read(TEST.format(bucket=name)))
+    validated = Scored.load(work.read(VALIDATION.format(bucket=name)))
+    return Judged(
+        name=name,
+        title=tested.title,
+        role=_ROLES.get(name, "baseline"),
+        ranked=tested.ranked,
+        params=tested.params,
+        validation=_deciding(select, validated.ranked),
+        seconds=_seconds(name, stages),
+        skipped=tested.skipped,
+    )
+
+
+def _deciding(select: Phase, ranked: NDArray[np.int32] | None) -> float | None:
+    if ranked is None or not len(ranked):
+        return None
+    k = select.config.evaluate.ks[0]
+    return rank_metrics(ranked, select.held_out_users, select.held_out_matrix, [k]).overall[f"ndcg@{k}"]
+
+
+def _seconds(name: str, stages: Stages) -> float:
+    """Fitting on train and validation and ranking the test users; choosing the settings is not in it."""
+    steps = ("train-final", "test-model", "test")
+    return round(sum(float(stages[f"{step}[{name}]"]["seconds"]) for step in steps if f"{step}[{name}]" in stages), 3)
+
+
+def _test(work: Work, final: Phase) -> Test:
+    graph = load_graph(work.read(GRAPH.format(phase="final")))
+    catalogue = catalogue_of(final.interactions, final.target, _attributes(graph))
+    slices = tuple(slices_of(final.interactions, final.held_out_matrix, final.target, catalogue))
+    return Test(final.held_out_users, final.held_out_matrix, catalogue, slices, cold_rows(final.held_out))
+
+
+def _attributes(graph: Graph) -> sparse.csr_matrix | None:
+    """(items, values) 0/1 matrix of every attribute of items in the graph; None when there is none."""
+    found = [
+        edges for (source, _, kind), edges in graph.relations.items() if source == ITEM and kind.startswith("item:")
+    ]
+    if not found:
+        return None
+    matrices = [
+        sparse.csr_matrix(
+            (np.ones(edges.num_edges, np.float32), edges.indices.numpy(), edges.indptr.numpy()),
+            shape=(edges.num_dst, edges.num_src),
+        )
+        for edges in found
+    ]
+    return sparse.vstack(matrices).T.tocsr()

@@ -1,0 +1,38 @@
+"""Ranked lists of one model for the held-out users of a phase, as files: what the report judges."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.core.artefacts import read_json, write_json
+
+_CARD = ("name", "title", "params", "skipped", "facts")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's lists on held-out rows.
+
+    ranked: (held-out users of the phase, k) dense item ids; None when the model was skipped, with the reason, or when
+    nothing is held out.
+    """
+
+    name: str
+    title: str
+    params: dict[str, Any] = field(default_factory=dict)
+    skipped: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    ranked: NDArray[np.int32] | None = None
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / "card.json", {name: getattr(self, name) for name in _CARD})
+        if self.ranked is not None:
+            np.save(folder / "ranked.npy", self.ranked)
+
+    @staticmethod
+    def load(folder: Path) -> "Scored":
+        lists = folder / "ranked.npy"
+        return Scored(**read_json(folder / "card.json"), ranked=np.load(lists) if lists.exists() else None)

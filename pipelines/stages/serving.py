@@ -1,0 +1,117 @@
+"""What a run serves: the tuned index, the bundle, and the link that is switched to it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.places import GRAPH, INDEX, REPORT, TRAINED, load_phase
+from pipelines.runner import Facts, Work
+from pipelines.stages.training import CARD, MODEL, load_embeddings
+from recsys.core.artefacts import read_json, switch_link, write_json
+from recsys.core.encoder import Embeddings, Floats
+from recsys.evaluate.document import Report
+from recsys.evaluate.metrics import rank_metrics
+from recsys.graph.store import load_graph
+from recsys.index.ann import TunedIndex, tune
+from recsys.index.approximate import ApproximateIndex
+from recsys.index.bundle import write_bundle
+from recsys.index.exact import ExactIndex
+from recsys.index.filters import Planner
+from recsys.phases import Phase, PhaseName
+
+THROUGH = "through_index.json"
+_FAISS, _CARD = "index.faiss", "index_card.json"
+_METRICS = ("recall", "ndcg")
+
+
+def index(phase: PhaseName) -> Callable[[Work], Facts]:
+    """A stage function that finds how to search the item vectors of `phase`; "final" also measures through it."""
+
+    def index_phase(work: Work) -> Facts:
+        config = work.config
+        found = load_embeddings(work.read(TRAINED.format(phase=phase, bucket=MODEL)))
+        tuned = tune(np.asarray(found.items), np.asarray(found.users), config.index, seed=config.seed)
+        write_json(work.out / _CARD, tuned.card)
+        if tuned.index is not None:
+            tuned.index.save(work.out / _FAISS)
+        figures: dict[str, Any] = {"card": tuned.card}
+        if phase == "final":
+            figures["through"] = _through(load_phase(work.folder.path, config, phase), found, tuned)
+            write_json(work.out / THROUGH, figures["through"])
+            _tell(work, figures["through"])
+        return Facts(rows_in=len(found.items), figures=figures)
+
+    return index_phase
+
+
+def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
+    """A stage function that writes the bundle of `phase` and switches the link to it."""
+
+    def bundle_phase(work: Work) -> Facts:
+        config, folder = work.config, work.folder
+        data = load_phase(folder.path, config, phase)
+        trained = work.read(TRAINED.format(phase=phase, bucket=MODEL))
+        embeddings = load_embeddings(trained)
+        tuned = _load_tuned(work.read(INDEX.format(phase=phase)), embeddings.items)
+        report = Report.load(work.read(REPORT) / "report.json")
+        graph = load_graph(work.read(GRAPH.format(phase=phase)))
+        card = _model_card(work, data, report, read_json(trained / CARD))
+        path = write_bundle(folder.bundles, data.contents(graph, embeddings, tuned, card))
+        switch_link(folder.bundle, path)
+        work.progress.say(f"serving bundle {path.name}", bundle=path.name)
+        return Facts(figures={"bundle": path.name}, output=folder.bundle.name)
+
+    return bundle_phase
+
+
+def _through(data: Phase, found: Embeddings, tuned: TunedIndex) -> dict[str, Any]:
+    """The test metrics by exact scores, and by what the index finds."""
+    ks, users = data.config.evaluate.ks, data.held_out_users
+    queries, seen = np.asarray(found.users)[users], data.seen[users]
+    exact = ExactIndex(np.asarray(found.items))
+    searched = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
+    figures: dict[str, Any] = {"kind": tuned.card["kind"]}
+    for name, planner in searched.items():
+        hits = planner.search(queries, max(ks), seen)
+        overall = rank_metrics(hits.items, users, data.held_out_matrix, ks).overall
+        figures[name] = {metric: value for metric, value in overall.items() if metric.startswith(_METRICS)}
+    return figures
+
+
+def _tell(work: Work, through: Mapping[str, Any]) -> None:
+    apart = {name: through["through"][name] - value for name, value in through["exact"].items()}
+    shown = ", ".join(f"{name} {value:+.4f}" for name, value in apart.items())
+    work.progress.say(f"through the {through['kind']} index rather than exact scores: {shown}", **apart)
+
+
+def _load_tuned(folder: Path, item_vectors: Floats) -> TunedIndex:
+    card, file = read_json(folder / _CARD), folder / _FAISS
+    vectors = np.asarray(item_vectors)
+    return TunedIndex(
+        ApproximateIndex.load(file, vectors, card["kind"], card["parameters"]) if file.exists() else None, card
+    )
+
+
+def _model_card(work: Work, data: Phase, report: Report, training: Mapping[str, Any]) -> dict[str, Any]:
+    """What this model is, what it learnt from, and how its tested sibling did."""
+    config = work.config
+    row = report.row(report.main)
+    return {
+        "name": config.name,
+        "refit": config.refit,
+        "learnt_from": "the whole log" if config.refit else "train and validation rows; the tested model itself",
+        "interactions": len(data.interactions),
+        "users": data.interactions.num_users,
+        "items": data.interactions.num_items,
+        "target": data.target,
+        "epochs": training["epochs"],
+        "seed": config.seed,
+        "config": config.model_dump(mode="json", include={"clean", "split", "graph", "model", "train"}),
+        "split": report.facts.split,
+        "time_safe": report.facts.time_safe,
+        "test": {name: value.value for name, value in row.metrics.items()},
+        "test_users": report.facts.warm_users,
+        "verdict": report.verdict.line,
+    }

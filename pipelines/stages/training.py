@@ -1,0 +1,102 @@
+"""Training: epochs are chosen on validation in the phase "select"; the later phases train for that many."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.places import GRAPH, TRAINED, load_phase
+from pipelines.runner import Facts, Work
+from pipelines.stages.scores import Scored
+from recsys.core.artefacts import read_json, write_json
+from recsys.core.config import ModelConfig
+from recsys.core.encoder import Embeddings, EncoderState
+from recsys.graph.schema import Graph
+from recsys.graph.store import load_graph
+from recsys.index.exact import VectorScorer
+from recsys.phases import Phase, PhaseName
+from recsys.train.warm_start import WarmStart, load_states, save_states
+
+MODEL, LIGHTGCN = "model", "lightgcn"
+TITLES = {MODEL: "Graph attention", LIGHTGCN: "LightGCN (γ = 0, same budget)"}
+CARD = "training.json"
+
+
+def fit(phase: PhaseName) -> Callable[[Work], Facts]:
+    """A stage function that trains the bucket's variant ("model" or "lightgcn") on the rows of `phase`."""
+
+    def fit_phase(work: Work) -> Facts:
+        data = load_phase(work.folder.path, work.config, phase)
+        graph = load_graph(work.read(GRAPH.format(phase=phase)))
+        model = variant(work.config.model, work.bucket)
+        trained = data.fit(graph, model, work.resume, _epochs(work, phase), _start(work, data, graph), work.progress)
+        save_embeddings(trained.embeddings, work.out)
+        save_states(work.out, trained.network, graph, data.interactions)
+        # No timings in the output: the same weights are the same bytes, and what follows them stays unchanged.
+        card = {"epochs": trained.best_epoch, "value": trained.best_value, "stopped": trained.stopped}
+        write_json(work.out / CARD, card)
+        history = [asdict(record) for record in trained.history]
+        return Facts(rows_in=len(data.interactions), figures={**card, "history": history, "plan": trained.plan.facts()})
+
+    return fit_phase
+
+
+def score(phase: PhaseName) -> Callable[[Work], Facts]:
+    """A stage function that ranks the held-out users of `phase` by a trained variant."""
+
+    def score_phase(work: Work) -> Facts:
+        data = load_phase(work.folder.path, work.config, phase)
+        folder = work.read(TRAINED.format(phase=phase, bucket=work.bucket))
+        embeddings, card = load_embeddings(folder), read_json(folder / CARD)
+        ranked = data.ranked(VectorScorer(embeddings.users, embeddings.items), max(work.config.evaluate.ks))
+        params = {"epochs": card["epochs"]}
+        Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)
+        return Facts(rows_out=len(ranked))
+
+    return score_phase
+
+
+def variant(config: ModelConfig, name: str) -> ModelConfig:
+    """What "lightgcn" changes: γ stays 0, everything else is the model's."""
+    return config.model_copy(update={"attention": False, "family": "degree_prior"}) if name == LIGHTGCN else config
+
+
+def save_embeddings(embeddings: Embeddings, folder: Path) -> None:
+    """users.npy, items.npy, user_self.npy and the encoder's files."""
+    for name in ("users", "items", "user_self"):
+        np.save(folder / f"{name}.npy", getattr(embeddings, name))
+    embeddings.encoder.save(folder)
+
+
+def load_embeddings(folder: Path) -> Embeddings:
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("users", "items", "user_self")}
+    return Embeddings(**arrays, encoder=EncoderState.load(folder))
+
+
+def _start(work: Work, data: Phase, graph: Graph) -> WarmStart | None:
+    """The states of the same phase of an earlier run, when one is named; None for the configured start.
+
+    Phase to phase, and before serving only under a split in time: states must not have seen what is held out now.
+    """
+    earlier, config = work.config.train.warm_start, work.config
+    if earlier is None:
+        return None
+    if data.splits is not None and not data.splits.time_safe:
+        work.progress.say(f"{data.name}: no warm start, its states may have seen the rows held out here")
+        return None
+    folder = Path(earlier) / TRAINED.format(phase=data.name, bucket=work.bucket)
+    found = load_states(folder, graph, data.interactions, config.model.width, config.seed)
+    work.progress.say(
+        f"{data.name}: warm start, " + ", ".join(f"{n:,} {kind} known" for kind, n in found.known.items())
+    )
+    return found
+
+
+def _epochs(work: Work, phase: PhaseName) -> int | None:
+    """None lets validation choose; later phases take what it chose."""
+    if phase == "select":
+        return None
+    card: dict[str, Any] = read_json(work.read(TRAINED.format(phase="select", bucket=work.bucket)) / CARD)
+    return int(card["epochs"])

@@ -1,0 +1,160 @@
+"""The three phases of a run: what each may learn from, what is held out from it, and how a scorer does on that.
+
+select: train rows; validation decides. final: train + validation; the test is scored once. serve: the whole log.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.core.config import ModelConfig, RunConfig
+from recsys.core.encoder import Embeddings
+from recsys.core.errors import UsageError
+from recsys.core.interactions import HeldOut, Interactions, fit_interactions, hold_out
+from recsys.core.progress import QUIET, Progress
+from recsys.core.ranking import Scorer
+from recsys.core.tables import in_order
+from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.graph.build import build_graph, target_behavior
+from recsys.graph.schema import Graph
+from recsys.index.ann import TunedIndex
+from recsys.index.bundle import Contents, neighbours_into_users
+from recsys.index.exact import VectorScorer, rank
+from recsys.logs.ingest import CodedLog
+from recsys.logs.split import Splits
+from recsys.train.loop import Trained, train
+from recsys.train.warm_start import WarmStart
+
+PhaseName = Literal["select", "final", "serve"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The rows of one phase with dense ids fitted on them alone. `splits` may be None for "serve"."""
+
+    name: PhaseName
+    log: CodedLog
+    splits: Splits | None
+    config: RunConfig
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """Coded rows that this phase may learn from."""
+        if self.name == "serve":
+            return in_order(self.log.rows.collect())
+        return self.required_splits.rows(self.name)
+
+    @cached_property
+    def interactions(self) -> Interactions:
+        return fit_interactions(self.rows, self.log.users, self.log.items, self.log.behaviors)
+
+    @cached_property
+    def target(self) -> str:
+        return target_behavior(self.interactions, self.config.graph)
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """Validation pairs for select, test pairs for final. Raises UsageError for serve, which sees everything."""
+        if self.name == "serve":
+            raise UsageError("nothing is held out from the phase 'serve'")
+        splits = self.required_splits
+        return hold_out(splits.validation if self.name == "select" else splits.test, self.interactions)
+
+    @cached_property
+    def held_out_matrix(self) -> sparse.csr_matrix:
+        return self.held_out.matrix(self.interactions.num_users, self.interactions.num_items)
+
+    @cached_property
+    def held_out_users(self) -> NDArray[np.int32]:
+        """Warm users with something held out, ascending."""
+        return evaluable_users(self.held_out_matrix)
+
+    @cached_property
+    def seen(self) -> sparse.csr_matrix:
+        """(users, items): what is never recommended again."""
+        return self.interactions.matrix(self.seen_behaviors)
+
+    @property
+    def seen_behaviors(self) -> tuple[str, ...]:
+        """Behaviours that hide an item from its user."""
+        return tuple(self.config.evaluate.seen_behaviors or (self.target,))
+
+    @cached_property
+    def item_table(self) -> pl.DataFrame:
+        """Rows of the item table by dense item id."""
+        return self.log.item_table[self.interactions.item_codes]
+
+    @cached_property
+    def user_table(self) -> pl.DataFrame:
+        """Rows of the user table by dense user id."""
+        return self.log.user_table[self.interactions.user_codes]
+
+    def graph(self) -> Graph:
+        return build_graph(self.interactions, self.config.graph, self.item_table, self.user_table)
+
+    def ranked(self, scorer: Scorer, k: int) -> NDArray[np.int32]:
+        """(held_out_users, k) dense item ids: the lists of `scorer`, without what their users have seen."""
+        return rank(scorer, self.held_out_users, k, self.seen, threads=self.config.threads).items
+
+    def ndcg(self, scorer: Scorer) -> float:
+        """Mean NDCG@`train.metric_k` over the held-out users: the number that every choice of a run looks at."""
+        k = self.config.train.metric_k
+        ranked = self.ranked(scorer, k)
+        return rank_metrics(ranked, self.held_out_users, self.held_out_matrix, [k]).overall[f"ndcg@{k}"]
+
+    def fit(
+        self,
+        graph: Graph,
+        model: ModelConfig,
+        folder: Path | None = None,
+        epochs: int | None = None,
+        warm: WarmStart | None = None,
+        progress: Progress = QUIET,
+    ) -> Trained:
+        """Train `model` on this phase; without `epochs`, what is held out decides when to stop."""
+        judged = epochs is None and self.splits is not None and len(self.held_out_users) > 0
+        return train(
+            self.interactions,
+            graph,
+            model,
+            self.config.train,
+            self.config.seed,
+            folder,
+            validate=(lambda found: self.ndcg(VectorScorer(found.users, found.items))) if judged else None,
+            epochs=epochs,
+            start=warm.states if warm else None,
+            shared=warm.shared if warm else None,
+            threads=self.config.threads,
+            progress=progress,
+        )
+
+    def contents(
+        self, graph: Graph, embeddings: Embeddings, tuned: TunedIndex, model_card: Mapping[str, Any]
+    ) -> Contents:
+        """What the bundle of this phase is written from."""
+        return Contents(
+            embeddings=embeddings,
+            interactions=self.interactions,
+            target=self.target,
+            neighbours=neighbours_into_users(graph.relations),
+            seen_behaviors=self.seen_behaviors,
+            item_table=self.item_table,
+            labels={kind: tuple(labels) for kind, labels in graph.labels.items()},
+            index=tuned.index,
+            index_card=tuned.card,
+            model_card=model_card,
+        )
+
+    @property
+    def required_splits(self) -> Splits:
+        """Raises UsageError when there are none."""
+        if self.splits is None:
+            raise UsageError(f"the phase {self.name!r} needs splits", "Split the log first")
+        return self.splits

@@ -1,0 +1,281 @@
+"""The Python face: GraphRecommender(...).fit(frame).recommend(users, k)."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from recsys.core.artefacts import atomic_folder, read_json, write_json
+from recsys.core.config import ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
+from recsys.core.errors import UsageError
+from recsys.core.ids import UNKNOWN
+from recsys.core.interactions import fit_interactions
+from recsys.core.progress import QUIET, Progress
+from recsys.core.tables import RANK, SCORE
+from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.frames import Frame, FrameStyle, ids_of, to_polars
+from recsys.graph.build import target_behavior
+from recsys.index.ann import tune
+from recsys.index.bundle import Bundle, write_bundle
+from recsys.index.exact import VectorScorer, rank
+from recsys.index.lookup import Explained, Lookup
+from recsys.logs.ingest import CodedLog, ingest, load_log
+from recsys.logs.split import split_log
+from recsys.phases import Phase
+
+_MODEL, _TRAIN, _SPLIT = ModelConfig(), TrainConfig(), SplitConfig()
+_BUNDLE, _CARD = "bundle", "recommender.json"
+
+
+class GraphRecommender(BaseEstimator):
+    """A graph-attention recommender with the conventions of scikit-learn.
+
+    `fit` chooses the number of epochs on rows held out from the log, then refits on all of it. Parameters are those
+    of the configuration (docs/configuration.md) under the same names and with the same defaults; `epochs` with
+    `early_stopping=False` trains for exactly that many. Column parameters name the columns of the frames given.
+    """
+
+    def __init__(
+        self,
+        *,
+        family: Literal["degree_prior", "gat", "gatv2"] = _MODEL.family,
+        width: int = _MODEL.width,
+        layers: int = _MODEL.layers,
+        heads: int = _MODEL.heads,
+        attention: bool = _MODEL.attention,
+        similarity: Literal["cosine", "dot"] = _MODEL.similarity,
+        loss: Literal["softmax", "bpr"] = _TRAIN.loss,
+        temperature: float = _TRAIN.temperature,
+        negatives: int = _TRAIN.negatives,
+        epochs: int = _TRAIN.epochs,
+        batch_size: int = _TRAIN.batch_size,
+        lr: float = _TRAIN.lr,
+        mode: Literal["auto", "full", "sampled"] = _TRAIN.mode,
+        early_stopping: bool = True,
+        patience: int = _TRAIN.patience,
+        validation_share: float = _SPLIT.validation_share,
+        user_col: str = "user_id",
+        item_col: str = "item_id",
+        time_col: str | None = None,
+        behavior_col: str | None = None,
+        weight_col: str | None = None,
+        rating_col: str | None = None,
+        min_rating: float | None = None,
+        target: str | None = None,
+        attributes: Sequence[str] = (),
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.family = family
+        self.width = width
+        self.layers = layers
+        self.heads = heads
+        self.attention = attention
+        self.similarity = similarity
+        self.loss = loss
+        self.temperature = temperature
+        self.negatives = negatives
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.mode = mode
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.validation_share = validation_share
+        self.user_col = user_col
+        self.item_col = item_col
+        self.time_col = time_col
+        self.behavior_col = behavior_col
+        self.weight_col = weight_col
+        self.rating_col = rating_col
+        self.min_rating = min_rating
+        self.target = target
+        self.attributes = attributes
+        self.seed = seed
+        self.threads = threads
+
+    def fit(
+        self, interactions: object, y: None = None, *, items: object | None = None, progress: Progress = QUIET
+    ) -> Self:
+        """Learn from a polars or pandas frame with one row per event.
+
+        items: frame of item ids, titles (column "title") and attribute columns. y: ignored, for scikit-learn.
+        Raises DataError for a frame that cannot be used, ConfigError for a parameter out of range.
+        """
+        style = FrameStyle.of(interactions, self.user_col, self.item_col)
+        home = Path(tempfile.mkdtemp(prefix="recsys-"))
+        finalizer = weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
+        log_, config = self._ingest(to_polars(interactions), items, home, progress)
+        epochs = self._choose_epochs(log_, config, progress)
+        phase = Phase("serve", log_, None, config)
+        graph = phase.graph()
+        trained = phase.fit(graph, config.model, epochs=epochs, progress=progress)
+        tuned = tune(trained.embeddings.items, trained.embeddings.users, config.index, seed=self.seed)
+        card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": epochs, "refit": True}
+        bundle = write_bundle(home / "bundles", phase.contents(graph, trained.embeddings, tuned, card))
+        self._take(bundle, style, finalizer)
+        self.epochs_ = epochs
+        return self
+
+    def recommend(
+        self,
+        users: object,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        allow: object | None = None,
+        deny: object | None = None,
+        histories: Sequence[Sequence[object]] | None = None,
+        unknown: Literal["refuse", "popularity"] = "refuse",
+    ) -> Frame:
+        """The k best items of each user: columns user, item, score, rank (from 1), best first.
+
+        histories: new items of each user, on top of what was learnt. allow, deny: item ids. unknown: users that are
+        not in the log raise UsageError, or get the most popular items.
+        """
+        wanted = ids_of(users)
+        answers = self.lookup_.recommend(
+            wanted,
+            k,
+            histories=None if histories is None else [[str(item) for item in one] for one in histories],
+            exclude_seen=exclude_seen,
+            allow=None if allow is None else ids_of(allow),
+            deny=None if deny is None else ids_of(deny),
+            fallback=unknown,
+        )
+        return self.style_.back(_table(answers, self.style_.user_col, wanted, self.style_.item_col))
+
+    def recommend_history(self, history: object, k: int = 10, *, exclude_seen: bool = True) -> Frame:
+        """The k best items for a visitor with these items: columns item, score, rank."""
+        events = [str(item) for item in ids_of(history)]
+        answers = self.lookup_.recommend(k=k, histories=[events], exclude_seen=exclude_seen)
+        return self.style_.back(_table(answers, "", [""], self.style_.item_col).drop(""))
+
+    def similar_items(self, items: object, k: int = 10) -> Frame:
+        """The k items nearest to each item by cosine: columns item, similar_<item>, score, rank."""
+        wanted, column = ids_of(items), self.style_.item_col
+        table = _table(self.lookup_.similar_items(wanted, k), column, wanted, f"similar_{column}")
+        return self.style_.back(table)
+
+    def similar_users(self, users: object, k: int = 10) -> Frame:
+        """The k users nearest to each user by cosine: columns user, similar_<user>, score, rank."""
+        wanted, column = ids_of(users), self.style_.user_col
+        lists = [{"items": found} for found in self.lookup_.similar_users(wanted, k)]
+        return self.style_.back(_table(lists, column, wanted, f"similar_{column}"))
+
+    def fold_in(self, history: object) -> NDArray[np.float32]:
+        """(width,) vector of a visitor with these items, without training."""
+        return self.lookup_.fold_in([str(item) for item in ids_of(history)])
+
+    def explain(self, user: object, item: object, parts: int | None = None) -> Explained:
+        """The score of an item as one additive share per neighbour, and a rest."""
+        return self.lookup_.explain(user, item, parts=parts)
+
+    def evaluate(self, test: object, ks: Sequence[int] = (10, 20)) -> dict[str, float]:
+        """Exact metrics on held-out rows of users and items that were learnt; what was learnt is masked.
+
+        "users" counts the users averaged over, "dropped" the rows of users or items that are not known.
+        """
+        bundle, rows = self.lookup_.bundle, to_polars(test)
+        user = bundle.users.lookup(rows[self.style_.user_col].to_list())
+        item = bundle.items.lookup(rows[self.style_.item_col].to_list())
+        warm = (user != UNKNOWN) & (item != UNKNOWN)
+        shape = (len(bundle.users), len(bundle.items))
+        held_out = sparse.csr_matrix((np.ones(int(warm.sum()), np.float32), (user[warm], item[warm])), shape=shape)
+        users = evaluable_users(held_out)
+        ranked = rank(
+            VectorScorer(bundle.user_vectors, bundle.item_vectors), users, max(ks), bundle.seen[bundle.target]
+        )
+        found = rank_metrics(ranked.items, users, held_out, ks).overall
+        return {**found, "users": len(users), "dropped": int((~warm).sum())}
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the fitted recommender as a folder, whole or absent; `recsys recommend` reads it too."""
+        place = Path(folder)
+        with atomic_folder(place) as part:
+            shutil.copytree(self.lookup_.bundle.path, part, dirs_exist_ok=True)
+            card = {"params": self.get_params(), "style": self.style_.document(), "epochs": self.epochs_}
+            write_json(part / _CARD, card)
+        return place
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """A recommender from a folder that `save` wrote. Raises DataError when it is damaged."""
+        place = Path(folder)
+        if not (place / _CARD).exists():
+            raise UsageError(f"{str(folder)!r} is not a saved recommender: it has no {_CARD}", "Give what save() wrote")
+        card = read_json(place / _CARD)
+        loaded = cls(**card["params"])
+        loaded._take(place, FrameStyle(**card["style"]), None)
+        loaded.epochs_ = card["epochs"]
+        return loaded
+
+    @property
+    def lookup_(self) -> Lookup:
+        """The lookup of the fitted bundle. Raises NotFittedError before `fit`."""
+        if not hasattr(self, "_lookup"):
+            raise NotFittedError("this GraphRecommender is not fitted; call fit(interactions) first")
+        return self._lookup
+
+    def configuration(self) -> RunConfig:
+        """The parameters as a run configuration. Raises ConfigError for a value out of range."""
+        given = self.get_params(deep=False)
+        raw: dict[str, Any] = {section: {} for section in _SECTIONS}
+        for section, names in _SECTIONS.items():
+            raw[section] = {name: given[name] for name in names}
+        raw["graph"] = {"target": self.target, "attributes": [{"column": name} for name in self.attributes]}
+        raw["split"] = {"test_share": self.validation_share, "validation_share": 0.0}
+        return build_config({**raw, "seed": self.seed, "threads": self.threads})
+
+    def _ingest(
+        self, rows: pl.DataFrame, items: object | None, home: Path, progress: Progress
+    ) -> tuple[CodedLog, RunConfig]:
+        config = self.configuration()
+        if items is not None:
+            file = home / "items.parquet"
+            to_polars(items).write_parquet(file)
+            config = config.model_copy(update={"data": config.data.model_copy(update={"items": str(file)})})
+        ingest(rows, config.data, config.clean, home / "log", progress)
+        return load_log(home / "log"), config
+
+    def _choose_epochs(self, log: CodedLog, config: RunConfig, progress: Progress) -> int:
+        """The epochs that do best on held-out rows, or `epochs` itself."""
+        if not self.early_stopping or not self.epochs:
+            return self.epochs
+        behaviors = fit_interactions(log.rows.head(0).collect(), log.users, log.items, log.behaviors)
+        splits = split_log(log, config.split, target_behavior(behaviors, config.graph), self.seed)
+        phase = Phase("final", log, splits, config)
+        return phase.fit(phase.graph(), config.model, progress=progress).best_epoch
+
+    def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
+        self._lookup = Lookup(Bundle.load(bundle, verify=False))
+        self.style_ = style
+        self._finalizer = finalizer
+
+
+_SECTIONS = {
+    "data": ("user_col", "item_col", "time_col", "behavior_col", "weight_col", "rating_col"),
+    "clean": ("min_rating",),
+    "model": ("family", "width", "layers", "heads", "attention", "similarity"),
+    "train": ("loss", "temperature", "negatives", "epochs", "batch_size", "lr", "mode", "patience"),
+}
+
+
+def _table(answers: Sequence[Mapping[str, Any]], asked: str, wanted: list[object], found: str) -> pl.DataFrame:
+    """One row per list entry: what was asked for, what was found, score and rank."""
+    rows = [
+        (str(one), item["id"], item["score"], item["rank"])
+        for one, answer in zip(wanted, answers, strict=True)
+        for item in answer["items"]
+    ]
+    schema = {asked: pl.String, found: pl.String, SCORE: pl.Float32, RANK: pl.Int32}
+    return pl.DataFrame(rows, schema=schema, orient="row")
