@@ -14,15 +14,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 
+from benchmarks.interactions_of import load_phase
 from benchmarks.record import record
 from recsys.core.config import GraphConfig, TrainConfig
-from recsys.core.ids import IdMap
-from recsys.core.interactions import Interactions, fit_interactions
+from recsys.core.interactions import Interactions
 from recsys.core.machine import cores
-from recsys.core.tables import ITEM, ITEM_ID, USER, USER_ID
 from recsys.graph.build import build_graph
 from recsys.graph.dgl_graph import DglDraw, dgl, to_dgl
 from recsys.graph.sampling import BlockSampler
@@ -37,24 +35,22 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     dgl.utils.set_num_threads(arguments.threads)
-    interactions = _interactions(arguments.train)
+    interactions, _, _ = load_phase(arguments.folder)
     graph = build_graph(interactions, GraphConfig())
+    layers = len(arguments.fanouts)
+    drawn_from_csr = BlockSampler(graph, arguments.fanouts, layers)
+    drawn_by_dgl = BlockSampler(graph, arguments.fanouts, layers, DglDraw(graph))
     sides = {
-        "ours": ours(interactions, graph, arguments, BlockSampler(graph, arguments.fanouts, len(arguments.fanouts))),
-        "ours_drawn_by_dgl": ours(
-            interactions,
-            graph,
-            arguments,
-            BlockSampler(graph, arguments.fanouts, len(arguments.fanouts), DglDraw(graph)),
-        ),
+        "ours": ours(interactions, drawn_from_csr, arguments.batch_size),
+        "ours_drawn_by_dgl": ours(interactions, drawn_by_dgl, arguments.batch_size),
         "dgl_reverse_types": dgl_typed(graph, arguments),
         "dgl_reverse_id": dgl_untyped(graph, arguments),
     }
-    record("sampling", _figures(_take_turns(sides, arguments.batches), arguments), arguments.train.parent.name, 0)
+    record("sampling", _figures(_take_turns(sides, arguments.batches), arguments), data=arguments.folder.name)
 
 
-def ours(interactions: Interactions, graph: Graph, arguments: argparse.Namespace, sampler: BlockSampler) -> Counted:
-    config = TrainConfig(batch_size=arguments.batch_size, loss="bpr", user_dropout=0)
+def ours(interactions: Interactions, sampler: BlockSampler, batch_size: int) -> Counted:
+    config = TrainConfig(batch_size=batch_size, loss="bpr", user_dropout=0)
     batches = Batches(interactions.matrix(), config, seed=0, sampler=sampler)
     for batch in chain.from_iterable(map(batches.epoch, range(1_000_000))):
         yield sum(messages.adjacency.num_edges for block in batch.blocks for messages in block.messages.values())
@@ -139,23 +135,9 @@ def _figures(taken: dict[str, list[tuple[float, int]]], arguments: argparse.Name
     }
 
 
-def _interactions(train: Path) -> Interactions:
-    rows = pl.read_parquet(train, columns=[USER_ID, ITEM_ID])
-    maps = {column: IdMap(rows[column].cast(pl.String).unique().sort()) for column in rows.columns}
-    coded = pl.DataFrame(
-        {
-            code: maps[column].lookup(rows[column].cast(pl.String).to_list())
-            for code, column in ((USER, USER_ID), (ITEM, ITEM_ID))
-        }
-    )
-    return fit_interactions(coded, maps[USER_ID], maps[ITEM_ID], ("interaction",))
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks sampling", description=__doc__)
-    parser.add_argument(
-        "train", type=Path, help="Parquet file with user_id and item_id, for example gowalla/train.parquet"
-    )
+    parser.add_argument("folder", type=Path, help="train.parquet and test.parquet with user_id and item_id")
     parser.add_argument("--fanouts", type=int, nargs="+", default=[20, 10], help="seeds' layer first")
     parser.add_argument("--batch-size", type=int, default=4096)
     parser.add_argument("--batches", type=int, default=40)
