@@ -96,7 +96,7 @@ def _recent(train: Interactions, target: str, grid: Sequence[Params], seed: int)
 
 
 def _itemknn(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
-    yield from (fit_itemknn(train, target, params["neighbours"], params["shrinkage"]) for params in grid)
+    yield from (fit_itemknn(train, target, **params) for params in grid)
 
 
 def _ease(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:

@@ -94,7 +94,9 @@ def ndcg(matches: Matches, k: int) -> PerUser:
     hit = matches.hit[:, :k]
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.minimum(k, matches.held) - 1]
-    return np.asarray(hit @ discounts[: hit.shape[1]] / ideal, np.float64)
+    # Summed in rank order, as the ideal is: a perfect list gives exactly 1, whichever users stand around it.
+    gained = np.cumsum(hit * discounts[: hit.shape[1]], axis=1)[:, -1]
+    return np.asarray(gained / ideal, np.float64)
 
 
 METRICS: dict[str, Callable[[Matches, int], PerUser]] = {

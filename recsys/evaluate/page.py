@@ -7,6 +7,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from recsys.evaluate.document import Comparison, Report, Value
 from recsys.evaluate.plots import models_plot, slices_plot, training_plot
 
+_TITLES = {
+    "recall": "Recall",
+    "ndcg": "NDCG",
+    "precision": "Precision",
+    "hr": "Hit rate",
+    "mrr": "MRR",
+    "map": "MAP",
+    "coverage": "Coverage",
+    "novelty": "Novelty",
+    "gini": "Gini",
+    "popularity_share": "Popularity share",
+    "diversity": "Diversity",
+}
 _LIST_LEVEL = ("coverage", "novelty", "gini", "popularity_share", "diversity")
 
 
@@ -19,7 +32,13 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": _figure, "signed": _signed, "p_value": _p_value, "interval": _interval}
+    environment.filters |= {
+        "metric": metric_title,
+        "figure": _figure,
+        "signed": _signed,
+        "p_value": _p_value,
+        "interval": _interval,
+    }
     titles = {row.name: row.title for row in report.models}
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -31,10 +50,20 @@ def render(report: Report) -> str:
     )
 
 
-def _metrics(report: Report, list_level: bool) -> list[str]:
-    """Names in the order of the document: the deciding metric first."""
-    names = [name for name in report.row(report.main).metrics if (name.partition("@")[0] in _LIST_LEVEL) == list_level]
-    return sorted(names, key=lambda name: name != report.deciding)
+def metric_title(name: str) -> str:
+    """ "ndcg@10" → "NDCG@10"."""
+    metric, _, k = name.partition("@")
+    return f"{_TITLES.get(metric, metric)}@{k}"
+
+
+def _metrics(report: Report, list_level: bool) -> dict[str, list[str]]:
+    """Metric names by list length, in the order of the document, NDCG first: it decides."""
+    by_length: dict[str, list[str]] = {}
+    for name in sorted(report.row(report.main).metrics, key=lambda name: not name.startswith("ndcg@")):
+        metric, _, k = name.partition("@")
+        if (metric in _LIST_LEVEL) == list_level:
+            by_length.setdefault(k, []).append(name)
+    return dict(sorted(by_length.items(), key=lambda item: item[0] != report.deciding.partition("@")[2]))
 
 
 def _of(comparisons: Sequence[Comparison], metric: str) -> list[Comparison]:

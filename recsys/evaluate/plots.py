@@ -50,7 +50,7 @@ def models_plot(rows: Sequence[ModelRow], main: str, deciding: str) -> str:
             capsize=3,
         )
         axes.bar_label(bars, labels=[f"{one.value:.4f}" for one in values], padding=6)
-        axes.set_xlabel(f"{deciding} (line: 95 % interval)")
+        axes.set_xlabel(f"{deciding.upper()} (line: 95 % interval)")
         return _svg(figure, f"{deciding} of every model with its 95 % interval; the table holds the same figures")
 
 
@@ -59,7 +59,7 @@ def slices_plot(rows: Sequence[SliceRow], main: str, other: str | None, titles: 
     shown = [row for row in reversed(rows) if main in row.values]
     places = range(len(shown))
     with rc_context(_STYLE):
-        figure, axes = _figure(0.9 + 0.4 * len(shown))
+        figure, axes = _figure(1.3 + 0.4 * len(shown))
         axes.barh(
             [place + 0.2 for place in places],
             [row.values[main] for row in shown],
@@ -71,8 +71,8 @@ def slices_plot(rows: Sequence[SliceRow], main: str, other: str | None, titles: 
             values = [row.values[other] for row in shown]
             axes.barh([place - 0.2 for place in places], values, 0.38, color=_OTHER, label=titles[other])
         axes.set_yticks(list(places), [f"{row.group}: {row.label}" for row in shown])
-        axes.set_xlabel(deciding)
-        axes.legend(frameon=False, labelcolor=_INK)
+        axes.set_xlabel(deciding.upper())
+        figure.legend(frameon=False, labelcolor=_INK, loc="outside upper right", ncols=2)
         return _svg(figure, f"{deciding} on slices of the test; the table holds the same figures")
 
 
@@ -98,7 +98,7 @@ def training_plot(history: Sequence[Epoch], deciding: str) -> str:
                     color=_MAIN,
                     marker="o",
                     markersize=3,
-                    label=f"validation {deciding} (right)",
+                    label=f"validation {deciding.upper()} (right)",
                 ),
             ]
         axes.legend(handles=lines, frameon=False, labelcolor=_INK, loc="center right")

@@ -77,7 +77,7 @@ def worst_slice(rows: Sequence[SliceRow], main: str, overall: float, deciding: s
     worst = min(eligible, key=lambda row: row.values[main])
     value, share = worst.values[main], worst.values[main] / overall if overall else 0.0
     return (
-        f"Worst slice: {worst.group}, {worst.label} ({worst.users:,} users): {deciding} {value:.4f}, "
+        f"Worst slice: {worst.group}, {worst.label} ({worst.users:,} users): {deciding.upper()} {value:.4f}, "
         f"{share:.0%} of the overall {overall:.4f}."
     )
 

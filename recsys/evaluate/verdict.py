@@ -41,9 +41,9 @@ def _standing(row: ModelRow, validated: bool, deciding: str) -> float:
 
 def _line(winner: ModelRow, title: str, validated: bool, deciding: str, worse_than: list[str]) -> str:
     where = (
-        f"validation ({deciding} {winner.validation:.4f})"
+        f"validation ({deciding.upper()} {winner.validation:.4f})"
         if validated
-        else f"the test ({deciding}); nothing was held out for validation"
+        else f"the test ({deciding.upper()}); nothing was held out for validation"
     )
     if winner.title != title:
         kind = {"baseline": "a baseline", "ablation": "a simpler variant", "model": "a model"}[winner.role]
@@ -56,7 +56,7 @@ def _line(winner: ModelRow, title: str, validated: bool, deciding: str, worse_th
 def _versus(one: Comparison, best: ModelRow, deciding: str) -> str:
     base = best.metrics[deciding].value
     name = deciding.upper()
-    interval = f"95 % interval of the difference {one.low:+.4f} to {one.high:+.4f}"
+    interval = f"95 % interval of the difference {one.low:+.4f} to {one.high:+.4f}".replace("-", "−")
     if one.finding == "undecided":
         return f"its {name} cannot be told apart from that of the best alternative, {best.title} ({interval})"
     share = f"{abs(one.difference) / base:.1%} " if base else ""
