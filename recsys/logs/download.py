@@ -13,6 +13,7 @@ from recsys.core.errors import DataError, MachineError, UsageError
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 60
+_NOTHING_THERE = 416  # Range Not Satisfiable
 _ALGORITHMS = ("sha256", "md5")
 
 Moved = Callable[[int, int | None], None]
@@ -44,7 +45,7 @@ def download(
             if _continue(address, part, moved):
                 return _accept(part, path, checksum)
         except urllib.error.HTTPError as error:
-            if error.code < 500:
+            if error.code < 500 and error.code != _NOTHING_THERE:
                 raise MachineError(f"{address} answered {error.code} {error.reason}", "Check the address") from error
             problem = error
         except (OSError, http.client.HTTPException) as error:
@@ -77,7 +78,7 @@ def _continue(address: str, part: Path, moved: Moved) -> bool:
     try:
         answer = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing after what is here: it was whole already, or it is of another file
+        if error.code == _NOTHING_THERE:  # nothing after what is here: it was whole already, or it is of another file
             part.unlink()
         raise
     with answer:

@@ -31,6 +31,7 @@ class Table(BaseModel):
     """File inside the archive; absent when the address is the table itself."""
     separator: str | None = None
     encoding: str = "utf-8"
+    quoted: bool = True
     columns: list[str] | None = None
     """Column names when there is no header line."""
     rename: dict[str, str] = {}
@@ -117,7 +118,9 @@ def _convert(archive: Path, table: Table, out: Path) -> None:
         _unpack(archive, table, text)
         columns = tuple(table.columns) if table.columns else None
         with explained():
-            frame = _shape(scan_csv(str(text), table.separator, columns, count_broken=False), table).collect()
+            frame = _shape(
+                scan_csv(str(text), table.separator, columns, count_broken=False, quoted=table.quoted), table
+            ).collect()
     with atomic_file(out) as part:
         frame.write_parquet(part, compression="zstd")
 

@@ -33,12 +33,13 @@ class LogScan:
     """A log that can be read, not read yet.
 
     marked: LOG_SCHEMA columns that exist, and REASON (KEPT or why the row must go). names: log column → its column in
-    the source. time_unit: how timestamps are read.
+    the source. types: log column → its type there, as text. time_unit: how timestamps are read.
     """
 
     marked: pl.LazyFrame
     files: tuple[str, ...]
     names: dict[str, str]
+    types: dict[str, str]
     time_unit: Unit | None
 
     @property
@@ -83,7 +84,9 @@ def scan_log(source: Source, data: DataConfig) -> LogScan:
             )
     unit = _common_unit(parts, readings)
     frames = [part.frame.select(marked_columns(reading)) for part, reading in zip(parts, readings, strict=True)]
-    return LogScan(pl.concat(frames), tuple(part.name for part in parts), first.names, unit)
+    types = {column: str(kind) for column, kind in first.types.items()}
+    types |= dict.fromkeys(first.whole, "String of floats")
+    return LogScan(pl.concat(frames), tuple(part.name for part in parts), first.names, types, unit)
 
 
 def refuse_mixed_units(drops: Drops, scan: LogScan) -> None:

@@ -23,19 +23,26 @@ _KEY_LINES = 1000
 _SNIFFED = ",\t;|"
 
 
-def scan_csv(name: str, separator: str | None, columns: tuple[str, ...] | None, count_broken: bool) -> pl.LazyFrame:
+def scan_csv(
+    name: str,
+    separator: str | None,
+    columns: tuple[str, ...] | None,
+    count_broken: bool,
+    quoted: bool = True,
+) -> pl.LazyFrame:
     """Lines of a CSV or TSV file (.gz and .zst too, a URL as polars reads it).
 
     An empty field is null, a quoted empty one is "". separator: told from the header when absent; more than one
     character is allowed for files without quotes (MovieLens "::"). columns: names when there is no header line.
-    A line with another number of fields is marked BROKEN, or refused with DataError unless `count_broken`.
+    quoted: whether " encloses fields. A line with another number of fields is marked BROKEN, or refused with DataError
+    unless `count_broken`.
     """
     if "://" in name:
         return _scan_remote_csv(name, separator, columns)
     header = _first_line(name)
     separator = separator or max(_SNIFFED, key=header.count)
     names = list(columns) if columns else _header_names(name, header, separator)
-    reader = _LineReader(name, separator, names, has_header=columns is None, count_broken=count_broken)
+    reader = _LineReader(name, separator, names, has_header=columns is None, count_broken=count_broken, quoted=quoted)
     return register_io_source(
         reader.batches, schema={column: pl.String() for column in [*names]} | {BROKEN: pl.Boolean()}
     )
@@ -87,12 +94,15 @@ def unreadable(name: str, error: BaseException) -> DataError:
 class _LineReader:
     """Reads one local text file block by block; memory is bounded by a block, whatever the file's size."""
 
-    def __init__(self, name: str, separator: str, names: list[str], has_header: bool, count_broken: bool) -> None:
+    def __init__(
+        self, name: str, separator: str, names: list[str], has_header: bool, count_broken: bool, quoted: bool
+    ) -> None:
         self.name = name
         self.separator = separator
         self.names = names
         self.has_header = has_header
         self.count_broken = count_broken
+        self.quoted = quoted
 
     def batches(
         self, columns: list[str] | None, predicate: pl.Expr | None, num_rows: int | None, _: int | None
@@ -126,7 +136,10 @@ class _LineReader:
                     block_size=_BLOCK_BYTES, column_names=self.names, skip_rows=int(self.has_header), use_threads=True
                 ),
                 arrow_csv.ParseOptions(
-                    delimiter=self.separator, newlines_in_values=True, invalid_row_handler=self._on_broken(broken)
+                    delimiter=self.separator,
+                    quote_char='"' if self.quoted else False,
+                    newlines_in_values=self.quoted,
+                    invalid_row_handler=self._on_broken(broken),
                 ),
                 arrow_csv.ConvertOptions(
                     # Arrow needs one column at least to know how many rows there are.

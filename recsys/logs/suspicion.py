@@ -1,0 +1,80 @@
+"""What looks wrong in a log: rules of thumb, each a sentence that says what to do."""
+
+from typing import TYPE_CHECKING
+
+from recsys.core.config import CleanConfig
+from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID
+from recsys.logs.reasons import USER_MISSING
+
+if TYPE_CHECKING:
+    from recsys.logs.check import CheckReport
+
+FEW_USERS = 300
+FEW_ITEMS = 50
+
+
+def suspicions(report: "CheckReport", clean: CleanConfig) -> list[str]:
+    """Sentences about what looks wrong; empty when nothing does."""
+    found = [*_sizes(report), *_times(report), *_ids(report), *_activity(report, clean), *_drops(report)]
+    if len(report.behaviors) == 1 and BEHAVIOR in report.columns:
+        found.append(f"there is one behavior only, {next(iter(report.behaviors))!r}: the behavior column adds nothing")
+    return found
+
+
+def _sizes(report: "CheckReport") -> list[str]:
+    found = []
+    if report.users < FEW_USERS:
+        found.append(f"only {report.users:,} users are left: intervals will be too wide to compare models")
+    if report.items < FEW_ITEMS:
+        found.append(f"only {report.items:,} items are left: sorting them by popularity may be all there is to gain")
+    return found
+
+
+def _times(report: "CheckReport") -> list[str]:
+    if TIME not in report.columns:
+        return ["there is no time column: the split can only be random, and tells less about tomorrow"]
+    if report.first_time == report.last_time:
+        return [f'all rows have the time {report.first_time}: leave the column out with data.time_col = ""']
+    if report.midnight_share is not None and report.midnight_share > 0.99:
+        return ["times are whole days (midnight only): rows of a day have no order, so per-user time splits are coarse"]
+    return []
+
+
+def _ids(report: "CheckReport") -> list[str]:
+    return [
+        f"{report.columns[column]['name']!r} holds floats ({report.columns[column]['type']}); ids like 42.0 are read as '42'"
+        for column in (USER_ID, ITEM_ID)
+        if report.columns[column]["type"].startswith("Float") or report.columns[column]["type"] == "String of floats"
+    ]
+
+
+def _activity(report: "CheckReport", clean: CleanConfig) -> list[str]:
+    found = []
+    median, most = report.per_user["50%"], report.per_user["100%"]
+    if most > max(1000, 50 * median) and clean.max_user_interactions is None:
+        found.append(
+            f"one user has {most:,.0f} rows, the median user {median:,.0f}: a crawler or a shared account? "
+            "Cap it with clean.max_user_interactions"
+        )
+    if report.per_user["75%"] <= 1:
+        found.append("three quarters of the users have a single row: ids may be sessions or visits, not people")
+    if report.per_item["100%"] > 0.5 * report.users and report.users >= FEW_USERS:
+        found.append("one item was taken by more than half of the users: is it a gift, a fee or a default?")
+    return found
+
+
+def _drops(report: "CheckReport") -> list[str]:
+    found = []
+    missing = report.drops.get(USER_MISSING, 0)
+    if missing > 0.01 * report.rows_read:
+        found.append(
+            f"{missing / report.rows_read:.0%} of the rows have no user: visits without an account are not used"
+        )
+    if report.duplicate_share > 0.2:
+        found.append(
+            f"{report.duplicate_share:.0%} of the usable rows repeat a user, item and behavior: "
+            'clean.duplicates = "sum" turns repeats into weight'
+        )
+    if report.rows_kept < 0.5 * report.rows_read:
+        found.append(f"{1 - report.rows_kept / report.rows_read:.0%} of the rows are dropped: see the reasons")
+    return found
