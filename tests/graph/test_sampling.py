@@ -216,6 +216,28 @@ def test_seeds_of_the_stream(graph):
     assert digest(sampler.sample(seeds, None, 5)) != digest(sampler.sample(seeds, None, 6))
 
 
+def test_no_two_draws_share_a_key(graph):
+    draw, keys = CsrDraw(graph), []
+
+    def recording(edge_type, rows, fanout, key):
+        keys.append(key)
+        return draw(edge_type, rows, fanout, key)
+
+    for seed in (0, 1):
+        BlockSampler(graph, [2], 3, recording).sample({"user": torch.arange(3)}, None, seed)
+    assert len(set(keys)) == len(keys) == 2 * 3 * len(graph.relations)
+
+
+def test_scaled_mass_is_unbiased(graph):
+    """In-block mass × row_scale, averaged over seeds, is the mass of the full neighbourhood."""
+    sampler, total, seeds = BlockSampler(graph, [3], 1), torch.zeros(29), {"item": torch.arange(29)}
+    for seed in range(1000):
+        messages = sampler.sample(seeds, None, seed)[0].messages[TARGET]
+        mass = torch.zeros(29).index_add_(0, messages.adjacency.destinations(), messages.adjacency.weight)
+        total += mass * messages.row_scale
+    torch.testing.assert_close(total / 1000, messages.target_degree, rtol=0.05, atol=1e-6)
+
+
 def test_threads_at_once_draw_the_same(graph):
     sampler = BlockSampler(graph, [3, 2], 2)
     seeds = {"user": torch.arange(20)}
