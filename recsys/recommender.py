@@ -199,8 +199,13 @@ class GraphRecommender(BaseEstimator):
         return {**found, "users": len(users), "dropped": int((~warm).sum())}
 
     def save(self, folder: str | Path) -> Path:
-        """Write the fitted recommender as a folder, whole or absent; `recsys recommend` reads it too."""
+        """Write the fitted recommender as a folder, whole or absent; `recsys recommend` reads it too.
+
+        Raises UsageError when the folder holds anything but an earlier recommender.
+        """
         place = Path(folder)
+        if place.exists() and any(place.iterdir()) and not (place / _CARD).exists():
+            raise UsageError(f"{str(folder)!r} holds other files", "Choose an empty or a new folder")
         with atomic_folder(place) as part:
             shutil.copytree(self.lookup_.bundle.path, part, dirs_exist_ok=True)
             card = {"params": self.get_params(), "style": self.style_.document(), "epochs": self.epochs_}

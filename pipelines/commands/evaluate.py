@@ -133,6 +133,33 @@ def _graph_model(folder: Path, config: RunConfig, name: str, progress: "Progress
     return {"model": name, "params": scored.params, **_document(final, scored.ranked)}
 
 
+def _lists(final: "Phase", file: str) -> dict[str, Any]:
+    """Lists made elsewhere, in the ids of the log."""
+    from recsys.evaluate.judge import judge
+    from recsys.evaluate.lists import catalogue_of
+
+    config = final.config
+    catalogue = catalogue_of(final.interactions, final.target)
+    found = judge(
+        _read_lists(file, config), final.interactions, final.held_out_matrix, config.evaluate.ks, final.seen, catalogue
+    )
+    facts = _document(final, found.ranked)
+    return {"model": file, "params": {}, **facts, "lists": dict(found.counts)}
+
+
+def _read_lists(file: str, config: RunConfig) -> Any:
+    """The table of ranked lists with standard column names."""
+    import polars as pl
+
+    from recsys.core.tables import ITEM_ID, USER_ID
+    from recsys.logs.read import explained
+
+    with explained():
+        table = pl.read_parquet(file) if file.endswith(".parquet") else pl.read_csv(file, infer_schema_length=None)
+    names = {config.data.user_col: USER_ID, config.data.item_col: ITEM_ID}
+    return table.rename({old: new for old, new in names.items() if old in table.columns})
+
+
 def _document(final: "Phase", lists: Any) -> dict[str, Any]:
     """Metrics of lists for the held-out users, and what was left out."""
     from recsys.evaluate.lists import catalogue_of
