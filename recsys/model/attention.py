@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.graph.schema import Messages
-from recsys.model.edges import SMALLEST, Edges, WeightedSum, edges_of, positive
+from recsys.model.edges import SMALLEST, Edges, Rows, WeightedSum, edges_of, positive
 
 
 class DegreePriorAttention(nn.Module):
@@ -126,46 +126,48 @@ class _Mixture(torch.autograd.Function):
         key, key_scale = _unit(sent)
         query, query_scale = _unit(_by_head(target, heads))
         prior = edges.log_weight.to(source.dtype) - exponent * edges.log_degree.to(source.dtype) - gamma.abs().max()
-        mixed = target.new_empty(len(target), heads, table.shape[2] - 1)
-        total = target.new_empty(heads, len(target))
-        weights = []
+        weights = prior.repeat(heads, 1)
         for head, factor in enumerate(gamma.tolist()):
-            weight = edges.by_target.scores(query[head], key[head], prior, factor).exp_()
+            edges.by_target.add_scores(weights[head], query[head], key[head], factor)
+        weights.exp_()
+        mixed = target.new_empty(len(target), heads, sent.shape[2])
+        total = target.new_empty(heads, len(target))
+        for head, weight in enumerate(weights):
             sums = edges.by_target.weighted_sum(weight, table[head])
             torch.clamp_min(sums[:, -1], SMALLEST, out=total[head])
             if keep is not None:
                 sums = edges.by_target.weighted_sum(weight * keep[head], table[head])
             torch.div(sums[:, :-1], total[head][:, None], out=mixed[:, head])
-            weights.append(weight)
         ctx.edges, ctx.keep = edges, keep
-        ctx.save_for_backward(gamma, table, key, key_scale, query, query_scale, mixed, total, *weights)
+        ctx.save_for_backward(gamma, table, key, key_scale, query, query_scale, mixed, total, weights)
         return mixed.flatten(1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gamma, table, key, key_scale, query, query_scale, mixed, total, *weights = ctx.saved_tensors
+        gamma, table, key, key_scale, query, query_scale, mixed, total, weights = ctx.saved_tensors
         edges: Edges = ctx.edges
         asked = gradient.view_as(mixed)
         row_term = ((asked * mixed).sum(-1).T / total).contiguous()  # (heads, num_dst): ⟨g_v, out_v⟩ / Σ e
         asked = _by_head(gradient, len(gamma)).div_(total[..., None])
-        slope_query, slope_key, slope_table = torch.empty_like(query), torch.empty_like(key), torch.empty_like(key)
-        slope_exponent = gamma.new_zeros(())
-        for head, weight in enumerate(weights):
-            slope = edges.by_target.scores(asked[head], table[head, :, :-1])
-            kept = weight
-            if ctx.keep is not None:
-                slope *= ctx.keep[head]
-                kept = weight * ctx.keep[head]
-            slope -= row_term[head].index_select(0, edges.target)
-            slope *= weight
-            slope_exponent -= slope @ edges.log_degree.to(slope.dtype)
-            slope_query[head] = edges.by_target.weighted_sum(slope, key[head])
-            slope_key[head] = edges.by_source.weighted_sum(slope.index_select(0, edges.order), query[head])
-            slope_table[head] = edges.by_source.weighted_sum(kept.index_select(0, edges.order), asked[head])
+        slope = torch.zeros_like(weights)
+        for head in range(len(gamma)):
+            edges.by_target.add_scores(slope[head], asked[head], table[head, :, :-1])
+        kept = weights if ctx.keep is None else weights * ctx.keep
+        slope = slope if ctx.keep is None else slope.mul_(ctx.keep)
+        slope.sub_(row_term.index_select(1, edges.target)).mul_(weights)
+        slope_exponent = -(slope @ edges.log_degree.to(slope.dtype)).sum()
+        slope_query = _sums(edges.by_target, slope, key)
+        slope_key = _sums(edges.by_source, slope.index_select(1, edges.order), query)
+        slope_table = _sums(edges.by_source, kept.index_select(1, edges.order), asked)
         slope_gamma = (slope_query * query).sum((1, 2))
         slope_target = _through_unit(slope_query, query, query_scale * gamma[:, None, None])
         slope_source = _through_unit(slope_key, key, key_scale * gamma[:, None, None]).add_(slope_table)
         return _join(slope_source), _join(slope_target), slope_gamma, slope_exponent, None, None
+
+
+def _sums(rows: Rows, values: Tensor, dense: Tensor) -> Tensor:
+    """Weighted sums head by head: values (heads, edges), dense (heads, columns, d) → (heads, rows, d)."""
+    return torch.stack([rows.weighted_sum(value, states) for value, states in zip(values, dense, strict=True)])
 
 
 def _by_head(states: Tensor, heads: int) -> Tensor:

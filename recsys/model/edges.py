@@ -37,15 +37,12 @@ class Rows:
             self.indices, dense, self.indptr, per_sample_weights=values, mode="sum", include_last_offset=True
         )
 
-    def scores(self, left: Tensor, right: Tensor, start: Tensor | None = None, factor: float = 1.0) -> Tensor:
-        """start + factor · ⟨left[row], right[column]⟩ of every edge: (edges,). left (rows, d), right (columns, d)."""
-        # zeros, not empty: sampled_addmm multiplies by beta = 0, and 0 times a NaN left in memory is NaN.
-        values = left.new_zeros(len(self.indices)) if start is None else start.clone()
+    def add_scores(self, values: Tensor, left: Tensor, right: Tensor, factor: float = 1.0) -> None:
+        """values += factor · ⟨left[row], right[column]⟩ of every edge. values (edges,), left (rows, d), right (columns, d)."""
         shape = (len(self.indptr) - 1, self.num_columns)
         matrix = torch.sparse_csr_tensor(self.indptr, self.indices, values, size=shape, check_invariants=False)
         # out=matrix writes into `values`; a result of its own would copy values and indices first.
-        torch.sparse.sampled_addmm(matrix, left, right.T, beta=0.0 if start is None else 1.0, alpha=factor, out=matrix)
-        return values
+        torch.sparse.sampled_addmm(matrix, left, right.T, alpha=factor, out=matrix)
 
 
 @dataclass(frozen=True)
