@@ -57,7 +57,7 @@ def slice_recall(found: Hits, truth: Hits) -> dict[str, float]:
 
 def queries_needed(target: float) -> int:
     """Queries in a half that can show a recall of `target` while a few of them miss."""
-    perfect = NormalDist().inv_cdf(0.975) ** 2 * target / max(1 - target, np.finfo(float).tiny)
+    perfect = NormalDist().inv_cdf(0.975) ** 2 * target / max(1 - target, 1e-9)
     return int(np.clip(5 * perfect, _FEWEST, _MOST))
 
 
