@@ -36,17 +36,9 @@ def build_graph(
     """
     target = target_behavior(interactions, config)
     _check_weights_of_behaviors(interactions, config, target)
-    weight = _row_weights(interactions, config)
     num_nodes: dict[NodeType, int] = {USER: interactions.num_users, ITEM: interactions.num_items}
     relations: dict[EdgeType, Adjacency] = {}
-    drops = Drops()
-    for behavior in interactions.behaviors:
-        rows = interactions.of(behavior)
-        factor = config.behavior_weights.get(behavior, 1.0)
-        if factor and rows.any():
-            _add(relations, (USER, behavior, ITEM), _behavior_edges(interactions, rows, factor * weight[rows]))
-        elif rows.any():
-            drops[f"behavior {behavior} has weight 0"] = int(rows.sum())
+    drops = _add_behaviors(relations, interactions, config)
     attributes = _attributes(config, {USER: user_table, ITEM: item_table}, num_nodes)
     for attribute in attributes:
         _add(relations, attribute.edge_type, attribute.adjacency)
@@ -70,6 +62,20 @@ def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
         hint = nearest(config.target, behaviors) or f"The log has {list(behaviors)}"
         raise ConfigError(f"graph.target = {config.target!r} is not a behaviour of the log", hint)
     return config.target
+
+
+def _add_behaviors(relations: dict[EdgeType, Adjacency], interactions: Interactions, config: GraphConfig) -> Drops:
+    """A relation for every behaviour with rows and a weight; returns the rows left out."""
+    weight = _row_weights(interactions, config)
+    drops = Drops()
+    for behavior in interactions.behaviors:
+        rows = interactions.of(behavior)
+        factor = config.behavior_weights.get(behavior, 1.0)
+        if factor and rows.any():
+            _add(relations, (USER, behavior, ITEM), _behavior_edges(interactions, rows, factor * weight[rows]))
+        elif rows.any():
+            drops[f"behavior {behavior} has weight 0"] = int(rows.sum())
+    return drops
 
 
 def _add(relations: dict[EdgeType, Adjacency], edge_type: EdgeType, adjacency: Adjacency) -> None:
