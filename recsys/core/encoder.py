@@ -10,6 +10,17 @@ The mathematics (degree_prior; layers l = 1..L, heads m, relation r into users, 
     z_v    = Σ_{l=0..L} layer_weights[l] h_v^l, divided by its norm when similarity is "cosine"
 
 A target without any neighbour has h^l = 0 for l > 0.
+
+The textbook families replace α and out_r, and h_v^l = ELU(…) for l < L; relations combine as above, and out_r = 0
+where N_r(v) is empty. Weights are those of `EncoderState.dense`, W as (out, in), so that W h is `h @ W.T`:
+
+    gat      e_uv^m = LeakyReLU(left^m · (source h_u)^m + right^m · (target h_v)^m)
+             out_r  = bias + concat_m Σ_u softmax_u(e_uv^m) (source h_u)^m
+    gatv2    x_u = source h_u + source_bias,  y_v = target h_v + target_bias
+             e_uv^m = attend^m · LeakyReLU(x_u^m + y_v^m)
+             out_r  = concat_m Σ_u softmax_u(e_uv^m) x_u^m
+
+with slope 0.2 in LeakyReLU; edge weights play no part.
 """
 
 import json
@@ -54,7 +65,9 @@ class EncoderState:
     layer_weights: (L + 1,). visitor: (d,) layer-0 state of somebody unknown.
     states: by source node type, (L, nodes, d): what the sources send in layers 1..L, i.e. h^0..h^(L−1).
     half_life_days: of the edge weights, None without decay; weights are counted back from `now`, unix seconds.
-    dense: weights of the textbook layers by "<layer>.<relation>.<name>"; empty for degree_prior.
+    dense: weights of the textbook layers by "<layer from 1>.<relation>.<name>"; empty for degree_prior.
+        gat: source, target (d, d), left, right (heads, d / heads), bias (d,).
+        gatv2: source, target (d, d), source_bias, target_bias (d,), attend (heads, d / heads).
     """
 
     family: str

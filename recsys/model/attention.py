@@ -161,8 +161,8 @@ class _Mixture(torch.autograd.Function):
         slope_table = _sums(edges.by_source, kept.index_select(1, edges.order), asked)
         slope_gamma = (slope_query * query).sum((1, 2))
         slope_target = _through_unit(slope_query, query, query_scale * gamma[:, None, None])
-        slope_source = _through_unit(slope_key, key, key_scale * gamma[:, None, None]).add_(slope_table)
-        return _join(slope_source), _join(slope_target), slope_gamma, slope_exponent, None, None
+        slope_source = _through_unit(slope_key, key, key_scale * gamma[:, None, None], slope_table)
+        return slope_source, slope_target, slope_gamma, slope_exponent, None, None
 
 
 def _sums(rows: Rows, values: Tensor, dense: Tensor) -> Tensor:
@@ -182,15 +182,14 @@ def _unit(states: Tensor) -> tuple[Tensor, Tensor]:
     return states * scale, scale
 
 
-def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
-    """Gradient at the states from that at their unit vectors: scale · (g − unit ⟨unit, g⟩), in place."""
+def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor, more: Tensor | None = None) -> Tensor:
+    """Gradient at the states (n, heads · d) from that at their unit vectors: scale · (g − unit ⟨unit, g⟩) + more."""
     along = (gradient * unit).sum(-1, keepdim=True)
-    return gradient.addcmul_(unit, along, value=-1).mul_(scale)
-
-
-def _join(states: Tensor) -> Tensor:
-    """(heads, n, d) → (n, heads · d)."""
-    return states.transpose(0, 1).flatten(1)
+    gradient.addcmul_(unit, along, value=-1).mul_(scale)
+    heads, nodes, width = gradient.shape
+    out = gradient.new_empty(nodes, heads, width)
+    torch.add(gradient, 0.0 if more is None else more, out=out.transpose(0, 1))
+    return out.flatten(1)
 
 
 def unit_rows(h: Tensor) -> Tensor:
