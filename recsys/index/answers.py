@@ -19,7 +19,7 @@ Source = Literal["model", "fold_in", "fallback"]
 
 
 class Item(TypedDict):
-    """One place of a list. rank: from 1."""
+    """One place of a list of items, or of users. rank: from 1."""
 
     id: str
     score: float

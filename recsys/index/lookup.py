@@ -12,7 +12,7 @@ from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Hits
-from recsys.index.answers import Answer, Explained, explained_document, item_lists, make_answer
+from recsys.index.answers import Answer, Explained, Item, explained_document, item_lists, make_answer
 from recsys.index.batch import write_all
 from recsys.index.exact import ExactIndex, Floats, select
 from recsys.index.explain import explain
@@ -71,12 +71,11 @@ class Lookup:
         hits = _nearest(self._unit_items, dense, k, self._available)
         return [make_answer(found, "model", [], k) for found in item_lists(self.bundle, hits)]
 
-    def similar_users(self, users: Sequence[object], k: int = 10) -> list[Answer]:
+    def similar_users(self, users: Sequence[object], k: int = 10) -> list[list[Item]]:
         """The users nearest to each user by cosine, itself left out. Raises UsageError when unknown."""
         _check_k(k)
         hits = _nearest(self._unit_users, _dense(self.bundle.users, users), k, None)
-        lists = item_lists(self.bundle, hits, ids=self.bundle.users)
-        return [make_answer(found, "model", [], k) for found in lists]
+        return item_lists(self.bundle, hits, ids=self.bundle.users)
 
     def fold_in(self, history: History) -> Floats:
         """(d,) vector of a visitor with these events. Raises UsageError when none of its items is known."""

@@ -133,12 +133,12 @@ def test_similar_items_and_users(lookup):
     cosines = items @ items[3]
     order = sorted((i for i in range(40) if i not in (3, 7)), key=lambda i: (-cosines[i], i))
     assert ids(answer) == [f"i{i:02}" for i in order[:4]]
-    [answer] = lookup.similar_users(["u03"], 4)
+    [found] = lookup.similar_users(["u03"], 4)
     cosines = users @ users[3]
     order = sorted((i for i in range(30) if i != 3), key=lambda i: (-cosines[i], i))
-    assert ids(answer) == [f"u{i:02}" for i in order[:4]]
-    assert "title" not in answer["items"][0]
-    assert len(lookup.similar_users(["u03"], 99)[0]["items"]) == 29
+    assert [user["id"] for user in found] == [f"u{i:02}" for i in order[:4]]
+    assert "title" not in found[0]
+    assert len(lookup.similar_users(["u03"], 99)[0]) == 29
     with pytest.raises(UsageError, match="unknown item 'i3'"):
         lookup.similar_items(["i3"])
 

@@ -1,0 +1,157 @@
+"""What a lookup costs above the bare search, and all users' lists against `implicit`'s batch recommend.
+
+    python -m benchmarks lookup [--users 29858] [--items 40981] [--pairs 810128] [--width 64] [--rounds 5]
+
+A made-up bundle of Gowalla's size. One user: `Lookup.recommend` (ids, seen items, titles, documents) and the matrix
+product with the selection alone take turns on one thread. All users: our Parquet file with outside ids against
+`implicit` returning arrays from the same vectors, seen items left out, both on the same number of threads.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import faiss
+import numpy as np
+import polars as pl
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from benchmarks.record import record
+from recsys.core.encoder import Embeddings, EncoderState, RelationState
+from recsys.core.ids import IdMap
+from recsys.core.interactions import Interactions
+from recsys.core.tables import TITLE
+from recsys.index.bundle import Bundle, Contents, write_bundle
+from recsys.index.exact import faiss_threads
+from recsys.index.lookup import Lookup
+
+K, SINGLES, BLOCK = 20, 300, 1_000
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sizes = {"users": 29_858, "items": 40_981, "pairs": 810_128, "width": 64, "threads": 2, "rounds": 5, "seed": 0}
+    for name, value in sizes.items():
+        options.add_argument(f"--{name}", type=int, default=value)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        path = write_bundle(Path(folder), made_up(given))
+        written = time.perf_counter()
+        lookup = Lookup(Bundle.load(path))
+        figures = {
+            "bundle_write_seconds": round(written - started, 2),
+            "bundle_verify_seconds": round(time.perf_counter() - written, 2),
+            **singles(lookup),
+            **batches(lookup, given, Path(folder) / "all.parquet"),
+        }
+    record("lookup", figures | vars(given), "made-up bundle", given.seed)
+
+
+def singles(lookup: Lookup) -> dict[str, float]:
+    """Median and p95 milliseconds of single requests; sides take turns."""
+    bundle = lookup.bundle
+    users = bundle.users.ids.sample(SINGLES, seed=0).to_list()
+    items = bundle.items.ids.head(3).to_list()
+    vectors, queries = np.asarray(bundle.item_vectors), np.asarray(bundle.user_vectors)
+    sides: dict[str, Callable[[str], object]] = {
+        "bare": lambda user: faiss.kmax((queries[:1] @ vectors.T), K),
+        "recommend": lambda user: lookup.recommend([user], K),
+        "visitor": lambda user: lookup.recommend(histories=[items], k=K),
+        "explain": lambda user: lookup.explain(user, items[0], parts=5),
+        "similar": lambda user: lookup.similar_items(items[:1], K),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    with threadpool_limits(1, "blas"), faiss_threads(1):
+        for user in users:
+            for name, ask in sides.items():
+                taken[name].append(1e3 * _seconds(lambda ask=ask, user=user: ask(user)))
+    figures = {}
+    for name, values in taken.items():
+        figures[f"{name}_p50_ms"], figures[f"{name}_p95_ms"] = np.percentile(values[20:], [50, 95]).round(3).tolist()
+    figures["overhead_p50_ms"] = round(figures["recommend_p50_ms"] - figures["bare_p50_ms"], 3)
+    return figures
+
+
+def batches(lookup: Lookup, given: argparse.Namespace, out: Path) -> dict[str, float]:
+    """Median seconds for the lists of all users."""
+    bundle = lookup.bundle
+    seen = sparse.csr_matrix(bundle.seen[bundle.target], dtype=np.float32)
+    with threadpool_limits(1, "blas"):
+        peer = AlternatingLeastSquares(factors=given.width, num_threads=given.threads)
+    peer.user_factors, peer.item_factors = np.asarray(bundle.user_vectors), np.asarray(bundle.item_vectors)
+    sides = {"ours": lambda: lookup.batch(None, K, out), "implicit": lambda: _theirs(peer, seen)}
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(given.rounds):
+        for name, run in sides.items():
+            taken[name].append(_seconds(run))
+    ours, theirs = (statistics.median(taken[name]) for name in sides)
+    return {
+        "batch_ours_seconds": round(ours, 2),
+        "batch_implicit_seconds": round(theirs, 2),
+        "batch_times_as_fast": round(theirs / ours, 2),
+        "batch_megabytes": round(out.stat().st_size / 1e6, 1),
+    }
+
+
+def _theirs(peer: AlternatingLeastSquares, seen: sparse.csr_matrix) -> None:
+    with threadpool_limits(1, "blas"):
+        for start in range(0, seen.shape[0], BLOCK):
+            users = np.arange(start, min(start + BLOCK, seen.shape[0]))
+            peer.recommend(users, seen[users], N=K, filter_already_liked_items=True)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def made_up(given: argparse.Namespace) -> Contents:
+    """Random pairs and vectors; one relation, two layers, attention on."""
+    rng = np.random.default_rng(given.seed)
+    keys = np.unique(rng.integers(0, given.users * given.items, given.pairs))
+    user, item = np.divmod(keys, given.items)
+    log = Interactions(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        weight=np.ones(len(user), np.float32),
+        time=None,
+        behavior=np.zeros(len(user), np.int16),
+        behaviors=("visit",),
+        users=IdMap(pl.Series([f"user-{one:06}" for one in range(given.users)]), "user"),
+        items=IdMap(pl.Series([f"item-{one:06}" for one in range(given.items)]), "item"),
+        user_codes=np.arange(given.users, dtype=np.int32),
+        item_codes=np.arange(given.items, dtype=np.int32),
+    )
+    edges = log.matrix()
+    titles = pl.DataFrame({TITLE: [f"Item number {one}" for one in range(given.items)]})
+    own, items = (_unit(rng, count, given.width) for count in (given.users, given.items))
+    encoder = _encoder(edges, items, given.width)
+    found = Embeddings(_unit(rng, given.users, given.width), items, own, encoder)
+    return Contents(found, log, "visit", {"rev_visit": edges}, item_table=titles)
+
+
+def _encoder(edges: sparse.csr_matrix, items: np.ndarray, width: int) -> EncoderState:
+    half, heads = np.full(2, 0.5, np.float32), 4
+    degrees = np.asarray(edges.sum(axis=0), np.float32).ravel()
+    nothing = np.zeros(2, np.float32)
+    gamma = np.ones((2, heads), np.float32)
+    relation = RelationState("rev_visit", "item", "visit", 1.0, True, degrees, half, half, gamma, nothing, nothing)
+    third = np.full(3, 1 / 3, np.float32)
+    states = {"item": np.stack([items, items])}
+    return EncoderState("degree_prior", heads, "cosine", third, items.mean(axis=0), states, (relation,))
+
+
+def _unit(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
+    vectors = rng.normal(size=(count, width)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+if __name__ == "__main__":
+    main()
