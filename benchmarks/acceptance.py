@@ -1,6 +1,6 @@
 """Acceptance of the evaluator: published GF-CF figures through our own ranking and metrics.
 
-    python benchmarks/acceptance.py gowalla=DATA/gowalla yelp2018=DATA/yelp2018
+    python -m benchmarks acceptance gowalla=DATA/gowalla yelp2018=DATA/yelp2018
 
 Each folder holds train.parquet and test.parquet (user_id, item_id). GF-CF with 256 exact singular vectors and weight 0.3
 (Shen et al. 2021; figures of the BARS leaderboards) must give the published figures to every printed digit.
@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from interactions_of import load_phase
-from record import record
-
+from benchmarks.interactions_of import load_phase
+from benchmarks.record import record
 from recsys.closed_form.catalogue import baseline
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.index.exact import rank

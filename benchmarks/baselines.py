@@ -1,6 +1,6 @@
 """Every baseline at its usual setting: accuracy, seconds, and what its forecast said.
 
-python benchmarks/baselines.py DATA/gowalla [baseline…]
+python -m benchmarks baselines DATA/gowalla [baseline…]
 """
 
 import sys
@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from interactions_of import load_phase
-from record import record
 from scipy import sparse
 
+from benchmarks.interactions_of import load_phase
+from benchmarks.record import record
 from recsys.closed_form.catalogue import BASELINES, Baseline, skip_reason
 from recsys.core.interactions import Interactions
 from recsys.core.machine import free_memory_bytes

@@ -1,6 +1,6 @@
 """What a baseline will take, before it starts: formulas in users, items and interactions, with measured constants.
 
-Constants: seconds of one core at 2.5 GHz, from benchmarks/baselines.py on Gowalla, Yelp2018 and MovieLens. They are meant to be
+Constants: seconds of one core at 2.5 GHz, from `python -m benchmarks baselines` on Gowalla, Yelp2018 and MovieLens. They are meant to be
 right within a factor of two or three, which is what deciding to leave a baseline out takes.
 """
 
