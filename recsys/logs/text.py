@@ -72,7 +72,8 @@ def _keys(name: str) -> list[str]:
     for line in lines:
         with suppress(json.JSONDecodeError):
             thing = json.loads(line)
-            flat |= {key: None for key, value in thing.items() if not isinstance(value, dict | list)}
+            pairs = thing.items() if isinstance(thing, dict) else ()
+            flat |= {key: None for key, value in pairs if not isinstance(value, dict | list)}
     if not flat:
         raise DataError(f"{name!r} holds no JSON object in its first lines", "Write one object a line")
     return list(flat)

@@ -10,10 +10,10 @@ from recsys.logs.reasons import TIME_MISSING, TIME_OTHER_UNIT, TIME_UNREADABLE
 
 Unit = Literal["s", "ms", "iso", "native"]
 
-# Numbers that can only be one unit: 1973 to 2286 in seconds, 1973 to 2286 in milliseconds; finer units lie above.
+# Numbers that can only be one unit: 1973 to 2286 in seconds, the same in milliseconds, and all finer units.
 _SECONDS = (1e8, 1e10)
 _MILLISECONDS = (1e11, 1e13)
-_FINER = 1e14
+_FINER = (1e14, 1e20)
 _LIMIT = 9e18  # inside Int64; infinities become impossible dates instead of nulls
 
 _ISO = (
@@ -72,7 +72,7 @@ def _unit_of_values(sample: pl.Series) -> Unit:
     facts = sample.to_frame().select(
         seconds=number.is_between(*_SECONDS).sum(),
         milliseconds=number.is_between(*_MILLISECONDS).sum(),
-        finer=(number.abs() >= _FINER).sum(),
+        finer=number.abs().is_between(*_FINER).sum(),
         numbers=(number.is_not_null() & number.is_not_nan()).sum(),
         texts=iso_seconds(raw).is_not_null().sum() if sample.dtype == pl.String else pl.lit(0),
         values=raw.is_not_null().sum(),
