@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.graph.schema import Messages
-from recsys.model.edges import SMALLEST, Edges, Rows, WeightedSum, edges_of, positive
+from recsys.model.edges import SMALLEST, Edges, WeightedSum, by_head, edges_of, positive, sums_by_head
 
 
 class DegreePriorAttention(nn.Module):
@@ -57,7 +57,7 @@ class DegreePriorAttention(nn.Module):
         reach = self._power(messages.target_degree, self.target_exponent)
         if not self.attention:
             return self._prior_sum(source, edges, messages) * reach[:, None]
-        keep = self._keep(edges) if self.training and self.dropout else None
+        keep = edges.dropout(len(self.gamma), self.dropout, self.training)
         mixed: Tensor = _Mixture.apply(source, target, self.gamma, self.source_exponent, edges, keep)
         drawn = self.mass(messages)
         return mixed * (drawn * self._correction(drawn, messages) * reach)[:, None]
@@ -96,11 +96,6 @@ class DegreePriorAttention(nn.Module):
     def _power(degree: Tensor, exponent: Tensor) -> Tensor:
         return positive(degree) ** -exponent
 
-    def _keep(self, edges: Edges) -> Tensor:
-        """(heads, edges) 0 where an attention weight is dropped, else what makes up for it."""
-        shape = (len(self.gamma), len(edges.weight))
-        return nn.functional.dropout(torch.ones(shape, device=edges.weight.device), self.dropout)
-
 
 class _Mixture(torch.autograd.Function):
     """concat_m Σ_u α_uv^m h_u^m with the α of DegreePriorAttention, head by head.
@@ -121,10 +116,10 @@ class _Mixture(torch.autograd.Function):
         keep: Tensor | None,
     ) -> Tensor:
         heads = len(gamma)
-        sent = _by_head(source, heads)
+        sent = by_head(source, heads)
         table = torch.cat([sent, sent.new_ones(heads, len(source), 1)], dim=-1)  # the last column sums the weights
         key, key_scale = _unit(sent)
-        query, query_scale = _unit(_by_head(target, heads))
+        query, query_scale = _unit(by_head(target, heads))
         prior = edges.log_weight.to(source.dtype) - exponent * edges.log_degree.to(source.dtype) - gamma.abs().max()
         weights = prior.repeat(heads, 1)
         for head, factor in enumerate(gamma.tolist()):
@@ -148,7 +143,7 @@ class _Mixture(torch.autograd.Function):
         edges: Edges = ctx.edges
         asked = gradient.view_as(mixed)
         row_term = ((asked * mixed).sum(-1).T / total).contiguous()  # (heads, num_dst): ⟨g_v, out_v⟩ / Σ e
-        asked = _by_head(gradient, len(gamma)).div_(total[..., None])
+        asked = by_head(gradient, len(gamma)).div_(total[..., None])
         slope = torch.zeros_like(weights)
         for head in range(len(gamma)):
             edges.by_target.add_scores(slope[head], asked[head], table[head, :, :-1])
@@ -156,23 +151,13 @@ class _Mixture(torch.autograd.Function):
         slope = slope if ctx.keep is None else slope.mul_(ctx.keep)
         slope.sub_(row_term.index_select(1, edges.target)).mul_(weights)
         slope_exponent = -(slope @ edges.log_degree.to(slope.dtype)).sum()
-        slope_query = _sums(edges.by_target, slope, key)
-        slope_key = _sums(edges.by_source, slope.index_select(1, edges.order), query)
-        slope_table = _sums(edges.by_source, kept.index_select(1, edges.order), asked)
+        slope_query = sums_by_head(edges.by_target, slope, key)
+        slope_key = sums_by_head(edges.by_source, slope.index_select(1, edges.order), query)
+        slope_table = sums_by_head(edges.by_source, kept.index_select(1, edges.order), asked)
         slope_gamma = (slope_query * query).sum((1, 2))
         slope_target = _through_unit(slope_query, query, query_scale * gamma[:, None, None])
         slope_source = _through_unit(slope_key, key, key_scale * gamma[:, None, None], slope_table)
         return slope_source, slope_target, slope_gamma, slope_exponent, None, None
-
-
-def _sums(rows: Rows, values: Tensor, dense: Tensor) -> Tensor:
-    """Weighted sums head by head: values (heads, edges), dense (heads, columns, d) → (heads, rows, d)."""
-    return torch.stack([rows.weighted_sum(value, states) for value, states in zip(values, dense, strict=True)])
-
-
-def _by_head(states: Tensor, heads: int) -> Tensor:
-    """(n, heads · d) → (heads, n, d), copied so that the kernels find each head's rows side by side."""
-    return torch.clone(states.view(len(states), heads, -1).transpose(0, 1), memory_format=torch.contiguous_format)
 
 
 def _unit(states: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Sums and scores over the edges of one relation, in torch's own kernels; never an (edges × width) tensor."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,10 @@ class Rows:
     indices: Tensor
     num_columns: int
 
+    @property
+    def num_rows(self) -> int:
+        return len(self.indptr) - 1
+
     def weighted_sum(self, values: Tensor | None, dense: Tensor) -> Tensor:
         """Σ over each row's edges of value · dense[column]: (rows, width). values: (edges,); None counts every edge once.
 
@@ -39,10 +44,22 @@ class Rows:
 
     def add_scores(self, values: Tensor, left: Tensor, right: Tensor, factor: float = 1.0) -> None:
         """values += factor · ⟨left[row], right[column]⟩ of every edge. values (edges,), left (rows, d), right (columns, d)."""
-        shape = (len(self.indptr) - 1, self.num_columns)
+        shape = (self.num_rows, self.num_columns)
         matrix = torch.sparse_csr_tensor(self.indptr, self.indices, values, size=shape, check_invariants=False)
         # out=matrix writes into `values`; a result of its own would copy values and indices first.
         torch.sparse.sampled_addmm(matrix, left, right.T, alpha=factor, out=matrix)
+
+    def chunks(self, size: int) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Runs of `size` edges: their places, the rows that they lie in, and the rows' offsets within the run."""
+        for start in range(0, len(self.indices), size):
+            stop = min(start + size, len(self.indices))
+            borders = self.indptr.new_tensor([start + 1, stop])
+            first, last = torch.searchsorted(self.indptr, borders).tolist()
+            yield (
+                slice(start, stop),
+                slice(first - 1, last),
+                self.indptr[first - 1 : last + 1].clamp(start, stop) - start,
+            )
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ class Edges:
         count = torch.bincount(self.by_target.indices, minlength=self.by_target.num_columns)
         indptr = torch.zeros(len(count) + 1, dtype=self.by_target.indptr.dtype, device=count.device)
         indptr[1:] = count.cumsum(0)
-        return Rows(indptr, self.target[self.order.long()], len(self.by_target.indptr) - 1)
+        return Rows(indptr, self.target[self.order.long()], self.by_target.num_rows)
 
     @cached_property
     def target(self) -> Tensor:
@@ -73,6 +90,11 @@ class Edges:
         return torch.repeat_interleave(rows, count, output_size=len(self.by_target.indices))
 
     @cached_property
+    def source(self) -> Tensor:
+        """(edges,) source of each edge, in the order of `by_source`."""
+        return self.by_target.indices[self.order.long()]
+
+    @cached_property
     def weight_by_source(self) -> Tensor:
         return self.weight[self.order.long()]
 
@@ -80,13 +102,19 @@ class Edges:
     def log_weight(self) -> Tensor:
         """ln w, less the largest of its row: a softmax does not see it, and old decayed edges do not vanish in exp."""
         log = self.weight.log()
-        peak = log.new_full((len(self.by_target.indptr) - 1,), -torch.inf)
+        peak = log.new_full((self.by_target.num_rows,), -torch.inf)
         return log - peak.scatter_reduce(0, self.target.long(), log, "amax")[self.target.long()]
 
     @cached_property
     def log_degree(self) -> Tensor:
         """ln d(u) of each edge's source."""
         return positive(self.source_degree).log()[self.by_target.indices.long()]
+
+    def dropout(self, heads: int, share: float, training: bool) -> Tensor | None:
+        """(heads, edges) 0 where an attention weight is dropped, else what makes up for it; None when none is."""
+        if not training or not share:
+            return None
+        return torch.nn.functional.dropout(torch.ones(heads, len(self.weight), device=self.weight.device), share)
 
 
 def positive(degree: Tensor) -> Tensor:
@@ -119,3 +147,13 @@ class WeightedSum(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
         edges: Edges = ctx.edges
         return edges.by_source.weighted_sum(edges.weight_by_source.to(gradient.dtype), gradient.contiguous()), None
+
+
+def sums_by_head(rows: Rows, values: Tensor, dense: Tensor) -> Tensor:
+    """Weighted sums head by head: values (heads, edges), dense (heads, columns, d) → (heads, rows, d)."""
+    return torch.stack([rows.weighted_sum(value, states) for value, states in zip(values, dense, strict=True)])
+
+
+def by_head(states: Tensor, heads: int) -> Tensor:
+    """(n, heads · d) → (heads, n, d), copied so that the kernels find each head's rows side by side."""
+    return torch.clone(states.view(len(states), heads, -1).transpose(0, 1), memory_format=torch.contiguous_format)

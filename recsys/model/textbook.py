@@ -5,9 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.graph.schema import Messages
-
-SLOPE = 0.2
-"""Negative slope of LeakyReLU in both papers."""
+from recsys.model.edges import edges_of
+from recsys.model.softmax import SLOPE, EdgeSum, RectifiedScores, SoftmaxMixture
 
 
 class GATLayer(nn.Module):
@@ -44,13 +43,16 @@ class GATLayer(nn.Module):
         target: Float[Tensor, "targets width"],
         messages: Messages,
     ) -> Float[Tensor, "targets out"]:
-        adjacency = messages.adjacency
-        row, column = adjacency.destinations(), adjacency.indices.long()
-        sent = self.source(source).view(len(source), self.heads, -1)
+        edges = edges_of(messages)
+        sent = self.source(source)
         asked = self.target(target).view(len(target), self.heads, -1)
-        score = (sent * self.left).sum(-1)[column] + (asked * self.right).sum(-1)[row]
-        score = nn.functional.leaky_relu(score, SLOPE)
-        return _attend(score, sent, row, column, len(target), self.dropout if self.training else 0.0) + self.bias
+        toward = (sent.view(len(sent), self.heads, -1) * self.left).sum(-1)
+        scores = EdgeSum.apply(toward, (asked * self.right).sum(-1), edges)
+        logits = nn.functional.leaky_relu(scores, SLOPE)
+        mixed: Tensor = SoftmaxMixture.apply(
+            logits, sent, edges, edges.dropout(self.heads, self.dropout, self.training)
+        )
+        return mixed + self.bias
 
 
 class GATv2Layer(nn.Module):
@@ -82,19 +84,10 @@ class GATv2Layer(nn.Module):
         target: Float[Tensor, "targets width"],
         messages: Messages,
     ) -> Float[Tensor, "targets out"]:
-        adjacency = messages.adjacency
-        row, column = adjacency.destinations(), adjacency.indices.long()
-        sent = self.source(source).view(len(source), self.heads, -1)
-        asked = self.target(target).view(len(target), self.heads, -1)
-        score = (nn.functional.leaky_relu(sent[column] + asked[row], SLOPE) * self.attend).sum(-1)
-        return _attend(score, sent, row, column, len(target), self.dropout if self.training else 0.0)
-
-
-def _attend(score: Tensor, sent: Tensor, row: Tensor, column: Tensor, num_dst: int, dropout: float) -> Tensor:
-    """(num_dst, heads · head_width): softmax of the scores (edges, heads) within each row, times what is sent."""
-    index = row[:, None].expand_as(score)
-    peak = score.new_full((num_dst, score.shape[1]), -torch.inf).scatter_reduce(0, index, score.detach(), "amax")
-    weight = (score - peak[row]).exp()
-    total = weight.new_zeros(num_dst, score.shape[1]).index_add(0, row, weight)
-    alpha = nn.functional.dropout(weight / total[row], dropout)
-    return sent.new_zeros(num_dst, *sent.shape[1:]).index_add(0, row, alpha[..., None] * sent[column]).flatten(1)
+        edges = edges_of(messages)
+        sent = self.source(source)
+        logits = RectifiedScores.apply(sent, self.target(target), self.attend, edges)
+        mixed: Tensor = SoftmaxMixture.apply(
+            logits, sent, edges, edges.dropout(self.heads, self.dropout, self.training)
+        )
+        return mixed
