@@ -12,6 +12,8 @@ import pipelines
 import recsys
 from recsys.core.artefacts import content_sha256, text_sha256
 
+# How stages are run does not decide what they compute.
+_MACHINERY = {"pipelines.runner", "pipelines.manifest", "pipelines.fingerprint", "pipelines.memory"}
 _ROOTS = {"recsys": Path(recsys.__file__).parent, "pipelines": Path(pipelines.__file__).parent}
 
 
@@ -66,7 +68,7 @@ def reached_modules(module: str) -> frozenset[str]:
     reached = {module}
     waiting = [module]
     while waiting:
-        fresh = {name for name in _imports(waiting.pop()) if name not in reached}
+        fresh = set(_imports(waiting.pop())) - reached - _MACHINERY
         reached |= fresh
         waiting += sorted(fresh)
     return frozenset(reached)

@@ -103,6 +103,7 @@ class Manifest:
             "seed": self.config.seed,
             "cores": cores(),
             "versions": versions(),
+            "order": [*dict.fromkeys([*self.touched, *self.entries])],
             "stages": {name: asdict(entry) for name, entry in self.entries.items()},
         }
         write_json(self.folder.manifest, document)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipelines.manifest import Manifest
 from pipelines.places import AUDIT, GRAPH, INDEX, LOG, REPORT, SPLIT, TEST, TRAINED, VALIDATION
 from pipelines.runner import Stage, run_plan
-from pipelines.stages import baselines, graphs, logs, report, serving, training
+from pipelines.stages import audit, baselines, graphs, ingest, report, serving, split, training
 from pipelines.stages.training import LIGHTGCN, MODEL
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
@@ -25,9 +25,9 @@ def plan(config: RunConfig) -> list[Stage]:
     lists = [place.format(bucket=name) for place in (VALIDATION, TEST) for name in (*variants, *others)]
     inputs = (*_ROWS, AUDIT, GRAPH.format(phase="final"), INDEX.format(phase="final"), *lists)
     return [
-        Stage("ingest", logs.ingest, LOG, config=("data", "clean"), files=_files(config.data)),
-        Stage("split", logs.split_rows, SPLIT, (LOG,), ("split", "graph.target", "seed")),
-        Stage("audit", logs.check_splits, AUDIT, _ROWS, ("split", "graph", "evaluate.seen_behaviors", "seed")),
+        Stage("ingest", ingest.ingest, LOG, config=("data", "clean"), files=_files(config.data)),
+        Stage("split", split.split_rows, SPLIT, (LOG,), ("split", "graph.target", "seed")),
+        Stage("audit", audit.check_splits, AUDIT, _ROWS, ("split", "graph", "evaluate.seen_behaviors", "seed")),
         _graph("select"),
         _train("select", variants),
         _score("select", variants),

@@ -146,10 +146,10 @@ def _execute(
 
 
 def _resume_folder(folder: RunFolder, name: str, mark: Mark) -> Path:
-    """checkpoint/resume/<stage>/<fingerprint>; those of other fingerprints of the stage are of no use any more."""
-    place = folder.checkpoint / "resume" / name
-    wanted = place / mark.sha256[:12]
-    for other in place.glob("*"):
+    """checkpoint/resume/<stage>-<fingerprint>; those of other fingerprints of the stage are of no use any more."""
+    stem = name.replace("[", "-").replace("]", "")
+    wanted = folder.checkpoint / "resume" / f"{stem}-{mark.sha256[:12]}"
+    for other in wanted.parent.glob(f"{stem}-{'?' * 12}"):
         if other != wanted:
             shutil.rmtree(other)
     return wanted

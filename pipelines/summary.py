@@ -12,7 +12,7 @@ Rows = list[list[object]]
 def document(folder: RunFolder, ran: Sequence[str] = ()) -> dict[str, Any]:
     """Manifest, report and cards of a run; `ran` names the stages that were not skipped just now."""
     manifest = folder.read_manifest()
-    stages = manifest["stages"]
+    stages = {name: manifest["stages"][name] for name in manifest["order"]}
     return {
         "run": str(folder.path),
         "status": manifest["status"],
@@ -48,7 +48,7 @@ def _print_models(report: Mapping[str, Any]) -> None:
     """Every model with the deciding metrics; a star marks differences from the model that count."""
     k = report["deciding"].partition("@")[2]
     metrics = [f"ndcg@{k}", f"recall@{k}", f"hr@{k}", f"coverage@{k}"]
-    columns = ["model", f"validation {report['deciding']}", *metrics, "95 % interval", "seconds"]
+    columns = ["model", f"{report['deciding']} on validation", *metrics, "95 % interval", "seconds"]
     findings = {one["other"]: one for one in report["comparisons"] if one["metric"] == report["deciding"]}
     rows = [_model_row(row, metrics, findings.get(row["name"])) for row in report["models"]]
     print_table(f"Models on the test, {report['facts']['warm_users']:,} users", [*columns, "model against it"], rows)

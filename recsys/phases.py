@@ -3,34 +3,26 @@
 select: train rows; validation decides. final: train + validation; the test is scored once. serve: the whole log.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recsys.core.config import ModelConfig, RunConfig
-from recsys.core.encoder import Embeddings
+from recsys.core.config import RunConfig
 from recsys.core.errors import UsageError
 from recsys.core.interactions import HeldOut, Interactions, fit_interactions, hold_out
-from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
 from recsys.core.tables import in_order
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.graph.build import build_graph, target_behavior
 from recsys.graph.schema import Graph
-from recsys.index.ann import TunedIndex
-from recsys.index.bundle import Contents, neighbours_into_users
-from recsys.index.exact import VectorScorer, rank
+from recsys.index.exact import rank
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
-from recsys.train.loop import Trained, train
-from recsys.train.warm_start import WarmStart
 
 PhaseName = Literal["select", "final", "serve"]
 
@@ -108,49 +100,6 @@ class Phase:
         k = self.config.train.metric_k
         ranked = self.ranked(scorer, k)
         return rank_metrics(ranked, self.held_out_users, self.held_out_matrix, [k]).overall[f"ndcg@{k}"]
-
-    def fit(
-        self,
-        graph: Graph,
-        model: ModelConfig,
-        folder: Path | None = None,
-        epochs: int | None = None,
-        warm: WarmStart | None = None,
-        progress: Progress = QUIET,
-    ) -> Trained:
-        """Train `model` on this phase; without `epochs`, what is held out decides when to stop."""
-        judged = epochs is None and self.splits is not None and len(self.held_out_users) > 0
-        return train(
-            self.interactions,
-            graph,
-            model,
-            self.config.train,
-            self.config.seed,
-            folder,
-            validate=(lambda found: self.ndcg(VectorScorer(found.users, found.items))) if judged else None,
-            epochs=epochs,
-            start=warm.states if warm else None,
-            shared=warm.shared if warm else None,
-            threads=self.config.threads,
-            progress=progress,
-        )
-
-    def contents(
-        self, graph: Graph, embeddings: Embeddings, tuned: TunedIndex, model_card: Mapping[str, Any]
-    ) -> Contents:
-        """What the bundle of this phase is written from."""
-        return Contents(
-            embeddings=embeddings,
-            interactions=self.interactions,
-            target=self.target,
-            neighbours=neighbours_into_users(graph.relations),
-            seen_behaviors=self.seen_behaviors,
-            item_table=self.item_table,
-            labels={kind: tuple(labels) for kind, labels in graph.labels.items()},
-            index=tuned.index,
-            index_card=tuned.card,
-            model_card=model_card,
-        )
 
     @property
     def required_splits(self) -> Splits:

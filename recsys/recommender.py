@@ -22,6 +22,7 @@ from recsys.core.interactions import fit_interactions
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import RANK, SCORE
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.fitting import bundle_contents, fit_phase
 from recsys.frames import Frame, FrameStyle, ids_of, to_polars
 from recsys.graph.build import target_behavior
 from recsys.index.ann import tune
@@ -118,10 +119,10 @@ class GraphRecommender(BaseEstimator):
         epochs = self._choose_epochs(log_, config, progress)
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
-        trained = phase.fit(graph, config.model, epochs=epochs, progress=progress)
+        trained = fit_phase(phase, graph, config.model, epochs=epochs, progress=progress)
         tuned = tune(trained.embeddings.items, trained.embeddings.users, config.index, seed=self.seed)
         card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": epochs, "refit": True}
-        bundle = write_bundle(home / "bundles", phase.contents(graph, trained.embeddings, tuned, card))
+        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, tuned, card))
         self._take(bundle, style, finalizer)
         self.epochs_ = epochs
         return self
@@ -259,7 +260,7 @@ class GraphRecommender(BaseEstimator):
         behaviors = fit_interactions(log.rows.head(0).collect(), log.users, log.items, log.behaviors)
         splits = split_log(log, config.split, target_behavior(behaviors, config.graph), self.seed)
         phase = Phase("final", log, splits, config)
-        return phase.fit(phase.graph(), config.model, progress=progress).best_epoch
+        return fit_phase(phase, phase.graph(), config.model, progress=progress).best_epoch
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))

@@ -55,15 +55,15 @@ def check(
         data__weight_col=weight_col,
         data__rating_col=rating_col,
     )
+    from pipelines.check_tables import print_check
+    from pipelines.console import print_document
     from recsys.logs.check import check_log
-
-    from pipelines.console import print_document, print_text
 
     report = check_log(log if len(log) > 1 else log[0], config.data, config.clean)
     if as_json:
         print_document(report.document())
     else:
-        print_text(report.text())
+        print_check(report.document())
 
 
 @app.command()

@@ -97,7 +97,7 @@ def _judge(
 ) -> dict[str, Any]:
     if model in _GRAPH_MODELS:
         return _graph_model(folder, config, str(model), progress)
-    from pipelines.places import load_phase
+    from pipelines.phases_on_disk import load_phase
     from pipelines.run import run
 
     # Baselines take their settings as given, so that nothing needs to be held out for validation.
@@ -123,7 +123,8 @@ def _baseline(final: "Phase", name: str, params: list[str]) -> dict[str, Any]:
 
 def _graph_model(folder: Path, config: RunConfig, name: str, progress: "Progress") -> dict[str, Any]:
     """The whole chain as far as the test, epochs chosen on validation."""
-    from pipelines.places import TEST, load_phase
+    from pipelines.phases_on_disk import load_phase
+    from pipelines.places import TEST
     from pipelines.run import run
     from pipelines.stages.scores import Scored
 

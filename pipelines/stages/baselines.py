@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.places import VALIDATION, load_phase
+from pipelines.phases_on_disk import load_phase
+from pipelines.places import VALIDATION
 from pipelines.runner import Facts, Work
 from pipelines.stages.scores import Scored
 from recsys.closed_form.catalogue import Baseline, Params, baseline, choose, skip_reason

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipelines.places import load_phase
+from pipelines.phases_on_disk import load_phase
 from pipelines.runner import Facts, Work
 from recsys.graph.store import save_graph
 from recsys.phases import PhaseName

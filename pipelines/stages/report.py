@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pipelines.places import AUDIT, GRAPH, INDEX, LOG, TEST, VALIDATION, load_phase
+from pipelines.phases_on_disk import load_phase
+from pipelines.places import AUDIT, GRAPH, INDEX, LOG, TEST, VALIDATION
 from pipelines.runner import Facts, Work
 from pipelines.stages.scores import Scored
 from pipelines.stages.serving import THROUGH

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.places import GRAPH, INDEX, REPORT, TRAINED, load_phase
+from pipelines.phases_on_disk import load_phase
+from pipelines.places import GRAPH, INDEX, REPORT, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.training import CARD, MODEL, load_embeddings
 from recsys.core.artefacts import read_json, switch_link, write_json
 from recsys.core.encoder import Embeddings, Floats
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import rank_metrics
+from recsys.fitting import bundle_contents
 from recsys.graph.store import load_graph
 from recsys.index.ann import TunedIndex, tune
 from recsys.index.approximate import ApproximateIndex
@@ -58,7 +60,7 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         report = Report.load(work.read(REPORT) / "report.json")
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
         card = _model_card(work, data, report, read_json(trained / CARD))
-        path = write_bundle(folder.bundles, data.contents(graph, embeddings, tuned, card))
+        path = write_bundle(folder.bundles, bundle_contents(data, graph, embeddings, tuned, card))
         switch_link(folder.bundle, path)
         work.progress.say(f"serving bundle {path.name}", bundle=path.name)
         return Facts(figures={"bundle": path.name}, output=folder.bundle.name)

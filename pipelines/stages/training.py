@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.places import GRAPH, TRAINED, load_phase
+from pipelines.phases_on_disk import load_phase
+from pipelines.places import GRAPH, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.scores import Scored
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings, EncoderState
+from recsys.fitting import fit_phase
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.index.exact import VectorScorer
@@ -27,11 +29,13 @@ CARD = "training.json"
 def fit(phase: PhaseName) -> Callable[[Work], Facts]:
     """A stage function that trains the bucket's variant ("model" or "lightgcn") on the rows of `phase`."""
 
-    def fit_phase(work: Work) -> Facts:
+    def fit_variant(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
         model = variant(work.config.model, work.bucket)
-        trained = data.fit(graph, model, work.resume, _epochs(work, phase), _start(work, data, graph), work.progress)
+        trained = fit_phase(
+            data, graph, model, work.resume, _epochs(work, phase), _start(work, data, graph), work.progress
+        )
         save_embeddings(trained.embeddings, work.out)
         save_states(work.out, trained.network, graph, data.interactions)
         # No timings in the output: the same weights are the same bytes, and what follows them stays unchanged.
@@ -40,7 +44,7 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
         history = [asdict(record) for record in trained.history]
         return Facts(rows_in=len(data.interactions), figures={**card, "history": history, "plan": trained.plan.facts()})
 
-    return fit_phase
+    return fit_variant
 
 
 def score(phase: PhaseName) -> Callable[[Work], Facts]:

@@ -1,0 +1,36 @@
+"""From the log to cleaned, coded rows."""
+
+from pipelines.runner import Facts, Work
+from recsys.core.config import DataConfig
+from recsys.core.errors import ConfigError
+from recsys.logs.ingest import IngestReport, ingest_split
+from recsys.logs.ingest import ingest as ingest_log
+
+
+def ingest(work: Work) -> Facts:
+    """Read, clean and code the log. Raises ConfigError when the configuration names none."""
+    report = _ingest(work)
+    return Facts(
+        rows_in=report.rows_read,
+        rows_out=report.rows_kept,
+        drops=report.drops,
+        figures={"users": report.users, "items": report.items, "behaviors": list(report.behaviors)},
+    )
+
+
+def _ingest(work: Work) -> IngestReport:
+    data, clean = work.config.data, work.config.clean
+    if parts := published_parts(data):
+        return ingest_split(parts, data, clean, work.out, work.progress)
+    if data.log is None:
+        raise ConfigError("the configuration names no log", "Give --log FILE, or data.log in the TOML file")
+    return ingest_log(data.log, data, clean, work.out, work.progress)
+
+
+def published_parts(data: DataConfig) -> dict[str, str]:
+    """The files of a published split by part; empty when the log is split here. Raises ConfigError for half of one."""
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    given = {part: path for part, path in parts.items() if path}
+    if given and not (data.train and data.test):
+        raise ConfigError("a published split needs data.train and data.test", "Give both, or data.log instead")
+    return given

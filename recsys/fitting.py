@@ -1,0 +1,64 @@
+"""From a phase to a trained model, and from that to what a bundle is written from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recsys.core.config import ModelConfig
+from recsys.core.encoder import Embeddings
+from recsys.core.progress import QUIET, Progress
+from recsys.graph.schema import Graph
+from recsys.index.ann import TunedIndex
+from recsys.index.bundle import Contents, neighbours_into_users
+from recsys.index.exact import VectorScorer
+from recsys.phases import Phase
+from recsys.train.loop import Trained, train
+from recsys.train.warm_start import WarmStart
+
+
+def fit_phase(
+    phase: Phase,
+    graph: Graph,
+    model: ModelConfig,
+    folder: Path | None = None,
+    epochs: int | None = None,
+    warm: WarmStart | None = None,
+    progress: Progress = QUIET,
+) -> Trained:
+    """Train `model` on a phase; without `epochs`, NDCG on what is held out from the phase decides when to stop.
+
+    folder: for checkpoints; a killed training is continued from there.
+    """
+    judged = epochs is None and phase.splits is not None and len(phase.held_out_users) > 0
+    return train(
+        phase.interactions,
+        graph,
+        model,
+        phase.config.train,
+        phase.config.seed,
+        folder,
+        validate=(lambda found: phase.ndcg(VectorScorer(found.users, found.items))) if judged else None,
+        epochs=epochs,
+        start=warm.states if warm else None,
+        shared=warm.shared if warm else None,
+        threads=phase.config.threads,
+        progress=progress,
+    )
+
+
+def bundle_contents(
+    phase: Phase, graph: Graph, embeddings: Embeddings, tuned: TunedIndex, model_card: Mapping[str, Any]
+) -> Contents:
+    """What the bundle of a phase is written from."""
+    return Contents(
+        embeddings=embeddings,
+        interactions=phase.interactions,
+        target=phase.target,
+        neighbours=neighbours_into_users(graph.relations),
+        seen_behaviors=phase.seen_behaviors,
+        item_table=phase.item_table,
+        labels={kind: tuple(labels) for kind, labels in graph.labels.items()},
+        index=tuned.index,
+        index_card=tuned.card,
+        model_card=model_card,
+    )
