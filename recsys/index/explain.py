@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys.index.attend import Doubles
 from recsys.index.fold_in import Encoded, Floats, Neighbours, UserEncoder
 
 
@@ -22,7 +23,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Explanation:
-    """score = Σ part values + rest. parts: largest first. rest: the user's own state and whatever does not split."""
+    """score = Σ part values + rest. parts: largest first.
+
+    rest: the user's own state, biases, and what passed a non-linearity: of the textbook families only the last layer
+    splits into parts.
+    """
 
     score: float
     parts: list[Part]
@@ -53,13 +58,12 @@ def contributions(encoder: UserEncoder, encoded: Encoded, neighbours: Neighbours
     """One part per relation and neighbour of a single user, summed over layers and heads."""
     state = encoder.state
     target = np.asarray(item_vector, np.float64).reshape(state.heads, -1)
-    totals: dict[str, Floats] = {}
+    totals: dict[str, Doubles] = {}
     for layer, relation, share in encoded.flows:
-        matrix = neighbours[relation.name]
-        sources = state.states[relation.source][layer - 1][matrix.indices].astype(np.float64)
-        products = np.einsum("eh,ehd,hd->e", share, sources.reshape(len(sources), state.heads, -1), target)
+        carried = encoder.attention.sent(layer, relation, neighbours[relation.name])
+        products = np.einsum("eh,ehd,hd->e", share, carried, target)
         weighted = float(state.layer_weights[layer]) * products / encoded.norms[0]
-        totals[relation.name] = totals.get(relation.name, 0.0) + weighted
+        totals[relation.name] = totals.get(relation.name, np.zeros(1)) + weighted
     source = {relation.name: relation.source for relation in state.relations}
     return [
         Part(name, source[name], int(neighbour), float(value))

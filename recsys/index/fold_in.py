@@ -1,7 +1,6 @@
 """Encoding users with numpy alone: visitors, known users with new events, and checks of the trained vectors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +9,9 @@ from scipy import sparse
 
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.errors import UsageError
+from recsys.index.attend import Doubles, attention_of, row_reduce, rows_of, unit
 
 Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 Neighbours = Mapping[str, sparse.csr_matrix]
 """By relation: (users to encode, sources) matrix of edge weights; a relation left out has no edges."""
 
@@ -21,7 +20,7 @@ _SECONDS_PER_DAY = 86_400.0
 
 
 class Flow(NamedTuple):
-    """What one relation sent in one layer.
+    """What one relation sent in one layer, where nothing but sums lies between it and the vector.
 
     layer: from 1. share: (edges, heads), the factor on each head of each source state, gates and degrees included.
     """
@@ -39,11 +38,12 @@ class Encoded(NamedTuple):
     flows: list[Flow]
 
 
-@dataclass(frozen=True)
 class UserEncoder:
-    """The formulae of `core.encoder` for any number of users at once."""
+    """The formulae of `core.encoder` for any number of users at once. Raises DataError for an unknown family."""
 
-    state: EncoderState
+    def __init__(self, state: EncoderState) -> None:
+        self.state = state
+        self.attention = attention_of(state)
 
     def encode(self, neighbours: Neighbours, layer0: Floats | None = None) -> Floats:
         """(n, d) vectors of users with these neighbours; layer0: (n, d) own states, the visitor's when absent."""
@@ -70,76 +70,59 @@ class UserEncoder:
         return Encoded((total / norms[:, None]).astype(np.float32), norms, flows)
 
     def _step(self, layer: int, hidden: Doubles, neighbours: Neighbours) -> tuple[Doubles, list[Flow]]:
-        """h^layer from h^(layer−1), and the flows behind it."""
-        base, added = np.zeros_like(hidden), []
-        flows = []
-        for relation in self.state.relations:
-            matrix = neighbours.get(relation.name)
-            if matrix is None or not matrix.nnz:
-                continue
-            share = self._share(layer, relation, matrix, hidden)
-            flows.append(Flow(layer, relation, share))
-            output = self._gather(layer, relation, matrix, share)
-            if relation.base:
-                base = base + output
-            else:
-                added.append((len(flows) - 1, matrix, output))
-        factors = self._gates(layer, hidden, [(flows[place].relation, matrix, out) for place, matrix, out in added])
-        for (place, matrix, output), factor in zip(added, factors, strict=True):
-            base = base + factor[:, None] * output
-            flows[place] = flows[place]._replace(share=flows[place].share * factor[rows_of(matrix)][:, None])
-        return base, flows
-
-    def _share(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles) -> Doubles:
-        """(edges, heads) g(v) α_uv: the degree prior, softly redistributed by likeness, scaled by the target's degree."""
-        a, b = relation.source_exponent[layer - 1], relation.target_exponent[layer - 1]
-        rows = rows_of(matrix)
-        degrees = relation.source_degree[matrix.indices].astype(np.float64)
-        # A source without edges in the graph has a new one now: the edge itself is its degree.
-        prior = matrix.data * np.where(degrees > 0, degrees, matrix.data) ** -a
-        logits = self._likeness(layer, relation, matrix, hidden)
-        weights = prior[:, None] * np.exp(logits - row_reduce(np.maximum, logits, matrix.indptr)[rows])
-        degree = row_reduce(np.add, matrix.data.astype(np.float64), matrix.indptr)
-        mass = row_reduce(np.add, prior, matrix.indptr)
-        scale = mass * np.where(degree > 0, degree, 1.0) ** -b
-        share: Doubles = scale[rows][:, None] * weights / row_reduce(np.add, weights, matrix.indptr)[rows]
-        return share
-
-    def _likeness(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles) -> Doubles:
-        """(edges, heads) γ cos(h_u, h_v)."""
-        gamma = relation.gamma[layer - 1].astype(np.float64)
-        if not gamma.any():
-            return np.zeros((matrix.nnz, self.state.heads))
-        sources = _unit(self._sources(layer, relation, matrix))
-        targets = _unit(hidden.reshape(len(hidden), self.state.heads, -1))
-        return np.asarray(gamma * np.einsum("ehd,ehd->eh", sources, targets[rows_of(matrix)]))
-
-    def _sources(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Doubles:
-        """(edges, heads, d / heads) source states of the edges, as sent in `layer`."""
-        states = np.asarray(self.state.states[relation.source][layer - 1][matrix.indices], np.float64)
-        return states.reshape(matrix.nnz, self.state.heads, -1)
-
-    def _gather(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, share: Doubles) -> Doubles:
-        """(n, d) Σ share · source state over each target's edges."""
-        messages = share[:, :, None] * self._sources(layer, relation, matrix)
-        return row_reduce(np.add, messages.reshape(matrix.nnz, -1), matrix.indptr)
-
-    def _gates(
-        self, layer: int, hidden: Doubles, added: list[tuple[RelationState, sparse.csr_matrix, Doubles]]
-    ) -> list[Doubles]:
-        """tanh(gate_r) β_r(v), (n,) for each added relation."""
-        if not added:
-            return []
-        cosine = [np.einsum("nd,nd->n", _unit(hidden), _unit(output)) for _, _, output in added]
-        kappa = [float(relation.kappa[layer - 1]) for relation, _, _ in added]
-        present = np.stack([matrix.indptr[1:] > matrix.indptr[:-1] for _, matrix, _ in added])
-        logits = np.where(present, np.stack([k * c for k, c in zip(kappa, cosine, strict=True)]), -np.inf)
-        highest = np.where(present.any(axis=0), logits.max(axis=0), 0.0)
-        weights = np.exp(logits - highest)
-        beta = weights / np.maximum(weights.sum(axis=0), np.finfo(np.float64).tiny)
-        return [
-            np.tanh(float(relation.gate[layer - 1])) * one for (relation, _, _), one in zip(added, beta, strict=True)
+        """h^layer from h^(layer−1), and the flows that reach the vector linearly."""
+        heard = [
+            self._hear(layer, relation, neighbours[relation.name], hidden)
+            for relation in self.state.relations
+            if relation.name in neighbours and neighbours[relation.name].nnz
         ]
+        factors = _factors(layer, hidden, heard)
+        total = sum((f[:, None] * one.output for f, one in zip(factors, heard, strict=True)), np.zeros_like(hidden))
+        if self.attention.linear or layer == self.state.layers:
+            flows = [
+                Flow(layer, one.relation, one.share * f[rows_of(one.matrix)][:, None])
+                for f, one in zip(factors, heard, strict=True)
+            ]
+            return total, flows
+        return np.where(total > 0, total, np.expm1(np.minimum(total, 0.0))), []  # ELU
+
+    def _hear(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles) -> "_Heard":
+        """One relation's output, ungated."""
+        share = self.attention.share(layer, relation, matrix, hidden)
+        messages = share[:, :, None] * self.attention.sent(layer, relation, matrix)
+        output = row_reduce(np.add, messages.reshape(matrix.nnz, -1), matrix.indptr)
+        present = np.diff(matrix.indptr) > 0
+        return _Heard(
+            relation, matrix, share, output + present[:, None] * self.attention.bias(layer, relation), present
+        )
+
+
+class _Heard(NamedTuple):
+    """share: (edges, heads). output: (n, d). present: (n,) which users have an edge."""
+
+    relation: RelationState
+    matrix: sparse.csr_matrix
+    share: Doubles
+    output: Doubles
+    present: NDArray[np.bool_]
+
+
+def _factors(layer: int, hidden: Doubles, heard: list[_Heard]) -> list[Doubles]:
+    """(n,) for each relation: 1 for the base, tanh(gate_r) β_r(v) for an added one."""
+    ones = np.ones(len(hidden))
+    added = [one for one in heard if not one.relation.base]
+    if not added:
+        return [ones] * len(heard)
+    direction = unit(hidden)
+    closeness = [
+        float(one.relation.kappa[layer - 1]) * np.einsum("nd,nd->n", direction, unit(one.output)) for one in added
+    ]
+    present = np.stack([one.present for one in added])
+    logits = np.where(present, np.stack(closeness), -np.inf)
+    weights = np.exp(logits - np.where(present.any(axis=0), logits.max(axis=0), 0.0))
+    beta = weights / np.maximum(weights.sum(axis=0), np.finfo(np.float64).tiny)
+    gated = iter([np.tanh(float(one.relation.gate[layer - 1])) * b for one, b in zip(added, beta, strict=True)])
+    return [ones if one.relation.base else next(gated) for one in heard]
 
 
 def edge_weights(
@@ -159,27 +142,6 @@ def edge_weights(
         return values
     age_days = np.nan_to_num(np.maximum(state.now - times, 0.0)) / _SECONDS_PER_DAY
     return np.asarray(values * np.exp2(-age_days / state.half_life_days))
-
-
-def rows_of(matrix: sparse.csr_matrix) -> NDArray[np.intp]:
-    """(nnz,) the row of each stored entry."""
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-
-
-def row_reduce(ufunc: np.ufunc, values: Doubles, indptr: NDArray[np.integer]) -> Doubles:
-    """`ufunc` over the entries of each CSR row; zero for empty rows. values: (nnz, …) → (rows, …)."""
-    filled = np.flatnonzero(np.diff(indptr))
-    reduced = np.zeros((len(indptr) - 1, *values.shape[1:]))
-    if len(filled):
-        # reduceat gives the entry itself for an empty segment, so that only filled rows are named.
-        reduced[filled] = ufunc.reduceat(values, indptr[:-1][filled], axis=0)
-    return reduced
-
-
-def _unit(vectors: Doubles) -> Doubles:
-    """Vectors of length one along the last axis; zero stays zero."""
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.where(norms > 0, norms, 1.0))
 
 
 def _count(neighbours: Neighbours) -> int:

@@ -8,7 +8,8 @@ from scipy import sparse
 
 from recsys.core.errors import UsageError
 from recsys.index import fold_in
-from recsys.index.fold_in import UserEncoder, edge_weights, row_reduce
+from recsys.index.attend import row_reduce
+from recsys.index.fold_in import UserEncoder, edge_weights
 
 
 def cosine(a, b):
