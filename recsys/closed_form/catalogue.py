@@ -128,8 +128,14 @@ BASELINES: dict[str, Baseline] = {
             "itemknn",
             "ItemKNN",
             [
-                {"neighbours": near, "shrinkage": shrink}
-                for near, shrink in ((100, 10.0), (100, 0.0), (300, 0.0), (50, 50.0))
+                {"neighbours": near, "shrinkage": shrinkage, "damping": damping}
+                for near, shrinkage, damping in (
+                    (100, 5.0, 1.0),
+                    (20, 5.0, 1.0),
+                    (300, 10.0, 1.0),
+                    (100, 20.0, 0.5),
+                    (100, 50.0, 0.0),
+                )
             ],
             _itemknn,
             itemknn_cost,
@@ -153,10 +159,10 @@ BASELINES: dict[str, Baseline] = {
             [
                 {"width": width, "confidence": confidence, "regularisation": weight, "iterations": 15}
                 for width, confidence, weight in (
-                    (64, 10.0, 1.0),
+                    (64, 40.0, 20.0),
                     (64, 10.0, 10.0),
-                    (128, 10.0, 10.0),
-                    (64, 40.0, 10.0),
+                    (64, 100.0, 200.0),
+                    (128, 40.0, 20.0),
                 )
             ],
             _ials,

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 
+from recsys.closed_form.costs import DOUBLE_ITEMS
 from recsys.closed_form.linear import LinearScorer
 from recsys.core.errors import MachineError
 from recsys.core.interactions import Interactions
-
-_DOUBLE_ITEMS = 10_000  # float64 up to here (0.8 GB a matrix); float32 above, whose error is far below λ
 
 
 def fit_ease(interactions: Interactions, target: str, regularisations: Sequence[float]) -> Iterator[LinearScorer]:
@@ -26,7 +25,7 @@ def fit_ease(interactions: Interactions, target: str, regularisations: Sequence[
 
 def _weights(gram: sparse.csr_matrix, regularisation: float) -> NDArray[np.float32]:
     items = gram.shape[0]
-    dense = gram.astype(np.float64 if items <= _DOUBLE_ITEMS else np.float32).toarray(order="F")
+    dense = gram.astype(np.float64 if items <= DOUBLE_ITEMS else np.float32).toarray(order="F")
     dense[np.diag_indices(items)] += regularisation
     inverse = _inverse(dense)
     weights = inverse / -np.diag(inverse)  # column j by −P_jj

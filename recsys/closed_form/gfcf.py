@@ -26,10 +26,8 @@ class LowPassScorer:
     def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
         """(len(users), items) float32."""
         rows = self.rows[users]
-        scores: NDArray[np.float32] = (rows @ self.into) @ self.back
-        linear = rows @ self.filter
-        owner = np.repeat(np.arange(len(users)), np.diff(linear.indptr))
-        scores[owner, linear.indices] += linear.data  # a row of the product names an item once
+        scores: NDArray[np.float32] = (rows @ self.filter).toarray()
+        scores += (rows @ self.into) @ self.back
         return scores
 
 
@@ -48,5 +46,6 @@ def fit_gfcf(
     roots = np.sqrt(np.asarray(rows.sum(axis=0), dtype=np.float64).ravel())[:, None]
     inverse_roots = np.divide(1.0, roots, out=np.zeros_like(roots), where=roots > 0)
     for rank, weight in settings:
-        into = (inverse_roots * vectors[:, :rank] * weight).astype(np.float32)
-        yield LowPassScorer(rows, linear, into, np.ascontiguousarray((roots * vectors[:, :rank]).T, np.float32))
+        kept = vectors[:, : rank if weight else 0]
+        into = (inverse_roots * kept * weight).astype(np.float32)
+        yield LowPassScorer(rows, linear, into, np.ascontiguousarray((roots * kept).T, np.float32))

@@ -113,6 +113,15 @@ def test_itemknn_equals_dense(train: Interactions, dense: np.ndarray) -> None:
     np.testing.assert_allclose(found, dense @ similar.T, rtol=1e-5)
 
 
+def test_itemknn_damping_weighs_users_by_their_degree(train: Interactions, dense: np.ndarray) -> None:
+    weight = dense.sum(axis=1) ** -1.0
+    both = dense.T @ (weight[:, None] * dense)
+    similar = both / (np.sqrt(np.outer(np.diag(both), np.diag(both))) + 2.0)
+    np.fill_diagonal(similar, 0)
+    found = scores("itemknn", {"neighbours": 1000, "shrinkage": 2.0, "damping": 1.0}, train)
+    np.testing.assert_allclose(found, dense @ similar.T, rtol=1e-5)
+
+
 @pytest.mark.parametrize("regularisation", [0.5, 100.0])
 def test_ease_equals_the_constrained_least_squares(
     train: Interactions, dense: np.ndarray, regularisation: float
@@ -130,7 +139,7 @@ def test_ease_equals_the_constrained_least_squares(
 
 def test_ease_in_single_precision(train: Interactions, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = scores("ease", {"regularisation": 10.0}, train)
-    monkeypatch.setattr("recsys.closed_form.ease._DOUBLE_ITEMS", 1)
+    monkeypatch.setattr("recsys.closed_form.ease.DOUBLE_ITEMS", 1)
     np.testing.assert_allclose(scores("ease", {"regularisation": 10.0}, train), exact, atol=1e-4)
 
 
