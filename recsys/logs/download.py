@@ -45,6 +45,7 @@ def download(
             if _continue(address, part, moved):
                 return _accept(part, path, checksum)
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code < 500 and error.code != _NOTHING_THERE:
                 raise MachineError(f"{address} answered {error.code} {error.reason}", "Check the address") from error
             problem = error
