@@ -20,7 +20,7 @@ _LARGEST_EF = 1024
 _REFINE = (1, 2, 4, 8, 16, 32)
 _WIDTHS_PER_CODE = (4, 2, 1)
 _CENTROIDS = 256  # of one code byte
-_TRAINING_POINTS = 256  # per list, sampled by FAISS
+_TRAINING_POINTS = 64  # per list, sampled by FAISS
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ golden.json            requests with their answers            manifest.json     
 """
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,55 +20,28 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.core.artefacts import atomic_folder, file_sha256, text_sha256
-from recsys.core.encoder import Embeddings, EncoderState
-from recsys.core.errors import DataError, UsageError
+from recsys.core.encoder import EncoderState
+from recsys.core.errors import DataError
 from recsys.core.ids import IdMap
-from recsys.core.interactions import Interactions
 from recsys.core.machine import versions
-from recsys.core.tables import AVAILABLE, ITEM_ID, LABEL, NODE_TYPE, USER_ID
+from recsys.core.tables import ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.index import golden
 from recsys.index.approximate import ApproximateIndex
+from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
 from recsys.index.stored import (
     Floats,
     load_array,
     load_document,
     load_matrix,
-    save_array,
     save_document,
-    save_matrix,
     whole,
 )
 
-FORMAT = 1
-ALL = "all"
-"""Popularity segment that counts a user once, whatever the behaviour."""
+__all__ = ["Bundle", "Contents", "check_files", "neighbours_into_users", "write_bundle"]
 
 _MANIFEST = "manifest.json"
 _CARDS = ("index_card.json", "model_card.json")
 _UNADDRESSED = (_MANIFEST, "golden.json")
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a bundle is written from.
-
-    neighbours: by relation into users, (users, sources) edge weights (`neighbours_into_users`).
-    seen_behaviors: behaviours that hide an item from its user. item_table: one row per dense item id, with any of
-    title, `available` and attributes. labels: by attribute node type, what each node stands for.
-    index: None for exact search, with its card. Timings in a card belong under "measured": that key does not
-    change the address of the bundle.
-    """
-
-    embeddings: Embeddings
-    interactions: Interactions
-    target: str
-    neighbours: Mapping[str, sparse.csr_matrix]
-    seen_behaviors: tuple[str, ...] = ()
-    item_table: pl.DataFrame | None = None
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    index: ApproximateIndex | None = None
-    index_card: Mapping[str, Any] = field(default_factory=lambda: {"kind": "exact", "parameters": {}})
-    model_card: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,10 +112,10 @@ def write_bundle(bundles: Path, contents: Contents) -> Path:
 
     Raises UsageError when the parts do not belong together.
     """
-    _check(contents)
+    check_contents(contents)
     staging = bundles / ".staging.tmp"
     with atomic_folder(staging) as part:
-        _write(part, contents)
+        write_files(part, contents)
         bundle = _read(part)
         save_document(part / "golden.json", golden.record(bundle))
         address = _address(part)
@@ -154,100 +126,6 @@ def write_bundle(bundles: Path, contents: Contents) -> Path:
     else:
         staging.replace(path)
     return path
-
-
-class Edges(Protocol):
-    """A CSR of tensors by destination, as in `recsys.graph.schema.Adjacency`."""
-
-    @property
-    def indptr(self) -> Any: ...
-    @property
-    def indices(self) -> Any: ...
-    @property
-    def weight(self) -> Any: ...
-    @property
-    def num_src(self) -> int: ...
-
-
-def neighbours_into_users(relations: Mapping[tuple[str, str, str], Edges]) -> dict[str, sparse.csr_matrix]:
-    """(users, sources) edge weights of every relation of a graph that ends in users, by relation name."""
-    return {
-        relation: sparse.csr_matrix(
-            (edges.weight.numpy(), edges.indices.numpy(), edges.indptr.numpy()),
-            shape=(len(edges.indptr) - 1, edges.num_src),
-        )
-        for (_, relation, destination), edges in relations.items()
-        if destination == "user"
-    }
-
-
-def _check(contents: Contents) -> None:
-    found, log = contents.embeddings, contents.interactions
-    sizes = {
-        "user vectors": (len(found.users), log.num_users),
-        "own states of users": (len(found.user_self), log.num_users),
-        "item vectors": (len(found.items), log.num_items),
-    }
-    sizes |= {f"neighbours {name}": (matrix.shape[0], log.num_users) for name, matrix in contents.neighbours.items()}
-    if contents.item_table is not None:
-        sizes["rows of the item table"] = (len(contents.item_table), log.num_items)
-    for name, (has, wanted) in sizes.items():
-        if has != wanted:
-            raise UsageError(f"{has} {name} for {wanted} dense ids", "Take all parts from the same phase")
-    missing = {relation.name for relation in found.encoder.relations} - set(contents.neighbours)
-    if missing:
-        raise UsageError(
-            f"no neighbours for the relations {sorted(missing)}", "Use neighbours_into_users(graph.relations)"
-        )
-
-
-def _write(folder: Path, contents: Contents) -> None:
-    found, log = contents.embeddings, contents.interactions
-    for name, values in {
-        "user_vectors": found.users,
-        "user_self": found.user_self,
-        "item_vectors": found.items,
-    }.items():
-        save_array(folder / f"{name}.npy", values.astype(np.float32, copy=False))
-    found.encoder.save(folder)
-    relations = sorted(contents.neighbours)
-    for place, name in enumerate(relations):
-        save_matrix(folder, f"neighbours_{place}", contents.neighbours[name], weighted=True)
-    for place, name in enumerate(log.behaviors):
-        save_matrix(folder, f"seen_{place}", log.matrix((name,)), weighted=False)
-    _write_tables(folder, contents)
-    segments = (ALL, *log.behaviors)
-    counted = [log.matrix(None if name == ALL else (name,)) for name in segments]
-    popularity = np.stack([np.asarray(matrix.sum(axis=0), np.float32).ravel() for matrix in counted])
-    save_array(folder / "popularity.npy", popularity)
-    facts = {
-        "format": FORMAT,
-        "target": contents.target,
-        "behaviors": list(log.behaviors),
-        "seen_behaviors": list(contents.seen_behaviors or (contents.target,)),
-        "relations": {name: int(contents.neighbours[name].shape[1]) for name in relations},
-        "num_users": log.num_users,
-        "num_items": log.num_items,
-    }
-    save_document(folder / "bundle.json", facts)
-    save_document(folder / "index_card.json", dict(contents.index_card))
-    save_document(folder / "model_card.json", dict(contents.model_card))
-    if contents.index is not None:
-        contents.index.save(folder / "index.faiss")
-
-
-def _write_tables(folder: Path, contents: Contents) -> None:
-    log, table = contents.interactions, contents.item_table
-    pl.DataFrame({USER_ID: log.users.ids}).write_parquet(folder / "users.parquet")
-    items = pl.DataFrame({ITEM_ID: log.items.ids})
-    if table is not None:
-        items = items.hstack(table.drop([ITEM_ID], strict=False).get_columns())
-    available = items[AVAILABLE].fill_null(True).to_numpy() if AVAILABLE in items.columns else np.ones(len(items), bool)
-    items.drop(AVAILABLE, strict=False).write_parquet(folder / "items.parquet")
-    save_array(folder / "available.npy", np.packbits(available))
-    rows = [(node_type, label) for node_type in sorted(contents.labels) for label in contents.labels[node_type]]
-    schema = {NODE_TYPE: pl.String, LABEL: pl.String}
-    pl.DataFrame(rows, schema=schema, orient="row").write_parquet(folder / "labels.parquet")
 
 
 def _read(path: Path) -> Bundle:

@@ -18,6 +18,7 @@ not allowed. overfetch: approximate index, asked for more than k, excluded items
 # Copying the allowed rows together costs about four times their share of a scan; an index that skips most of what it
 # visits returns short or poor lists well before that.
 _SUBSET_SHARE = 0.2
+_QUERIES_AT_ONCE = 512
 
 
 def choose_plan(num_items: int, num_allowed: int, approximate: bool) -> Plan:
@@ -63,8 +64,7 @@ class Planner:
     def _subset(self, queries: Floats, k: int, exclude: sparse.csr_matrix | None, allowed: NDArray[np.intp]) -> Hits:
         """Exact search among the allowed rows alone; they are ascending, so ties still go to the smaller id."""
         if not len(allowed):
-            shape = (len(queries), k)
-            return Hits(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
+            return no_hits(len(queries), k)
         inside = None if exclude is None else exclude[:, allowed]
         found = ExactIndex(self.exact.item_vectors[allowed]).search(queries, k, inside)
         items = np.where(found.items == NO_ITEM, NO_ITEM, allowed[found.items]).astype(np.int32)
@@ -78,15 +78,27 @@ class Planner:
         exclude: sparse.csr_matrix | None,
         allow: NDArray[np.bool_] | None,
     ) -> Hits:
-        """Approximate search; the queries whose lists come back short are searched exactly."""
-        excluded = 0 if exclude is None else int(np.diff(exclude.indptr).max(initial=0))
-        found = without(index.search(queries, min(k + excluded, self.num_items), allow), exclude, k)
+        """Approximate search in blocks of queries with about as many excluded items, so that few fetch as many as one."""
+        excluded = np.zeros(len(queries), np.int64) if exclude is None else np.diff(exclude.indptr)
+        order = np.argsort(excluded, kind="stable")
+        found = no_hits(len(queries), k)
+        for rows in (order[at : at + _QUERIES_AT_ONCE] for at in range(0, len(order), _QUERIES_AT_ONCE)):
+            fetch = min(k + int(excluded[rows].max()), self.num_items)
+            inside = None if exclude is None else exclude[rows]
+            hits = without(index.search(queries[rows], fetch, allow), inside, k)
+            found.items[rows], found.scores[rows] = hits.items, hits.scores
         left = num_left(len(queries), self.num_items, exclude, allow)
         short = np.flatnonzero((found.items != NO_ITEM).sum(axis=1) < np.minimum(k, left))
         if len(short):
             again = self.exact.search(queries[short], k, None if exclude is None else exclude[short], allow)
             found.items[short], found.scores[short] = again.items, again.scores
         return found
+
+
+def no_hits(num_queries: int, k: int) -> Hits:
+    """Lists of padding alone."""
+    shape = (num_queries, k)
+    return Hits(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
 
 
 def num_left(

@@ -123,9 +123,10 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write_changed
 
 
-@pytest.fixture
-def bundle(write: Callable[..., Path]) -> Bundle:
-    return Bundle.load(write())
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The world's bundle; nobody changes it."""
+    return Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), make_contents()))
 
 
 @pytest.fixture

@@ -44,6 +44,15 @@ def test_always_k_items_when_k_are_allowed(request, kind):
         assert (np.diff(scores[: len(found)]) <= 1e-6).all()
 
 
+def test_blocks_of_queries_change_nothing(monkeypatch):
+    queries = RNG.normal(size=(9, WIDTH)).astype(np.float32)
+    exclude = sparse.csr_matrix((RNG.random((9, ITEMS)) < np.linspace(0, 0.5, 9)[:, None]).astype(np.int8))
+    planner = Planner(ExactIndex(VECTORS), INDEXES["hnsw"])
+    whole = planner.search(queries, 5, exclude)
+    monkeypatch.setattr("recsys.index.filters._QUERIES_AT_ONCE", 2)
+    assert planner.search(queries, 5, exclude).items.tolist() == whole.items.tolist()
+
+
 @settings(max_examples=60, deadline=None)
 @given(requests())
 def test_exact_plans_agree_with_a_scan(request):
