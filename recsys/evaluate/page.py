@@ -75,7 +75,7 @@ def _plots(report: Report, titles: dict[str, str]) -> dict[str, str]:
     if any(report.main in row.values for row in report.slices):
         plots["slices"] = slices_plot(report.slices, report.main, _best_rival(report), titles, report.deciding)
     if report.history:
-        plots["training"] = training_plot(report.history, report.deciding)
+        plots["training"] = training_plot(report.history)
     return plots
 
 

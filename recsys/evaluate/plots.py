@@ -76,7 +76,7 @@ def slices_plot(rows: Sequence[SliceRow], main: str, other: str | None, titles: 
         return _svg(figure, f"{deciding} on slices of the test; the table holds the same figures")
 
 
-def training_plot(history: Sequence[Epoch], deciding: str) -> str:
+def training_plot(history: Sequence[Epoch]) -> str:
     """Loss, and validation where it was taken, by epoch."""
     judged = {epoch.epoch: epoch.value for epoch in history if epoch.value is not None}
     with rc_context(_STYLE):
@@ -98,7 +98,7 @@ def training_plot(history: Sequence[Epoch], deciding: str) -> str:
                     color=_MAIN,
                     marker="o",
                     markersize=3,
-                    label=f"validation {deciding.upper()} (right)",
+                    label="validation NDCG (right)",
                 ),
             ]
         axes.legend(handles=lines, frameon=False, labelcolor=_INK, loc="center right")

@@ -235,3 +235,21 @@ def test_a_user_of_other_behaviours_only_is_scored() -> None:
     for name in ("popularity", "itemknn", "ease", "gfcf"):
         found = baseline(name).fit(train, "buy", baseline(name).grid[0]).score(np.array([2], np.int32))
         assert found.shape == (1, 3) and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+def test_forecasts_grow_with_every_size(name: str) -> None:
+    sizes = (20_000, 9_000, 800_000)
+    base = BASELINES[name].forecast(*sizes)
+    assert 0 < base.seconds < 3600 and 0 < base.bytes < 1e11
+    for place in range(3):
+        larger = [size * (2 if place == at else 1) for at, size in enumerate(sizes)]
+        if place == 0 and name in ("itemknn", "gfcf"):
+            continue  # more users at the same number of rows means shorter histories, so less to multiply
+        assert BASELINES[name].forecast(*larger).seconds >= base.seconds
+
+
+def test_ease_is_forecast_to_take_too_long_for_a_large_catalogue() -> None:
+    assert BASELINES["ease"].forecast(30_000, 41_000, 810_000).seconds > 20 * 60
+    assert BASELINES["ease"].forecast(5_000, 3_500, 440_000).seconds < 60
+    assert BASELINES["gfcf"].forecast(30_000, 41_000, 810_000).seconds < 5 * 60
