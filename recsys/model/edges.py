@@ -156,4 +156,5 @@ def sums_by_head(rows: Rows, values: Tensor, dense: Tensor) -> Tensor:
 
 def by_head(states: Tensor, heads: int) -> Tensor:
     """(n, heads · d) → (heads, n, d), copied so that the kernels find each head's rows side by side."""
-    return torch.clone(states.view(len(states), heads, -1).transpose(0, 1), memory_format=torch.contiguous_format)
+    parts = states.view(len(states), heads, states.shape[1] // heads)
+    return torch.clone(parts.transpose(0, 1), memory_format=torch.contiguous_format)

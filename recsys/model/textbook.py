@@ -45,8 +45,8 @@ class GATLayer(nn.Module):
     ) -> Float[Tensor, "targets out"]:
         edges = edges_of(messages)
         sent = self.source(source)
-        asked = self.target(target).view(len(target), self.heads, -1)
-        toward = (sent.view(len(sent), self.heads, -1) * self.left).sum(-1)
+        asked = self.target(target).view(-1, *self.right.shape)
+        toward = (sent.view(-1, *self.left.shape) * self.left).sum(-1)
         scores = EdgeSum.apply(toward, (asked * self.right).sum(-1), edges)
         logits = nn.functional.leaky_relu(scores, SLOPE)
         mixed: Tensor = SoftmaxMixture.apply(
