@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -199,6 +200,13 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in remedies:
+        number = _number(error)
+        if number not in remedies:
             raise
-        raise MachineError(f"cannot write {str(path)!r}: {error.strerror}", remedies[error.errno]) from error
+        raise MachineError(f"cannot write {str(path)!r}: {os.strerror(number)}", remedies[number]) from error
+
+
+def _number(error: OSError) -> int:
+    """The error's number; polars, written in Rust, names it in its message only: "… (os error 28)"."""
+    named = re.search(r"\(os error (\d+)\)", str(error))
+    return error.errno or (int(named[1]) if named else 0)

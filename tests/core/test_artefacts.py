@@ -49,6 +49,13 @@ def test_a_disk_that_refuses_is_explained(tmp_path: Path, code: int) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_refuses_polars_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="No space left"), atomic_folder(tmp_path / "a"):
+        raise OSError("No space left on device (os error 28)")
+    with pytest.raises(OSError, match="odd"), atomic_folder(tmp_path / "a"):
+        raise OSError("odd")
+
+
 def test_content_hash_sees_names_and_bytes(tmp_path: Path) -> None:
     write_json(tmp_path / "a" / "x.json", {"b": 1})
     before = content_sha256(tmp_path / "a")
