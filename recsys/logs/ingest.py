@@ -1,7 +1,7 @@
 """Ingest: a log of any size becomes cleaned, coded rows with vocabularies, in a folder that is whole or absent."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -154,12 +154,16 @@ def _spill(scans: Mapping[str | None, LogScan], clean: CleanConfig, folder: Path
     for split, scan in scans.items():
         before = Drops(spill.drops)
         marked = mark_rows(scan.marked.select(*columns, REASON), columns, clean)
-        with explained():
-            for batch in progress.track(marked.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True), "reading"):
-                spill.add(batch, split)
+        for batch in progress.track(_batches(marked), "reading"):
+            spill.add(batch, split)
         refuse_mixed_units(spill.drops - before, scan)
     _require_rows(bool(len(spill.files)), spill.rows_read, spill.drops)
     return spill
+
+
+def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    with explained():  # in a generator, so that errors of writing the batches are not taken for errors of reading
+        yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
 
 
 def common_columns(scans: Iterable[LogScan]) -> list[str]:

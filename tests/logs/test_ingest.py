@@ -1,6 +1,8 @@
 """Ingest: agrees with a loop, gives the same bytes again, and does not depend on the number of buckets."""
 
 import json
+import shutil
+import subprocess
 from collections import Counter
 
 import polars as pl
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from recsys.core.artefacts import content_sha256
 from recsys.core.config import CleanConfig, DataConfig
-from recsys.core.errors import DataError, UsageError
+from recsys.core.errors import DataError, MachineError, UsageError
 from recsys.core.tables import (
     AVAILABLE,
     BEHAVIOR,
@@ -224,6 +226,25 @@ def test_a_failed_run_leaves_the_folder_of_the_last_one(tmp_path):
         ingest(good, PLAIN, CleanConfig(min_user_interactions=10_000), tmp_path / "log")
     assert content_sha256(tmp_path / "log") == before
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 200 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    made = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], check=False)
+    if not made or made.returncode:
+        pytest.skip("mounting a tmpfs is refused here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(small_disk):
+    with pytest.raises(MachineError, match="No space left"):
+        ingest(communities(num_users=2000).log, PLAIN, KEEP_ALL, small_disk / "log")
+    assert list(small_disk.iterdir()) == []
 
 
 def test_one_heavy_user_leaves_other_buckets_empty(tmp_path):

@@ -57,6 +57,23 @@ def test_every_format_gives_the_same_rows(tmp_path, name):
     assert rows_of(write(tmp_path, name)) == ROWS
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.csv.gz", "a.jsonl"])
+def test_urls_are_read_as_polars_reads_them(tmp_path, name):
+    assert rows_of(f"file://{write(tmp_path, name)}") == ROWS
+
+
+def test_a_text_url_without_a_header_line(tmp_path):
+    (tmp_path / "a.tsv").write_text("a\tx\t5\n")
+    data = DataConfig(columns=[USER_ID, ITEM_ID, TIME], separator="\t")
+    assert rows_of(f"file://{tmp_path}/a.tsv", data) == [("a", "x", 5)]
+
+
+def test_a_url_that_is_not_there(tmp_path):
+    for name in ("none.parquet", "none.csv", "none.jsonl"):
+        with pytest.raises(DataError, match="cannot read"):
+            scan_log(f"file://{tmp_path}/{name}", STANDARD)
+
+
 def test_folder_glob_and_list_are_read_in_name_order(tmp_path):
     write(tmp_path, "b.csv")
     write(tmp_path, "a.csv")
