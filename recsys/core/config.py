@@ -153,21 +153,21 @@ class TrainConfig(_Section):
     """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and time."""
     epochs: int = Field(40, ge=0)
     """Passes over the positive pairs, at most; early stopping usually ends sooner."""
-    batch_size: int = Field(4096, ge=1)
+    batch_size: int = Field(8192, ge=1)
     """Positive pairs a step."""
     loss: Literal["softmax", "bpr"] = "softmax"
     """Sampled softmax over cosine scores, or BPR (Rendle et al. 2009)."""
-    temperature: float = Field(0.15, gt=0)
+    temperature: float = Field(0.1, gt=0)
     """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
-    negatives: int = Field(1024, ge=0)
+    negatives: int = Field(2048, ge=0)
     """Uniform negatives, shared by `share_size` pairs (bpr: one a pair)."""
     share_size: int = Field(2048, ge=1)
     """Pairs of a batch that compete against the same candidates: in-batch negatives come from these."""
-    in_batch: bool = True
+    in_batch: bool = False
     """The other positives of the batch are negatives too; known positives are masked."""
     log_q: bool = False
     """Correct in-batch negatives for their popularity (Yi et al. 2019)."""
-    lr: float = Field(2e-3, gt=0)
+    lr: float = Field(5e-3, gt=0)
     """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over `epochs`."""
     shared_lr: float = Field(1e-2, gt=0)
     """Learning rate of the few numbers all nodes share: γ, degree exponents, gates, layer weights."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -84,7 +84,7 @@ def load(folder: Path, fingerprint: str) -> Standing | None:
             if document["format"] != _FORMAT or document["fingerprint"] != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise DataError(f"{path} is not a readable checkpoint: {error}", "Remove it to train from the start") from None
     return _standing(document, tensors)
 

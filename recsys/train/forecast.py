@@ -15,7 +15,8 @@ _STATE_COPIES = 6  # of (nodes, width) a layer: state, unit rows, message, and t
 _EDGE_BYTES = 64  # of an edge: indices, weight, degree prior, transposed order
 _SCORE_COPIES = 5  # of (edges, heads) a layer: cosine, exponential, attention, and their gradients
 _BATCHES_IN_FLIGHT = 3  # drawn, waiting and stepping
-_SAMPLING_COST = 2.0  # an edge of a sampled block costs this many edges of the full graph (drawing, gathering)
+_SAMPLING_COST = 2  # an edge of a sampled block costs this many edges of the full graph (drawing, gathering)
+_QUICK_EDGES = 10_000_000  # full-graph steps up to here are exact and take well under a second
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,14 @@ class Plan:
 def plan_training(graph: Graph, model: ModelConfig, train: TrainConfig, device: torch.device) -> Plan:
     """The mode, and what it takes.
 
-    train.mode "auto": full graph when its forecast fits into 60 % of the machine's memory and a step costs no more
-    than a sampled one; decided from counts alone, so that a resumed run decides the same.
+    train.mode "auto": full graph when its forecast fits into 60 % of the machine's memory and its steps are quick,
+    or cost no more than sampled ones; decided from counts alone, so that a resumed run decides the same.
     Raises MachineError when the forecast does not fit into train.max_memory_gb, or the memory that is free.
     """
     full, sampled = full_plan(graph, model, train), sampled_plan(graph, model, train)
     if train.mode == "auto":
         room = train.max_memory_gb * 1e9 if train.max_memory_gb else 0.6 * total_memory(device)
-        cheap = full.edges_a_step <= _SAMPLING_COST * sampled.edges_a_step
+        cheap = full.edges_a_step <= max(_QUICK_EDGES, _SAMPLING_COST * sampled.edges_a_step)
         plan = full if cheap and full.bytes <= room else sampled
     else:
         plan = full if train.mode == "full" else sampled

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from recsys.closed_form.spectral import start_states
-from recsys.core.config import ModelConfig, TrainConfig
+from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import DataError, MachineError
 from recsys.core.interactions import Interactions
@@ -68,6 +68,7 @@ def train(
     shared: Start | None = None,
     threads: int | None = None,
     progress: Progress = QUIET,
+    graph_config: GraphConfig | None = None,
 ) -> Trained:
     """Train a network on one phase.
 
@@ -75,6 +76,7 @@ def train(
     validate: embeddings → the value that early stopping looks at, higher is better; the best epoch's weights are kept.
     epochs: a fixed number instead, without validation (refits). start: layer-0 states by node type instead of the
     configured ones; shared: other parameters by name (both as `warm_start.load_states` gives them).
+    graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
     threads: of torch; the same weights are promised for the same number, seed and device only.
     Raises MachineError before it starts when the forecast does not fit, or when the loss stops being a number;
     DataError when there is no pair to learn from.
@@ -82,7 +84,7 @@ def train(
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
-        trainer = _Trainer(interactions, graph, model, train, seed, plan, device, start, shared or {})
+        trainer = _Trainer(interactions, graph, model, train, seed, plan, device, start, shared or {}, graph_config)
         plan = trainer.time_a_step()
         progress.say(plan.sentence(), **plan.facts())
         refuse_too_slow(plan, train)
@@ -123,6 +125,7 @@ class _Trainer:
         device: torch.device,
         start: Start | None,
         shared: Start,
+        graph_config: GraphConfig | None,
     ) -> None:
         target = graph.target[1]
         positives = interactions.matrix((target,))
@@ -130,6 +133,7 @@ class _Trainer:
             raise DataError(f"no pair of the target behaviour {target!r} to learn from", "Check the split")
         self.interactions = interactions
         self.graph = graph
+        self.graph_config = graph_config
         self.config = config
         self.plan = plan
         self.device = device
@@ -230,7 +234,16 @@ class _Trainer:
                 total += running.result() if running else 0.0
                 running = stepper.submit(self._step, batch)
             total += running.result() if running else 0.0
+        # A state that is no number drops out of the unit-length vectors, so the loss alone would not tell.
+        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+            raise self._diverged("a weight became infinite or no number")
         return total / self.batches.pairs
+
+    def _diverged(self, what: str) -> MachineError:
+        return MachineError(
+            f"{what} in epoch {self.standing.epoch + 1}",
+            "Lower train.lr or raise train.temperature; the last checkpoint is still good",
+        )
 
     def _prepare(self, epoch: int) -> None:
         self.network.train()
@@ -255,10 +268,7 @@ class _Trainer:
             detached = {kind: vectors[kind].detach() for kind in (USER, ITEM)}
             loss, gradient = loss_and_gradient(detached, batch, self.config)
         if not math.isfinite(loss):
-            raise MachineError(
-                f"the loss became {loss} in epoch {self.standing.epoch + 1}",
-                "Lower train.lr or raise train.temperature; the last checkpoint is still good",
-            )
+            raise self._diverged(f"the loss became {loss}")
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward([vectors[kind] for kind in gradient], list(gradient.values()))
         return loss
@@ -280,7 +290,7 @@ class _Trainer:
         return value
 
     def _embed(self) -> Embeddings:
-        return embed(self.network, self.graph, self.interactions)
+        return embed(self.network, self.graph, self.interactions, self.graph_config, self.block)
 
     def _save(self, folder: Path, identity: str) -> None:
         self.standing.parameters = dict(self.network.state_dict())

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recsys.core.config import TrainConfig
+from recsys.graph.sampling import BlockSampler
+from recsys.graph.schema import ITEM, USER
+from recsys.train.batches import Batches
+
+KNOWN = sparse.csr_matrix(np.array([[1, 1, 0, 0, 0], [0, 1, 0, 0, 1], [0, 0, 1, 0, 0]], np.float32))
+
+
+def pairs_of(batches, epoch):
+    return [
+        pair
+        for batch in batches.epoch(epoch)
+        for share in batch.shares
+        for pair in zip(share.users.tolist(), share.positives.tolist(), strict=True)
+    ]
+
+
+def test_every_pair_once_an_epoch_in_another_order():
+    batches = Batches(KNOWN, TrainConfig(batch_size=2, share_size=1), 0, None)
+    first, second = pairs_of(batches, 0), pairs_of(batches, 1)
+    everything = sorted(zip(*KNOWN.nonzero(), strict=True))
+    assert sorted(first) == sorted(second) == everything
+    assert batches.steps == 3 and batches.pairs == 5
+
+
+def test_a_step_depends_on_its_keys_alone():
+    config = TrainConfig(batch_size=2, negatives=3)
+    once, again = (list(Batches(KNOWN, config, 7, None).epoch(3)) for _ in range(2))
+    other = list(Batches(KNOWN, config, 8, None).epoch(3))
+    for left, right in zip(once, again, strict=True):
+        assert torch.equal(left.shares[0].candidates, right.shares[0].candidates)
+        assert torch.equal(left.hidden, right.hidden) and left.key == right.key
+    assert [batch.key for batch in once] != [batch.key for batch in other]
+
+
+@given(st.integers(0, 2**31), st.booleans())
+def test_known_positives_are_masked_and_nothing_else(seed, in_batch):
+    config = TrainConfig(batch_size=4, negatives=6, in_batch=in_batch)
+    for batch in Batches(KNOWN, config, seed, None).epoch(0):
+        for share in batch.shares:
+            masked = set(zip(*share.known.tolist(), strict=True))
+            for place, user in enumerate(share.users.tolist()):
+                for column, item in enumerate(share.candidates.tolist()):
+                    assert ((place, column) in masked) == bool(KNOWN[user, item])
+
+
+def test_an_item_drawn_twice_counts_twice():
+    one_item = sparse.csr_matrix(np.array([[1, 0], [1, 0]], np.float32))
+    config = TrainConfig(batch_size=2, negatives=0, in_batch=True)
+    (share,) = next(Batches(one_item, config, 0, None).epoch(0)).shares
+    assert share.candidates.tolist() == [0]
+    assert share.bias.tolist() == [pytest.approx(np.log(2))]
+
+
+def test_log_q_takes_off_the_expected_count():
+    config = TrainConfig(batch_size=5, negatives=0, in_batch=True, log_q=True)
+    (share,) = next(Batches(KNOWN, config, 0, None).epoch(0)).shares
+    popularity = np.asarray(KNOWN.sum(0)).ravel()
+    # The batch is the whole epoch: every item is drawn exactly as often as expected.
+    assert np.allclose(share.bias, 0, atol=1e-6)
+    assert np.allclose(share.own_bias, -np.log(popularity[share.positives]))
+
+
+def test_sampled_rows_point_at_the_same_nodes_and_the_pairs_are_not_in_the_blocks(phase, graph):
+    config = TrainConfig(batch_size=64, share_size=32, negatives=16)
+    positives = phase.matrix()
+    full = next(Batches(positives, config, 3, None).epoch(0))
+    sampled = next(Batches(positives, config, 3, BlockSampler(graph, [-1], 2)).epoch(0))
+    last = sampled.blocks[-1]
+    for one, other in zip(full.shares, sampled.shares, strict=True):
+        assert torch.equal(one.users, last.nodes[USER][other.users])
+        assert torch.equal(one.positives, last.nodes[ITEM][other.positives])
+        assert torch.equal(one.candidates, last.nodes[ITEM][other.candidates])
+    excluded = set(zip(sampled.users.tolist(), sampled.items.tolist(), strict=True))
+    for block in sampled.blocks:
+        adjacency = block.messages[graph.target].adjacency
+        users = block.nodes[USER][adjacency.indices.long()].tolist()
+        items = block.nodes[ITEM][adjacency.destinations()].tolist()
+        assert not excluded & set(zip(users, items, strict=True))
+
+
+def test_bpr_draws_one_rival_a_pair():
+    batch = next(Batches(KNOWN, TrainConfig(loss="bpr", batch_size=4), 0, None).epoch(0))
+    (share,) = batch.shares
+    assert len(share.candidates) == len(share.users) == 4
+    known = [place for place in range(4) if KNOWN[int(share.users[place]), int(share.candidates[place])]]
+    assert share.known.tolist() == [known, known]
+
+
+def test_hidden_users_follow_the_share():
+    positives = sparse.csr_matrix(np.ones((2000, 1), np.float32))
+    hidden = next(Batches(positives, TrainConfig(user_dropout=0.25), 0, None).epoch(0)).hidden
+    assert 0.2 < hidden.float().mean() < 0.3
+    assert next(Batches(positives, TrainConfig(user_dropout=0), 0, None).epoch(0)).hidden is None

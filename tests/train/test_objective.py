@@ -1,0 +1,81 @@
+import math
+
+import pytest
+import torch
+
+from recsys.core.config import TrainConfig
+from recsys.graph.schema import ITEM, USER
+from recsys.model.loss import sampled_softmax
+from recsys.train.batches import Batch, Share
+from recsys.train.objective import SharedSoftmax, loss_and_gradient
+
+
+def share_of(pairs: int, candidates: int, known: list[list[int]] | None = None) -> Share:
+    return Share(
+        users=torch.arange(pairs),
+        positives=torch.arange(pairs),
+        candidates=torch.arange(candidates),
+        bias=torch.zeros(candidates),
+        own_bias=torch.zeros(pairs),
+        known=torch.tensor(known or [[], []], dtype=torch.int64),
+    )
+
+
+def test_by_hand():
+    # s⁺ = 1/½ = 2; candidates 0 (drawn twice) and 2 count, the third is a known positive.
+    share = share_of(1, 3, [[0], [2]])
+    share.bias[0] = math.log(2)
+    candidates = torch.tensor([[0.0], [1.0], [5.0]])
+    loss = SharedSoftmax.apply(torch.tensor([[1.0]]), torch.tensor([[1.0]]), candidates, share, 0.5)
+    expected = -math.log(math.exp(2) / (math.exp(2) + 2 * math.exp(0) + math.exp(2)))
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_value_and_gradient_are_those_of_autograd():
+    generator = torch.Generator().manual_seed(0)
+    leaves = [torch.randn(count, 8, generator=generator).requires_grad_() for count in (6, 6, 10)]
+    known = torch.tensor([[0, 3, 5], [1, 2, 9]])
+    share = share_of(6, 10, known.tolist())
+    share.bias.normal_(generator=generator)
+    loss = SharedSoftmax.apply(*leaves, share, 0.3)
+    plain = sampled_softmax(
+        leaves[0], leaves[1], leaves[2], (known[0], known[1]), 0.3, in_batch=False, log_q=-share.bias
+    )
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-6)
+    for left, right in zip(torch.autograd.grad(2 * loss, leaves), torch.autograd.grad(2 * plain, leaves), strict=True):
+        assert torch.allclose(left, right, atol=1e-6)
+
+
+def test_large_scores_do_not_overflow():
+    user = torch.full((2, 1), 1000.0)
+    loss = SharedSoftmax.apply(user, torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0]]), share_of(2, 1), 1.0)
+    assert loss.item() == pytest.approx((math.log(2) + 2000) / 2, rel=1e-6)
+
+
+def test_no_candidate_left_costs_nothing():
+    loss = SharedSoftmax.apply(torch.ones(1, 2), torch.ones(1, 2), torch.ones(1, 2), share_of(1, 1, [[0], [0]]), 1.0)
+    assert loss.item() == 0.0
+
+
+@pytest.mark.parametrize("loss", ["softmax", "bpr"])
+def test_shares_add_up_to_the_whole_batch(loss):
+    config = TrainConfig(loss=loss, temperature=0.5)
+    generator = torch.Generator().manual_seed(1)
+    vectors = {kind: torch.randn(6, 4, generator=generator) for kind in (USER, ITEM)}
+    candidates = torch.randperm(6, generator=generator)
+
+    def share(places: list[int]) -> Share:
+        rows = torch.tensor(places)
+        # bpr: one rival a pair; softmax: the same candidates for everybody.
+        rivals = candidates[rows] if loss == "bpr" else candidates
+        nothing = torch.empty(2, 0, dtype=torch.int64)
+        return Share(rows, rows, rivals, torch.zeros(len(rivals)), torch.zeros(len(rows)), nothing)
+
+    def batch(shares: list[Share]) -> Batch:
+        return Batch(tuple(shares), 6, None, None, torch.arange(6), torch.arange(6), 0)
+
+    whole, slopes = loss_and_gradient(vectors, batch([share([0, 1, 2, 3, 4, 5])]), config)
+    parts, added = loss_and_gradient(vectors, batch([share([0, 1]), share([2, 3, 4, 5])]), config)
+    assert parts == pytest.approx(whole, rel=1e-6)
+    for kind in (USER, ITEM):
+        assert torch.allclose(slopes[kind], added[kind], atol=1e-6)

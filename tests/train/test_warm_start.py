@@ -1,0 +1,88 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from recsys.core.config import AttributeConfig, GraphConfig, ModelConfig, TrainConfig
+from recsys.core.errors import DataError, UsageError
+from recsys.core.tables import USER_ID
+from recsys.graph.build import build_graph
+from recsys.logs.synthetic import communities
+from recsys.train.loop import train
+from recsys.train.warm_start import load_states
+
+MODEL = ModelConfig(width=8, heads=2)
+CONFIG = TrainConfig(epochs=8, batch_size=256, lr=0.02, negatives=64)
+
+
+@pytest.fixture(scope="module")
+def log() -> pl.DataFrame:
+    return communities(num_users=60, num_items=40, events_per_user=12, seed=4).log
+
+
+@pytest.fixture
+def earlier(log, make_phase, tmp_path):
+    """A training without the users u50 and later, in tmp_path."""
+    phase = make_phase(log.filter(pl.col(USER_ID).str.slice(1).cast(pl.Int32) < 50))
+    trained = train(phase, build_graph(phase, GraphConfig()), MODEL, CONFIG, folder=tmp_path, threads=1)
+    return phase, trained
+
+
+def test_old_states_are_found_by_outside_id_and_new_ones_are_small(log, make_phase, earlier, tmp_path):
+    old_phase, old = earlier
+    phase = make_phase(log)
+    warm = load_states(tmp_path, build_graph(phase, GraphConfig()), phase, 8)
+    assert warm.known == {"user": 50, "item": old_phase.num_items}
+    for outside in ("u0", "u17", "u49"):
+        found = warm.states["user"][phase.users.dense(outside)]
+        assert (found == old.embeddings.user_self[old_phase.users.dense(outside)]).all()
+    fresh = warm.states["user"][phase.users.dense("u55")]
+    size = np.sqrt(np.mean(old.embeddings.user_self**2))
+    assert 0 < np.sqrt(np.mean(fresh**2)) < 0.3 * size
+
+
+def test_warm_training_starts_lower_than_a_cold_one(log, make_phase, earlier, tmp_path):
+    phase = make_phase(log)
+    graph = build_graph(phase, GraphConfig())
+    warm = load_states(tmp_path, graph, phase, 8)
+    model = MODEL.model_copy(update={"start": "random"})
+    first_losses = [
+        train(phase, graph, model, CONFIG, epochs=1, start=start, shared=shared, threads=1).history[0].loss
+        for start, shared in ((warm.states, warm.shared), (None, None))
+    ]
+    assert first_losses[0] < first_losses[1]
+
+
+def test_shared_numbers_are_taken_over(log, make_phase, earlier, tmp_path):
+    _, old = earlier
+    phase = make_phase(log)
+    graph = build_graph(phase, GraphConfig())
+    warm = load_states(tmp_path, graph, phase, 8)
+    new = train(phase, graph, MODEL, CONFIG, epochs=0, start=warm.states, shared=warm.shared, threads=1)
+    assert new.network.layer_weights.tolist() == old.network.layer_weights.tolist()
+    assert new.network.visitor.tolist() == old.network.visitor.tolist()
+
+
+def test_attribute_nodes_are_aligned_by_label(make_phase, tmp_path):
+    world = communities(num_users=40, num_items=20, events_per_user=8, seed=1)
+    config = GraphConfig(attributes=[AttributeConfig(column="genres")])
+    phase = make_phase(world.log)
+    table = pl.DataFrame({"item_id": phase.items.ids}).join(
+        world.items, on="item_id", how="left", maintain_order="left"
+    )
+    graph = build_graph(phase, config, table)
+    old = train(phase, graph, MODEL, CONFIG, epochs=1, folder=tmp_path, threads=1)
+    fewer = table.with_columns(pl.col("genres").list.slice(0, 1))
+    other = build_graph(phase, config, fewer)
+    warm = load_states(tmp_path, other, phase, 8)
+    was, now = graph.labels["item:genres"], other.labels["item:genres"]
+    assert warm.known["item:genres"] == len(now) < len(was)
+    for place, label in enumerate(now):
+        state = old.network.table("item:genres")[was.index(label)]
+        assert warm.states["item:genres"][place].tolist() == state.tolist()
+
+
+def test_what_does_not_fit_is_named(phase, graph, earlier, tmp_path):
+    with pytest.raises(UsageError, match="holds no trained states"):
+        load_states(tmp_path / "nowhere", graph, phase, 8)
+    with pytest.raises(DataError, match=r"are 8 wide, model\.width is 16.*Set model\.width = 8"):
+        load_states(tmp_path, graph, phase, 16)
