@@ -156,6 +156,19 @@ def test_the_bound_holds_as_often_as_it_says():
     assert np.mean(held) >= 0.95
 
 
+@pytest.mark.slow
+def test_what_a_card_promises_holds_on_fresh_queries():
+    """Over many worlds, the recall on queries that nobody tuned on reaches the target."""
+    kept = []
+    for seed in range(20):
+        items, queries = clustered(4_000, seed=seed), clustered(6_000, seed=seed + 100)
+        tuned = ann.tune(items, queries[:4_000], config("ivf", target=0.99), seed=seed)
+        fresh = queries[4_000:]
+        shares = hit_shares(tuned.index.search(fresh, 10), ExactIndex(items).search(fresh, 10))
+        kept.append(shares.mean() >= 0.99)
+    assert np.mean(kept) >= 0.95
+
+
 def test_hit_shares_by_hand():
     truth = Hits(
         np.array([[3, 1], [2, NO_ITEM], [NO_ITEM, NO_ITEM]]), np.array([[2.0, 1.0], [5.0, -np.inf], [-np.inf] * 2])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -202,6 +203,13 @@ def test_batch_in_blocks_and_for_some(lookup, tmp_path, monkeypatch):
     assert not (tmp_path / "none.parquet").exists()
     assert lookup.batch([], 5, tmp_path / "empty.parquet") == 0
     assert pl.read_parquet(tmp_path / "empty.parquet").columns == [USER_ID, ITEM_ID, SCORE, RANK]
+
+
+def test_threads_may_share_a_lookup(lookup):
+    users = [f"u{one:02}" for one in range(30)] * 4
+    alone = [lookup.recommend([user], 5) for user in users]
+    with ThreadPoolExecutor(8) as workers:
+        assert list(workers.map(lambda user: lookup.recommend([user], 5), users)) == alone
 
 
 def test_lookup_loads_neither_torch_nor_dgl():
