@@ -67,7 +67,7 @@ def tune(item_vectors: Floats, queries: Floats, config: IndexConfig, threads: in
         "target_recall": config.target_recall,
         "queries": len(halves.judging),
         "queries_tuned_on": len(halves.tuning),
-        "mixtures_among_queries": halves.mixtures,
+        "queries_of_users": int(halves.users.sum()),
         "seed": seed,
     }
     if config.kind == "exact" or (config.kind == "auto" and latency.p95 <= config.latency_ms):
@@ -93,11 +93,11 @@ def measure(search: Callable[[Floats], object], queries: Floats) -> Latency:
 
 
 class _Halves(NamedTuple):
-    """(n, d) queries to choose by, and to judge by. mixtures: how many of all are not users."""
+    """(n, d) queries to choose by, and to judge by. users: (n,) which of the judging ones are users, not mixtures."""
 
     tuning: Floats
     judging: Floats
-    mixtures: int
+    users: NDArray[np.bool_]
 
 
 def _halves(item_vectors: Floats, queries: Floats, target: float, seed: int) -> _Halves:
@@ -106,7 +106,7 @@ def _halves(item_vectors: Floats, queries: Floats, target: float, seed: int) -> 
     sample = queries[np.sort(rng.permutation(len(queries))[: 2 * half])].astype(np.float32)
     filled = with_mixtures(sample, item_vectors, 2 * half, rng)
     order = rng.permutation(len(filled))
-    return _Halves(filled[order[:half]], filled[order[half:]], len(filled) - len(sample))
+    return _Halves(filled[order[:half]], filled[order[half:]], order[half:] < len(sample))
 
 
 class _Oracle:
@@ -183,6 +183,7 @@ def _card(trial: _Trial, oracle: _Oracle, latency: Latency, exact: Latency, conf
         "parameters": trial.built.parameters,
         "recall": float(trial.shares.mean()),
         "recall_lower_bound": trial.bound,
+        "recall_of_users": float(trial.shares[oracle.halves.users].mean()) if oracle.halves.users.any() else None,
         "recall_tuned": trial.tuned_recall,
         "recall_by_items": slice_recall(index.search(oracle.halves.judging, oracle.k), oracle.judging),
         "judgements": trial.looks,

@@ -95,17 +95,19 @@ def _rank_block(
 ) -> Hits:
     # A scorer may hand out a view of its own state: such an array is copied before anything is masked in it.
     scores = np.require(scorer.score(users), np.float32, ["C", "W", "O"])
+    _check_width(scores.shape[1], seen, candidates)
     if candidates is not None:
-        scores[:, ~_fitting(candidates, scores.shape[1])] = -np.inf
+        scores[:, ~np.asarray(candidates, bool)] = -np.inf
     if seen is not None:
         scores[pairs_of(seen, users)] = -np.inf
     return select(scores, k)
 
 
-def _fitting(candidates: NDArray[np.bool_], num_items: int) -> NDArray[np.bool_]:
-    if candidates.shape != (num_items,):
-        raise UsageError(f"the mask of candidates has shape {candidates.shape}, the catalogue {num_items} items")
-    return candidates
+def _check_width(num_items: int, seen: sparse.csr_matrix | None, candidates: NDArray[np.bool_] | None) -> None:
+    if candidates is not None and candidates.shape != (num_items,):
+        raise UsageError(f"the mask of candidates has shape {candidates.shape}, the scores are of {num_items} items")
+    if seen is not None and seen.shape[1] != num_items:
+        raise UsageError(f"the seen pairs are of {seen.shape[1]} items, the scores of {num_items}")
 
 
 def pairs_of(matrix: sparse.csr_matrix, rows: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -141,7 +141,9 @@ def edge_weights(
     if state.half_life_days is None or state.now is None:
         return values
     age_days = np.nan_to_num(np.maximum(state.now - times, 0.0)) / _SECONDS_PER_DAY
-    return np.asarray(values * np.exp2(-age_days / state.half_life_days))
+    # As in the graph, an old event keeps a positive weight, however small.
+    decayed: Doubles = np.maximum(values * np.exp2(-age_days / state.half_life_days), np.finfo(np.float32).tiny)
+    return decayed
 
 
 def _count(neighbours: Neighbours) -> int:

@@ -84,8 +84,8 @@ class Lookup:
 
     def explain(
         self,
-        user: object | None = None,
-        item: object = "",
+        user: object | None,
+        item: object,
         *,
         history: History | None = None,
         parts: int | None = None,

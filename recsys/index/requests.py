@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 Fallback = Literal["refuse", "popularity"]
 
 _IDS_SEARCHED = 100_000
+_NOTHING = "the history has no event that the model uses"
 
 
 class Request(NamedTuple):
     """One list to make.
 
     vector: (d,), None for popularity. excluded: ascending dense item ids. unknown: outside ids that are not known.
-    neighbours, layer0: what the vector was encoded from; None where it is the trained one or there is none.
+    user: dense id, UNKNOWN for anybody else. neighbours: what the vector was encoded from, None where it was not.
     """
 
     source: Source
@@ -122,5 +123,5 @@ def _refuse_unknown(bundle: "Bundle", users: Sequence[object] | None, requests: 
             raise strange(f"unknown user {request.unknown[0]!r}", bundle.users, request.unknown[0])
         if request.source == "fallback":
             first = request.unknown[0] if request.unknown else ""
-            what = f"none of the items {request.unknown[:5]} is known" if request.unknown else "an empty history"
+            what = f"none of the items {request.unknown[:5]} is known" if request.unknown else _NOTHING
             raise strange(what, bundle.items, first)

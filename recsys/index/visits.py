@@ -1,5 +1,6 @@
 """Events from outside (a visitor's clicks, a user's new ones) as neighbours that the encoder understands."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,12 +44,12 @@ class Visit:
 
 
 def read_visit(bundle: "Bundle", history: History) -> Visit:
-    """Raises UsageError for a behaviour that the log does not have."""
+    """Raises UsageError for a behaviour that the log does not have, or a weight that is not above 0."""
     if not history:
         return Visit({}, np.empty(0, np.int32), [])
     events = [event if isinstance(event, Event) else Event(str(event)) for event in history]
     for event in events:
-        _check_behavior(bundle, event.behavior)
+        _check_event(bundle, event)
     dense = bundle.items.lookup([event.item for event in events])
     known = [(event, item) for event, item in zip(events, dense, strict=True) if item != UNKNOWN]
     neighbours = {
@@ -99,7 +100,9 @@ def _canonical(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return matrix
 
 
-def _check_behavior(bundle: "Bundle", behavior: str | None) -> None:
-    known = bundle.segments[1:]
-    if behavior is not None and behavior not in known:
-        raise UsageError(f"unknown behaviour {behavior!r}", nearest(behavior, known) or f"The log has {list(known)}")
+def _check_event(bundle: "Bundle", event: Event) -> None:
+    known, name = bundle.segments[1:], event.behavior
+    if name is not None and name not in known:
+        raise UsageError(f"unknown behaviour {name!r}", nearest(name, known) or f"The log has {list(known)}")
+    if not 0 < event.weight < math.inf:
+        raise UsageError(f"the event of {event.item!r} has weight {event.weight}", "Give a finite number above 0")

@@ -41,7 +41,8 @@ def test_the_card_tells_the_recall(kind):
     card = tuned.card
     assert card["kind"] == kind == tuned.index.kind
     assert card["recall"] >= card["recall_lower_bound"] >= 0.9
-    assert (card["queries"], card["queries_tuned_on"], card["mixtures_among_queries"]) == (500, 500, 0)
+    assert (card["queries"], card["queries_tuned_on"], card["queries_of_users"]) == (500, 500, 500)
+    assert card["recall_of_users"] == card["recall"]
     assert card["bytes"] > 0
     assert set(card["recall_by_items"]) == {"head", "tail"}
     assert set(card["measured"]) >= {"p50_ms", "p95_ms", "build_seconds"}

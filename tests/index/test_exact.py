@@ -132,6 +132,8 @@ def test_wrong_calls_teach():
         rank(Table([[1.0]]), np.array([0], np.int32), 0)
     with pytest.raises(UsageError, match="mask of candidates"):
         rank(Table([[1.0, 2.0]]), np.array([0], np.int32), 1, candidates=np.ones(3, bool))
+    with pytest.raises(UsageError, match="seen pairs are of 3 items, the scores of 2"):
+        rank(Table([[1.0, 2.0]]), np.array([0], np.int32), 1, seen=sparse.csr_matrix((1, 3)))
     with pytest.raises(DataError, match="8 wide"):
         VectorScorer(np.zeros((2, 8), np.float32), np.zeros((2, 4), np.float32))
     with pytest.raises(DataError, match="1 of 2 item vectors"):

@@ -128,6 +128,8 @@ def test_edge_weights_by_hand(contents):
     times = np.array([990 * 86_400.0, 980 * 86_400.0, np.nan, 2_000 * 86_400.0])
     weights = np.array([1.0, 2.0, 1.0, 0.5])
     assert edge_weights(state, relation, weights, times).tolist() == [1.5, 1.5, 3.0, 1.5]
+    [ancient] = edge_weights(state, relation, np.ones(1), np.array([-1e15]))
+    assert ancient > 0
     plain = replace(state, half_life_days=None, use_weights=False)
     assert edge_weights(plain, relation, weights, times).tolist() == [3.0] * 4
 

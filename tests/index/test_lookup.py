@@ -81,6 +81,9 @@ def test_visitors_are_folded_in(lookup):
     assert {"i03", "i05"} <= set(ids(again))
     with pytest.raises(UsageError, match=r"unknown behaviour 'veiw'.*'view'"):
         lookup.recommend(histories=[[Event("i03", "veiw")]])
+    for weight in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="has weight"):
+            lookup.recommend(histories=[[Event("i03", weight=weight)]])
 
 
 def test_a_known_user_without_new_events_is_exactly_the_trained_one(lookup):
@@ -108,7 +111,7 @@ def test_the_unknown_are_refused_with_the_nearest_or_declared(lookup):
         lookup.recommend(["u4"])
     with pytest.raises(UsageError, match=r"none of the items \['i303'\] is known.*'i03'"):
         lookup.recommend(histories=[["i303"]])
-    with pytest.raises(UsageError, match="an empty history"):
+    with pytest.raises(UsageError, match="no event that the model uses"):
         lookup.recommend(histories=[[]])
     with pytest.raises(UsageError, match="nobody"):
         lookup.recommend()
@@ -151,13 +154,14 @@ def test_likeness_is_cosine_whatever_the_lengths(bundle):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"user": "u05"}, {"user": "u05", "history": ["i01"]}, {"history": ["i01", "i09", "gone"]}]
+    "asked",
+    [{"user": "u05"}, {"user": "u05", "history": ["i01"]}, {"user": None, "history": ["i01", "i09", "gone"]}],
 )
 def test_reasons_sum_to_the_score(lookup, asked):
     why = lookup.explain(item="i04", **asked)
     total = sum(part["share"] for part in why["parts"]) + why["others"] + why["rest"]
     assert total == pytest.approx(why["score"], abs=1e-5)
-    users = [asked["user"]] if "user" in asked else None
+    users = [asked["user"]] if asked["user"] else None
     histories = [asked["history"]] if "history" in asked else None
     [answer] = lookup.recommend(users, 40, histories=histories, exclude_seen=False)
     [listed] = [item["score"] for item in answer["items"] if item["id"] == "i04"]
