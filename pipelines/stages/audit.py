@@ -33,7 +33,7 @@ def check_splits(work: Work) -> Facts:
         )
     warnings = _tell_warm_users(work, warm)
     for finding in findings:
-        work.progress.say(f"audit {finding.severity}: {finding.message}", **asdict(finding))
+        work.progress.say(f"audit {finding.severity}: {finding.message}", finding=finding.name, count=finding.count)
     enforce(findings)
     figures = {"warm_test_users": warm, "warm_validation_users": warm_users(select), **_other_cut(work, final)}
     write_json(

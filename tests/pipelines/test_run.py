@@ -1,0 +1,167 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines.run import plan, run
+from recsys.core.artefacts import RunFolder, read_json
+from recsys.core.config import RunConfig
+from recsys.core.errors import ConfigError, DataError
+from recsys.evaluate.document import Report
+from recsys.index.bundle import Bundle
+from recsys.logs.synthetic import communities
+
+Settings = Callable[..., RunConfig]
+
+
+class Heard:
+    """A Progress that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str, **fields: object) -> None:
+        self.lines.append(message)
+
+    def track(self, things, label, total=None):  # type: ignore[no-untyped-def]
+        yield from things
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+def copy(finished: RunFolder, to: Path) -> Path:
+    shutil.copytree(finished.path, to, symlinks=True)
+    return to
+
+
+def metrics(folder: Path) -> dict[str, dict[str, float]]:
+    report = Report.load(folder / "report/report.json")
+    return {row.name: {name: value.value for name, value in row.metrics.items()} for row in report.models}
+
+
+def test_the_run_leaves_what_it_promises(finished: RunFolder) -> None:
+    report = Report.load(finished.report / "report.json")
+    assert [row.name for row in report.models] == ["model", "popularity", "itemknn", "lightgcn"]
+    assert all(row.metrics and row.validation is not None for row in report.models)
+    assert report.index is not None and set(report.index.differences.values()) == {0.0}
+    assert report.verdict.line and report.worst_slice
+    assert "<html" in (finished.report / "report.html").read_text(encoding="utf-8").lower()
+    assert finished.read_manifest()["status"] == "done"
+    assert not list(finished.path.rglob("*.tmp"))
+
+
+def test_the_bundle_is_refitted_on_everything_and_says_so(finished: RunFolder) -> None:
+    bundle = Bundle.load(finished.bundle)
+    log = pl.read_parquet(finished.interactions / "log/items.parquet")
+    assert bundle.items.ids.to_list() == log["item_id"].to_list()
+    assert bundle.model_card["refit"] is True
+    assert bundle.model_card["learnt_from"] == "the whole log"
+    assert finished.bundle.is_symlink()
+
+
+def test_the_models_beat_popularity_where_taste_is_local(finished: RunFolder) -> None:
+    found = metrics(finished.path)
+    assert found["model"]["ndcg@5"] > found["popularity"]["ndcg@5"]
+
+
+def test_a_second_run_skips_every_stage(settings: Settings, finished: RunFolder, world: Path, tmp_path: Path) -> None:
+    folder = copy(finished, tmp_path / "again")
+    heard = Heard()
+    assert run(settings(world), folder, heard).ran == []
+    assert heard.text.count("unchanged, skipped") == sum(len(stage.buckets) for stage in plan(settings(world)))
+
+
+def test_the_same_seed_in_another_folder_gives_the_same_metrics(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
+    run(settings(world), tmp_path / "other")
+    assert metrics(tmp_path / "other") == metrics(finished.path)
+    assert (tmp_path / "other/bundle").resolve().name == finished.bundle.resolve().name
+
+
+def test_another_index_setting_runs_only_what_reads_it(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
+    folder = copy(finished, tmp_path / "index")
+    ran = run(settings(world, "index.k=7"), folder).ran
+    assert ran[0] == "index-final" and not any(name.startswith(("train", "tune", "ingest")) for name in ran)
+
+
+def test_a_removed_link_is_made_again(settings: Settings, finished: RunFolder, world: Path, tmp_path: Path) -> None:
+    folder = copy(finished, tmp_path / "unlinked")
+    (folder / "bundle").unlink()
+    assert run(settings(world), folder).ran == ["bundle"]
+    assert (folder / "bundle").resolve().name == finished.bundle.resolve().name
+
+
+def test_without_refit_the_tested_model_is_served(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
+    folder = copy(finished, tmp_path / "tested")
+    ran = run(settings(world, "refit=false"), folder).ran
+    assert "train-serve[model]" not in ran and ran[-1] == "bundle"
+    card = Bundle.load(folder / "bundle").model_card
+    assert card["refit"] is False and card["epochs"] >= 1
+
+
+def test_few_warm_users_are_told_with_the_remedy(settings: Settings, world: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    run(settings(world), tmp_path / "run", heard, until="audit")
+    assert "warm test users: 80" in heard.lines
+    assert "fewer than 300" in heard.text and "last_share" in heard.text
+    assert "beside it: a global time cut" in heard.text
+
+
+def test_the_number_of_epochs_is_chosen_once_and_kept(finished: RunFolder) -> None:
+    chosen = {phase: read_json(finished.checkpoint / phase / "model/training.json") for phase in ("select", "serve")}
+    assert chosen["select"]["epochs"] == chosen["serve"]["epochs"]
+    assert chosen["select"]["value"] is not None and chosen["serve"]["value"] is None
+
+
+def test_a_dear_baseline_is_skipped_and_named(settings: Settings, world: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    config = settings(world, "evaluate.baseline_minutes=1e-9", "evaluate.baselines=['itemknn']")
+    run(config, tmp_path / "run", heard)
+    row = Report.load(tmp_path / "run/report/report.json").row("itemknn")
+    assert row.skipped and not row.metrics
+    assert "ItemKNN skipped" in heard.text
+
+
+def test_published_files_keep_their_split(settings: Settings, world: Path, tmp_path: Path) -> None:
+    log = pl.read_parquet(world / "log.parquet").unique(["user_id", "item_id"], maintain_order=True)
+    parts = {"train": log.with_row_index().filter(pl.col("index") % 5 != 0), "test": log.gather_every(5)}
+    for part, rows in parts.items():
+        rows.write_parquet(tmp_path / f"{part}.parquet")
+    config = settings(world, "split.method=given", *(f"data.{part}={tmp_path}/{part}.parquet" for part in parts))
+    config = config.model_copy(update={"data": config.data.model_copy(update={"log": None})})
+    run(config, tmp_path / "run", until="audit")
+    split = read_json(tmp_path / "run/interactions/split/split.json")
+    assert split["method"] == "given"
+
+
+def test_behaviours_need_a_target_and_then_run(settings: Settings, tmp_path: Path) -> None:
+    world = communities(num_users=60, num_items=40, events_per_user=25, behaviors=("view", "buy"), seed=1)
+    world.log.write_parquet(tmp_path / "log.parquet")
+    world.items.write_parquet(tmp_path / "items.parquet")
+    with pytest.raises(ConfigError, match=r"graph\.target"):
+        run(settings(tmp_path, "data.behavior_col=behavior"), tmp_path / "run")
+    wanted = ("data.behavior_col=behavior", "graph.target=buy", "evaluate.baselines=['popularity']")
+    run(settings(tmp_path, *wanted), tmp_path / "run")
+    assert Report.load(tmp_path / "run/report/report.json").facts.target == "buy"
+
+
+def test_a_test_without_warm_users_is_refused(settings: Settings, tmp_path: Path) -> None:
+    rows = {"user_id": ["a", "b", "c"], "item_id": ["x", "y", "z"], "timestamp": [1_600_000_000 + n for n in range(3)]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
+    pl.DataFrame({"item_id": ["x"], "title": ["X"]}).write_parquet(tmp_path / "items.parquet")
+    with pytest.raises(DataError, match=r"warm|rows|known"):
+        run(settings(tmp_path, "split.method=global_time"), tmp_path / "run")
+
+
+def test_the_plan_names_each_stage_once() -> None:
+    names = [stage.name for stage in plan(RunConfig())]
+    assert len(names) == len(set(names))
