@@ -177,7 +177,9 @@ def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor, more: Tensor | 
     return out.flatten(1)
 
 
-def unit_rows(h: Tensor) -> Tensor:
+def unit_rows(states: Tensor) -> Tensor:
     """Rows of unit length; zero rows stay zero and pass no gradient."""
-    length = torch.linalg.vector_norm(h, dim=-1, keepdim=True)
-    return torch.where(length > 0, h / length.where(length > 0, 1.0), 0.0)
+    length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+    present = length > 0
+    scale: Tensor = present / torch.where(present, length, 1.0)
+    return states * scale

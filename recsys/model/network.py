@@ -134,5 +134,7 @@ class Network(nn.Module):
             kind: self.table(kind) if full else self.layer0(kind, nodes) for kind, nodes in block.nodes.items()
         }
         if hidden is not None and USER in states:
-            states[USER] = torch.where(hidden[:, None], self.visitor, states[USER])
+            # Sums of products: torch.where takes ten times as long.
+            masked = hidden[:, None].float()
+            states[USER] = states[USER] * (1 - masked) + self.visitor * masked
         return states
