@@ -15,6 +15,7 @@ from recsys.core.tables import BEHAVIOR, CODED_ORDER, ITEM, SPLIT, TIME, USER, D
 from recsys.logs.clean import cap_activity, drop_duplicates
 from recsys.logs.core_filter import Core, Pairs, fixed_point
 from recsys.logs.exchange import Exchanged
+from recsys.logs.packing import sort_rows
 
 SINGLE_BEHAVIOR = "interaction"
 
@@ -51,7 +52,7 @@ def collapse(exchanged: Exchanged, clean: CleanConfig, folder: Path, progress: P
         rows, capped = cap_activity(rows, clean.max_user_interactions)
         drops += repeated + capped
         files.append(folder / f"bucket-{bucket:05d}.arrow")
-        rows.sort([column for column in (*CODED_ORDER, SPLIT) if column in rows.columns]).write_ipc(files[-1])
+        sort_rows(rows, [column for column in (*CODED_ORDER, SPLIT) if column in rows.columns]).write_ipc(files[-1])
     return files, drops
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from recsys.core.config import CleanConfig
 from recsys.core.errors import ConfigError, DataError
 from recsys.core.tables import BEHAVIOR, ITEM, RATING, SPLIT, TIME, USER, WEIGHT, Drops
+from recsys.logs.packing import pack, unpacked
 from recsys.logs.reasons import (
     AFTER_WINDOW,
     BEFORE_WINDOW,
@@ -83,9 +84,8 @@ def drop_duplicates(rows: pl.DataFrame, keep: str) -> tuple[pl.DataFrame, Drops]
 def _merge(rows: pl.DataFrame, key: list[str], keep: str) -> pl.DataFrame:
     if keep == "sum" and WEIGHT not in rows.columns:
         rows = rows.with_columns(pl.lit(1.0, dtype=pl.Float32).alias(WEIGHT))
-    if WEIGHT not in rows.columns:  # only the time can differ, so no row has to be picked: three times faster
-        time = [pl.col(TIME).max() if keep == "last" else pl.col(TIME).min()] if TIME in rows.columns else []
-        return rows.group_by(key).agg(*time).select(rows.columns)
+    if WEIGHT not in rows.columns:
+        return _merge_plain(rows, key, last=keep == "last")
     ordered = rows.sort([*key, TIME] if TIME in rows.columns else key, maintain_order=True)
     ends = pl.any_horizontal(pl.col(key) != pl.col(key).shift(-1 if keep == "last" else 1)).fill_null(True)
     picked = ordered.filter(ends)
@@ -93,6 +93,17 @@ def _merge(rows: pl.DataFrame, key: list[str], keep: str) -> pl.DataFrame:
         return picked
     total = ordered.group_by(key, maintain_order=True).agg(pl.col(WEIGHT).cast(pl.Float64).sum().cast(pl.Float32))
     return picked.with_columns(total[WEIGHT])
+
+
+def _merge_plain(rows: pl.DataFrame, key: list[str], last: bool) -> pl.DataFrame:
+    """Rows with nothing but a key and a time: no row has to be picked, which makes it several times faster."""
+    if TIME not in rows.columns:
+        return rows.unique(key)
+    if SPLIT not in rows.columns:
+        packed = pack({column: rows[column].to_numpy() for column in (*key, TIME)})
+        if packed is not None:
+            return unpacked(packed.sort().one_a_group(last), rows)
+    return rows.group_by(key).agg(pl.col(TIME).max() if last else pl.col(TIME).min()).select(rows.columns)
 
 
 def cap_activity(rows: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, Drops]:
