@@ -43,6 +43,7 @@ def fit_phase(
         shared=warm.shared if warm else None,
         threads=phase.config.threads,
         progress=progress,
+        graph_config=phase.config.graph,
     )
 
 
