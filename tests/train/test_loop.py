@@ -142,11 +142,11 @@ def test_start_states_are_taken_as_given(phase, graph):
     assert (trained.embeddings.user_self == 0.5).all()
 
 
-@pytest.mark.parametrize(("similarity", "what"), [("dot", "the loss became nan"), ("cosine", "a weight became")])
-def test_divergence_is_named(similarity, what, phase, graph):
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_divergence_is_named(similarity, phase, graph):
     states = {"user": np.full((phase.num_users, 8), np.nan, np.float32)}
     model = MODEL.model_copy(update={"similarity": similarity})
-    with pytest.raises(MachineError, match=rf"{what}.* in epoch 1\. Lower train\.lr"):
+    with pytest.raises(MachineError, match=r"the loss became nan in epoch 1\. Lower train\.lr"):
         train(phase, graph, model, config(), start=states, threads=1)
 
 
