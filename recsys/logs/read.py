@@ -178,13 +178,11 @@ def _read_table(source: str, id_col: str, standard: str, data: DataConfig) -> pl
     require_columns(table.columns, [column], repr(source))
     if column != standard:
         table = table.drop(standard, strict=False)
-    ids = id_text(pl.col(column), table.schema[column], table.schema[column] == pl.String and _whole(table[column]))
+    ids = id_text(
+        pl.col(column), table.schema[column], table.schema[column] == pl.String and holds_whole_floats(table[column])
+    )
     table = table.select(ids.alias(standard), pl.exclude(column))
     return table.filter(pl.col(standard).is_not_null()).unique(standard, keep="first", maintain_order=True)
-
-
-def _whole(column: pl.Series) -> bool:
-    return holds_whole_floats(column)
 
 
 def _load(name: str, ids: tuple[str, str], data: DataConfig) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from recsys.core.config import CleanConfig
 from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID
-from recsys.logs.reasons import USER_MISSING
+from recsys.logs.reasons import TIME_MISSING, USER_MISSING
 
 if TYPE_CHECKING:
     from recsys.logs.check import CheckReport
@@ -69,6 +69,12 @@ def _drops(report: "CheckReport") -> list[str]:
     if missing > 0.01 * report.rows_read:
         found.append(
             f"{missing / report.rows_read:.0%} of the rows have no user: visits without an account are not used"
+        )
+    timeless = report.drops.get(TIME_MISSING, 0)
+    if timeless > 0.01 * report.rows_read:
+        found.append(
+            f"{timeless / report.rows_read:.0%} of the rows have no timestamp and are dropped: "
+            'data.time_col = "" keeps them, and leaves the time of all others out'
         )
     if report.duplicate_share > 0.2:
         found.append(

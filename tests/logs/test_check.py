@@ -46,6 +46,7 @@ ODD = {
     "single row": odd(user_id=pl.int_range(pl.len())),
     "more than half of the users": pl.concat([BASE, BASE.unique(USER_ID).with_columns(pl.lit("gift").alias(ITEM_ID))]),
     "have no user": odd(user_id=pl.when(pl.int_range(pl.len()) % 5 > 0).then(USER_ID)),
+    "have no timestamp": odd(timestamp=pl.when(pl.int_range(pl.len()) % 5 > 0).then(TIME)),
     "repeat a user, item": pl.concat([BASE, BASE]),
     "are dropped": odd(timestamp=pl.when(pl.int_range(pl.len()) % 5 > 3).then(TIME).otherwise(-1)),
     "one behavior only": odd(behavior=pl.lit("buy")),
