@@ -23,7 +23,9 @@ def record(name: str, figures: dict[str, Any], data: str, seed: int = 0) -> Path
         "figures": figures,
         "data": data,
         "seed": seed,
-        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(
+            ["python", "-m", "benchmarks", *map(_without_folder, [Path(sys.argv[0]).stem, *sys.argv[1:]])]
+        ),
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {
@@ -39,6 +41,12 @@ def record(name: str, figures: dict[str, Any], data: str, seed: int = 0) -> Path
     path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2))
     return path
+
+
+def _without_folder(argument: str) -> str:
+    """`name=/some/where/data` → `name=data`: where data lies on one machine says nothing to another."""
+    head, equals, path = argument.rpartition("=")
+    return f"{head}{equals}{Path(path).name}" if "/" in path else argument
 
 
 def _commit() -> str:

@@ -37,10 +37,12 @@ def itemknn_cost(users: int, items: int, interactions: int) -> Forecast:
 
 
 def ease_cost(users: int, items: int, interactions: int) -> Forecast:
-    """A dense Cholesky inverse, items³, and dense rows times the weights."""
-    double = items <= DOUBLE_ITEMS
-    seconds = items**3 * (8e-11 if double else 4e-11) + 3e-10 * interactions * items
-    return Forecast(seconds + _rank_seconds(users, items), 3.0 * items**2 * (8 if double else 4) + _BLOCK_BYTES)
+    """A dense Cholesky inverse of the smaller Gram matrix, cubed, and dense rows times the weights."""
+    side = min(users, items)
+    double = side <= DOUBLE_ITEMS
+    scoring = 3e-10 * interactions * side + 1e-8 * users * items
+    seconds = side**3 * (8e-11 if double else 4e-11) + scoring
+    return Forecast(seconds + _rank_seconds(users, items), 3.0 * side**2 * (8 if double else 4) + _BLOCK_BYTES)
 
 
 def gfcf_cost(users: int, items: int, interactions: int) -> Forecast:
