@@ -141,8 +141,8 @@ class _Mixture(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gamma, table, key, key_scale, query, query_scale, mixed, total, weights = ctx.saved_tensors
         edges: Edges = ctx.edges
-        asked = gradient.view_as(mixed)
-        row_term = ((asked * mixed).sum(-1).T / total).contiguous()  # (heads, num_dst): ⟨g_v, out_v⟩ / Σ e
+        along = (gradient.reshape(mixed.shape) * mixed).sum(-1)
+        row_term = (along.T / total).contiguous()  # (heads, num_dst): ⟨g_v, out_v⟩ / Σ e
         asked = by_head(gradient, len(gamma)).div_(total[..., None])
         slope = torch.zeros_like(weights)
         for head in range(len(gamma)):

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,8 +73,8 @@ class Edges:
 
     @cached_property
     def order(self) -> Tensor:
-        """(edges,) which edge stands at each place of `by_source`."""
-        return torch.argsort(self.by_target.indices, stable=True).int()
+        """(edges,) which edge, in the order of `by_target`, stands at each place of `by_source`."""
+        return torch.argsort(self.by_target.indices, stable=True).to(self.by_target.indptr.dtype)
 
     @cached_property
     def by_source(self) -> Rows:
@@ -139,12 +140,12 @@ class WeightedSum(torch.autograd.Function):
     """Σ_u w_uv h_u with the edges' own fixed weights: one product forward, one transposed product backward."""
 
     @staticmethod
-    def forward(ctx, dense: Tensor, edges: Edges) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, dense: Tensor, edges: Edges) -> Tensor:
         ctx.edges = edges
         return edges.by_target.weighted_sum(edges.weight.to(dense.dtype), dense)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         edges: Edges = ctx.edges
         return edges.by_source.weighted_sum(edges.weight_by_source.to(gradient.dtype), gradient.contiguous()), None
 
@@ -156,5 +157,5 @@ def sums_by_head(rows: Rows, values: Tensor, dense: Tensor) -> Tensor:
 
 def by_head(states: Tensor, heads: int) -> Tensor:
     """(n, heads · d) → (heads, n, d), copied so that the kernels find each head's rows side by side."""
-    parts = states.view(len(states), heads, states.shape[1] // heads)
+    parts = states.reshape(len(states), heads, states.shape[1] // heads)
     return torch.clone(parts.transpose(0, 1), memory_format=torch.contiguous_format)

@@ -121,7 +121,7 @@ class Network(nn.Module):
 
         Sampled blocks use it in place of an estimate until the next refresh. Costs one pass over the edges a layer.
         """
-        block = full_block(graph)
+        block = full_block(graph.to(self.visitor.device))
         for layer in self.layers:
             for relation, messages in block.messages.items():
                 attention = cast(Layer, layer).of(relation)

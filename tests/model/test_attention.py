@@ -223,3 +223,11 @@ def test_unit_rows_of_zero_pass_no_gradient():
 def test_shapes_are_checked_here(make_messages):
     with pytest.raises(Exception, match="width"):
         layer_with([1.0])(torch.randn(7, 8), torch.randn(6, 4), make_messages(random_weights(6, 7)))
+
+
+def test_gradients_that_are_expanded_views(make_messages):
+    edges = edges_of(make_messages(random_weights(6, 7)))
+    source, target = torch.randn(7, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True)
+    out = _Mixture.apply(source, target, torch.tensor([0.5, 1.0]), torch.tensor(0.5), edges, None)
+    by_view = torch.autograd.grad(out.sum(), source, retain_graph=True)[0]
+    torch.testing.assert_close(by_view, torch.autograd.grad(out, source, torch.ones_like(out))[0])
