@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from recsys.core.errors import MachineError, UsageError
+from recsys.core.errors import MachineError, RecsysError, UsageError
 
 _CHUNK_BYTES = 1 << 20
 
@@ -199,14 +199,23 @@ def _explained(path: Path) -> Iterator[None]:
     }
     try:
         yield
-    except OSError as error:
+    except RecsysError:
+        raise
+    except Exception as error:  # libraries wrap a failed write in errors of their own; all others go on unchanged
         number = _number(error)
         if number not in remedies:
             raise
         raise MachineError(f"cannot write {str(path)!r}: {os.strerror(number)}", remedies[number]) from error
 
 
-def _number(error: OSError) -> int:
-    """The error's number; polars, written in Rust, names it in its message only: "… (os error 28)"."""
+def _number(error: Exception) -> int:
+    """The system's error number, 0 for none.
+
+    polars and safetensors, written in Rust, name it in their message only: "… (os error 28)"; numpy and FAISS only say
+    that less was written than asked for.
+    """
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
     named = re.search(r"\(os error (\d+)\)", str(error))
-    return error.errno or (int(named[1]) if named else 0)
+    short = re.search(r"\d+ requested and \d+ written|No space left on device", str(error))
+    return int(named[1]) if named else errno.ENOSPC if short else 0

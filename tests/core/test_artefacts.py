@@ -99,3 +99,23 @@ def test_the_holder_sweeps_what_a_killed_run_left(tmp_path: Path) -> None:
 def test_not_a_run_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"manifest\.json"):
         RunFolder.existing(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        ValueError("parquet: underlying IO error: No space left on device (os error 28)"),
+        OSError("12000 requested and 512 written"),
+        RuntimeError("Error in index write: No space left on device"),
+    ],
+)
+def test_a_full_disk_is_told_alike_whatever_library_writes(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(MachineError, match="disk is full"), atomic_folder(tmp_path / "out"):
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_go_through_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="os error 2"), atomic_folder(tmp_path / "out"):
+        raise ValueError("no such file (os error 2)")

@@ -198,10 +198,11 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-def test_a_full_disk(call: Call, here: Path, mount: Callable[[str], Path]) -> None:
-    place = mount("size=64k")
+@pytest.mark.parametrize("kilobytes", [64, 160, 384])
+def test_a_full_disk(call: Call, here: Path, mount: Callable[[str], Path], kilobytes: int) -> None:
+    place = mount(f"size={kilobytes}k")
     good_rows(200, 30).write_csv("log.csv")
-    called = call("run", "--log", "log.csv", "--out", place / "run", "--quiet", *SETS)
+    called = call("run", "--log", "log.csv", "--out", place / "run", "--quiet", *SETS, "--set", "split.method=random")
     assert called.code == 1, called.err
     assert "full" in called.err
     assert not list(place.rglob("*.tmp*"))
