@@ -57,7 +57,8 @@ def _tuned(items: NDArray[np.float32], queries: NDArray[np.float32], kind: str, 
         card = tune(items, queries, config, threads=given.threads, seed=given.seed).card
     except GateRefused as refused:
         return {"refused": refused.message}
-    return {name: card[name] for name in KEPT if name in card} | card["measured"]
+    timings = {name: round(value, 3) for name, value in card["measured"].items()}
+    return {name: card[name] for name in KEPT if name in card} | timings
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
