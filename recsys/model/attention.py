@@ -90,7 +90,9 @@ class DegreePriorAttention(nn.Module):
             return torch.ones_like(drawn)
         if self.full_mass is None or messages.global_rows is None:
             return messages.row_scale
-        return self.full_mass[messages.global_rows] / drawn.detach().clamp_min(SMALLEST)
+        # A row whose every neighbour was excluded has no mass to correct: 0, not 0 times infinity.
+        present = drawn.detach() > 0
+        return present * self.full_mass[messages.global_rows] / torch.where(present, drawn.detach(), 1.0)
 
     @staticmethod
     def _power(degree: Tensor, exponent: Tensor) -> Tensor:
