@@ -6,9 +6,11 @@ import shutil
 import tempfile
 import tomllib
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,7 +19,7 @@ from recsys.core.artefacts import atomic_file, read_json, write_json
 from recsys.core.errors import DataError, UsageError, nearest
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import TIME
-from recsys.logs.download import download, verify
+from recsys.logs.download import Moved, download, verify
 from recsys.logs.read import explained
 from recsys.logs.text import BROKEN, scan_csv
 
@@ -93,7 +95,7 @@ def fetch(source: Descriptor, folder: Path, progress: Progress = QUIET) -> Path:
         found = recorded or checksum
     else:
         progress.say(f"fetching {source.address}. Terms: {source.licence}", address=source.address)
-        found = download(source.address, archive, checksum)
+        found = download(source.address, archive, checksum, _told(progress, archive.name))
     for name, table in {"interactions": source.log, "items": source.items, "users": source.users}.items():
         if table:
             _convert(archive, table, folder / f"{name}.parquet")
@@ -101,6 +103,19 @@ def fetch(source: Descriptor, folder: Path, progress: Progress = QUIET) -> Path:
         write_json(record, _facts(source, found, archive))
     progress.say(f"{folder} holds the log and its tables", folder=str(folder))
     return folder
+
+
+def _told(progress: Progress, name: str) -> Moved:
+    """Says how far a download is, at every tenth of it."""
+    tenths = [0]
+
+    def moved(done: int, expected: int | None) -> None:
+        tenth = 10 * done // expected if expected else 0
+        if tenth > tenths[0]:
+            tenths[0] = tenth
+            progress.say(f"{name}: {tenth}0 %", done=done, expected=expected)
+
+    return moved
 
 
 def _facts(source: Descriptor, checksum: str, archive: Path) -> dict[str, Any]:
@@ -127,15 +142,20 @@ def _convert(archive: Path, table: Table, out: Path) -> None:
 
 def _unpack(archive: Path, table: Table, out: Path) -> None:
     """Copy one member, found by its exact name, as UTF-8: no path of an archive is ever written to."""
-    with _open_member(archive, table.member) as stream, out.open("w", encoding="utf-8", newline="") as text:
+    with _member(archive, table.member) as stream, out.open("w", encoding="utf-8", newline="") as text:
         shutil.copyfileobj(io.TextIOWrapper(stream, encoding=table.encoding, newline=""), text)
 
 
-def _open_member(archive: Path, member: str | None) -> IO[bytes]:
+@contextmanager
+def _member(archive: Path, member: str | None) -> Iterator[IO[bytes]]:
     if member is None:
-        return gzip.open(archive, "rb") if archive.suffix == ".gz" else archive.open("rb")  # type: ignore[return-value]
+        opened = gzip.open(archive, "rb") if archive.suffix == ".gz" else archive.open("rb")
+        with opened as stream:
+            yield cast(IO[bytes], stream)
+        return
     try:
-        return zipfile.ZipFile(archive).open(member)
+        with zipfile.ZipFile(archive) as packed, packed.open(member) as stream:
+            yield stream
     except (zipfile.BadZipFile, KeyError) as error:
         raise DataError(
             f"{archive.name} holds no {member!r}: {error}", "Its publisher changed the archive: look at the homepage"
