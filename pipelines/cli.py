@@ -60,9 +60,11 @@ def main() -> NoReturn:
     except RecsysError as error:
         _complain(f"error: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _complain("interrupted; the same command goes on from here")
-        sys.exit(EXIT_INTERRUPTED)
+    except (KeyboardInterrupt, SystemExit) as left:
+        code = left.code if isinstance(left, SystemExit) else EXIT_INTERRUPTED
+        if code == EXIT_INTERRUPTED:  # typer turns Ctrl-C into this code and says nothing
+            _complain("interrupted; the same command goes on from here")
+        sys.exit(code)
     except Exception as error:
         _complain(f"bug in recsys: {type(error).__name__}: {error}. {_traceback_place()}")
         sys.exit(EXIT_BUG)
@@ -86,3 +88,7 @@ def _traceback_place() -> str:
     with tempfile.NamedTemporaryFile("w", prefix="recsys-", suffix=".txt", delete=False, encoding="utf-8") as file:
         traceback.print_exc(file=file)
     return f"Please report it with {file.name}"
+
+
+if __name__ == "__main__":
+    main()
