@@ -1,6 +1,5 @@
 """Public logs: descriptors (data/sources/*.toml), and fetching one into Parquet files with standard columns."""
 
-import gzip
 import io
 import shutil
 import tempfile
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,7 +20,7 @@ from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import TIME
 from recsys.logs.download import Moved, download, verify
 from recsys.logs.read import explained
-from recsys.logs.text import BROKEN, scan_csv
+from recsys.logs.text import BROKEN, open_text, scan_csv
 
 
 class Table(BaseModel):
@@ -149,9 +148,8 @@ def _unpack(archive: Path, table: Table, out: Path) -> None:
 @contextmanager
 def _member(archive: Path, member: str | None) -> Iterator[IO[bytes]]:
     if member is None:
-        opened = gzip.open(archive, "rb") if archive.suffix == ".gz" else archive.open("rb")
-        with opened as stream:
-            yield cast(IO[bytes], stream)
+        with open_text(str(archive)) as stream:
+            yield stream
         return
     try:
         with zipfile.ZipFile(archive) as packed, packed.open(member) as stream:
