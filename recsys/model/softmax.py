@@ -11,8 +11,8 @@ from recsys.model.edges import SMALLEST, Edges, Rows, by_head, sums_by_head
 SLOPE = 0.2
 """Negative slope of LeakyReLU in both papers."""
 
-_SCORED_AT_ONCE = 1 << 12
-"""Edges whose (edges, width) sums GATv2 holds at a time: 8 MB at width 64, which stays in a processor's cache."""
+_SCORED_AT_ONCE = 1 << 15
+"""Edges whose (edges, width) sums GATv2 holds at a time: 8 MB at width 64; shorter runs cost threads more than caches save."""
 
 
 class SoftmaxMixture(torch.autograd.Function):
