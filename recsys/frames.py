@@ -36,6 +36,11 @@ class FrameStyle:
         typed = table.with_columns(pl.col(name).cast(pl.Int64) for name in self.integers if name in table.columns)
         return typed.to_pandas() if self.library == "pandas" else typed
 
+    @staticmethod
+    def read(document: dict[str, Any]) -> "FrameStyle":
+        """The inverse of `document`."""
+        return FrameStyle(**document | {"integers": tuple(document["integers"])})
+
     def document(self) -> dict[str, Any]:
         return asdict(self)
 

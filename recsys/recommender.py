@@ -58,7 +58,7 @@ class GraphRecommender(BaseEstimator):
         temperature: float = _TRAIN.temperature,
         negatives: int = _TRAIN.negatives,
         epochs: int = _TRAIN.epochs,
-        batch_size: int = _TRAIN.batch_size,
+        batch_size: int | None = _TRAIN.batch_size,
         lr: float = _TRAIN.lr,
         mode: Literal["auto", "full", "sampled"] = _TRAIN.mode,
         early_stopping: bool = True,
@@ -220,8 +220,11 @@ class GraphRecommender(BaseEstimator):
         if not (place / _CARD).exists():
             raise UsageError(f"{str(folder)!r} is not a saved recommender: it has no {_CARD}", "Give what save() wrote")
         card = read_json(place / _CARD)
-        loaded = cls(**card["params"])
-        loaded._take(place, FrameStyle(**card["style"]), None)
+        params: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in card["params"].items()
+        }
+        loaded = cls(**params)
+        loaded._take(place, FrameStyle.read(card["style"]), None)
         loaded.epochs_ = card["epochs"]
         return loaded
 

@@ -1,0 +1,188 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from recsys import GraphRecommender
+from recsys.core.config import ModelConfig, SplitConfig, TrainConfig
+from recsys.core.errors import ConfigError, DataError, UsageError
+from recsys.logs.synthetic import communities
+
+WORLD = communities(num_users=60, num_items=40, events_per_user=20, seed=5)
+SMALL = {"width": 8, "heads": 2, "epochs": 2, "negatives": 32, "batch_size": 256, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def fitted() -> GraphRecommender:
+    return GraphRecommender(**SMALL, time_col="timestamp").fit(WORLD.log, items=WORLD.items)
+
+
+def with_numbers(library: str) -> tuple[object, GraphRecommender]:
+    """The log with integer ids under other names, as a polars or pandas frame, and a recommender for it."""
+    numbers = [
+        pl.col(name).str.slice(1).cast(pl.Int64).alias(new) for name, new in (("user_id", "buyer"), ("item_id", "sku"))
+    ]
+    log = WORLD.log.select(*numbers, "timestamp")
+    made = GraphRecommender(**SMALL, user_col="buyer", item_col="sku", early_stopping=False)
+    return (log.to_pandas() if library == "pandas" else log), made
+
+
+# --- conventions of scikit-learn ----------------------------------------------------------------------------------
+
+
+def test_parameters_are_kept_set_and_cloned() -> None:
+    made = GraphRecommender(width=16, attributes=("genres",))
+    assert made.get_params()["width"] == 16
+    assert made.set_params(width=32).width == 32
+    copy = clone(made)
+    assert copy is not made and copy.get_params() == made.get_params()
+
+
+def test_defaults_are_those_of_the_configuration() -> None:
+    given = GraphRecommender().get_params()
+    for section in (ModelConfig(), TrainConfig(), SplitConfig()):
+        for name, value in section.model_dump().items():
+            assert given.get(name, value) == value, name
+
+
+def test_parameters_are_checked_when_they_are_used() -> None:
+    with pytest.raises(ConfigError, match="width"):
+        GraphRecommender(width=0).fit(WORLD.log)
+
+
+def test_before_fit_it_says_so() -> None:
+    with pytest.raises(NotFittedError, match="fit"):
+        GraphRecommender().recommend(["u1"])
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+def test_recommend_gives_a_ranked_frame(fitted: GraphRecommender) -> None:
+    table = fitted.recommend(["u1", "u2"], k=4)
+    assert isinstance(table, pl.DataFrame)
+    assert table.columns == ["user_id", "item_id", "score", "rank"]
+    assert table["user_id"].to_list() == ["u1"] * 4 + ["u2"] * 4
+    assert table["rank"].to_list() == [1, 2, 3, 4] * 2
+    seen = set(WORLD.log.filter(pl.col("user_id") == "u1")["item_id"])
+    assert not seen & set(table.filter(pl.col("user_id") == "u1")["item_id"])
+
+
+def test_taste_is_found_again(fitted: GraphRecommender) -> None:
+    users = [f"u{number}" for number in range(60)]
+    table = fitted.recommend(users, k=3)
+    own = [int(item[1:]) % 4 == int(user[1:]) % 4 for user, item in table.select("user_id", "item_id").iter_rows()]
+    assert np.mean(own) > 0.45, "a quarter of the items is right by chance, and most of those were taken already"
+
+
+@pytest.mark.parametrize("library", ["polars", "pandas"])
+def test_the_frame_comes_back_as_it_went_in(library: str) -> None:
+    log, made = with_numbers(library)
+    table = made.fit(log).recommend([1, 2], k=3)
+    assert isinstance(table, pd.DataFrame if library == "pandas" else pl.DataFrame)
+    assert list(table.columns) == ["buyer", "sku", "score", "rank"]
+    assert table["buyer"].to_list() == [1, 1, 1, 2, 2, 2]
+    assert all(isinstance(item, int) for item in table["sku"].to_list())
+
+
+def test_one_user_a_series_or_an_array_will_do(fitted: GraphRecommender) -> None:
+    expected = fitted.recommend(["u1", "u3"], k=2)
+    for users in (pl.Series(["u1", "u3"]), pd.Series(["u1", "u3"]), np.array(["u1", "u3"]), ("u1", "u3")):
+        assert fitted.recommend(users, k=2).equals(expected)
+    assert fitted.recommend("u1", k=2)["item_id"].to_list() == expected["item_id"].to_list()[:2]
+
+
+def test_allow_deny_and_seen(fitted: GraphRecommender) -> None:
+    table = fitted.recommend("u1", k=9, allow=["i1", "i2", "i3"], deny=["i2"], exclude_seen=False)
+    assert set(table["item_id"]) == {"i1", "i3"}
+
+
+def test_unknown_users(fitted: GraphRecommender) -> None:
+    with pytest.raises(UsageError, match="unknown user 'nobody'"):
+        fitted.recommend("nobody")
+    assert len(fitted.recommend("nobody", k=3, unknown="popularity")) == 3
+
+
+def test_likeness_stays_within_communities(fitted: GraphRecommender) -> None:
+    items = fitted.similar_items(["i1", "i5"], k=3)
+    assert items.columns == ["item_id", "similar_item_id", "score", "rank"]
+    assert len(items) == 6 and not (items["item_id"] == items["similar_item_id"]).any()
+    users = fitted.similar_users("u1", k=3)
+    assert users.columns == ["user_id", "similar_user_id", "score", "rank"] and len(users) == 3
+
+
+def test_a_visitor(fitted: GraphRecommender) -> None:
+    assert fitted.fold_in(["i1", "i5"]).shape == (8,)
+    table = fitted.recommend_history(["i1", "i5"], k=3)
+    assert table.columns == ["item_id", "score", "rank"]
+    assert not {"i1", "i5"} & set(table["item_id"])
+    again = fitted.recommend("u1", k=3, histories=[["i30"]])
+    assert "i30" not in set(again["item_id"])
+
+
+def test_explanations_add_up(fitted: GraphRecommender) -> None:
+    found = fitted.explain("u1", "i9")
+    assert sum(part["share"] for part in found["parts"]) + found["others"] + found["rest"] == pytest.approx(
+        found["score"], abs=1e-5
+    )
+    assert found["title"] == "Item number 9"
+
+
+def test_evaluate_masks_what_was_learnt(fitted: GraphRecommender) -> None:
+    rows = WORLD.log.sort("timestamp").unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    train, test = rows[:-150], rows[-150:]
+    made = GraphRecommender(**SMALL, time_col="timestamp").fit(train)
+    found = made.evaluate(test, ks=(5,))
+    assert 0 < found["recall@5"] < 1 and found["users"] > 10
+    strangers = pl.DataFrame({"user_id": ["u1", "nobody"], "item_id": ["nothing", "i1"]})
+    assert made.evaluate(pl.concat([test.select("user_id", "item_id"), strangers]), ks=(5,))["dropped"] >= 2
+
+
+# --- what stays the same ------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_lists(fitted: GraphRecommender) -> None:
+    again = clone(fitted).fit(WORLD.log, items=WORLD.items)
+    assert again.epochs_ == fitted.epochs_
+    assert again.recommend(["u1", "u9"]).equals(fitted.recommend(["u1", "u9"]))
+
+
+def test_saved_and_loaded_it_answers_alike(fitted: GraphRecommender, tmp_path: Path) -> None:
+    folder = fitted.save(tmp_path / "saved")
+    loaded = GraphRecommender.load(folder)
+    assert loaded.get_params() == fitted.get_params()
+    assert loaded.recommend(["u1", "u2"]).equals(fitted.recommend(["u1", "u2"]))
+    fitted.save(folder)
+    with pytest.raises(UsageError, match="not a saved recommender"):
+        GraphRecommender.load(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").touch()
+    with pytest.raises(UsageError, match="other files"):
+        fitted.save(tmp_path / "mine")
+
+
+def test_a_frame_of_the_wrong_kind(fitted: GraphRecommender) -> None:
+    with pytest.raises(DataError, match="list"):
+        GraphRecommender().fit([1, 2, 3])
+    with pytest.raises(DataError, match="user_id"):
+        GraphRecommender().fit(WORLD.log.drop("user_id"))
+
+
+def test_nothing_stays_behind_when_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made = GraphRecommender(**SMALL, early_stopping=False).fit(WORLD.log)
+    assert list(tmp_path.iterdir())
+    del made
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_recsys_loads_nothing_heavy() -> None:
+    code = "import sys, recsys; print([m for m in ('torch', 'dgl', 'sklearn', 'polars', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
