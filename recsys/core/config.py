@@ -142,6 +142,8 @@ class ModelConfig(_Section):
     """Score of a user and an item."""
     start: Literal["svd", "random"] = "svd"
     """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal draws."""
+    start_length: float = Field(0.3, gt=0)
+    """Root mean square length of a node's layer-0 state at the start; the shorter, the faster Adam turns it."""
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of attention weights dropped in training."""
 
@@ -153,8 +155,8 @@ class TrainConfig(_Section):
     """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and time."""
     epochs: int = Field(40, ge=0)
     """Passes over the positive pairs, at most; early stopping usually ends sooner."""
-    batch_size: int = Field(8192, ge=1)
-    """Positive pairs a step."""
+    batch_size: int | None = Field(None, ge=1)
+    """Positive pairs a step; a hundredth of them all, between 512 and 8192, when absent."""
     loss: Literal["softmax", "bpr"] = "softmax"
     """Sampled softmax over cosine scores, or BPR (Rendle et al. 2009)."""
     temperature: float = Field(0.1, gt=0)

@@ -13,7 +13,13 @@ from recsys.core.config import TrainConfig
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, Messages, NodeType
 
+_STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 100, 512, 8192
 _ORDER, _STEP = 0, 1  # what a random stream is for: the epoch's order of pairs, the draws of one step
+
+
+def batch_size(pairs: int, config: TrainConfig) -> int:
+    """Pairs a step: as configured, else enough for about a hundred steps an epoch."""
+    return config.batch_size or min(max(pairs // _STEPS_AN_EPOCH, _SMALLEST_BATCH), _LARGEST_BATCH)
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Batches:
         self._config = config
         self._seed = seed
         self._sampler = sampler
+        self._size = batch_size(positives.nnz, config)
         self._user = np.repeat(np.arange(positives.shape[0]), np.diff(positives.indptr))
         self._item = positives.indices.astype(np.int64)
         self._popularity = np.bincount(self._item, minlength=positives.shape[1]) / max(len(self._item), 1)
@@ -88,13 +95,13 @@ class Batches:
     @property
     def steps(self) -> int:
         """Steps an epoch."""
-        return -(-len(self._user) // self._config.batch_size)
+        return -(-len(self._user) // self._size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch, in order; the same for the same (seed, epoch)."""
         order = np.random.default_rng([self._seed, _ORDER, epoch]).permutation(len(self._user))
         for step in range(self.steps):
-            pairs = order[step * self._config.batch_size : (step + 1) * self._config.batch_size]
+            pairs = order[step * self._size : (step + 1) * self._size]
             yield self._batch(pairs, np.random.default_rng([self._seed, _STEP, epoch, step]))
 
     def _batch(self, pairs: NDArray[np.int64], draw: np.random.Generator) -> Batch:

@@ -8,6 +8,7 @@ from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import MachineError
 from recsys.core.machine import free_memory_bytes, total_memory_bytes
 from recsys.graph.schema import Graph
+from recsys.train.batches import batch_size
 
 _FLOAT_BYTES = 4
 _TABLE_COPIES = 7  # parameter, gradient, two Adam moments, best epoch, and two while a checkpoint is written
@@ -72,8 +73,8 @@ def full_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
 def sampled_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
     """Forecast of neighbour-sampled training: every drawn neighbour is taken to be new, up to all nodes."""
     all_nodes = sum(graph.num_nodes.values())
-    shares = -(-train.batch_size // train.share_size)
-    nodes = min(all_nodes, 2 * train.batch_size + shares * train.negatives)
+    batch = batch_size(_pairs(graph), train)
+    nodes = min(all_nodes, 2 * batch + -(-batch // train.share_size) * train.negatives)
     edges = sources = 0
     for layer in range(model.layers):
         fanout = train.fanouts[min(layer, len(train.fanouts) - 1)]
@@ -117,7 +118,11 @@ def total_memory(device: torch.device) -> float:
 
 
 def _steps(graph: Graph, train: TrainConfig) -> int:
-    return -(-graph.relations[graph.target].num_edges // train.batch_size)
+    return -(-_pairs(graph) // batch_size(_pairs(graph), train))
+
+
+def _pairs(graph: Graph) -> int:
+    return graph.relations[graph.target].num_edges
 
 
 def _drawn_edges(graph: Graph, share: float, fanout: int) -> int:
@@ -134,7 +139,7 @@ def _fixed_bytes(graph: Graph, model: ModelConfig, train: TrainConfig) -> int:
     """Tables with their optimiser state, the graph, and the scores of one share."""
     tables = sum(graph.num_nodes.values()) * model.width * _FLOAT_BYTES * _TABLE_COPIES
     candidates = train.negatives + (train.share_size if train.in_batch else 0)
-    scores = min(train.share_size, train.batch_size) * candidates * _FLOAT_BYTES * 2
+    scores = train.share_size * candidates * _FLOAT_BYTES * 2
     return tables + graph.num_edges * _EDGE_BYTES + scores
 
 

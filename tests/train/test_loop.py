@@ -10,7 +10,8 @@ from recsys.core.errors import DataError, MachineError
 from recsys.core.progress import Quiet
 from recsys.graph.build import build_graph
 from recsys.logs.synthetic import checkerboard, communities
-from recsys.train.loop import choose_device, learning_rate_factor, train
+from recsys.train.loop import choose_device, train
+from recsys.train.stepper import learning_rate_factor
 
 MODEL = ModelConfig(width=8, heads=2, layers=2)
 
@@ -186,3 +187,10 @@ def test_forecast_comes_before_the_first_epoch(phase, graph):
     assert said[1][1]["epoch"] == 1
     assert trained.plan.mode == "full" and trained.peak_bytes > 0
     assert torch.get_num_threads() >= 1
+
+
+def test_nodes_that_lose_all_their_neighbours_to_the_batch_stay_numbers(phase, graph):
+    # A batch of every pair excludes every edge: only layer 0 is left of anybody.
+    whole = config(mode="sampled", batch_size=len(phase), epochs=2, fanouts=[3])
+    trained = train(phase, graph, MODEL, whole, threads=1)
+    assert np.isfinite(trained.embeddings.users).all() and np.isfinite(trained.history[-1].loss)

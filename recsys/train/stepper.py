@@ -1,0 +1,171 @@
+"""A network, its optimiser, and the steps that turn one epoch's pairs into weights."""
+
+import itertools
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recsys.closed_form.spectral import start_states
+from recsys.core.config import ModelConfig, TrainConfig
+from recsys.core.errors import DataError, MachineError
+from recsys.core.interactions import Interactions
+from recsys.core.progress import Progress
+from recsys.graph.sampling import BlockSampler
+from recsys.graph.schema import ITEM, USER, Graph, NodeType, full_block
+from recsys.model.network import Network
+from recsys.train.batches import Batch, Batches
+from recsys.train.forecast import Plan
+from recsys.train.objective import loss_and_gradient
+from recsys.train.warm_start import load_shared
+
+Start = dict[NodeType, NDArray[np.float32]]
+_LAST_SHARE = 0.1  # of the learning rate, at the end of its path
+
+
+def first_network(
+    interactions: Interactions, graph: Graph, model: ModelConfig, seed: int, start: Start | None, shared: Start | None
+) -> Network:
+    """The network before its first step, with `start` states or the configured ones."""
+    network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed)
+    if start is not None:
+        network.load_start(start)
+    else:
+        if model.start == "svd":
+            network.load_start(start_states(interactions, graph.target[1], model.width, seed))
+        _scale_tables(network, model.start_length)
+    load_shared(network, shared or {})
+    return network
+
+
+class Stepper:
+    """Takes a network through epochs, in the way of a plan.
+
+    Raises DataError when there is no pair of the target behaviour.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        interactions: Interactions,
+        graph: Graph,
+        config: TrainConfig,
+        seed: int,
+        plan: Plan,
+        device: torch.device,
+    ) -> None:
+        target = graph.target[1]
+        positives = interactions.matrix((target,))
+        if not positives.nnz:
+            raise DataError(f"no pair of the target behaviour {target!r} to learn from", "Check the split")
+        sampler = BlockSampler(graph, config.fanouts, network.config.layers) if plan.mode == "sampled" else None
+        self.config = config
+        self.network = network.to(device)
+        self.optimiser = _optimiser(self.network, config)
+        self.batches = Batches(positives, config, seed, sampler)
+        self.graph = graph.to(device)
+        self.block = None if sampler else full_block(self.graph)
+        self._device = device
+
+    def seconds_a_step(self) -> float:
+        """Time of a step: the second of two that change nothing."""
+        self._prepare(0)
+        for batch in itertools.islice(self.batches.epoch(0), 2):
+            began = time.perf_counter()
+            self._gradients(batch.to(self._device), 0)
+        return time.perf_counter() - began
+
+    def epoch(self, epoch: int, progress: Progress) -> float:
+        """One pass over the pairs (epochs from 0); mean loss. Batches are drawn here while another thread steps.
+
+        Raises MachineError when the loss or a weight stops being a number.
+        """
+        self._prepare(epoch)
+        total = 0.0
+        batches = progress.track(self.batches.epoch(epoch), f"epoch {epoch + 1}", self.batches.steps)
+        with ThreadPoolExecutor(1) as stepper:
+            running = None
+            for batch in batches:
+                total += running.result() if running else 0.0
+                running = stepper.submit(self._step, batch, epoch)
+            total += running.result() if running else 0.0
+        # A state that is no number drops out of the unit-length vectors, so the loss alone would not tell.
+        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+            raise _diverged("a weight became infinite or no number", epoch)
+        return total / self.batches.pairs
+
+    def _prepare(self, epoch: int) -> None:
+        self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base_lr"] * learning_rate_factor(epoch, self.config)
+        if self.block is None:
+            self.network.refresh_mass(self.graph)
+
+    def _step(self, batch: Batch, epoch: int) -> float:
+        """One optimiser step; the loss summed over the batch's pairs, as a number: nothing keeps the graph alive."""
+        batch = batch.to(self._device)
+        loss = self._gradients(batch, epoch)
+        self._penalise(batch)
+        self.optimiser.step()
+        return loss * batch.pairs
+
+    def _gradients(self, batch: Batch, epoch: int) -> float:
+        """Mean loss of a batch; leaves its gradients, and no others, in the parameters."""
+        torch.manual_seed(batch.key)
+        blocks = batch.blocks if self.block is None else self.block
+        vectors = self.network(blocks, batch.hidden)
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
+            detached = {kind: vectors[kind].detach() for kind in (USER, ITEM)}
+            loss, gradient = loss_and_gradient(detached, batch, self.config)
+        if not math.isfinite(loss):
+            raise _diverged(f"the loss became {loss}", epoch)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward([vectors[kind] for kind in gradient], list(gradient.values()))
+        return loss
+
+    def _penalise(self, batch: Batch) -> None:
+        """Adds the gradient of l2 · mean over the pairs of ‖e_user‖² + ‖e_item‖² to that of the layer-0 tables."""
+        if not self.config.l2:
+            return
+        for kind, ids in ((USER, batch.users), (ITEM, batch.items)):
+            table = self.network.table(kind)
+            if table.grad is not None:
+                table.grad.index_add_(0, ids, table.detach()[ids], alpha=2 * self.config.l2 / batch.pairs)
+
+
+def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
+    """Share of the learning rate in an epoch (from 0): half a cosine over config.epochs down to a tenth.
+
+    Refits of fewer epochs follow the same path as far as they go.
+    """
+    along = min(epoch / max(config.epochs, 1), 1.0)
+    return _LAST_SHARE + (1 - _LAST_SHARE) * (1 + math.cos(math.pi * along)) / 2
+
+
+def _diverged(what: str, epoch: int) -> MachineError:
+    return MachineError(
+        f"{what} in epoch {epoch + 1}", "Lower train.lr or raise train.temperature; the last checkpoint is still good"
+    )
+
+
+def _scale_tables(network: Network, length: float) -> None:
+    """Give the layer-0 states of each node type that root mean square length; the visitor shrinks like the users."""
+    with torch.no_grad():
+        for kind in network.num_nodes:
+            table = network.table(kind)
+            factor = length / math.sqrt(max(float(table.square().sum(1).mean()), 1e-24))
+            table.mul_(factor)
+            if kind == USER:
+                network.visitor.mul_(factor)
+
+
+def _optimiser(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam; tables and the few numbers shared by all nodes have learning rates of their own."""
+    tables = [value for name, value in network.named_parameters() if name.startswith("tables.") or name == "visitor"]
+    known = {id(value) for value in tables}
+    shared = [value for value in network.parameters() if id(value) not in known and value.requires_grad]
+    groups = [{"params": tables, "base_lr": config.lr}, {"params": shared, "base_lr": config.shared_lr}]
+    return torch.optim.Adam(groups, lr=config.lr, fused=True)
