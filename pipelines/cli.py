@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pipelines.commands import check, data, demo, evaluate, lookup, run, show
+from pipelines.commands import check, data, demo, evaluate, lookup, run, serve, show
 from recsys import __version__
 from recsys.core.errors import EXIT_BUG, EXIT_INTERRUPTED, RecsysError
 
@@ -31,6 +31,7 @@ app.command("similar")(lookup.similar)
 app.command("explain")(lookup.explain)
 app.command("batch")(lookup.batch)
 app.command("show")(show.show)
+app.command("serve")(serve.serve)
 app.command("doctor")(check.doctor)
 app.command("demo")(demo.demo)
 
