@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from io import StringIO
 from typing import Any, TypeVar
 
@@ -26,15 +27,34 @@ class RichProgress:
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._bars: Bars | None = None
 
     def say(self, message: str, **fields: object) -> None:
         self.console.print(message, markup=False)
 
     def track(self, things: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        if not self.console.is_terminal:
+            yield from things
+            return
+        with self._display() as bars:
+            task = bars.add_task(label, total=total or _length(things))
+            for thing in things:
+                yield thing
+                bars.advance(task)
+            bars.remove_task(task)
+
+    @contextmanager
+    def _display(self) -> Iterator[Bars]:
+        """One display for all bars: rich refuses a second one while the first is alive."""
+        if self._bars is not None:
+            yield self._bars
+            return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        disable = not self.console.is_terminal
-        with Bars(*columns, TimeRemainingColumn(), console=self.console, transient=True, disable=disable) as bars:
-            yield from bars.track(things, total=total or _length(things), description=label)
+        with Bars(*columns, TimeRemainingColumn(), console=self.console, transient=True) as self._bars:
+            try:
+                yield self._bars
+            finally:
+                self._bars = None
 
 
 class JsonLines:

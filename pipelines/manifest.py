@@ -36,6 +36,8 @@ class Manifest:
     folder: RunFolder
     config: RunConfig
     entries: dict[str, Entry]
+    before: str = ""
+    """Status of the earlier run of this folder."""
     known: dict[str, str] = field(default_factory=dict)
     """Outputs whose contents were checked or made in this run: path → content hash."""
     touched: list[str] = field(default_factory=list)
@@ -44,8 +46,10 @@ class Manifest:
     @staticmethod
     def open(folder: RunFolder, config: RunConfig, keep: bool = True) -> "Manifest":
         """The manifest of an earlier run of this folder, or a new one; keep=False forgets what earlier stages did."""
-        found = folder.read_manifest().get("stages", {}) if keep else {}
-        manifest = Manifest(folder, config, {name: Entry(**entry) for name, entry in found.items()})
+        earlier = folder.read_manifest()
+        found = earlier.get("stages", {}) if keep and earlier.get("format") == FORMAT else {}
+        entries = {name: Entry(**found[name]) for name in earlier.get("order", []) if name in found}
+        manifest = Manifest(folder, config, entries, earlier.get("status", ""))
         manifest._write("running")
         return manifest
 
@@ -76,11 +80,15 @@ class Manifest:
         self._keep(name, entry)
         self._write("running")
 
-    def finish(self, complete: bool) -> None:
-        """Write the last state; a complete plan is marked as done and forgets stages that it no longer has."""
-        if complete:
+    def finish(self, whole: bool, to_the_end: bool) -> None:
+        """Write the last state. A whole plan is done and forgets stages that it no longer has.
+
+        A part of it leaves a finished run finished when nothing was run, or when everything after it was.
+        """
+        if whole:
             self.entries = {name: self.entries[name] for name in self.touched}
-        self._write("done" if complete else "partial")
+        still_done = self.before == "done" and (to_the_end or not self.ran)
+        self._write("done" if whole or still_done else "partial")
 
     def content(self, output: str) -> str:
         """Content hash of an output of an earlier stage."""
@@ -103,7 +111,7 @@ class Manifest:
             "seed": self.config.seed,
             "cores": cores(),
             "versions": versions(),
-            "order": [*dict.fromkeys([*self.touched, *self.entries])],
+            "order": list(self.entries),
             "stages": {name: asdict(entry) for name, entry in self.entries.items()},
         }
         write_json(self.folder.manifest, document)

@@ -47,11 +47,12 @@ def run(
     out: Path | None = None,
     progress: Progress = QUIET,
     fresh: bool = False,
+    since: str | None = None,
     until: str | None = None,
 ) -> Manifest:
     """Run the plan of `config` in its run folder (`out`, config.out or runs/<name>); returns the manifest."""
     folder = RunFolder(out or Path(config.out or f"runs/{config.name}"))
-    return run_plan(plan(config), config, folder, progress, fresh, until)
+    return run_plan(plan(config), config, folder, progress, fresh, since, until)
 
 
 def _graph(phase: PhaseName) -> Stage:

@@ -84,19 +84,21 @@ def run_plan(
     folder: RunFolder,
     progress: Progress = QUIET,
     fresh: bool = False,
+    since: str | None = None,
     until: str | None = None,
 ) -> Manifest:
-    """Run the stages in order, up to and with `until`, while holding the folder's lock; returns the manifest.
+    """Run the stages in order while holding the folder's lock; returns the manifest.
 
-    fresh: run every stage again. Raises UsageError when another process holds the folder, and what a stage raises.
+    fresh: run every stage again. since, until: first and last stage to look at; what lies before is taken as it is.
+    Raises UsageError when another process holds the folder, and what a stage raises.
     """
     names = [stage.name for stage in plan]
-    wanted = plan[: names.index(until) + 1] if until else plan
+    wanted = plan[names.index(since) if since else 0 : names.index(until) + 1 if until else len(plan)]
     with folder.locked():
         manifest = Manifest.open(folder, config, keep=not fresh)
         for number, stage in enumerate(wanted, start=1):
             map(partial(_one, stage, manifest, progress, f"[{number}/{len(wanted)}]"), stage.buckets)
-        manifest.finish(complete=until is None)
+        manifest.finish(whole=len(wanted) == len(plan), to_the_end=until is None)
     return manifest
 
 

@@ -32,7 +32,7 @@ def demo(
     config = with_overrides(demo_config(out).model_dump(mode="json"), sets or [])
     if threads is not None:
         config = config.model_copy(update={"threads": threads})
-    finish(config, out, False, None, as_json, log_json, quiet)
+    finish(config, out, as_json, log_json, quiet)
     if as_json:
         return
     lookup = open_lookup(out)

@@ -70,7 +70,7 @@ def run(
         threads=threads,
     )
     _require_log(made)
-    finish(made, out, fresh, None, as_json, log_json, quiet)
+    finish(made, out, as_json, log_json, quiet, fresh=fresh)
 
 
 def train(
@@ -103,7 +103,7 @@ def train(
         threads=threads,
     )
     _require_log(made)
-    finish(made, out, False, "train-select", as_json, log_json, quiet)
+    finish(made, out, as_json, log_json, quiet, until="train-select")
 
 
 def index(
@@ -117,18 +117,25 @@ def index(
     from recsys.core.artefacts import RunFolder
 
     stored = RunFolder.existing(run_folder).read_manifest()["config"]
-    finish(with_overrides(stored, sets or []), run_folder, False, None, as_json, log_json, quiet)
+    finish(with_overrides(stored, sets or []), run_folder, as_json, log_json, quiet, since="index-final")
 
 
 def finish(
-    config: RunConfig, out: Path | None, fresh: bool, until: str | None, as_json: bool, log_json: bool, quiet: bool
+    config: RunConfig,
+    out: Path | None,
+    as_json: bool,
+    log_json: bool,
+    quiet: bool,
+    fresh: bool = False,
+    since: str | None = None,
+    until: str | None = None,
 ) -> None:
     """Run the plan, then print what it found."""
     use_threads(config.threads)
     from pipelines.console import print_document, progress_to
     from pipelines.run import run as run_chain
 
-    manifest = run_chain(config, out, progress_to(log_json, quiet), fresh, until)
+    manifest = run_chain(config, out, progress_to(log_json, quiet), fresh, since, until)
     from pipelines.summary import document, print_summary
 
     if as_json:

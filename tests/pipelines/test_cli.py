@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -229,6 +230,15 @@ def test_from_a_csv_with_other_names_to_recommendations_with_flags_only(
     assert all(json.loads(line) for line in called.err.splitlines())
     assert document(call("recommend", "r", "--user", "u3", "-k", "2", "--json"))["items"]
     assert not (tmp_path / "runs").exists()
+
+
+def test_index_needs_the_log_no_more(call: Call, finished: RunFolder, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished.path, folder, symlinks=True)
+    found = document(call("index", folder, "--set", "index.kind=hnsw", "--set", "index.k=5", "--json", "--quiet"))
+    assert found["index_card"]["kind"] == "hnsw" and found["status"] == "done"
+    assert "index-serve" in found["ran"] and "ingest" not in found["ran"]
+    assert len(document(call("recommend", folder, "--user", "u1", "-k", "5", "--json"))["items"]) == 5
 
 
 def test_evaluate_a_baseline_and_lists_made_elsewhere(call: Call, world: Path, tmp_path: Path) -> None:

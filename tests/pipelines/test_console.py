@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from pipelines.console import JsonLines, RichProgress, print_document, print_table, progress_to
 from recsys.core.progress import QUIET
@@ -56,6 +57,15 @@ def test_a_reader_that_went_away_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_bars_within_bars_on_a_terminal() -> None:
+    progress = RichProgress()
+    progress.console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    found = [(outer, inner) for outer in progress.track([1, 2], "outer") for inner in progress.track("ab", "inner")]
+    progress.say("done")
+    assert found == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
+    assert "done" in progress.console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_bars_are_drawn_on_a_terminal_only() -> None:

@@ -105,6 +105,20 @@ def test_until_stops_early_and_keeps_what_later_stages_did(counted: Counted) -> 
     assert go(counted) == []
 
 
+def test_since_takes_earlier_outputs_as_they_are(counted: Counted) -> None:
+    go(counted)
+    Path("words.txt").unlink()
+    assert go(counted, build_config({"seed": 1}), since="add") == ["add a", "add b"]
+    assert RunFolder(Path("run")).read_manifest()["status"] == "done"
+
+
+def test_a_part_that_changed_something_leaves_the_run_partial(counted: Counted) -> None:
+    go(counted)
+    Path("words.txt").write_text("two words", encoding="utf-8")
+    go(counted, until="count")
+    assert RunFolder(Path("run")).read_manifest()["status"] == "partial"
+
+
 def test_a_dying_stage_leaves_nothing_and_runs_again(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(self: Counted, work: Work) -> Facts:
         (work.out / "half.txt").write_text("half", encoding="utf-8")
@@ -139,7 +153,7 @@ def test_the_resume_folder_outlives_a_dying_stage_until_its_fingerprint_changes(
             attempt(seed)
     attempt(1)
     assert seen == ["", "epoch-1", "", "epoch-3"]
-    assert not list(Path("run/checkpoint/resume/train").iterdir())
+    assert not list(Path("run/checkpoint/resume").iterdir())
 
 
 def test_manifest_tells_all(counted: Counted) -> None:
