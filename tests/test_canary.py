@@ -1,0 +1,62 @@
+"""No way from the test period into the model: it cannot find random future pairs, unless they are handed to it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys.core.config import RunConfig, build_config
+from recsys.core.interactions import dense_of
+from recsys.core.ranking import top_k
+from recsys.core.tables import ITEM_ID, USER_ID
+from recsys.fitting import fit_phase
+from recsys.logs.canary import Planted, p_value, plant_canaries
+from recsys.logs.ingest import CodedLog, ingest, load_log
+from recsys.logs.split import split_log
+from recsys.logs.synthetic import communities
+from recsys.phases import Phase, PhaseName
+
+K = 10
+CONFIG: RunConfig = build_config(
+    {"model": {"width": 16}, "train": {"negatives": 64, "batch_size": 512}, "split": {"test_share": 0.1}}
+)
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    return plant_canaries(communities(num_items=400, events_per_user=30).log, count=150, seed=1)
+
+
+@pytest.fixture(scope="module")
+def log(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> CodedLog:
+    folder: Path = tmp_path_factory.mktemp("canary") / "log"
+    ingest(planted.log, CONFIG.data, CONFIG.clean, folder)
+    return load_log(folder)
+
+
+@pytest.mark.parametrize(("phase", "found"), [("select", False), ("final", False), ("serve", True)])
+def test_only_a_model_that_saw_the_future_finds_it(
+    planted: Planted, log: CodedLog, phase: PhaseName, found: bool
+) -> None:
+    """ "serve" learns from the whole log, canaries included: it shows that the test can fail."""
+    splits = split_log(log, CONFIG.split, "interaction", CONFIG.seed)
+    learned = Phase(phase, log, splits, CONFIG)
+    vectors = fit_phase(learned, learned.graph(), CONFIG.model, epochs=15).embeddings
+    scores = vectors.users @ vectors.items.T
+    past = Phase("final", log, splits, CONFIG).interactions
+    user = dense_of(past.user_codes[past.user], learned.interactions.user_codes)
+    item = dense_of(past.item_codes[past.item], learned.interactions.item_codes)
+    known = (user >= 0) & (item >= 0)
+    scores[user[known], item[known]] = -np.inf
+    hits, trials = _hits(planted, log, learned, scores)
+    assert trials > 130
+    assert (p_value(hits, trials, K * planted.chance) < 1e-3) == found
+
+
+def _hits(planted: Planted, log: CodedLog, learned: Phase, scores: np.ndarray) -> tuple[int, int]:
+    """Canaries among the K best of their users, and how many canaries have a vector on both sides."""
+    user = dense_of(log.users.lookup(planted.canaries[USER_ID].to_list()), learned.interactions.user_codes)
+    item = dense_of(log.items.lookup(planted.canaries[ITEM_ID].to_list()), learned.interactions.item_codes)
+    warm = (user >= 0) & (item >= 0)
+    best = top_k(scores[user[warm]].astype(np.float32), K).items
+    return int((best == item[warm][:, None]).any(axis=1).sum()), int(warm.sum())
