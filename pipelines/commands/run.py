@@ -148,7 +148,7 @@ def use_threads(threads: int | None) -> None:
     """Thread pools read these when their library loads, which has not happened yet."""
     if threads is not None:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
-            os.environ.setdefault(name, str(threads))
+            os.environ[name] = str(threads)
 
 
 def _require_log(config: RunConfig) -> None:
