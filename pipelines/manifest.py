@@ -38,6 +38,7 @@ class Manifest:
     entries: dict[str, Entry]
     before: str = ""
     """Status of the earlier run of this folder."""
+    versions: dict[str, str] = field(default_factory=versions)
     known: dict[str, str] = field(default_factory=dict)
     """Outputs whose contents were checked or made in this run: path → content hash."""
     touched: list[str] = field(default_factory=list)
@@ -110,7 +111,7 @@ class Manifest:
             "config": self.config.model_dump(mode="json"),
             "seed": self.config.seed,
             "cores": cores(),
-            "versions": versions(),
+            "versions": self.versions,
             "order": list(self.entries),
             "stages": {name: asdict(entry) for name, entry in self.entries.items()},
         }

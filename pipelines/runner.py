@@ -13,7 +13,6 @@ from pipelines.manifest import Entry, Manifest
 from pipelines.memory import PeakMemory
 from recsys.core.artefacts import RunFolder, atomic_folder, content_sha256
 from recsys.core.config import RunConfig
-from recsys.core.machine import versions
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import Drops
 
@@ -170,5 +169,5 @@ def _entry(mark: Mark, facts: Facts, output: str, manifest: Manifest, seconds: f
         figures=facts.figures,
         seconds=seconds,
         peak_memory_bytes=peak_bytes,
-        versions=versions(),
+        versions=manifest.versions,
     )

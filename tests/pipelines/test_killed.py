@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.run import run
 from recsys.core.artefacts import content_sha256, read_json
 from recsys.core.config import RunConfig
 from recsys.evaluate.document import Report
@@ -66,7 +67,7 @@ def config(settings: Settings, world: Path) -> RunConfig:
 @pytest.fixture(scope="module")
 def undisturbed(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    heard(start(config, out))
+    run(config, out)
     return result(out)
 
 
