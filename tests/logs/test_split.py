@@ -188,6 +188,7 @@ def test_saved_splits_are_the_same(tmp_path):
     assert again.document() == splits.document()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=40), st.floats(0.05, 0.6))
 def test_a_cut_holds_out_at_least_its_share(times, share):
     moments = np.array(times)
