@@ -1,0 +1,28 @@
+"""A run folder written by an earlier version still answers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from recsys.index.bundle import Bundle
+
+Call = Callable[..., "Called"]  # type: ignore[name-defined]  # noqa: F821
+OLD = Path(__file__).parent / "old_run"
+
+
+def test_its_bundle_is_whole_and_replays_its_golden_requests() -> None:
+    assert len(Bundle.load(OLD / "bundle", verify=True).users) == 24
+
+
+def test_it_recommends_and_explains(call: Call) -> None:
+    found = json.loads(call("recommend", OLD, "--user", "u1", "-k", "3", "--json").out)
+    assert len(found["items"]) == 3 and found["source"] == "model"
+    visitor = json.loads(call("recommend", OLD, "--history", "i1,i3", "-k", "3", "--json").out)
+    assert visitor["source"] == "fold_in"
+    why = json.loads(call("explain", OLD, "--user", "u1", "--item", found["items"][0]["id"], "--json").out)
+    assert abs(sum(part["share"] for part in why["parts"]) + why["others"] + why["rest"] - why["score"]) < 1e-5
+
+
+def test_it_is_shown(call: Call) -> None:
+    shown = call("show", OLD)
+    assert shown.code == 0 and "Models on the test" in shown.out
