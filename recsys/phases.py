@@ -16,7 +16,7 @@ from recsys.core.config import RunConfig
 from recsys.core.errors import UsageError
 from recsys.core.interactions import HeldOut, Interactions, fit_interactions, hold_out
 from recsys.core.ranking import Scorer
-from recsys.core.tables import in_order
+from recsys.core.tables import BEHAVIOR, ITEM, USER, in_order
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.graph.build import build_graph, target_behavior
 from recsys.graph.schema import Graph
@@ -40,7 +40,11 @@ class Phase:
     def rows(self) -> pl.DataFrame:
         """Coded rows that this phase may learn from."""
         if self.name == "serve":
-            return in_order(self.log.rows.collect())
+            rows = in_order(self.log.rows.collect())
+            # Published files may hold a pair in train and test: it is one edge.
+            return rows.unique(
+                [c for c in (USER, ITEM, BEHAVIOR) if c in rows.columns], keep="first", maintain_order=True
+            )
         return self.required_splits.rows(self.name)
 
     @cached_property
