@@ -26,8 +26,8 @@ def main(out: Path) -> None:
             "name": "old",
             "threads": 1,
             "data": {
-                "log": str(folder / "log.parquet"),
-                "items": str(folder / "items.parquet"),
+                "log": "log.parquet",
+                "items": "items.parquet",
                 "time_col": "timestamp",
             },
             "split": {"method": "last_share", "test_share": 0.2},
