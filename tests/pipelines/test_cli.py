@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipelines import cli
+from pipelines.doctor import Check
 from recsys.core.artefacts import RunFolder
 from recsys.core.errors import GateRefused
 
@@ -68,6 +69,10 @@ def test_version(call: Call) -> None:
         (["show", "nowhere"], "not a run folder"),
         (["evaluate", "--train", "a", "--test", "b"], "--model"),
         (["similar", "nowhere"], "--item"),
+        (["recommend", "nowhere"], "--user"),
+        (["recommend", "nowhere", "--history", "[1,"], "JSON list"),
+        (["batch", "nowhere", "--out", "x", "--users-file", "none.txt"], "not a run folder"),
+        (["run", "--set", "data.train='a'"], "data.test"),
     ],
 )
 def test_wrong_usage_is_exit_2_with_a_remedy(call: Call, arguments: list[str], words: str) -> None:
@@ -190,6 +195,7 @@ def test_batch_is_what_recommend_says(call: Call, finished: RunFolder, tmp_path:
     [
         ["recommend", "--user", "u1"],
         ["similar", "--item", "i1"],
+        ["similar", "--user", "u1"],
         ["explain", "--user", "u1", "--item", "i1"],
         ["show"],
     ],
@@ -254,9 +260,15 @@ def test_evaluate_a_baseline_and_lists_made_elsewhere(call: Call, world: Path, t
     perfect.write_csv(tmp_path / "lists.csv")
     judged = document(call("evaluate", *files, "--ranked", tmp_path / "lists.csv", "--k", "20", "--json"))
     assert judged["metrics"]["recall@20"] == pytest.approx(1.0)
+    assert "recall@10" in call("evaluate", *files, "--model", "popularity", "--k", "10", "--quiet").out
+    small = ["model.width=8", "model.heads=2", "train.epochs=1"]
+    sets = [part for one in small for part in ("--set", one)]
+    graph = document(call("evaluate", *files, "--model", "lightgcn", "--k", "10", "--threads", "1", *sets, "--json"))
+    assert graph["params"]["epochs"] == 1 and graph["metrics"]["ndcg@10"] > 0
     wrong = call("evaluate", *files, "--model", "gfcff")
     assert wrong.code == 2 and "gfcf" in wrong.err
-    assert call("evaluate", *files, "--model", "itemknn", "--param", "neighbors=20").code == 2
+    for wrong_param in ("neighbors=20", "neighbours=many", "neighbours"):
+        assert call("evaluate", *files, "--model", "itemknn", "--param", wrong_param).code == 2
 
 
 def test_data_check_and_split(call: Call, world: Path, tmp_path: Path) -> None:
@@ -267,6 +279,7 @@ def test_data_check_and_split(call: Call, world: Path, tmp_path: Path) -> None:
     facts = document(call("data", "split", "--log", world / "log.parquet", "--out", out, "--quiet", "--json"))
     assert facts["rows"]["test"] == len(pl.read_parquet(out / "test.parquet"))
     assert set(pl.read_parquet(out / "train.parquet").columns) >= {"user_id", "item_id"}
+    assert "validation" in call("data", "split", "--log", world / "log.parquet", "--out", out, "--quiet").out
 
 
 def test_split_never_replaces_a_folder_with_other_files(call: Call, world: Path, tmp_path: Path) -> None:
@@ -280,7 +293,15 @@ def test_an_unknown_source_names_those_there_are(call: Call) -> None:
     assert called.code == 2 and "ml-100k" in called.err
 
 
-def test_doctor_as_json(call: Call) -> None:
+@pytest.mark.parametrize("status", ["ok", "fail"])
+def test_doctor_fails_when_something_required_does(call: Call, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    monkeypatch.setattr("pipelines.doctor._dgl", lambda: Check("import dgl", status, "found"))  # type: ignore[arg-type]
+    called = call("doctor")
+    assert called.code == (1 if status == "fail" else 0) and "import dgl" in called.out
+
+
+def test_doctor_as_json(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.doctor._dgl", lambda: Check("import dgl", "ok", ""))
     found = document(call("doctor", "--json"))
     assert found["healthy"] is True and found["versions"]["python"]
 
@@ -295,6 +316,7 @@ def test_doctor_as_json(call: Call) -> None:
         ["show"],
         ["recommend", "--user", "u1", "--json"],
         ["similar", "--item", "i1"],
+        ["similar", "--user", "u1"],
         ["explain", "--user", "u1", "--item", "i1"],
     ],
 )
