@@ -140,6 +140,9 @@ class ModelConfig(_Section):
     """Where both degree exponents start; ½ is the symmetric normalisation of LightGCN (He et al. 2020)."""
     similarity: Literal["cosine", "dot"] = "cosine"
     """Score of a user and an item."""
+    popularity: float = Field(0.05, ge=0)
+    """cosine: trained item vectors get the length degree^popularity, so that of two items as near the one taken more
+    often comes first. 0 leaves all of length 1."""
     start: Literal["svd", "random"] = "svd"
     """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal draws."""
     start_length: float = Field(0.3, gt=0)
@@ -153,10 +156,10 @@ class TrainConfig(_Section):
 
     mode: Literal["auto", "full", "sampled"] = "auto"
     """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and time."""
-    epochs: int = Field(40, ge=0)
+    epochs: int = Field(20, ge=0)
     """Passes over the positive pairs, at most; early stopping usually ends sooner."""
     batch_size: int | None = Field(None, ge=1)
-    """Positive pairs a step; a hundredth of them all, between 512 and 8192, when absent."""
+    """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
     loss: Literal["softmax", "bpr"] = "softmax"
     """Sampled softmax over cosine scores, or BPR (Rendle et al. 2009)."""
     temperature: float = Field(0.1, gt=0)
@@ -171,7 +174,7 @@ class TrainConfig(_Section):
     """Correct in-batch negatives for their popularity (Yi et al. 2019)."""
     lr: float = Field(5e-3, gt=0)
     """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over `epochs`."""
-    shared_lr: float = Field(1e-2, gt=0)
+    shared_lr: float = Field(5e-3, gt=0)
     """Learning rate of the few numbers all nodes share: γ, degree exponents, gates, layer weights."""
     """Learning rate of Adam."""
     l2: float = Field(1e-6, ge=0)

@@ -128,7 +128,8 @@ _RELATION_ARRAYS = ("source_degree", "source_exponent", "target_exponent", "gamm
 class Embeddings:
     """What training hands on. Rows are dense ids of the phase; float32.
 
-    users, items: (n, d) final vectors, unit length under cosine (all-zero rows stay zero).
+    users, items: (n, d) final vectors (all-zero rows stay zero). Under cosine users have unit length, items the length
+    (degree / largest degree)^popularity, at most 1.
     user_self: (users, d) layer-0 states. encoder: how to encode a user anew.
     """
 

@@ -13,12 +13,12 @@ from recsys.core.config import TrainConfig
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, Messages, NodeType
 
-_STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 100, 512, 8192
+_STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 8192
 _ORDER, _STEP = 0, 1  # what a random stream is for: the epoch's order of pairs, the draws of one step
 
 
 def batch_size(pairs: int, config: TrainConfig) -> int:
-    """Pairs a step: as configured, else enough for about a hundred steps an epoch."""
+    """Pairs a step: as configured, else enough for about fifty steps an epoch."""
     return config.batch_size or min(max(pairs // _STEPS_AN_EPOCH, _SMALLEST_BATCH), _LARGEST_BATCH)
 
 

@@ -24,6 +24,8 @@ def embed(
 
     config: what the graph was built with; it says how a visitor's events weigh. block: the full graph on the network's
     device, when there is one already: what layers keep of its edges is then used again.
+    Under cosine an item's vector gets the length (d / largest d)^popularity, d its number of target edges: training
+    compares directions, but of two items as near, the one more people took is the safer guess.
     """
     was_training = network.training
     network.eval()
@@ -36,7 +38,17 @@ def embed(
         vectors = network.finish({kind: torch.stack([one[kind] for one in weighted]).sum(0) for kind in (USER, ITEM)})
         encoder = encoder_state(network, graph, states, interactions, config)
     network.train(was_training)
-    return Embeddings(_array(vectors[USER]), _array(vectors[ITEM]), _array(states[0][USER]), encoder)
+    items = _array(vectors[ITEM])
+    if network.config.similarity == "cosine":
+        items *= item_lengths(graph, network.config.popularity)[:, None]
+    return Embeddings(_array(vectors[USER]), items, _array(states[0][USER]), encoder)
+
+
+def item_lengths(graph: Graph, popularity: float) -> NDArray[np.float32]:
+    """(items,) (d / largest d)^popularity; items without a target edge count as having one."""
+    degrees = np.maximum(graph.relations[graph.target].indptr.diff().cpu().numpy(), 1)
+    lengths: NDArray[np.float32] = ((degrees / degrees.max()) ** popularity).astype(np.float32)
+    return lengths
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

@@ -90,7 +90,7 @@ class Stepper:
             running = None
             for batch in batches:
                 total += running.result() if running else 0.0
-                running = stepper.submit(self._step, batch, epoch)
+                running = stepper.submit(self.step, batch, epoch)
             total += running.result() if running else 0.0
         # A state that is no number drops out of the unit-length vectors, so the loss alone would not tell.
         if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
@@ -104,7 +104,7 @@ class Stepper:
         if self.block is None:
             self.network.refresh_mass(self.graph)
 
-    def _step(self, batch: Batch, epoch: int) -> float:
+    def step(self, batch: Batch, epoch: int) -> float:
         """One optimiser step; the loss summed over the batch's pairs, as a number: nothing keeps the graph alive."""
         batch = batch.to(self._device)
         loss = self._gradients(batch, epoch)

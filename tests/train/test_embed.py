@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+
+from recsys.core.config import ModelConfig, TrainConfig
+from recsys.graph.schema import ITEM, USER, full_block
+from recsys.model.network import Network
+from recsys.train.embed import embed, item_lengths
+from recsys.train.loop import train
+
+MODEL = ModelConfig(width=8, heads=2)
+
+
+@pytest.fixture
+def network(graph) -> Network:
+    return Network(
+        graph.num_nodes, list(graph.relations), graph.target, MODEL.model_copy(update={"popularity": 0.0}), 0
+    )
+
+
+def test_vectors_are_those_of_the_forward_pass(network, graph, phase):
+    found = embed(network, graph, phase)
+    with torch.no_grad():
+        z = network(full_block(graph))
+    assert np.allclose(found.users, z[USER].numpy(), atol=1e-6)
+    assert np.allclose(found.items, z[ITEM].numpy(), atol=1e-6)
+    assert np.allclose(found.user_self, network.table(USER).detach().numpy())
+    assert found.encoder.layers == 2 and found.encoder.heads == 2
+
+
+def test_an_item_taken_more_often_has_the_longer_vector(graph, phase):
+    model = MODEL.model_copy(update={"popularity": 0.5})
+    found = train(phase, graph, model, TrainConfig(epochs=1), threads=1).embeddings
+    degrees = np.bincount(phase.item, minlength=phase.num_items)
+    assert np.allclose(np.linalg.norm(found.items, axis=1), np.sqrt(degrees / degrees.max()), atol=1e-5)
+    assert np.allclose(np.linalg.norm(found.users, axis=1), 1, atol=1e-5)
+
+
+def test_length_by_hand(graph):
+    degrees = graph.relations[graph.target].indptr.diff().numpy()
+    lengths = item_lengths(graph, 1.0)
+    assert lengths[degrees.argmax()] == 1
+    assert lengths[0] == pytest.approx(degrees[0] / degrees.max())
+    assert (item_lengths(graph, 0.0) == 1).all()
+
+
+def test_embedding_leaves_training_mode_as_it_was(network, graph, phase):
+    embed(network.train(), graph, phase)
+    assert network.training
+    embed(network.eval(), graph, phase)
+    assert not network.training
