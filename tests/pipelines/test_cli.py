@@ -73,6 +73,8 @@ def test_version(call: Call) -> None:
         (["recommend", "nowhere", "--history", "[1,"], "JSON list"),
         (["batch", "nowhere", "--out", "x", "--users-file", "none.txt"], "not a run folder"),
         (["run", "--set", "data.train='a'"], "data.test"),
+        (["run", "--log", "x.csv", "--set", "evaluate.baselines=['itemkn']"], "Did you mean 'itemknn'"),
+        (["batch", "nowhere", "--out", "lists.csv"], "Name the file *.parquet"),
     ],
 )
 def test_wrong_usage_is_exit_2_with_a_remedy(call: Call, arguments: list[str], words: str) -> None:

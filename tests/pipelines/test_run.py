@@ -165,3 +165,16 @@ def test_a_test_without_warm_users_is_refused(settings: Settings, tmp_path: Path
 def test_the_plan_names_each_stage_once() -> None:
     names = [stage.name for stage in plan(RunConfig())]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("family", ["gat", "gatv2"])
+def test_the_textbook_layers_go_through_the_chain(settings: Settings, world: Path, tmp_path: Path, family: str) -> None:
+    run(settings(world, f"model.family={family}", "evaluate.baselines=['popularity']"), tmp_path / "run")
+    assert Bundle.load(tmp_path / "run/bundle").encoder.family == family
+
+
+def test_sampled_training_and_attributes_go_through_the_chain(settings: Settings, world: Path, tmp_path: Path) -> None:
+    wanted = ["train.mode=sampled", "train.epochs=1", "graph.attributes=[{column='genres'}]", "evaluate.baselines=[]"]
+    run(settings(world, *wanted), tmp_path / "run")
+    report = Report.load(tmp_path / "run/report/report.json")
+    assert "diversity@5" in report.row("model").metrics
