@@ -26,7 +26,8 @@ class SharedSoftmax(torch.autograd.Function):
         share: Share,
         temperature: float,
     ) -> Float[Tensor, ""]:
-        scores = torch.addmm(share.bias, user, candidates.T, alpha=1 / temperature)
+        # Under autocast the product is bf16; sums over thousands of candidates need float32.
+        scores = torch.addmm(share.bias, user, candidates.T, alpha=1 / temperature).float()
         scores[share.known[0], share.known[1]] = -torch.inf
         own = (user * positive).sum(1) / temperature + share.own_bias
         highest = torch.maximum(own, scores.amax(1)) if scores.shape[1] else own

@@ -79,3 +79,17 @@ def test_shares_add_up_to_the_whole_batch(loss):
     assert parts == pytest.approx(whole, rel=1e-6)
     for kind in (USER, ITEM):
         assert torch.allclose(slopes[kind], added[kind], atol=1e-6)
+
+
+def test_bf16_is_near_float32():
+    generator = torch.Generator().manual_seed(2)
+    vectors = {kind: torch.nn.functional.normalize(torch.randn(50, 16, generator=generator)) for kind in (USER, ITEM)}
+    batch = Batch((share_of(40, 50),), 40, None, None, torch.arange(40), torch.arange(40), 0)
+    config = TrainConfig(temperature=0.2)
+    exact, slopes = loss_and_gradient(vectors, batch, config)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough, rough_slopes = loss_and_gradient(vectors, batch, config)
+    assert rough == pytest.approx(exact, rel=0.01)
+    for kind in (USER, ITEM):
+        assert rough_slopes[kind].dtype == torch.float32
+        assert torch.allclose(rough_slopes[kind], slopes[kind], atol=0.02 * float(slopes[kind].abs().max()))

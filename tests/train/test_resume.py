@@ -81,7 +81,7 @@ def finish(folder: Path, mode: str) -> str:
     return out
 
 
-@pytest.mark.parametrize("mode", ["full", "sampled"])
+@pytest.mark.parametrize("mode", ["sampled", pytest.param("full", marks=pytest.mark.slow)])
 def test_killed_training_ends_with_the_same_weights(mode, tmp_path):
     process = start(tmp_path / "killed", mode, 0.3)
     deadline = time.monotonic() + 90
