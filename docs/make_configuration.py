@@ -1,5 +1,6 @@
 """Write docs/configuration.md from the configuration itself: `python docs/make_configuration.py`."""
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -50,6 +51,7 @@ def _values(annotation: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in choices)
     names = [getattr(one, "__name__", str(one)) for one in (choices or (annotation,)) if one is not type(None)]
     text = str(annotation) if getattr(annotation, "__origin__", None) in (list, dict) else " or ".join(names)
+    text = re.sub(r"typing\.Annotated\[(\w+), [^]]*\]", r"\1", text)
     return text.replace("|", "or").replace("recsys.core.config.", "")
 
 

@@ -8,6 +8,7 @@ from pipelines.places import AUDIT, GRAPH, INDEX, LOG, REPORT, SPLIT, TEST, TRAI
 from pipelines.runner import Stage, run_plan
 from pipelines.stages import audit, baselines, graphs, ingest, report, serving, split, training
 from pipelines.stages.training import LIGHTGCN, MODEL
+from recsys.closed_form.catalogue import baseline
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
@@ -19,9 +20,12 @@ _JUDGED = ("evaluate", "graph.target", "train.metric_k", "seed")
 
 
 def plan(config: RunConfig) -> list[Stage]:
-    """Every stage of a run: choose on validation, refit and test once, then refit on the whole log and serve that."""
+    """Every stage of a run: choose on validation, refit and test once, then refit on the whole log and serve that.
+
+    Raises UsageError for an unknown baseline, before anything runs.
+    """
     variants = (MODEL, LIGHTGCN) if LIGHTGCN in config.evaluate.baselines else (MODEL,)
-    others = tuple(name for name in config.evaluate.baselines if name != LIGHTGCN)
+    others = tuple(baseline(name).name for name in config.evaluate.baselines if name != LIGHTGCN)
     lists = [place.format(bucket=name) for place in (VALIDATION, TEST) for name in (*variants, *others)]
     inputs = (*_ROWS, AUDIT, GRAPH.format(phase="final"), INDEX.format(phase="final"), *lists)
     return [

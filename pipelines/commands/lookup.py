@@ -118,6 +118,8 @@ def batch(
     """The lists of all users as one Parquet file: user_id, item_id, score, rank."""
     from pipelines.console import print_document, print_text, progress_to
 
+    if out.suffix.lower() not in ("", ".parquet", ".pq"):
+        raise UsageError(f"the lists are written as Parquet, not as {out.suffix}", "Name the file *.parquet")
     lookup = open_lookup(run)
     users = None if users_file is None else id_file(users_file)
     progress = progress_to(log_json, quiet)

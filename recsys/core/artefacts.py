@@ -196,6 +196,10 @@ def _explained(path: Path) -> Iterator[None]:
         errno.EROFS: "The file system is mounted read-only: choose another --out",
         errno.EACCES: "You may not write there: choose another --out or change its permissions",
         errno.EPERM: "You may not write there: choose another --out or change its permissions",
+        errno.EISDIR: "A folder is there: name a file in it, or choose another --out",
+        errno.ENOTDIR: "A file is there where a folder is wanted: choose another --out",
+        errno.EEXIST: "A file is there where a folder is wanted: choose another --out",
+        errno.ENAMETOOLONG: "The name is too long: choose another --out",
     }
     try:
         yield

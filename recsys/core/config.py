@@ -3,9 +3,9 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from recsys.core.errors import ConfigError, nearest
 
@@ -150,6 +150,15 @@ class ModelConfig(_Section):
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of attention weights dropped in training."""
 
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ConfigError(
+                f"model.width = {self.width} is not a multiple of model.heads = {self.heads}",
+                "Choose heads that divide the width",
+            )
+        return self
+
 
 class TrainConfig(_Section):
     """How this run goes."""
@@ -176,10 +185,9 @@ class TrainConfig(_Section):
     """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over `epochs`."""
     shared_lr: float = Field(5e-3, gt=0)
     """Learning rate of the few numbers all nodes share: γ, degree exponents, gates, layer weights."""
-    """Learning rate of Adam."""
     l2: float = Field(1e-6, ge=0)
     """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
-    fanouts: list[int] = [20, 10]
+    fanouts: list[PositiveInt] = Field([20, 10], min_length=1)
     """sampled: neighbours drawn per relation, seeds' layer first; the last one repeats for further layers."""
     user_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that fold-in works."""
@@ -206,7 +214,7 @@ class TrainConfig(_Section):
 class EvaluateConfig(_Section):
     """What the report shows."""
 
-    ks: list[int] = [10, 20]
+    ks: list[PositiveInt] = Field([10, 20], min_length=1)
     """List lengths; the first is the one that decides."""
     baselines: list[str] = ["popularity", "popularity_recent", "itemknn", "ease", "gfcf", "ials", "lightgcn"]
     """Recommenders fitted, tuned and judged beside the model."""

@@ -23,7 +23,8 @@ class RecsysError(Exception):
     exit_code = EXIT_BUG
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(f"{message}. {remedy}" if remedy else message)
+        stop = "" if message.endswith(("?", "!", ".")) else "."
+        super().__init__(f"{message}{stop} {remedy}" if remedy else message)
         self.message = message
         self.remedy = remedy
 

@@ -38,7 +38,10 @@ class IdMap:
         """Dense id of one outside id. Raises UsageError naming close ids when it is unknown."""
         found = self._dense.get(str(outside))
         if found is None:
-            raise UsageError(f"unknown {self.kind} {str(outside)!r}", nearest(str(outside), self.ids.head(100_000)))
+            known = f"{len(self):,} {self.kind}s are known"
+            raise UsageError(
+                f"unknown {self.kind} {str(outside)!r}", nearest(str(outside), self.ids.head(100_000)) or known
+            )
         return found
 
     def lookup(self, outside: Sequence[object]) -> NDArray[np.int32]:

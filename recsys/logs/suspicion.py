@@ -24,9 +24,9 @@ def suspicions(report: "CheckReport", clean: CleanConfig) -> list[str]:
 def _sizes(report: "CheckReport") -> list[str]:
     found = []
     if report.users < FEW_USERS:
-        found.append(f"only {report.users:,} users are left: intervals will be too wide to compare models")
+        found.append(f"only {report.users:,} user(s) are left: intervals will be too wide to compare models")
     if report.items < FEW_ITEMS:
-        found.append(f"only {report.items:,} items are left: sorting them by popularity may be all there is to gain")
+        found.append(f"only {report.items:,} item(s) are left: sorting them by popularity may be all there is to gain")
     return found
 
 

@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -21,6 +20,7 @@ BROKEN = "_broken"
 _BLOCK_BYTES = 8 << 20
 _KEY_LINES = 1000
 _SNIFFED = ",\t;|"
+_MEND_LINE = 'Mend it, or drop and count such lines with data.broken_lines = "count"'
 
 
 def scan_csv(
@@ -53,7 +53,7 @@ def scan_jsonl(name: str, count_broken: bool) -> pl.LazyFrame:
 
     A line that is not JSON is marked BROKEN when `count_broken`, else polars refuses it while it reads.
     """
-    flat = _keys(name)
+    flat = _keys(name, count_broken)
     if count_broken:
         paths = [pl.col("line").str.json_path_match(f"$['{key}']").alias(key) for key in flat]
         broken = pl.col("line").str.json_path_match("$").is_null().alias(BROKEN)
@@ -62,18 +62,25 @@ def scan_jsonl(name: str, count_broken: bool) -> pl.LazyFrame:
     return typed.with_columns(pl.lit(False).alias(BROKEN))
 
 
-def _keys(name: str) -> list[str]:
-    """Keys with plain values in the first objects of a JSON Lines file, in order of appearance."""
+def _keys(name: str, count_broken: bool) -> list[str]:
+    """Keys with plain values in the first objects of a JSON Lines file, in order of appearance.
+
+    Raises DataError for a line among them that is not JSON, unless `count_broken`.
+    """
     try:
         lines = pl.scan_lines(name, n_rows=_KEY_LINES).collect()["line"]
     except (PolarsError, OSError) as error:
         raise unreadable(name, error) from error
     flat: dict[str, None] = {}
-    for line in lines:
-        with suppress(json.JSONDecodeError):
-            thing = json.loads(line)
-            pairs = thing.items() if isinstance(thing, dict) else ()
-            flat |= {key: None for key, value in pairs if not isinstance(value, dict | list)}
+    for number, line in enumerate(lines, start=1):
+        try:
+            thing = json.loads(line) if line.strip() else {}
+        except json.JSONDecodeError:
+            if not count_broken:
+                raise DataError(f"line {number} of {name!r} is not JSON: {line[:80]!r}", _MEND_LINE) from None
+            continue
+        pairs = thing.items() if isinstance(thing, dict) else ()
+        flat |= {key: None for key, value in pairs if not isinstance(value, dict | list)}
     if not flat:
         raise DataError(f"{name!r} holds no JSON object in its first lines", "Write one object a line")
     return list(flat)
@@ -130,7 +137,7 @@ class _LineReader:
             raise unreadable(self.name, error) from error
 
     def _parsed_lines(self, wanted: list[str], broken: list[Any]) -> Iterator[pl.DataFrame]:
-        with open_text(self.name) as stream:
+        with _open_native(self.name) as stream:
             reader = arrow_csv.open_csv(
                 stream,
                 arrow_csv.ReadOptions(
@@ -169,7 +176,7 @@ class _LineReader:
     def _refusal(self, found: int, expected: int, text: str | None) -> DataError:
         return DataError(
             f"{self.name!r} has a line with {found} fields instead of {expected}: {(text or '')[:80]!r}",
-            'Mend it, or drop and count such lines with data.broken_lines = "count"',
+            _MEND_LINE,
         )
 
     def _frame(self, rows: pl.DataFrame, num_broken: int) -> pl.DataFrame:
@@ -204,6 +211,14 @@ def open_text(name: str) -> IO[bytes]:
     if name.lower().endswith(".zst"):
         return cast(IO[bytes], pa.CompressedInputStream(pa.OSFile(name), "zstd"))
     return Path(name).open("rb")
+
+
+def _open_native(name: str) -> pa.NativeFile:
+    """The same bytes without Python: arrow reads ahead in threads that must not call it while the process ends."""
+    for ending, codec in ((".gz", "gzip"), (".zst", "zstd")):
+        if name.lower().endswith(ending):
+            return pa.CompressedInputStream(pa.OSFile(name), codec)
+    return pa.OSFile(name)
 
 
 def _first_line(name: str) -> str:

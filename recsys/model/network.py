@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recsys.core.config import ModelConfig
-from recsys.core.errors import ConfigError, UsageError
+from recsys.core.errors import UsageError
 from recsys.graph.schema import USER, Block, EdgeType, Graph, NodeType, full_block
 from recsys.model.attention import DegreePriorAttention, unit_rows
 from recsys.model.layer import Layer, States, table_name
@@ -25,7 +25,6 @@ class Network(nn.Module):
 
     num_nodes: nodes by type. relations: every edge type, reverses included. target: the relation to predict.
     seed: of the normal draws (deviation 0.1) that tables start from, and of the textbook layers' weights.
-    Raises ConfigError when the heads do not divide the width.
     """
 
     def __init__(
@@ -37,11 +36,6 @@ class Network(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if config.width % config.heads:
-            raise ConfigError(
-                f"model.width = {config.width} is not a multiple of model.heads = {config.heads}",
-                "Choose heads that divide the width",
-            )
         self.config = config
         self.num_nodes = dict(num_nodes)
         self.relations = list(relations)

@@ -49,6 +49,16 @@ def test_a_disk_that_refuses_is_explained(tmp_path: Path, code: int) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_in_the_place_of_a_file_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(MachineError, match="A folder is there"), atomic_file(tmp_path / "a") as part:
+        part.write_text("x")
+    with pytest.raises(MachineError, match="A file is there"):
+        write_json(tmp_path / "b", {})
+        write_json(tmp_path / "b" / "c", {})
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a", tmp_path / "b"]
+
+
 def test_a_disk_that_refuses_polars_is_explained(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="No space left"), atomic_folder(tmp_path / "a"):
         raise OSError("No space left on device (os error 28)")

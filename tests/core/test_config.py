@@ -28,6 +28,11 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("name.lr=1", "name"),
         ("graph.attributes=[{colum='genres', column='genres'}]", "Did you mean 'column'"),
         ("model.family=gcn", "gatv2"),
+        ("model.width=10", "model.width = 10 is not a multiple of model.heads = 4"),
+        ("evaluate.ks=[]", "evaluate.ks"),
+        ("evaluate.ks=[0]", "evaluate.ks.0 = 0"),
+        ("train.fanouts=[]", "train.fanouts"),
+        ("train.fanouts=[5, -1]", "train.fanouts.1 = -1"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(override: str, told: str) -> None:

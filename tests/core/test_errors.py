@@ -13,6 +13,7 @@ def test_exit_codes(error: type[RecsysError], code: int) -> None:
 
 def test_message_ends_with_the_remedy() -> None:
     assert str(DataError("the log is empty", "Give another")) == "the log is empty. Give another"
+    assert str(UsageError("for whom?", "Give --user ID")) == "for whom? Give --user ID"
 
 
 def test_nearest_names_close_values_only() -> None:
