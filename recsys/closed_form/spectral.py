@@ -61,12 +61,18 @@ def start_states(interactions: Interactions, target: str, width: int, seed: int 
     inner products keep their proportions. Columns past the rank, and nodes without a pair of the target behaviour,
     are filled with normal draws a hundredth that size, so that no state is zero.
     """
-    factors = truncated_svd(normalised(interactions.matrix((target,))), width, seed)
+    pairs = interactions.matrix((target,))
+    factors = truncated_svd(normalised(pairs), width, seed)
     roots = np.sqrt(factors.values)
     users, items = factors.left * roots, factors.right * roots
     scale = _ENTRY_SCALE / max(np.sqrt((np.sum(users**2) + np.sum(items**2)) / (users.size + items.size)), 1e-12)
     draws = np.random.default_rng(seed)
-    return {"user": _filled(users * scale, width, draws), "item": _filled(items * scale, width, draws)}
+    # Told by the counts: an iterative SVD leaves a trace of 1e-18 in rows that ought to be zero.
+    bare_users, bare_items = pairs.getnnz(axis=1) == 0, pairs.getnnz(axis=0) == 0
+    return {
+        "user": _filled(users * scale, bare_users, width, draws),
+        "item": _filled(items * scale, bare_items, width, draws),
+    }
 
 
 def _inverse_power(degrees: NDArray[np.floating], exponent: float) -> NDArray[np.float64]:
@@ -81,11 +87,12 @@ def _signed(left: NDArray[np.float64], values: NDArray[np.float64], right: NDArr
     return Factors(np.ascontiguousarray(left * signs), values, np.ascontiguousarray(right * signs))
 
 
-def _filled(states: NDArray[np.float64], width: int, draws: np.random.Generator) -> NDArray[np.float32]:
+def _filled(
+    states: NDArray[np.float64], bare: NDArray[np.bool_], width: int, draws: np.random.Generator
+) -> NDArray[np.float32]:
     noise = draws.standard_normal((len(states), width)) * (_ENTRY_SCALE / 100)
     wide = np.zeros((len(states), width))
     wide[:, : states.shape[1]] = states
-    empty = ~states.any(axis=1)
-    wide[empty] = noise[empty]
+    wide[bare] = noise[bare]
     wide[:, states.shape[1] :] = noise[:, states.shape[1] :]
     return wide.astype(np.float32)

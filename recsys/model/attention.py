@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from recsys.graph.schema import Messages
 from recsys.model.edges import SMALLEST, Edges, WeightedSum, by_head, edges_of, positive, sums_by_head
 
+_NO_LENGTH = 1e-12
+
 
 class DegreePriorAttention(nn.Module):
     """Messages of one relation, attended by cosine on top of a degree prior.
@@ -165,7 +167,7 @@ class _Mixture(torch.autograd.Function):
 def _unit(states: Tensor) -> tuple[Tensor, Tensor]:
     """Unit vectors (heads, n, d), zero for zero, and the factors that made them (heads, n, 1)."""
     length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
-    scale = torch.where(length > SMALLEST, length.reciprocal(), 0.0)
+    scale = torch.where(length > _NO_LENGTH, length.reciprocal(), 0.0)
     return states * scale, scale
 
 
@@ -180,8 +182,12 @@ def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor, more: Tensor | 
 
 
 def unit_rows(states: Tensor) -> Tensor:
-    """Rows of unit length; zero rows stay zero and pass no gradient."""
+    """Rows of unit length; zero rows stay zero and pass no gradient.
+
+    A row shorter than 1e-12 counts as zero: its direction is rounding, and the gradient, which divides by the length
+    twice, would not be finite.
+    """
     length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
-    present = length > 0
+    present = length > _NO_LENGTH
     scale: Tensor = present / torch.where(present, length, 1.0)
     return states * scale

@@ -220,6 +220,13 @@ def test_unit_rows_of_zero_pass_no_gradient():
     assert not h.grad[1].any()
 
 
+@pytest.mark.parametrize("length", [1e-13, 1e-22, 1e-38, 1e-45])
+def test_rows_of_rounding_errors_pass_no_gradient(length):
+    h = torch.full((1, 4), length, requires_grad=True)
+    unit_rows(h).sum().backward()
+    assert not h.grad.any()
+
+
 def test_shapes_are_checked_here(make_messages):
     with pytest.raises(Exception, match="width"):
         layer_with([1.0])(torch.randn(7, 8), torch.randn(6, 4), make_messages(random_weights(6, 7)))
