@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -20,6 +21,7 @@ BROKEN = "_broken"
 _BLOCK_BYTES = 8 << 20
 _KEY_LINES = 1000
 _SNIFFED = ",\t;|"
+_MISFIT = re.compile(r"Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 _MEND_LINE = 'Mend it, or drop and count such lines with data.broken_lines = "count"'
 
 
@@ -131,9 +133,8 @@ class _LineReader:
         try:
             yield from lines
         except (pa.ArrowInvalid, UnicodeDecodeError, OSError, EOFError) as error:
-            if broken and not self.count_broken:
-                row = broken[0]
-                raise self._refusal(row.actual_columns, row.expected_columns, row.text) from None
+            if misfit := _MISFIT.search(str(error)):
+                raise self._refusal(int(misfit[2]), int(misfit[1]), misfit[3]) from None
             raise unreadable(self.name, error) from error
 
     def _parsed_lines(self, wanted: list[str], broken: list[Any]) -> Iterator[pl.DataFrame]:
@@ -147,7 +148,8 @@ class _LineReader:
                     delimiter=self.separator,
                     quote_char='"' if self.quoted else False,
                     newlines_in_values=self.quoted,
-                    invalid_row_handler=self._on_broken(broken),
+                    # Only where wanted: arrow may let go of it in a thread of its own while the process ends.
+                    invalid_row_handler=_keep_in(broken) if self.count_broken else None,
                 ),
                 arrow_csv.ConvertOptions(
                     # Arrow needs one column at least to know how many rows there are.
@@ -163,15 +165,6 @@ class _LineReader:
                 broken.clear()
             if broken:
                 yield self._frame(pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), len(broken))
-
-    def _on_broken(self, broken: list[Any]) -> Callable[[Any], str]:
-        """What arrow calls for a bad line, from its own code: it may not raise, so it keeps the line."""
-
-        def handle(row: Any) -> str:
-            broken.append(row)
-            return "skip" if self.count_broken else "error"
-
-        return handle
 
     def _refusal(self, found: int, expected: int, text: str | None) -> DataError:
         return DataError(
@@ -202,6 +195,16 @@ class _LineReader:
         columns = {name: kept.list.get(self.names.index(name)) for name in wanted or self.names[:1]}
         rows = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
         return self._frame(rows.with_columns(pl.all().replace("", None)), int((~fits).sum()))
+
+
+def _keep_in(broken: list[Any]) -> Callable[[Any], str]:
+    """What arrow calls for a bad line that is to be counted."""
+
+    def handle(row: Any) -> str:
+        broken.append(row)
+        return "skip"
+
+    return handle
 
 
 def open_text(name: str) -> IO[bytes]:
