@@ -27,7 +27,9 @@ from recsys.graph.schema import Graph
 from recsys.train.forecast import plan_training
 from recsys.train.stepper import Stepper, first_network
 
-WAYS = {f"{mode}, {name}": (mode, on) for mode in ("full", "sampled") for name, on in (("attention", 1), ("gamma 0", 0))}
+WAYS = {
+    f"{mode}, {name}": (mode, on) for mode in ("full", "sampled") for name, on in (("attention", 1), ("gamma 0", 0))
+}
 CPU = torch.device("cpu")
 
 
