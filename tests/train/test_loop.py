@@ -69,11 +69,15 @@ def test_same_seed_same_weights_other_seed_others(mode, phase, graph):
 
 
 def test_sampled_with_all_neighbours_is_near_full(phase, graph):
-    # The pairs to predict leave the sampled blocks, so steps differ a little; the vectors must tell the same.
-    full = train(phase, graph, MODEL, config(mode="full", user_dropout=0), threads=1)
-    sampled = train(phase, graph, MODEL, config(mode="sampled", fanouts=[-1], user_dropout=0), threads=1)
-    scores = [(one.embeddings.users @ one.embeddings.items.T).ravel() for one in (full, sampled)]
-    assert np.corrcoef(*scores)[0, 1] > 0.9
+    # The pairs to predict leave the sampled blocks: few of them a step, and the steps are nearly those of the full graph.
+    near = {"batch_size": 16, "epochs": 1, "lr": 1e-3, "shared_lr": 1e-3, "user_dropout": 0}
+    full, sampled, start = (
+        train(phase, graph, MODEL, config(mode=mode, fanouts=[1000], **near), epochs=epochs, threads=1).embeddings
+        for mode, epochs in (("full", None), ("sampled", None), ("full", 0))
+    )
+    scores = [one.users @ one.items.T for one in (full, sampled, start)]
+    assert np.abs(scores[0] - scores[1]).mean() < 0.5 * np.abs(scores[0] - scores[2]).mean()
+    assert np.corrcoef(scores[0].ravel(), scores[1].ravel())[0, 1] > 0.95
 
 
 def test_gradients_start_from_nothing_every_step(phase, graph):
