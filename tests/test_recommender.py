@@ -96,6 +96,7 @@ def test_one_user_a_series_or_an_array_will_do(fitted: GraphRecommender) -> None
     for users in (pl.Series(["u1", "u3"]), pd.Series(["u1", "u3"]), np.array(["u1", "u3"]), ("u1", "u3")):
         assert fitted.recommend(users, k=2).equals(expected)
     assert fitted.recommend("u1", k=2)["item_id"].to_list() == expected["item_id"].to_list()[:2]
+    assert fitted.recommend([], k=2).schema == expected.schema
 
 
 def test_allow_deny_and_seen(fitted: GraphRecommender) -> None:

@@ -152,13 +152,18 @@ def _read_lists(file: str, config: RunConfig) -> Any:
     """The table of ranked lists with standard column names."""
     import polars as pl
 
-    from recsys.core.tables import ITEM_ID, USER_ID
+    from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
     from recsys.logs.read import explained
+    from recsys.logs.sources import list_files
 
+    list_files(file)
     with explained():
-        table = pl.read_parquet(file) if file.endswith(".parquet") else pl.read_csv(file, infer_schema_length=None)
+        # Ids in text stay as written: "007" is not 7.
+        table = pl.read_parquet(file) if file.endswith(".parquet") else pl.read_csv(file, infer_schema=False)
     names = {config.data.user_col: USER_ID, config.data.item_col: ITEM_ID}
-    return table.rename({old: new for old, new in names.items() if old in table.columns})
+    table = table.rename({old: new for old, new in names.items() if old in table.columns})
+    numbers = [pl.col(name).cast(pl.Float64, strict=False) for name in (RANK, SCORE) if name in table.columns]
+    return table.with_columns(numbers)
 
 
 def _document(final: "Phase", lists: Any) -> dict[str, Any]:

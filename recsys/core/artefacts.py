@@ -47,6 +47,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             yield part
             part.chmod(0o755)
             for file in sorted(part.rglob("*")):
+                file.chmod(0o755 if file.is_dir() else 0o644)  # safetensors writes files that only their owner may read
                 _fsync(file)
             _fsync(part)
             if path.exists():

@@ -101,7 +101,8 @@ def _table(
     known = within & (item != UNKNOWN)
     repeated = np.zeros(len(item), bool)
     if seen is not None:
-        repeated[known] = np.asarray(seen[user[known], item[known]]).ravel() > 0
+        # Without any known pair scipy gives a sparse answer rather than an array.
+        repeated[known] = np.asarray(seen[user[known], item[known]]).ravel() > 0 if known.any() else False
         ranked[row[repeated], place[repeated] - 1] = NO_ITEM
     counts = {
         "unknown user": int((user == UNKNOWN).sum()),

@@ -56,7 +56,7 @@ def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
             return behaviors[0]
         raise ConfigError(
             f"the log has the behaviours {list(behaviors)} and graph.target does not say which one to predict",
-            f"Set it, for example --set graph.target={behaviors[-1]}",
+            "Name it with --target, or as graph.target",
         )
     if config.target not in behaviors:
         hint = nearest(config.target, behaviors) or f"The log has {list(behaviors)}"

@@ -1,5 +1,6 @@
 """Answers in outside ids: plain documents that print as JSON."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -75,7 +76,7 @@ def item_lists(bundle: "Bundle", hits: Hits, ids: IdMap | None = None) -> list[l
     scores, ends = hits.scores[valid].tolist(), np.cumsum(valid.sum(axis=1)).tolist()
     return [
         [_item(*facts) for facts in zip(outside[a:b], scores[a:b], range(1, b - a + 1), titles[a:b], strict=True)]
-        for a, b in zip([0, *ends[:-1]], ends, strict=True)
+        for a, b in pairwise([0, *ends])
     ]
 
 

@@ -66,6 +66,14 @@ def test_a_disk_that_refuses_polars_is_explained(tmp_path: Path) -> None:
         raise OSError("odd")
 
 
+def test_whoever_may_read_the_folder_may_read_its_files(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "a") as part:
+        (part / "b").mkdir(mode=0o700)
+        (part / "b" / "secretive").touch(mode=0o600)
+    assert (tmp_path / "a" / "b" / "secretive").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o755
+
+
 def test_content_hash_sees_names_and_bytes(tmp_path: Path) -> None:
     write_json(tmp_path / "a" / "x.json", {"b": 1})
     before = content_sha256(tmp_path / "a")

@@ -38,6 +38,12 @@ def test_by_rank_and_by_score_are_the_same(train: Interactions) -> None:
         assert one.counts == {}
 
 
+def test_lists_of_unknown_items_alone_are_all_misses(train: Interactions) -> None:
+    found = run(train, user_id=["a"], item_id=["zz"], rank=[1])
+    assert found.ranking.overall["recall@2"] == 0.0
+    assert found.counts["unknown item, kept as a miss"] == 1
+
+
 def test_rank_decides_over_score(train: Interactions) -> None:
     both = run(train, user_id=["a", "a"], item_id=["q", "r"], rank=[1, 2], score=[0.0, 1.0])
     assert both.ranked[0].tolist() == [1, 2]

@@ -273,6 +273,20 @@ def test_evaluate_a_baseline_and_lists_made_elsewhere(call: Call, world: Path, t
         assert call("evaluate", *files, "--model", "itemknn", "--param", wrong_param).code == 2
 
 
+def test_ids_of_lists_in_text_stay_as_written(call: Call, tmp_path: Path) -> None:
+    rows = [(f"{user:03}", f"{item:03}") for user in range(6) for item in range(user, user + 6)]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row")
+    test = log.gather_every(7)
+    test.write_csv(tmp_path / "test.csv")
+    log.join(test, on=log.columns, how="anti").write_csv(tmp_path / "train.csv")
+    test.with_columns(score=1).write_csv(tmp_path / "lists.csv")
+    files = ["--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv"]
+    judged = document(call("evaluate", *files, "--ranked", tmp_path / "lists.csv", "--json"))
+    assert judged["metrics"]["recall@20"] == pytest.approx(1.0) and "unknown user" not in judged["lists"]
+    missing = call("evaluate", *files, "--ranked", tmp_path / "none.csv")
+    assert missing.code == 1 and "there is no file" in missing.err
+
+
 def test_data_check_and_split(call: Call, world: Path, tmp_path: Path) -> None:
     found = document(call("data", "check", world / "log.parquet", "--time-col", "timestamp", "--json"))
     assert found["rows_read"] == 1600 and found["users"] == 80
