@@ -1,7 +1,11 @@
-"""Fixtures shared by all areas: seeds are fixed, and no test leans on the order of another."""
+"""Shared by all areas: shapes on public signatures are checked while tests run, and seeds are fixed."""
 
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
+
+# Before any test imports the model: what is imported already would go unchecked.
+install_import_hook("recsys.model", "beartype.beartype")
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ def suspicions(report: "CheckReport", clean: CleanConfig) -> list[str]:
 def _sizes(report: "CheckReport") -> list[str]:
     found = []
     if report.users < FEW_USERS:
-        found.append(f"only {report.users:,} user(s) are left: intervals will be too wide to compare models")
+        found.append(f"{_left(report.users, 'user')}: intervals will be too wide to compare models")
     if report.items < FEW_ITEMS:
-        found.append(f"only {report.items:,} item(s) are left: sorting them by popularity may be all there is to gain")
+        found.append(f"{_left(report.items, 'item')}: sorting them by popularity may be all there is to gain")
     return found
 
 
@@ -84,3 +84,8 @@ def _drops(report: "CheckReport") -> list[str]:
     if report.rows_kept < 0.5 * report.rows_read:
         found.append(f"{1 - report.rows_kept / report.rows_read:.0%} of the rows are dropped: see the reasons")
     return found
+
+
+def _left(count: int, noun: str) -> str:
+    """ "only 1 user is left", "only 20 users are left"."""
+    return f"only {count:,} {noun} is left" if count == 1 else f"only {count:,} {noun}s are left"

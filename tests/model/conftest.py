@@ -1,15 +1,12 @@
-"""Shapes on public signatures are checked while these tests run; small random graphs to run on."""
+"""Small random graphs to run on."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import install_import_hook
 
-install_import_hook("recsys.model", "beartype.beartype")
-
-from recsys.graph.schema import (  # noqa: E402
+from recsys.graph.schema import (
     Adjacency,
     EdgeType,
     Graph,
