@@ -293,7 +293,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
             f"cannot read the configuration {str(path)!r}: {error.strerror}", "Give the path of a .toml file"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", "Mend that line") from None
+        remedy = "Mend that line" if path.suffix == ".toml" else "Give a .toml file here, and a log with --log"
+        raise ConfigError(f"{path} is not valid TOML: {error}", remedy) from None
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

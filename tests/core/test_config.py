@@ -48,6 +48,10 @@ def test_a_file_that_is_absent_or_broken_is_named(tmp_path: Path) -> None:
     broken.write_text("name = ", encoding="utf-8")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_config(broken)
+    log = tmp_path / "log.csv"
+    log.write_text("user_id,item_id\na,x\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="a log with --log"):
+        load_config(log)
 
 
 def test_every_field_is_documented() -> None:
