@@ -58,7 +58,11 @@ def _versus(one: Comparison, best: ModelRow, deciding: str) -> str:
     name = deciding.upper()
     interval = f"95 % interval of the difference {one.low:+.4f} to {one.high:+.4f}".replace("-", "−")
     if one.finding == "undecided":
-        return f"its {name} cannot be told apart from that of the best alternative, {best.title} ({interval})"
+        # An interval that leaves out 0 would contradict the sentence without this reason.
+        corrected = ", corrected for the number of comparisons" if one.low > 0 or one.high < 0 else ""
+        return (
+            f"its {name} cannot be told apart from that of the best alternative, {best.title} ({interval}{corrected})"
+        )
     share = f"{abs(one.difference) / base:.1%} " if base else ""
     above = "above" if one.difference > 0 else "below"
     return f"its {name} is {share}{above} that of the best alternative, {best.title} ({interval})"
