@@ -5,6 +5,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -56,6 +57,8 @@ def _root(
 def main() -> NoReturn:
     """Entry point: 0 well, 1 data or machine, 2 usage, 3 bug, 4 a gate refused, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    # matplotlib would write its caches into the home folder.
+    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"recsys-matplotlib-{os.getuid()}"))
     try:
         app()
     except RecsysError as error:
