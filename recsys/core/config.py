@@ -189,6 +189,9 @@ class TrainConfig(_Section):
     """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
     fanouts: list[PositiveInt] = Field([20, 10], min_length=1)
     """sampled: neighbours drawn per relation, seeds' layer first; the last one repeats for further layers."""
+    sampler: Literal["csr", "dgl"] = "csr"
+    """sampled: who draws the neighbours, our own drawing from the edge lists or DGL from its heterograph. Same kind of
+    draws; our own is faster and does not depend on the number of threads."""
     user_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that fold-in works."""
     validate_every: int = Field(1, ge=1)

@@ -41,6 +41,14 @@ def first_network(
     return network
 
 
+def _sampler(graph: Graph, config: TrainConfig, layers: int) -> BlockSampler:
+    if config.sampler == "csr":
+        return BlockSampler(graph, config.fanouts, layers)
+    from recsys.graph.dgl_graph import DglDraw  # here, so that training without it never loads dgl
+
+    return BlockSampler(graph, config.fanouts, layers, DglDraw(graph))
+
+
 class Stepper:
     """Takes a network through epochs, in the way of a plan.
 
@@ -61,7 +69,7 @@ class Stepper:
         positives = interactions.matrix((target,))
         if not positives.nnz:
             raise DataError(f"no pair of the target behaviour {target!r} to learn from", "Check the split")
-        sampler = BlockSampler(graph, config.fanouts, network.config.layers) if plan.mode == "sampled" else None
+        sampler = _sampler(graph, config, network.config.layers) if plan.mode == "sampled" else None
         self.config = config
         self.network = network.to(device)
         self.optimiser = _optimiser(self.network, config)

@@ -1,0 +1,31 @@
+"""Neighbours drawn by DGL train as well as our own, and the same way twice."""
+
+import numpy as np
+import pytest
+
+from recsys.core.config import ModelConfig, TrainConfig
+from recsys.train.loop import train
+
+
+@pytest.mark.parametrize("sampler", ["csr", "dgl"])
+def test_either_sampler_learns_and_repeats(phase, graph, sampler):
+    config = TrainConfig(mode="sampled", sampler=sampler, epochs=4, batch_size=128, negatives=32, fanouts=[5, 3])
+    runs = [train(phase, graph, ModelConfig(width=16), config, seed=3, epochs=4, threads=1) for _ in range(2)]
+    np.testing.assert_array_equal(runs[0].embeddings.users, runs[1].embeddings.users)
+    losses = [record.loss for record in runs[0].history]
+    assert losses[-1] < losses[0]
+
+
+def test_the_samplers_draw_differently(phase, graph):
+    found = [
+        train(
+            phase,
+            graph,
+            ModelConfig(width=16),
+            TrainConfig(mode="sampled", sampler=sampler, batch_size=128, negatives=32, fanouts=[2]),
+            epochs=1,
+            threads=1,
+        ).embeddings.users
+        for sampler in ("csr", "dgl")
+    ]
+    assert not np.array_equal(*found)
