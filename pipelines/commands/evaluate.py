@@ -23,7 +23,7 @@ from pipelines.commands.options import (
 )
 from pipelines.commands.run import use_threads
 from recsys.core.config import RunConfig
-from recsys.core.errors import UsageError
+from recsys.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from recsys.core.progress import Progress
@@ -104,9 +104,20 @@ def _judge(
     config = config.model_copy(update={"split": config.split.model_copy(update={"validation_share": 0.0})})
     run(config, folder, progress, until="split")
     final = load_phase(folder, config, "final")
+    _require_warm_users(final)
     if ranked is not None:
         return _lists(final, ranked)
     return _baseline(final, str(model), params)
+
+
+def _require_warm_users(final: "Phase") -> None:
+    """Raises DataError when nothing can be averaged, naming what every test row was dropped for."""
+    if not len(final.held_out_users):
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(final.held_out.dropped.items()))
+        raise DataError(
+            f"no test row has both a user and an item of the train file ({counts or 'there are no rows'})",
+            "Check that both files use the same ids",
+        )
 
 
 def _baseline(final: "Phase", name: str, params: list[str]) -> dict[str, Any]:

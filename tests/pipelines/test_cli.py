@@ -249,6 +249,16 @@ def test_index_needs_the_log_no_more(call: Call, finished: RunFolder, tmp_path: 
     assert len(document(call("recommend", folder, "--user", "u1", "-k", "5", "--json"))["items"]) == 5
 
 
+def test_evaluate_files_that_share_no_user(call: Call, world: Path, tmp_path: Path) -> None:
+    log = pl.read_parquet(world / "log.parquet").head(20)
+    log.write_parquet(tmp_path / "train.parquet")
+    log.with_columns(pl.col("user_id") + "-other").write_parquet(tmp_path / "test.parquet")
+    files = ["--train", tmp_path / "train.parquet", "--test", tmp_path / "test.parquet"]
+    found = call("evaluate", *files, "--model", "popularity", "--k", "5", "--json")
+    assert (found.code, found.out) == (1, "")
+    assert "12 cold user" in found.err and "same ids" in found.err
+
+
 def test_evaluate_a_baseline_and_lists_made_elsewhere(call: Call, world: Path, tmp_path: Path) -> None:
     log = pl.read_parquet(world / "log.parquet").unique(["user_id", "item_id"], maintain_order=True)
     log.with_row_index().filter(pl.col("index") % 5 != 0).drop("index").write_parquet(tmp_path / "train.parquet")
