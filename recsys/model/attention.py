@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.graph.schema import Messages
-from recsys.model.edges import SMALLEST, Edges, WeightedSum, by_head, edges_of, positive, sums_by_head
+from recsys.model.edges import SMALLEST, Edges, WeightedSum, by_head, edges_of, positive
 
 _NO_LENGTH = 1e-12
 
@@ -120,19 +120,16 @@ class _Mixture(torch.autograd.Function):
         keep: Tensor | None,
     ) -> Tensor:
         heads = len(gamma)
-        sent = by_head(source, heads)
-        table = torch.cat([sent, sent.new_ones(heads, len(source), 1)], dim=-1)  # the last column sums the weights
-        key, key_scale = _unit(sent)
+        table = _with_ones(source, heads)
+        key, key_scale = _unit(by_head(source, heads))
         query, query_scale = _unit(by_head(target, heads))
         prior = edges.log_weight.to(source.dtype) - exponent * edges.log_degree.to(source.dtype) - gamma.abs().max()
         weights = prior.repeat(heads, 1)
-        for head, factor in enumerate(gamma.tolist()):
-            edges.by_target.add_scores(weights[head], query[head], key[head], factor)
-        weights.exp_()
-        mixed = target.new_empty(len(target), heads, sent.shape[2])
+        mixed = target.new_empty(len(target), heads, key.shape[2])
         total = target.new_empty(heads, len(target))
-        for head, weight in enumerate(weights):
-            sums = edges.by_target.weighted_sum(weight, table[head])
+        for head, weight in enumerate(weights):  # a head at a time: its edge values stay in the cache
+            edges.by_target.add_scores(weight, query[head], key[head], float(gamma[head]))
+            sums = edges.by_target.weighted_sum(weight.exp_(), table[head])
             torch.clamp_min(sums[:, -1], SMALLEST, out=total[head])
             if keep is not None:
                 sums = edges.by_target.weighted_sum(weight * keep[head], table[head])
@@ -146,39 +143,56 @@ class _Mixture(torch.autograd.Function):
         gamma, table, key, key_scale, query, query_scale, mixed, total, weights = ctx.saved_tensors
         edges: Edges = ctx.edges
         along = (gradient.reshape(mixed.shape) * mixed).sum(-1)
-        row_term = (along.T / total).contiguous()  # (heads, num_dst): ⟨g_v, out_v⟩ / Σ e
+        row_term = along.T / total  # (heads, num_dst): ⟨g_v, out_v⟩ / Σ e
         asked = by_head(gradient, len(gamma)).div_(total[..., None])
         slope = torch.zeros_like(weights)
-        for head in range(len(gamma)):
-            edges.by_target.add_scores(slope[head], asked[head], table[head, :, :-1])
-        kept = weights if ctx.keep is None else weights * ctx.keep
-        slope = slope if ctx.keep is None else slope.mul_(ctx.keep)
-        slope.sub_(row_term.index_select(1, edges.target)).mul_(weights)
+        slope_target, slope_source = _empty_by_head(query), _empty_by_head(key)
+        slope_gamma = torch.empty_like(gamma)
+        for head, values in enumerate(slope):
+            edges.by_target.add_scores(values, asked[head], table[head, :, :-1])
+            if ctx.keep is not None:
+                values.mul_(ctx.keep[head])
+            values.sub_(row_term[head].index_select(0, edges.target)).mul_(weights[head])
+            sums = edges.by_target.weighted_sum(values, key[head])
+            slope_gamma[head] = torch.dot(sums.flatten(), query[head].flatten())
+            slope_target[:, head] = _through_unit(sums, query[head], query_scale[head] * gamma[head])
         slope_exponent = -(slope @ edges.log_degree.to(slope.dtype)).sum()
-        slope_query = sums_by_head(edges.by_target, slope, key)
-        slope_key = sums_by_head(edges.by_source, slope.index_select(1, edges.order), query)
-        slope_table = sums_by_head(edges.by_source, kept.index_select(1, edges.order), asked)
-        slope_gamma = (slope_query * query).sum((1, 2))
-        slope_target = _through_unit(slope_query, query, query_scale * gamma[:, None, None])
-        slope_source = _through_unit(slope_key, key, key_scale * gamma[:, None, None], slope_table)
-        return slope_source, slope_target, slope_gamma, slope_exponent, None, None
+        turned = edges.turned(slope)
+        for head, values in enumerate(turned):
+            sums = edges.by_source.weighted_sum(values, query[head])
+            slope_source[:, head] = _through_unit(sums, key[head], key_scale[head] * gamma[head])
+        kept = weights if ctx.keep is None else torch.mul(weights, ctx.keep, out=slope)
+        for head, values in enumerate(edges.turned(kept, out=turned)):
+            slope_source[:, head] += edges.by_source.weighted_sum(values, asked[head])
+        return slope_source.flatten(1), slope_target.flatten(1), slope_gamma, slope_exponent, None, None
+
+
+def _with_ones(states: Tensor, heads: int) -> Tensor:
+    """(heads, n, d + 1): each head's states and a column of ones, which sums the weights."""
+    parts = states.reshape(len(states), heads, -1).transpose(0, 1)
+    table = states.new_empty(heads, len(states), parts.shape[2] + 1)
+    table[..., :-1] = parts
+    table[..., -1] = 1.0
+    return table
+
+
+def _empty_by_head(states: Tensor) -> Tensor:
+    """Room for (n, heads, d), from the shape of (heads, n, d)."""
+    heads, nodes, width = states.shape
+    return states.new_empty(nodes, heads, width)
 
 
 def _unit(states: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit vectors (heads, n, d), zero for zero, and the factors that made them (heads, n, 1)."""
+    """Unit vectors (heads, n, d), zero for zero, made in place, and the factors that made them (heads, n, 1)."""
     length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
     scale = torch.where(length > _NO_LENGTH, length.reciprocal(), 0.0)
-    return states * scale, scale
+    return states.mul_(scale), scale
 
 
-def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor, more: Tensor | None = None) -> Tensor:
-    """Gradient at the states (n, heads · d) from that at their unit vectors: scale · (g − unit ⟨unit, g⟩) + more."""
-    along = (gradient * unit).sum(-1, keepdim=True)
-    gradient.addcmul_(unit, along, value=-1).mul_(scale)
-    heads, nodes, width = gradient.shape
-    out = gradient.new_empty(nodes, heads, width)
-    torch.add(gradient, 0.0 if more is None else more, out=out.transpose(0, 1))
-    return out.flatten(1)
+def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
+    """Gradient at states (n, d) from that at their unit vectors, in its place: scale · (g − unit ⟨unit, g⟩)."""
+    along = torch.linalg.vecdot(gradient, unit)[:, None]
+    return gradient.addcmul_(unit, along, value=-1).mul_(scale)
 
 
 def unit_rows(states: Tensor) -> Tensor:

@@ -73,8 +73,14 @@ class Edges:
 
     @cached_property
     def order(self) -> Tensor:
-        """(edges,) which edge, in the order of `by_target`, stands at each place of `by_source`."""
-        return torch.argsort(self.by_target.indices, stable=True).to(self.by_target.indptr.dtype)
+        """(edges,) int64: which edge, in the order of `by_target`, stands at each place of `by_source`."""
+        return torch.argsort(self.by_target.indices, stable=True)
+
+    def turned(self, values: Tensor, out: Tensor | None = None) -> Tensor:
+        """Edge values (heads, edges) from the order of `by_target` into that of `by_source`."""
+        # gather takes all heads of an edge at once, on all threads: 3 ms for four heads of Gowalla where index_select
+        # takes 6 and indexing 8.
+        return torch.gather(values, 1, self.order.expand(len(values), -1), out=out)
 
     @cached_property
     def by_source(self) -> Rows:
