@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from recsys.core.config import AttributeConfig, RunConfig
+from recsys.core.config import AttributeConfig, NeighbourConfig, RunConfig
 
 HEAD = """# Configuration
 
@@ -24,6 +24,8 @@ def page() -> str:
         if _is_section(field.annotation):
             parts += [f"\n## [{name}]\n", f"{field.annotation.__doc__}\n", _table(field.annotation.model_fields)]
     parts += ["\n## [[graph.attributes]]\n", f"{AttributeConfig.__doc__}\n", _table(AttributeConfig.model_fields)]
+    parts += ["\n## [graph.item_neighbours], [graph.user_neighbours]\n"]
+    parts += [f"{NeighbourConfig.__doc__}\n", _table(NeighbourConfig.model_fields)]
     return "\n".join(parts)
 
 
@@ -35,7 +37,8 @@ def _table(fields: dict[str, Any]) -> str:
     rows = ["| key | values | default | meaning |", "|---|---|---|---|"]
     for name, field in fields.items():
         default = "required" if field.is_required() else _toml(field.default)
-        rows.append(f"| `{name}` | {_values(field.annotation)} | {default} | {field.description or ''} |")
+        meaning = " ".join((field.description or "").split())
+        rows.append(f"| `{name}` | {_values(field.annotation)} | {default} | {meaning} |")
     return "\n".join(rows)
 
 

@@ -106,6 +106,20 @@ class AttributeConfig(_Section):
     """Splits a text column into several values."""
 
 
+class NeighbourConfig(_Section):
+    """Which nodes of one side are linked because they share pairs of the target behaviour; for users read the mirror image."""
+
+    top_n: int = Field(10, ge=1)
+    """Most similar items of each item; two are linked when either is among the other's."""
+    measure: Literal["cosine", "jaccard", "count"] = "cosine"
+    """Similarity, and weight of the edge: c_ij / (√(c_i c_j) + shrinkage) (Salton), c_ij / (c_i + c_j − c_ij + shrinkage),
+    or c_ij, the users that both share."""
+    shrinkage: float = Field(0.0, ge=0)
+    """Holds down similarities that rest on few users; not used by count."""
+    min_shared: int = Field(2, ge=1)
+    """Users that two items must share. From 2 on no edge exists because of the pair to predict alone."""
+
+
 class GraphConfig(_Section):
     """What becomes an edge and what it weighs."""
 
@@ -119,6 +133,10 @@ class GraphConfig(_Section):
     """Edge weights halve with this age, counted back from the last row of the phase; needs times."""
     attributes: list[AttributeConfig] = []
     """Columns of the item and user tables that become nodes."""
+    item_neighbours: NeighbourConfig | None = None
+    """Link items that share users, as an added relation whose gate starts closed; none when absent."""
+    user_neighbours: NeighbourConfig | None = None
+    """Link users that share items. A visitor has no such links."""
 
 
 class ModelConfig(_Section):
