@@ -191,6 +191,9 @@ class TrainConfig(_Section):
     """Sampled softmax over cosine scores, or BPR (Rendle et al. 2009)."""
     temperature: float = Field(0.1, gt=0)
     """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
+    positive_temperature: float | None = Field(None, gt=0)
+    """softmax: divides the score of the pair itself (BSL, Wu et al. 2024); `temperature` when absent. Above it, noisy
+    pairs pull less; published ratios lie between 0.8 and 1.3."""
     negatives: int = Field(2048, ge=0)
     """Uniform negatives, shared by `share_size` pairs (bpr: one a pair)."""
     share_size: int = Field(2048, ge=1)

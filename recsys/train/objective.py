@@ -11,8 +11,11 @@ from recsys.train.batches import Batch, Share
 
 
 class SharedSoftmax(torch.autograd.Function):
-    """Mean of −log( e^{s⁺} / (e^{s⁺} + Σ_j e^{s_j + bias_j}) ), s = inner product / temperature.
+    """Mean of −s⁺/τ⁺ + log( e^{s⁺/τ} + Σ_j e^{s_j/τ + bias_j} ), s the inner products.
 
+    τ is the temperature and τ⁺ that of the positive side: the bilateral softmax loss of Wu et al. 2024 (BSL), divided
+    by its ratio τ⁺/τ and with the positive itself among the candidates, so that τ⁺ = τ is the plain softmax. Above τ,
+    a pair already told apart with more than τ/τ⁺ of the mass is pulled no further, which forgives noisy positives.
     The value and gradient of `recsys.model.loss.sampled_softmax`, with the gradient worked out in the forward pass in
     the one (pairs, candidates) array of scores: a third of the memory traffic of autograd through logsumexp.
     """
@@ -25,19 +28,21 @@ class SharedSoftmax(torch.autograd.Function):
         candidates: Float[Tensor, "candidates width"],
         share: Share,
         temperature: float,
+        positive_temperature: float,
     ) -> Float[Tensor, ""]:
         # Under autocast the product is bf16; sums over thousands of candidates need float32.
         scores = torch.addmm(share.bias, user, candidates.T, alpha=1 / temperature).float()
         scores[share.known[0], share.known[1]] = -torch.inf
-        own = (user * positive).sum(1) / temperature + share.own_bias
+        agreement = (user * positive).sum(1)
+        own = agreement / temperature + share.own_bias
         highest = torch.maximum(own, scores.amax(1)) if scores.shape[1] else own
         mass = scores.sub_(highest[:, None]).exp_()
         own_mass = (own - highest).exp()
         total = mass.sum(1) + own_mass
-        loss = (torch.log(total) + highest - own).mean()
+        loss = (torch.log(total) + highest - (agreement / positive_temperature + share.own_bias)).mean()
         scale = 1 / (temperature * max(len(user), 1))
         mass.mul_((scale / total)[:, None])
-        pull = ((own_mass / total - 1) * scale)[:, None]
+        pull = ((own_mass / total - temperature / positive_temperature) * scale)[:, None]
         gradients = (mass @ candidates + pull * positive, pull * user, mass.T @ user)
         context.save_for_backward(*gradients)
         return loss
@@ -45,7 +50,7 @@ class SharedSoftmax(torch.autograd.Function):
     @staticmethod
     def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         user, positive, candidates = context.saved_tensors  # type: ignore[attr-defined]
-        return user * gradient, positive * gradient, candidates * gradient, None, None
+        return user * gradient, positive * gradient, candidates * gradient, None, None, None
 
 
 def loss_and_gradient(
@@ -81,4 +86,6 @@ def _share_loss(user: Tensor, positive: Tensor, candidates: Tensor, share: Share
         known = torch.zeros(len(user), dtype=torch.bool, device=user.device)
         known[share.known[0]] = True
         return bpr(user, positive, candidates, known)
-    return SharedSoftmax.apply(user, positive, candidates, share, config.temperature)  # type: ignore[no-any-return]
+    softened = config.positive_temperature or config.temperature
+    loss: Tensor = SharedSoftmax.apply(user, positive, candidates, share, config.temperature, softened)
+    return loss

@@ -26,7 +26,7 @@ def test_by_hand():
     share = share_of(1, 3, [[0], [2]])
     share.bias[0] = math.log(2)
     candidates = torch.tensor([[0.0], [1.0], [5.0]])
-    loss = SharedSoftmax.apply(torch.tensor([[1.0]]), torch.tensor([[1.0]]), candidates, share, 0.5)
+    loss = SharedSoftmax.apply(torch.tensor([[1.0]]), torch.tensor([[1.0]]), candidates, share, 0.5, 0.5)
     expected = -math.log(math.exp(2) / (math.exp(2) + 2 * math.exp(0) + math.exp(2)))
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
@@ -37,7 +37,7 @@ def test_value_and_gradient_are_those_of_autograd():
     known = torch.tensor([[0, 3, 5], [1, 2, 9]])
     share = share_of(6, 10, known.tolist())
     share.bias.normal_(generator=generator)
-    loss = SharedSoftmax.apply(*leaves, share, 0.3)
+    loss = SharedSoftmax.apply(*leaves, share, 0.3, 0.3)
     plain = sampled_softmax(
         leaves[0], leaves[1], leaves[2], (known[0], known[1]), 0.3, in_batch=False, log_q=-share.bias
     )
@@ -46,14 +46,54 @@ def test_value_and_gradient_are_those_of_autograd():
         assert torch.allclose(left, right, atol=1e-6)
 
 
+def two_temperatures(user, positive, candidates, share: Share, temperature: float, positive_temperature: float):
+    """−s⁺/τ⁺ + log(e^{s⁺/τ} + Σ_j e^{s_j/τ + bias_j}), left to autograd."""
+    scores = (user @ candidates.T / temperature + share.bias).index_put(tuple(share.known), torch.tensor(-torch.inf))
+    agreement = (user * positive).sum(1)
+    terms = torch.cat([(agreement / temperature + share.own_bias)[:, None], scores], 1)
+    return (terms.logsumexp(1) - agreement / positive_temperature - share.own_bias).mean()
+
+
+def test_two_temperatures_by_hand():
+    # s⁺ = 1 is 2 at temperature ½ and 4 at ¼; the one candidate scores 0.
+    one, other = torch.tensor([[1.0]]), torch.tensor([[0.0]])
+    loss = SharedSoftmax.apply(one, one, other, share_of(1, 1), 0.5, 0.25)
+    assert loss.item() == pytest.approx(math.log(math.exp(2) + 1) - 4, rel=1e-6)
+
+
+@pytest.mark.parametrize("positive_temperature", [0.2, 0.3, 0.4])
+def test_gradient_with_two_temperatures_is_that_of_autograd(positive_temperature):
+    generator = torch.Generator().manual_seed(4)
+    leaves = [torch.randn(count, 8, generator=generator).requires_grad_() for count in (6, 6, 10)]
+    share = share_of(6, 10, [[0, 3, 5], [1, 2, 9]])
+    share.bias.normal_(generator=generator)
+    share.own_bias.normal_(generator=generator)
+    loss = SharedSoftmax.apply(*leaves, share, 0.3, positive_temperature)
+    plain = two_temperatures(*leaves, share, 0.3, positive_temperature)
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+    for left, right in zip(torch.autograd.grad(loss, leaves), torch.autograd.grad(plain, leaves), strict=True):
+        assert torch.allclose(left, right, atol=1e-6)
+
+
+def test_equal_temperatures_are_the_default_to_the_bit():
+    generator = torch.Generator().manual_seed(5)
+    vectors = {kind: torch.randn(12, 4, generator=generator) for kind in (USER, ITEM)}
+    batch = Batch((share_of(8, 12),), 8, None, None, torch.arange(8), torch.arange(8), 0)
+    loss, slopes = loss_and_gradient(vectors, batch, TrainConfig(temperature=0.15))
+    same, same_slopes = loss_and_gradient(vectors, batch, TrainConfig(temperature=0.15, positive_temperature=0.15))
+    assert loss == same and all(torch.equal(slopes[kind], same_slopes[kind]) for kind in (USER, ITEM))
+
+
 def test_large_scores_do_not_overflow():
     user = torch.full((2, 1), 1000.0)
-    loss = SharedSoftmax.apply(user, torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0]]), share_of(2, 1), 1.0)
+    loss = SharedSoftmax.apply(user, torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0]]), share_of(2, 1), 1.0, 1.0)
     assert loss.item() == pytest.approx((math.log(2) + 2000) / 2, rel=1e-6)
 
 
 def test_no_candidate_left_costs_nothing():
-    loss = SharedSoftmax.apply(torch.ones(1, 2), torch.ones(1, 2), torch.ones(1, 2), share_of(1, 1, [[0], [0]]), 1.0)
+    loss = SharedSoftmax.apply(
+        torch.ones(1, 2), torch.ones(1, 2), torch.ones(1, 2), share_of(1, 1, [[0], [0]]), 1.0, 1.0
+    )
     assert loss.item() == 0.0
 
 
