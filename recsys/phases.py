@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.config import RunConfig
 from recsys.core.errors import UsageError
 from recsys.core.interactions import HeldOut, Interactions, fit_interactions, hold_out
@@ -19,7 +20,7 @@ from recsys.core.ranking import Scorer
 from recsys.core.tables import BEHAVIOR, ITEM, USER, in_order
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.graph.build import build_graph, target_behavior
-from recsys.graph.schema import Graph
+from recsys.graph.schema import Graph, NodeType
 from recsys.index.exact import rank
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
@@ -92,8 +93,19 @@ class Phase:
         """Rows of the user table by dense user id."""
         return self.log.user_table[self.interactions.user_codes]
 
+    @cached_property
+    def similar(self) -> dict[NodeType, sparse.csr_matrix]:
+        """By node type, the similarities that the graph links items or users by: counted in this phase's rows alone."""
+        pairs, graph = self.interactions.matrix((self.target,)), self.config.graph
+        asked = {ITEM: (pairs, graph.item_neighbours), USER: (pairs.T.tocsr(), graph.user_neighbours)}
+        return {
+            node_type: cooccurrence(matrix, **neighbours.model_dump())
+            for node_type, (matrix, neighbours) in asked.items()
+            if neighbours is not None
+        }
+
     def graph(self) -> Graph:
-        return build_graph(self.interactions, self.config.graph, self.item_table, self.user_table)
+        return build_graph(self.interactions, self.config.graph, self.item_table, self.user_table, self.similar)
 
     def ranked(self, scorer: Scorer, k: int) -> NDArray[np.int32]:
         """(held_out_users, k) dense item ids: the lists of `scorer`, without what their users have seen."""

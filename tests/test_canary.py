@@ -1,5 +1,6 @@
 """No way from the test period into the model: it cannot find random future pairs, unless they are handed to it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ K = 10
 CONFIG: RunConfig = build_config(
     {"model": {"width": 16}, "train": {"negatives": 64, "batch_size": 512}, "split": {"test_share": 0.1}}
 )
+SIMILAR = {"item_neighbours": {"min_shared": 1}, "user_neighbours": {"min_shared": 1}}
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +36,18 @@ def log(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> CodedLog:
     return load_log(folder)
 
 
+@pytest.mark.parametrize("graph", [{}, SIMILAR], ids=["pairs", "similar"])
 @pytest.mark.parametrize(("phase", "found"), [("select", False), ("final", False), ("serve", True)])
 def test_only_a_model_that_saw_the_future_finds_it(
-    planted: Planted, log: CodedLog, phase: PhaseName, found: bool
+    planted: Planted, log: CodedLog, phase: PhaseName, found: bool, graph: dict
 ) -> None:
     """ "serve" learns from the whole log, canaries included: it shows that the test can fail."""
-    splits = split_log(log, CONFIG.split, "interaction", CONFIG.seed)
-    learned = Phase(phase, log, splits, CONFIG)
-    vectors = fit_phase(learned, learned.graph(), CONFIG.model, epochs=15).embeddings
+    config = build_config({**CONFIG.model_dump(), "graph": graph})
+    splits = split_log(log, config.split, "interaction", config.seed)
+    learned = Phase(phase, log, splits, config)
+    vectors = fit_phase(learned, learned.graph(), config.model, epochs=15).embeddings
     scores = vectors.users @ vectors.items.T
-    past = Phase("final", log, splits, CONFIG).interactions
+    past = Phase("final", log, splits, config).interactions
     user = dense_of(past.user_codes[past.user], learned.interactions.user_codes)
     item = dense_of(past.item_codes[past.item], learned.interactions.item_codes)
     known = (user >= 0) & (item >= 0)
@@ -51,6 +55,18 @@ def test_only_a_model_that_saw_the_future_finds_it(
     hits, trials = _hits(planted, log, learned, scores)
     assert trials > 130
     assert (p_value(hits, trials, K * planted.chance) < 1e-3) == found
+
+
+@pytest.mark.parametrize("phase", ["select", "final"])
+def test_similarities_do_not_know_what_is_held_out(log: CodedLog, phase: PhaseName) -> None:
+    """The graph stays, edge for edge, when nothing is held out behind it."""
+    config = build_config({**CONFIG.model_dump(), "graph": SIMILAR})
+    splits = split_log(log, config.split, "interaction", 0)
+    others = {name: splits.test.head(0) for name in ("validation", "test")[phase == "final" :]}
+    with_held_out, without = (Phase(phase, log, some, config) for some in (splits, replace(splits, **others)))
+    for node_type, table in with_held_out.similar.items():
+        assert table.nnz
+        assert (table != without.similar[node_type]).nnz == 0
 
 
 def _hits(planted: Planted, log: CodedLog, learned: Phase, scores: np.ndarray) -> tuple[int, int]:

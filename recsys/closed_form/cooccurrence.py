@@ -13,13 +13,17 @@ _BLOCK_ROWS = 4096  # items at a time: the full product of a large catalogue wou
 
 
 def cooccurrence(
-    matrix: sparse.csr_matrix, measure: Measure = "cosine", top_n: int = 100, shrinkage: float = 0.0
+    matrix: sparse.csr_matrix,
+    measure: Measure = "cosine",
+    top_n: int = 100,
+    shrinkage: float = 0.0,
+    min_shared: float = 0.0,
 ) -> sparse.csr_matrix:
     """Each item's `top_n` most similar other items, as rows of an (items, items) float32 table.
 
     With c_ij the users of both i and j, and c_i those of i: cosine c_ij / (√(c_i c_j) + shrinkage), Jaccard
     c_ij / (c_i + c_j − c_ij + shrinkage), count c_ij. matrix: (users, items) 0/1, or with rows scaled by √ of a user's
-    weight. Ties: the smaller id. Indices ascend.
+    weight. min_shared: pairs with a smaller c_ij are left out. Ties: the smaller id. Indices ascend.
     Raises UsageError for an unknown measure or top_n < 1.
     """
     if top_n < 1:
@@ -28,10 +32,11 @@ def cooccurrence(
         raise UsageError(f"unknown similarity {measure!r}", "Use cosine, jaccard or count")
     counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float64).ravel()
     by_item = matrix.T.tocsr()
-    blocks = [
-        _strongest(_similar(by_item[start : start + _BLOCK_ROWS] @ matrix, start, counts, measure, shrinkage), top_n)
-        for start in range(0, matrix.shape[1], _BLOCK_ROWS)
-    ]
+    blocks = []
+    for start in range(0, matrix.shape[1], _BLOCK_ROWS):
+        shared = by_item[start : start + _BLOCK_ROWS] @ matrix
+        shared.data[shared.data < min_shared] = 0.0
+        blocks.append(_strongest(_similar(shared, start, counts, measure, shrinkage), top_n))
     return sparse.vstack(blocks, format="csr", dtype=np.float32)
 
 

@@ -1,17 +1,19 @@
 """Typed tables → the heterogeneous graph: one relation per behaviour and attribute, each with its reverse."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import sparse
 
 from recsys.core.config import GraphConfig
-from recsys.core.errors import ConfigError, DataError, nearest
+from recsys.core.errors import ConfigError, DataError, UsageError, nearest
 from recsys.core.interactions import Interactions
 from recsys.core.tables import Drops
 from recsys.graph.attributes import Attribute, read_attribute
-from recsys.graph.edges import collapse, transpose
+from recsys.graph.edges import collapse, symmetric, transpose
 from recsys.graph.schema import ITEM, USER, Adjacency, AttributeLabels, EdgeType, Graph, NodeType, reverse
 
 __all__ = ["AttributeLabels", "build_graph", "target_behavior"]
@@ -24,15 +26,19 @@ def build_graph(
     config: GraphConfig,
     item_table: pl.DataFrame | None = None,
     user_table: pl.DataFrame | None = None,
+    similar: Mapping[NodeType, sparse.csr_matrix] | None = None,
 ) -> Graph:
     """The graph of one phase.
 
     item_table, user_table: attributes, one row per dense id of the phase, in that order.
+    similar: (nodes, nodes) similarities by node type, for config.item_neighbours and config.user_neighbours; made from
+    rows of this phase alone (Phase.similar). They become the symmetric relations "similar_items" and "similar_users".
     Weight of an edge: Σ over the rows of a pair of behaviour weight × log weight (use_weights) × 2^(−age / half-life),
     age counted back from the last row of the phase, held within the positive float32 numbers; its time is that of the
     latest row.
     A behaviour of weight 0, or without a row in this phase, makes no relation.
-    Raises ConfigError or DataError naming the key or value that does not fit.
+    Raises ConfigError or DataError naming the key or value that does not fit, UsageError for tables not asked for or
+    missing.
     """
     target = target_behavior(interactions, config)
     _check_weights_of_behaviors(interactions, config, target)
@@ -44,6 +50,7 @@ def build_graph(
         _add(relations, attribute.edge_type, attribute.adjacency)
         num_nodes[attribute.edge_type[2]] = len(attribute.labels)
         drops += attribute.drops
+    _add_similar(relations, similar or {}, config)
     labels = {attribute.edge_type[2]: attribute.labels for attribute in attributes}
     return Graph(num_nodes, relations, (USER, target, ITEM), labels, drops)
 
@@ -106,6 +113,24 @@ def _attributes(
     config: GraphConfig, tables: dict[NodeType, pl.DataFrame | None], num_nodes: dict[NodeType, int]
 ) -> list[Attribute]:
     return [read_attribute(one, tables[one.side], num_nodes[one.side]) for one in config.attributes]
+
+
+def _add_similar(
+    relations: dict[EdgeType, Adjacency], similar: Mapping[NodeType, sparse.csr_matrix], config: GraphConfig
+) -> None:
+    """A symmetric relation for every table.
+
+    The user of a pair to predict is one of the users counted in its item's similarities, as in other published uses of
+    co-occurrence (UltraGCN, NESCL), where sampled blocks leave out the pair's own edge: at most 1 / c_ij of a weight.
+    """
+    asked = {ITEM: config.item_neighbours, USER: config.user_neighbours}
+    wanted = {node_type for node_type, one in asked.items() if one is not None}
+    if set(similar) != wanted:
+        raise UsageError(
+            f"the graph asks for similar nodes of {sorted(wanted)} and got {sorted(similar)}", "Pass Phase.similar"
+        )
+    for node_type, table in similar.items():
+        _add(relations, (node_type, f"similar_{node_type}s", node_type), symmetric(table))
 
 
 def _check_weights_of_behaviors(interactions: Interactions, config: GraphConfig, target: str) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
 from recsys.graph.schema import Adjacency
 
@@ -42,6 +43,12 @@ def transpose(adjacency: Adjacency) -> Adjacency:
         num_dst=adjacency.num_src,
         num_src=adjacency.num_dst,
     )
+
+
+def symmetric(table: sparse.csr_matrix) -> Adjacency:
+    """Edges both ways between nodes of one type that are linked either way, with the larger of the two weights."""
+    both = table.maximum(table.T).tocoo()
+    return collapse(both.row, both.col, both.data, None, *both.shape)
 
 
 def _adjacency(

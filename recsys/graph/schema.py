@@ -18,8 +18,10 @@ ITEM: NodeType = "item"
 
 
 def reverse(edge_type: EdgeType) -> EdgeType:
-    """("user", "buy", "item") ↔ ("item", "rev_buy", "user")."""
+    """("user", "buy", "item") ↔ ("item", "rev_buy", "user"). Relations within a node type are symmetric: themselves."""
     source, relation, destination = edge_type
+    if source == destination:
+        return edge_type
     other = relation.removeprefix("rev_") if relation.startswith("rev_") else f"rev_{relation}"
     return destination, other, source
 

@@ -29,7 +29,13 @@ class TemporalSampler:
     """
 
     def __init__(self, graph: Graph, fanouts: Sequence[int], layers: int) -> None:
-        """fanouts: as of BlockSampler. Raises UsageError for wrong ones."""
+        """fanouts: as of BlockSampler. Raises UsageError for wrong ones, and for relations that are made of all times."""
+        timeless = [relation for source, relation, destination in graph.relations if source == destination]
+        if timeless:
+            raise UsageError(
+                f"the relation {timeless[0]!r} counts interactions of all times: no query time may see it",
+                "Build the graph without graph.item_neighbours and graph.user_neighbours",
+            )
         self._fanouts = fanout_of_layers(fanouts, layers)
         self._num_nodes = graph.num_nodes
         self._histories = {edge_type: _History(adjacency) for edge_type, adjacency in graph.relations.items()}

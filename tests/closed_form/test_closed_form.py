@@ -73,23 +73,26 @@ def test_recent_popularity_needs_times(train: Interactions) -> None:
     assert skip_reason(BASELINES["popularity_recent"], train, 10, 10**9) == "the log has no times"
 
 
-def naive_similarity(dense: np.ndarray, measure: str, shrinkage: float) -> np.ndarray:
+def naive_similarity(dense: np.ndarray, measure: str, shrinkage: float, min_shared: int = 0) -> np.ndarray:
     items = dense.shape[1]
     table = np.zeros((items, items))
     for i in range(items):
         for j in range(items):
             both, of_i, of_j = (dense[:, i] * dense[:, j]).sum(), dense[:, i].sum(), dense[:, j].sum()
             divisor = {"cosine": np.sqrt(of_i * of_j), "jaccard": of_i + of_j - both, "count": 1 - shrinkage}[measure]
-            table[i, j] = 0 if i == j else both / (divisor + shrinkage)
+            table[i, j] = 0 if i == j or both < min_shared else both / (divisor + shrinkage)
     return table
 
 
 @pytest.mark.parametrize("measure", ["cosine", "jaccard", "count"])
 @pytest.mark.parametrize("shrinkage", [0.0, 7.0])
 @pytest.mark.parametrize("top_n", [1, 5, 100])
-def test_cooccurrence_equals_a_loop(dense: np.ndarray, measure: str, shrinkage: float, top_n: int) -> None:
-    table = cooccurrence(sparse.csr_matrix(dense), measure, top_n, shrinkage)
-    expected = naive_similarity(dense, measure, shrinkage).astype(np.float32)
+@pytest.mark.parametrize("min_shared", [0, 3])
+def test_cooccurrence_equals_a_loop(
+    dense: np.ndarray, measure: str, shrinkage: float, top_n: int, min_shared: int
+) -> None:
+    table = cooccurrence(sparse.csr_matrix(dense), measure, top_n, shrinkage, min_shared)
+    expected = naive_similarity(dense, measure, shrinkage, min_shared).astype(np.float32)
     best = top_k(expected, min(top_n, dense.shape[1])).items
     for item, row in enumerate(expected):
         kept = best[item][row[best[item]] > 0]

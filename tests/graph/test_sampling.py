@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.config import GraphConfig
 from recsys.core.errors import UsageError
 from recsys.graph.build import build_graph
@@ -26,7 +27,7 @@ EMPTY = (torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
 
 @pytest.fixture(scope="module")
 def graph(interactions_of):
-    """40 users, 30 items, two behaviours, genres; user 39 and item 29 have no edge."""
+    """40 users, 30 items, two behaviours, genres, similar items; user 39 and item 29 have no edge."""
     rng = np.random.default_rng(1)
     pairs = [
         (int(user), int(item)) for user, item in zip(rng.integers(0, 39, 400), rng.integers(0, 29, 400), strict=True)
@@ -40,9 +41,8 @@ def graph(interactions_of):
         weight=list(rng.uniform(0.5, 2, 400)),
     )
     items = pl.DataFrame({"genres": [["a", "b", "c"][: one % 4] for one in range(30)]})
-    return build_graph(
-        interactions, GraphConfig(target="buy", use_weights=True, attributes=[{"column": "genres"}]), items
-    )
+    config = GraphConfig(target="buy", use_weights=True, attributes=[{"column": "genres"}], item_neighbours={})
+    return build_graph(interactions, config, items, None, {"item": cooccurrence(interactions.matrix(), top_n=2)})
 
 
 def pairs_of(adjacency):

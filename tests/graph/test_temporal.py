@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from recsys.core.config import GraphConfig
 from recsys.core.errors import UsageError
@@ -119,6 +120,14 @@ def test_the_pair_asked_about_is_not_seen(interactions_of):
     assert rows.indptr.tolist() == [0, 1, 3]
     assert block.nodes["item"][rows.indices].tolist() == [0, 0, 1]
     assert len(block.nodes["item"]) == 3  # item 0 as of 20 and as of 21
+
+
+def test_similar_items_know_all_times(interactions_of):
+    interactions = interactions_of([(0, 0), (0, 1)], time=[10, 20])
+    similar = {"item": sparse.csr_matrix(np.array([[0.0, 1.0], [1.0, 0.0]]))}
+    graph = build_graph(interactions, GraphConfig(item_neighbours={}), similar=similar)
+    with pytest.raises(UsageError, match="'similar_items' counts interactions of all times"):
+        TemporalSampler(graph, [2], 1)
 
 
 def test_wrong_calls(graph):

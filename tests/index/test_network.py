@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 import torch
 
-from recsys.core.config import AttributeConfig, GraphConfig, ModelConfig
+from recsys.closed_form.cooccurrence import cooccurrence
+from recsys.core.config import AttributeConfig, GraphConfig, ModelConfig, NeighbourConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.ids import IdMap
 from recsys.core.interactions import fit_interactions
@@ -25,7 +26,7 @@ FAMILIES = ["degree_prior", "gat", "gatv2"]
 
 
 def make_world():
-    """Views and buys with times, users with a country: two added relations besides the base."""
+    """Views and buys with times, users with a country and similar users: three added relations besides the base."""
     world = communities(num_users=24, num_items=18, events_per_user=6, behaviors=("view", "buy"), seed=3)
     users, items = (IdMap(world.log[name].unique().sort(), name[:4]) for name in (USER_ID, ITEM_ID))
     rows = world.log.with_columns(
@@ -39,8 +40,10 @@ def make_world():
         half_life_days=30,
         attributes=[AttributeConfig(side="user", column=COUNTRY)],
         behavior_weights={"view": 0.5},
+        user_neighbours=NeighbourConfig(top_n=3, min_shared=1),
     )
-    return log, build_graph(log, config, None, table), config
+    similar = {USER: cooccurrence(log.matrix(("buy",)).T.tocsr(), **config.user_neighbours.model_dump())}
+    return log, build_graph(log, config, None, table, similar), config
 
 
 @pytest.fixture(params=FAMILIES)

@@ -41,10 +41,15 @@ def make_messages() -> MakeMessages:
 
 @pytest.fixture
 def make_graph() -> MakeGraph:
-    """A random graph: users, items, one relation per behaviour, genres; every tenth node has no edge."""
+    """A random graph: users, items, one relation per behaviour, genres, similar nodes; every tenth node has no edge."""
 
     def make(
-        behaviors: tuple[str, ...] = ("buy",), users: int = 20, items: int = 15, genres: int = 0, seed: int = 0
+        behaviors: tuple[str, ...] = ("buy",),
+        users: int = 20,
+        items: int = 15,
+        genres: int = 0,
+        seed: int = 0,
+        similar: bool = False,
     ) -> Graph:
         draw = np.random.default_rng(seed)
         relations: dict[EdgeType, Adjacency] = {}
@@ -62,6 +67,9 @@ def make_graph() -> MakeGraph:
         if genres:
             nodes["item:genres"] = genres
             relate(("item", "genres", "item:genres"), (draw.random((genres, items)) < 0.4).astype(float))
+        for node_type in ("user", "item") if similar else ():
+            dense = (draw.random((nodes[node_type],) * 2) < 0.1) * draw.uniform(0.1, 1.0)
+            relations[node_type, f"similar_{node_type}s", node_type] = adjacency_of(np.maximum(dense, dense.T))
         return Graph(nodes, relations, ("user", behaviors[0], "item"))
 
     return make

@@ -37,7 +37,7 @@ def neighbours(graph: Graph) -> dict[str, sparse.csr_matrix]:
 
 
 def test_numpy_gives_the_networks_users(make_graph):
-    graph = make_graph(("buy", "view", "cart"), genres=3)
+    graph = make_graph(("buy", "view", "cart"), genres=3, similar=True)
     network = trained(graph, "degree_prior")
     found = UserEncoder(export(network, graph)).encode(neighbours(graph), network.table(USER).detach().numpy())
     np.testing.assert_allclose(found, network(full_block(graph))[USER].detach(), atol=1e-5)

@@ -84,7 +84,7 @@ def oracle(network: Network, graph: Graph) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("behaviors", [("buy",), ("buy", "view", "cart")])
 def test_equals_the_loops(make_graph, behaviors):
-    graph = make_graph(behaviors, genres=4)
+    graph = make_graph(behaviors, genres=4, similar=len(behaviors) > 1)
     network = network_for(graph)
     found, expected = network(full_block(graph)), oracle(network, graph)
     for kind in graph.num_nodes:
@@ -93,7 +93,7 @@ def test_equals_the_loops(make_graph, behaviors):
 
 def test_starts_as_lightgcn_on_its_target_relation(make_graph):
     """Gates, γ at 0: the average of E, ÂE, Â²E (He et al. 2020, eq. 3-5), whatever relations were added."""
-    graph = make_graph(("buy", "view"), genres=3)
+    graph = make_graph(("buy", "view"), genres=3, similar=True)
     network = network_for(graph, shaken=False, similarity="dot")
     dense = dense_of(graph.relations[graph.target])
     items, users = dense.shape
@@ -109,7 +109,7 @@ def test_starts_as_lightgcn_on_its_target_relation(make_graph):
 
 @pytest.mark.parametrize("family", ["degree_prior", "gat", "gatv2"])
 def test_blocks_with_every_neighbour_equal_the_full_graph(make_graph, family):
-    graph = make_graph(("buy", "view"), genres=3)
+    graph = make_graph(("buy", "view"), genres=3, similar=True)
     network = network_for(graph, family=family)
     seeds = {"user": torch.tensor([3, 1, 7]), "item": torch.tensor([2, 11])}
     blocks = BlockSampler(graph, [1000, 1000], 2).sample(seeds, None, 0)
