@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from recsys.evaluate.document import Comparison, Report, Value
 from recsys.evaluate.plots import models_plot, slices_plot, training_plot
@@ -23,10 +23,10 @@ _TITLES = {
 _LIST_LEVEL = ("coverage", "novelty", "gini", "popularity_share", "diversity")
 
 
-def render(report: Report) -> str:
-    """The page of a report, as text. The same report gives the same page."""
+def page_environment(package: str) -> Environment:
+    """The environment of a page whose template lies in `package`, with the style and the filters that pages share."""
     environment = Environment(
-        loader=PackageLoader("recsys.evaluate", "."),
+        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("recsys.evaluate", ".")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -39,14 +39,23 @@ def render(report: Report) -> str:
         "p_value": _p_value,
         "interval": _interval,
     }
+    return environment
+
+
+def render(report: Report) -> str:
+    """The page of a report, as text. The same report gives the same page."""
     titles = {row.name: row.title for row in report.models}
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        titles=titles,
-        ranking_metrics=_metrics(report, list_level=False),
-        list_metrics=_metrics(report, list_level=True),
-        deciding_comparisons=_of(report.comparisons, report.deciding),
-        plots=_plots(report, titles),
+    return (
+        page_environment("recsys.evaluate")
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            titles=titles,
+            ranking_metrics=_metrics(report, list_level=False),
+            list_metrics=_metrics(report, list_level=True),
+            deciding_comparisons=_of(report.comparisons, report.deciding),
+            plots=_plots(report, titles),
+        )
     )
 
 
