@@ -6,13 +6,21 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from recsys.core.config import AttributeConfig, NeighbourConfig, RunConfig
+from recsys.core.config import AttributeConfig, NeighbourConfig, RunConfig, ValuesConfig
 
 HEAD = """# Configuration
 
 One TOML file describes a run; every key has a default, and `--set section.key=value` overrides any of them.
 An unknown key or a value out of range stops the run before it starts. This page is made from the code
 (`python docs/make_configuration.py`).
+"""
+
+SPACE = """```toml
+[tune.space]
+"train.lr" = { low = 1e-3, high = 2e-2, log = true }
+"model.layers" = { low = 1, high = 3 }
+"graph.half_life_days" = { choices = [30, 180, "none"] }
+```
 """
 
 
@@ -26,6 +34,7 @@ def page() -> str:
     parts += ["\n## [[graph.attributes]]\n", f"{AttributeConfig.__doc__}\n", _table(AttributeConfig.model_fields)]
     parts += ["\n## [graph.item_neighbours], [graph.user_neighbours]\n"]
     parts += [f"{NeighbourConfig.__doc__}\n", _table(NeighbourConfig.model_fields)]
+    parts += ["\n## Values in [tune.space]\n", f"{ValuesConfig.__doc__}\n", SPACE, _table(ValuesConfig.model_fields)]
     return "\n".join(parts)
 
 

@@ -1,11 +1,11 @@
 """The run configuration: one TOML file, every key typed, documented and defaulted; unknown keys are errors."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from recsys.core.errors import ConfigError, nearest
 
@@ -266,6 +266,60 @@ class IndexConfig(_Section):
 class RunConfig(_Section):
     """A whole run."""
 
+class ValuesConfig(_Section):
+    """What a search may try for one key: a range or choices."""
+
+    low: int | float | None = None
+    """Smallest value of a range."""
+    high: int | float | None = None
+    """Largest value of a range."""
+    log: bool = False
+    """Draw from the range evenly in logarithms."""
+    choices: list[Any] | None = Field(None, min_length=1)
+    """Values to choose from; "none" leaves an optional key out."""
+
+
+class TuneConfig(_Section):
+    """What `recsys tune` tries. It looks at validation, never at the test."""
+
+    space: dict[str, ValuesConfig] = {}
+    """Dotted key → {low, high, log} or {choices}; when empty a recipe of at most eight keys, chosen by log and model."""
+    startup: int = Field(5, ge=1)
+    """Trials before the search learns from earlier ones; the first is the configuration as given, the others are drawn."""
+    prune: bool = True
+    """Stop a trial whose best validation is below the median of the others' after as many epochs."""
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _dotted(cls, space: Any) -> Any:
+        return dict(_dotted_keys(space)) if isinstance(space, dict) else space
+
+    @model_validator(mode="after")
+    def _ranges_or_choices(self) -> Self:
+        for key, values in self.space.items():
+            _refuse_neither_or_both(key, values)
+        return self
+
+
+def _dotted_keys(space: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """`train.lr = {…}` without quotes is a table within a table in TOML; here it is the key "train.lr"."""
+    for name, value in space.items():
+        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+            yield from _dotted_keys(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def _refuse_neither_or_both(key: str, values: ValuesConfig) -> None:
+    ends = (values.low, values.high)
+    if (values.choices is None) == (ends == (None, None)) or (None in ends) != (ends == (None, None)):
+        raise ConfigError(f"tune.space.{key} is neither a range nor choices", "Give low and high, or choices")
+    if values.low is not None and values.high is not None and values.low > values.high:
+        raise ConfigError(f"tune.space.{key}: low = {values.low} is above high = {values.high}", "Swap them")
+    if values.log and (values.low is None or values.low <= 0):
+        raise ConfigError(f"tune.space.{key}: log needs a range above 0", "Raise low, or leave log out")
+
+
     name: str = "run"
     """Name of the run."""
     out: str | None = None
@@ -287,6 +341,7 @@ class RunConfig(_Section):
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+    tune: TuneConfig = TuneConfig()
     """The configuration in a TOML file with `section.key=value` overrides on top.
 
     Raises ConfigError for an unreadable file, an unknown key (with the nearest known one) or a wrong value.
@@ -354,8 +409,14 @@ def _explain(error: ValidationError) -> tuple[str, str]:
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    section: Any = RunConfig
+    section: type[BaseModel] = RunConfig
     for part in location[:-1]:
-        field = section.model_fields.get(part) if isinstance(part, str) else None
-        section = field.annotation if field and isinstance(field.annotation, type) else AttributeConfig
+        field = section.model_fields.get(str(part))
+        section = _section_in(field.annotation) or section if field else section
     return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field is, or is a list or table of."""
+    found = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return found[0] if found else None
