@@ -206,6 +206,9 @@ class TrainConfig(_Section):
     """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over `epochs`."""
     shared_lr: float = Field(5e-3, gt=0)
     """Learning rate of the few numbers all nodes share: γ, degree exponents, gates, layer weights."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay a step of the moving average of the weights that is validated and kept in their place; 0 keeps the weights
+    of the last step. 0.99 looks back over about a hundred steps."""
     l2: float = Field(1e-6, ge=0)
     """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
     fanouts: list[PositiveInt] = Field([20, 10], min_length=1)

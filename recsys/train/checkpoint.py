@@ -21,6 +21,7 @@ from recsys.graph.schema import Graph
 
 FILE = "checkpoint.safetensors"
 _FORMAT = 1
+_GROUPS = ("parameters", "best", "average", "moments")
 _FREE = {"max_minutes", "checkpoint_every", "max_memory_gb", "warm_start"}  # change nothing in the weights reached
 
 
@@ -39,7 +40,8 @@ class Standing:
     """How far training has come.
 
     epoch: epochs done. parameters, best: by parameter name; `best` are those of the best validation so far, empty
-    before the first. moments: optimiser state by "<parameter number>.<name>".
+    before the first. average: the moving average of the parameters, empty without one. moments: optimiser state by
+    "<parameter number>.<name>".
     """
 
     epoch: int = 0
@@ -48,6 +50,7 @@ class Standing:
     best_value: float | None = None
     parameters: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
     moments: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -55,7 +58,7 @@ def save(folder: Path, standing: Standing, fingerprint: str) -> None:
     """Write the checkpoint of `folder`; the one before stays until this one is whole on disk."""
     tensors = {
         f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
-        for group in ("parameters", "best", "moments")
+        for group in _GROUPS
         for name, tensor in getattr(standing, group).items()
     }
     document = {
@@ -90,7 +93,7 @@ def load(folder: Path, fingerprint: str) -> Standing | None:
 
 
 def _standing(document: dict[str, Any], tensors: dict[str, Tensor]) -> Standing:
-    groups: dict[str, dict[str, Tensor]] = {"parameters": {}, "best": {}, "moments": {}}
+    groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
     for name, tensor in tensors.items():
         group, _, rest = name.partition("/")
         groups[group][rest] = tensor

@@ -12,6 +12,7 @@ from recsys.train.batches import batch_size
 
 _FLOAT_BYTES = 4
 _TABLE_COPIES = 7  # parameter, gradient, two Adam moments, best epoch, and two while a checkpoint is written
+_AVERAGE_COPIES = 2  # the moving average, and one while a checkpoint is written
 _STATE_COPIES = 6  # of (nodes, width) a layer: state, unit rows, message, and their gradients
 _EDGE_BYTES = 64  # of an edge: indices, weight, degree prior, transposed order
 _SCORE_COPIES = 5  # of (edges, heads) a layer: cosine, exponential, attention, and their gradients
@@ -137,7 +138,8 @@ def _drawn_edges(graph: Graph, share: float, fanout: int) -> int:
 
 def _fixed_bytes(graph: Graph, model: ModelConfig, train: TrainConfig) -> int:
     """Tables with their optimiser state, the graph, and the scores of one share."""
-    tables = sum(graph.num_nodes.values()) * model.width * _FLOAT_BYTES * _TABLE_COPIES
+    copies = _TABLE_COPIES + (_AVERAGE_COPIES if train.ema else 0)
+    tables = sum(graph.num_nodes.values()) * model.width * _FLOAT_BYTES * copies
     candidates = train.negatives + (train.share_size if train.in_batch else 0)
     scores = train.share_size * candidates * _FLOAT_BYTES * 2
     return tables + graph.num_edges * _EDGE_BYTES + scores

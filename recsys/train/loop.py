@@ -24,6 +24,7 @@ from recsys.train.stepper import Start, Stepper, first_network
 from recsys.train.warm_start import save_states
 
 Validate = Callable[[Embeddings], float]
+Watch = Callable[[EpochRecord], None]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def train(
     threads: int | None = None,
     progress: Progress = QUIET,
     graph_config: GraphConfig | None = None,
+    watch: Watch | None = None,
 ) -> Trained:
     """Train a network on one phase.
 
@@ -68,6 +70,7 @@ def train(
     epochs: a fixed number instead, without validation (refits). start: layer-0 states by node type instead of the
     configured ones; shared: other parameters by name (both as `warm_start.load_states` gives them).
     graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
+    watch: told every epoch, those of a continued training first; what it raises ends the training.
     threads: of torch; the same weights are promised for the same number, seed and device only.
     Raises MachineError before it starts when the forecast does not fit, or when the loss stops being a number;
     DataError when there is no pair to learn from.
@@ -86,11 +89,28 @@ def train(
             return embed(network, graph, interactions, graph_config, stepper.block)
 
         judge = (lambda: float(validate(embeddings()))) if validate and epochs is None else None
-        training = _Training(stepper, train, folder, identity, judge, train.epochs if epochs is None else epochs)
+        last = train.epochs if epochs is None else epochs
+        training = _Training(stepper, train, folder, identity, judge, last, watch or _unwatched)
         stopped = training.run(progress)
         if folder:
             save_states(folder, network, graph, interactions)
         return _trained(training.standing, network, embeddings(), stopped, plan)
+
+
+def forecast(
+    interactions: Interactions,
+    graph: Graph,
+    model: ModelConfig,
+    train: TrainConfig,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Plan:
+    """What `train` would take, from counts and two timed steps. Raises MachineError when it does not fit."""
+    device = choose_device(train)
+    with _threads(threads), torch.random.fork_rng(devices=[]):
+        plan = plan_training(graph, model, train, device)
+        network = first_network(interactions, graph, model, seed)
+        return plan.timed(Stepper(network, interactions, graph, train, seed, plan, device).seconds_a_step())
 
 
 def choose_device(config: TrainConfig) -> torch.device:
@@ -117,18 +137,21 @@ class _Training:
     identity: str
     judge: Callable[[], float] | None
     last: int
+    watch: Watch
     standing: Standing = field(default_factory=Standing)
 
     def run(self, progress: Progress) -> str:
         """Train until there is a reason to stop, which is returned; the network then has the best weights."""
         if self._resume():
             progress.say(f"continuing after epoch {self.standing.epoch}", epoch=self.standing.epoch)
+        for record in self.standing.history:
+            self.watch(record)
         while (stopped := self._reason_to_stop()) is None:
             self._epoch(progress)
+            self.watch(self.standing.history[-1])
             if self.standing.epoch % self.config.checkpoint_every == 0 or self._reason_to_stop():
                 self._save()
-        if self.standing.best:
-            self.stepper.network.load_state_dict(self.standing.best)
+        self.stepper.settle(self.standing.best)
         return stopped
 
     def _epoch(self, progress: Progress) -> None:
@@ -137,8 +160,9 @@ class _Training:
         seconds = time.perf_counter() - began
         epoch = self.standing.epoch + 1
         due = epoch % self.config.validate_every == 0 or epoch == self.last
-        value = self.judge() if self.judge and due else None
-        self._note(EpochRecord(epoch, loss, seconds, value))
+        with self.stepper.averaged():
+            value = self.judge() if self.judge and due else None
+            self._note(EpochRecord(epoch, loss, seconds, value))
         _report(progress, self.standing, self.last)
 
     def _note(self, record: EpochRecord) -> None:
@@ -167,15 +191,17 @@ class _Training:
         if found is None:
             return False
         self.standing = found
-        self.stepper.network.load_state_dict(found.parameters)
-        checkpoint.restore_moments(self.stepper.optimiser, found.moments)
+        self.stepper.restore(found)
         return True
 
     def _save(self) -> None:
         if self.folder:
-            self.standing.parameters = dict(self.stepper.network.state_dict())
-            self.standing.moments = checkpoint.moments(self.stepper.optimiser)
+            self.stepper.store(self.standing)
             checkpoint.save(self.folder, self.standing, self.identity)
+
+
+def _unwatched(record: EpochRecord) -> None:
+    pass
 
 
 def _trained(standing: Standing, network: Network, embeddings: Embeddings, stopped: str, plan: Plan) -> Trained:

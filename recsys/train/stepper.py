@@ -3,11 +3,14 @@
 import itertools
 import math
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from recsys.closed_form.spectral import start_states
 from recsys.core.config import ModelConfig, TrainConfig
@@ -17,7 +20,10 @@ from recsys.core.progress import Progress
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Graph, NodeType, full_block
 from recsys.model.network import Network
+from recsys.train import checkpoint
+from recsys.train.average import WeightAverage
 from recsys.train.batches import Batch, Batches
+from recsys.train.checkpoint import Standing
 from recsys.train.forecast import Plan
 from recsys.train.objective import loss_and_gradient
 from recsys.train.warm_start import load_shared
@@ -73,6 +79,7 @@ class Stepper:
         self.config = config
         self.network = network.to(device)
         self.optimiser = _optimiser(self.network, config)
+        self.average = WeightAverage(self.network, config.ema) if config.ema else None
         self.batches = Batches(positives, config, seed, sampler)
         self.graph = graph.to(device)
         self.block = None if sampler else full_block(self.graph)
@@ -118,7 +125,32 @@ class Stepper:
         loss = self._gradients(batch, epoch)
         self._penalise(batch)
         self.optimiser.step()
+        if self.average:
+            self.average.add()
         return loss * batch.pairs
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the network has the weights that are judged: their moving average when there is one."""
+        return self.average.applied() if self.average else nullcontext()
+
+    def settle(self, best: Mapping[str, Tensor]) -> None:
+        """Give the network its final weights: the best ones when there are any, else those of the last step."""
+        final = best or (self.average.values if self.average else None)
+        if final:
+            self.network.load_state_dict(final)
+
+    def store(self, standing: Standing) -> None:
+        """Write into `standing` what `restore` needs."""
+        standing.parameters = dict(self.network.state_dict())
+        standing.average = self.average.values if self.average else {}
+        standing.moments = checkpoint.moments(self.optimiser)
+
+    def restore(self, standing: Standing) -> None:
+        """Go on after `standing.epoch` epochs."""
+        self.network.load_state_dict(standing.parameters)
+        checkpoint.restore_moments(self.optimiser, standing.moments)
+        if self.average:
+            self.average.restore(standing.average, standing.epoch * self.batches.steps)
 
     def _gradients(self, batch: Batch, epoch: int) -> float:
         """Mean loss of a batch; leaves its gradients, and no others, in the parameters."""
