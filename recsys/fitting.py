@@ -12,7 +12,7 @@ from recsys.index.ann import TunedIndex
 from recsys.index.bundle import Contents, neighbours_into_users
 from recsys.index.exact import VectorScorer
 from recsys.phases import Phase
-from recsys.train.loop import Trained, train
+from recsys.train.loop import Trained, Watch, train
 from recsys.train.warm_start import WarmStart
 
 
@@ -24,10 +24,11 @@ def fit_phase(
     epochs: int | None = None,
     warm: WarmStart | None = None,
     progress: Progress = QUIET,
+    watch: Watch | None = None,
 ) -> Trained:
     """Train `model` on a phase; without `epochs`, NDCG on what is held out from the phase decides when to stop.
 
-    folder: for checkpoints; a killed training is continued from there.
+    folder: for checkpoints; a killed training is continued from there. watch: told every epoch; may raise to end it.
     """
     judged = epochs is None and phase.splits is not None and len(phase.held_out_users) > 0
     return train(
@@ -44,6 +45,7 @@ def fit_phase(
         threads=phase.config.threads,
         progress=progress,
         graph_config=phase.config.graph,
+        watch=watch,
     )
 
 

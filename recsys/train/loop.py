@@ -109,7 +109,7 @@ def forecast(
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
-        network = first_network(interactions, graph, model, seed)
+        network = first_network(interactions, graph, model, seed, None, None)
         return plan.timed(Stepper(network, interactions, graph, train, seed, plan, device).seconds_a_step())
 
 
