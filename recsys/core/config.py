@@ -266,9 +266,6 @@ class IndexConfig(_Section):
     """Budget of one lookup at p95, one thread."""
 
 
-class RunConfig(_Section):
-    """A whole run."""
-
 class ValuesConfig(_Section):
     """What a search may try for one key: a range or choices."""
 
@@ -323,6 +320,9 @@ def _refuse_neither_or_both(key: str, values: ValuesConfig) -> None:
         raise ConfigError(f"tune.space.{key}: log needs a range above 0", "Raise low, or leave log out")
 
 
+class RunConfig(_Section):
+    """A whole run."""
+
     name: str = "run"
     """Name of the run."""
     out: str | None = None
@@ -341,10 +341,10 @@ def _refuse_neither_or_both(key: str, values: ValuesConfig) -> None:
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     index: IndexConfig = IndexConfig()
+    tune: TuneConfig = TuneConfig()
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
-    tune: TuneConfig = TuneConfig()
     """The configuration in a TOML file with `section.key=value` overrides on top.
 
     Raises ConfigError for an unreadable file, an unknown key (with the nearest known one) or a wrong value.
