@@ -38,7 +38,7 @@ class Answer(TypedDict):
 
 
 class ExplainedPart(TypedDict):
-    """What one neighbour adds to a score. type: node type; id: item id or attribute value."""
+    """What one neighbour adds to a score. relation: a behaviour or attribute; type: node type; id: item or value."""
 
     relation: str
     type: str
@@ -109,13 +109,23 @@ def explained_document(
 
 def _part(bundle: "Bundle", part: Part) -> ExplainedPart:
     is_item = part.source == "item"
-    labels = bundle.items.ids if is_item else bundle.labels.get(part.source, [])
-    label = labels[part.neighbour] if part.neighbour < len(labels) else str(part.neighbour)
-    document: ExplainedPart = {"relation": part.relation, "type": part.source, "id": label, "share": part.value}
+    label = _label(bundle, part)
+    # An item reaches its user through the reverse of "buy"; people read "buy".
+    relation = part.relation.removeprefix("rev_")
+    document: ExplainedPart = {"relation": relation, "type": part.source, "id": label, "share": part.value}
     [title] = titles_of(bundle, np.array([part.neighbour])) if is_item else [None]
     if title is not None:
         document["title"] = title
     return document
+
+
+def _label(bundle: "Bundle", part: Part) -> str:
+    """Outside id of a user or item, value of an attribute node; the node's number when the bundle has no name for it."""
+    ids = {"item": bundle.items.ids, "user": bundle.users.ids}
+    if part.source in ids:
+        return str(ids[part.source][part.neighbour])
+    labels = bundle.labels.get(part.source, [])
+    return labels[part.neighbour] if part.neighbour < len(labels) else str(part.neighbour)
 
 
 def _item(outside: str, score: float, rank: int, title: str | None) -> Item:

@@ -175,7 +175,8 @@ def test_reasons_sum_to_the_score(lookup, asked):
 def test_reasons_have_names(lookup):
     why = lookup.explain("u05", "i04")
     country = [part for part in why["parts"] if part["type"] == "user:country"]
-    assert [part["id"] for part in country] == ["fr"]
+    assert [(part["relation"], part["id"]) for part in country] == [("country", "fr")]
+    assert {part["relation"] for part in why["parts"]} <= {"buy", "view", "country"}
     item = next(part for part in why["parts"] if part["type"] == "item")
     assert item["title"] == f"Film {int(item['id'][1:])}"
     assert why["title"] == "Film 4"

@@ -91,6 +91,7 @@ def test_the_bundle_serves_it(trained, tmp_path):
     assert [item["id"] for item in answer["items"]] == log.items.outside(best)
     why = lookup.explain(user, answer["items"][0]["id"])
     assert any(part["type"].startswith("user:") for part in why["parts"])
+    assert any(part["relation"] == "similar_users" and part["id"] in log.users.ids for part in why["parts"])
     [visitor] = lookup.recommend(histories=[log.items.ids.head(2).to_list()], k=3)
     assert visitor["source"] == "fold_in"
 
