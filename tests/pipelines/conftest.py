@@ -1,28 +1,17 @@
 """A tiny world on disk, a finished run of it, and the command line called in this process."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chain import Call, Called, Settings
 from pipelines.cli import main
 from pipelines.run import run
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import RunConfig, with_overrides
 from recsys.logs.synthetic import communities
-
-
-@dataclass(frozen=True)
-class Called:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Called]
 
 
 @pytest.fixture
@@ -47,9 +36,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.log.write_parquet(folder / "log.parquet")
     made.items.write_parquet(folder / "items.parquet")
     return folder
-
-
-Settings = Callable[..., RunConfig]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Bad input through the command line: a clear message, the exit code, and nothing half-written."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from chain import Call
 from recsys.core.artefacts import RunFolder
 
-Call = Callable[..., "Called"]  # type: ignore[name-defined]  # noqa: F821
 START = 1_600_000_000
 SMALL = [
     "model.width=4",
@@ -54,9 +55,9 @@ def nothing_left(folder: Path) -> bool:
 
 def refused(call: Call, here: Path, code: int, *words: str, log: str = "log.csv", more: tuple[str, ...] = ()) -> None:
     called = run(call, log, *more)
-    assert called.code == code, called.err  # type: ignore[attr-defined]
-    assert called.out == "" and "Traceback" not in called.err  # type: ignore[attr-defined]
-    assert any(word in called.err for word in words), called.err  # type: ignore[attr-defined]
+    assert called.code == code, called.err
+    assert called.out == "" and "Traceback" not in called.err
+    assert any(word in called.err for word in words), called.err
     assert nothing_left(here)
 
 
@@ -97,13 +98,13 @@ def test_all_rows_dropped_says_why(call: Call, here: Path) -> None:
 def test_one_user(call: Call, here: Path) -> None:
     good_rows().filter(pl.col("user_id") == "u1").write_csv("log.csv")
     called = run(call)
-    assert called.code in (0, 1) and "Traceback" not in called.err  # type: ignore[attr-defined]
+    assert called.code in (0, 1) and "Traceback" not in called.err
 
 
 def test_one_item(call: Call, here: Path) -> None:
     good_rows().filter(pl.col("item_id") == "i1").write_csv("log.csv")
     called = run(call)
-    assert called.code == 1 and "Traceback" not in called.err  # type: ignore[attr-defined]
+    assert called.code == 1 and "Traceback" not in called.err
 
 
 @pytest.mark.parametrize("bad", ["NaN", "-5", "99999999999999999"])
@@ -112,9 +113,9 @@ def test_impossible_times_are_counted_or_refused(call: Call, here: Path, bad: st
     rows = rows.with_columns(timestamp=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit(bad)).otherwise("timestamp"))
     rows.write_csv("log.csv")
     called = call("data", "check", "log.csv", "--time-col", "timestamp", "--json")
-    assert called.code in (0, 1) and "Traceback" not in called.err  # type: ignore[attr-defined]
-    if called.code == 0:  # type: ignore[attr-defined]
-        assert any("time" in reason for reason in __import__("json").loads(called.out)["drops"])  # type: ignore[attr-defined]
+    assert called.code in (0, 1) and "Traceback" not in called.err
+    if called.code == 0:
+        assert any("time" in reason for reason in json.loads(called.out)["drops"])
 
 
 def test_mixed_time_units(call: Call, here: Path) -> None:
@@ -140,7 +141,7 @@ def test_a_broken_line_is_refused_or_counted(call: Call, here: Path) -> None:
     Path("log.csv").write_text(good_rows().write_csv() + "u1,i1,1,2,3,4\n", encoding="utf-8")
     refused(call, here, 1, "line", "fields", more=("--time-col", "timestamp"))
     called = run(call, "log.csv", "--set", "data.broken_lines=count")
-    assert called.code == 0, called.err  # type: ignore[attr-defined]
+    assert called.code == 0, called.err
     ingest = RunFolder(here / "run").read_manifest()["stages"]["ingest"]
     assert sum(ingest["drops"].values()) == 1
 
@@ -149,7 +150,7 @@ def test_ids_with_newlines_unicode_and_nothing_survive_the_chain(call: Call, her
     odd = {"u1": "a\nb", "u2": "ünï", "u3": " ", "i1": "x,y", "i2": '"q"', "i4": "line\nbreak"}
     good_rows().with_columns(pl.col("user_id", "item_id").replace(odd)).write_csv("log.csv")
     called = run(call, "log.csv", "--time-col", "timestamp")
-    assert called.code == 0, called.err  # type: ignore[attr-defined]
+    assert called.code == 0, called.err
     for user in ("a\nb", "ünï"):
         called = call("recommend", "run", "--user", user, "-k", "1", "--include-seen", "--json")
         assert called.code == 0, called.err
@@ -157,7 +158,7 @@ def test_ids_with_newlines_unicode_and_nothing_survive_the_chain(call: Call, her
 
 def test_k_above_the_catalogue_and_an_unknown_user(call: Call, here: Path) -> None:
     good_rows().write_csv("log.csv")
-    assert run(call).code == 0  # type: ignore[attr-defined]
+    assert run(call).code == 0
     assert call("recommend", "run", "--user", "u1", "-k", "500", "--json").code == 0
     unknown = call("recommend", "run", "--user", "u99")
     assert unknown.code == 2 and "unknown user 'u99'" in unknown.err
@@ -172,7 +173,7 @@ def test_two_runs_on_one_folder(call: Call, here: Path) -> None:
     good_rows().write_csv("log.csv")
     with RunFolder(here / "run").locked():
         called = run(call)
-    assert called.code == 2 and str(os.getpid()) in called.err  # type: ignore[attr-defined]
+    assert called.code == 2 and str(os.getpid()) in called.err
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 """The whole chain cannot recover random future pairs that were planted in its log."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from chain import Settings
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import TEST
 from pipelines.run import run
 from pipelines.stages.scores import Scored
-from recsys.core.config import RunConfig
 from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.logs.canary import p_value, plant_canaries
 from recsys.logs.synthetic import communities
@@ -17,7 +16,7 @@ from recsys.logs.synthetic import communities
 K = 5
 
 
-def test_no_model_finds_planted_pairs(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
+def test_no_model_finds_planted_pairs(settings: Settings, tmp_path: Path) -> None:
     world = communities(num_users=120, num_items=80, events_per_user=20, seed=2)
     planted = plant_canaries(world.log, 100, seed=0)
     planted.log.write_parquet(tmp_path / "log.parquet")

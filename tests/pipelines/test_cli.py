@@ -2,18 +2,18 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from chain import Call, Called
 from pipelines import cli
 from pipelines.doctor import Check
 from recsys.core.artefacts import RunFolder
 from recsys.core.errors import GateRefused
 
-Call = Callable[..., "Called"]  # type: ignore[name-defined]  # noqa: F821
 HEAVY = ("torch", "dgl", "matplotlib", "sklearn", "pandas")
 VERBS = (
     "run",
@@ -31,9 +31,9 @@ VERBS = (
 )
 
 
-def document(called: object) -> dict:  # type: ignore[type-arg]
-    assert called.code == 0, called.err  # type: ignore[attr-defined]
-    return json.loads(called.out)  # type: ignore[attr-defined,no-any-return]
+def document(called: Called) -> dict[str, Any]:
+    assert called.code == 0, called.err
+    return json.loads(called.out)  # type: ignore[no-any-return]
 
 
 # --- help and usage -----------------------------------------------------------------------------------------------

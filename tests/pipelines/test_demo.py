@@ -1,13 +1,12 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from chain import Call, Settings
 from pipelines import demo
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import load_config
 
-Call = Callable[..., "Called"]  # type: ignore[name-defined]  # noqa: F821
 PIPELINES = Path(demo.__file__).parent
 FAST = [
     "train.epochs=1",
@@ -51,9 +50,7 @@ def test_the_textbook_configuration_is_what_it_says() -> None:
     assert (model.family, model.layers, model.heads) == ("gat", 2, 8)
 
 
-def test_an_unfinished_run_shows_what_it_has(
-    call: Call, settings: Callable[..., object], world: Path, tmp_path: Path
-) -> None:
+def test_an_unfinished_run_shows_what_it_has(call: Call, settings: Settings, world: Path, tmp_path: Path) -> None:
     from pipelines.run import run
 
     run(settings(world), tmp_path / "run", until="audit")  # type: ignore[arg-type]

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from chain import Settings
 from pipelines.run import run
 from recsys.core.artefacts import content_sha256, read_json
 from recsys.core.config import RunConfig
 from recsys.evaluate.document import Report
 
-Settings = Callable[..., RunConfig]
 _RUN = (
     "import sys; from pathlib import Path; from pipelines.console import JsonLines; from pipelines.run import run;"
     "from recsys.core.config import build_config; import json;"

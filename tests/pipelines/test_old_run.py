@@ -1,12 +1,11 @@
 """A run folder written by an earlier version still answers."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
+from chain import Call
 from recsys.index.bundle import Bundle
 
-Call = Callable[..., "Called"]  # type: ignore[name-defined]  # noqa: F821
 OLD = Path(__file__).parent / "old_run"
 
 

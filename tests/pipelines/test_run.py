@@ -1,10 +1,10 @@
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from chain import Heard, Settings
 from pipelines.run import plan, run
 from recsys.core.artefacts import RunFolder, read_json
 from recsys.core.config import RunConfig
@@ -12,25 +12,6 @@ from recsys.core.errors import ConfigError, DataError
 from recsys.evaluate.document import Report
 from recsys.index.bundle import Bundle
 from recsys.logs.synthetic import communities
-
-Settings = Callable[..., RunConfig]
-
-
-class Heard:
-    """A Progress that keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str, **fields: object) -> None:
-        self.lines.append(message)
-
-    def track(self, things, label, total=None):  # type: ignore[no-untyped-def]
-        yield from things
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines)
 
 
 def copy(finished: RunFolder, to: Path) -> Path:

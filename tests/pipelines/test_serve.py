@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 import signal
 import socket
 import subprocess
@@ -14,8 +13,7 @@ from pathlib import Path
 
 from recsys.core.artefacts import switch_link, write_json
 from recsys.index.bundle import write_bundle
-
-make_contents = runpy.run_path(str(Path(__file__).parents[1] / "index" / "conftest.py"))["make_contents"]
+from worlds import make_contents
 
 
 def test_serve_answers_until_interrupted(tmp_path: Path) -> None:

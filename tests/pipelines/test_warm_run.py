@@ -1,27 +1,13 @@
 """A nightly run goes on from the last one's states, and never from states that saw what is held out."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from chain import Heard, Settings
 from pipelines.run import run
-from recsys.core.config import RunConfig
 from recsys.evaluate.document import Report
-
-Settings = Callable[..., RunConfig]
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str, **fields: object) -> None:
-        self.lines.append(message)
-
-    def track(self, things, label, total=None):  # type: ignore[no-untyped-def]
-        yield from things
 
 
 @pytest.mark.parametrize("method", ["global_time", "last_share"])

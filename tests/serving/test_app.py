@@ -1,7 +1,6 @@
 """The service as an application meets it: a real server on loopback, asked over HTTP."""
 
 import json
-import runpy
 import subprocess
 import sys
 import threading
@@ -21,8 +20,7 @@ from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.lookup import Lookup
 from serving.app import make_app
 from serving.server import serve
-
-make_contents = runpy.run_path(str(Path(__file__).parents[1] / "index" / "conftest.py"))["make_contents"]
+from worlds import make_contents
 
 
 @pytest.fixture(scope="module")
