@@ -87,7 +87,7 @@ class Edges:
         count = torch.bincount(self.by_target.indices, minlength=self.by_target.num_columns)
         indptr = torch.zeros(len(count) + 1, dtype=self.by_target.indptr.dtype, device=count.device)
         indptr[1:] = count.cumsum(0)
-        return Rows(indptr, self.target[self.order.long()], self.by_target.num_rows)
+        return Rows(indptr, self.target[self.order], self.by_target.num_rows)
 
     @cached_property
     def target(self) -> Tensor:
@@ -99,11 +99,11 @@ class Edges:
     @cached_property
     def source(self) -> Tensor:
         """(edges,) source of each edge, in the order of `by_source`."""
-        return self.by_target.indices[self.order.long()]
+        return self.by_target.indices[self.order]
 
     @cached_property
     def weight_by_source(self) -> Tensor:
-        return self.weight[self.order.long()]
+        return self.weight[self.order]
 
     @cached_property
     def log_weight(self) -> Tensor:

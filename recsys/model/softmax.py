@@ -48,7 +48,7 @@ class SoftmaxMixture(torch.autograd.Function):
             slope.mul_(ctx.keep)
         slope.sub_((asked * mixed).sum(-1).index_select(1, edges.target)).mul_(alpha)
         kept = alpha if ctx.keep is None else alpha * ctx.keep
-        slope_sent = sums_by_head(edges.by_source, kept.index_select(1, edges.order), asked)
+        slope_sent = sums_by_head(edges.by_source, edges.turned(kept), asked)
         return slope, slope_sent.transpose(0, 1).flatten(1), None, None
 
 
@@ -65,7 +65,7 @@ class EdgeSum(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         edges: Edges = ctx.edges
         one = gradient.new_ones(len(gradient), max(edges.by_target.num_rows, edges.by_target.num_columns), 1)
-        left = sums_by_head(edges.by_source, gradient.index_select(1, edges.order), one)
+        left = sums_by_head(edges.by_source, edges.turned(gradient), one)
         right = sums_by_head(edges.by_target, gradient.contiguous(), one)
         return left[..., 0].T, right[..., 0].T, None
 
@@ -96,7 +96,7 @@ class RectifiedScores(torch.autograd.Function):
             slope_y[rows] += _row_sums(_steepness(together, attend, gradient[:, place]), offsets)
             rectified = leaky_relu_(together, SLOPE).transpose(0, 1)
             slope_attend += torch.bmm(gradient[:, None, place], rectified)[:, 0]
-        by_source = gradient.index_select(1, edges.order)
+        by_source = edges.turned(gradient)
         for place, rows, offsets in edges.by_source.chunks(_SCORED_AT_ONCE):
             together = _together(x, y, edges.source[place], edges.by_source.indices[place], attend)
             slope_x[rows] += _row_sums(_steepness(together, attend, by_source[:, place]), offsets)
