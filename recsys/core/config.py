@@ -195,13 +195,20 @@ class TrainConfig(_Section):
     """softmax: divides the score of the pair itself (BSL, Wu et al. 2024); `temperature` when absent. Above it, noisy
     pairs pull less; published ratios lie between 0.8 and 1.3."""
     negatives: int = Field(2048, ge=0)
-    """Uniform negatives, shared by `share_size` pairs (bpr: one a pair)."""
+    """Drawn negatives, shared by `share_size` pairs (bpr: one a pair)."""
+    negative_sampling: Literal["uniform", "popularity", "mixed"] = "uniform"
+    """How they are drawn: every item alike, in proportion to degree^negative_power, or half and half."""
+    negative_power: float = Field(0.75, ge=0)
+    """popularity, mixed: 1 draws items as often as they were taken, 0 draws those ever taken alike."""
+    hard_negatives: int = Field(0, ge=0)
+    """softmax: only the candidates that a pair scores highest count, this many (dynamic negative sampling, Zhang et al.
+    2013); 0 lets all count."""
     share_size: int = Field(2048, ge=1)
     """Pairs of a batch that compete against the same candidates: in-batch negatives come from these."""
     in_batch: bool = False
     """The other positives of the batch are negatives too; known positives are masked."""
     log_q: bool = False
-    """Correct in-batch negatives for their popularity (Yi et al. 2019)."""
+    """Correct candidates for how often they are drawn (Yi et al. 2019)."""
     lr: float = Field(5e-3, gt=0)
     """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over `epochs`."""
     shared_lr: float = Field(5e-3, gt=0)

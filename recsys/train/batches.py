@@ -12,6 +12,7 @@ from torch import Tensor
 from recsys.core.config import TrainConfig
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, Messages, NodeType
+from recsys.train.negatives import Negatives
 
 _STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 8192
 _ORDER, _STEP = 0, 1  # what a random stream is for: the epoch's order of pairs, the draws of one step
@@ -84,7 +85,9 @@ class Batches:
         self._size = batch_size(positives.nnz, config)
         self._user = np.repeat(np.arange(positives.shape[0]), np.diff(positives.indptr))
         self._item = positives.indices.astype(np.int64)
-        self._popularity = np.bincount(self._item, minlength=positives.shape[1]) / max(len(self._item), 1)
+        degrees = np.bincount(self._item, minlength=positives.shape[1])
+        self._popularity = degrees / max(len(self._item), 1)
+        self._negatives = Negatives(degrees, config)
         self._column = np.full(positives.shape[1], -1, np.int64)
 
     @property
@@ -121,22 +124,22 @@ class Batches:
     def _share(self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator) -> Share:
         if self._config.loss == "bpr":
             return self._rivals(user, item, draw)
-        uniform = draw.integers(0, self._known.shape[1], self._config.negatives)
+        drawn = self._negatives.draw(self._config.negatives, draw)
         inside = item if self._config.in_batch else item[:0]
-        candidates, counts = np.unique(np.concatenate([inside, uniform]), return_counts=True)
+        candidates, counts = np.unique(np.concatenate([inside, drawn]), return_counts=True)
         bias, own_bias = np.log(counts), np.zeros(len(item))
         if self._config.log_q:
-            expected = self._log_expected(len(inside), len(uniform))
+            expected = self._log_expected(len(inside), len(drawn))
             bias, own_bias = bias - expected[candidates], -expected[item]
         return _share(user, item, candidates, bias, own_bias, self._known_among(user, candidates))
 
-    def _log_expected(self, inside: int, uniform: int) -> NDArray[np.float64]:
+    def _log_expected(self, inside: int, drawn: int) -> NDArray[np.float64]:
         """(items,) ln of how often a share is expected to hold each item (Yi et al. 2019)."""
-        return np.log(np.maximum(inside * self._popularity + uniform / len(self._popularity), 1e-12))
+        return np.log(np.maximum(inside * self._popularity + self._negatives.expected(drawn), 1e-12))
 
     def _rivals(self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator) -> Share:
         """bpr: candidate n is the rival of pair n; where it is a known positive the pair is masked."""
-        rivals = draw.integers(0, self._known.shape[1], len(user))
+        rivals = self._negatives.draw(len(user), draw)
         known = np.flatnonzero(np.asarray(self._known[user, rivals]).ravel())
         none = np.zeros(len(user))
         return _share(user, item, rivals, none, none, np.stack([known, known]))

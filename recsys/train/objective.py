@@ -16,6 +16,7 @@ class SharedSoftmax(torch.autograd.Function):
     τ is the temperature and τ⁺ that of the positive side: the bilateral softmax loss of Wu et al. 2024 (BSL), divided
     by its ratio τ⁺/τ and with the positive itself among the candidates, so that τ⁺ = τ is the plain softmax. Above τ,
     a pair already told apart with more than τ/τ⁺ of the mass is pulled no further, which forgives noisy positives.
+    With config.hard_negatives only that many candidates j of the highest terms are in a pair's sum.
     The value and gradient of `recsys.model.loss.sampled_softmax`, with the gradient worked out in the forward pass in
     the one (pairs, candidates) array of scores: a third of the memory traffic of autograd through logsumexp.
     """
@@ -27,12 +28,16 @@ class SharedSoftmax(torch.autograd.Function):
         positive: Float[Tensor, "pairs width"],
         candidates: Float[Tensor, "candidates width"],
         share: Share,
-        temperature: float,
-        positive_temperature: float,
+        config: TrainConfig,
     ) -> Float[Tensor, ""]:
+        temperature = config.temperature
+        positive_temperature = config.positive_temperature or temperature
         # Under autocast the product is bf16; sums over thousands of candidates need float32.
         scores = torch.addmm(share.bias, user, candidates.T, alpha=1 / temperature).float()
         scores[share.known[0], share.known[1]] = -torch.inf
+        if 0 < config.hard_negatives < scores.shape[1]:
+            border = scores.topk(config.hard_negatives, sorted=False).values.amin(1, keepdim=True)
+            scores.masked_fill_(scores < border, -torch.inf)
         agreement = (user * positive).sum(1)
         own = agreement / temperature + share.own_bias
         highest = torch.maximum(own, scores.amax(1)) if scores.shape[1] else own
@@ -50,7 +55,7 @@ class SharedSoftmax(torch.autograd.Function):
     @staticmethod
     def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         user, positive, candidates = context.saved_tensors  # type: ignore[attr-defined]
-        return user * gradient, positive * gradient, candidates * gradient, None, None, None
+        return user * gradient, positive * gradient, candidates * gradient, None, None
 
 
 def loss_and_gradient(
@@ -86,6 +91,5 @@ def _share_loss(user: Tensor, positive: Tensor, candidates: Tensor, share: Share
         known = torch.zeros(len(user), dtype=torch.bool, device=user.device)
         known[share.known[0]] = True
         return bpr(user, positive, candidates, known)
-    softened = config.positive_temperature or config.temperature
-    loss: Tensor = SharedSoftmax.apply(user, positive, candidates, share, config.temperature, softened)
+    loss: Tensor = SharedSoftmax.apply(user, positive, candidates, share, config)
     return loss

@@ -21,12 +21,16 @@ def share_of(pairs: int, candidates: int, known: list[list[int]] | None = None) 
     )
 
 
+def soft(temperature: float, positive_temperature: float | None = None, **changes) -> TrainConfig:
+    return TrainConfig(temperature=temperature, positive_temperature=positive_temperature, **changes)
+
+
 def test_by_hand():
     # s⁺ = 1/½ = 2; candidates 0 (drawn twice) and 2 count, the third is a known positive.
     share = share_of(1, 3, [[0], [2]])
     share.bias[0] = math.log(2)
     candidates = torch.tensor([[0.0], [1.0], [5.0]])
-    loss = SharedSoftmax.apply(torch.tensor([[1.0]]), torch.tensor([[1.0]]), candidates, share, 0.5, 0.5)
+    loss = SharedSoftmax.apply(torch.tensor([[1.0]]), torch.tensor([[1.0]]), candidates, share, soft(0.5))
     expected = -math.log(math.exp(2) / (math.exp(2) + 2 * math.exp(0) + math.exp(2)))
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
@@ -37,7 +41,7 @@ def test_value_and_gradient_are_those_of_autograd():
     known = torch.tensor([[0, 3, 5], [1, 2, 9]])
     share = share_of(6, 10, known.tolist())
     share.bias.normal_(generator=generator)
-    loss = SharedSoftmax.apply(*leaves, share, 0.3, 0.3)
+    loss = SharedSoftmax.apply(*leaves, share, soft(0.3))
     plain = sampled_softmax(
         leaves[0], leaves[1], leaves[2], (known[0], known[1]), 0.3, in_batch=False, log_q=-share.bias
     )
@@ -57,7 +61,7 @@ def two_temperatures(user, positive, candidates, share: Share, temperature: floa
 def test_two_temperatures_by_hand():
     # s⁺ = 1 is 2 at temperature ½ and 4 at ¼; the one candidate scores 0.
     one, other = torch.tensor([[1.0]]), torch.tensor([[0.0]])
-    loss = SharedSoftmax.apply(one, one, other, share_of(1, 1), 0.5, 0.25)
+    loss = SharedSoftmax.apply(one, one, other, share_of(1, 1), soft(0.5, 0.25))
     assert loss.item() == pytest.approx(math.log(math.exp(2) + 1) - 4, rel=1e-6)
 
 
@@ -68,7 +72,7 @@ def test_gradient_with_two_temperatures_is_that_of_autograd(positive_temperature
     share = share_of(6, 10, [[0, 3, 5], [1, 2, 9]])
     share.bias.normal_(generator=generator)
     share.own_bias.normal_(generator=generator)
-    loss = SharedSoftmax.apply(*leaves, share, 0.3, positive_temperature)
+    loss = SharedSoftmax.apply(*leaves, share, soft(0.3, positive_temperature))
     plain = two_temperatures(*leaves, share, 0.3, positive_temperature)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
     for left, right in zip(torch.autograd.grad(loss, leaves), torch.autograd.grad(plain, leaves), strict=True):
@@ -84,15 +88,37 @@ def test_equal_temperatures_are_the_default_to_the_bit():
     assert loss == same and all(torch.equal(slopes[kind], same_slopes[kind]) for kind in (USER, ITEM))
 
 
+def test_hard_negatives_by_hand():
+    # Scores 2, 1 and −1 at temperature ½ are 4, 2 and −2; the first is known, so the hardest other is the second.
+    one, candidates = torch.tensor([[1.0]]), torch.tensor([[2.0], [1.0], [-1.0]])
+    loss = SharedSoftmax.apply(one, one, candidates, share_of(1, 3, [[0], [0]]), soft(0.5, hard_negatives=1))
+    assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize("hard", [1, 4, 9, 10, 50])
+def test_hard_negatives_are_the_loss_over_each_pairs_best_candidates(hard):
+    generator = torch.Generator().manual_seed(6)
+    leaves = [torch.randn(count, 8, generator=generator).requires_grad_() for count in (6, 6, 10)]
+    share = share_of(6, 10, [[0, 3, 5], [1, 2, 9]])
+    loss = SharedSoftmax.apply(*leaves, share, soft(0.3, hard_negatives=hard))
+    scores = (leaves[0] @ leaves[2].T).detach().index_put(tuple(share.known), torch.tensor(-torch.inf))
+    easy = [(row, column) for row in range(6) for column in scores[row].argsort(descending=True)[hard:].tolist()]
+    left_out = share_of(6, 10, [[0, 3, 5, *(row for row, _ in easy)], [1, 2, 9, *(column for _, column in easy)]])
+    plain = two_temperatures(*leaves, left_out, 0.3, 0.3)
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+    for left, right in zip(torch.autograd.grad(loss, leaves), torch.autograd.grad(plain, leaves), strict=True):
+        assert torch.allclose(left, right, atol=1e-6)
+
+
 def test_large_scores_do_not_overflow():
     user = torch.full((2, 1), 1000.0)
-    loss = SharedSoftmax.apply(user, torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0]]), share_of(2, 1), 1.0, 1.0)
+    loss = SharedSoftmax.apply(user, torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0]]), share_of(2, 1), soft(1.0))
     assert loss.item() == pytest.approx((math.log(2) + 2000) / 2, rel=1e-6)
 
 
 def test_no_candidate_left_costs_nothing():
     loss = SharedSoftmax.apply(
-        torch.ones(1, 2), torch.ones(1, 2), torch.ones(1, 2), share_of(1, 1, [[0], [0]]), 1.0, 1.0
+        torch.ones(1, 2), torch.ones(1, 2), torch.ones(1, 2), share_of(1, 1, [[0], [0]]), soft(1.0)
     )
     assert loss.item() == 0.0
 
