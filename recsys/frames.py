@@ -1,5 +1,6 @@
 """Frames of the caller: polars or pandas in, the same out, with the caller's names and types of ids."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -7,6 +8,7 @@ import pandas as pd
 import polars as pl
 
 from recsys.core.errors import DataError, UsageError
+from recsys.core.tables import RANK, SCORE
 
 Frame: TypeAlias = pl.DataFrame | Any  # or a pandas frame, whose types mypy does not see
 
@@ -66,3 +68,14 @@ def ids_of(values: object) -> list[object]:
         listed = values.tolist()
         return listed if isinstance(listed, list) else [listed]
     return list(values)  # type: ignore[call-overload,no-any-return]
+
+
+def lists_table(answers: Sequence[Mapping[str, Any]], asked: str, wanted: list[object], found: str) -> pl.DataFrame:
+    """One row per list entry: what was asked for, what was found, score and rank."""
+    rows = [
+        (str(one), item["id"], item["score"], item["rank"])
+        for one, answer in zip(wanted, answers, strict=True)
+        for item in answer["items"]
+    ]
+    schema = {asked: pl.String, found: pl.String, SCORE: pl.Float32, RANK: pl.Int32}
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -20,15 +20,14 @@ from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import fit_interactions
 from recsys.core.progress import QUIET, Progress
-from recsys.core.tables import RANK, SCORE
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.fitting import bundle_contents, fit_phase
-from recsys.frames import Frame, FrameStyle, ids_of, to_polars
+from recsys.frames import Frame, FrameStyle, ids_of, lists_table, to_polars
 from recsys.graph.build import target_behavior
 from recsys.index.ann import tune
 from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.exact import VectorScorer, rank
-from recsys.index.lookup import Explained, Lookup
+from recsys.index.lookup import Attributes, Explained, Lookup
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
 from recsys.phases import Phase
@@ -73,6 +72,7 @@ class GraphRecommender(BaseEstimator):
         min_rating: float | None = None,
         target: str | None = None,
         attributes: Sequence[str] = (),
+        user_attributes: Sequence[str] = (),
         seed: int = 0,
         threads: int | None = None,
     ) -> None:
@@ -101,21 +101,29 @@ class GraphRecommender(BaseEstimator):
         self.min_rating = min_rating
         self.target = target
         self.attributes = attributes
+        self.user_attributes = user_attributes
         self.seed = seed
         self.threads = threads
 
     def fit(
-        self, interactions: object, y: None = None, *, items: object | None = None, progress: Progress = QUIET
+        self,
+        interactions: object,
+        y: None = None,
+        *,
+        items: object | None = None,
+        users: object | None = None,
+        progress: Progress = QUIET,
     ) -> Self:
         """Learn from a polars or pandas frame with one row per event.
 
-        items: frame of item ids, titles (column "title") and attribute columns. y: ignored, for scikit-learn.
+        items: frame of item ids, titles (column "title") and attribute columns. users: frame of user ids and attribute
+        columns. y: ignored, for scikit-learn.
         Raises DataError for a frame that cannot be used, ConfigError for a parameter out of range.
         """
         style = FrameStyle.of(interactions, self.user_col, self.item_col)
         home = Path(tempfile.mkdtemp(prefix="recsys-"))
         finalizer = weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-        log_, config = self._ingest(to_polars(interactions), items, home, progress)
+        log_, config = self._ingest(to_polars(interactions), {"items": items, "users": users}, home, progress)
         epochs = self._choose_epochs(log_, config, progress)
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
@@ -153,29 +161,36 @@ class GraphRecommender(BaseEstimator):
             deny=None if deny is None else ids_of(deny),
             fallback=unknown,
         )
-        return self.style_.back(_table(answers, self.style_.user_col, wanted, self.style_.item_col))
+        return self.style_.back(lists_table(answers, self.style_.user_col, wanted, self.style_.item_col))
 
-    def recommend_history(self, history: object, k: int = 10, *, exclude_seen: bool = True) -> Frame:
-        """The k best items for a visitor with these items: columns item, score, rank."""
+    def recommend_history(
+        self, history: object, k: int = 10, *, attributes: Attributes | None = None, exclude_seen: bool = True
+    ) -> Frame:
+        """The k best items for a visitor with these items: columns item, score, rank.
+
+        attributes: values of the visitor by column of `user_attributes`.
+        """
         events = [str(item) for item in ids_of(history)]
-        answers = self.lookup_.recommend(k=k, histories=[events], exclude_seen=exclude_seen)
-        return self.style_.back(_table(answers, "", [""], self.style_.item_col).drop(""))
+        answers = self.lookup_.recommend(
+            k=k, histories=[events], attributes=[attributes or {}], exclude_seen=exclude_seen
+        )
+        return self.style_.back(lists_table(answers, "", [""], self.style_.item_col).drop(""))
 
     def similar_items(self, items: object, k: int = 10) -> Frame:
         """The k items nearest to each item by cosine: columns item, similar_<item>, score, rank."""
         wanted, column = ids_of(items), self.style_.item_col
-        table = _table(self.lookup_.similar_items(wanted, k), column, wanted, f"similar_{column}")
+        table = lists_table(self.lookup_.similar_items(wanted, k), column, wanted, f"similar_{column}")
         return self.style_.back(table)
 
     def similar_users(self, users: object, k: int = 10) -> Frame:
         """The k users nearest to each user by cosine: columns user, similar_<user>, score, rank."""
         wanted, column = ids_of(users), self.style_.user_col
         lists = [{"items": found} for found in self.lookup_.similar_users(wanted, k)]
-        return self.style_.back(_table(lists, column, wanted, f"similar_{column}"))
+        return self.style_.back(lists_table(lists, column, wanted, f"similar_{column}"))
 
-    def fold_in(self, history: object) -> NDArray[np.float32]:
-        """(width,) vector of a visitor with these items, without training."""
-        return self.lookup_.fold_in([str(item) for item in ids_of(history)])
+    def fold_in(self, history: object, attributes: Attributes | None = None) -> NDArray[np.float32]:
+        """(width,) vector of a visitor with these items and attributes, without training."""
+        return self.lookup_.fold_in([str(item) for item in ids_of(history)], attributes)
 
     def explain(self, user: object, item: object, parts: int | None = None) -> Explained:
         """The score of an item as one additive share per neighbour, and a rest."""
@@ -241,18 +256,20 @@ class GraphRecommender(BaseEstimator):
         raw: dict[str, Any] = {section: {} for section in _SECTIONS}
         for section, names in _SECTIONS.items():
             raw[section] = {name: given[name] for name in names}
-        raw["graph"] = {"target": self.target, "attributes": [{"column": name} for name in self.attributes]}
+        sides = {"item": self.attributes, "user": self.user_attributes}
+        columns = [{"column": name, "side": side} for side, names in sides.items() for name in names]
+        raw["graph"] = {"target": self.target, "attributes": columns}
         raw["split"] = {"test_share": self.validation_share, "validation_share": 0.0}
         return build_config({**raw, "seed": self.seed, "threads": self.threads})
 
     def _ingest(
-        self, rows: pl.DataFrame, items: object | None, home: Path, progress: Progress
+        self, rows: pl.DataFrame, tables: Mapping[str, object | None], home: Path, progress: Progress
     ) -> tuple[CodedLog, RunConfig]:
         config = self.configuration()
-        if items is not None:
-            file = home / "items.parquet"
-            to_polars(items).write_parquet(file)
-            config = config.model_copy(update={"data": config.data.model_copy(update={"items": str(file)})})
+        files = {name: str(home / f"{name}.parquet") for name, table in tables.items() if table is not None}
+        for name, file in files.items():
+            to_polars(tables[name]).write_parquet(file)
+        config = config.model_copy(update={"data": config.data.model_copy(update=files)})
         ingest(rows, config.data, config.clean, home / "log", progress)
         return load_log(home / "log"), config
 
@@ -277,14 +294,3 @@ _SECTIONS = {
     "model": ("family", "width", "layers", "heads", "attention", "similarity"),
     "train": ("loss", "temperature", "negatives", "epochs", "batch_size", "lr", "mode", "patience"),
 }
-
-
-def _table(answers: Sequence[Mapping[str, Any]], asked: str, wanted: list[object], found: str) -> pl.DataFrame:
-    """One row per list entry: what was asked for, what was found, score and rank."""
-    rows = [
-        (str(one), item["id"], item["score"], item["rank"])
-        for one, answer in zip(wanted, answers, strict=True)
-        for item in answer["items"]
-    ]
-    schema = {asked: pl.String, found: pl.String, SCORE: pl.Float32, RANK: pl.Int32}
-    return pl.DataFrame(rows, schema=schema, orient="row")

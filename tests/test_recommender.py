@@ -127,6 +127,17 @@ def test_a_visitor(fitted: GraphRecommender) -> None:
     assert "i30" not in set(again["item_id"])
 
 
+def test_a_visitor_with_attributes() -> None:
+    made = GraphRecommender(**SMALL, user_attributes=["country"], early_stopping=False)
+    made.fit(WORLD.log, users=WORLD.users)
+    countries = WORLD.users["country"].unique().sort().to_list()[:2]
+    one, other = (made.fold_in(["i1", "i5"], {"country": country}) for country in countries)
+    assert not np.allclose(one, other)
+    assert len(made.recommend_history([], k=3, attributes={"country": countries[0]})) == 3
+    with pytest.raises(UsageError, match="country"):
+        made.recommend_history(["i1"], attributes={"country": "nowhere"})
+
+
 def test_explanations_add_up(fitted: GraphRecommender) -> None:
     found = fitted.explain("u1", "i9")
     assert sum(part["share"] for part in found["parts"]) + found["others"] + found["rest"] == pytest.approx(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands.options import Count, Json, LogJson, Quiet, Run, id_file, id_list
+from pipelines.commands.options import Count, Json, LogJson, Quiet, Run, attribute_values, id_file, id_list
 from recsys.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ History = Annotated[
     typer.Option(
         "--history", metavar="A,B,C", help="Item ids of a visitor, or of new events of --user; or a JSON list."
     ),
+]
+Attribute = Annotated[
+    list[str] | None,
+    typer.Option("--attribute", metavar="COLUMN=VALUE", help="What a visitor is, by a user column of the graph."),
 ]
 Allow = Annotated[list[str] | None, typer.Option("--allow", metavar="A,B,C", help="Only these items.")]
 AllowFile = Annotated[Path | None, typer.Option("--allow-file", help="Only the items in this file, one id a line.")]
@@ -34,6 +38,7 @@ def recommend(
     run: Run,
     user: User = None,
     history: History = None,
+    attribute: Attribute = None,
     k: Count = 10,
     allow: Allow = None,
     allow_file: AllowFile = None,
@@ -43,20 +48,21 @@ def recommend(
     fallback: Popular = False,
     as_json: Json = False,
 ) -> None:
-    """The k best items for a user, for a visitor with some items, or for a user with new events."""
-    events = id_list(history)
-    _require_someone(user, events)
+    """The k best items for a user, for a visitor with some items or attributes, or for a user with new events."""
+    events, attributes = id_list(history), attribute_values(attribute)
+    _require_someone(user, events, attributes)
     lookup = open_lookup(run)
     [answer] = lookup.recommend(
         None if user is None else [user],
         k,
         histories=None if events is None else [events],
+        attributes=None if attributes is None else [attributes],
         exclude_seen=not include_seen,
         allow=None if allow is None and allow_file is None else [*(id_list(allow) or []), *id_file(allow_file)],
         deny=[*(id_list(deny) or []), *id_file(deny_file)] or None,
         fallback="popularity" if fallback else "refuse",
     )
-    asked = {"user": user, "history": events}
+    asked = {"user": user, "history": events, "attributes": attributes}
     _show({**_given(asked), **answer, "bundle": lookup.bundle.name}, "items", as_json)
 
 
@@ -78,15 +84,16 @@ def explain(
     item: Annotated[str, typer.Option("--item", metavar="ID", help="Item id as in the log.")],
     user: User = None,
     history: History = None,
+    attribute: Attribute = None,
     parts: Parts = 10,
     as_json: Json = False,
 ) -> None:
     """Why an item: the score as a sum of one share per neighbour and a rest."""
-    events = id_list(history)
-    _require_someone(user, events)
+    events, attributes = id_list(history), attribute_values(attribute)
+    _require_someone(user, events, attributes)
     lookup = open_lookup(run)
-    found = lookup.explain(user, item, history=events, parts=parts)
-    asked = {"user": user, "history": events}
+    found = lookup.explain(user, item, history=events, attributes=attributes, parts=parts)
+    asked = {"user": user, "history": events, "attributes": attributes}
     document = {**_given(asked), **found, "bundle": lookup.bundle.name}
     if as_json:
         _show(document, "parts", as_json)
@@ -145,9 +152,9 @@ def open_lookup(place: Path) -> "Lookup":
     return Lookup(Bundle.load(bundle, verify=False))
 
 
-def _require_someone(user: str | None, events: list[str] | None) -> None:
-    if user is None and events is None:
-        raise UsageError("for whom?", "Give --user ID, --history A,B,C, or both")
+def _require_someone(*given: object) -> None:
+    if all(one is None for one in given):
+        raise UsageError("for whom?", "Give --user ID, --history A,B,C, --attribute COLUMN=VALUE, or several of them")
 
 
 def _given(asked: dict[str, Any]) -> dict[str, Any]:

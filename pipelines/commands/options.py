@@ -58,6 +58,19 @@ def id_list(texts: list[str] | None) -> list[str] | None:
     return [one for text in texts for one in _ids(text)]
 
 
+def attribute_values(texts: list[str] | None) -> dict[str, list[str]] | None:
+    """Values by column from repeated flags, each `COLUMN=VALUE`. None when not given."""
+    if texts is None:
+        return None
+    values: dict[str, list[str]] = {}
+    for text in texts:
+        column, equals, value = text.partition("=")
+        if not (column and equals):
+            raise UsageError(f"--attribute {text!r} has no column and value", "Write for example country=DE")
+        values.setdefault(column, []).append(value)
+    return values
+
+
 def id_file(path: Path | None) -> list[str]:
     """Ids of a file, one a line. Raises UsageError when it cannot be read."""
     if path is None:

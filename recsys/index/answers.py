@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
 
 Source = Literal["model", "fold_in", "fallback"]
-"""model: the trained vector. fold_in: encoded from events just now. fallback: popularity, nothing is known."""
+"""model: the trained vector. fold_in: encoded from events or attributes just now. fallback: popularity, nothing is known."""
 
 
 class Item(TypedDict):

@@ -18,13 +18,13 @@ from recsys.index.exact import ExactIndex, Floats, select
 from recsys.index.explain import explain
 from recsys.index.filters import Planner
 from recsys.index.fold_in import UserEncoder
-from recsys.index.requests import Fallback, Request, excluded_lists, read_requests, seen_behaviors
-from recsys.index.visits import Event, History, known_neighbours
+from recsys.index.requests import Asked, Fallback, Request, asked_about, excluded_lists, read_requests, seen_behaviors
+from recsys.index.visits import Attributes, Event, History, known_neighbours
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
 
-__all__ = ["Answer", "Event", "Explained", "History", "Lookup"]
+__all__ = ["Answer", "Attributes", "Event", "Explained", "History", "Lookup"]
 
 
 class Lookup:
@@ -42,13 +42,15 @@ class Lookup:
         k: int = 10,
         *,
         histories: Sequence[History] | None = None,
+        attributes: Sequence[Attributes] | None = None,
         exclude_seen: bool | Sequence[str] = True,
         allow: Sequence[object] | None = None,
         deny: Sequence[object] | None = None,
         fallback: Fallback = "refuse",
     ) -> list[Answer]:
-        """Lists for users, for visitors (histories alone), or for users with new events (both, one each).
+        """Lists for users, for visitors (histories, attributes, or both), or for users with new events (one each).
 
+        attributes: values of the user columns that the graph was built with; those of a known user are replaced.
         exclude_seen: leave out what a user has seen under the bundle's seen behaviours (or those named), and the
         items of a history. allow, deny: item ids; withdrawn items never appear. fallback: what an unknown user, or
         a history without any known item, gets: "refuse" raises UsageError with the nearest ids, "popularity" gives
@@ -56,7 +58,8 @@ class Lookup:
         """
         _check_k(k)
         behaviors = seen_behaviors(self.bundle, exclude_seen)
-        requests = read_requests(self.bundle, self.encoder, users, histories, behaviors, fallback)
+        asked = asked_about(users, histories, attributes)
+        requests = read_requests(self.bundle, self.encoder, asked, behaviors, fallback)
         mask, strangers = self._mask(allow, deny)
         lists = item_lists(self.bundle, self._search(requests, k, mask))
         return [
@@ -77,9 +80,10 @@ class Lookup:
         hits = _nearest(self._unit_users, _dense(self.bundle.users, users), k, None)
         return item_lists(self.bundle, hits, ids=self.bundle.users)
 
-    def fold_in(self, history: History) -> Floats:
-        """(d,) vector of a visitor with these events. Raises UsageError when none of its items is known."""
-        [request] = read_requests(self.bundle, self.encoder, None, [history], (), "refuse")
+    def fold_in(self, history: History, attributes: Attributes | None = None) -> Floats:
+        """(d,) vector of a visitor with these events and attributes. Raises UsageError when nothing of it is known."""
+        asked = Asked(None, history, attributes or {})
+        [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
         return np.asarray(request.vector)
 
     def explain(
@@ -88,15 +92,16 @@ class Lookup:
         item: object,
         *,
         history: History | None = None,
+        attributes: Attributes | None = None,
         parts: int | None = None,
     ) -> Explained:
         """Why a score: one share per neighbour, largest first; with `parts`, the others are summed up.
 
-        user, history: as one entry of `recommend`. Raises UsageError for an unknown user or item.
+        user, history, attributes: as one entry of `recommend`. Raises UsageError for an unknown user or item.
         """
         dense = self.bundle.items.dense(item)
-        users, histories = None if user is None else [user], None if history is None else [history]
-        [request] = read_requests(self.bundle, self.encoder, users, histories, (), "refuse")
+        asked = Asked(None if user is None else str(user), history or (), attributes or {})
+        [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
         neighbours, own = request.neighbours, None
         if request.user != UNKNOWN:
             own = self.bundle.user_self[request.user : request.user + 1]

@@ -1,4 +1,4 @@
-"""Who is asked about: known users, visitors with events, and those about whom nothing is known."""
+"""Who is asked about: known users, visitors with events or attributes, and those about whom nothing is known."""
 
 from collections.abc import Sequence
 from itertools import repeat
@@ -12,7 +12,7 @@ from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.index.answers import Source
 from recsys.index.fold_in import Floats, Neighbours, UserEncoder
-from recsys.index.visits import History, known_neighbours, merged, read_visit
+from recsys.index.visits import Attributes, History, known_neighbours, merged, read_attributes, read_visit
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
@@ -38,29 +38,49 @@ class Request(NamedTuple):
     neighbours: Neighbours | None = None
 
 
-def read_requests(
-    bundle: "Bundle",
-    encoder: UserEncoder,
-    users: Sequence[object] | None,
-    histories: Sequence[History] | None,
-    behaviors: tuple[str, ...],
-    fallback: Fallback,
-) -> list[Request]:
-    """One request per user, history, or pair of both. behaviors: whose seen items are excluded.
+class Asked(NamedTuple):
+    """About whom: a known user, a visitor (user None), what they did, and what they are."""
 
-    Raises UsageError for neither, for lists of different length, and for the unknown when fallback is "refuse".
+    user: str | None
+    history: History
+    attributes: Attributes
+
+
+def asked_about(
+    users: Sequence[object] | None,
+    histories: Sequence[History] | None = None,
+    attributes: Sequence[Attributes] | None = None,
+) -> list[Asked]:
+    """One for each place of the lists that are given. Raises UsageError for none, and for different lengths."""
+    given = {"users": users, "histories": histories, "attributes": attributes}
+    lengths = {name: len(one) for name, one in given.items() if one is not None}
+    if not lengths:
+        raise UsageError("nobody to recommend to", "Give users, histories, attributes, or several of them")
+    if len(set(lengths.values())) > 1:
+        counts = " and ".join(f"{count} {name}" for name, count in lengths.items())
+        raise UsageError(counts, "Give as many of the one as of the other")
+    count = next(iter(lengths.values()))
+    names = repeat(None, count) if users is None else map(str, users)
+    nothing: Attributes = {}
+    return [
+        Asked(*one)
+        for one in zip(names, histories or repeat((), count), attributes or repeat(nothing, count), strict=True)
+    ]
+
+
+def read_requests(
+    bundle: "Bundle", encoder: UserEncoder, asked: Sequence[Asked], behaviors: tuple[str, ...], fallback: Fallback
+) -> list[Request]:
+    """One request each. behaviors: whose seen items are excluded.
+
+    Raises UsageError for attributes that no user had, and for unknown users and items when fallback is "refuse".
     """
-    if users is None and histories is None:
-        raise UsageError("nobody to recommend to", "Give users, histories, or both")
-    if users is not None and histories is not None and len(users) != len(histories):
-        raise UsageError(f"{len(users)} users and {len(histories)} histories", "Give one history per user")
-    if users is None:
-        found = [_visitor(bundle, encoder, history, bool(behaviors)) for history in histories or ()]
-    else:
-        pairs = zip(users, histories if histories is not None else repeat(()), strict=False)
-        found = [_user(bundle, encoder, str(user), history, behaviors) for user, history in pairs]
+    found = [
+        _visitor(bundle, encoder, one, bool(behaviors)) if one.user is None else _user(bundle, encoder, one, behaviors)
+        for one in asked
+    ]
     if fallback == "refuse":
-        _refuse_unknown(bundle, users, found)
+        _refuse_unknown(bundle, asked, found)
     return found
 
 
@@ -87,39 +107,44 @@ def strange(message: str, ids: IdMap, outside: str) -> UsageError:
     return UsageError(message, nearest(outside, ids.ids.head(_IDS_SEARCHED)) or f"The log has {len(ids):,} {ids.kind}s")
 
 
-def _user(bundle: "Bundle", encoder: UserEncoder, user: str, history: History, behaviors: tuple[str, ...]) -> Request:
-    dense = int(bundle.users.lookup([user])[0])
+def _user(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tuple[str, ...]) -> Request:
+    """A known user; new events are added to the old ones, an attribute takes the place of the old one."""
+    dense = int(bundle.users.lookup([asked.user])[0])
     if dense == UNKNOWN:
-        visitor = _visitor(bundle, encoder, history, bool(behaviors))
-        return visitor._replace(unknown=[user, *visitor.unknown])
-    visit = read_visit(bundle, history)
+        visitor = _visitor(bundle, encoder, asked, bool(behaviors))
+        return visitor._replace(unknown=[str(asked.user), *visitor.unknown])
+    visit = read_visit(bundle, asked.history)
     lists = [bundle.seen[name] for name in behaviors]
     seen = [matrix.indices[matrix.indptr[dense] : matrix.indptr[dense + 1]] for matrix in lists]
     excluded = seen[0] if len(seen) == 1 and not len(visit.items) else _union([*seen, visit.items] if behaviors else [])
-    if not visit.neighbours:
+    if not visit.neighbours and not asked.attributes:
         return Request("model", bundle.user_vectors[dense], excluded, visit.unknown, dense)
-    neighbours = merged(known_neighbours(bundle, dense), visit.neighbours)
+    neighbours = {
+        **merged(known_neighbours(bundle, dense), visit.neighbours),
+        **read_attributes(bundle, asked.attributes),
+    }
     vector = encoder.encode(neighbours, bundle.user_self[dense : dense + 1])[0]
     return Request("fold_in", vector, excluded, visit.unknown, dense, neighbours)
 
 
-def _visitor(bundle: "Bundle", encoder: UserEncoder, history: History, exclude: bool) -> Request:
-    visit = read_visit(bundle, history)
+def _visitor(bundle: "Bundle", encoder: UserEncoder, asked: Asked, exclude: bool) -> Request:
+    visit = read_visit(bundle, asked.history)
     excluded = visit.items if exclude else visit.items[:0]
-    if not visit.neighbours:
+    neighbours = {**visit.neighbours, **read_attributes(bundle, asked.attributes)}
+    if not neighbours:
         return Request("fallback", None, excluded, visit.unknown)
-    vector = encoder.encode(visit.neighbours)[0]
-    return Request("fold_in", vector, excluded, visit.unknown, UNKNOWN, visit.neighbours)
+    vector = encoder.encode(neighbours)[0]
+    return Request("fold_in", vector, excluded, visit.unknown, UNKNOWN, neighbours)
 
 
 def _union(lists: list[NDArray[np.integer]]) -> NDArray[np.integer]:
     return np.unique(np.concatenate(lists)) if lists else np.empty(0, np.int32)
 
 
-def _refuse_unknown(bundle: "Bundle", users: Sequence[object] | None, requests: list[Request]) -> None:
+def _refuse_unknown(bundle: "Bundle", asked: Sequence[Asked], requests: list[Request]) -> None:
     """Raises UsageError when an asked-for user, or a whole history, is unknown."""
-    for request in requests:
-        if users is not None and request.user == UNKNOWN:
+    for one, request in zip(asked, requests, strict=True):
+        if one.user is not None and request.user == UNKNOWN:
             raise strange(f"unknown user {request.unknown[0]!r}", bundle.users, request.unknown[0])
         if request.source == "fallback":
             first = request.unknown[0] if request.unknown else ""

@@ -1,4 +1,4 @@
-"""Events from outside (a visitor's clicks, a user's new ones) as neighbours that the encoder understands."""
+"""Events and attributes from outside (a visitor's clicks, a user's new ones) as neighbours that the encoder understands."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +30,11 @@ class Event(NamedTuple):
 History = Sequence[str | Event]
 """Outside item ids, or events; anything else is taken as an id by its text."""
 
+Attributes = Mapping[str, object]
+"""By column of the user table, a value or several."""
+
+_USER_NODES = "user:"
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -59,6 +64,25 @@ def read_visit(bundle: "Bundle", history: History) -> Visit:
     }
     unknown = [event.item for event, item in zip(events, dense, strict=True) if item == UNKNOWN]
     return Visit(neighbours, np.unique(dense[dense != UNKNOWN]), unknown)
+
+
+def read_attributes(bundle: "Bundle", attributes: Attributes) -> Neighbours:
+    """One row per attribute that is given, as the graph would link a user with these values.
+
+    Raises UsageError for a column that the model does not know, or a value that no user had.
+    """
+    relations = {
+        relation.source.removeprefix(_USER_NODES): relation
+        for relation in bundle.encoder.relations
+        if relation.source.startswith(_USER_NODES)
+    }
+    for column in attributes:
+        if column not in relations:
+            raise _unknown_attribute(column, list(relations))
+    return {
+        relations[column].name: _nodes(column, bundle.labels[relations[column].source], values)
+        for column, values in attributes.items()
+    }
 
 
 def known_neighbours(bundle: "Bundle", user: int) -> dict[str, sparse.csr_matrix]:
@@ -93,6 +117,24 @@ def _edges(bundle: "Bundle", relation: RelationState, known: Iterable[tuple[Even
     distinct, place = np.unique(items, return_inverse=True)
     summed = np.bincount(place, values, minlength=len(distinct)) if len(distinct) else np.empty(0)
     return one_row(distinct, summed, len(bundle.items))
+
+
+def _nodes(column: str, labels: Sequence[str], values: object) -> sparse.csr_matrix:
+    """(1, labels) with weight 1 at each value; compared as text, as in the graph."""
+    several = values if isinstance(values, Sequence | set | frozenset) and not isinstance(values, str) else [values]
+    texts = {str(value).strip() for value in several}
+    for text in sorted(texts - set(labels)):
+        hint = nearest(text, labels) or f"Users have {', '.join(map(repr, labels[:10]))}{', …' * (len(labels) > 10)}"
+        raise UsageError(f"no user had {column} = {text!r}", hint)
+    places = np.array(sorted(labels.index(text) for text in texts), np.int64)
+    return one_row(places, np.ones(len(places), np.float32), len(labels))
+
+
+def _unknown_attribute(column: str, known: list[str]) -> UsageError:
+    if not known:
+        remedy = f'Train with graph.attributes = [{{ column = "{column}", side = "user" }}]'
+        return UsageError(f"attribute {column!r}: this model uses no attributes of users", remedy)
+    return UsageError(f"unknown user attribute {column!r}", nearest(column, known) or f"The model uses {known}")
 
 
 def _canonical(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
 from recsys.core.errors import UsageError
 from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
@@ -106,6 +107,54 @@ def test_a_known_user_with_new_events(lookup):
     assert ids(answer) == naive_list(lookup, vector, seen_of(lookup, 4) | {1, 2}, 5)
 
 
+def test_a_visitor_with_attributes_equals_a_user_with_these_neighbours(lookup):
+    neighbours = {name: matrix[5].toarray() for name, matrix in lookup.bundle.neighbours.items()}
+    history = [f"i{item:02}" for item in np.flatnonzero(neighbours["rev_buy"])]
+    history += [Event(f"i{item:02}", "view") for item in np.flatnonzero(neighbours["rev_view"])]
+    rows = {name: matrix[5] for name, matrix in lookup.bundle.neighbours.items()}
+    expected = lookup.encoder.encode(rows)[0]
+    assert np.allclose(lookup.fold_in(history, {"country": "fr"}), expected, atol=1e-6)
+    assert not np.allclose(lookup.fold_in(history, {"country": "de"}), expected, atol=1e-3)
+    assert not np.allclose(lookup.fold_in(history), expected, atol=1e-3)
+    [answer] = lookup.recommend(histories=[history], attributes=[{"country": " fr "}], k=4)
+    assert ids(answer) == naive_list(
+        lookup, expected, set(np.flatnonzero(neighbours["rev_buy"] + neighbours["rev_view"])), 4
+    )
+
+
+def test_attributes_alone_are_enough_for_a_list(lookup):
+    several = lookup.fold_in([], {"country": ["it", "de", "it"]})
+    row = sparse.csr_matrix(np.array([[1.0, 0.0, 1.0]], np.float32))
+    assert np.allclose(several, lookup.encoder.encode({"rev_country": row})[0], atol=1e-6)
+    [answer] = lookup.recommend(attributes=[{"country": ["it", "de"]}], k=4)
+    assert (answer["source"], ids(answer)) == ("fold_in", naive_list(lookup, several, set(), 4))
+
+
+def test_attributes_of_a_known_user_take_the_place_of_the_old(lookup):
+    [plain], [same], [moved] = (lookup.recommend(["u05"], 40, **more) for more in ({}, said("fr"), said("de")))
+    assert np.allclose([one["score"] for one in plain["items"]], [one["score"] for one in same["items"]], atol=1e-5)
+    rows = {name: matrix[5] for name, matrix in lookup.bundle.neighbours.items()}
+    rows["rev_country"] = lookup.bundle.neighbours["rev_country"][4]  # "de", as of user 4
+    vector = lookup.encoder.encode(rows, lookup.bundle.user_self[5:6])[0]
+    assert ids(moved) == naive_list(lookup, vector, seen_of(lookup, 5), 40)
+
+
+def said(country):
+    return {"attributes": [{"country": country}]}
+
+
+def test_unknown_attributes_are_refused(lookup, bundle):
+    with pytest.raises(UsageError, match=r"unknown user attribute 'contry'.*'country'"):
+        lookup.fold_in([], {"contry": "fr"})
+    with pytest.raises(UsageError, match=r"no user had country = 'xx'.*'de', 'fr', 'it'"):
+        lookup.fold_in(["i03"], {"country": "xx"})
+    with pytest.raises(UsageError, match="1 histories and 2 attributes"):
+        lookup.recommend(histories=[[]], attributes=[{}, {}])
+    encoder = replace(bundle.encoder, relations=bundle.encoder.relations[:2])
+    with pytest.raises(UsageError, match=r"no attributes of users.*graph\.attributes"):
+        Lookup(replace(bundle, encoder=encoder)).fold_in([], {"country": "fr"})
+
+
 def test_the_unknown_are_refused_with_the_nearest_or_declared(lookup):
     with pytest.raises(UsageError, match=r"unknown user 'u4'.*'u04'"):
         lookup.recommend(["u4"])
@@ -155,7 +204,12 @@ def test_likeness_is_cosine_whatever_the_lengths(bundle):
 
 @pytest.mark.parametrize(
     "asked",
-    [{"user": "u05"}, {"user": "u05", "history": ["i01"]}, {"user": None, "history": ["i01", "i09", "gone"]}],
+    [
+        {"user": "u05"},
+        {"user": "u05", "history": ["i01"]},
+        {"user": None, "history": ["i01", "i09", "gone"]},
+        {"user": None, "history": ["i01"], "attributes": {"country": "it"}},
+    ],
 )
 def test_reasons_sum_to_the_score(lookup, asked):
     why = lookup.explain(item="i04", **asked)
@@ -163,7 +217,8 @@ def test_reasons_sum_to_the_score(lookup, asked):
     assert total == pytest.approx(why["score"], abs=1e-5)
     users = [asked["user"]] if asked["user"] else None
     histories = [asked["history"]] if "history" in asked else None
-    [answer] = lookup.recommend(users, 40, histories=histories, exclude_seen=False)
+    attributes = [asked["attributes"]] if "attributes" in asked else None
+    [answer] = lookup.recommend(users, 40, histories=histories, attributes=attributes, exclude_seen=False)
     [listed] = [item["score"] for item in answer["items"] if item["id"] == "i04"]
     assert why["score"] == pytest.approx(listed, abs=1e-5)
     assert why["source"] == answer["source"]

@@ -108,3 +108,17 @@ def test_a_history_weighs_what_the_graph_weighs(trained, tmp_path):
         given, kept = visit.neighbours[f"rev_{name}"], neighbours[f"rev_{name}"][2]
         assert given.indices.tolist() == kept.indices.tolist()
         assert np.allclose(given.data, kept.data, rtol=1e-5)
+
+
+def test_a_visitor_who_says_it_all_is_a_user_with_these_neighbours(trained, tmp_path):
+    """Every event of a user and the country: the vector of a user with this row of the graph and no name."""
+    log, graph, found = trained
+    neighbours = neighbours_into_users(graph.relations)
+    lookup = Lookup(Bundle.load(write_bundle(tmp_path, Contents(found, log, "buy", neighbours, labels=graph.labels))))
+    rows = log.user == 2
+    behaviors = [log.behaviors[one] for one in log.behavior[rows]]
+    events = [Event(*one) for one in zip(log.items.outside(log.item[rows]), behaviors, log.time[rows], strict=True)]
+    [country] = neighbours["rev_country"][2].indices
+    given = {name: neighbours[name][2] for name in ("rev_view", "rev_buy", "rev_country")}
+    vector = lookup.fold_in(events, {COUNTRY: graph.labels[f"user:{COUNTRY}"][country]})
+    assert np.allclose(vector, UserEncoder(found.encoder).encode(given)[0], atol=1e-6)

@@ -13,6 +13,8 @@ from pipelines import cli
 from pipelines.doctor import Check
 from recsys.core.artefacts import RunFolder
 from recsys.core.errors import GateRefused
+from recsys.index.bundle import write_bundle
+from worlds import make_contents
 
 HEAVY = ("torch", "dgl", "matplotlib", "sklearn", "pandas")
 VERBS = (
@@ -147,6 +149,26 @@ def test_allow_and_deny_as_lists_and_files(call: Call, finished: RunFolder, tmp_
     arguments = ["--allow", "i5,i9,i13,i17", "--deny-file", tmp_path / "deny.txt", "--include-seen", "--json"]
     found = document(call("recommend", finished.path, "--user", "u1", *arguments))
     assert {item["id"] for item in found["items"]} == {"i13", "i17"}
+
+
+def test_a_visitor_with_attributes_on_the_command_line(call: Call, tmp_path: Path, finished: RunFolder) -> None:
+    bundle = write_bundle(tmp_path, make_contents())
+    asked = ("--history", "i03", "--attribute", "country=fr", "--json")
+    found = document(call("recommend", bundle, *asked))
+    assert found["source"] == "fold_in" and found["attributes"] == {"country": ["fr"]}
+    plain = document(call("recommend", bundle, "--history", "i03", "--json"))
+    assert found["items"] != plain["items"]
+    why = document(call("explain", bundle, "--item", "i04", *asked))
+    assert [part["id"] for part in why["parts"] if part["relation"] == "country"] == ["fr"]
+    for attribute, words in (
+        ("country", "country=DE"),
+        ("contry=fr", "Did you mean 'country'"),
+        ("country=xx", "'de', 'fr', 'it'"),
+    ):
+        refused = call("recommend", bundle, "--attribute", attribute)
+        assert refused.code == 2 and words in refused.err
+    refused = call("recommend", finished.path, "--attribute", "country=fr")
+    assert refused.code == 2 and "uses no attributes of users" in refused.err
 
 
 def test_a_visitor_with_a_history(call: Call, finished: RunFolder) -> None:
