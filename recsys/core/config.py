@@ -225,6 +225,8 @@ class TrainConfig(_Section):
     draws; our own is faster and does not depend on the number of threads."""
     user_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that fold-in works."""
+    edge_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the edges that stay silent in a step; degrees are kept, the others count 1/(1 − share) (SGL, LightGCN)."""
     validate_every: int = Field(1, ge=1)
     """Epochs between validations."""
     patience: int = Field(5, ge=1)

@@ -68,6 +68,7 @@ class Messages:
     row_scale: (num_dst,) full number of neighbours / number in the block; 1 where the block has none.
     global_rows: (num_dst,) ids of the destinations in the full graph; None when the block is the full graph, or when
     its neighbourhoods end at a query time.
+    keep: (edges,) float32 factor on what each edge brings, 0 where it is silent for a step of training; None for 1.
     """
 
     adjacency: Adjacency
@@ -75,6 +76,7 @@ class Messages:
     target_degree: Tensor
     row_scale: Tensor | None = None
     global_rows: Tensor | None = None
+    keep: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class DegreePriorAttention(nn.Module):
         reach = self._power(messages.target_degree, self.target_exponent)
         if not self.attention:
             return self._prior_sum(source, edges, messages) * reach[:, None]
-        keep = edges.dropout(len(self.gamma), self.dropout, self.training)
+        keep = edges.dropout(len(self.gamma), self.dropout, self.training, messages.keep)
         mixed: Tensor = _Mixture.apply(source, target, self.gamma, self.source_exponent, edges, keep)
         drawn = self.mass(messages)
         return mixed * (drawn * self._correction(drawn, messages) * reach)[:, None]
@@ -67,7 +67,7 @@ class DegreePriorAttention(nn.Module):
     def mass(self, messages: Messages) -> Float[Tensor, " targets"]:
         """Σ_u p_uv of every target over the edges of `messages`."""
         prior = self._power(messages.source_degree, self.source_exponent)
-        mass: Tensor = WeightedSum.apply(prior[:, None], edges_of(messages))
+        mass: Tensor = WeightedSum.apply(prior[:, None], edges_of(messages), None)
         return mass[:, 0]
 
     def refresh_mass(self, messages: Messages) -> None:
@@ -77,7 +77,7 @@ class DegreePriorAttention(nn.Module):
     def _prior_sum(self, source: Tensor, edges: Edges, messages: Messages) -> Tensor:
         """Σ_u p_uv h_u, as if the whole neighbourhood had been drawn."""
         prior = self._power(messages.source_degree, self.source_exponent)
-        total: Tensor = WeightedSum.apply(source * prior[:, None], edges)
+        total: Tensor = WeightedSum.apply(source * prior[:, None], edges, messages.keep)
         if messages.row_scale is None:
             return total
         return total * self._correction(self.mass(messages), messages)[:, None]

@@ -117,11 +117,15 @@ class Edges:
         """ln d(u) of each edge's source."""
         return positive(self.source_degree).log()[self.by_target.indices.long()]
 
-    def dropout(self, heads: int, share: float, training: bool) -> Tensor | None:
-        """(heads, edges) 0 where an attention weight is dropped, else what makes up for it; None when none is."""
+    def dropout(self, heads: int, share: float, training: bool, keep: Tensor | None) -> Tensor | None:
+        """(heads, edges) 0 where an attention weight is dropped, else what makes up for it; None when none is.
+
+        keep: (edges,) factors that hold for all heads, or None.
+        """
         if not training or not share:
-            return None
-        return torch.nn.functional.dropout(torch.ones(heads, len(self.weight), device=self.weight.device), share)
+            return None if keep is None else keep.expand(heads, -1)
+        kept = torch.ones(heads, len(self.weight), device=self.weight.device) if keep is None else keep.expand(heads, -1)
+        return torch.nn.functional.dropout(kept, share)
 
 
 def positive(degree: Tensor) -> Tensor:
@@ -133,27 +137,32 @@ _EDGES: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
 def edges_of(messages: Messages) -> Edges:
-    """The edges of `messages`; what is computed from them is kept as long as that very object lives."""
-    found: Edges | None = _EDGES.get(messages)
+    """The edges of `messages`; what is computed from them is kept as long as that very adjacency lives."""
+    adjacency = messages.adjacency
+    found: Edges | None = _EDGES.get(adjacency)
     if found is None:
-        adjacency = messages.adjacency
         rows = Rows(adjacency.indptr, adjacency.indices, adjacency.num_src)
-        found = _EDGES[messages] = Edges(rows, adjacency.weight, messages.source_degree)
+        found = _EDGES[adjacency] = Edges(rows, adjacency.weight, messages.source_degree)
     return found
 
 
 class WeightedSum(torch.autograd.Function):
-    """Σ_u w_uv h_u with the edges' own fixed weights: one product forward, one transposed product backward."""
+    """Σ_u keep_uv w_uv h_u with the edges' own fixed weights: one product forward, one transposed product backward.
+
+    keep: (edges,) factors, or None for 1.
+    """
 
     @staticmethod
-    def forward(ctx: Any, dense: Tensor, edges: Edges) -> Tensor:
-        ctx.edges = edges
-        return edges.by_target.weighted_sum(edges.weight.to(dense.dtype), dense)
+    def forward(ctx: Any, dense: Tensor, edges: Edges, keep: Tensor | None) -> Tensor:
+        ctx.edges, ctx.keep = edges, keep
+        weight = edges.weight if keep is None else edges.weight * keep
+        return edges.by_target.weighted_sum(weight.to(dense.dtype), dense)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         edges: Edges = ctx.edges
-        return edges.by_source.weighted_sum(edges.weight_by_source.to(gradient.dtype), gradient.contiguous()), None
+        weight = edges.weight_by_source if ctx.keep is None else edges.weight_by_source * ctx.keep[edges.order]
+        return edges.by_source.weighted_sum(weight.to(gradient.dtype), gradient.contiguous()), None, None
 
 
 def sums_by_head(rows: Rows, values: Tensor, dense: Tensor) -> Tensor:

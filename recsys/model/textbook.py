@@ -49,9 +49,8 @@ class GATLayer(nn.Module):
         toward = (sent.view(-1, *self.left.shape) * self.left).sum(-1)
         scores = EdgeSum.apply(toward, (asked * self.right).sum(-1), edges)
         logits = nn.functional.leaky_relu(scores, SLOPE)
-        mixed: Tensor = SoftmaxMixture.apply(
-            logits, sent, edges, edges.dropout(self.heads, self.dropout, self.training)
-        )
+        keep = edges.dropout(self.heads, self.dropout, self.training, messages.keep)
+        mixed: Tensor = SoftmaxMixture.apply(logits, sent, edges, keep)
         return mixed + self.bias
 
 
@@ -87,7 +86,6 @@ class GATv2Layer(nn.Module):
         edges = edges_of(messages)
         sent = self.source(source)
         logits = RectifiedScores.apply(sent, self.target(target), self.attend, edges)
-        mixed: Tensor = SoftmaxMixture.apply(
-            logits, sent, edges, edges.dropout(self.heads, self.dropout, self.training)
-        )
+        keep = edges.dropout(self.heads, self.dropout, self.training, messages.keep)
+        mixed: Tensor = SoftmaxMixture.apply(logits, sent, edges, keep)
         return mixed

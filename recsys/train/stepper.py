@@ -24,6 +24,7 @@ from recsys.train import checkpoint
 from recsys.train.average import WeightAverage
 from recsys.train.batches import Batch, Batches
 from recsys.train.checkpoint import Standing
+from recsys.train.edge_dropout import thinned
 from recsys.train.forecast import Plan
 from recsys.train.objective import loss_and_gradient
 from recsys.train.warm_start import load_shared
@@ -155,7 +156,7 @@ class Stepper:
     def _gradients(self, batch: Batch, epoch: int) -> float:
         """Mean loss of a batch; leaves its gradients, and no others, in the parameters."""
         torch.manual_seed(batch.key)
-        blocks = batch.blocks if self.block is None else self.block
+        blocks = thinned(self.block or batch.blocks or [], self.config.edge_dropout)
         vectors = self.network(blocks, batch.hidden)
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
             detached = {kind: vectors[kind].detach() for kind in (USER, ITEM)}

@@ -113,7 +113,7 @@ def test_gradients_of_the_mixture(make_messages, dropped):
 def test_gradients_of_the_weighted_sum(make_messages):
     edges = edges_of(make_messages(random_weights(6, 7)))
     assert torch.autograd.gradcheck(
-        lambda x: WeightedSum.apply(x, edges), [torch.randn(7, 3, dtype=torch.double, requires_grad=True)]
+        lambda x: WeightedSum.apply(x, edges, None), [torch.randn(7, 3, dtype=torch.double, requires_grad=True)]
     )
 
 
