@@ -17,8 +17,8 @@ class SharedSoftmax(torch.autograd.Function):
     by its ratio τ⁺/τ and with the positive itself among the candidates, so that τ⁺ = τ is the plain softmax. Above τ,
     a pair already told apart with more than τ/τ⁺ of the mass is pulled no further, which forgives noisy positives.
     With config.hard_negatives only that many candidates j of the highest terms are in a pair's sum.
-    The value and gradient of `recsys.model.loss.sampled_softmax`, with the gradient worked out in the forward pass in
-    the one (pairs, candidates) array of scores: a third of the memory traffic of autograd through logsumexp.
+    The gradient is worked out in the forward pass, in the one (pairs, candidates) array of scores: a third of the
+    memory traffic of autograd through logsumexp.
     """
 
     @staticmethod

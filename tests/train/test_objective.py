@@ -1,12 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from recsys.core.config import TrainConfig
 from recsys.graph.schema import ITEM, USER
-from recsys.model.loss import sampled_softmax
-from recsys.train.batches import Batch, Share
+from recsys.train.batches import Batch, Batches, Share
 from recsys.train.objective import SharedSoftmax, loss_and_gradient
 
 
@@ -35,21 +36,6 @@ def test_by_hand():
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_value_and_gradient_are_those_of_autograd():
-    generator = torch.Generator().manual_seed(0)
-    leaves = [torch.randn(count, 8, generator=generator).requires_grad_() for count in (6, 6, 10)]
-    known = torch.tensor([[0, 3, 5], [1, 2, 9]])
-    share = share_of(6, 10, known.tolist())
-    share.bias.normal_(generator=generator)
-    loss = SharedSoftmax.apply(*leaves, share, soft(0.3))
-    plain = sampled_softmax(
-        leaves[0], leaves[1], leaves[2], (known[0], known[1]), 0.3, in_batch=False, log_q=-share.bias
-    )
-    assert loss.item() == pytest.approx(plain.item(), rel=1e-6)
-    for left, right in zip(torch.autograd.grad(2 * loss, leaves), torch.autograd.grad(2 * plain, leaves), strict=True):
-        assert torch.allclose(left, right, atol=1e-6)
-
-
 def two_temperatures(user, positive, candidates, share: Share, temperature: float, positive_temperature: float):
     """−s⁺/τ⁺ + log(e^{s⁺/τ} + Σ_j e^{s_j/τ + bias_j}), left to autograd."""
     scores = (user @ candidates.T / temperature + share.bias).index_put(tuple(share.known), torch.tensor(-torch.inf))
@@ -66,7 +52,7 @@ def test_two_temperatures_by_hand():
 
 
 @pytest.mark.parametrize("positive_temperature", [0.2, 0.3, 0.4])
-def test_gradient_with_two_temperatures_is_that_of_autograd(positive_temperature):
+def test_value_and_gradient_are_those_of_autograd(positive_temperature):
     generator = torch.Generator().manual_seed(4)
     leaves = [torch.randn(count, 8, generator=generator).requires_grad_() for count in (6, 6, 10)]
     share = share_of(6, 10, [[0, 3, 5], [1, 2, 9]])
@@ -75,8 +61,47 @@ def test_gradient_with_two_temperatures_is_that_of_autograd(positive_temperature
     loss = SharedSoftmax.apply(*leaves, share, soft(0.3, positive_temperature))
     plain = two_temperatures(*leaves, share, 0.3, positive_temperature)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
-    for left, right in zip(torch.autograd.grad(loss, leaves), torch.autograd.grad(plain, leaves), strict=True):
+    for left, right in zip(torch.autograd.grad(2 * loss, leaves), torch.autograd.grad(2 * plain, leaves), strict=True):
         assert torch.allclose(left, right, atol=1e-6)
+
+
+def naive_softmax(users, items, pairs, candidates: list[int], known, config: TrainConfig, expected) -> float:
+    """One pair and one drawn candidate at a time. expected: of an item, how often a share holds it; None without log-Q."""
+    total = 0.0
+    for user, item in pairs:
+        term = {
+            other: math.exp(users[user] @ items[other] / config.temperature) / (expected(other) if expected else 1)
+            for other in {item, *candidates}
+        }
+        total -= math.log(term[item] / (term[item] + sum(term[j] for j in candidates if (user, j) not in known)))
+    return total / len(pairs)
+
+
+@pytest.mark.parametrize("in_batch", [True, False])
+@pytest.mark.parametrize("log_q", [True, False])
+def test_a_drawn_batch_equals_the_loops(in_batch, log_q):
+    draw = np.random.default_rng(3)
+    matrix = sparse.csr_matrix(draw.random((5, 9)) < 0.4)
+    known = set(zip(*(places.tolist() for places in matrix.nonzero()), strict=True))
+    config = TrainConfig(temperature=0.7, negatives=6, in_batch=in_batch, log_q=log_q, batch_size=100)
+    batch = next(Batches(matrix, config, 0, None).epoch(0))
+    (share,) = batch.shares
+    vectors = {USER: torch.from_numpy(draw.normal(size=(5, 4))), ITEM: torch.from_numpy(draw.normal(size=(9, 4)))}
+    pairs = list(zip(share.users.tolist(), share.positives.tolist(), strict=True))
+    degree = np.asarray(matrix.sum(0)).ravel()
+
+    def expected(item: int) -> float:
+        return (degree[item] if in_batch else 0) + 6 / 9
+
+    counts = (
+        share.bias.exp() * (torch.tensor([expected(j) for j in share.candidates.tolist()]) if log_q else 1)
+    ).round()
+    candidates = share.candidates.repeat_interleave(counts.long()).tolist()
+    assert len(candidates) == 6 + (len(pairs) if in_batch else 0)
+    users, items = vectors[USER].numpy(), vectors[ITEM].numpy()
+    naive = naive_softmax(users, items, pairs, candidates, known, config, expected if log_q else None)
+    found, _ = loss_and_gradient({kind: one.float() for kind, one in vectors.items()}, batch, config)
+    assert found == pytest.approx(naive, rel=1e-5)
 
 
 def test_equal_temperatures_are_the_default_to_the_bit():
