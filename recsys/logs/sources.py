@@ -10,7 +10,8 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from recsys.core.errors import DataError
-from recsys.logs.text import scan_csv, scan_jsonl
+from recsys.logs.json_lines import scan_jsonl
+from recsys.logs.text import scan_csv
 
 if TYPE_CHECKING:
     import pandas as pd

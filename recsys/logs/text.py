@@ -1,9 +1,8 @@
-"""Text logs as lazy frames of String columns, as written; a column BROKEN marks lines that do not fit the others."""
+"""CSV logs as lazy frames of String columns, as written; a column BROKEN marks lines that do not fit the others."""
 
 import csv
 import gzip
 import io
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,17 +11,15 @@ from typing import IO, Any, cast
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
-from polars.exceptions import PolarsError
 from polars.io.plugins import register_io_source
 
 from recsys.core.errors import DataError
 
 BROKEN = "_broken"
 _BLOCK_BYTES = 8 << 20
-_KEY_LINES = 1000
 _SNIFFED = ",\t;|"
 _MISFIT = re.compile(r"Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
-_MEND_LINE = 'Mend it, or drop and count such lines with data.broken_lines = "count"'
+MEND_LINE = 'Mend it, or drop and count such lines with data.broken_lines = "count"'
 
 
 def scan_csv(
@@ -48,44 +45,6 @@ def scan_csv(
     return register_io_source(
         reader.batches, schema={column: pl.String() for column in [*names]} | {BROKEN: pl.Boolean()}
     )
-
-
-def scan_jsonl(name: str, count_broken: bool) -> pl.LazyFrame:
-    """Objects of a JSON Lines file, one a line; nested values are left out.
-
-    A line that is not JSON is marked BROKEN when `count_broken`, else polars refuses it while it reads.
-    """
-    flat = _keys(name, count_broken)
-    if count_broken:
-        paths = [pl.col("line").str.json_path_match(f"$['{key}']").alias(key) for key in flat]
-        broken = pl.col("line").str.json_path_match("$").is_null().alias(BROKEN)
-        return pl.scan_lines(name).filter(pl.col("line").str.strip_chars() != "").select(*paths, broken)
-    typed = pl.scan_ndjson(name, schema={key: pl.String() for key in flat})
-    return typed.with_columns(pl.lit(False).alias(BROKEN))
-
-
-def _keys(name: str, count_broken: bool) -> list[str]:
-    """Keys with plain values in the first objects of a JSON Lines file, in order of appearance.
-
-    Raises DataError for a line among them that is not JSON, unless `count_broken`.
-    """
-    try:
-        lines = pl.scan_lines(name, n_rows=_KEY_LINES).collect()["line"]
-    except (PolarsError, OSError) as error:
-        raise unreadable(name, error) from error
-    flat: dict[str, None] = {}
-    for number, line in enumerate(lines, start=1):
-        try:
-            thing = json.loads(line) if line.strip() else {}
-        except json.JSONDecodeError:
-            if not count_broken:
-                raise DataError(f"line {number} of {name!r} is not JSON: {line[:80]!r}", _MEND_LINE) from None
-            continue
-        pairs = thing.items() if isinstance(thing, dict) else ()
-        flat |= {key: None for key, value in pairs if not isinstance(value, dict | list)}
-    if not flat:
-        raise DataError(f"{name!r} holds no JSON object in its first lines", "Write one object a line")
-    return list(flat)
 
 
 def unreadable(name: str, error: BaseException) -> DataError:
@@ -169,7 +128,7 @@ class _LineReader:
     def _refusal(self, found: int, expected: int, text: str | None) -> DataError:
         return DataError(
             f"{self.name!r} has a line with {found} fields instead of {expected}: {(text or '')[:80]!r}",
-            _MEND_LINE,
+            MEND_LINE,
         )
 
     def _frame(self, rows: pl.DataFrame, num_broken: int) -> pl.DataFrame:

@@ -278,11 +278,24 @@ def test_broken_json_lines(tmp_path):
     path.write_text(
         '{"user_id": 1, "item_id": "x"}\n{"user_id": 1, "it\n\n{"item_id": "y", "user_id": "b", "z": [1]}\n'
     )
-    with pytest.raises(DataError, match=r"line 2 of .*a\.jsonl' is not JSON: .*broken_lines"):
+    with pytest.raises(DataError, match=r"line 2 of .*a\.jsonl' is not a JSON object: .*broken_lines"):
         scan_log(path, STANDARD).collect()
     rows, drops = scan_log(path, DataConfig(broken_lines="count")).collect()
     assert rows.rows() == [("1", "x"), ("b", "y")]
     assert drops == {"broken line": 1}
+
+
+@pytest.mark.parametrize("bad", ['{"user_id": "a", "it', "[1, 2]", '{"user_id": "a", "item_id": "x"}}', "null"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_broken_json_line_far_down_is_named_or_counted(tmp_path, bad, pack):
+    path = tmp_path / ("a.jsonl" if pack is bytes else "a.jsonl.gz")
+    lines = [f'{{"user_id": "u{row}", "item_id": "x"}}' for row in range(30_000)]
+    lines[24_999:25_001] = ["", bad]
+    path.write_bytes(pack("\n".join(lines).encode()))
+    with pytest.raises(DataError, match=rf"line 25001 of .*{path.name}' is not a JSON object: .*broken_lines"):
+        scan_log(path, STANDARD).collect()
+    rows, drops = scan_log(path, DataConfig(broken_lines="count")).collect()
+    assert len(rows) == 29_998 and drops == {"broken line": 1}
 
 
 def test_quoted_fields_hold_separators_and_newlines(tmp_path):
@@ -319,7 +332,7 @@ def test_missing_column_names_the_nearest(tmp_path):
         ("twice.csv", b"user_id,user_id,item_id\na,b,c\n", "several columns named 'user_id'"),
         ("latin.csv", "user_id,item_id\nGr\xf6\xdfe,x\n".encode("latin-1"), "UTF-8"),
         ("log.xlsx", b"PK", "format"),
-        ("a.jsonl", b"[1, 2]\n", "no JSON object"),
+        ("a.jsonl", b"[1, 2]\n", "line 1 .* not a JSON object"),
         ("cut.csv.gz", gzip.compress(TEXT.encode() * 200)[:-40], "cannot read"),
     ],
 )
