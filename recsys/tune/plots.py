@@ -1,0 +1,70 @@
+"""The plots of a search as SVG text."""
+
+from itertools import accumulate
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from recsys.evaluate.drawing import INK, MAIN, OTHER, STYLE, new_figure, svg_text
+from recsys.tune.document import KeyRow, TrialRow, Tuning
+from recsys.tune.values import shown
+
+_COLUMNS = 4
+
+
+def progress_plot(tuning: Tuning) -> str:
+    """Each trial's validation when it ended, and the best so far."""
+    with rc_context(STYLE):
+        figure, axes = new_figure(3.0)
+        ends = dict(zip((row.number for row in tuning.trials), _minutes(tuning.trials), strict=True))
+        complete = [row for row in tuning.trials if row.state == "complete"]
+        pruned = [row for row in tuning.trials if row.state == "pruned" and row.value is not None]
+        axes.axhline(tuning.row(tuning.given).value or 0.0, color=OTHER, linestyle="--", linewidth=1, label="as given")
+        best = list(accumulate((row.value or 0.0 for row in complete), max))
+        axes.step([ends[row.number] for row in complete], best, where="post", color=MAIN, label="best so far")
+        _dots(axes, [(ends[row.number], row) for row in complete], MAIN, "o", "complete")
+        _dots(axes, [(ends[row.number], row) for row in pruned], OTHER, "x", "pruned, its last validation")
+        axes.set_xlabel("minutes")
+        axes.set_ylabel(tuning.metric.upper())
+        figure.legend(frameon=False, labelcolor=INK, loc="outside upper right", ncols=4)
+        return svg_text(
+            figure, "Validation of each trial over time, and the best so far; the table holds the same figures"
+        )
+
+
+def keys_plot(tuning: Tuning) -> str:
+    """Validation by each key's value, one panel a key: what a search space should be cut to next time."""
+    rows = [row for row in tuning.trials if row.state == "complete"]
+    lines = -(-len(tuning.space) // _COLUMNS)
+    with rc_context({**STYLE, "font.size": 9}):
+        figure = Figure(figsize=(8.2, 0.3 + 2.0 * lines), layout="constrained")
+        panels = figure.subplots(lines, _COLUMNS, sharey=True, squeeze=False).ravel()
+        for panel, key in zip(panels, tuning.space, strict=False):
+            _panel(panel, key, rows, tuning)
+        for panel in panels[len(tuning.space) :]:
+            panel.set_axis_off()
+        return svg_text(figure, "Validation of complete trials by the value of each key")
+
+
+def _panel(panel: Axes, key: KeyRow, rows: list[TrialRow], tuning: Tuning) -> None:
+    values = [row.values[key.key] for row in rows]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        values = [shown(value) for value in values]
+    colors = [MAIN if row.number == tuning.best else OTHER for row in rows]
+    panel.scatter(values, [row.value or 0.0 for row in rows], c=colors, s=18)
+    if key.log:
+        panel.set_xscale("log")
+    panel.set_xlabel(key.key)
+
+
+def _dots(axes: Axes, rows: list[tuple[float, TrialRow]], color: str, marker: str, label: str) -> None:
+    if rows:
+        axes.scatter(
+            [end for end, _ in rows], [row.value or 0.0 for _, row in rows], c=color, marker=marker, s=22, label=label
+        )
+
+
+def _minutes(rows: list[TrialRow]) -> list[float]:
+    """When each trial ended, in minutes of search."""
+    return [seconds / 60 for seconds in accumulate(row.seconds for row in rows)]

@@ -1,0 +1,223 @@
+"""The search: one real training a trial, judged on validation, within a number of trials and of minutes."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna import Study, TrialPruned
+from optuna.trial import Trial, TrialState
+
+from recsys.core.artefacts import atomic_file
+from recsys.core.config import RunConfig
+from recsys.core.errors import RecsysError, UsageError
+from recsys.core.progress import QUIET, Progress
+from recsys.evaluate.metrics import rank_metrics
+from recsys.fitting import fit_phase
+from recsys.graph.schema import Graph
+from recsys.index.exact import VectorScorer
+from recsys.phases import Phase
+from recsys.train.checkpoint import EpochRecord
+from recsys.train.forecast import Plan
+from recsys.train.loop import Trained, forecast
+from recsys.tune import study as trials
+from recsys.tune.space import Space, value_at, with_values
+from recsys.tune.values import described
+
+T = TypeVar("T")
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a search may take in all, earlier processes on the same folder included. Raises UsageError."""
+
+    trials: int
+    minutes: float
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise UsageError(f"--trials {self.trials}: the configuration as given is a trial", "Give at least 1")
+        if not self.minutes > 0:
+            raise UsageError(f"--budget-minutes {self.minutes:g} leaves no time", "Give more than 0")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search on the phase "select"; `phase.config` is the configuration as given, `graph` the graph it makes.
+
+    folder: for the study, checkpoints and NDCG per user of each complete trial.
+    """
+
+    phase: Phase
+    graph: Graph
+    space: Space
+    folder: Path
+    progress: Progress = QUIET
+
+    def forecast(self, budget: Budget) -> Plan:
+        """What a training of the configuration as given takes; said, and refused when not even an epoch fits.
+
+        Raises UsageError then, and when nothing is held out for validation; MachineError when memory does not suffice.
+        """
+        config = self.phase.config
+        if not len(self.phase.held_out_users) or not config.train.epochs:
+            raise UsageError(
+                "there is no validation to choose by", "Set split.validation_share and train.epochs above 0"
+            )
+        plan = forecast(self.phase.interactions, self.graph, config.model, config.train, config.seed, config.threads)
+        seconds = plan.seconds or 0.0
+        if seconds > 60 * budget.minutes:
+            raise UsageError(
+                f"an epoch is forecast to take {seconds / 60:.1f} minutes, and the budget is {budget.minutes:g}",
+                "Raise --budget-minutes, or search a smaller model",
+            )
+        most = seconds * config.train.epochs
+        self.progress.say(
+            f"{plan.sentence()}: at most {_duration(most)} a trial ({config.train.epochs} epochs) and "
+            f"{_duration(most * budget.trials)} for {budget.trials}, less where validation or the median of the other "
+            f"trials stops one; the search ends after {_duration(60 * budget.minutes)}",
+            seconds_a_trial=most,
+            **plan.facts(),
+        )
+        return plan
+
+    def run(self, study: Study, budget: Budget) -> str:
+        """Try until the budget is used; returns what ended the search, "trials" or "minutes"."""
+        while (stopped := self._reason_to_stop(study, budget)) is None:
+            self._try(study, budget)
+        return stopped
+
+    def users(self, number: int) -> NDArray[np.float64]:
+        """(held_out_users,) NDCG of a complete trial."""
+        found: NDArray[np.float64] = np.load(self._users_file(number))
+        return found
+
+    def _reason_to_stop(self, study: Study, budget: Budget) -> str | None:
+        if len(trials.finished(study)) >= budget.trials:
+            return "trials"
+        before = [trial.user_attrs[trials.SECONDS] for trial in trials.complete(study)]
+        left = 60 * budget.minutes - trials.spent_seconds(study)
+        return "minutes" if left <= (median(before) if before else 0.0) else None
+
+    def _try(self, study: Study, budget: Budget) -> None:
+        """One trial, told to the study whatever becomes of it; what kills the process leaves it to be tried again."""
+        config = self.phase.config
+        given = {key: value_at(config, key) for key in self.space}
+        left = budget.minutes - trials.spent_seconds(study) / 60
+        trial = trials.ask(study, self.space, given, config.seed, config.tune.startup)
+        values = {**given, **trials.chosen(trial, self.space)}
+        trial.set_user_attr(trials.VALUES, values)
+        place = f"trial {len(trials.finished(study)) + 1} of {budget.trials}"
+        as_given = trials.GIVEN in trial.user_attrs
+        self.progress.say(f"{place}: {'the configuration as given, ' if as_given else ''}{described(values)}", **values)
+        watch = _watching(trial, place, self.progress)
+        try:
+            value = self._judged(trial, values if not as_given else {}, left + _minutes_before(study, trial), watch)
+            study.tell(trial, value)
+        except TrialPruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        except RecsysError as error:
+            trial.set_user_attr(trials.REASON, str(error))
+            study.tell(trial, state=TrialState.FAIL)
+            if as_given:
+                raise
+        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        self._say(study, place)
+
+    def _judged(
+        self, trial: Trial, values: Mapping[str, Any], minutes: float, watch: Callable[[EpochRecord], None]
+    ) -> float:
+        """NDCG of a training with `values`; per user it is left in the folder."""
+        began = time.perf_counter()
+        config = with_values(self.phase.config, values)
+        phase = replace(self.phase, config=_within(config, minutes))
+        graph = self.graph if config.graph == self.phase.config.graph else phase.graph()
+        trained = fit_phase(
+            phase, graph, config.model, self.folder / "checkpoint", progress=_Bars(self.progress), watch=watch
+        )
+        users = _ndcg_of_users(phase, trained)
+        with atomic_file(self._users_file(trial.number)) as part:
+            np.save(part, users)
+        facts = {"epochs": len(trained.history), "best_epoch": trained.best_epoch, "stopped": trained.stopped}
+        trial.set_user_attr(trials.FACTS, facts)
+        trial.set_user_attr(trials.SECONDS, time.perf_counter() - began)
+        return float(users.mean())
+
+    def _say(self, study: Study, place: str) -> None:
+        last, done = trials.finished(study)[-1], trials.complete(study)
+        top = trials.best(done) if done else None
+        so_far = f"; best {top.value:.4f}" if top and top.value is not None else ""
+        fate = {TrialState.PRUNED: "pruned", TrialState.FAIL: f"failed: {last.user_attrs.get(trials.REASON)}"}
+        found = f"{last.value:.4f}" if last.state == TrialState.COMPLETE else fate[last.state]
+        seconds = last.user_attrs.get(trials.SECONDS, 0.0)
+        self.progress.say(
+            f"{place}: {found} in {_duration(seconds)}{so_far}",
+            trial=last.number,
+            state=last.state.name.lower(),
+            value=last.value,
+            seconds=seconds,
+        )
+
+    def _users_file(self, number: int) -> Path:
+        return self.folder / f"users-{number}.npy"
+
+
+class _Bars:
+    """The bars of a training without its lines."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def say(self, message: str, **fields: object) -> None:
+        pass
+
+    def track(self, things: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        return self._progress.track(things, label, total)
+
+
+def _watching(trial: Trial, place: str, progress: Progress) -> Callable[[EpochRecord], None]:
+    """Reports every epoch to the study, which may prune the trial; now and then also to people."""
+    began = said = time.perf_counter()
+
+    def watch(record: EpochRecord) -> None:
+        nonlocal said
+        now = time.perf_counter()
+        trial.set_user_attr(trials.SECONDS, now - began)
+        if record.value is None:
+            return
+        if now - said > _SECONDS_BETWEEN_LINES:
+            said = now
+            progress.say(f"{place}: {record.value:.4f} after epoch {record.epoch}", epoch=record.epoch)
+        trial.report(record.value, record.epoch)
+        if trial.should_prune():
+            raise TrialPruned
+
+    return watch
+
+
+def _within(config: RunConfig, minutes: float) -> RunConfig:
+    """The configuration with its training ended by the budget."""
+    limit = min(minutes, config.train.max_minutes or minutes)
+    return config.model_copy(update={"train": config.train.model_copy(update={"max_minutes": limit})})
+
+
+def _minutes_before(study: Study, trial: Trial) -> float:
+    """What an interrupted trial took before this one goes on with it: the training counts it again."""
+    before = trial.user_attrs.get(trials.CONTINUES)
+    return 0.0 if before is None else float(study.trials[before].user_attrs.get(trials.SECONDS, 0.0)) / 60
+
+
+def _ndcg_of_users(phase: Phase, trained: Trained) -> NDArray[np.float64]:
+    k = phase.config.train.metric_k
+    ranked = phase.ranked(VectorScorer(trained.embeddings.users, trained.embeddings.items), k)
+    return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"

@@ -1,0 +1,121 @@
+"""The trials of a search in an SQLite file: what was tried, and what to try next."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import StorageInternalError
+from optuna.pruners import MedianPruner, NopPruner
+from optuna.samplers import TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from recsys.core.config import TuneConfig
+from recsys.core.errors import MachineError
+from recsys.tune.space import Choices, Dimension, Space
+
+FILE = "study.db"
+_WARM_UP_EPOCHS = 2  # the first validations say little about the last ones
+_RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+# What is kept of a trial beside its parameters and values.
+GIVEN, SECONDS, VALUES, FACTS, REASON, CONTINUES = "given", "seconds", "values", "facts", "reason", "continues"
+
+
+@contextmanager
+def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
+    """The study in `folder`, a new one or that of an earlier process; what a killed one left running is to be tried again."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    pruner = MedianPruner(settings.startup, _WARM_UP_EPOCHS) if settings.prune else NopPruner()
+    storage = None
+    try:
+        storage = RDBStorage(URL.create("sqlite", database=str(folder / FILE)).render_as_string())
+        study = optuna.create_study(
+            storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
+        )
+        _enqueue_interrupted(study)
+        yield study
+    except (StorageInternalError, SQLAlchemyError) as error:
+        remedy = "Free some space or choose another --out; when the file is damaged, remove it to search anew"
+        raise MachineError(f"cannot use {folder / FILE}: {error}", remedy) from error
+    finally:
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def ask(study: optuna.Study, space: Space, given: Mapping[str, Any], seed: int, startup: int) -> Trial:
+    """The next trial: the configuration as given first, then what was interrupted, then what the search suggests.
+
+    Same seed and same finished trials, same suggestion (TPE, Bergstra et al. 2011), in whichever process.
+    """
+    if not any(GIVEN in trial.user_attrs and trial.state != TrialState.FAIL for trial in study.trials):
+        study.enqueue_trial(_drawn(space, given), user_attrs={GIVEN: True})
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    study.sampler = TPESampler(n_startup_trials=startup, seed=_seed(seed, len(finished(study))))
+    keys = waiting[0].system_attrs["fixed_params"] if waiting and GIVEN in waiting[0].user_attrs else space
+    return study.ask({key: _distribution(space[key]) for key in keys})
+
+
+def chosen(trial: Trial, space: Space) -> dict[str, Any]:
+    """The configuration values of a trial; none for the configuration as given."""
+    if GIVEN in trial.user_attrs:
+        return {}
+    return {key: space[key].value(drawn) for key, drawn in trial.params.items()}
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that count: complete, pruned, or failed for a reason of their own; not those that were interrupted."""
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state in _RANKED or (trial.state == TrialState.FAIL and REASON in trial.user_attrs)
+    ]
+
+
+def complete(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def best(trials: Sequence[FrozenTrial]) -> FrozenTrial:
+    """The complete trial with the highest value; the earliest of several."""
+    return max(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
+
+
+def spent_seconds(study: optuna.Study) -> float:
+    """Seconds of all trials so far, interrupted ones up to their last epoch included."""
+    return float(sum(trial.user_attrs.get(SECONDS, 0.0) for trial in study.get_trials(deepcopy=False)))
+
+
+def _enqueue_interrupted(study: optuna.Study) -> None:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        marks = {GIVEN: True} if GIVEN in trial.user_attrs else {}
+        study.enqueue_trial(trial.params, user_attrs={**marks, CONTINUES: trial.number})
+
+
+def _drawn(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Configuration values as the search draws them; those outside the space are left out."""
+    inside = {key: value for key, value in values.items() if space[key].holds(value)}
+    return {
+        key: Choices.of(value).labels[0] if isinstance(space[key], Choices) else value for key, value in inside.items()
+    }
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if isinstance(dimension, Choices):
+        return CategoricalDistribution(dimension.labels)
+    if dimension.whole:
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def _seed(seed: int, done: int) -> int:
+    return int(np.random.SeedSequence([seed, done]).generate_state(1)[0])

@@ -1,0 +1,197 @@
+"""A search on a small world: what it starts from, what it looks at, what it does after being stopped."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+
+from chain import Heard
+from recsys.core.config import with_overrides
+from recsys.core.errors import MachineError, UsageError
+from recsys.core.progress import Progress
+from recsys.fitting import fit_phase
+from recsys.tune import search as module
+from recsys.tune import study as trials
+from recsys.tune.document import Tuning, best_values, tuning_of
+from recsys.tune.page import render
+from recsys.tune.search import Budget, Search
+from recsys.tune.space import given_space
+from recsys.tune.study import open_study
+
+MANY = Budget(trials=4, minutes=30)
+
+
+def tried(search: Search, budget: Budget = MANY) -> list[tuple[str, float | None, dict[str, object]]]:
+    """State, value and configuration values of every trial after the budget is used."""
+    with open_study(search.folder, search.phase.config.tune) as study:
+        search.run(study, budget)
+        return [(one.state.name, one.value, one.user_attrs.get(trials.VALUES, {})) for one in study.trials]
+
+
+def test_the_first_trial_is_the_configuration_as_given(new_search) -> None:
+    search = new_search()
+    [(state, value, values)] = tried(search, Budget(1, 30))
+    config = search.phase.config
+    assert (state, values) == ("COMPLETE", {"train.lr": config.train.lr, "model.layers": 1})
+    assert value == pytest.approx(fit_phase(search.phase, search.graph, config.model).best_value)
+
+
+def test_given_values_outside_the_space_are_still_tried_first(new_search, small_phase) -> None:
+    config = with_overrides(small_phase.config.model_dump(exclude_unset=True), ["model.layers=3", "train.lr=0.5"])
+    rows = tried(new_search(config=config), Budget(2, 30))
+    assert rows[0][2] == {"train.lr": 0.5, "model.layers": 3}
+    assert rows[1][2]["model.layers"] in (1, 2)
+
+
+def test_same_seed_same_trials_in_one_process_or_in_several(new_search) -> None:
+    at_once = tried(new_search("at once"))
+    parts = new_search("in parts")
+    for count in (1, 2, 4):
+        in_parts = tried(parts, Budget(count, 30))
+    assert in_parts == at_once
+    assert len({row[2]["train.lr"] for row in at_once}) == 4
+
+
+def test_values_are_ndcg_on_validation_and_kept_per_user(new_search) -> None:
+    search = new_search()
+    [(_, value, _)] = tried(search, Budget(1, 30))
+    assert search.users(0).shape == search.phase.held_out_users.shape
+    assert search.users(0).mean() == value
+
+
+class _Interrupting(Heard):
+    """Ctrl-C at the first line that starts as told."""
+
+    def __init__(self, start: str) -> None:
+        super().__init__()
+        self.start = start
+
+    def say(self, message: str, **fields: object) -> None:
+        super().say(message, **fields)
+        if message.startswith(self.start):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("place", ["trial 1", "trial 3"])
+def test_an_interrupted_trial_is_tried_again_with_the_same_values(new_search, place: str) -> None:
+    undisturbed = tried(new_search("undisturbed"))
+    search = new_search("disturbed")
+    with pytest.raises(KeyboardInterrupt):
+        tried(replace(search, progress=_Interrupting(place)))
+    rows = tried(search)
+    assert [row for row in rows if row[0] != "FAIL"] == undisturbed
+    [interrupted] = [row for row in rows if row[0] == "FAIL"]
+    assert interrupted[2] in [row[2] for row in undisturbed]
+
+
+def test_training_goes_on_from_the_checkpoint_of_an_interrupted_trial(new_search, monkeypatch) -> None:
+    search = new_search()
+    epochs: list[int] = []
+    watching = module._watching
+
+    def stopping(trial, place: str, progress: Progress):
+        watch = watching(trial, place, progress)
+
+        def watched(record) -> None:
+            epochs.append(record.epoch)
+            watch(record)
+            if len(epochs) == 3:
+                raise KeyboardInterrupt
+
+        return watched
+
+    monkeypatch.setattr(module, "_watching", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        tried(search, Budget(1, 30))
+    [_, (_, value, _)] = tried(search, Budget(1, 30))
+    assert epochs == [1, 2, 3, 1, 2, 3, 4]
+    assert value == tried(new_search("undisturbed"), Budget(1, 30))[0][1]
+
+
+def test_a_trial_below_the_median_is_pruned(new_search, small_phase, monkeypatch) -> None:
+    raw = small_phase.config.model_dump(exclude_unset=True)
+    config = with_overrides(raw, ["tune.startup=1", "train.epochs=6", "train.patience=6"])
+    search = new_search(config=config)
+    values = iter([*[0.9] * 6, *[0.1] * 6])
+    monkeypatch.setattr(type(small_phase), "ndcg", lambda phase, scorer: next(values))
+    rows = tried(search, Budget(2, 30))
+    assert [row[0] for row in rows] == ["COMPLETE", "PRUNED"]
+
+
+def test_a_trial_that_cannot_run_fails_with_its_reason_and_the_search_goes_on(new_search, small_phase) -> None:
+    raw = small_phase.config.model_dump(exclude_unset=True)
+    config = with_overrides(raw, ["tune.space={'model.width'={choices=[8, 12]}, 'model.heads'={choices=[2, 8]}}"])
+    search = new_search(config=config)
+    rows = tried(search, Budget(8, 30))
+    assert len(rows) == 8 and {row[0] for row in rows} == {"COMPLETE", "FAIL"}
+    with open_study(search.folder, config.tune) as study:
+        reasons = [one.user_attrs[trials.REASON] for one in study.trials if one.state == TrialState.FAIL]
+    assert all("not a multiple" in reason for reason in reasons)
+
+
+def test_no_trial_is_started_that_would_end_after_the_budget(new_search) -> None:
+    search = new_search()
+    with open_study(search.folder, search.phase.config.tune) as study:
+        search.run(study, Budget(1, 30))
+        seconds = trials.spent_seconds(study)
+        assert search.run(study, Budget(20, 1.9 * seconds / 60)) == "minutes"
+        assert len(study.trials) == 1
+
+
+def test_the_forecast_is_said_and_refuses_what_cannot_fit(new_search) -> None:
+    heard = Heard()
+    search = replace(new_search(), progress=heard)
+    search.forecast(MANY)
+    assert "a trial (4 epochs)" in heard.text and "the search ends after 30.0 minutes" in heard.text
+    with pytest.raises(UsageError, match="Raise --budget-minutes"):
+        search.forecast(Budget(1, 1e-9))
+
+
+def test_without_validation_there_is_nothing_to_choose_by(new_search, small_phase) -> None:
+    config = with_overrides(small_phase.config.model_dump(exclude_unset=True), ["train.epochs=0"])
+    with pytest.raises(UsageError, match="no validation"):
+        new_search(config=config).forecast(MANY)
+
+
+@pytest.mark.parametrize(("count", "minutes", "told"), [(0, 5, "--trials 0"), (5, 0, "leaves no time")])
+def test_an_empty_budget_is_refused(count: int, minutes: float, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        Budget(count, minutes)
+
+
+@pytest.fixture(scope="module")
+def tuning(small_phase, tmp_path_factory) -> Tuning:
+    folder = tmp_path_factory.mktemp("tuning")
+    search = Search(small_phase, small_phase.graph(), given_space(small_phase.config), folder)
+    with open_study(search.folder, search.phase.config.tune) as study:
+        stopped = search.run(study, Budget(10, 30))
+        found = tuning_of(search, study, Budget(10, 30), stopped)
+        assert set(best_values(search, study)) <= set(search.space)
+    return found
+
+
+def test_the_document_tells_the_gain_and_survives_its_json(tuning: Tuning) -> None:
+    best, given = tuning.row(tuning.best), tuning.row(tuning.given)
+    assert given.given and best.value is not None and given.value is not None and best.value >= given.value
+    assert tuning.gain.difference == pytest.approx(best.value - given.value)
+    assert tuning.gain.low <= tuning.gain.difference <= tuning.gain.high
+    assert Tuning.model_validate_json(tuning.model_dump_json()) == tuning
+    assert tuning.stopped == "trials" and len(tuning.trials) == 10
+
+
+def test_the_page_stands_alone_and_holds_every_trial(tuning: Tuning) -> None:
+    page = render(tuning)
+    assert page == render(tuning)
+    assert "<script" not in page and "src=" not in page and page.count("<svg") == 2
+    assert page.count("<tr") == 2 + len(tuning.trials) + len(tuning.space)
+    assert str(np.round(tuning.row(tuning.best).value, 4)) in page
+
+
+def test_a_damaged_study_is_told(new_search) -> None:
+    search = new_search()
+    search.folder.mkdir()
+    Path(search.folder / trials.FILE).write_text("not a database", encoding="utf-8")
+    with pytest.raises(MachineError, match=r"study\.db"):
+        tried(search)

@@ -1,0 +1,105 @@
+"""What a search may try, and what it refuses before anything runs."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.core.config import RunConfig, load_config, with_overrides
+from recsys.core.errors import ConfigError
+from recsys.phases import Phase
+from recsys.tune.space import Choices, Range, given_space, recipe, value_at, with_values
+
+
+def space_of(*overrides: str) -> dict[str, object]:
+    return dict(given_space(load_config(None, overrides)))
+
+
+def test_ranges_take_the_type_of_their_key() -> None:
+    space = space_of("tune.space.train.lr={low=1e-3, high=1, log=true}", "tune.space.model.layers={low=1, high=3}")
+    assert space == {"train.lr": Range(1e-3, 1, log=True), "model.layers": Range(1, 3, whole=True)}
+
+
+def test_dotted_keys_may_be_quoted_or_not() -> None:
+    quoted = with_overrides({"tune": {"space": {"train.lr": {"low": 0.1, "high": 0.2}}}}, [])
+    assert given_space(quoted) == space_of("tune.space.train.lr={low=0.1, high=0.2}")
+
+
+def test_choices_may_be_lists_and_none() -> None:
+    space = space_of(
+        "tune.space.graph.half_life_days={choices=[30, 'none']}", "tune.space.train.fanouts={choices=[[5], [20, 10]]}"
+    )
+    assert space["graph.half_life_days"] == Choices.of(30, None)
+    fanouts = space["train.fanouts"]
+    assert isinstance(fanouts, Choices) and [fanouts.value(label) for label in fanouts.labels] == [[5], [20, 10]]
+
+
+def test_a_whole_section_may_be_chosen() -> None:
+    space = space_of("tune.space.graph.item_neighbours={choices=['none', {top_n=5}]}")
+    assert space == {"graph.item_neighbours": Choices.of(None, {"top_n": 5})}
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "told"),
+    [
+        ("train.lrr", "{low=1, high=2}", "Did you mean 'train.lr'"),
+        ("trian.lr", "{low=1, high=2}", "Did you mean 'train.lr'"),
+        ("train.lr", "{low=2, high=1}", "low = 2 is above high = 1"),
+        ("train.lr", "{low=1}", "Give low and high, or choices"),
+        ("train.lr", "{low=1, high=2, choices=[1]}", "Give low and high, or choices"),
+        ("train.lr", "{choices=[]}", "tune.space.train.lr.choices"),
+        ("train.lr", "{low='a', high=2}", "tune.space.train.lr.low"),
+        ("train.lr", "{lwo=1, high=2}", "Did you mean 'low'"),
+        ("train.lr", "{low=-1, high=2}", "train.lr = -1"),
+        ("train.user_dropout", "{low=0, high=0.5, log=true}", "log needs a range above 0"),
+        ("train.loss", "{low=1, high=2}", "takes no range"),
+        ("train.loss", "{choices=['softmax', 'hinge']}", "train.loss = 'hinge'"),
+        ("train.in_batch", "{low=0, high=1}", "takes no range"),
+        ("model.layers", "{low=1, high=2.5}", "whole numbers"),
+        ("train.lr", "{choices=['none']}", "train.lr = 'none'"),
+        ("split.test_share", "{low=0.1, high=0.2}", "may not change"),
+        ("train.metric_k", "{choices=[5]}", "may not change"),
+        ("seed", "{low=0, high=9}", "may not change"),
+    ],
+)
+def test_a_wrong_space_is_named(key: str, values: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        space_of(f"tune.space.{key}={values}")
+    assert told in str(caught.value)
+
+
+def test_the_recipe_has_at_most_eight_keys_and_fits_the_model(small_phase: Phase) -> None:
+    found = recipe(small_phase)
+    assert len(found) == 8 and "graph.half_life_days" in found
+    for key in found:
+        assert value_at(small_phase.config, key) is not None or key == "graph.half_life_days"
+    bpr = with_overrides({}, ["train.loss=bpr", "model.similarity=dot"])
+    assert not {"train.temperature", "train.negatives", "model.popularity"} & set(recipe(_with(small_phase, bpr)))
+
+
+def _with(phase: Phase, config: RunConfig) -> Phase:
+    return replace(phase, config=config)
+
+
+def test_a_key_of_an_absent_section_makes_the_section() -> None:
+    config = with_values(load_config(None, ["graph={item_neighbours={}}"]), {"graph.item_neighbours.top_n": 7})
+    assert config == with_values(load_config(), {"graph.item_neighbours.top_n": 7})
+    assert value_at(config, "graph.item_neighbours.top_n") == 7
+
+
+@given(st.floats(1e-3, 3e-2), st.integers(1, 5))
+def test_values_that_are_set_are_found_there(lr: float, layers: int) -> None:
+    config = load_config(None, ["train.epochs=3", "graph.behavior_weights.view=2"])
+    changed = with_values(config, {"train.lr": lr, "model.layers": layers, "graph.behavior_weights.view": 0.5})
+    assert (value_at(changed, "train.lr"), value_at(changed, "model.layers")) == (lr, layers)
+    assert value_at(changed, "graph.behavior_weights.view") == 0.5
+    assert changed.train.epochs == 3
+    assert "seed" not in changed.model_dump(exclude_unset=True)
+
+
+@given(st.floats(0.0123456, 0.0123499))
+def test_drawn_numbers_are_rounded_and_stay_in_their_range(drawn: float) -> None:
+    value = Range(0.0123456, 0.0123499).value(drawn)
+    assert 0.0123456 <= value <= 0.0123499
+    assert Range(0.001, 1).value(drawn) == 0.0123
