@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
+DATA ?= data
 
 # Everything that a tool would put into the home folder stays in the checkout.
 export DGLBACKEND := pytorch
@@ -10,7 +11,7 @@ export MPLCONFIGDIR := $(CURDIR)/$(VENV)/var/matplotlib
 export DGL_DOWNLOAD_DIR := $(CURDIR)/$(VENV)/var/dgl
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-all format lint types contracts unit bench serve clean
+.PHONY: demo test test-all format lint types contracts unit bench bench-accuracy serve clean
 
 demo: $(VENV)/.app
 	$(BIN)/recsys demo --out $(RUN)
@@ -37,6 +38,10 @@ unit: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# Every row of docs/accuracy.md: hours. Says what it costs and asks first. DATA holds <dataset>/*.parquet.
+bench-accuracy: $(VENV)/.dev
+	$(BIN)/python -m benchmarks accuracy all --data $(DATA) $(if $(PEERS),--peers $(PEERS))
 
 serve: $(VENV)/.app
 	$(BIN)/recsys serve $(RUN)

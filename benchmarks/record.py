@@ -26,7 +26,7 @@ def record(name: str, figures: dict[str, Any], data: str, seed: int = 0) -> Path
         "command": shlex.join(
             ["python", "-m", "benchmarks", *map(_without_folder, [Path(sys.argv[0]).stem, *sys.argv[1:]])]
         ),
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {
             "processor": _processor(),
@@ -49,7 +49,8 @@ def _without_folder(argument: str) -> str:
     return f"{head}{equals}{Path(path).name}" if "/" in path else argument
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Short hash of the commit that is checked out."""
     found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
 

@@ -1,52 +1,95 @@
-"""The logs that accuracy is measured on, in the same splits as the run configurations."""
+"""The logs that accuracy is measured on, and how each is split."""
 
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from recsys.core.artefacts import file_sha256
 from recsys.core.config import RunConfig, build_config
 from recsys.logs.ingest import CodedLog, ingest, ingest_split, load_log
 from recsys.logs.split import Splits, split_log
 
-_PUBLISHED = {"split": {"method": "given"}, "train": {"metric_k": 20}, "evaluate": {"ks": [20, 10]}}
+Sections = Mapping[str, Mapping[str, Any]]
+
+_PUBLISHED_FILES = {"train": "train.parquet", "test": "test.parquet"}
+_ONE_FILE = {"log": "interactions.parquet"}
+_TWENTY_DECIDES = {"train": {"metric_k": 20}, "evaluate": {"ks": [20, 10]}}
 _LAST_FIFTH = {"split": {"method": "last_share", "test_share": 0.2}}
-_TIMED = {"rating_col": "rating", "time_col": "timestamp"}
+_RANDOM_FIFTH = {"split": {"method": "random", "test_share": 0.2}}
 
-SETS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
-    "gowalla": ({"train": "train.parquet", "test": "test.parquet"}, _PUBLISHED),
-    "yelp2018": ({"train": "train.parquet", "test": "test.parquet"}, _PUBLISHED),
-    "ml-100k": ({"log": "interactions.parquet"} | _TIMED, _LAST_FIFTH),
-    "ml-latest-small-2016": ({"log": "interactions.parquet"} | _TIMED, _LAST_FIFTH),
-    "ml-1m-temporal": (
-        {"train": "train.parquet", "validation": "val.parquet", "test": "test.parquet", "time_col": "timestamp"},
-        {"split": {"method": "given"}},
-    ),
+SETS: dict[str, Sections] = {
+    # LightGCN's published split, which papers compare at 20.
+    "gowalla": {"data": _PUBLISHED_FILES, "split": {"method": "given"}} | _TWENTY_DECIDES,
+    "yelp2018": {"data": _PUBLISHED_FILES, "split": {"method": "given"}} | _TWENTY_DECIDES,
+    "ml-100k": {"data": _ONE_FILE} | _LAST_FIFTH,
+    "ml-latest-small-2016": {"data": _ONE_FILE} | _LAST_FIFTH,
+    "ml-1m": {"data": _ONE_FILE} | _RANDOM_FIFTH,
+    "lastfm-hetrec": {"data": _ONE_FILE} | _RANDOM_FIFTH,
+    "citeulike-a": {"data": _ONE_FILE} | _RANDOM_FIFTH,
+    "yelp-hin": {"data": _ONE_FILE} | _RANDOM_FIFTH,
+    "amazon-hin": {"data": _ONE_FILE} | _RANDOM_FIFTH,
+    "filmtrust": {"data": _ONE_FILE} | _RANDOM_FIFTH,
+    "tmall-mbcgcn": {"data": _PUBLISHED_FILES, "split": {"method": "given"}, "graph": {"target": "buy"}},
+    "ml-1m-temporal": {"data": _PUBLISHED_FILES | {"validation": "val.parquet"}, "split": {"method": "given"}},
+    "online-retail": {
+        "data": _ONE_FILE,
+        "clean": {"min_user_interactions": 3, "min_item_interactions": 3},
+        "split": {"method": "global_time"},
+        "graph": {"target": "buy", "behavior_weights": {"cancel": 0.0}},
+    },
 }
+TIME_ORDERED = ("ml-1m-temporal", "online-retail")
 
 
-def configuration(name: str, folder: Path, changes: dict[str, dict[str, object]]) -> RunConfig:
-    """The run configuration of a set in `folder`/<name>, with `changes` by section on top."""
-    files, sections = SETS[name]
-    data = {key: str(folder / name / value) if value.endswith(".parquet") else value for key, value in files.items()}
-    raw: dict[str, dict[str, object]] = {"data": dict(data), **{key: dict(value) for key, value in sections.items()}}
-    for section, values in changes.items():
-        raw[section] = raw.get(section, {}) | values
+def merged(*layers: Sections) -> dict[str, dict[str, Any]]:
+    """Sections of configurations, the later ones on top, key by key."""
+    found: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            found[section] = found.get(section, {}) | dict(values)
+    return found
+
+
+def configuration(name: str, folder: Path, changes: Sections) -> RunConfig:
+    """The run configuration of a set in `folder`/<name>, with `changes` on top of the set's own."""
+    raw = merged(SETS[name], changes)
+    raw["data"] = {key: str(folder / name / file) for key, file in raw["data"].items()}
     return build_config(raw)
 
 
-def load(config: RunConfig, cache: Path, target: str = "interaction") -> tuple[CodedLog, Splits]:
+def load(config: RunConfig, cache: Path) -> tuple[CodedLog, Splits]:
     """The ingested log, kept in `cache`, and its splits (always of seed 0: seeds vary the training alone)."""
-    if not (cache / "ingest.json").exists():
-        if config.data.log:
-            ingest(config.data.log, config.data, config.clean, cache)
-        else:
-            files = {"train": config.data.train, "validation": config.data.validation, "test": config.data.test}
-            sources = {split: source for split, source in files.items() if source}
-            ingest_split(sources, config.data, config.clean, cache)
-    log = load_log(cache)
-    return log, split_log(log, config.split, target, 0)
+    with locked(cache):
+        if not (cache / "log" / "ingest.json").exists():
+            _ingest(config, cache / "log")
+    log = load_log(cache / "log")
+    return log, split_log(log, config.split, config.graph.target or log.behaviors[0], 0)
 
 
 def checksums(config: RunConfig) -> dict[str, str]:
     """sha256 of every file read."""
     found = [config.data.log, config.data.train, config.data.validation, config.data.test]
     return {Path(str(one)).name: file_sha256(Path(str(one))) for one in found if one}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time in `folder`, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _ingest(config: RunConfig, out: Path) -> None:
+    if config.data.log:
+        ingest(config.data.log, config.data, config.clean, out)
+        return
+    files = {"train": config.data.train, "validation": config.data.validation, "test": config.data.test}
+    ingest_split({split: file for split, file in files.items() if file}, config.data, config.clean, out)

@@ -1,26 +1,87 @@
-"""One training with its test figures.
+"""Run one row on one dataset with one seed, and keep its figures."""
 
-python benchmarks/accuracy/run.py gowalla --data FOLDER [--set train.mode=sampled]… [--epochs N] [--name NAME]
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-Epochs are chosen on validation unless given; the model is refitted on train + validation; the test is scored once.
-"""
+import torch
 
-from experiment import arguments_of, configured, keep, test_metrics
+from benchmarks.accuracy import kept, results
+from benchmarks.accuracy.data import checksums, configuration, load
+from benchmarks.accuracy.epoch_log import EpochLog
+from benchmarks.accuracy.experiment import Scored, figures, score
+from benchmarks.accuracy.foreign import score_peer
+from benchmarks.accuracy.rows import Row
+from benchmarks.record import commit
+from recsys.core.config import RunConfig, with_overrides
+from recsys.core.machine import cores, peak_memory_bytes
 
-from data import load
-
-
-def main() -> None:
-    parser = arguments_of(__doc__)
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int)
-    arguments = parser.parse_args()
-    config = configured(arguments).model_copy(update={"seed": arguments.seed, "threads": arguments.threads})
-    log, splits = load(config, arguments.cache / arguments.set)
-    _, facts = test_metrics(config, config.model, log, splits, arguments.epochs)
-    keep(arguments, config, facts)
+LOGS = Path(__file__).parent / "test_log"
 
 
-if __name__ == "__main__":
-    main()
+@dataclass(frozen=True)
+class Place:
+    """Where data is read and what is kept lies. peers: folder of the peers' virtual environments."""
+
+    data: Path
+    cache: Path
+    peers: Path | None = None
+
+    def of(self, dataset: str) -> Path:
+        return self.cache / dataset
+
+
+def run(
+    row: Row, dataset: str, seed: int, place: Place, threads: int | None = None, log_test: bool = False
+) -> results.Result:
+    """Fit, judge, keep, and return the entry of results.json."""
+    config = configured(row, dataset, seed, place, threads)
+    log, splits = load(config, place.of(dataset))
+    if row.script:
+        scored = score_peer(row, config, log, splits, place.peers)
+    else:
+        scored = score(row, config, log, splits, EpochLog(log_path(row.name, dataset, seed)) if log_test else None)
+    kept.keep(place.of(dataset), row.name, seed, scored)
+    entry = result(row, dataset, config, scored)
+    results.add(entry)
+    return entry
+
+
+def configured(
+    row: Row, dataset: str, seed: int, place: Place, threads: int | None = None, sets: Sequence[str] = ()
+) -> RunConfig:
+    """The run configuration of a row on a dataset."""
+    config = configuration(dataset, place.data, row.changes_on(dataset))
+    config = with_overrides(config.model_dump(), sets) if sets else config
+    return config.model_copy(update={"seed": seed, "threads": threads})
+
+
+def result(row: Row, dataset: str, config: RunConfig, scored: Scored) -> results.Result:
+    """The entry of results.json; peak_mb is that of the process that trained."""
+    return {
+        "dataset": dataset,
+        "row": row.name,
+        "seed": config.seed,
+        "selected_on": "validation",
+        "config": row.settings or config.model_dump(exclude_defaults=True, exclude={"data", "seed", "threads"}),
+        "commit": commit(),
+        "data_sha256": checksums(config),
+        "peak_mb": peak_memory_bytes() // 2**20,
+        "device": device(config),
+        **figures(scored.ranking),
+        **scored.facts,
+    }
+
+
+def device(config: RunConfig) -> str:
+    """What it ran on: the GPU's name, or the CPU with its number of threads."""
+    if torch.cuda.is_available() and config.train.device != "cpu":
+        return torch.cuda.get_device_name()
+    threads = config.threads or int(os.environ.get("OMP_NUM_THREADS", cores()))
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def log_path(row: str, dataset: str, seed: int) -> Path:
+    """Where `log_test` writes the test metrics of every epoch."""
+    return LOGS / f"{dataset}-{row.replace(':', '-')}-{seed}.jsonl"

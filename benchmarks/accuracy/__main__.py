@@ -1,0 +1,156 @@
+"""Accuracy: one command a row, and the pages that show the figures of benchmarks/accuracy/results.json."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.accuracy import attention, compare, page, results
+from benchmarks.accuracy.data import SETS
+from benchmarks.accuracy.epoch_log import as_result, best_on_test
+from benchmarks.accuracy.rows import ABLATION, Row, row, rows
+from benchmarks.accuracy.run import Place, log_path
+from benchmarks.accuracy.run import run as run_row
+from recsys.core.errors import RecsysError, UsageError, nearest
+
+RowName = Annotated[str, typer.Argument(metavar="ROW")]
+Dataset = Annotated[str, typer.Argument(metavar="DATASET")]
+Data = Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Holds <dataset>/*.parquet.")]
+Cache = Annotated[Path, typer.Option("--cache", metavar="FOLDER", help="Ingested logs, lists and weights.")]
+Seed = Annotated[int, typer.Option("--seed", min=0)]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="All cores when absent.")]
+Peers = Annotated[Path | None, typer.Option("--peers", metavar="FOLDER", help="Of the peers' environments.")]
+
+CACHE = Path("runs/accuracy")
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def run(
+    name: RowName,
+    dataset: Dataset,
+    data: Data,
+    seed: Seed = 0,
+    cache: Cache = CACHE,
+    threads: Threads = None,
+    log_test: Annotated[bool, typer.Option("--log-test", help="Log every epoch's test metrics, for nobody.")] = False,
+    peers: Peers = None,
+) -> None:
+    """Run one row on one dataset with one seed, and keep its figures."""
+    _known(dataset)
+    found = run_row(row(name), dataset, seed, Place(data, cache, peers), threads, log_test)
+    print(json.dumps(found, indent=1))
+
+
+@app.command("from-log")
+def from_log(name: RowName, dataset: Dataset, seed: Seed = 0) -> None:
+    """Add the test-selected value, as papers report it, read from the log of a run with --log-test."""
+    line = best_on_test(log_path(name, dataset, seed))
+    wanted = (dataset, name, seed, "validation")
+    chosen = [one for one in results.read() if results.key(one) == wanted]
+    if not chosen:
+        raise UsageError(f"no result of {name!r} on {dataset} with seed {seed}", "Run the row with --log-test first")
+    results.add(as_result(chosen[0], line))
+
+
+@app.command()
+def ablation(
+    dataset: Dataset,
+    data: Data,
+    lever: Annotated[list[str] | None, typer.Option("--lever", help="Of ablation.toml; all when absent.")] = None,
+    seed: Seed = 0,
+    cache: Cache = CACHE,
+    threads: Threads = None,
+) -> None:
+    """Run the base and every lever of ablation.toml, each in a process of its own."""
+    names = [ABLATION + one for one in lever] if lever else [name for name in rows() if name.startswith(ABLATION)]
+    for name in names:
+        row(name)
+        _in_its_own_process(name, dataset, seed, data, cache, threads, None)
+
+
+@app.command("all")
+def everything(
+    data: Data,
+    cache: Cache = CACHE,
+    threads: Threads = None,
+    peers: Peers = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask after saying what it costs.")] = False,
+) -> None:
+    """Every row on every dataset it names, with every seed; then the page. Says first what that costs."""
+    wanted = [(one, dataset, seed) for one in rows().values() for dataset in one.datasets for seed in range(one.seeds)]
+    print(cost(wanted, results.read()))
+    if not yes:
+        typer.confirm("Go on?", abort=True)
+    for one, dataset, seed in wanted:
+        if one.script and peers is None:
+            print(f"{one.name} left out: no --peers", file=sys.stderr)
+            continue
+        _in_its_own_process(one.name, dataset, seed, data, cache, threads, peers)
+    write_page()
+
+
+def cost(wanted: list[tuple[Row, str, int]], known: list[results.Result]) -> str:
+    """What the runs took when they were last measured."""
+    seconds = {results.key(one)[:3]: one["seconds"] for one in known}
+    found = [seconds[key] for one, dataset, seed in wanted if (key := (dataset, one.name, seed)) in seconds]
+    return (
+        f"{len(wanted)} runs. {len(found)} of them were measured and took {sum(found) / 3600:.1f} h together; "
+        f"{len(wanted) - len(found)} were never measured."
+    )
+
+
+@app.command("compare")
+def compare_rows(
+    name: RowName, other: Annotated[str, typer.Argument(metavar="OTHER")], dataset: Dataset, cache: Cache = CACHE
+) -> None:
+    """ROW minus OTHER on DATASET, paired by user, from what their runs left in the cache."""
+    entries = compare.compare(cache / dataset, dataset, name, other)
+    compare.add(entries)
+    print(json.dumps(entries, indent=1))
+
+
+@app.command("attention")
+def attention_facts(
+    name: RowName,
+    other: Annotated[str, typer.Argument(metavar="GAMMA0_ROW")],
+    dataset: Dataset,
+    data: Data,
+    seed: Seed = 0,
+    cache: Cache = CACHE,
+) -> None:
+    """What attention does in a trained row: entropy, γ and exponents, and where it helps beside its γ = 0 twin."""
+    attention.measure(row(name), row(other), dataset, seed, Place(data, cache))
+
+
+@app.command("page")
+def write_page() -> None:
+    """Write docs/accuracy.md and docs/attention.md from the figures that are kept."""
+    for path in page.write():
+        print(path)
+
+
+def _in_its_own_process(
+    name: str, dataset: str, seed: int, data: Path, cache: Path, threads: int | None, peers: Path | None
+) -> None:
+    """A run whose peak memory is its own. One that fails is told, and the others go on."""
+    command = [sys.executable, "-m", "benchmarks", "accuracy", "run", name, dataset]
+    options = {"--data": data, "--cache": cache, "--seed": seed, "--threads": threads, "--peers": peers}
+    command += [str(part) for pair in options.items() if pair[1] is not None for part in pair]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        print(f"{name} on {dataset} with seed {seed} failed", file=sys.stderr)
+
+
+def _known(dataset: str) -> None:
+    if dataset not in SETS:
+        raise UsageError(f"unknown dataset {dataset!r}", nearest(dataset, SETS) or f"Known: {', '.join(SETS)}")
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except RecsysError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,58 @@
+"""A peer on a dataset: trained by its script in its own Python, its lists judged by our evaluator."""
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks.accuracy.experiment import Scored
+from benchmarks.accuracy.rows import FOLDER, Row
+from recsys.core.config import RunConfig
+from recsys.core.errors import MachineError, UsageError
+from recsys.core.interactions import Interactions
+from recsys.core.tables import ITEM_ID, USER_ID
+from recsys.evaluate.judge import judge
+from recsys.logs.ingest import CodedLog
+from recsys.logs.split import Splits
+from recsys.phases import Phase
+
+SEED_NAMES = {"with_implicit.py": "random_state"}
+
+
+def score_peer(row: Row, config: RunConfig, log: CodedLog, splits: Splits, environments: Path | None) -> Scored:
+    """Train on train + validation and judge on the test. Raises MachineError when its script fails."""
+    if environments is None:
+        raise UsageError(
+            f"{row.name} runs in an environment of its own", f"Give --peers; see peers/{row.environment}.txt"
+        )
+    python = environments / str(row.environment) / "bin" / "python"
+    final = Phase("final", log, splits, config)
+    settings = row.settings | {SEED_NAMES.get(str(row.script), "seed"): config.seed}
+    with tempfile.TemporaryDirectory(prefix="peer-") as folder:
+        train, lists = Path(folder) / "train.parquet", Path(folder) / "lists.parquet"
+        pairs(final.interactions, final.target).write_parquet(train)
+        facts = _run(python, FOLDER / "peers" / str(row.script), train, lists, settings)
+        table = pl.read_parquet(lists)
+    found = judge(table, final.interactions, final.held_out_matrix, config.evaluate.ks, final.seen)
+    return Scored(found.ranking, found.ranked, facts | {"oddities": dict(found.counts)})
+
+
+def pairs(interactions: Interactions, target: str) -> pl.DataFrame:
+    """The pairs of the target behaviour in the ids of the log, each once."""
+    user, item = interactions.matrix((target,)).nonzero()
+    return pl.DataFrame({USER_ID: interactions.users.outside(user), ITEM_ID: interactions.items.outside(item)})
+
+
+def _run(python: Path, script: Path, train: Path, lists: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    command = [str(python.absolute()), str(script), str(train), str(lists), "--settings", json.dumps(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=train.parent)
+    if done.returncode:
+        raise MachineError(
+            f"{script.name} failed: {done.stderr.strip().splitlines()[-1:]}",
+            f"See benchmarks/accuracy/peers/*.txt for what {python} needs",
+        )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -1,0 +1,267 @@
+"""docs/accuracy.md and docs/attention.md with their plots, from the figures that are kept.
+
+The same figures give the same bytes.
+"""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy import attention, compare, plots, results
+from benchmarks.accuracy.attention_page import attention_page
+from benchmarks.accuracy.data import TIME_ORDERED
+from benchmarks.accuracy.results import Result, Summary
+from benchmarks.accuracy.rows import ABLATION, FOLDER, PEER, Row, rows
+from benchmarks.accuracy.text import figure, section, signed, table
+from recsys.core.artefacts import atomic_file
+
+DOCS = FOLDER.parents[1] / "docs"
+PUBLISHED_SETS = {"gowalla": "Gowalla", "yelp2018": "Yelp2018"}
+Summaries = dict[tuple[str, str, str], Summary]
+
+_INTRODUCTION = """# Accuracy
+
+Every figure of ours comes from [`benchmarks/accuracy/results.json`](../benchmarks/accuracy/results.json); this page is
+made from it by `python -m benchmarks accuracy page`. Each row is one command:
+
+    python -m benchmarks accuracy run ROW DATASET --data FOLDER --seed SEED
+
+`make bench-accuracy DATA=FOLDER` says what all rows cost, runs them and writes the page. Every choice, the number of
+epochs included, is made on validation rows taken from train; the model is then refitted on train + validation and the
+test is scored once. All items are ranked, train pairs are left out, and users weigh alike. Where several seeds were
+run, the figure is their mean with the standard deviation behind ±. "On test" marks figures whose epoch was chosen on
+the test, as most published ones were; nothing else reads the log they come from."""
+
+
+def write(folder: Path = DOCS) -> list[Path]:
+    """Write both pages; the files written."""
+    found, published = results.read(), tomllib.loads((FOLDER / "published.toml").read_text(encoding="utf-8"))
+    files = {
+        "accuracy.md": accuracy_page(found, published, compare.read(), rows()),
+        "images/ablation.svg": plots.ablation(ablation_rows(results.summarise(found))),
+        **attention_page(attention.read(), compare.read()),
+    }
+    return [_put(folder / name, text) for name, text in files.items() if text]
+
+
+def accuracy_page(
+    found: list[Result], published: dict[str, Any], comparisons: list[dict[str, Any]], named: dict[str, Row]
+) -> str:
+    """The text of docs/accuracy.md."""
+    summaries = results.summarise(found)
+    titles = {name: row.title for name, row in named.items()}
+    parts = [
+        _INTRODUCTION,
+        section("Goals and the best published figures", goals(summaries, published)),
+        *(
+            section(f"{PUBLISHED_SETS[name]}: published and ours", ladder(name, summaries, published, titles))
+            for name in PUBLISHED_SETS
+        ),
+        section("Other logs", others(summaries, titles)),
+        section("Time-ordered logs", time_ordered(summaries, comparisons, titles)),
+        section("Ablation", ablation_text(summaries)),
+        section("Other packages, same machine, same evaluator", peers(summaries, titles)),
+        section("Every entry", entries(summaries)),
+        _sources(),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def goals(summaries: Summaries, published: dict[str, Any]) -> str:
+    """The best published figures by kind, then the goal rows with ours and the distance."""
+    lines = [[best["kind"], *(_holder(best[name]) for name in PUBLISHED_SETS)] for best in published["best"]]
+    for goal in published["goal"]:
+        lines.append([f"**goal, `{goal['row']}`** ({goal['title']})", *(_pair(goal[name]) for name in PUBLISHED_SETS)])
+        for selected in ("validation", "test"):
+            ours = [summaries.get((name, goal["row"], selected)) for name in PUBLISHED_SETS]
+            if any(ours) or selected == "validation":
+                pairs = zip(ours, PUBLISHED_SETS, strict=True)
+                cells = [_against(summary, goal[name]) for summary, name in pairs]
+                lines.append([f"ours, `{goal['row']}`{' (on test)' if selected == 'test' else ''}", *cells])
+    return table(["Recall@20 / NDCG@20", *PUBLISHED_SETS.values()], lines)
+
+
+def ladder(dataset: str, summaries: Summaries, published: dict[str, Any], titles: dict[str, str]) -> str:
+    """Published methods and our rows in one table, best Recall@20 first."""
+    lines = [
+        (method[dataset][0], [method["name"], _pair(method[dataset]), method["source"]])
+        for method in published["method"]
+        if dataset in method
+    ]
+    for (name, row, selected), summary in summaries.items():
+        if name == dataset and not row.startswith(ABLATION):
+            source = f"`{row}`, {_seeds(summary)}{', on test' if selected == 'test' else ''}"
+            lines.append((summary.mean["recall@20"], [f"**{titles.get(row, row)}**", _measured(summary), source]))
+    ordered = sorted(lines, key=lambda line: -line[0])
+    return table(["method", "Recall@20 / NDCG@20", "source"], [line for _, line in ordered])
+
+
+def others(summaries: Summaries, titles: dict[str, str]) -> str:
+    """NDCG@10 on the remaining logs, one column a row."""
+    wanted = [name for name in _datasets(summaries) if name not in PUBLISHED_SETS]
+    shown = [
+        row
+        for row in titles
+        if not row.startswith((ABLATION, PEER)) and any((d, row, "validation") in summaries for d in wanted)
+    ]
+    lines = []
+    for row in shown:
+        cells = [_cell(summaries.get((dataset, row, "validation")), "ndcg@10") for dataset in wanted]
+        lines.append([titles[row], *cells])
+    return table(["NDCG@10", *wanted], _bold_best(lines)) if lines else ""
+
+
+def time_ordered(summaries: Summaries, comparisons: list[dict[str, Any]], titles: dict[str, str]) -> str:
+    """Each log whose test is later than its train: rows by NDCG@10, with the paired difference from the default."""
+    blocks = []
+    for dataset in TIME_ORDERED:
+        found = [one for key, one in summaries.items() if key[0] == dataset and not key[1].startswith((ABLATION, PEER))]
+        apart = {
+            one["other"]: one
+            for one in comparisons
+            if one["dataset"] == dataset and one["row"] == "default" and one["metric"] == "ndcg@10"
+        }
+        lines = [
+            [
+                titles.get(one.row, one.row),
+                _cell(one, "ndcg@10"),
+                _cell(one, "recall@20"),
+                _difference(apart.get(one.row)),
+            ]
+            for one in sorted(found, key=lambda one: -one.mean["ndcg@10"])
+        ]
+        if lines:
+            head = ["row", "NDCG@10", "Recall@20", "default minus it, 95 % interval"]
+            blocks.append(f"### {dataset}\n\n{table(head, lines)}")
+    return "\n\n".join(blocks)
+
+
+def ablation_rows(summaries: Summaries) -> list[tuple[str, str, Summary, Summary]]:
+    """(dataset, title, lever, base) for every lever measured."""
+    found = []
+    for name, row in rows().items():
+        for (dataset, measured, _), summary in summaries.items():
+            base = summaries.get((dataset, f"{ABLATION}base", "validation"))
+            if measured == name and name.startswith(ABLATION) and base:
+                found.append((dataset, row.title, summary, base))
+    return sorted(found, key=lambda one: one[0])
+
+
+def ablation_text(summaries: Summaries) -> str:
+    """The levers, each beside the base of its dataset."""
+    found = ablation_rows(summaries)
+    lines = []
+    for dataset, title, lever, base in found:
+        changes = [_change(lever, base, metric) for metric in ("validation", "ndcg@20", "recall@20")]
+        lines.append([dataset, title, *changes, _seeds(lever), f"{lever.mean['seconds']:.0f}"])
+    head = ["dataset", "lever", "validation NDCG", "NDCG@20", "Recall@20", "seeds", "seconds"]
+    text = (
+        "One lever at a time changes the base; epochs are few, so that a row takes at most 15 minutes on one core "
+        "([ablation.toml](../benchmarks/accuracy/ablation.toml)). In brackets: the change against the base."
+    )
+    return (
+        f"{text}\n\n![Change of validation NDCG by lever](images/ablation.svg)\n\n{table(head, lines)}" if lines else ""
+    )
+
+
+def peers(summaries: Summaries, titles: dict[str, str]) -> str:
+    """Peers by dataset with time and memory, and beside them our rows there."""
+    measured = {dataset for dataset, row, _ in summaries if row.startswith(PEER)}
+    lines = []
+    for (dataset, row, selected), one in sorted(
+        summaries.items(), key=lambda pair: (pair[0][0], -pair[1].mean["recall@20"])
+    ):
+        if dataset in measured and selected == "validation" and not row.startswith(ABLATION):
+            cost = [f"{one.mean['seconds']:.1f}", _cell(one, "cpu_seconds", "{:.1f}"), f"{one.mean['peak_mb']:.0f}"]
+            lines.append([dataset, titles.get(row, row), _measured(one), *cost])
+    return (
+        table(["dataset", "row", "Recall@20 / NDCG@20", "seconds", "of processor", "peak MB"], lines) if lines else ""
+    )
+
+
+def entries(summaries: Summaries) -> str:
+    """Every dataset and row with all that is kept of it."""
+    lines = []
+    for (dataset, row, selected), one in sorted(summaries.items()):
+        metrics = [_cell(one, name) for name in ("recall@20", "ndcg@20", "ndcg@10")]
+        lines.append(
+            [
+                dataset,
+                f"`{row}`",
+                _seeds(one),
+                selected,
+                *metrics,
+                f"{one.mean['seconds']:.0f}",
+                f"{one.mean['peak_mb']:.0f}",
+            ]
+        )
+    head = ["dataset", "row", "seeds", "selected on", "Recall@20", "NDCG@20", "NDCG@10", "seconds", "peak MB"]
+    return table(head, lines)
+
+
+def _holder(best: Sequence[Any]) -> str:
+    name, recall, ndcg = best
+    return f"{_pair((recall, ndcg))} ({name})"
+
+
+def _pair(values: Sequence[float]) -> str:
+    return " / ".join(figure(value) for value in values)
+
+
+def _measured(one: Summary) -> str:
+    return f"{_cell(one, 'recall@20')} / {_cell(one, 'ndcg@20')}"
+
+
+def _against(one: Summary | None, goal: Sequence[float]) -> str:
+    """Our figures with the distance from the goal, of a row that was run."""
+    if one is None:
+        return "not measured"
+    apart = [signed(one.mean[metric] - wanted) for metric, wanted in zip(("recall@20", "ndcg@20"), goal, strict=True)]
+    return f"{_measured(one)} ({' / '.join(apart)}; {_seeds(one)})"
+
+
+def _cell(one: Summary | None, name: str, form: str | None = None) -> str:
+    if one is None or name not in one.mean:
+        return ""
+    return form.format(one.mean[name]) if form else figure(one.mean[name], one.spread[name])
+
+
+def _change(lever: Summary, base: Summary, name: str) -> str:
+    if name not in lever.mean:
+        return ""
+    return f"{_cell(lever, name)} ({signed(lever.mean[name] - base.mean[name])})"
+
+
+def _difference(entry: dict[str, Any] | None) -> str:
+    return "" if entry is None else f"{signed(entry['low'])} to {signed(entry['high'])}"
+
+
+def _seeds(one: Summary) -> str:
+    return f"{len(one.seeds)} seed{'s' if len(one.seeds) > 1 else ''}"
+
+
+def _bold_best(lines: list[list[str]]) -> list[list[str]]:
+    """The same cells with the highest figure of every column in bold."""
+    best = [max((line[column] for line in lines), default="") for column in range(len(lines[0]))]
+    return [
+        [f"**{cell}**" if column and cell and cell == best[column] else cell for column, cell in enumerate(line)]
+        for line in lines
+    ]
+
+
+def _datasets(summaries: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    yield from dict.fromkeys(sorted(dataset for dataset, _, _ in summaries))
+
+
+def _sources() -> str:
+    """What stands behind the names of sources: the comment that opens published.toml."""
+    lines = (FOLDER / "published.toml").read_text(encoding="utf-8").splitlines()
+    comment = [line.removeprefix("#").strip() for line in lines[: lines.index("[[goal]]")]]
+    return section("Sources of the published figures", "\n".join(comment).strip())
+
+
+def _put(path: Path, text: str) -> Path:
+    with atomic_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path

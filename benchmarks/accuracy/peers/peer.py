@@ -1,0 +1,94 @@
+"""What every peer script shares: pairs from Parquet in, ranked lists as Parquet out, time and memory on stdout.
+
+Peers run in an environment of their own (peers.txt, recbole.txt), so nothing of recsys is imported here.
+"""
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+LENGTH = 20
+
+
+class Pairs(NamedTuple):
+    """seen: (users, items) 0/1 matrix. users, items: the outside id of each row and column."""
+
+    seen: sparse.csr_matrix
+    users: np.ndarray
+    items: np.ndarray
+
+
+class Fitted(NamedTuple):
+    """rank: dense users (n,) → (n, LENGTH) dense items, seen ones left out. facts: what to report beside the time."""
+
+    rank: Callable[[np.ndarray], np.ndarray]
+    facts: dict[str, Any]
+
+
+class Clock:
+    """Wall and processor seconds; the latter do not depend on what else the machine does."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter(), time.process_time()
+
+    def spent(self, parts: int = 1, suffix: str = "") -> dict[str, float]:
+        wall, processor = time.perf_counter() - self.began[0], time.process_time() - self.began[1]
+        return {f"seconds{suffix}": round(wall / parts, 1), f"cpu_seconds{suffix}": round(processor / parts, 1)}
+
+
+def main(fit: Callable[[Pairs, dict[str, Any]], Fitted]) -> None:
+    """Fit on a train file with the settings given, write the lists of all users, print seconds and memory."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("train", type=Path)
+    parser.add_argument("lists", type=Path)
+    parser.add_argument("--settings", type=json.loads, default={})
+    arguments = parser.parse_args()
+    pairs = read(arguments.train)
+    clock = Clock()
+    fitted = fit(pairs, arguments.settings)
+    spent = clock.spent()
+    write(arguments.lists, pairs, fitted)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({**spent, "peak_mb": peak, **fitted.facts}))
+
+
+def read(path: Path) -> Pairs:
+    """The pairs (user_id, item_id) of a file, numbered in ascending order of the ids."""
+    table = pl.read_parquet(path, columns=["user_id", "item_id"])
+    users, user = np.unique(table["user_id"].to_numpy(), return_inverse=True)
+    items, item = np.unique(table["item_id"].to_numpy(), return_inverse=True)
+    ones = np.ones(len(table), np.float32)
+    return Pairs(sparse.csr_matrix((ones, (user, item)), shape=(len(users), len(items))), users, items)
+
+
+def write(path: Path, pairs: Pairs, fitted: Fitted, block: int = 1024) -> None:
+    """The lists of every user: user_id, item_id, rank from 1."""
+    everyone = np.arange(len(pairs.users))
+    ranked = np.concatenate([fitted.rank(everyone[at : at + block]) for at in range(0, len(everyone), block)])
+    table = {
+        "user_id": np.repeat(pairs.users, ranked.shape[1]),
+        "item_id": pairs.items[ranked.ravel()],
+        "rank": np.tile(np.arange(1, ranked.shape[1] + 1), len(everyone)),
+    }
+    pl.DataFrame(table).write_parquet(path)
+
+
+def by_inner_product(users: np.ndarray, items: np.ndarray, seen: sparse.csr_matrix) -> Callable[..., np.ndarray]:
+    """Ranking by the inner product of vectors (users, width) and (items, width)."""
+
+    def rank(rows: np.ndarray) -> np.ndarray:
+        scores = users[rows] @ items.T
+        scores[seen[rows].nonzero()] = -np.inf
+        top = np.argpartition(-scores, LENGTH, axis=1)[:, :LENGTH]
+        order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+        return np.take_along_axis(top, order, 1)
+
+    return rank

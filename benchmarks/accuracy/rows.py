@@ -1,0 +1,85 @@
+"""The rows of the results page by name: what each changes in the product's default configuration.
+
+rows.toml holds the named rows, ablation.toml those that change one lever ("ablation:<lever>"), peers/peers.toml the
+other packages ("peer:<name>"). Keys of a row beside those of `Row` are sections of the run configuration;
+`on.<dataset>` holds what it changes on one dataset only.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy.data import merged
+from recsys.core.errors import UsageError, nearest
+
+FOLDER = Path(__file__).parent
+ABLATION, PEER = "ablation:", "peer:"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the results page.
+
+    datasets: those that `make bench-accuracy` runs it on; it can be run on any. baseline: name of a closed-form
+    recommender, tuned over its grid, in place of the model. script, settings, environment: of a peer; the last names
+    the virtual environment that runs it (peers/<environment>.txt). changes: to the default configuration, by section.
+    on: the same by dataset, on top.
+    """
+
+    name: str
+    title: str
+    datasets: tuple[str, ...] = ()
+    seeds: int = 1
+    baseline: str | None = None
+    script: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: str | None = None
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    on: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def changes_on(self, dataset: str) -> dict[str, dict[str, Any]]:
+        """Sections changed on one dataset."""
+        return merged(self.changes, self.on.get(dataset, {}))
+
+
+def rows() -> dict[str, Row]:
+    """Every row by name, in the order of the files."""
+    return {row.name: row for row in (*_named(), *_ablation(), *_peers())}
+
+
+def row(name: str) -> Row:
+    """The row of that name. Raises UsageError naming close ones."""
+    known = rows()
+    if name not in known:
+        raise UsageError(f"unknown row {name!r}", nearest(name, known) or f"Known: {', '.join(known)}")
+    return known[name]
+
+
+def _named() -> Iterator[Row]:
+    for name, table in _read("rows.toml").items():
+        yield _row(name, table)
+
+
+def _ablation() -> Iterator[Row]:
+    document = _read("ablation.toml")
+    base = _row(ABLATION, document["base"])
+    for name, lever in {"base": {}, **document["lever"]}.items():
+        title = lever.pop("title", name)
+        yield Row(ABLATION + name, title, base.datasets, base.seeds, changes=merged(base.changes, lever), on=base.on)
+
+
+def _peers() -> Iterator[Row]:
+    for name, table in _read("peers/peers.toml").items():
+        yield _row(PEER + name, table)
+
+
+def _row(name: str, table: dict[str, Any]) -> Row:
+    own = {key: table[key] for key in table if key in Row.__dataclass_fields__}
+    own["datasets"] = tuple(own.get("datasets", ()))
+    return Row(name=name, changes={key: table[key] for key in table if key not in own}, **own)
+
+
+def _read(file: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / file).read_text(encoding="utf-8"))

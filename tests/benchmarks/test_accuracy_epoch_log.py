@@ -1,0 +1,69 @@
+"""The log of test metrics: it changes nothing in the model that is judged."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from benchmarks.accuracy.data import configuration, load
+from benchmarks.accuracy.epoch_log import EpochLog
+from benchmarks.accuracy.experiment import Told, score
+from benchmarks.accuracy.foreign import pairs
+from benchmarks.accuracy.kept import keep, lists, seeds
+from benchmarks.accuracy.rows import Row
+from recsys.core.config import RunConfig
+from recsys.logs.ingest import CodedLog
+from recsys.logs.split import Splits
+from recsys.phases import Phase
+
+World = tuple[RunConfig, CodedLog, Splits]
+ROW = Row("small", "Small", changes={"model": {"width": 8}, "train": {"epochs": 4, "patience": 4, "batch_size": 64}})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Forty users who like items of their own parity, split at random."""
+    rows = [
+        (f"u{user}", f"i{item}")
+        for user in range(40)
+        for item in range(30)
+        if (user + item) % 2 == 0 and user * item % 3
+    ]
+    folder = tmp_path / "filmtrust"
+    folder.mkdir()
+    pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row").write_parquet(folder / "interactions.parquet")
+    config = configuration("filmtrust", tmp_path, ROW.changes_on("filmtrust")).model_copy(update={"threads": 1})
+    return config, *load(config, tmp_path / "cache")
+
+
+def test_a_logged_run_gives_the_figures_of_one_that_is_not(world: World, tmp_path: Path) -> None:
+    plain = score(ROW, *world)
+    logged = score(ROW, *world, epoch_log=EpochLog(tmp_path / "log.jsonl"))
+    assert logged.facts["epochs"] == plain.facts["epochs"]
+    assert (logged.ranked == plain.ranked).all()
+    written = pl.read_ndjson(tmp_path / "log.jsonl")
+    assert written["epoch"].to_list() == [1, 2, 3, 4]
+    chosen = written.row(plain.facts["epochs"] - 1, named=True)
+    assert chosen["recall@20"] == round(plain.ranking.overall["recall@20"], 5)
+
+
+def test_what_is_kept_comes_back_by_row_and_seed(world: World, tmp_path: Path) -> None:
+    scored = score(Row("pop", "Popularity", baseline="popularity"), *world)
+    keep(tmp_path, "pop", 0, scored)
+    keep(tmp_path, "pop-2", 3, scored)
+    assert (seeds(tmp_path, "pop"), seeds(tmp_path, "pop-2"), seeds(tmp_path, "po")) == ([0], [3], [])
+    found = lists(tmp_path, "pop", 0)
+    assert (found.ranked == scored.ranked).all() and set(found.per_user) == set(scored.ranking.per_user)
+
+
+def test_a_peer_is_given_every_pair_in_the_ids_of_the_log(world: World) -> None:
+    config, log, splits = world
+    final = Phase("final", log, splits, config)
+    given = pairs(final.interactions, final.target)
+    assert len(given) == final.interactions.matrix().nnz
+    assert set(given["user_id"]) <= {f"u{user}" for user in range(40)}
+
+
+def test_progress_is_told_on_the_error_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    Told().say("epoch 1", epoch=1)
+    assert capsys.readouterr() == ("", "epoch 1\n")

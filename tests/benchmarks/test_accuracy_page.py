@@ -1,0 +1,102 @@
+"""The pages from a few figures."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.accuracy.__main__ import cost
+from benchmarks.accuracy.attention import _entropy
+from benchmarks.accuracy.attention_page import attention_page
+from benchmarks.accuracy.compare import paired
+from benchmarks.accuracy.page import accuracy_page
+from benchmarks.accuracy.rows import Row
+from benchmarks.accuracy.text import figure, signed
+
+PUBLISHED: dict[str, Any] = {
+    "goal": [{"row": "full", "title": "all of it", "gowalla": [0.2, 0.1665], "yelp2018": [0.0765, 0.0635]}],
+    "best": [{"kind": "best of any kind", "gowalla": ["Other", 0.19, 0.16], "yelp2018": ["Another", 0.07, 0.06]}],
+    "method": [{"name": "Other", "source": "a paper", "gowalla": [0.19, 0.16]}],
+}
+
+
+def entry(dataset: str, row: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
+    measured = {"recall@20": 0.2, "ndcg@20": 0.16, "ndcg@10": 0.1, "seconds": 3600.0, "peak_mb": 900}
+    return {"dataset": dataset, "row": row, "seed": seed, "selected_on": "validation", **measured, **changes}
+
+
+def test_goals_are_shown_with_the_mean_its_spread_and_the_distance() -> None:
+    found = [entry("gowalla", "full", seed, **{"recall@20": value}) for seed, value in enumerate([0.19, 0.2, 0.21])]
+    page = accuracy_page(found, PUBLISHED, [], {"full": Row("full", "All of it")})
+    assert "| ours, `full` | .2000 ± .0100 / .1600 ± .0000 (+.0000 / −.0065; 3 seeds) | not measured |" in page
+    assert page.index("**All of it**") < page.index("| Other | .1900 / .1600 | a paper |")
+
+
+def test_what_was_selected_on_the_test_is_labelled() -> None:
+    page = accuracy_page([entry("gowalla", "full", selected_on="test")], PUBLISHED, [], {})
+    assert "ours, `full` (on test)" in page and "`full`, 1 seed, on test" in page
+
+
+def test_time_ordered_rows_are_set_against_the_default() -> None:
+    found = [entry("online-retail", "default"), entry("online-retail", "ease", **{"ndcg@10": 0.12})]
+    apart = {
+        "dataset": "online-retail",
+        "row": "default",
+        "other": "ease",
+        "metric": "ndcg@10",
+        "low": -0.03,
+        "high": 0.01,
+    }
+    page = accuracy_page(found, PUBLISHED, [apart], {"default": Row("default", "Default"), "ease": Row("ease", "EASE")})
+    assert "| EASE | .1200 | .2000 | −.0300 to +.0100 |\n| Default | .1000 | .2000 |  |" in page
+
+
+def test_the_same_figures_give_the_same_page() -> None:
+    found = [entry("gowalla", "full"), entry("ml-100k", "ease"), entry("ml-100k", "peer:implicit-als")]
+    assert accuracy_page(found, PUBLISHED, [], {}) == accuracy_page(list(reversed(found)), PUBLISHED, [], {})
+
+
+def test_the_cost_is_what_was_measured_before() -> None:
+    wanted = [(Row("full", "Full"), "gowalla", seed) for seed in range(3)]
+    told = cost(wanted, [entry("gowalla", "full", seed) for seed in range(2)])
+    assert told == "3 runs. 2 of them were measured and took 2.0 h together; 1 were never measured."
+
+
+def test_figures_are_printed_as_papers_do() -> None:
+    assert (figure(0.18304), figure(0.2, 0.00041), signed(-0.0012), signed(0.0)) == (
+        ".1830",
+        ".2000 ± .0004",
+        "−.0012",
+        "+.0000",
+    )
+
+
+def test_the_attention_page_holds_what_was_measured() -> None:
+    layer = {
+        "layer": 1,
+        "relation": "user–buy–item",
+        "gamma": [0.5, -0.25],
+        "source_exponent": 0.5,
+        "target_exponent": 0.4,
+    }
+    layer["entropy"] = [{"degree": 2, "targets": 9, "low": 0.8, "median": 0.9, "high": 1.0}]
+    part = {"group": "history length", "label": "1–5", "users": 1200, "value": 0.11, "other_value": 0.1}
+    part |= {"difference": 0.01, "low": 0.002, "high": 0.018}
+    facts = {"dataset": "films", "row": "default", "other": "gamma0", "seed": 0, "layers": [layer], "slices": [part]}
+    files = attention_page([facts], [])
+    assert "| 1 | user–buy–item | 0.50, -0.25 | 0.50 | 0.40 |" in files["attention.md"]
+    assert "| history length | 1–5 | 1,200 | .1100 | .1000 | +.0100 | +.0020 to +.0180 |" in files["attention.md"]
+    assert files == attention_page([facts], []) and len(files) == 3
+
+
+def test_a_row_against_itself_is_no_difference() -> None:
+    values = np.random.default_rng(0).random(50)
+    found = paired(values, values)
+    assert found["difference"] == found["low"] == found["high"] == 0.0 and found["p"] == 1.0
+
+
+def test_entropy_of_a_few_rows_by_hand() -> None:
+    # Four equal weights; one node without neighbours; weights 1 : 3.
+    logits = np.array([7.0, 7.0, 7.0, 7.0, 0.0, np.log(3.0)])
+    found = _entropy(logits, np.array([0, 4, 4, 6]))
+    assert found == pytest.approx([np.log(4), 0.0, -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))])
