@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pipelines.commands import check, data, demo, evaluate, lookup, run, serve, show
+from pipelines.commands import check, data, demo, evaluate, lookup, run, serve, show, tune
 from recsys import __version__
 from recsys.core.errors import EXIT_BUG, EXIT_INTERRUPTED, RecsysError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.add_typer(data.app, name="data")
 app.command("train")(run.train)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("index")(run.index)
 app.command("recommend")(lookup.recommend)

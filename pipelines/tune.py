@@ -1,0 +1,98 @@
+"""`recsys tune`: the first stages of a run in a folder of their own, then a search on what they left."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna import Study
+
+from pipelines.phases_on_disk import load_phase
+from pipelines.places import GRAPH, LOG, SPLIT
+from pipelines.run import run
+from recsys.core.artefacts import RunFolder, atomic_file, content_sha256, text_sha256
+from recsys.core.config import RunConfig
+from recsys.core.progress import QUIET, Progress
+from recsys.core.toml import to_toml
+from recsys.graph.store import load_graph
+from recsys.tune.document import Tuning, best_values, tuning_of
+from recsys.tune.page import render
+from recsys.tune.search import Budget, Search
+from recsys.tune.space import given_space, recipe, with_values
+from recsys.tune.study import complete, open_study
+
+SEARCHES, TUNED, DOCUMENT, PAGE = "search", "tuned.toml", "tune.json", "tune.html"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Where the results of a search lie, and what they are."""
+
+    folder: Path
+    tuning: Tuning
+
+
+def tune(
+    config: RunConfig, budget: Budget, out: Path | None = None, progress: Progress = QUIET, fresh: bool = False
+) -> Tuned:
+    """Search the configuration's space on validation; leaves tuned.toml, tune.json and tune.html in the folder.
+
+    A search of the same configuration, log and split in this folder is gone on with, unless `fresh`. When interrupted
+    (KeyboardInterrupt) it leaves the results so far. Raises what stages raise, and what `Search` and its space do.
+    """
+    given_space(config)
+    folder = RunFolder(out or Path(f"{config.out or f'runs/{config.name}'}-tune"))
+    run(config, folder.path, progress, until="graph-select")
+    with folder.locked():
+        search = _search(config, folder, progress, fresh)
+        with open_study(search.folder, config.tune) as study:
+            with _results_even_if_interrupted(search, study, budget, folder):
+                search.forecast(budget)
+                stopped = search.run(study, budget)
+            return Tuned(folder.path, _write(search, study, budget, stopped, folder))
+
+
+def _search(config: RunConfig, folder: RunFolder, progress: Progress, fresh: bool) -> Search:
+    """The search of this configuration on what the stages left; another one has another folder."""
+    phase = load_phase(folder.path, config, "select")
+    space = given_space(config) or recipe(phase)
+    place = folder.path / SEARCHES / _identity(config, folder, [f"{key}: {values}" for key, values in space.items()])
+    if fresh:
+        shutil.rmtree(place, ignore_errors=True)
+    if not place.exists() and place.parent.exists():
+        progress.say("a new search: configuration, space, log or split differ from those of earlier ones here")
+    return Search(phase, load_graph(folder.path / GRAPH.format(phase="select")), space, place, progress)
+
+
+def _identity(config: RunConfig, folder: RunFolder, space: list[str]) -> str:
+    """Hash of all that a trial's value depends on."""
+    decides = config.model_dump(mode="json", include={"graph", "model", "train", "seed"})
+    inputs = [content_sha256(folder.path / part) for part in (LOG, SPLIT)]
+    return text_sha256(json.dumps([decides, config.evaluate.seen_behaviors, space, inputs], sort_keys=True))[:12]
+
+
+@contextmanager
+def _results_even_if_interrupted(search: Search, study: Study, budget: Budget, folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if complete(study):
+            _write(search, study, budget, "interrupt", folder)
+        raise
+
+
+def _write(search: Search, study: Study, budget: Budget, stopped: str, folder: RunFolder) -> Tuning:
+    tuning = tuning_of(search, study, budget, stopped)
+    tuned = with_values(search.phase.config, best_values(search, study))
+    comment = f"# Found by recsys tune. {tuning.headline}\n"
+    texts = {
+        TUNED: comment + to_toml(tuned.model_dump(mode="json", exclude_unset=True)),
+        DOCUMENT: tuning.model_dump_json(indent=2) + "\n",
+        PAGE: render(tuning),
+    }
+    for name, text in texts.items():
+        with atomic_file(folder.path / name) as part:
+            part.write_text(text, encoding="utf-8")
+    return tuning
