@@ -107,15 +107,19 @@ class Phase:
     def graph(self) -> Graph:
         return build_graph(self.interactions, self.config.graph, self.item_table, self.user_table, self.similar)
 
-    def ranked(self, scorer: Scorer, k: int) -> NDArray[np.int32]:
-        """(held_out_users, k) dense item ids: the lists of `scorer`, without what their users have seen."""
-        return rank(scorer, self.held_out_users, k, self.seen, threads=self.config.threads).items
+    def ranked(self, scorer: Scorer, k: int, users: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
+        """(users, k) dense item ids: the lists of `scorer`, without what their users have seen.
 
-    def ndcg(self, scorer: Scorer) -> float:
+        users: all of held_out_users when None.
+        """
+        judged = self.held_out_users if users is None else users
+        return rank(scorer, judged, k, self.seen, threads=self.config.threads).items
+
+    def ndcg(self, scorer: Scorer, users: NDArray[np.int32] | None = None) -> float:
         """Mean NDCG@`train.metric_k` over the held-out users: the number that every choice of a run looks at."""
         k = self.config.train.metric_k
-        ranked = self.ranked(scorer, k)
-        return rank_metrics(ranked, self.held_out_users, self.held_out_matrix, [k]).overall[f"ndcg@{k}"]
+        judged = self.held_out_users if users is None else users
+        return rank_metrics(self.ranked(scorer, k, judged), judged, self.held_out_matrix, [k]).overall[f"ndcg@{k}"]
 
     @property
     def required_splits(self) -> Splits:

@@ -36,7 +36,7 @@ def cooccurrence(
     for start in range(0, matrix.shape[1], _BLOCK_ROWS):
         shared = by_item[start : start + _BLOCK_ROWS] @ matrix
         shared.data[shared.data < min_shared] = 0.0
-        blocks.append(_strongest(_similar(shared, start, counts, measure, shrinkage), top_n))
+        blocks.append(strongest(_similar(shared, start, counts, measure, shrinkage), top_n))
     return sparse.vstack(blocks, format="csr", dtype=np.float32)
 
 
@@ -54,7 +54,7 @@ def _similar(
     return sparse.csr_matrix((both.astype(np.float32), other, shared.indptr), shape=shared.shape)
 
 
-def _strongest(table: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
+def strongest(table: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
     """Only the `top_n` largest positive entries of each row."""
     table.sort_indices()
     kept = [_row(table, row, top_n) for row in range(table.shape[0])]

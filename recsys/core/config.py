@@ -262,6 +262,14 @@ class EvaluateConfig(_Section):
     """A baseline forecast to take longer is skipped and named."""
 
 
+class BlendConfig(_Section):
+    """Item–item evidence beside the trained vectors: a sparse table of which items follow from which, learnt from the
+    phase's own rows. How much it adds, and its exponents, are chosen on validation; nothing, where nothing helps."""
+
+    neighbours: int = Field(200, ge=0)
+    """Items that one item of a history can lend to; 0 leaves the table out."""
+
+
 class IndexConfig(_Section):
     """How top-k is looked up."""
 
@@ -348,6 +356,7 @@ class RunConfig(_Section):
     graph: GraphConfig = GraphConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    blend: BlendConfig = BlendConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     index: IndexConfig = IndexConfig()
     tune: TuneConfig = TuneConfig()
