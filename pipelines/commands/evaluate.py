@@ -99,7 +99,10 @@ def _judge(
         return _graph_model(folder, config, str(model), progress)
     from pipelines.phases_on_disk import load_phase
     from pipelines.run import run
+    from recsys.closed_form.catalogue import baseline
 
+    if model is not None:
+        baseline(model)  # an unknown one is refused before anything is read
     # Baselines take their settings as given, so that nothing needs to be held out for validation.
     config = config.model_copy(update={"split": config.split.model_copy(update={"validation_share": 0.0})})
     run(config, folder, progress, until="split")

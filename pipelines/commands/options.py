@@ -28,6 +28,7 @@ BehaviorCol = Annotated[str | None, typer.Option("--behavior-col", metavar="NAME
 WeightCol = Annotated[str | None, typer.Option("--weight-col", metavar="NAME", help="Column of event weights.")]
 RatingCol = Annotated[str | None, typer.Option("--rating-col", metavar="NAME", help="Column of ratings.")]
 Items = Annotated[str | None, typer.Option("--items", metavar="FILE", help="Table of items: id, title, attributes.")]
+Users = Annotated[str | None, typer.Option("--users", metavar="FILE", help="Table of users: id, attributes.")]
 Target = Annotated[str | None, typer.Option("--target", metavar="BEHAVIOR", help="Behaviour to predict.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a bundle folder.")]
 

@@ -56,10 +56,9 @@ def require_columns(found: Iterable[str], wanted: Iterable[str], source: str) ->
     present = list(found)
     for column in wanted:
         if column not in present:
-            hint = nearest(column, present)
+            remedy = "Name the right one with --user-col, --item-col, --time-col …, or under [data]"
             raise DataError(
-                f"{source} has no column {column!r}; it has {present}",
-                f"{hint} Map it with --*-col or [data] *_col".strip(),
+                f"{source} has no column {column!r}; it has {present}", f"{nearest(column, present)} {remedy}".strip()
             )
 
 

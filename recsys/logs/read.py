@@ -74,7 +74,7 @@ def scan_log(source: Source, data: DataConfig) -> LogScan:
     columns = tuple(data.columns) if data.columns else None
     parts = open_parts(source, TextOptions(data.separator, columns, data.broken_lines == "count"))
     with explained():
-        readings = [_plan(part, data) for part in parts]
+        readings = [_plan(part, data, len(parts)) for part in parts]
     first = readings[0]
     for part, reading in zip(parts, readings, strict=True):
         if reading.names.keys() != first.names.keys():
@@ -143,9 +143,10 @@ def explained() -> Iterator[None]:
         ) from error
 
 
-def _plan(part: Part, data: DataConfig) -> Reading:
+def _plan(part: Part, data: DataConfig, files: int) -> Reading:
     schema = part.frame.collect_schema()
-    names = map_columns([name for name in schema if name != BROKEN], data, repr(part.name))
+    source = repr(part.name) if files == 1 else f"{part.name!r}, one of {files} files read as one log,"
+    names = map_columns([name for name in schema if name != BROKEN], data, source)
     types = {column: schema[name] for column, name in names.items()}
     require_types(types, names, repr(part.name))
     sample = part.frame.select(sorted(set(names.values()))).head(_SAMPLE_ROWS).collect()

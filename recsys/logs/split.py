@@ -230,7 +230,9 @@ def _assemble(placed: _Placed, method: str, target: str) -> Splits:
     if not len(train) or not len(test):
         raise DataError(
             f"split.method = {method!r} leaves {len(train):,} train and {len(test):,} test rows",
-            "Give it more rows, or hold out another share (split.test_share)",
+            f"All {known_test:,} rows held out repeat pairs of train: is it the same file twice?"
+            if known_test and method == "given"
+            else "Give it more rows, or hold out another share (split.test_share)",
         )
     counts = {
         OTHER_LATE: int((placed.place == DROPPED).sum()),

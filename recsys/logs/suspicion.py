@@ -1,9 +1,10 @@
 """What looks wrong in a log: rules of thumb, each a sentence that says what to do."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.core.config import CleanConfig
-from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID
+from recsys.core.tables import BEHAVIOR, ITEM_ID, RATING, TIME, USER_ID
 from recsys.logs.reasons import TIME_MISSING, USER_MISSING
 
 if TYPE_CHECKING:
@@ -15,10 +16,25 @@ FEW_ITEMS = 50
 
 def suspicions(report: "CheckReport", clean: CleanConfig) -> list[str]:
     """Sentences about what looks wrong; empty when nothing does."""
-    found = [*_sizes(report), *_times(report), *_ids(report), *_activity(report, clean), *_drops(report)]
-    if len(report.behaviors) == 1 and BEHAVIOR in report.columns:
-        found.append(f"there is one behavior only, {next(iter(report.behaviors))!r}: the behavior column adds nothing")
-    return found
+    return [
+        *_files(report),
+        *_sizes(report),
+        *_times(report),
+        *_ids(report),
+        *_activity(report, clean),
+        *_behaviors(report),
+        *_ratings(report, clean),
+        *_drops(report),
+    ]
+
+
+def _files(report: "CheckReport") -> list[str]:
+    if {"train", "test"} <= {Path(file).name.split(".")[0] for file in report.files}:
+        return [
+            "files named train and test are read as one log: to keep a published split, give them to a run as "
+            "data.train and data.test"
+        ]
+    return []
 
 
 def _sizes(report: "CheckReport") -> list[str]:
@@ -56,11 +72,33 @@ def _activity(report: "CheckReport", clean: CleanConfig) -> list[str]:
             f"one user has {most:,.0f} rows, the median user {median:,.0f}: a crawler or a shared account? "
             "Cap it with clean.max_user_interactions"
         )
+    if report.per_user["75%"] == most > 1 and clean.max_user_interactions is None:
+        found.append(
+            f"a quarter of the users or more have {most:,.0f} rows and nobody has more: was the log cut there?"
+        )
     if report.per_user["75%"] <= 1:
         found.append("three quarters of the users have a single row: ids may be sessions or visits, not people")
     if report.per_item["100%"] > 0.5 * report.users and report.users >= FEW_USERS:
         found.append("one item was taken by more than half of the users: is it a gift, a fee or a default?")
     return found
+
+
+def _behaviors(report: "CheckReport") -> list[str]:
+    if BEHAVIOR not in report.columns:
+        return []
+    if len(report.behaviors) == 1:
+        return [f"there is one behavior only, {next(iter(report.behaviors))!r}: the behavior column adds nothing"]
+    return [f"there are {len(report.behaviors)} behaviors: a run must be told which one to predict (--target)"]
+
+
+def _ratings(report: "CheckReport", clean: CleanConfig) -> list[str]:
+    values = [float(rating) for rating in report.ratings or {} if rating != "missing"]
+    if clean.min_rating is not None or len(values) < 2:
+        return []
+    name = report.columns[RATING]["name"]
+    return [
+        f"a {name} of {min(values):g} counts as much as one of {max(values):g}: clean.min_rating keeps the good ones"
+    ]
 
 
 def _drops(report: "CheckReport") -> list[str]:

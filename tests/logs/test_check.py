@@ -50,6 +50,9 @@ ODD = {
     "repeat a user, item": pl.concat([BASE, BASE]),
     "are dropped": odd(timestamp=pl.when(pl.int_range(pl.len()) % 5 > 3).then(TIME).otherwise(-1)),
     "one behavior only": odd(behavior=pl.lit("buy")),
+    "2 behaviors: a run must be told": communities(num_users=400, behaviors=("view", "buy")).log,
+    "a rating of 1 counts as much as one of 5": communities(num_users=400).log,
+    "have 3 rows and nobody has more": BASE.group_by(USER_ID, maintain_order=True).head(3),
 }
 
 
@@ -57,6 +60,13 @@ ODD = {
 def test_what_looks_wrong_is_said(warning):
     report = check_log(ODD[warning], DataConfig(), CleanConfig())
     assert any(warning in sentence for sentence in report.warnings), report.warnings
+
+
+def test_a_published_split_read_as_one_log_is_named(tmp_path):
+    for name in ("train", "test"):
+        BASE.write_parquet(tmp_path / f"{name}.parquet")
+    report = check_log(tmp_path, DataConfig(), CleanConfig())
+    assert any("data.train and data.test" in sentence for sentence in report.warnings)
 
 
 def test_text_ids_that_are_floats_are_named(tmp_path):

@@ -317,6 +317,13 @@ def test_files_without_a_header_line(tmp_path):
     assert scan_log(path, data).collect()[0].rows() == [("1", "2", 1_600_000_000, 5.0), ("3", "4", 1_600_000_001, 1.0)]
 
 
+def test_a_file_that_is_no_log_is_named_among_the_others(tmp_path):
+    LOG.write_parquet(tmp_path / "log.parquet")
+    LOG.select(ITEM_ID).write_parquet(tmp_path / "tags.parquet")
+    with pytest.raises(DataError, match=r"tags\.parquet', one of 2 files read as one log, has no column 'user_id'"):
+        scan_log(tmp_path, STANDARD)
+
+
 def test_missing_column_names_the_nearest(tmp_path):
     with pytest.raises(DataError, match=r"no column 'user_ID'.*'user_id'"):
         scan_log(LOG, DataConfig(user_col="user_ID"))

@@ -70,6 +70,7 @@ def test_version(call: Call) -> None:
         (["run", "--log", "x.csv", "--set", "train.lr=fast"], "train.lr"),
         (["show", "nowhere"], "not a run folder"),
         (["evaluate", "--train", "a", "--test", "b"], "--model"),
+        (["evaluate", "--train", "a", "--test", "b", "--model", "popular"], "Did you mean 'popularity'"),
         (["similar", "nowhere"], "--item"),
         (["recommend", "nowhere"], "--user"),
         (["recommend", "nowhere", "--history", "[1,"], "JSON list"),
@@ -279,6 +280,12 @@ def test_evaluate_files_that_share_no_user(call: Call, world: Path, tmp_path: Pa
     found = call("evaluate", *files, "--model", "popularity", "--k", "5", "--json")
     assert (found.code, found.out) == (1, "")
     assert "12 cold user" in found.err and "same ids" in found.err
+
+
+def test_evaluate_a_file_against_itself(call: Call, world: Path) -> None:
+    same = ("--train", world / "log.parquet", "--test", world / "log.parquet")
+    found = call("evaluate", *same, "--model", "popularity", "--quiet")
+    assert found.code == 1 and "the same file twice?" in found.err
 
 
 def test_evaluate_a_baseline_and_lists_made_elsewhere(call: Call, world: Path, tmp_path: Path) -> None:
