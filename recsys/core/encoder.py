@@ -40,7 +40,8 @@ class RelationState:
     """One relation into users.
 
     name: the relation, for example "rev_buy". source: node type of its sources, "item" for behaviours.
-    behavior: behaviour whose events feed it; None for other relations. weight: factor on its edge weights.
+    behavior: behaviour whose events feed it; None for other relations: attributes, and similar users, whom a visitor
+    does not have. weight: factor on its edge weights.
     base: the relation whose output is taken ungated. source_degree: (sources,) weighted degrees d_r(u).
     source_exponent a, target_exponent b, gate, kappa: (L,). gamma: (L, heads).
     """
