@@ -1,12 +1,79 @@
 """The pages say what the code does."""
 
+import re
 import runpy
+import shlex
 from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from pipelines.cli import app
+from recsys.evaluate.metrics import METRICS, Matches, PerUser
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path, program: str) -> list[str]:
+    """Command lines of a program in code blocks."""
+    return [line for block in blocks(page) for line in block.splitlines() if line.startswith(f"{program} ")]
+
+
+def mentions(page: Path) -> list[str]:
+    """Commands named in the text, often in part."""
+    return re.findall(r"`(recsys [a-z][^`]*)`", page.read_text(encoding="utf-8"))
+
+
+def verb(line: str) -> tuple[Any, list[str]]:
+    """The command of a line, and the words after its name."""
+    command, words = typer.main.get_command(app), shlex.split(line, comments=True)[1:]
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    return command, words
 
 
 def test_the_configuration_page_is_made_from_the_code() -> None:
     page = runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))["page"]
     written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert written == page() + "\n", "run: python docs/make_configuration.py"
+
+
+@pytest.mark.parametrize("line", [line for page in PAGES for line in commands(page, "recsys")])
+def test_every_command_on_the_pages_can_be_parsed(line: str) -> None:
+    command, words = verb(line)
+    command.make_context(command.name, words)  # runs nothing
+
+
+@pytest.mark.parametrize("line", [line for page in PAGES for line in mentions(page)])
+def test_every_command_named_in_the_text_has_its_flags(line: str) -> None:
+    command, words = verb(line)
+    known = {flag for parameter in command.params for flag in parameter.opts}
+    assert {word.split("=")[0] for word in words if word.startswith("-")} <= known
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(commands(PAGES[0], "recsys")) >= 5
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {line.split()[1] for line in commands(PAGES[0], "make")} <= set(targets)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_links_on_the_pages_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:recsys|pipelines|serving|tests|docs|benchmarks|data)/[\w./-]+)`", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_metric_on_the_page_is_one() -> None:
+    [code] = [block for block in blocks(ROOT / "docs" / "extending.md") if "def first_place" in block]
+    known: dict[str, object] = {"METRICS": dict(METRICS), "Matches": Matches, "PerUser": PerUser}
+    exec("import numpy as np\n" + code, known)
+    assert set(known["METRICS"]) == {*METRICS, "first"}  # type: ignore[call-overload]

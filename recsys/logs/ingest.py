@@ -108,7 +108,7 @@ def ingest_split(
 def load_log(out: Path) -> CodedLog:
     """The ingested log in the folder `out`. Raises UsageError when there is none."""
     if not (out / "ingest.json").exists():
-        raise UsageError(f"{str(out)!r} holds no ingested log", "Make one with: recsys data ingest, or recsys run")
+        raise UsageError(f"{str(out)!r} holds no ingested log", "Make one with recsys run")
     users, items = pl.read_parquet(out / "users.parquet"), pl.read_parquet(out / "items.parquet")
     return CodedLog(
         rows=pl.scan_parquet(sorted((out / "rows").glob("part-*.parquet"))),
