@@ -10,9 +10,14 @@ import polars as pl
 import pytest
 
 from chain import Call, Settings
-from recsys.core.config import RunConfig, load_config
+from pipelines.phases_on_disk import load_phase
+from pipelines.tune import tune
+from recsys.core.config import RunConfig, load_config, with_overrides
 from recsys.core.toml import to_toml
-from recsys.tune.document import Tuning
+from recsys.tune.document import Tuning, tuning_of
+from recsys.tune.search import Budget, Search
+from recsys.tune.space import given_space
+from recsys.tune.study import open_study
 
 SPACE = "tune.space={'train.lr'={low=1e-3, high=3e-2, log=true}, 'graph.half_life_days'={choices=[7, 'none']}}"
 
@@ -72,15 +77,11 @@ def test_the_test_rows_decide_nothing(call: Call, file: Path, tmp_path: Path) ->
         assert call("tune", file, "--trials", count, "--out", out, "--quiet").code == 0
     rows = spoilt / "interactions/split/test.parquet"
     pl.read_parquet(rows).select(pl.all().reverse()).head(3).write_parquet(rows)
-    from pipelines import tune as module
-    from recsys.core.progress import QUIET
-    from recsys.tune.search import Budget
-
-    folder = module.RunFolder(spoilt)
-    search = module._search(load_config(file), folder, QUIET, fresh=True)
-    with module.open_study(search.folder, search.phase.config.tune) as study:
-        search.run(study, Budget(2, 10))
-        found = module.tuning_of(search, study, Budget(2, 10), "trials")
+    config = load_config(file)
+    phase = load_phase(spoilt, config, "select")
+    search = Search(phase, phase.graph(), given_space(config), tmp_path / "search")
+    with open_study(search.folder, config.tune) as study:
+        found = tuning_of(search, study, Budget(2, 10), search.run(study, Budget(2, 10)))
     assert ranked(found) == ranked(document(honest))
 
 
@@ -111,10 +112,19 @@ def started(file: Path, out: Path, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    longer = with_overrides(config.model_dump(mode="json", exclude_unset=True), ["train.epochs=12"])
+    tune(longer, Budget(4, 20), out)
+    return out
+
+
 def stop_in(process: "subprocess.Popen[str]", place: str, how: signal.Signals) -> str:
     """Send the signal when a trial begins; what was said afterwards."""
     assert process.stderr
     for line in process.stderr:
+        assert line.startswith("{"), line
         if json.loads(line).get("message", "").startswith(f"{place} of"):
             process.send_signal(how)
             break
@@ -124,13 +134,14 @@ def stop_in(process: "subprocess.Popen[str]", place: str, how: signal.Signals) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["trial 1", "trial 2", "trial 3"])
-def test_killed_it_goes_on_and_finds_the_same(file: Path, tmp_path: Path, place: str) -> None:
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    assert started(file, undisturbed).wait() == 0
+def test_killed_it_goes_on_and_finds_the_same(file: Path, tmp_path: Path, undisturbed: Path, place: str) -> None:
+    killed = tmp_path / "killed"
     process = started(file, killed)
     stop_in(process, place, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL and not (killed / "tuned.toml").exists()
-    assert started(file, killed).wait() == 0
+    again = started(file, killed)
+    _, said = again.communicate()
+    assert again.returncode == 0, said
     assert ranked(document(killed)) == ranked(document(undisturbed))
     assert [row.state for row in document(killed).trials].count("interrupted") == 1
     assert (killed / "tuned.toml").read_text() == (undisturbed / "tuned.toml").read_text()
