@@ -8,53 +8,33 @@ import typer
 
 import pipelines
 from pipelines.commands.options import (
-    BehaviorCol,
+    COLUMNS,
+    LOG,
     Config,
-    ItemCol,
-    Items,
     Json,
-    Log,
     LogJson,
     Quiet,
-    RatingCol,
-    Seed,
     Sets,
-    Target,
-    TimeCol,
-    UserCol,
-    WeightCol,
     configuration,
     one_or_many,
+    sets_keys,
 )
+from pipelines.commands.run import use_threads
 
 app = typer.Typer(help="Look at a log, fetch a public one, or split one into files.", no_args_is_help=True)
 _SOURCES = Path(pipelines.__file__).parent.parent / "data" / "sources"
 
 
 @app.command()
+@sets_keys(COLUMNS)
 def check(
+    keys: dict[str, object],
     log: Annotated[list[str], typer.Argument(metavar="LOG", help="File, folder, glob or cloud URL of interactions.")],
-    user_col: UserCol = None,
-    item_col: ItemCol = None,
-    time_col: TimeCol = None,
-    behavior_col: BehaviorCol = None,
-    weight_col: WeightCol = None,
-    rating_col: RatingCol = None,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
     """What was read, how it is distributed, what looks wrong, and what cleaning would drop."""
-    config = configuration(
-        None,
-        sets,
-        data__log=one_or_many(log),
-        data__user_col=user_col,
-        data__item_col=item_col,
-        data__time_col=time_col,
-        data__behavior_col=behavior_col,
-        data__weight_col=weight_col,
-        data__rating_col=rating_col,
-    )
+    config = configuration(None, sets, **{"data.log": one_or_many(log)}, **keys)
     from pipelines.check_tables import print_check
     from pipelines.console import print_document
     from recsys.logs.check import check_log
@@ -85,37 +65,19 @@ def fetch(
 
 
 @app.command()
+@sets_keys(LOG)
 def split(
+    keys: dict[str, object],
     out: Annotated[Path, typer.Option("--out", help="Folder for train, validation and test .parquet.")],
     config: Config = None,
-    log: Log = None,
-    user_col: UserCol = None,
-    item_col: ItemCol = None,
-    time_col: TimeCol = None,
-    behavior_col: BehaviorCol = None,
-    rating_col: RatingCol = None,
-    items: Items = None,
-    target: Target = None,
-    seed: Seed = None,
     sets: Sets = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Clean and split a log into files in its own ids; the audit refuses a split that leaks."""
-    made = configuration(
-        config,
-        sets,
-        data__log=one_or_many(log),
-        data__user_col=user_col,
-        data__item_col=item_col,
-        data__time_col=time_col,
-        data__behavior_col=behavior_col,
-        data__rating_col=rating_col,
-        data__items=items,
-        graph__target=target,
-        seed=seed,
-    )
+    made = configuration(config, sets, **keys)
+    use_threads(made.threads)
     from pipelines.console import print_document, print_table, progress_to
     from pipelines.exports import export_splits
     from pipelines.run import run

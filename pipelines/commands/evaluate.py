@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands.options import (
-    BehaviorCol,
-    ItemCol,
-    Json,
-    LogJson,
-    Quiet,
-    Seed,
-    Sets,
-    Target,
-    Threads,
-    TimeCol,
-    UserCol,
-    configuration,
-)
+from pipelines.commands.options import COLUMNS, DRAWS, Json, LogJson, Quiet, Sets, configuration, sets_keys
 from pipelines.commands.run import use_threads
 from recsys.core.config import RunConfig
 from recsys.core.errors import DataError, UsageError
@@ -44,7 +31,9 @@ Params = Annotated[
 ]
 
 
+@sets_keys({**COLUMNS, **DRAWS})
 def evaluate(
+    keys: dict[str, object],
     train: Train,
     test: Test,
     model: Model = None,
@@ -52,13 +41,6 @@ def evaluate(
     validation: Validation = None,
     k: Ks = None,
     param: Params = None,
-    user_col: UserCol = None,
-    item_col: ItemCol = None,
-    time_col: TimeCol = None,
-    behavior_col: BehaviorCol = None,
-    target: Target = None,
-    seed: Seed = None,
-    threads: Threads = None,
     sets: Sets = None,
     as_json: Json = False,
     log_json: LogJson = False,
@@ -67,22 +49,10 @@ def evaluate(
     """Exact metrics of one model on published train and test files: every item is ranked, train is masked."""
     if (model is None) == (ranked is None):
         raise UsageError("what should be evaluated?", "Give either --model NAME or --ranked FILE")
-    config = configuration(
-        None,
-        sets,
-        data__train=train,
-        data__test=test,
-        data__validation=validation,
-        data__user_col=user_col,
-        data__item_col=item_col,
-        data__time_col=time_col,
-        data__behavior_col=behavior_col,
-        graph__target=target,
-        evaluate__ks=k or [20],
-        evaluate__baselines=["lightgcn"] if model == "lightgcn" else [],
-        seed=seed,
-        threads=threads,
-    )
+    files = {"data.train": train, "data.test": test, "data.validation": validation}
+    baselines = ["lightgcn"] if model == "lightgcn" else []
+    judged = {"evaluate.ks": k or [20], "evaluate.baselines": baselines}
+    config = configuration(None, sets, **files, **judged, **keys)
     use_threads(config.threads)
     from pipelines.console import progress_to
 

@@ -1,8 +1,11 @@
 """Flags that several verbs share, and the configuration that they make."""
 
+import functools
+import inspect
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,11 +36,60 @@ Target = Annotated[str | None, typer.Option("--target", metavar="BEHAVIOR", help
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a bundle folder.")]
 
 
-def configuration(config: Path | None, sets: list[str] | None, **flags: object) -> RunConfig:
-    """The file's configuration with flags on top (`data__log` is the key data.log) and `--set` above both."""
-    given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+Flags = Mapping[str, tuple[Any, str]]
+"""By parameter name: what typer makes the flag from, and the configuration key that it sets."""
+
+COLUMNS: Flags = {
+    "user_col": (UserCol, "data.user_col"),
+    "item_col": (ItemCol, "data.item_col"),
+    "time_col": (TimeCol, "data.time_col"),
+    "behavior_col": (BehaviorCol, "data.behavior_col"),
+    "weight_col": (WeightCol, "data.weight_col"),
+    "rating_col": (RatingCol, "data.rating_col"),
+}
+DRAWS: Flags = {"target": (Target, "graph.target"), "seed": (Seed, "seed"), "threads": (Threads, "threads")}
+LOG: Flags = {
+    "log": (Log, "data.log"),
+    **COLUMNS,
+    "items": (Items, "data.items"),
+    "users": (Users, "data.users"),
+    **DRAWS,
+}
+
+
+def sets_keys(flags: Flags) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these flags; its first argument becomes their values by configuration key, None when not given.
+
+    Typer reads the flags of a command from its signature, so they are added there.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        added = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, (kind, _) in flags.items()]
+
+        @functools.wraps(command)
+        def called(**given: Any) -> None:
+            keys = {key: one_or_many(given.pop(name)) for name, (_, key) in flags.items()}
+            command(keys, **given)
+
+        parameters = [one.replace(kind=keyword) for one in own]
+        parameters[_required(own) : _required(own)] = added
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return called
+
+    return decorate
+
+
+def _required(parameters: list[inspect.Parameter]) -> int:
+    """How many come first that must be given."""
+    return sum(one.default is inspect.Parameter.empty for one in parameters)
+
+
+def configuration(config: Path | None, sets: list[str] | None, **keys: object) -> RunConfig:
+    """The file's configuration with keys from flags on top, and `--set` above both."""
     # JSON strings, numbers and lists of strings are TOML too, so that a flag's text stays text.
-    overrides = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
+    overrides = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in keys.items() if value is not None]
     made = load_config(config, [*overrides, *(sets or [])])
     return made if config or made.name != "run" else made.model_copy(update={"name": _name_of(made)})
 
@@ -47,9 +99,9 @@ def _name_of(config: RunConfig) -> str:
     return (Path(log).name.split(".")[0].strip("*") if log else "") or "run"
 
 
-def one_or_many(values: list[str] | None) -> str | list[str] | None:
+def one_or_many(value: object) -> object:
     """A flag given once is text, given more often a list."""
-    return values[0] if values and len(values) == 1 else values
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def id_list(texts: list[str] | None) -> list[str] | None:

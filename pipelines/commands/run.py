@@ -6,49 +6,18 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import (
-    BehaviorCol,
-    Config,
-    ItemCol,
-    Items,
-    Json,
-    Log,
-    LogJson,
-    Out,
-    Quiet,
-    RatingCol,
-    Seed,
-    Sets,
-    Target,
-    Threads,
-    TimeCol,
-    UserCol,
-    Users,
-    WeightCol,
-    configuration,
-    one_or_many,
-)
+from pipelines.commands.options import LOG, Config, Json, LogJson, Out, Quiet, Sets, configuration, sets_keys
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import UsageError
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every stage again.")]
 
 
+@sets_keys(LOG)
 def run(
+    keys: dict[str, object],
     config: Config = None,
-    log: Log = None,
-    user_col: UserCol = None,
-    item_col: ItemCol = None,
-    time_col: TimeCol = None,
-    behavior_col: BehaviorCol = None,
-    weight_col: WeightCol = None,
-    rating_col: RatingCol = None,
-    items: Items = None,
-    users: Users = None,
-    target: Target = None,
     out: Out = None,
-    seed: Seed = None,
-    threads: Threads = None,
     sets: Sets = None,
     fresh: Fresh = False,
     as_json: Json = False,
@@ -56,55 +25,23 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run the whole chain: from a log to a report, a bundle and an index. Unchanged stages are skipped."""
-    made = configuration(
-        config,
-        sets,
-        data__log=one_or_many(log),
-        data__user_col=user_col,
-        data__item_col=item_col,
-        data__time_col=time_col,
-        data__behavior_col=behavior_col,
-        data__weight_col=weight_col,
-        data__rating_col=rating_col,
-        data__items=items,
-        data__users=users,
-        graph__target=target,
-        seed=seed,
-        threads=threads,
-    )
+    made = configuration(config, sets, **keys)
     _require_log(made)
     finish(made, out, as_json, log_json, quiet, fresh=fresh)
 
 
+@sets_keys(LOG)
 def train(
+    keys: dict[str, object],
     config: Config = None,
-    log: Log = None,
-    user_col: UserCol = None,
-    item_col: ItemCol = None,
-    time_col: TimeCol = None,
-    behavior_col: BehaviorCol = None,
-    target: Target = None,
     out: Out = None,
-    seed: Seed = None,
-    threads: Threads = None,
     sets: Sets = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Run the chain up to the training that chooses the number of epochs on validation."""
-    made = configuration(
-        config,
-        sets,
-        data__log=one_or_many(log),
-        data__user_col=user_col,
-        data__item_col=item_col,
-        data__time_col=time_col,
-        data__behavior_col=behavior_col,
-        graph__target=target,
-        seed=seed,
-        threads=threads,
-    )
+    made = configuration(config, sets, **keys)
     _require_log(made)
     finish(made, out, as_json, log_json, quiet, until="train-select")
 
