@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from benchmarks.accuracy import attention, compare, page, results
+from benchmarks.accuracy import speed as speed_of
 from benchmarks.accuracy.data import SETS
 from benchmarks.accuracy.epoch_log import as_result, best_on_test
 from benchmarks.accuracy.rows import ABLATION, Row, row, rows
 from benchmarks.accuracy.run import Place, log_path
 from benchmarks.accuracy.run import run as run_row
+from benchmarks.record import record
 from recsys.core.errors import RecsysError, UsageError, nearest
 
 RowName = Annotated[str, typer.Argument(metavar="ROW")]
@@ -124,6 +126,26 @@ def attention_facts(
 ) -> None:
     """What attention does in a trained row: entropy, γ and exponents, and where it helps beside its γ = 0 twin."""
     attention.measure(row(name), row(other), dataset, seed, Place(data, cache))
+
+
+@app.command()
+def speed(
+    name: RowName,
+    peer: Annotated[str, typer.Argument(metavar="PEER_ROW")],
+    dataset: Dataset,
+    data: Data,
+    peers: Peers,
+    seed: Seed = 0,
+    recall: Annotated[float, typer.Option(help="Test Recall@20 to reach, the peer's published one.")] = 0.183,
+    batches: Annotated[int, typer.Option(help="Of the peer, measured; the rest is extrapolated.")] = 20,
+    cache: Cache = CACHE,
+) -> None:
+    """Time to a published Recall@20: ROW as its log says, PEER_ROW by its published number of epochs."""
+    theirs = speed_of.of_peer(row(peer), dataset, Place(data, cache, peers), batches)
+    ours = speed_of.of_ours(row(name), dataset, seed, recall)
+    times_faster = {measure: round(theirs[measure] / ours[measure], 1) for measure in speed_of.TIMES}
+    figures = {"recall@20": recall, name: ours, peer: theirs, "times_faster": times_faster}
+    record(f"speed_{dataset}_{peer.partition(':')[2]}", figures, dataset, seed)
 
 
 @app.command("page")

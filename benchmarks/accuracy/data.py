@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from recsys.core.artefacts import file_sha256
 from recsys.core.config import RunConfig, build_config
+from recsys.core.tables import TIME
 from recsys.logs.ingest import CodedLog, ingest, ingest_split, load_log
 from recsys.logs.split import Splits, split_log
 
@@ -41,6 +44,8 @@ SETS: dict[str, Sections] = {
         "graph": {"target": "buy", "behavior_weights": {"cancel": 0.0}},
     },
 }
+WITHOUT_TIMES = ("ml-1m",)
+"""Sets of which only some rows have a time: ingest would drop the others, so the column is not read."""
 TIME_ORDERED = ("ml-1m-temporal", "online-retail")
 
 
@@ -61,10 +66,13 @@ def configuration(name: str, folder: Path, changes: Sections) -> RunConfig:
 
 
 def load(config: RunConfig, cache: Path) -> tuple[CodedLog, Splits]:
-    """The ingested log, kept in `cache`, and its splits (always of seed 0: seeds vary the training alone)."""
+    """The ingested log, kept in `cache` (a folder named like the set), and its splits.
+
+    Splits are those of seed 0 always: seeds vary the training alone.
+    """
     with locked(cache):
         if not (cache / "log" / "ingest.json").exists():
-            _ingest(config, cache / "log")
+            _ingest(_without_times(config, cache) if cache.name in WITHOUT_TIMES else config, cache / "log")
     log = load_log(cache / "log")
     return log, split_log(log, config.split, config.graph.target or log.behaviors[0], 0)
 
@@ -85,6 +93,13 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _without_times(config: RunConfig, cache: Path) -> RunConfig:
+    """The same with a log that has no times, written beside the ingested one."""
+    copy = cache / "interactions.parquet"
+    pl.read_parquet(str(config.data.log)).drop(TIME).write_parquet(copy)
+    return config.model_copy(update={"data": config.data.model_copy(update={"log": str(copy)})})
 
 
 def _ingest(config: RunConfig, out: Path) -> None:

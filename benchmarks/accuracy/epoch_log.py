@@ -6,6 +6,9 @@ row is done and kept as an entry of its own, `selected_on` "test".
 
 import itertools
 import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,26 @@ from recsys.train.loop import Trained, train
 Line = dict[str, float]
 
 
+class Clock:
+    """Wall and processor seconds of this process since it was made, without those while it was stopped."""
+
+    def __init__(self) -> None:
+        self.wall, self.processor = time.perf_counter(), time.process_time()
+
+    def seconds(self) -> Line:
+        wall, processor = time.perf_counter() - self.wall, time.process_time() - self.processor
+        return {"seconds": round(wall, 1), "cpu_seconds": round(processor, 1)}
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        wall, processor = time.perf_counter(), time.process_time()
+        yield
+        self.wall += time.perf_counter() - wall
+        self.processor += time.process_time() - processor
+
+
 class EpochLog:
-    """Writes a line an epoch to `path`, which starts empty."""
+    """Writes a line an epoch to `path`, which starts empty: time since the refit began, and test metrics."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,10 +56,12 @@ class EpochLog:
         config = final.config
         schedule = config.train.model_copy(update={"patience": config.train.epochs, "max_minutes": None})
         judged = itertools.count(schedule.validate_every, schedule.validate_every)
+        clock = Clock()
 
         def log(found: Embeddings) -> float:
             epoch = min(next(judged), config.train.epochs)
-            self._write(epoch, final, found)
+            with clock.stopped():
+                self._write({"epoch": epoch, **clock.seconds()}, final, found)
             return float(epoch == chosen)
 
         return train(
@@ -53,23 +76,30 @@ class EpochLog:
             graph_config=config.graph,
         )
 
-    def _write(self, epoch: int, final: Phase, found: Embeddings) -> None:
+    def _write(self, facts: Line, final: Phase, found: Embeddings) -> None:
         ks = final.config.evaluate.ks
         ranked = final.ranked(VectorScorer(found.users, found.items), max(ks))
         overall = rank_metrics(ranked, final.held_out_users, final.held_out_matrix, ks).overall
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(
-                json.dumps({"epoch": epoch, **{name: round(value, 5) for name, value in overall.items()}}) + "\n"
-            )
+            file.write(json.dumps(facts | {name: round(value, 5) for name, value in overall.items()}) + "\n")
+
+
+def read(path: Path) -> list[Line]:
+    """The lines of a log, by epoch."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def best_on_test(path: Path) -> Line:
     """The epoch of a log with the highest test Recall@20, as papers choose it; the earlier one among equals."""
-    lines: list[Line] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return max(lines, key=lambda line: line["recall@20"])
+    return max(read(path), key=lambda line: line["recall@20"])
+
+
+def first_to_reach(path: Path, recall: float) -> Line | None:
+    """The first epoch of a log with at least this test Recall@20."""
+    return next((line for line in read(path) if line["recall@20"] >= recall), None)
 
 
 def as_result(validation_selected: dict[str, Any], line: Line) -> dict[str, Any]:
     """The entry of a row whose epoch was chosen on the test, from that whose epoch was chosen on validation."""
-    measured = {name: line[name] for name in validation_selected if name in line}
+    measured = {name: line[name] for name in validation_selected if name in line and "seconds" not in name}
     return validation_selected | measured | {"selected_on": "test", "epochs": int(line["epoch"])}

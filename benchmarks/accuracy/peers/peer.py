@@ -4,10 +4,11 @@ Peers run in an environment of their own (peers.txt, recbole.txt), so nothing of
 """
 
 import argparse
+import itertools
 import json
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,9 +40,28 @@ class Clock:
     def __init__(self) -> None:
         self.began = time.perf_counter(), time.process_time()
 
-    def spent(self, parts: int = 1, suffix: str = "") -> dict[str, float]:
+    def spent(self) -> dict[str, float]:
         wall, processor = time.perf_counter() - self.began[0], time.process_time() - self.began[1]
-        return {f"seconds{suffix}": round(wall / parts, 1), f"cpu_seconds{suffix}": round(processor / parts, 1)}
+        return {"seconds": wall, "cpu_seconds": processor}
+
+
+class Timed:
+    """The batches of an iterable, the first `limit` of them, with the time that their users took."""
+
+    def __init__(self, batches: Iterable, limit: int | None) -> None:
+        self.batches, self.limit = batches, limit
+        self.seen, self.clock = 0, Clock()
+
+    def __iter__(self) -> Iterator:
+        self.clock = Clock()
+        for batch in itertools.islice(self.batches, self.limit):
+            yield batch
+            self.seen += 1
+
+    def facts(self) -> dict[str, Any]:
+        """Seconds of a batch, so that an epoch can be told from a few batches."""
+        spent = {f"{name}_per_batch": round(value / self.seen, 3) for name, value in self.clock.spent().items()}
+        return {**spent, "batches": self.seen}
 
 
 def main(fit: Callable[[Pairs, dict[str, Any]], Fitted]) -> None:
@@ -57,7 +77,8 @@ def main(fit: Callable[[Pairs, dict[str, Any]], Fitted]) -> None:
     spent = clock.spent()
     write(arguments.lists, pairs, fitted)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({**spent, "peak_mb": peak, **fitted.facts}))
+    shown = {name: round(value, 1) for name, value in spent.items()}
+    print(json.dumps({**shown, "peak_mb": peak, **fitted.facts}))
 
 
 def read(path: Path) -> Pairs:
