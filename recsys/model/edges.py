@@ -124,8 +124,8 @@ class Edges:
         """
         if not training or not share:
             return None if keep is None else keep.expand(heads, -1)
-        kept = torch.ones(heads, len(self.weight), device=self.weight.device) if keep is None else keep.expand(heads, -1)
-        return torch.nn.functional.dropout(kept, share)
+        one = torch.ones(len(self.weight), device=self.weight.device) if keep is None else keep
+        return torch.nn.functional.dropout(one.expand(heads, -1), share)
 
 
 def positive(degree: Tensor) -> Tensor:
