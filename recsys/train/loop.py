@@ -105,7 +105,7 @@ def forecast(
     seed: int = 0,
     threads: int | None = None,
 ) -> Plan:
-    """What `train` would take, from counts and two timed steps. Raises MachineError when it does not fit."""
+    """What `train` would take, from counts and a few timed steps. Raises MachineError when it does not fit."""
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)

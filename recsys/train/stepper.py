@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from recsys.train.objective import loss_and_gradient
 from recsys.train.warm_start import load_shared
 
 Start = dict[NodeType, NDArray[np.float32]]
+_PROBED_STEPS, _PROBE_SECONDS = 6, 2.0
 _LAST_SHARE = 0.1  # of the learning rate, at the end of its path
 
 
@@ -87,12 +89,28 @@ class Stepper:
         self._device = device
 
     def seconds_a_step(self) -> float:
-        """Time of a step: the second of two that change nothing."""
+        """Time of a step: the median of a few that change nothing, after one that warms up.
+
+        Drawing goes on beside stepping, so the slower of the two counts.
+        """
         self._prepare(0)
-        for batch in itertools.islice(self.batches.epoch(0), 2):
+        drawing: list[float] = []
+        stepping: list[float] = []
+        batches = itertools.chain.from_iterable(map(self.batches.epoch, itertools.count()))
+        while len(stepping) < 2 or (len(stepping) < _PROBED_STEPS and sum(stepping) < _PROBE_SECONDS):
             began = time.perf_counter()
+            batch = next(batches)
+            drawn = time.perf_counter()
             self._gradients(batch.to(self._device), 0)
-        return time.perf_counter() - began
+            self._wait()
+            drawing.append(drawn - began)
+            stepping.append(time.perf_counter() - drawn)
+        return max(statistics.median(drawing[1:]), statistics.median(stepping[1:]))
+
+    def _wait(self) -> None:
+        """Until the device has done what it was given."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
 
     def epoch(self, epoch: int, progress: Progress) -> float:
         """One pass over the pairs (epochs from 0); mean loss. Batches are drawn here while another thread steps.

@@ -11,7 +11,7 @@ from recsys.core.progress import Quiet
 from recsys.graph.build import build_graph
 from recsys.logs.synthetic import checkerboard, communities
 from recsys.train.loop import choose_device, train
-from recsys.train.stepper import learning_rate_factor
+from recsys.train.stepper import Stepper, learning_rate_factor
 
 MODEL = ModelConfig(width=8, heads=2, layers=2)
 
@@ -198,3 +198,12 @@ def test_nodes_that_lose_all_their_neighbours_to_the_batch_stay_numbers(phase, g
     whole = config(mode="sampled", batch_size=len(phase), epochs=2, fanouts=[3])
     trained = train(phase, graph, MODEL, whole, threads=1)
     assert np.isfinite(trained.embeddings.users).all() and np.isfinite(trained.history[-1].loss)
+
+
+@pytest.mark.parametrize("mode", ["full", "sampled"])
+def test_timing_a_step_changes_nothing(mode, phase, graph, monkeypatch):
+    probed = train(phase, graph, MODEL, config(mode=mode, epochs=2, batch_size=10_000), seed=4, threads=1)
+    monkeypatch.setattr(Stepper, "seconds_a_step", lambda _: 1e-3)
+    unprobed = train(phase, graph, MODEL, config(mode=mode, epochs=2, batch_size=10_000), seed=4, threads=1)
+    assert same(probed, unprobed)
+    assert probed.plan.seconds > 0
