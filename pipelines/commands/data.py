@@ -88,6 +88,5 @@ def split(
     if as_json:
         print_document(found)
     else:
-        print_table(
-            f"{found['method']} split in {out}", ["part", "rows"], [list(pair) for pair in found["rows"].items()]
-        )
+        rows = [[part, f"{count:,}"] for part, count in found["rows"].items()]
+        print_table(f"{found['method']} split in {out}", ["part", "rows"], rows)
