@@ -49,7 +49,6 @@ def tune(
         search = _search(config, folder, progress, fresh)
         with open_study(search.folder, config.tune) as study:
             with _results_even_if_interrupted(search, study, budget, folder):
-                search.forecast(budget)
                 stopped = search.run(study, budget)
             return Tuned(folder.path, _write(search, study, budget, stopped, folder))
 

@@ -51,12 +51,15 @@ def _print(tuned: "Tuned") -> None:
     from recsys.tune.values import shown
 
     tuning = tuned.tuning
+    keys = [[row.key, row.tried, shown(row.given), shown(row.best)] for row in tuning.space]
+    print_table("What was searched", ["key", "tried", "as given", "best"], keys)
     ranked = sorted(tuning.trials, key=lambda row: (row.state != "complete", -(row.value or 0.0)))
-    first = [row for row in ranked[:_SHOWN] if row.state == "complete"]
-    keys = [row.key for row in tuning.space]
-    rows = [[_name(row), f"{row.value:.4f}", row.epochs, *(shown(row.values[key]) for key in keys)] for row in first]
-    columns = ["trial", tuning.metric.upper(), "epochs", *(key.rpartition(".")[2] for key in keys)]
-    print_table(f"Best trials of {len(tuning.trials)}, on validation", columns, rows)
+    rows = [
+        [_name(row), "" if row.value is None else f"{row.value:.4f}", row.epochs, f"{row.seconds:.1f}", row.state]
+        for row in ranked[:_SHOWN]
+    ]
+    columns = ["trial", tuning.metric.upper(), "epochs", "seconds", "state"]
+    print_table(f"{len(rows)} best of {len(tuning.trials)} trials, on validation", columns, rows)
     print_text(tuning.headline)
     print_text(f"report: {tuned.folder / PAGE}\nnext:   recsys run {tuned.folder / TUNED}")
 

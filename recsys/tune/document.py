@@ -23,10 +23,10 @@ class _Part(BaseModel):
 
 
 class TrialRow(_Part):
-    """One trial. value: NDCG on validation; of a pruned trial its last. reason: of a failure."""
+    """One finished trial. number: from 1. value: NDCG on validation; of a pruned trial its last. reason: of a failure."""
 
     number: int
-    state: Literal["complete", "pruned", "failed", "interrupted"]
+    state: Literal["complete", "pruned", "failed"]
     given: bool
     values: dict[str, Any]
     value: float | None
@@ -77,6 +77,8 @@ class Tuning(_Part):
     gain: Gain
     space: list[KeyRow]
     trials: list[TrialRow]
+    interrupted: int
+    """Trials that ended with their process and were tried again."""
     seed: int
     budget: dict[str, float]
     seconds: float
@@ -97,15 +99,20 @@ def tuning_of(search: Search, study: Study, budget: Budget, stopped: str) -> Tun
     best, given = trials.best(done), next(trial for trial in done if trials.GIVEN in trial.user_attrs)
     gain = _gain(search, best, given)
     metric = f"ndcg@{config.train.metric_k}"
+    finished = trials.finished(study)
+    rows = [_row(number, trial) for number, trial in enumerate(finished, start=1)]
+    best_row, given_row = (rows[finished.index(trial)] for trial in (best, given))
     return Tuning(
         name=config.name,
-        headline=_headline(metric, best, given, gain),
+        headline=_headline(metric, best_row, given_row, gain),
         metric=metric,
-        given=given.number,
-        best=best.number,
+        given=given_row.number,
+        best=best_row.number,
         gain=gain,
         space=_keys(search, study, best, given),
-        trials=[_row(trial) for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING],
+        trials=rows,
+        interrupted=len(study.get_trials(deepcopy=False, states=(TrialState.FAIL,)))
+        - sum(row.state == "failed" for row in rows),
         seed=config.seed,
         budget={"trials": budget.trials, "minutes": budget.minutes},
         seconds=trials.spent_seconds(study),
@@ -152,7 +159,7 @@ def _gain(search: Search, best: FrozenTrial, given: FrozenTrial) -> Gain:
     return Gain(difference=apart.mean, low=apart.low, high=apart.high, p=apart.p, users=len(values), draws=len(means))
 
 
-def _headline(metric: str, best: FrozenTrial, given: FrozenTrial, gain: Gain) -> str:
+def _headline(metric: str, best: TrialRow, given: TrialRow, gain: Gain) -> str:
     name = metric.upper()
     if best.number == given.number:
         return f"No trial beat the configuration as given: {name} {given.value:.4f} on validation."
@@ -163,11 +170,11 @@ def _headline(metric: str, best: FrozenTrial, given: FrozenTrial, gain: Gain) ->
     )
 
 
-def _row(trial: FrozenTrial) -> TrialRow:
+def _row(number: int, trial: FrozenTrial) -> TrialRow:
     marks = trial.user_attrs
     facts = marks.get(trials.FACTS, {})
     return TrialRow(
-        number=trial.number,
+        number=number,
         state=_state(trial),
         given=trials.GIVEN in marks,
         values=marks.get(trials.VALUES, {}),
@@ -181,9 +188,7 @@ def _row(trial: FrozenTrial) -> TrialRow:
     )
 
 
-def _state(trial: FrozenTrial) -> Literal["complete", "pruned", "failed", "interrupted"]:
+def _state(trial: FrozenTrial) -> Literal["complete", "pruned", "failed"]:
     if trial.state == TrialState.COMPLETE:
         return "complete"
-    if trial.state == TrialState.PRUNED:
-        return "pruned"
-    return "failed" if trials.REASON in trial.user_attrs else "interrupted"
+    return "pruned" if trial.state == TrialState.PRUNED else "failed"

@@ -5,6 +5,7 @@ from itertools import accumulate
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from recsys.evaluate.drawing import INK, MAIN, OTHER, STYLE, new_figure, svg_text
 from recsys.tune.document import KeyRow, TrialRow, Tuning
@@ -55,6 +56,9 @@ def _panel(panel: Axes, key: KeyRow, rows: list[TrialRow], tuning: Tuning) -> No
     panel.scatter(values, [row.value or 0.0 for row in rows], c=colors, s=18)
     if key.log:
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_xlabel(key.key)
 
 

@@ -79,16 +79,20 @@ class Search:
             )
         most = seconds * config.train.epochs
         self.progress.say(
-            f"{plan.sentence()}: at most {_duration(most)} a trial ({config.train.epochs} epochs) and "
-            f"{_duration(most * budget.trials)} for {budget.trials}, less where validation or the median of the other "
-            f"trials stops one; the search ends after {_duration(60 * budget.minutes)}",
+            f"{plan.sentence()}: {_duration(most)} of steps in a trial of all {config.train.epochs} epochs, "
+            f"{_duration(most * budget.trials)} in {budget.trials} of them; validation comes on top, early stopping and "
+            f"pruning take away, and the search ends after {_duration(60 * budget.minutes)}",
             seconds_a_trial=most,
             **plan.facts(),
         )
         return plan
 
     def run(self, study: Study, budget: Budget) -> str:
-        """Try until the budget is used; returns what ended the search, "trials" or "minutes"."""
+        """Try until the budget is used; returns what ended the search, "trials" or "minutes". Raises as `forecast` does."""
+        if self._reason_to_stop(study, budget) is None:
+            self.forecast(budget)
+            if earlier := len(trials.finished(study)):
+                self.progress.say(f"going on after {earlier} of {budget.trials} trials", finished=earlier)
         while (stopped := self._reason_to_stop(study, budget)) is None:
             self._try(study, budget)
         return stopped
@@ -128,7 +132,7 @@ class Search:
             if as_given:
                 raise
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
-        self._say(study, place)
+        self._say(study, place, budget)
 
     def _judged(
         self, trial: Trial, values: Mapping[str, Any], minutes: float, watch: Callable[[EpochRecord], None]
@@ -149,7 +153,7 @@ class Search:
         trial.set_user_attr(trials.SECONDS, time.perf_counter() - began)
         return float(users.mean())
 
-    def _say(self, study: Study, place: str) -> None:
+    def _say(self, study: Study, place: str, budget: Budget) -> None:
         last, done = trials.finished(study)[-1], trials.complete(study)
         top = trials.best(done) if done else None
         so_far = f"; best {top.value:.4f}" if top and top.value is not None else ""
@@ -157,12 +161,19 @@ class Search:
         found = f"{last.value:.4f}" if last.state == TrialState.COMPLETE else fate[last.state]
         seconds = last.user_attrs.get(trials.SECONDS, 0.0)
         self.progress.say(
-            f"{place}: {found} in {_duration(seconds)}{so_far}",
+            f"{place}: {found} in {_duration(seconds)}{so_far}{self._pace(study, budget)}",
             trial=last.number,
             state=last.state.name.lower(),
             value=last.value,
             seconds=seconds,
         )
+
+    def _pace(self, study: Study, budget: Budget) -> str:
+        """After the first trial, what the others will take."""
+        others = budget.trials - 1
+        if len(trials.finished(study)) > 1 or not others:
+            return ""
+        return f"; at this pace {_duration(others * trials.spent_seconds(study))} for the other {others}"
 
     def _users_file(self, number: int) -> Path:
         return self.folder / f"users-{number}.npy"

@@ -144,7 +144,7 @@ def test_the_forecast_is_said_and_refuses_what_cannot_fit(new_search) -> None:
     heard = Heard()
     search = replace(new_search(), progress=heard)
     search.forecast(MANY)
-    assert "a trial (4 epochs)" in heard.text and "the search ends after 30.0 minutes" in heard.text
+    assert "a trial of all 4 epochs" in heard.text and "the search ends after 30.0 minutes" in heard.text
     with pytest.raises(UsageError, match="Raise --budget-minutes"):
         search.forecast(Budget(1, 1e-9))
 
