@@ -74,7 +74,7 @@ def read_attributes(bundle: "Bundle", attributes: Attributes) -> Neighbours:
     relations = {
         relation.source.removeprefix(_USER_NODES): relation
         for relation in bundle.encoder.relations
-        if relation.source.startswith(_USER_NODES)
+        if relation.source.startswith(_USER_NODES) and relation.source in bundle.labels
     }
     for column in attributes:
         if column not in relations:
