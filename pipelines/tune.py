@@ -62,6 +62,10 @@ def _search(config: RunConfig, folder: RunFolder, progress: Progress, fresh: boo
         shutil.rmtree(place, ignore_errors=True)
     if not place.exists() and place.parent.exists():
         progress.say("a new search: configuration, space, log or split differ from those of earlier ones here")
+    if config.train.warm_start:
+        progress.say(
+            "trials start fresh: a warm start would favour the configuration that its states were trained with"
+        )
     return Search(phase, load_graph(folder.path / GRAPH.format(phase="select")), space, place, progress)
 
 
