@@ -205,6 +205,11 @@ class TrainConfig(_Section):
     2013); 0 lets all count."""
     share_size: int = Field(2048, ge=1)
     """Pairs of a batch that compete against the same candidates: in-batch negatives come from these."""
+    neighbour_positives: int = Field(0, ge=0)
+    """Users are drawn to items like their own too: to one of this many of highest cosine over their users (after NESCL,
+    Sun et al. 2023). 0 turns it off."""
+    neighbour_share: float = Field(0.3, gt=0, le=1)
+    """neighbour_positives: such pairs, as a share of the known ones."""
     in_batch: bool = False
     """The other positives of the batch are negatives too; known positives are masked."""
     log_q: bool = False

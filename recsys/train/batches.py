@@ -13,6 +13,7 @@ from recsys.core.config import TrainConfig
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, Messages, NodeType
 from recsys.train.negatives import Negatives
+from recsys.train.neighbours import NeighbourPositives
 
 _STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 8192
 _ORDER, _STEP = 0, 1  # what a random stream is for: the epoch's order of pairs, the draws of one step
@@ -88,12 +89,8 @@ class Batches:
         degrees = np.bincount(self._item, minlength=positives.shape[1])
         self._popularity = degrees / max(len(self._item), 1)
         self._negatives = Negatives(degrees, config)
+        self._neighbours = NeighbourPositives(positives, config) if config.neighbour_positives else None
         self._column = np.full(positives.shape[1], -1, np.int64)
-
-    @property
-    def pairs(self) -> int:
-        """Pairs an epoch."""
-        return len(self._user)
 
     @property
     def steps(self) -> int:
@@ -109,13 +106,16 @@ class Batches:
 
     def _batch(self, pairs: NDArray[np.int64], draw: np.random.Generator) -> Batch:
         user, item = self._user[pairs], self._item[pairs]
+        if self._neighbours:
+            further = self._neighbours.draw(user, item, draw)
+            user, item = np.concatenate([user, further[0]]), np.concatenate([item, further[1]])
         size = self._config.share_size
         drawn = [self._share(user[at : at + size], item[at : at + size], draw) for at in range(0, len(pairs), size)]
         key = int(draw.integers(2**31))
         shares, blocks = self._sampled(self._sampler, user, item, drawn, key) if self._sampler else (tuple(drawn), None)
         num_users = self._known.shape[0] if blocks is None else len(blocks[0].nodes[USER])
         hidden = self._hidden(num_users, draw)
-        return Batch(shares, len(pairs), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key)
+        return Batch(shares, len(user), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key)
 
     def _hidden(self, num_users: int, draw: np.random.Generator) -> Tensor | None:
         share = self._config.user_dropout
@@ -131,7 +131,7 @@ class Batches:
         if self._config.log_q:
             expected = self._log_expected(len(inside), len(drawn))
             bias, own_bias = bias - expected[candidates], -expected[item]
-        return _share(user, item, candidates, bias, own_bias, self._known_among(user, candidates))
+        return _share(user, item, candidates, bias, own_bias, self._known_among(user, item, candidates))
 
     def _log_expected(self, inside: int, drawn: int) -> NDArray[np.float64]:
         """(items,) ln of how often a share is expected to hold each item (Yi et al. 2019)."""
@@ -144,12 +144,15 @@ class Batches:
         none = np.zeros(len(user))
         return _share(user, item, rivals, none, none, np.stack([known, known]))
 
-    def _known_among(self, user: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(2, n) places (pair, candidate) of known positives."""
+    def _known_among(
+        self, user: NDArray[np.int64], item: NDArray[np.int64], candidates: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """(2, n) places (pair, candidate) of known positives and of the pair's own item, known or not."""
         self._column[candidates] = np.arange(len(candidates))
         known = self._known[user]
-        pair = np.repeat(np.arange(len(user)), np.diff(known.indptr))
-        column = self._column[known.indices]
+        rows = np.arange(len(user))
+        pair = np.concatenate([np.repeat(rows, np.diff(known.indptr)), rows])
+        column = self._column[np.concatenate([known.indices, item])]
         self._column[candidates] = -1
         found = column >= 0
         return np.stack([pair[found], column[found]])

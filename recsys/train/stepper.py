@@ -118,18 +118,19 @@ class Stepper:
         Raises MachineError when the loss or a weight stops being a number.
         """
         self._prepare(epoch)
-        total = 0.0
+        total, pairs = 0.0, 0
         batches = progress.track(self.batches.epoch(epoch), f"epoch {epoch + 1}", self.batches.steps)
         with ThreadPoolExecutor(1) as stepper:
             running = None
             for batch in batches:
+                pairs += batch.pairs
                 total += running.result() if running else 0.0
                 running = stepper.submit(self.step, batch, epoch)
             total += running.result() if running else 0.0
         # A state that is no number drops out of the unit-length vectors, so the loss alone would not tell.
         if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
             raise _diverged("a weight became infinite or no number", epoch)
-        return total / self.batches.pairs
+        return total / pairs
 
     def _prepare(self, epoch: int) -> None:
         self.network.train()

@@ -1,0 +1,36 @@
+"""Items much like a user's own, as further positives."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.closed_form.cooccurrence import cooccurrence
+from recsys.core.config import TrainConfig
+
+
+class NeighbourPositives:
+    """Pairs (user, neighbour of the item) beside some of the pairs (user, item).
+
+    After NESCL (Sun et al. 2023), where nearest neighbours join the positives of a contrastive loss; here they join
+    those of the loss itself, and how many of them rather than a factor gives their weight.
+
+    positives: (users, items) known pairs; the `neighbour_positives` most similar items of each are those of highest
+    cosine over its users.
+    """
+
+    def __init__(self, positives: sparse.csr_matrix, config: TrainConfig) -> None:
+        self._share = config.neighbour_share
+        self._similar = cooccurrence(positives, "cosine", config.neighbour_positives)
+        self._count = np.diff(self._similar.indptr)
+
+    def draw(
+        self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Users and items of the further pairs: of each pair with probability `neighbour_share`, alike among the similar.
+
+        Items without a similar one give none.
+        """
+        chance, which = draw.random(len(user)), draw.random(len(user))
+        chosen = (chance < self._share) & (self._count[item] > 0)
+        place = self._similar.indptr[item] + (which * self._count[item]).astype(np.int64)
+        return user[chosen], self._similar.indices[place[chosen]].astype(np.int64)
