@@ -232,6 +232,12 @@ class TrainConfig(_Section):
     """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that fold-in works."""
     edge_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the edges that stay silent in a step; degrees are kept, the others count 1/(1 − share) (SGL, LightGCN)."""
+    contrast_weight: float = Field(0.0, ge=0)
+    """Weight of a contrast between the first layer's states and the final vectors under noise (XSimGCL, Yu et al. 2023)."""
+    contrast_noise: float = Field(0.1, ge=0)
+    """Length of the noise on every layer's output, as a share of the state's length; only with contrast_weight."""
+    contrast_temperature: float = Field(0.2, gt=0)
+    """Divides the cosines of the contrast."""
     validate_every: int = Field(1, ge=1)
     """Epochs between validations."""
     patience: int = Field(5, ge=1)

@@ -1,6 +1,6 @@
 """The whole network: layer-0 tables, layers, and their learnt average."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import numpy as np
@@ -85,16 +85,24 @@ class Network(nn.Module):
         """
         with torch.autocast(self.visitor.device.type, enabled=False):
             last = blocks if isinstance(blocks, Block) else blocks[-1]
-            total: States = {}
-            for weight, states in zip(self.layer_weights, self.layer_states(blocks, hidden), strict=True):
-                for kind, count in last.num_dst.items():
-                    share = weight * states[kind][:count]
-                    total[kind] = total[kind] + share if kind in total else share
-            return self.finish(total)
+            return self.average(self.layer_states(blocks, hidden), last)
 
-    def layer_states(self, blocks: list[Block] | Block, hidden: Tensor | None = None) -> Iterator[States]:
+    def average(self, layers: Iterable[States], last: Block) -> States:
+        """Final vectors of the destinations of block `last` from the states of all layers."""
+        total: States = {}
+        for weight, states in zip(self.layer_weights, layers, strict=True):
+            for kind, count in last.num_dst.items():
+                share = weight * states[kind][:count]
+                total[kind] = total[kind] + share if kind in total else share
+        return self.finish(total)
+
+    def layer_states(
+        self, blocks: list[Block] | Block, hidden: Tensor | None = None, noise: float = 0.0
+    ) -> Iterator[States]:
         """h^0, …, h^L of the nodes of each layer, by node type; arguments as in `forward`.
 
+        noise: length of the random vector added to what a layer gives, as a share of the state's own length; it points
+        into the state's orthant (Yu et al. 2022, SimGCL, eq. 7; there of fixed length).
         Raises UsageError when the number of blocks is not that of the layers.
         """
         chain = [blocks] * self.config.layers if isinstance(blocks, Block) else blocks
@@ -104,6 +112,8 @@ class Network(nn.Module):
         yield states
         for layer, block in zip(self.layers, chain, strict=True):
             states = layer(states, block)
+            if noise:
+                states = {kind: _disturbed(one, noise) for kind, one in states.items()}
             yield states
 
     def finish(self, total: States) -> States:
@@ -132,3 +142,10 @@ class Network(nn.Module):
             masked = hidden[:, None].float()
             states[USER] = states[USER] * (1 - masked) + self.visitor * masked
         return states
+
+
+def _disturbed(states: Tensor, share: float) -> Tensor:
+    """Rows (n, width) plus a random vector of that share of their length and of their own signs."""
+    fixed = states.detach()
+    length: Tensor = share * torch.linalg.vector_norm(fixed, dim=1, keepdim=True)
+    return states + length * unit_rows(torch.rand_like(fixed)) * fixed.sign()

@@ -19,12 +19,14 @@ from recsys.core.errors import DataError, MachineError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import Progress
 from recsys.graph.sampling import BlockSampler
-from recsys.graph.schema import ITEM, USER, Graph, NodeType, full_block
+from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType, full_block
+from recsys.model.layer import States
 from recsys.model.network import Network
 from recsys.train import checkpoint
 from recsys.train.average import WeightAverage
 from recsys.train.batches import Batch, Batches
 from recsys.train.checkpoint import Standing
+from recsys.train.contrast import contrast
 from recsys.train.edge_dropout import thinned
 from recsys.train.forecast import Plan
 from recsys.train.objective import loss_and_gradient
@@ -176,15 +178,28 @@ class Stepper:
         """Mean loss of a batch; leaves its gradients, and no others, in the parameters."""
         torch.manual_seed(batch.key)
         blocks = thinned(self.block or batch.blocks or [], self.config.edge_dropout)
-        vectors = self.network(blocks, batch.hidden)
+        vectors, contrasted = self._vectors(blocks, batch)
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
             detached = {kind: vectors[kind].detach() for kind in (USER, ITEM)}
             loss, gradient = loss_and_gradient(detached, batch, self.config)
         if not math.isfinite(loss):
             raise _diverged(f"the loss became {loss}", epoch)
         self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward([vectors[kind] for kind in gradient], list(gradient.values()))
+        roots, slopes = [vectors[kind] for kind in gradient], list(gradient.values())
+        if contrasted is not None:
+            roots, slopes = [*roots, contrasted], [*slopes, torch.ones_like(contrasted)]
+            loss += contrasted.item()
+        torch.autograd.backward(roots, slopes)
         return loss
+
+    def _vectors(self, blocks: list[Block] | Block, batch: Batch) -> tuple[States, Tensor | None]:
+        """Final vectors, and the weighted contrast between the first layer and them when there is one."""
+        config = self.config
+        if not config.contrast_weight:
+            return self.network(blocks, batch.hidden), None
+        layers = list(self.network.layer_states(blocks, batch.hidden, config.contrast_noise))
+        vectors = self.network.average(layers, blocks if isinstance(blocks, Block) else blocks[-1])
+        return vectors, config.contrast_weight * contrast(layers[1], vectors, batch, config.contrast_temperature)
 
     def _penalise(self, batch: Batch) -> None:
         """Adds the gradient of l2 · mean over the pairs of ‖e_user‖² + ‖e_item‖² to that of the layer-0 tables."""
