@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.manifest import Manifest
-from pipelines.places import AUDIT, GRAPH, INDEX, LOG, REPORT, SPLIT, TEST, TRAINED, VALIDATION
+from pipelines.places import AUDIT, BLEND, GRAPH, INDEX, LOG, REPORT, SPLIT, TEST, TRAINED, VALIDATION
 from pipelines.runner import Stage, run_plan
-from pipelines.stages import audit, baselines, graphs, ingest, report, serving, split, training
+from pipelines.stages import audit, baselines, blend, graphs, ingest, report, serving, split, training
 from pipelines.stages.training import LIGHTGCN, MODEL
 from recsys.closed_form.catalogue import baseline
 from recsys.core.artefacts import RunFolder
@@ -16,6 +16,7 @@ from recsys.phases import PhaseName
 
 _ROWS = (LOG, SPLIT)
 _LEARNED = ("graph", "model", "train", "seed", "threads")
+_BLENDED = ("blend", "graph.target", "train.metric_k", "evaluate.seen_behaviors")
 _JUDGED = ("evaluate", "graph.target", "train.metric_k", "seed")
 
 
@@ -34,6 +35,7 @@ def plan(config: RunConfig) -> list[Stage]:
         Stage("audit", audit.check_splits, AUDIT, _ROWS, ("split", "graph", "evaluate.seen_behaviors", "seed")),
         _graph("select"),
         _train("select", variants),
+        Stage("blend", blend.choose, BLEND, (*_ROWS, TRAINED.replace("{phase}", "select")), _BLENDED, buckets=variants),
         _score("select", variants),
         Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=others),
         _graph("final"),
@@ -74,8 +76,8 @@ def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
 
 def _score(phase: PhaseName, variants: Sequence[str]) -> Stage:
     name, output = ("validate", VALIDATION) if phase == "select" else ("test-model", TEST)
-    inputs = (*_ROWS, TRAINED.replace("{phase}", phase))
-    return Stage(name, training.score(phase), output, inputs, _JUDGED, buckets=tuple(variants))
+    inputs = (*_ROWS, BLEND, TRAINED.replace("{phase}", phase))
+    return Stage(name, training.score(phase), output, inputs, ("blend", *_JUDGED), buckets=tuple(variants))
 
 
 def _serve(config: RunConfig) -> list[Stage]:
@@ -83,16 +85,16 @@ def _serve(config: RunConfig) -> list[Stage]:
     phase: PhaseName = "serve" if config.refit else "final"
     trained = TRAINED.format(phase=phase, bucket=MODEL)
     refit = [_graph("serve"), _train("serve", (MODEL,)), _index("serve")] if config.refit else []
-    inputs = (*_ROWS, GRAPH.format(phase=phase), trained, INDEX.format(phase=phase), REPORT)
-    keys = ("name", "refit", "clean", "split", *_LEARNED, "evaluate.seen_behaviors")
+    inputs = (*_ROWS, GRAPH.format(phase=phase), trained, BLEND.format(bucket=MODEL), INDEX.format(phase=phase), REPORT)
+    keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, "evaluate.seen_behaviors")
     return [*refit, Stage("bundle", serving.bundle(phase), None, inputs, keys)]
 
 
 def _index(phase: PhaseName) -> Stage:
     """How to search the item vectors; those that are tested are also measured through the index."""
-    judged = (*_ROWS,) if phase == "final" else ()
+    judged = (*_ROWS, BLEND.format(bucket=MODEL)) if phase == "final" else ()
     inputs = (TRAINED.format(phase=phase, bucket=MODEL), *judged)
-    keys = ("index", "seed", "evaluate", "graph.target") if judged else ("index", "seed")
+    keys = ("index", "blend", "seed", "evaluate", "graph.target") if judged else ("index", "seed")
     return Stage(f"index-{phase}", serving.index(phase), INDEX.format(phase=phase), inputs, keys)
 
 

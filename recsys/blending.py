@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from recsys.closed_form.item_table import Exponents, histories, item_table
-from recsys.core.config import BlendConfig
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
 from recsys.index.exact import VectorScorer
@@ -60,38 +59,38 @@ class Choice(NamedTuple):
     tried: list[dict[str, Any]]
 
 
-def choose_blend(phase: Phase, vectors: VectorScorer, config: BlendConfig, progress: Progress = QUIET) -> Choice:
+def choose_blend(phase: Phase, vectors: VectorScorer, progress: Progress = QUIET) -> Choice:
     """The blend that does best on what is held out from `phase`; no table when nothing beats the vectors alone."""
-    if not config.neighbours or not len(phase.held_out_users):
+    if not phase.config.blend.neighbours or not len(phase.held_out_users):
         return Choice(NO_BLEND, None, None, [])
-    search = _Search(phase, vectors, config)
+    search = _Search(phase, vectors)
     best, value = search.run(progress)
     return Choice(best, value, search.value(NO_BLEND), search.tried)
 
 
-def blended(phase: Phase, vectors: VectorScorer, blend: Blend, config: BlendConfig) -> Scorer:
+def blended(phase: Phase, vectors: VectorScorer, blend: Blend) -> Scorer:
     """The scorer of a phase: the vectors, and the table unless its weight is 0."""
-    table = fit_table(phase, vectors, blend, config)
+    table = fit_table(phase, vectors, blend)
     if table is None:
         return vectors
     return BlendedScorer(vectors, table, histories(phase.interactions, phase.target, blend.half_life))
 
 
-def fit_table(phase: Phase, vectors: VectorScorer, blend: Blend, config: BlendConfig) -> ItemTable | None:
+def fit_table(phase: Phase, vectors: VectorScorer, blend: Blend) -> ItemTable | None:
     """The table learnt from the rows of `phase`, its weight in units of the vectors' scores."""
-    if not blend.weight or not config.neighbours:
+    if not blend.weight or not phase.config.blend.neighbours:
         return None
-    return _Search(phase, vectors, config).table(blend)
+    return _Search(phase, vectors).table(blend)
 
 
 class _Search:
     """Values of blends on one phase; tables and histories are kept from one to the next."""
 
-    def __init__(self, phase: Phase, vectors: VectorScorer, config: BlendConfig) -> None:
+    def __init__(self, phase: Phase, vectors: VectorScorer) -> None:
         self.phase, self.vectors = phase, vectors
         self.tried: list[dict[str, Any]] = []
         pairs = phase.interactions.matrix((phase.target,))
-        self.item_table = lru_cache(2)(lambda exponents: item_table(pairs, exponents, config.neighbours))
+        self.item_table = lru_cache(2)(lambda exponents: item_table(pairs, exponents, phase.config.blend.neighbours))
         self.histories = lru_cache(2)(lambda half_life: histories(phase.interactions, phase.target, half_life))
         self.value = lru_cache(None)(self._value)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recsys.blending import Blend, blended
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import QUIET, Progress
@@ -11,6 +12,7 @@ from recsys.graph.schema import Graph
 from recsys.index.ann import TunedIndex
 from recsys.index.bundle import Contents, neighbours_into_users
 from recsys.index.exact import VectorScorer
+from recsys.index.item_table import BlendedScorer
 from recsys.phases import Phase
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.warm_start import WarmStart
@@ -50,9 +52,11 @@ def fit_phase(
 
 
 def bundle_contents(
-    phase: Phase, graph: Graph, embeddings: Embeddings, tuned: TunedIndex, model_card: Mapping[str, Any]
+    phase: Phase, graph: Graph, embeddings: Embeddings, blend: Blend, tuned: TunedIndex, model_card: Mapping[str, Any]
 ) -> Contents:
     """What the bundle of a phase is written from."""
+    scorer = blended(phase, VectorScorer(embeddings.users, embeddings.items), blend)
+    table, taken = (scorer.table, scorer.histories) if isinstance(scorer, BlendedScorer) else (None, None)
     return Contents(
         embeddings=embeddings,
         interactions=phase.interactions,
@@ -64,4 +68,6 @@ def bundle_contents(
         index=tuned.index,
         index_card=tuned.card,
         model_card=model_card,
+        table=table,
+        histories=taken,
     )

@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from recsys.blending import NO_BLEND, Blend, choose_blend
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
 from recsys.core.errors import UsageError
@@ -124,13 +125,13 @@ class GraphRecommender(BaseEstimator):
         home = Path(tempfile.mkdtemp(prefix="recsys-"))
         finalizer = weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
         log_, config = self._ingest(to_polars(interactions), {"items": items, "users": users}, home, progress)
-        epochs = self._choose_epochs(log_, config, progress)
+        epochs, blend = self._choose(log_, config, progress)
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, epochs=epochs, progress=progress)
         tuned = tune(trained.embeddings.items, trained.embeddings.users, config.index, seed=self.seed)
         card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": epochs, "refit": True}
-        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, tuned, card))
+        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, blend, tuned, card))
         self._take(bundle, style, finalizer)
         self.epochs_ = epochs
         return self
@@ -208,9 +209,7 @@ class GraphRecommender(BaseEstimator):
         shape = (len(bundle.users), len(bundle.items))
         held_out = sparse.csr_matrix((np.ones(int(warm.sum()), np.float32), (user[warm], item[warm])), shape=shape)
         users = evaluable_users(held_out)
-        ranked = rank(
-            VectorScorer(bundle.user_vectors, bundle.item_vectors), users, max(ks), bundle.seen[bundle.target]
-        )
+        ranked = rank(bundle.scorer, users, max(ks), bundle.seen[bundle.target])
         found = rank_metrics(ranked.items, users, held_out, ks).overall
         return {**found, "users": len(users), "dropped": int((~warm).sum())}
 
@@ -273,14 +272,16 @@ class GraphRecommender(BaseEstimator):
         ingest(rows, config.data, config.clean, home / "log", progress)
         return load_log(home / "log"), config
 
-    def _choose_epochs(self, log: CodedLog, config: RunConfig, progress: Progress) -> int:
-        """The epochs that do best on held-out rows, or `epochs` itself."""
+    def _choose(self, log: CodedLog, config: RunConfig, progress: Progress) -> tuple[int, Blend]:
+        """The epochs and the blend that do best on held-out rows; `epochs` itself, and vectors alone, without them."""
         if not self.early_stopping or not self.epochs:
-            return self.epochs
+            return self.epochs, NO_BLEND
         behaviors = fit_interactions(log.rows.head(0).collect(), log.users, log.items, log.behaviors)
         splits = split_log(log, config.split, target_behavior(behaviors, config.graph), self.seed)
         phase = Phase("final", log, splits, config)
-        return fit_phase(phase, phase.graph(), config.model, progress=progress).best_epoch
+        trained = fit_phase(phase, phase.graph(), config.model, progress=progress)
+        vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
+        return trained.best_epoch, choose_blend(phase, vectors, progress).blend
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))

@@ -9,7 +9,10 @@ import numpy as np
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, INDEX, REPORT, TRAINED
 from pipelines.runner import Facts, Work
-from pipelines.stages.training import CARD, MODEL, load_embeddings
+from pipelines.stages.blend import chosen
+from pipelines.stages.embeddings import load_embeddings
+from pipelines.stages.training import CARD, MODEL
+from recsys.blending import Blend, blended
 from recsys.core.artefacts import read_json, switch_link, write_json
 from recsys.core.encoder import Embeddings, Floats
 from recsys.evaluate.document import Report
@@ -19,8 +22,9 @@ from recsys.graph.store import load_graph
 from recsys.index.ann import TunedIndex, tune
 from recsys.index.approximate import ApproximateIndex
 from recsys.index.bundle import write_bundle
-from recsys.index.exact import ExactIndex
+from recsys.index.exact import ExactIndex, VectorScorer
 from recsys.index.filters import Planner
+from recsys.index.item_table import BlendedScorer, with_lent
 from recsys.phases import Phase, PhaseName
 
 THROUGH = "through_index.json"
@@ -40,7 +44,9 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
             tuned.index.save(work.out / _FAISS)
         figures: dict[str, Any] = {"card": tuned.card}
         if phase == "final":
-            figures["through"] = _through(load_phase(work.folder.path, config, phase), found, tuned)
+            figures["through"] = _through(
+                load_phase(work.folder.path, config, phase), found, chosen(work, MODEL), tuned
+            )
             write_json(work.out / THROUGH, figures["through"])
             _tell(work, figures["through"])
         return Facts(rows_in=len(found.items), figures=figures)
@@ -60,7 +66,7 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         report = Report.load(work.read(REPORT) / "report.json")
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
         card = _model_card(work, data, report, read_json(trained / CARD))
-        path = write_bundle(folder.bundles, bundle_contents(data, graph, embeddings, tuned, card))
+        path = write_bundle(folder.bundles, bundle_contents(data, graph, embeddings, chosen(work, MODEL), tuned, card))
         switch_link(folder.bundle, path)
         work.progress.say(f"serving bundle {path.name}", bundle=path.name)
         return Facts(figures={"bundle": path.name}, output=folder.bundle.name)
@@ -68,15 +74,18 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
     return bundle_phase
 
 
-def _through(data: Phase, found: Embeddings, tuned: TunedIndex) -> dict[str, Any]:
+def _through(data: Phase, found: Embeddings, blend: Blend, tuned: TunedIndex) -> dict[str, Any]:
     """The test metrics by exact scores, and by what the index finds."""
     ks, users = data.config.evaluate.ks, data.held_out_users
     queries, seen = np.asarray(found.users)[users], data.seen[users]
+    scorer = blended(data, VectorScorer(found.users, found.items), blend)
     exact = ExactIndex(np.asarray(found.items))
     searched = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
     figures: dict[str, Any] = {"kind": tuned.card["kind"]}
     for name, planner in searched.items():
         hits = planner.search(queries, max(ks), seen)
+        if isinstance(scorer, BlendedScorer):
+            hits = with_lent(hits, queries, exact.item_vectors, scorer.table.lend(scorer.histories[users]), seen)
         overall = rank_metrics(hits.items, users, data.held_out_matrix, ks).overall
         figures[name] = {metric: value for metric, value in overall.items() if metric.startswith(_METRICS)}
     return figures
@@ -110,7 +119,7 @@ def _model_card(work: Work, data: Phase, report: Report, training: Mapping[str, 
         "target": data.target,
         "epochs": training["epochs"],
         "seed": config.seed,
-        "config": config.model_dump(mode="json", include={"clean", "split", "graph", "model", "train"}),
+        "config": config.model_dump(mode="json", include={"clean", "split", "graph", "model", "train", "blend"}),
         "split": report.facts.split,
         "time_safe": report.facts.time_safe,
         "test": {name: value.value for name, value in row.metrics.items()},

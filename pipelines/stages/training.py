@@ -5,19 +5,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, TRAINED
 from pipelines.runner import Facts, Work
+from pipelines.stages.blend import chosen
+from pipelines.stages.embeddings import save_embeddings, vectors_of
 from pipelines.stages.scores import Scored
+from recsys.blending import blended
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import ModelConfig
-from recsys.core.encoder import Embeddings, EncoderState
 from recsys.fitting import fit_phase
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
-from recsys.index.exact import VectorScorer
 from recsys.phases import Phase, PhaseName
 from recsys.train.warm_start import WarmStart, load_states, save_states
 
@@ -53,9 +52,12 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
     def score_phase(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
         folder = work.read(TRAINED.format(phase=phase, bucket=work.bucket))
-        embeddings, card = load_embeddings(folder), read_json(folder / CARD)
-        ranked = data.ranked(VectorScorer(embeddings.users, embeddings.items), max(work.config.evaluate.ks))
-        params = {"epochs": card["epochs"]}
+        blend = chosen(work, work.bucket)
+        ranked = data.ranked(blended(data, vectors_of(folder), blend), max(work.config.evaluate.ks))
+        params = {
+            "epochs": read_json(folder / CARD)["epochs"],
+            **({"item table": blend.weight} if blend.weight else {}),
+        }
         Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)
         return Facts(rows_out=len(ranked))
 
@@ -65,18 +67,6 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 def variant(config: ModelConfig, name: str) -> ModelConfig:
     """What "lightgcn" changes: γ stays 0, everything else is the model's."""
     return config.model_copy(update={"attention": False, "family": "degree_prior"}) if name == LIGHTGCN else config
-
-
-def save_embeddings(embeddings: Embeddings, folder: Path) -> None:
-    """users.npy, items.npy, user_self.npy and the encoder's files."""
-    for name in ("users", "items", "user_self"):
-        np.save(folder / f"{name}.npy", getattr(embeddings, name))
-    embeddings.encoder.save(folder)
-
-
-def load_embeddings(folder: Path) -> Embeddings:
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("users", "items", "user_self")}
-    return Embeddings(**arrays, encoder=EncoderState.load(folder))
 
 
 def _start(work: Work, data: Phase, graph: Graph) -> WarmStart | None:

@@ -13,7 +13,7 @@ from recsys.core.artefacts import atomic_file
 from recsys.core.progress import Progress
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
-from recsys.index.exact import VectorScorer, rank
+from recsys.index.exact import rank
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
@@ -25,7 +25,7 @@ def write_all(
     bundle: "Bundle", users: NDArray[np.int32], k: int, behaviors: tuple[str, ...], out: Path, progress: Progress
 ) -> int:
     """Exact lists of dense `users` to `out`; returns the number of rows. behaviors: whose seen items are left out."""
-    scorer = VectorScorer(bundle.user_vectors, bundle.item_vectors)
+    scorer = bundle.scorer
     seen = union_of([bundle.seen[name] for name in behaviors])
     k = min(k, len(bundle.items))
     blocks = [users[at : at + _USERS_AT_ONCE] for at in range(0, len(users), _USERS_AT_ONCE)] or [users]

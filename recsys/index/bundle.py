@@ -6,6 +6,7 @@ items.parquet          item_id, title, attributes             neighbours_<n>.*.n
 labels.parquet         what attribute nodes stand for         seen_<n>.*.npy         items of users, per behaviour
 available.npy          bits, 0 for withdrawn items            popularity.npy         (segments, items) users
 index.faiss            when search is approximate             index_card.json, model_card.json
+item_table.*.npy       what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
 golden.json            requests with their answers            manifest.json          sha256 of every other file
 """
 
@@ -24,10 +25,13 @@ from recsys.core.encoder import EncoderState
 from recsys.core.errors import DataError
 from recsys.core.ids import IdMap
 from recsys.core.machine import versions
+from recsys.core.ranking import Scorer
 from recsys.core.tables import ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.index import golden
 from recsys.index.approximate import ApproximateIndex
 from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
+from recsys.index.exact import VectorScorer
+from recsys.index.item_table import BlendedScorer, ItemTable
 from recsys.index.stored import (
     Floats,
     load_array,
@@ -67,6 +71,16 @@ class Bundle:
     index: ApproximateIndex | None
     index_card: dict[str, Any]
     model_card: dict[str, Any]
+    table: ItemTable | None
+    histories: sparse.csr_matrix | None
+
+    @property
+    def scorer(self) -> Scorer:
+        """Scores of known users, exactly as they are served."""
+        vectors = VectorScorer(self.user_vectors, self.item_vectors)
+        if self.table is None or self.histories is None:
+            return vectors
+        return BlendedScorer(vectors, self.table, self.histories)
 
     @property
     def name(self) -> str:
@@ -135,7 +149,7 @@ def _read(path: Path) -> Bundle:
     items = pl.read_parquet(path / "items.parquet")
     labels = pl.read_parquet(path / "labels.parquet").partition_by(NODE_TYPE, as_dict=True, maintain_order=True)
     relations, behaviors = facts["relations"].items(), facts["behaviors"]
-    index = path / "index.faiss"
+    index, lent = path / "index.faiss", facts.get("item_table")
     return Bundle(
         path=path,
         users=IdMap(pl.read_parquet(path / "users.parquet")[USER_ID], "user"),
@@ -158,6 +172,8 @@ def _read(path: Path) -> Bundle:
         index=ApproximateIndex.load(index, vectors, card["kind"], card["parameters"]) if index.exists() else None,
         index_card=card,
         model_card=load_document(path / "model_card.json"),
+        table=ItemTable(load_matrix(path, "item_table", num_items, True), **lent) if lent else None,
+        histories=load_matrix(path, "histories", num_items, True) if lent else None,
     )
 
 

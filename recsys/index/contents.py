@@ -14,6 +14,7 @@ from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.index.approximate import ApproximateIndex
+from recsys.index.item_table import ItemTable
 from recsys.index.stored import save_array, save_document, save_matrix
 
 FORMAT = 1
@@ -28,7 +29,8 @@ class Contents:
     neighbours: by relation into users, (users, sources) edge weights (`neighbours_into_users`).
     seen_behaviors: behaviours that hide an item from its user. item_table: one row per dense item id, with any of
     title, `available` and attributes. labels: by attribute node type, what each node stands for.
-    index: None for exact search, with its card. Timings in a card belong under "measured": that key does not
+    table, histories: what items lend each other, and the (users, items) histories it is asked with; None for vectors
+    alone. index: None for exact search, with its card. Timings in a card belong under "measured": that key does not
     change the address of the bundle.
     """
 
@@ -42,6 +44,8 @@ class Contents:
     index: ApproximateIndex | None = None
     index_card: Mapping[str, Any] = field(default_factory=lambda: {"kind": "exact", "parameters": {}})
     model_card: Mapping[str, Any] = field(default_factory=dict)
+    table: ItemTable | None = None
+    histories: sparse.csr_matrix | None = None
 
 
 class Edges(Protocol):
@@ -78,6 +82,8 @@ def check_contents(contents: Contents) -> None:
         "item vectors": (len(found.items), log.num_items),
     }
     sizes |= {f"neighbours {name}": (matrix.shape[0], log.num_users) for name, matrix in contents.neighbours.items()}
+    if contents.histories is not None:
+        sizes["histories"] = (contents.histories.shape[0], log.num_users)
     if contents.item_table is not None:
         sizes["rows of the item table"] = (len(contents.item_table), log.num_items)
     for name, (has, wanted) in sizes.items():
@@ -105,6 +111,9 @@ def write_files(folder: Path, contents: Contents) -> None:
         save_matrix(folder, f"neighbours_{place}", contents.neighbours[name], weighted=True)
     for place, name in enumerate(log.behaviors):
         save_matrix(folder, f"seen_{place}", log.matrix((name,)), weighted=False)
+    if contents.table is not None and contents.histories is not None:
+        save_matrix(folder, "item_table", contents.table.table, weighted=True)
+        save_matrix(folder, "histories", contents.histories, weighted=True)
     _write_tables(folder, contents)
     segments = (ALL, *log.behaviors)
     counted = [log.matrix(None if name == ALL else (name,)) for name in segments]
@@ -116,6 +125,7 @@ def write_files(folder: Path, contents: Contents) -> None:
         "behaviors": list(log.behaviors),
         "seen_behaviors": list(contents.seen_behaviors or (contents.target,)),
         "relations": {name: int(contents.neighbours[name].shape[1]) for name in relations},
+        "item_table": contents.table and {"weight": contents.table.weight, "half_life": contents.table.half_life},
         "num_users": log.num_users,
         "num_items": log.num_items,
     }

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from recsys.index.attend import Doubles
 from recsys.index.fold_in import Encoded, Floats, Neighbours, UserEncoder
+from recsys.index.item_table import ItemTable
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,14 @@ class Explanation:
     parts: list[Part]
     rest: float
 
+    def with_lent(self, lent: list[Part]) -> "Explanation":
+        """With the item table's parts: each joins the part of the same neighbour under the same relation."""
+        values = {(part.relation, part.source, part.neighbour): part.value for part in self.parts}
+        for part in lent:
+            key = (part.relation, part.source, part.neighbour)
+            values[key] = values.get(key, 0.0) + part.value
+        return Explanation(self.score + sum(part.value for part in lent), _by_size(values), self.rest)
+
 
 def explain(
     encoder: UserEncoder,
@@ -50,8 +60,22 @@ def explain(
     served = encoded.vectors[0] if user_vector is None else user_vector
     score = float(np.dot(served.astype(np.float64), item_vector))
     parts = contributions(encoder, encoded, neighbours, item_vector)
-    parts.sort(key=lambda part: (-part.value, part.relation, part.neighbour))
+    parts.sort(key=_falling)
     return Explanation(score, parts, score - sum(part.value for part in parts))
+
+
+def item_parts(table: ItemTable, history: sparse.csr_matrix, item: int, relation: str) -> list[Part]:
+    """What each item of a history (1, items) lends to `item` through the table, under the name of `relation`."""
+    lent = zip(history.indices, table.parts(history, item), strict=True)
+    return [Part(relation, "item", int(neighbour), float(value)) for neighbour, value in lent if value]
+
+
+def _by_size(values: dict[tuple[str, str, int], float]) -> list[Part]:
+    return sorted((Part(*key, value) for key, value in values.items()), key=_falling)
+
+
+def _falling(part: Part) -> tuple[float, str, int]:
+    return (-part.value, part.relation, part.neighbour)
 
 
 def contributions(encoder: UserEncoder, encoded: Encoded, neighbours: Neighbours, item_vector: Floats) -> list[Part]:

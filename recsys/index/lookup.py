@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN, IdMap
@@ -15,9 +16,10 @@ from recsys.core.ranking import Hits
 from recsys.index.answers import Answer, Explained, Item, explained_document, item_lists, make_answer
 from recsys.index.batch import write_all
 from recsys.index.exact import ExactIndex, Floats, select
-from recsys.index.explain import explain
+from recsys.index.explain import explain, item_parts
 from recsys.index.filters import Planner
 from recsys.index.fold_in import UserEncoder
+from recsys.index.item_table import with_lent
 from recsys.index.requests import Asked, Fallback, Request, asked_about, excluded_lists, read_requests, seen_behaviors
 from recsys.index.visits import Attributes, Event, History, known_neighbours
 
@@ -107,6 +109,8 @@ class Lookup:
             own = self.bundle.user_self[request.user : request.user + 1]
             neighbours = known_neighbours(self.bundle, request.user) if neighbours is None else neighbours
         found = explain(self.encoder, neighbours or {}, self.bundle.item_vectors[dense], own, request.vector)
+        if self.bundle.table is not None and request.history is not None:
+            found = found.with_lent(item_parts(self.bundle.table, request.history, dense, f"rev_{self.bundle.target}"))
         return explained_document(self.bundle, dense, found, parts, request.source, request.unknown)
 
     def batch(
@@ -159,7 +163,12 @@ class Lookup:
     def _by_vector(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
         queries = np.stack([np.asarray(one.vector) for one in requests])
         exclude = excluded_lists([one.excluded for one in requests], len(self.bundle.items))
-        return self.planner.search(queries, k, exclude if exclude.nnz else None, mask)
+        exclude = exclude if exclude.nnz else None
+        hits = self.planner.search(queries, k, exclude, mask)
+        if self.bundle.table is None:
+            return hits
+        lent = self.bundle.table.lend(sparse.vstack([one.history for one in requests], format="csr"))
+        return with_lent(hits, queries, self.bundle.item_vectors, lent, exclude, mask)
 
     def _by_popularity(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
         """Share of users who had each item under the target behaviour."""

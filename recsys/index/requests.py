@@ -12,7 +12,16 @@ from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.index.answers import Source
 from recsys.index.fold_in import Floats, Neighbours, UserEncoder
-from recsys.index.visits import Attributes, History, known_neighbours, merged, read_attributes, read_visit
+from recsys.index.visits import (
+    Attributes,
+    History,
+    Visit,
+    known_neighbours,
+    merged,
+    read_attributes,
+    read_visit,
+    row_of,
+)
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
@@ -28,6 +37,7 @@ class Request(NamedTuple):
 
     vector: (d,), None for popularity. excluded: ascending dense item ids. unknown: outside ids that are not known.
     user: dense id, UNKNOWN for anybody else. neighbours: what the vector was encoded from, None where it was not.
+    history: (1, items) what the item table is asked with, None without a table.
     """
 
     source: Source
@@ -36,6 +46,7 @@ class Request(NamedTuple):
     unknown: list[str]
     user: int = UNKNOWN
     neighbours: Neighbours | None = None
+    history: sparse.csr_matrix | None = None
 
 
 class Asked(NamedTuple):
@@ -117,14 +128,15 @@ def _user(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tuple
     lists = [bundle.seen[name] for name in behaviors]
     seen = [matrix.indices[matrix.indptr[dense] : matrix.indptr[dense + 1]] for matrix in lists]
     excluded = seen[0] if len(seen) == 1 and not len(visit.items) else _union([*seen, visit.items] if behaviors else [])
+    history = _history(bundle, visit, dense)
     if not visit.neighbours and not asked.attributes:
-        return Request("model", bundle.user_vectors[dense], excluded, visit.unknown, dense)
+        return Request("model", bundle.user_vectors[dense], excluded, visit.unknown, dense, history=history)
     neighbours = {
         **merged(known_neighbours(bundle, dense), visit.neighbours),
         **read_attributes(bundle, asked.attributes),
     }
     vector = encoder.encode(neighbours, bundle.user_self[dense : dense + 1])[0]
-    return Request("fold_in", vector, excluded, visit.unknown, dense, neighbours)
+    return Request("fold_in", vector, excluded, visit.unknown, dense, neighbours, history)
 
 
 def _visitor(bundle: "Bundle", encoder: UserEncoder, asked: Asked, exclude: bool) -> Request:
@@ -134,7 +146,17 @@ def _visitor(bundle: "Bundle", encoder: UserEncoder, asked: Asked, exclude: bool
     if not neighbours:
         return Request("fallback", None, excluded, visit.unknown)
     vector = encoder.encode(neighbours)[0]
-    return Request("fold_in", vector, excluded, visit.unknown, UNKNOWN, neighbours)
+    return Request("fold_in", vector, excluded, visit.unknown, UNKNOWN, neighbours, _history(bundle, visit))
+
+
+def _history(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> sparse.csr_matrix | None:
+    """(1, items) of a known user, of a visit, or of both."""
+    if bundle.table is None or bundle.histories is None:
+        return None
+    old = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
+    if user != UNKNOWN:
+        old = row_of(bundle.histories, user)
+    return bundle.table.extended(old, visit.taken) if len(visit.taken) else old
 
 
 def _union(lists: list[NDArray[np.integer]]) -> NDArray[np.integer]:

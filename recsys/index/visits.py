@@ -40,18 +40,21 @@ _USER_NODES = "user:"
 class Visit:
     """A history in dense ids. items: ascending, each once. unknown: ids that are not in the catalogue.
 
+    taken: items of the target behaviour, each once, the latest last: by time, and in the order given where none is.
+
     neighbours: one row per relation that some event feeds.
     """
 
     neighbours: Neighbours
     items: NDArray[np.int32]
     unknown: list[str]
+    taken: NDArray[np.int32]
 
 
 def read_visit(bundle: "Bundle", history: History) -> Visit:
     """Raises UsageError for a behaviour that the log does not have, or a weight that is not above 0."""
     if not history:
-        return Visit({}, np.empty(0, np.int32), [])
+        return Visit({}, np.empty(0, np.int32), [], np.empty(0, np.int32))
     events = [event if isinstance(event, Event) else Event(str(event)) for event in history]
     for event in events:
         _check_event(bundle, event)
@@ -63,7 +66,7 @@ def read_visit(bundle: "Bundle", history: History) -> Visit:
         if relation.behavior is not None and (edges := _edges(bundle, relation, known)).nnz
     }
     unknown = [event.item for event, item in zip(events, dense, strict=True) if item == UNKNOWN]
-    return Visit(neighbours, np.unique(dense[dense != UNKNOWN]), unknown)
+    return Visit(neighbours, np.unique(dense[dense != UNKNOWN]), unknown, _taken(bundle, known))
 
 
 def read_attributes(bundle: "Bundle", attributes: Attributes) -> Neighbours:
@@ -106,6 +109,14 @@ def merged(neighbours: Neighbours, new: Neighbours) -> Neighbours:
     return {
         name: _canonical(both[name] + new[name]) if name in neighbours and name in new else both[name] for name in both
     }
+
+
+def _taken(bundle: "Bundle", known: Sequence[tuple[Event, int]]) -> NDArray[np.int32]:
+    """Dense items of the target behaviour in time, an event without a time being new; of a repeated one the latest."""
+    fed = [(event, item) for event, item in known if (event.behavior or bundle.target) == bundle.target]
+    fed.sort(key=lambda pair: math.inf if pair[0].time is None else pair[0].time)
+    latest = dict.fromkeys(item for _, item in reversed(fed))
+    return np.array(list(latest)[::-1], np.int32)
 
 
 def _edges(bundle: "Bundle", relation: RelationState, known: Iterable[tuple[Event, int]]) -> sparse.csr_matrix:
