@@ -57,7 +57,10 @@ SCRIPT = textwrap.dedent(
         phase,
         build_graph(phase, GraphConfig()),
         ModelConfig(width=8, heads=2, attention_dropout=0.1),
-        TrainConfig(mode=mode, batch_size=128, negatives=16, epochs=8, lr=0.01, fanouts=[4, 2], patience=20, ema=0.9),
+        TrainConfig(
+            mode=mode, batch_size=128, negatives=16, epochs=8, lr=0.01, fanouts=[4, 2], patience=20, ema=0.9,
+            edge_dropout=0.2, contrast_weight=0.1, neighbour_positives=3, negative_sampling="mixed",
+        ),
         seed=3,
         folder=folder,
         validate=lambda embeddings: values.get(told.epoch + 1, 0.3),
