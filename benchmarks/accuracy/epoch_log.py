@@ -7,19 +7,20 @@ row is done and kept as an entry of its own, `selected_on` "test".
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import Progress
+from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import rank_metrics
-from recsys.index.exact import VectorScorer
 from recsys.phases import Phase
 from recsys.train.loop import Trained, train
 
 Line = dict[str, float]
+ScorerOf = Callable[[Embeddings], Scorer]
 
 
 class Clock:
@@ -48,10 +49,11 @@ class EpochLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("", encoding="utf-8")
 
-    def refit(self, final: Phase, chosen: int, progress: Progress) -> Trained:
+    def refit(self, final: Phase, chosen: int, scorer: ScorerOf, progress: Progress) -> Trained:
         """Train through every epoch of the configuration, logging each; the model kept is that of epoch `chosen`.
 
         Its weights are those of a refit that ends there: the log changes nothing in the training.
+        scorer: how the vectors of an epoch are judged.
         """
         config = final.config
         schedule = config.train.model_copy(update={"patience": config.train.epochs, "max_minutes": None})
@@ -61,7 +63,7 @@ class EpochLog:
         def log(found: Embeddings) -> float:
             epoch = min(next(judged), config.train.epochs)
             with clock.stopped():
-                self._write({"epoch": epoch, **clock.seconds()}, final, found)
+                self._write({"epoch": epoch, **clock.seconds()}, final, scorer(found))
             return float(epoch == chosen)
 
         return train(
@@ -76,9 +78,9 @@ class EpochLog:
             graph_config=config.graph,
         )
 
-    def _write(self, facts: Line, final: Phase, found: Embeddings) -> None:
+    def _write(self, facts: Line, final: Phase, scorer: Scorer) -> None:
         ks = final.config.evaluate.ks
-        ranked = final.ranked(VectorScorer(found.users, found.items), max(ks))
+        ranked = final.ranked(scorer, max(ks))
         overall = rank_metrics(ranked, final.held_out_users, final.held_out_matrix, ks).overall
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(facts | {name: round(value, 5) for name, value in overall.items()}) + "\n")

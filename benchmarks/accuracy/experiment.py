@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.rows import Row
+from recsys.blending import blended, choose_blend
 from recsys.closed_form.catalogue import baseline, choose
 from recsys.core.config import RunConfig
+from recsys.core.encoder import Embeddings
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import Ranking, rank_metrics
 from recsys.fitting import fit_phase
@@ -70,16 +72,27 @@ def figures(ranking: Ranking) -> dict[str, float]:
 
 
 def _model(select: Phase, final: Phase, epoch_log: EpochLog | None) -> _Fitted:
-    """The model, refitted for the epochs that did best on validation."""
+    """The model, its epochs and its blend with the item table chosen on validation, refitted."""
     config = select.config
     chosen = fit_phase(select, select.graph(), config.model, progress=Told())
+    choice = choose_blend(select, _vectors(chosen.embeddings))
+
+    def scorer(found: Embeddings) -> Scorer:
+        return blended(final, _vectors(found), choice.blend)
+
     if epoch_log:
-        refit = epoch_log.refit(final, chosen.best_epoch, Told())
+        refit = epoch_log.refit(final, chosen.best_epoch, scorer, Told())
     else:
         refit = fit_phase(final, final.graph(), config.model, epochs=chosen.best_epoch, progress=Told())
     facts = _choice(config, chosen.best_value) | {"epochs": chosen.best_epoch, "mode": refit.plan.mode}
+    if choice.blend.weight:
+        facts |= {"blend": choice.blend.model_dump(), "validation_blended": choice.value}
     facts["shared"] = shared_numbers(refit.network)
-    return _Fitted(VectorScorer(refit.embeddings.users, refit.embeddings.items), facts, refit.network)
+    return _Fitted(scorer(refit.embeddings), facts, refit.network)
+
+
+def _vectors(found: Embeddings) -> VectorScorer:
+    return VectorScorer(found.users, found.items)
 
 
 def _baseline(name: str, select: Phase, final: Phase) -> _Fitted:

@@ -10,11 +10,13 @@ from typing import Any
 
 from benchmarks.accuracy import attention, compare, plots, results
 from benchmarks.accuracy.attention_page import attention_page
+from benchmarks.accuracy.cells import cell, change, difference, measured, pair, seeds
 from benchmarks.accuracy.data import TIME_ORDERED
 from benchmarks.accuracy.results import Result, Summary
 from benchmarks.accuracy.rows import ABLATION, FOLDER, PEER, Row, rows
 from benchmarks.accuracy.text import figure, section, signed, table
-from recsys.core.artefacts import atomic_file
+from benchmarks.record import RESULTS
+from recsys.core.artefacts import atomic_file, read_json
 
 DOCS = FOLDER.parents[1] / "docs"
 PUBLISHED_SETS = {"gowalla": "Gowalla", "yelp2018": "Yelp2018"}
@@ -38,7 +40,8 @@ def write(folder: Path = DOCS) -> list[Path]:
     """Write both pages; the files written."""
     found, published = results.read(), tomllib.loads((FOLDER / "published.toml").read_text(encoding="utf-8"))
     files = {
-        "accuracy.md": accuracy_page(found, published, compare.read(), rows()),
+        "accuracy.md": accuracy_page(found, published, compare.read(), rows(), speeds()),
+        "images/accuracy.svg": plots.ladder(ladder_points(results.summarise(found), published)),
         "images/ablation.svg": plots.ablation(ablation_rows(results.summarise(found))),
         **attention_page(attention.read(), compare.read()),
     }
@@ -46,7 +49,11 @@ def write(folder: Path = DOCS) -> list[Path]:
 
 
 def accuracy_page(
-    found: list[Result], published: dict[str, Any], comparisons: list[dict[str, Any]], named: dict[str, Row]
+    found: list[Result],
+    published: dict[str, Any],
+    comparisons: list[dict[str, Any]],
+    named: dict[str, Row],
+    speeds_known: list[dict[str, Any]],
 ) -> str:
     """The text of docs/accuracy.md."""
     summaries = results.summarise(found)
@@ -62,6 +69,7 @@ def accuracy_page(
         section("Time-ordered logs", time_ordered(summaries, comparisons, titles)),
         section("Ablation", ablation_text(summaries)),
         section("Other packages, same machine, same evaluator", peers(summaries, titles)),
+        section("Time to a published figure", speed_text(speeds_known, titles)),
         section("Every entry", entries(summaries)),
         _sources(),
     ]
@@ -72,7 +80,7 @@ def goals(summaries: Summaries, published: dict[str, Any]) -> str:
     """The best published figures by kind, then the goal rows with ours and the distance."""
     lines = [[best["kind"], *(_holder(best[name]) for name in PUBLISHED_SETS)] for best in published["best"]]
     for goal in published["goal"]:
-        lines.append([f"**goal, `{goal['row']}`** ({goal['title']})", *(_pair(goal[name]) for name in PUBLISHED_SETS)])
+        lines.append([f"**goal, `{goal['row']}`** ({goal['title']})", *(pair(goal[name]) for name in PUBLISHED_SETS)])
         for selected in ("validation", "test"):
             ours = [summaries.get((name, goal["row"], selected)) for name in PUBLISHED_SETS]
             if any(ours) or selected == "validation":
@@ -85,16 +93,27 @@ def goals(summaries: Summaries, published: dict[str, Any]) -> str:
 def ladder(dataset: str, summaries: Summaries, published: dict[str, Any], titles: dict[str, str]) -> str:
     """Published methods and our rows in one table, best Recall@20 first."""
     lines = [
-        (method[dataset][0], [method["name"], _pair(method[dataset]), method["source"]])
+        (method[dataset][0], [method["name"], pair(method[dataset]), method["source"]])
         for method in published["method"]
         if dataset in method
     ]
     for (name, row, selected), summary in summaries.items():
         if name == dataset and not row.startswith(ABLATION):
-            source = f"`{row}`, {_seeds(summary)}{', on test' if selected == 'test' else ''}"
-            lines.append((summary.mean["recall@20"], [f"**{titles.get(row, row)}**", _measured(summary), source]))
+            source = f"`{row}`, {seeds(summary)}{', on test' if selected == 'test' else ''}"
+            lines.append((summary.mean["recall@20"], [f"**{titles.get(row, row)}**", measured(summary), source]))
     ordered = sorted(lines, key=lambda line: -line[0])
     return table(["method", "Recall@20 / NDCG@20", "source"], [line for _, line in ordered])
+
+
+def ladder_points(summaries: Summaries, published: dict[str, Any]) -> dict[str, list[tuple[str, float, bool]]]:
+    """(name, Recall@20, whether it is ours) of the named rows and the published methods, by dataset."""
+    points: dict[str, list[tuple[str, float, bool]]] = {}
+    for dataset, title in PUBLISHED_SETS.items():
+        points[title] = [(one["name"], one[dataset][0], False) for one in published["method"] if dataset in one]
+        for (name, row, selected), one in summaries.items():
+            if name == dataset and selected == "validation" and not row.startswith((ABLATION, PEER)):
+                points[title].append((row, one.mean["recall@20"], True))
+    return points
 
 
 def others(summaries: Summaries, titles: dict[str, str]) -> str:
@@ -107,7 +126,7 @@ def others(summaries: Summaries, titles: dict[str, str]) -> str:
     ]
     lines = []
     for row in shown:
-        cells = [_cell(summaries.get((dataset, row, "validation")), "ndcg@10") for dataset in wanted]
+        cells = [cell(summaries.get((dataset, row, "validation")), "ndcg@10") for dataset in wanted]
         lines.append([titles[row], *cells])
     return table(["NDCG@10", *wanted], _bold_best(lines)) if lines else ""
 
@@ -125,9 +144,9 @@ def time_ordered(summaries: Summaries, comparisons: list[dict[str, Any]], titles
         lines = [
             [
                 titles.get(one.row, one.row),
-                _cell(one, "ndcg@10"),
-                _cell(one, "recall@20"),
-                _difference(apart.get(one.row)),
+                cell(one, "ndcg@10"),
+                cell(one, "recall@20"),
+                difference(apart.get(one.row)),
             ]
             for one in sorted(found, key=lambda one: -one.mean["ndcg@10"])
         ]
@@ -141,9 +160,9 @@ def ablation_rows(summaries: Summaries) -> list[tuple[str, str, Summary, Summary
     """(dataset, title, lever, base) for every lever measured."""
     found = []
     for name, row in rows().items():
-        for (dataset, measured, _), summary in summaries.items():
+        for (dataset, lever, _), summary in summaries.items():
             base = summaries.get((dataset, f"{ABLATION}base", "validation"))
-            if measured == name and name.startswith(ABLATION) and base:
+            if lever == name and name.startswith(ABLATION) and base:
                 found.append((dataset, row.title, summary, base))
     return sorted(found, key=lambda one: one[0])
 
@@ -153,8 +172,8 @@ def ablation_text(summaries: Summaries) -> str:
     found = ablation_rows(summaries)
     lines = []
     for dataset, title, lever, base in found:
-        changes = [_change(lever, base, metric) for metric in ("validation", "ndcg@20", "recall@20")]
-        lines.append([dataset, title, *changes, _seeds(lever), f"{lever.mean['seconds']:.0f}"])
+        changes = [change(lever, base, metric) for metric in ("validation", "ndcg@20", "recall@20")]
+        lines.append([dataset, title, *changes, seeds(lever), f"{lever.mean['seconds']:.0f}"])
     head = ["dataset", "lever", "validation NDCG", "NDCG@20", "Recall@20", "seeds", "seconds"]
     text = (
         "One lever at a time changes the base; epochs are few, so that a row takes at most 15 minutes on one core "
@@ -167,29 +186,59 @@ def ablation_text(summaries: Summaries) -> str:
 
 def peers(summaries: Summaries, titles: dict[str, str]) -> str:
     """Peers by dataset with time and memory, and beside them our rows there."""
-    measured = {dataset for dataset, row, _ in summaries if row.startswith(PEER)}
+    compared = {dataset for dataset, row, _ in summaries if row.startswith(PEER)}
     lines = []
     for (dataset, row, selected), one in sorted(
-        summaries.items(), key=lambda pair: (pair[0][0], -pair[1].mean["recall@20"])
+        summaries.items(), key=lambda one: (one[0][0], -one[1].mean["recall@20"])
     ):
-        if dataset in measured and selected == "validation" and not row.startswith(ABLATION):
-            cost = [f"{one.mean['seconds']:.1f}", _cell(one, "cpu_seconds", "{:.1f}"), f"{one.mean['peak_mb']:.0f}"]
-            lines.append([dataset, titles.get(row, row), _measured(one), *cost])
+        if dataset in compared and selected == "validation" and not row.startswith(ABLATION):
+            cost = [f"{one.mean['seconds']:.1f}", cell(one, "cpu_seconds", "{:.1f}"), f"{one.mean['peak_mb']:.0f}"]
+            lines.append([dataset, titles.get(row, row), measured(one), *cost])
     return (
         table(["dataset", "row", "Recall@20 / NDCG@20", "seconds", "of processor", "peak MB"], lines) if lines else ""
     )
+
+
+def speeds() -> list[dict[str, Any]]:
+    """The records of `python -m benchmarks accuracy speed`."""
+    return [read_json(file) for file in sorted(RESULTS.glob("speed_*.json"))]
+
+
+def speed_text(known: list[dict[str, Any]], titles: dict[str, str]) -> str:
+    """Each peer's time to its published figure, and ours to the same figure where it was logged."""
+    lines = []
+    for document in known:
+        found = document["figures"]
+        theirs, ours = found["theirs"], found.get("ours")
+        line = [document["data"], figure(found["recall@20"]), titles.get(found["peer"], found["peer"])]
+        line += [
+            f"{theirs['seconds'] / 3600:.1f}",
+            f"{theirs['cpu_seconds'] / 3600:.1f}",
+            str(theirs["batches_measured"]),
+        ]
+        if ours:
+            line += [f"`{found['row']}`", f"{ours['seconds'] / 3600:.2f}", f"{ours['cpu_seconds'] / 3600:.2f}"]
+            line += [f"{theirs['cpu_seconds'] / ours['cpu_seconds']:.0f} ×"]
+        lines.append(line + [""] * (10 - len(line)))
+    text = (
+        "A peer's hours are extrapolated: the seconds of a few measured batches times the batches of its published "
+        "training. Ours run from the start of training on all train rows to the first epoch whose test Recall@20 "
+        "reaches the figure. Ratio of processor hours, which do not depend on what else the machine did."
+    )
+    head = ["dataset", "Recall@20", "peer", "hours", "of processor", "batches measured"]
+    return f"{text}\n\n{table([*head, 'ours', 'hours', 'of processor', 'ratio'], lines)}" if lines else ""
 
 
 def entries(summaries: Summaries) -> str:
     """Every dataset and row with all that is kept of it."""
     lines = []
     for (dataset, row, selected), one in sorted(summaries.items()):
-        metrics = [_cell(one, name) for name in ("recall@20", "ndcg@20", "ndcg@10")]
+        metrics = [cell(one, name) for name in ("recall@20", "ndcg@20", "ndcg@10")]
         lines.append(
             [
                 dataset,
                 f"`{row}`",
-                _seeds(one),
+                seeds(one),
                 selected,
                 *metrics,
                 f"{one.mean['seconds']:.0f}",
@@ -202,15 +251,7 @@ def entries(summaries: Summaries) -> str:
 
 def _holder(best: Sequence[Any]) -> str:
     name, recall, ndcg = best
-    return f"{_pair((recall, ndcg))} ({name})"
-
-
-def _pair(values: Sequence[float]) -> str:
-    return " / ".join(figure(value) for value in values)
-
-
-def _measured(one: Summary) -> str:
-    return f"{_cell(one, 'recall@20')} / {_cell(one, 'ndcg@20')}"
+    return f"{pair((recall, ndcg))} ({name})"
 
 
 def _against(one: Summary | None, goal: Sequence[float]) -> str:
@@ -218,27 +259,7 @@ def _against(one: Summary | None, goal: Sequence[float]) -> str:
     if one is None:
         return "not measured"
     apart = [signed(one.mean[metric] - wanted) for metric, wanted in zip(("recall@20", "ndcg@20"), goal, strict=True)]
-    return f"{_measured(one)} ({' / '.join(apart)}; {_seeds(one)})"
-
-
-def _cell(one: Summary | None, name: str, form: str | None = None) -> str:
-    if one is None or name not in one.mean:
-        return ""
-    return form.format(one.mean[name]) if form else figure(one.mean[name], one.spread[name])
-
-
-def _change(lever: Summary, base: Summary, name: str) -> str:
-    if name not in lever.mean:
-        return ""
-    return f"{_cell(lever, name)} ({signed(lever.mean[name] - base.mean[name])})"
-
-
-def _difference(entry: dict[str, Any] | None) -> str:
-    return "" if entry is None else f"{signed(entry['low'])} to {signed(entry['high'])}"
-
-
-def _seeds(one: Summary) -> str:
-    return f"{len(one.seeds)} seed{'s' if len(one.seeds) > 1 else ''}"
+    return f"{measured(one)} ({' / '.join(apart)}; {seeds(one)})"
 
 
 def _bold_best(lines: list[list[str]]) -> list[list[str]]:

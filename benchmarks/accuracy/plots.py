@@ -34,6 +34,21 @@ def ablation(rows: Sequence[tuple[str, str, Summary, Summary]]) -> str:
         return _svg(figure)
 
 
+def ladder(points: dict[str, list[tuple[str, float, bool]]]) -> str:
+    """Recall@20 of published methods and of our rows, one panel a dataset."""
+    height = max(len(one) for one in points.values())
+    with _axes(len(points), 0.9 + 0.2 * height) as (figure, panels):
+        for axes, (title, one) in zip(panels, points.items(), strict=True):
+            shown = sorted(one, key=lambda point: (point[1], point[0]))
+            colors = [_BLUE if ours else _GREY for *_, ours in shown]
+            axes.scatter([value for _, value, _ in shown], range(len(shown)), c=colors, s=18)
+            axes.set_yticks(range(len(shown)), [name for name, *_ in shown])
+            axes.set_title(title, fontsize=10)
+            axes.set_xlabel("Recall@20 (blue: ours)")
+            axes.grid(axis="y", linewidth=0.3)
+        return _svg(figure)
+
+
 def entropy(layers: Sequence[dict[str, Any]]) -> str:
     """Entropy of attention over that of the prior, by degree: median and the middle 80 %, one panel a layer and relation."""
     with _axes(len(layers), 2.6) as (figure, panels):

@@ -1,6 +1,6 @@
 """The rows of the results page by name: what each changes in the product's default configuration.
 
-rows.toml holds the named rows, ablation.toml those that change one lever ("ablation:<lever>"), peers/peers.toml the
+rows.toml holds the named rows and groups of datasets, ablation.toml those that change one lever ("ablation:<lever>"), peers/peers.toml the
 other packages ("peer:<name>"). Keys of a row beside those of `Row` are sections of the run configuration;
 `on.<dataset>` holds what it changes on one dataset only.
 """
@@ -58,7 +58,10 @@ def row(name: str) -> Row:
 
 
 def _named() -> Iterator[Row]:
-    for name, table in _read("rows.toml").items():
+    document = _read("rows.toml")
+    groups = document.pop("groups")
+    for name, table in document.items():
+        table["datasets"] = [dataset for one in table["datasets"] for dataset in groups.get(one, [one])]
         yield _row(name, table)
 
 

@@ -27,13 +27,13 @@ def entry(dataset: str, row: str, seed: int = 0, **changes: Any) -> dict[str, An
 
 def test_goals_are_shown_with_the_mean_its_spread_and_the_distance() -> None:
     found = [entry("gowalla", "full", seed, **{"recall@20": value}) for seed, value in enumerate([0.19, 0.2, 0.21])]
-    page = accuracy_page(found, PUBLISHED, [], {"full": Row("full", "All of it")})
+    page = accuracy_page(found, PUBLISHED, [], {"full": Row("full", "All of it")}, [])
     assert "| ours, `full` | .2000 ± .0100 / .1600 ± .0000 (+.0000 / −.0065; 3 seeds) | not measured |" in page
     assert page.index("**All of it**") < page.index("| Other | .1900 / .1600 | a paper |")
 
 
 def test_what_was_selected_on_the_test_is_labelled() -> None:
-    page = accuracy_page([entry("gowalla", "full", selected_on="test")], PUBLISHED, [], {})
+    page = accuracy_page([entry("gowalla", "full", selected_on="test")], PUBLISHED, [], {}, [])
     assert "ours, `full` (on test)" in page and "`full`, 1 seed, on test" in page
 
 
@@ -47,13 +47,23 @@ def test_time_ordered_rows_are_set_against_the_default() -> None:
         "low": -0.03,
         "high": 0.01,
     }
-    page = accuracy_page(found, PUBLISHED, [apart], {"default": Row("default", "Default"), "ease": Row("ease", "EASE")})
+    page = accuracy_page(
+        found, PUBLISHED, [apart], {"default": Row("default", "Default"), "ease": Row("ease", "EASE")}, []
+    )
     assert "| EASE | .1200 | .2000 | −.0300 to +.0100 |\n| Default | .1000 | .2000 |  |" in page
 
 
 def test_the_same_figures_give_the_same_page() -> None:
     found = [entry("gowalla", "full"), entry("ml-100k", "ease"), entry("ml-100k", "peer:implicit-als")]
-    assert accuracy_page(found, PUBLISHED, [], {}) == accuracy_page(list(reversed(found)), PUBLISHED, [], {})
+    assert accuracy_page(found, PUBLISHED, [], {}, []) == accuracy_page(list(reversed(found)), PUBLISHED, [], {}, [])
+
+
+def test_speed_is_told_in_processor_hours() -> None:
+    theirs = {"seconds": 72000.0, "cpu_seconds": 36000.0, "batches_measured": 20}
+    ours = {"seconds": 720.0, "cpu_seconds": 600.0}
+    known = {"recall@20": 0.183, "peer": "peer:x", "theirs": theirs, "row": "full", "ours": ours}
+    page = accuracy_page([], PUBLISHED, [], {}, [{"data": "gowalla", "figures": known}])
+    assert "| gowalla | .1830 | peer:x | 20.0 | 10.0 | 20 | `full` | 0.20 | 0.17 | 60 × |" in page
 
 
 def test_the_cost_is_what_was_measured_before() -> None:
