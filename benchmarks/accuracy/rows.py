@@ -1,8 +1,8 @@
 """The rows of the results page by name: what each changes in the product's default configuration.
 
-rows.toml holds the named rows and groups of datasets, ablation.toml those that change one lever ("ablation:<lever>"), peers/peers.toml the
-other packages ("peer:<name>"). Keys of a row beside those of `Row` are sections of the run configuration;
-`on.<dataset>` holds what it changes on one dataset only.
+rows.toml holds the named rows and groups of datasets, ablation.toml those that change one lever ("ablation:<lever>"),
+peers/peers.toml the other packages ("peer:<name>"). Keys of a row beside those of `Row` are sections of the run
+configuration; `on.<dataset>` holds what it changes on one dataset only.
 """
 
 import tomllib
