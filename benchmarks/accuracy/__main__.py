@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.accuracy import attention, compare, page, results
+from benchmarks.accuracy import attention, compare, kept, page, results
 from benchmarks.accuracy.data import SETS
 from benchmarks.accuracy.epoch_log import as_result, best_on_test
 from benchmarks.accuracy.rows import ABLATION, Row, row, rows
@@ -92,6 +92,7 @@ def everything(
             print(f"{one.name} left out: no --peers", file=sys.stderr)
             continue
         _in_its_own_process(one.name, dataset, seed, data, cache, threads, peers)
+    compare_all(cache)
     write_page()
 
 
@@ -113,6 +114,16 @@ def compare_rows(
     entries = compare.compare(cache / dataset, dataset, name, other)
     compare.add(entries)
     print(json.dumps(entries, indent=1))
+
+
+@app.command("compare-all")
+def compare_all(cache: Cache = CACHE) -> None:
+    """The default minus every baseline, and attention minus γ = 0, on every dataset where both were run."""
+    baselines = [("default", name) for name, one in rows().items() if one.baseline]
+    for name, other in [*baselines, ("vectors", "gamma0"), ("default", "vectors")]:
+        for dataset in SETS:
+            if all(kept.seeds(cache / dataset, one) for one in (name, other)):
+                compare.add(compare.compare(cache / dataset, dataset, name, other))
 
 
 @app.command("attention")

@@ -39,3 +39,10 @@ def seeds(one: Summary) -> str:
 def difference(entry: dict[str, Any] | None) -> str:
     """The interval of a comparison; empty without one."""
     return "" if entry is None else f"{signed(entry['low'])} to {signed(entry['high'])}"
+
+
+def verdict(entry: dict[str, Any]) -> str:
+    """What the interval of a comparison says of the first row."""
+    if entry["low"] > 0:
+        return "better"
+    return "worse" if entry["high"] < 0 else "within noise"

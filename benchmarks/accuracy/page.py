@@ -3,24 +3,22 @@
 The same figures give the same bytes.
 """
 
-import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import attention, compare, plots, results
 from benchmarks.accuracy.attention_page import attention_page
-from benchmarks.accuracy.cells import cell, change, difference, measured, pair, seeds
+from benchmarks.accuracy.cells import cell, change, difference, measured, seeds, verdict
 from benchmarks.accuracy.data import TIME_ORDERED
-from benchmarks.accuracy.results import Result, Summary
+from benchmarks.accuracy.published import PUBLISHED_SETS, goals, ladder, ladder_points, published, sources
+from benchmarks.accuracy.results import Result, Summaries, Summary
 from benchmarks.accuracy.rows import ABLATION, FOLDER, PEER, Row, rows
-from benchmarks.accuracy.text import figure, section, signed, table
+from benchmarks.accuracy.text import figure, section, table
 from benchmarks.record import RESULTS
 from recsys.core.artefacts import atomic_file, read_json
 
 DOCS = FOLDER.parents[1] / "docs"
-PUBLISHED_SETS = {"gowalla": "Gowalla", "yelp2018": "Yelp2018"}
-Summaries = dict[tuple[str, str, str], Summary]
 
 _INTRODUCTION = """# Accuracy
 
@@ -38,10 +36,10 @@ the test, as most published ones were; nothing else reads the log they come from
 
 def write(folder: Path = DOCS) -> list[Path]:
     """Write both pages; the files written."""
-    found, published = results.read(), tomllib.loads((FOLDER / "published.toml").read_text(encoding="utf-8"))
+    found, known = results.read(), published()
     files = {
-        "accuracy.md": accuracy_page(found, published, compare.read(), rows(), speeds()),
-        "images/accuracy.svg": plots.ladder(ladder_points(results.summarise(found), published)),
+        "accuracy.md": accuracy_page(found, known, compare.read(), rows(), speeds()),
+        "images/accuracy.svg": plots.ladder(ladder_points(results.summarise(found), known)),
         "images/ablation.svg": plots.ablation(ablation_rows(results.summarise(found))),
         **attention_page(attention.read(), compare.read()),
     }
@@ -50,7 +48,7 @@ def write(folder: Path = DOCS) -> list[Path]:
 
 def accuracy_page(
     found: list[Result],
-    published: dict[str, Any],
+    known: dict[str, Any],
     comparisons: list[dict[str, Any]],
     named: dict[str, Row],
     speeds_known: list[dict[str, Any]],
@@ -60,60 +58,21 @@ def accuracy_page(
     titles = {name: row.title for name, row in named.items()}
     parts = [
         _INTRODUCTION,
-        section("Goals and the best published figures", goals(summaries, published)),
+        section("Goals and the best published figures", goals(summaries, known)),
         *(
-            section(f"{PUBLISHED_SETS[name]}: published and ours", ladder(name, summaries, published, titles))
+            section(f"{PUBLISHED_SETS[name]}: published and ours", ladder(name, summaries, known, titles))
             for name in PUBLISHED_SETS
         ),
         section("Other logs", others(summaries, titles)),
+        section("The default against the best baseline", against_baselines(comparisons, named)),
         section("Time-ordered logs", time_ordered(summaries, comparisons, titles)),
         section("Ablation", ablation_text(summaries)),
         section("Other packages, same machine, same evaluator", peers(summaries, titles)),
         section("Time to a published figure", speed_text(speeds_known, titles)),
         section("Every entry", entries(summaries)),
-        _sources(),
+        sources(),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def goals(summaries: Summaries, published: dict[str, Any]) -> str:
-    """The best published figures by kind, then the goal rows with ours and the distance."""
-    lines = [[best["kind"], *(_holder(best[name]) for name in PUBLISHED_SETS)] for best in published["best"]]
-    for goal in published["goal"]:
-        lines.append([f"**goal, `{goal['row']}`** ({goal['title']})", *(pair(goal[name]) for name in PUBLISHED_SETS)])
-        for selected in ("validation", "test"):
-            ours = [summaries.get((name, goal["row"], selected)) for name in PUBLISHED_SETS]
-            if any(ours) or selected == "validation":
-                pairs = zip(ours, PUBLISHED_SETS, strict=True)
-                cells = [_against(summary, goal[name]) for summary, name in pairs]
-                lines.append([f"ours, `{goal['row']}`{' (on test)' if selected == 'test' else ''}", *cells])
-    return table(["Recall@20 / NDCG@20", *PUBLISHED_SETS.values()], lines)
-
-
-def ladder(dataset: str, summaries: Summaries, published: dict[str, Any], titles: dict[str, str]) -> str:
-    """Published methods and our rows in one table, best Recall@20 first."""
-    lines = [
-        (method[dataset][0], [method["name"], pair(method[dataset]), method["source"]])
-        for method in published["method"]
-        if dataset in method
-    ]
-    for (name, row, selected), summary in summaries.items():
-        if name == dataset and not row.startswith(ABLATION):
-            source = f"`{row}`, {seeds(summary)}{', on test' if selected == 'test' else ''}"
-            lines.append((summary.mean["recall@20"], [f"**{titles.get(row, row)}**", measured(summary), source]))
-    ordered = sorted(lines, key=lambda line: -line[0])
-    return table(["method", "Recall@20 / NDCG@20", "source"], [line for _, line in ordered])
-
-
-def ladder_points(summaries: Summaries, published: dict[str, Any]) -> dict[str, list[tuple[str, float, bool]]]:
-    """(name, Recall@20, whether it is ours) of the named rows and the published methods, by dataset."""
-    points: dict[str, list[tuple[str, float, bool]]] = {}
-    for dataset, title in PUBLISHED_SETS.items():
-        points[title] = [(one["name"], one[dataset][0], False) for one in published["method"] if dataset in one]
-        for (name, row, selected), one in summaries.items():
-            if name == dataset and selected == "validation" and not row.startswith((ABLATION, PEER)):
-                points[title].append((row, one.mean["recall@20"], True))
-    return points
 
 
 def others(summaries: Summaries, titles: dict[str, str]) -> str:
@@ -129,6 +88,28 @@ def others(summaries: Summaries, titles: dict[str, str]) -> str:
         cells = [cell(summaries.get((dataset, row, "validation")), "ndcg@10") for dataset in wanted]
         lines.append([titles[row], *cells])
     return table(["NDCG@10", *wanted], _bold_best(lines)) if lines else ""
+
+
+def against_baselines(comparisons: list[dict[str, Any]], named: dict[str, Row]) -> str:
+    """By dataset: the baseline with the highest NDCG@10, and the default minus it."""
+    best: dict[str, dict[str, Any]] = {}
+    for one in comparisons:
+        baseline = one["other"] in named and named[one["other"]].baseline
+        if one["row"] == "default" and one["metric"] == "ndcg@10" and baseline:
+            best[one["dataset"]] = max(one, best.get(one["dataset"], one), key=lambda known: known["other_value"])
+    lines = [
+        [
+            name,
+            figure(one["value"]),
+            named[one["other"]].title,
+            figure(one["other_value"]),
+            difference(one),
+            verdict(one),
+        ]
+        for name, one in sorted(best.items())
+    ]
+    head = ["NDCG@10", "default", "best baseline", "", "difference, 95 % interval", "the default is"]
+    return table(head, lines) if lines else ""
 
 
 def time_ordered(summaries: Summaries, comparisons: list[dict[str, Any]], titles: dict[str, str]) -> str:
@@ -249,19 +230,6 @@ def entries(summaries: Summaries) -> str:
     return table(head, lines)
 
 
-def _holder(best: Sequence[Any]) -> str:
-    name, recall, ndcg = best
-    return f"{pair((recall, ndcg))} ({name})"
-
-
-def _against(one: Summary | None, goal: Sequence[float]) -> str:
-    """Our figures with the distance from the goal, of a row that was run."""
-    if one is None:
-        return "not measured"
-    apart = [signed(one.mean[metric] - wanted) for metric, wanted in zip(("recall@20", "ndcg@20"), goal, strict=True)]
-    return f"{measured(one)} ({' / '.join(apart)}; {seeds(one)})"
-
-
 def _bold_best(lines: list[list[str]]) -> list[list[str]]:
     """The same cells with the highest figure of every column in bold."""
     best = [max((line[column] for line in lines), default="") for column in range(len(lines[0]))]
@@ -273,13 +241,6 @@ def _bold_best(lines: list[list[str]]) -> list[list[str]]:
 
 def _datasets(summaries: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     yield from dict.fromkeys(sorted(dataset for dataset, _, _ in summaries))
-
-
-def _sources() -> str:
-    """What stands behind the names of sources: the comment that opens published.toml."""
-    lines = (FOLDER / "published.toml").read_text(encoding="utf-8").splitlines()
-    comment = [line.removeprefix("#").strip() for line in lines[: lines.index("[[goal]]")]]
-    return section("Sources of the published figures", "\n".join(comment).strip())
 
 
 def _put(path: Path, text: str) -> Path:

@@ -51,7 +51,7 @@ def ladder(points: dict[str, list[tuple[str, float, bool]]]) -> str:
 
 def entropy(layers: Sequence[dict[str, Any]]) -> str:
     """Entropy of attention over that of the prior, by degree: median and the middle 80 %, one panel a layer and relation."""
-    with _axes(len(layers), 2.6) as (figure, panels):
+    with _axes(len(layers), 2.6, share=True) as (figure, panels):
         for axes, facts in zip(panels, layers, strict=True):
             degree = [bin["degree"] for bin in facts["entropy"]]
             low, middle, high = ([bin[name] for bin in facts["entropy"]] for name in ("low", "median", "high"))
@@ -94,10 +94,10 @@ def _change(lever: Summary, base: Summary) -> float:
 
 
 @contextmanager
-def _axes(columns: int, height: float) -> Iterator[tuple[Figure, list[Axes]]]:
+def _axes(columns: int, height: float, share: bool = False) -> Iterator[tuple[Figure, list[Axes]]]:
     with rc_context(_STYLE):
         figure = Figure(figsize=(max(8.2, 2.6 * columns), height), layout="constrained")
-        yield figure, list(figure.subplots(1, columns, squeeze=False)[0])
+        yield figure, list(figure.subplots(1, columns, squeeze=False, sharey=share)[0])
 
 
 def _svg(figure: Figure) -> str:

@@ -37,6 +37,10 @@ class Summary(NamedTuple):
     spread: dict[str, float | None]
 
 
+Summaries = dict[tuple[str, str, str], Summary]
+"""By dataset, row and selected_on."""
+
+
 def read(path: Path = RESULTS) -> list[Result]:
     return read_json(path) if path.exists() else []
 
@@ -51,7 +55,7 @@ def add(result: Result, path: Path = RESULTS) -> None:
         write_json(path, [kept[key] for key in sorted(kept)])
 
 
-def summarise(results: Iterable[Result]) -> dict[tuple[str, str, str], Summary]:
+def summarise(results: Iterable[Result]) -> Summaries:
     """Means and spreads over seeds by (dataset, row, selected_on)."""
     grouped: dict[tuple[str, str, str], list[Result]] = {}
     for one in sorted(results, key=key):

@@ -58,6 +58,17 @@ def test_the_same_figures_give_the_same_page() -> None:
     assert accuracy_page(found, PUBLISHED, [], {}, []) == accuracy_page(list(reversed(found)), PUBLISHED, [], {}, [])
 
 
+def test_the_default_is_set_against_the_best_baseline_and_judged_by_the_interval() -> None:
+    def compared(other: str, value: float, low: float, high: float) -> dict[str, Any]:
+        apart = {"value": 0.1, "other_value": value, "low": low, "high": high}
+        return {"dataset": "films", "row": "default", "other": other, "metric": "ndcg@10", **apart}
+
+    named = {name: Row(name, name.upper(), baseline=name) for name in ("ease", "gfcf")}
+    known = [compared("gfcf", 0.08, 0.01, 0.03), compared("ease", 0.11, -0.03, 0.01), compared("model", 0.9, -1, -0.7)]
+    page = accuracy_page([], PUBLISHED, known, named, [])
+    assert "| films | .1000 | EASE | .1100 | −.0300 to +.0100 | within noise |" in page
+
+
 def test_speed_is_told_in_processor_hours() -> None:
     theirs = {"seconds": 72000.0, "cpu_seconds": 36000.0, "batches_measured": 20}
     ours = {"seconds": 720.0, "cpu_seconds": 600.0}
