@@ -28,7 +28,9 @@ def score_peer(row: Row, config: RunConfig, log: CodedLog, splits: Splits, envir
         raise UsageError(
             f"{row.name} runs in an environment of its own", f"Give --peers; see peers/{row.environment}.txt"
         )
-    python = environments / str(row.environment) / "bin" / "python"
+    python = environments.absolute() / str(row.environment) / "bin" / "python"
+    if not python.exists():
+        raise MachineError(f"{row.name} needs {python}", f"Make it as peers/{row.environment}.txt says")
     final = Phase("final", log, splits, config)
     settings = row.settings | {SEED_NAMES.get(str(row.script), "seed"): config.seed}
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
@@ -47,7 +49,7 @@ def pairs(interactions: Interactions, target: str) -> pl.DataFrame:
 
 
 def _run(python: Path, script: Path, train: Path, lists: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    command = [str(python.absolute()), str(script), str(train), str(lists), "--settings", json.dumps(settings)]
+    command = [str(python), str(script), str(train), str(lists), "--settings", json.dumps(settings)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=train.parent)
     if done.returncode:
         raise MachineError(

@@ -1,5 +1,6 @@
-"""The log of test metrics: it changes nothing in the model that is judged."""
+"""Runs on a small world: what is judged, logged, kept, and given to a peer."""
 
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -8,10 +9,11 @@ import pytest
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.experiment import Told, score
-from benchmarks.accuracy.foreign import pairs
+from benchmarks.accuracy.foreign import pairs, score_peer
 from benchmarks.accuracy.kept import keep, lists, seeds
-from benchmarks.accuracy.rows import Row
+from benchmarks.accuracy.rows import Row, row
 from recsys.core.config import RunConfig
+from recsys.core.errors import MachineError, UsageError
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.phases import Phase
@@ -62,6 +64,25 @@ def test_a_peer_is_given_every_pair_in_the_ids_of_the_log(world: World) -> None:
     given = pairs(final.interactions, final.target)
     assert len(given) == final.interactions.matrix().nnz
     assert set(given["user_id"]) <= {f"u{user}" for user in range(40)}
+
+
+def test_a_peer_runs_in_its_own_python_and_is_judged_on_the_test(world: World, tmp_path: Path) -> None:
+    pytest.importorskip("implicit")
+    python = tmp_path / "peers" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    config, log, splits = world
+    found = score_peer(row("peer:implicit-als"), config, log, splits, tmp_path)
+    assert found.facts["factors"] == 100
+    assert found.ranking.overall["recall@20"] > 0.5  # of 30 items a user likes half, and sees most of them in train
+
+
+def test_a_peer_without_its_environment_is_told_so(world: World, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="environment of its own"):
+        score_peer(row("peer:implicit-als"), *world, None)
+    with pytest.raises(MachineError, match="needs"):
+        score_peer(row("peer:implicit-als"), *world, tmp_path)
 
 
 def test_progress_is_told_on_the_error_stream(capsys: pytest.CaptureFixture[str]) -> None:
