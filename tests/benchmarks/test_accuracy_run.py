@@ -1,11 +1,14 @@
 """Runs on a small world: what is judged, logged, kept, and given to a peer."""
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
+from benchmarks.accuracy.attention import _logits
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.experiment import Told, score
@@ -14,8 +17,10 @@ from benchmarks.accuracy.kept import keep, lists, seeds
 from benchmarks.accuracy.rows import Row, row
 from recsys.core.config import RunConfig
 from recsys.core.errors import MachineError, UsageError
+from recsys.graph.schema import full_block
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
+from recsys.model.network import Network
 from recsys.phases import Phase
 
 World = tuple[RunConfig, CodedLog, Splits]
@@ -56,6 +61,26 @@ def test_what_is_kept_comes_back_by_row_and_seed(world: World, tmp_path: Path) -
     assert (seeds(tmp_path, "pop"), seeds(tmp_path, "pop-2"), seeds(tmp_path, "po")) == ([0], [3], [])
     found = lists(tmp_path, "pop", 0)
     assert (found.ranked == scored.ranked).all() and set(found.per_user) == set(scored.ranking.per_user)
+
+
+def test_the_weights_whose_entropy_is_shown_are_those_of_the_layer(world: World) -> None:
+    config, log, splits = world
+    graph = Phase("final", log, splits, config).graph()
+    network = Network(graph.num_nodes, list(graph.relations), graph.target, config.model)
+    block, (source, _, target) = full_block(graph), graph.target
+    layer = network.layers[0].of(graph.target)
+    with torch.no_grad():
+        layer.gamma.copy_(torch.linspace(-2, 2, len(layer.gamma)))
+        before, after = list(network.layer_states(block))[:2]
+        messages = block.messages[graph.target]
+        _, logits = _logits(layer, before[source], before[target], messages)
+        adjacency, reach = messages.adjacency, messages.target_degree.clamp_min(1e-9) ** -layer.target_exponent
+        expected = torch.zeros_like(after[target])
+        for node, (first, last) in enumerate(pairwise(adjacency.indptr.tolist())):
+            heads = before[source][adjacency.indices[first:last].long()].reshape(last - first, len(layer.gamma), -1)
+            mixed = torch.einsum("hn,nhd->hd", logits[:, first:last].softmax(1), heads).flatten()
+            expected[node] = mixed * reach[node] * layer.mass(messages)[node]
+    torch.testing.assert_close(after[target], expected)
 
 
 def test_a_peer_is_given_every_pair_in_the_ids_of_the_log(world: World) -> None:
