@@ -167,8 +167,10 @@ def _show(document: dict[str, Any], rows: str, as_json: bool) -> None:
     if as_json:
         print_document(document)
         return
-    cells = [[one["rank"], one["id"], one.get("title", ""), f"{one['score']:.4f}"] for one in document[rows]]
-    print_table(f"{rows} ({document.get('source', 'model')})", ["rank", "id", "title", "score"], cells)
+    found = document[rows]
+    columns = ["rank", "id", *(["title"] if any("title" in one for one in found) else []), "score"]
+    cells = [[*(one.get(name, "") for name in columns[:-1]), f"{one['score']:.4f}"] for one in found]
+    print_table(f"{rows} ({document.get('source', 'model')})", columns, cells)
     for note in (document.get("note"), f"unknown ids: {document['unknown']}" if document.get("unknown") else None):
         if note:
             print_text(note)

@@ -63,9 +63,15 @@ def _versus(one: Comparison, best: ModelRow, deciding: str) -> str:
         return (
             f"its {name} cannot be told apart from that of the best alternative, {best.title} ({interval}{corrected})"
         )
-    share = f"{abs(one.difference) / base:.1%} " if base else ""
-    above = "above" if one.difference > 0 else "below"
-    return f"its {name} is {share}{above} that of the best alternative, {best.title} ({interval})"
+    return f"its {name} is {_apart(one.difference, base)} that of the best alternative, {best.title} ({interval})"
+
+
+def _apart(difference: float, base: float) -> str:
+    """ "3.2% above", "1.0% below", "4.5 times"; without a number when there is nothing to divide by."""
+    if base and difference >= base:
+        return f"{1 + difference / base:.1f} times"
+    share = f"{abs(difference) / base:.1%} " if base else ""
+    return f"{share}{'above' if difference > 0 else 'below'}"
 
 
 def _capital(text: str) -> str:

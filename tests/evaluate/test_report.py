@@ -14,6 +14,7 @@ from recsys.evaluate.lists import Catalogue
 from recsys.evaluate.page import render
 from recsys.evaluate.report import Judged, Test, build_report, write_report
 from recsys.evaluate.slices import Slice
+from recsys.evaluate.verdict import _apart
 
 USERS, ITEMS = 240, 30
 
@@ -195,3 +196,11 @@ def test_the_page_says_what_matters(better: Report) -> None:
         "−0.0100",
     ):
         assert expected in words
+
+
+@pytest.mark.parametrize(
+    ("difference", "base", "words"),
+    [(0.032, 1.0, "3.2% above"), (-0.01, 1.0, "1.0% below"), (0.7, 0.2, "4.5 times"), (0.1, 0.0, "above")],
+)
+def test_large_differences_are_told_as_multiples(difference: float, base: float, words: str) -> None:
+    assert _apart(difference, base) == words
