@@ -3,7 +3,6 @@
 The same figures give the same bytes.
 """
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +76,15 @@ def accuracy_page(
 
 def others(summaries: Summaries, titles: dict[str, str]) -> str:
     """NDCG@10 on the remaining logs, one column a row."""
-    wanted = [name for name in _datasets(summaries) if name not in PUBLISHED_SETS]
-    shown = [
-        row
-        for row in titles
-        if not row.startswith((ABLATION, PEER)) and any((d, row, "validation") in summaries for d in wanted)
-    ]
+    found = {
+        (dataset, row)
+        for dataset, row, selected in summaries
+        if selected == "validation" and dataset not in PUBLISHED_SETS and not row.startswith((ABLATION, PEER))
+    }
+    wanted, shown = (
+        sorted({dataset for dataset, _ in found}),
+        [row for row in titles if any(row == one for _, one in found)],
+    )
     lines = []
     for row in shown:
         cells = [cell(summaries.get((dataset, row, "validation")), "ndcg@10") for dataset in wanted]
@@ -193,6 +195,7 @@ def speed_text(known: list[dict[str, Any]], titles: dict[str, str]) -> str:
         theirs, ours = found["theirs"], found.get("ours")
         line = [document["data"], figure(found["recall@20"]), titles.get(found["peer"], found["peer"])]
         line += [
+            theirs["device"],
             f"{theirs['seconds'] / 3600:.1f}",
             f"{theirs['cpu_seconds'] / 3600:.1f}",
             str(theirs["batches_measured"]),
@@ -200,13 +203,13 @@ def speed_text(known: list[dict[str, Any]], titles: dict[str, str]) -> str:
         if ours:
             line += [f"`{found['row']}`", f"{ours['seconds'] / 3600:.2f}", f"{ours['cpu_seconds'] / 3600:.2f}"]
             line += [f"{theirs['cpu_seconds'] / ours['cpu_seconds']:.0f} ×"]
-        lines.append(line + [""] * (10 - len(line)))
+        lines.append(line + [""] * (11 - len(line)))
     text = (
         "A peer's hours are extrapolated: the seconds of a few measured batches times the batches of its published "
         "training. Ours run from the start of training on all train rows to the first epoch whose test Recall@20 "
         "reaches the figure. Ratio of processor hours, which do not depend on what else the machine did."
     )
-    head = ["dataset", "Recall@20", "peer", "hours", "of processor", "batches measured"]
+    head = ["dataset", "Recall@20", "peer", "on", "hours", "of processor", "batches measured"]
     return f"{text}\n\n{table([*head, 'ours', 'hours', 'of processor', 'ratio'], lines)}" if lines else ""
 
 
@@ -237,10 +240,6 @@ def _bold_best(lines: list[list[str]]) -> list[list[str]]:
         [f"**{cell}**" if column and cell and cell == best[column] else cell for column, cell in enumerate(line)]
         for line in lines
     ]
-
-
-def _datasets(summaries: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    yield from dict.fromkeys(sorted(dataset for dataset, _, _ in summaries))
 
 
 def _put(path: Path, text: str) -> Path:

@@ -8,7 +8,7 @@ from benchmarks.accuracy.data import configuration, load
 from benchmarks.accuracy.epoch_log import first_to_reach
 from benchmarks.accuracy.foreign import score_peer
 from benchmarks.accuracy.rows import Row
-from benchmarks.accuracy.run import Place, log_path
+from benchmarks.accuracy.run import Place, device, log_path
 from recsys.core.errors import DataError
 
 TIMES = ("seconds", "cpu_seconds")
@@ -24,6 +24,7 @@ def of_peer(row: Row, dataset: str, place: Place, batches: int) -> dict[str, Any
     steps = row.settings["epochs"] * math.ceil((len(splits.train) + len(splits.validation)) / size)
     measured = {f"{name}_per_batch": facts[f"{name}_per_batch"] for name in TIMES}
     return measured | {
+        "device": device(config),
         "batches_measured": facts["batches"],
         "batches_published": steps,
         **{name: round(facts[f"{name}_per_batch"] * steps) for name in TIMES},

@@ -70,11 +70,11 @@ def test_the_default_is_set_against_the_best_baseline_and_judged_by_the_interval
 
 
 def test_speed_is_told_in_processor_hours() -> None:
-    theirs = {"seconds": 72000.0, "cpu_seconds": 36000.0, "batches_measured": 20}
+    theirs = {"seconds": 72000.0, "cpu_seconds": 36000.0, "batches_measured": 20, "device": "cpu, 1 thread"}
     ours = {"seconds": 720.0, "cpu_seconds": 600.0}
     known = {"recall@20": 0.183, "peer": "peer:x", "theirs": theirs, "row": "full", "ours": ours}
     page = accuracy_page([], PUBLISHED, [], {}, [{"data": "gowalla", "figures": known}])
-    assert "| gowalla | .1830 | peer:x | 20.0 | 10.0 | 20 | `full` | 0.20 | 0.17 | 60 × |" in page
+    assert "| gowalla | .1830 | peer:x | cpu, 1 thread | 20.0 | 10.0 | 20 | `full` | 0.20 | 0.17 | 60 × |" in page
 
 
 def test_the_cost_is_what_was_measured_before() -> None:
