@@ -1,4 +1,4 @@
-"""How much the item table adds to the trained vectors: its exponents, recency and weight, chosen on validation."""
+"""How much the item table adds to the trained vectors: its ridge, recency and weight, chosen on validation."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,19 +9,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
-from recsys.closed_form.item_table import Exponents, histories, item_table
+from recsys.closed_form.item_table import histories, item_tables
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
 from recsys.index.exact import VectorScorer
 from recsys.index.item_table import BlendedScorer, ItemTable
 from recsys.phases import Phase
 
+_RIDGES = (15.0, 50.0, 5.0, 150.0)
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("weight", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
+    ("ridge", _RIDGES),
     ("half_life", (None, 50.0, 20.0, 5.0)),
-    ("target", (0.3, 0.5, 0.4, 0.2, 0.1)),
-    ("source", (0.6, 0.8, 0.4)),
-    ("user", (0.7, 1.0, 0.4)),
 )
 """One coordinate after the other, each with the others where they stand; the usual value first."""
 _REFINED = (0.0, 0.5, 0.75, 1.5, 2.0)
@@ -31,20 +30,14 @@ _SPREAD_USERS = 2_000
 
 
 class Blend(BaseModel):
-    """weight: of the table's scores once both spread alike over the items; 0 leaves the table out. See `Exponents`,
-    `ItemTable`."""
+    """weight: of the table's scores once both spread alike over the items; 0 leaves the table out. ridge: see
+    `item_tables`. half_life: see `ItemTable`."""
 
     model_config = ConfigDict(frozen=True)
 
     weight: float = 0.2
+    ridge: float = _RIDGES[0]
     half_life: float | None = None
-    target: float = 0.3
-    source: float = 0.6
-    user: float = 0.7
-
-    @property
-    def exponents(self) -> Exponents:
-        return Exponents(self.user, self.source, self.target)
 
 
 NO_BLEND = Blend(weight=0.0)
@@ -63,34 +56,35 @@ def choose_blend(phase: Phase, vectors: VectorScorer, progress: Progress = QUIET
     """The blend that does best on what is held out from `phase`; no table when nothing beats the vectors alone."""
     if not phase.config.blend.neighbours or not len(phase.held_out_users):
         return Choice(NO_BLEND, None, None, [])
-    search = _Search(phase, vectors)
+    search = _Search(phase, vectors, _RIDGES, progress)
     best, value = search.run(progress)
     return Choice(best, value, search.value(NO_BLEND), search.tried)
 
 
-def blended(phase: Phase, vectors: VectorScorer, blend: Blend) -> Scorer:
+def blended(phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET) -> Scorer:
     """The scorer of a phase: the vectors, and the table unless its weight is 0."""
-    table = fit_table(phase, vectors, blend)
+    table = fit_table(phase, vectors, blend, progress)
     if table is None:
         return vectors
     return BlendedScorer(vectors, table, histories(phase.interactions, phase.target, blend.half_life))
 
 
-def fit_table(phase: Phase, vectors: VectorScorer, blend: Blend) -> ItemTable | None:
+def fit_table(phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET) -> ItemTable | None:
     """The table learnt from the rows of `phase`, its weight in units of the vectors' scores."""
     if not blend.weight or not phase.config.blend.neighbours:
         return None
-    return _Search(phase, vectors).table(blend)
+    return _Search(phase, vectors, [blend.ridge], progress).table(blend)
 
 
 class _Search:
     """Values of blends on one phase; tables and histories are kept from one to the next."""
 
-    def __init__(self, phase: Phase, vectors: VectorScorer) -> None:
+    def __init__(self, phase: Phase, vectors: VectorScorer, ridges: Sequence[float], progress: Progress) -> None:
         self.phase, self.vectors = phase, vectors
         self.tried: list[dict[str, Any]] = []
         pairs = phase.interactions.matrix((phase.target,))
-        self.item_table = lru_cache(2)(lambda exponents: item_table(pairs, exponents, phase.config.blend.neighbours))
+        tables = item_tables(pairs, phase.config.blend.neighbours, ridges, progress)
+        self.tables = dict(zip(ridges, tables, strict=True))
         self.histories = lru_cache(2)(lambda half_life: histories(phase.interactions, phase.target, half_life))
         self.value = lru_cache(None)(self._value)
 
@@ -119,7 +113,7 @@ class _Search:
         return BlendedScorer(self.vectors, self.table(blend), self.histories(blend.half_life))
 
     def table(self, blend: Blend) -> ItemTable:
-        table, taken = self.item_table(blend.exponents), self.histories(blend.half_life)
+        table, taken = self.tables[blend.ridge], self.histories(blend.half_life)
         sample = _evenly(np.flatnonzero(np.diff(taken.indptr)).astype(np.int32), _SPREAD_USERS)
         plain = ItemTable(table, 1.0, blend.half_life)
         lent = _spread_of_rows(plain.lend(taken[sample]))

@@ -274,11 +274,11 @@ class EvaluateConfig(_Section):
 
 
 class BlendConfig(_Section):
-    """Item–item evidence beside the trained vectors: a sparse table of which items follow from which, learnt from the
-    phase's own rows. How much it adds, and its exponents, are chosen on validation; nothing, where nothing helps."""
+    """Item–item evidence beside the trained vectors: a sparse table of which items follow from which, regressed on the
+    phase's own rows. How much it adds is chosen on validation; nothing, where nothing helps."""
 
     neighbours: int = Field(200, ge=0)
-    """Items that one item of a history can lend to; 0 leaves the table out."""
+    """Items that may speak for one item; 0 leaves the table out."""
 
 
 class IndexConfig(_Section):

@@ -1,4 +1,4 @@
-"""The item table against a loop over pairs, and histories by hand."""
+"""The item table against regressions of its own, and histories by hand."""
 
 from dataclasses import replace
 
@@ -8,46 +8,66 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.closed_form.item_table import Exponents, histories, item_table
+from recsys.closed_form.item_table import histories, item_tables
 from recsys.core.errors import UsageError
 from worlds import make_interactions
 
 
-def looped(pairs: np.ndarray, exponents: Exponents) -> np.ndarray:
-    users, items = pairs.sum(1), pairs.sum(0)
-    table = np.zeros((pairs.shape[1], pairs.shape[1]))
-    for j in range(pairs.shape[1]):
-        for i in range(pairs.shape[1]):
-            if i != j and items[i] and items[j]:
-                shared = sum(users[u] ** -exponents.user for u in range(len(pairs)) if pairs[u, i] and pairs[u, j])
-                table[j, i] = items[j] ** -exponents.source * shared * items[i] ** -exponents.target
-    return table
+def regressed(pairs: np.ndarray, item: int, sources: np.ndarray, ridge: float) -> np.ndarray:
+    """Least squares by stacking √λ rows under the users', as in any textbook."""
+    left = np.vstack([pairs[:, sources], np.sqrt(ridge) * np.eye(len(sources))])
+    right = np.concatenate([pairs[:, item], np.zeros(len(sources))])
+    return np.maximum(np.linalg.lstsq(left, right, rcond=None)[0], 0.0)
 
 
-@given(st.integers(0, 50), st.tuples(*[st.floats(0, 1.5)] * 3), st.integers(1, 9))
+@given(st.integers(0, 50), st.floats(0.1, 50.0))
 @settings(max_examples=25, deadline=None)
-def test_the_strongest_entries_of_the_loop(seed, powers, top_n):
-    pairs = np.random.default_rng(seed).random((7, 9)) < 0.4
-    exponents = Exponents(*powers)
-    table, wanted = item_table(sparse.csr_matrix(pairs.astype(np.float32)), exponents, top_n), looped(pairs, exponents)
-    for row, full in zip(table.toarray(), wanted, strict=True):
-        assert np.allclose(np.sort(row)[::-1][:top_n], np.sort(full)[::-1][:top_n], rtol=1e-5)
-        assert np.count_nonzero(row) <= top_n
-        assert np.allclose(row[row > 0], full[row > 0], rtol=1e-5)
+def test_every_column_is_a_regression_on_the_other_items(seed, ridge):
+    pairs = (np.random.default_rng(seed).random((12, 9)) < 0.4).astype(np.float64)
+    [table] = item_tables(sparse.csr_matrix(pairs.astype(np.float32)), 20, [ridge])
+    for item, column in enumerate(table.toarray().T):
+        shared = pairs.T @ pairs[:, item]
+        sources = np.flatnonzero((shared > 0) & (np.arange(9) != item))
+        wanted = np.zeros(9)
+        wanted[sources] = regressed(pairs, item, sources, ridge)
+        assert column == pytest.approx(wanted, abs=1e-4)
 
 
-def test_two_users_by_hand():
-    """Users {a, b} and {a, b, c}: from a, b follows with (2^−1 + 3^−1) · 2^−½ · 2^−½."""
-    pairs = sparse.csr_matrix(np.array([[1, 1, 0], [1, 1, 1]], np.float32))
-    table = item_table(pairs, Exponents(1.0, 0.5, 0.5), 5).toarray()
-    assert table[0, 1] == pytest.approx((1 / 2 + 1 / 3) / 2)
-    assert table[2, 0] == pytest.approx(1 / 3 / np.sqrt(2))
-    assert not table.diagonal().any()
+@given(st.integers(0, 30), st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_the_sources_are_those_that_co_occur_most(seed, neighbours):
+    pairs = (np.random.default_rng(seed).random((15, 8)) < 0.5).astype(np.float64)
+    users, items = pairs.sum(1), np.maximum(pairs.sum(0), 1)
+    near = (pairs / np.maximum(users, 1)[:, None] ** 0.7).T @ pairs / items**0.6
+    np.fill_diagonal(near, 0)
+    [table] = item_tables(sparse.csr_matrix(pairs.astype(np.float32)), neighbours, [1.0])
+    for item, column in enumerate(table.toarray().T):
+        border = np.sort(near[item])[-neighbours]
+        assert (near[item][column > 0] >= border - 1e-6).all()
+        assert np.count_nonzero(column) <= neighbours
 
 
-def test_no_items_a_row_are_refused():
-    with pytest.raises(UsageError, match="top_n = 0"):
-        item_table(sparse.csr_matrix((2, 2)), Exponents(), 0)
+def test_columns_of_a_large_catalogue_are_the_same(monkeypatch):
+    pairs = sparse.csr_matrix((np.random.default_rng(0).random((30, 12)) < 0.4).astype(np.float32))
+    small = item_tables(pairs, 5, [3.0, 30.0])
+    monkeypatch.setattr("recsys.closed_form.item_table._DENSE_ITEMS", 0)
+    for left, right in zip(small, item_tables(pairs, 5, [3.0, 30.0]), strict=True):
+        assert left.toarray() == pytest.approx(right.toarray(), abs=1e-6)
+
+
+def test_two_items_by_hand():
+    """Of three users of a, two took b: b from a is 2 / (3 + λ), a from b is 2 / (2 + λ)."""
+    pairs = sparse.csr_matrix(np.array([[1, 1], [1, 1], [1, 0]], np.float32))
+    [table] = item_tables(pairs, 5, [1.0])
+    assert table.toarray() == pytest.approx(np.array([[0, 2 / 4], [2 / 3, 0]]))
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "ridges", "words"), [(0, [1.0], "0 neighbours"), (3, [0.0], "above 0"), (3, [], "ridges")]
+)
+def test_settings_that_cannot_be(neighbours, ridges, words):
+    with pytest.raises(UsageError, match=words):
+        item_tables(sparse.csr_matrix((2, 2)), neighbours, ridges)
 
 
 def test_the_latest_of_a_history_count_most():
