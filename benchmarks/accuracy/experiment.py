@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.rows import Row
-from recsys.blending import blended, choose_blend
+from benchmarks.accuracy.trainings import shared_training
+from recsys.blending import Blend, blended, choose_blend
 from recsys.closed_form.catalogue import baseline, choose
 from recsys.core.config import RunConfig
 from recsys.core.encoder import Embeddings
@@ -22,6 +24,7 @@ from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
 from recsys.phases import Phase
+from recsys.train.loop import Trained
 
 METRICS = ("recall@20", "ndcg@20", "recall@10", "ndcg@10", "hr@10")
 
@@ -29,13 +32,22 @@ METRICS = ("recall@20", "ndcg@20", "recall@10", "ndcg@10", "hr@10")
 class Scored(NamedTuple):
     """ranking: of the test. ranked: (test users, k) dense items. facts: what was chosen and what it cost.
 
-    network: of a model, trained on train + validation.
+    network: of a model, trained on train + validation; None of a baseline, and where another row's training was taken.
     """
 
     ranking: Ranking
     ranked: NDArray[np.int32]
     facts: dict[str, Any]
     network: Network | None = None
+
+
+class Choices(NamedTuple):
+    """What validation decides. value: of the vectors, blended: with the item table."""
+
+    epochs: int
+    value: float | None
+    blend: Blend
+    blended: float | None
 
 
 class _Fitted(NamedTuple):
@@ -54,11 +66,25 @@ class Told:
         yield from things
 
 
-def score(row: Row, config: RunConfig, log: CodedLog, splits: Splits, epoch_log: EpochLog | None = None) -> Scored:
-    """Fit a row and judge it on the test. epoch_log: told every epoch of the refit; nothing here reads it."""
+def score(
+    row: Row,
+    config: RunConfig,
+    log: CodedLog,
+    splits: Splits,
+    cache: Path,
+    choices: Choices | None = None,
+    epoch_log: EpochLog | None = None,
+) -> Scored:
+    """Fit a row and judge it on the test.
+
+    choices: of epochs and blend, made on validation with another seed; made here when absent. cache: where trainings
+    are shared. epoch_log: told every epoch of the refit; nothing here reads it.
+    """
     wall, processor = time.perf_counter(), time.process_time()
     select, final = (Phase(name, log, splits, config) for name in ("select", "final"))
-    fitted = _baseline(row.baseline, select, final) if row.baseline else _model(select, final, epoch_log)
+    fitted = (
+        _baseline(row.baseline, select, final) if row.baseline else _model(select, final, cache, choices, epoch_log)
+    )
     spent = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - processor}
     ranked = final.ranked(fitted.scorer, max(config.evaluate.ks))
     ranking = rank_metrics(ranked, final.held_out_users, final.held_out_matrix, config.evaluate.ks)
@@ -71,24 +97,39 @@ def figures(ranking: Ranking) -> dict[str, float]:
     return {name: round(ranking.overall[name], 5) for name in METRICS}
 
 
-def _model(select: Phase, final: Phase, epoch_log: EpochLog | None) -> _Fitted:
+def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, epoch_log: EpochLog | None) -> _Fitted:
     """The model, its epochs and its blend with the item table chosen on validation, refitted."""
-    config = select.config
-    chosen = fit_phase(select, select.graph(), config.model, progress=Told())
-    choice = choose_blend(select, _vectors(chosen.embeddings))
+    choices = choices or choose_all(select, cache)
+    networks: list[Network] = []
 
-    def scorer(found: Embeddings) -> Scorer:
-        return blended(final, _vectors(found), choice.blend)
+    def refit() -> tuple[Trained, dict[str, Any]]:
+        if epoch_log:
+            trained = epoch_log.refit(final, choices.epochs, lambda found: judge(_vectors(found)), Told())
+        else:
+            trained = fit_phase(final, final.graph(), final.config.model, epochs=choices.epochs, progress=Told())
+        networks.append(trained.network)
+        return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
 
-    if epoch_log:
-        refit = epoch_log.refit(final, chosen.best_epoch, scorer, Told())
-    else:
-        refit = fit_phase(final, final.graph(), config.model, epochs=chosen.best_epoch, progress=Told())
-    facts = _choice(config, chosen.best_value) | {"epochs": chosen.best_epoch, "mode": refit.plan.mode}
-    if choice.blend.weight:
-        facts |= {"blend": choice.blend.model_dump(), "validation_blended": choice.value}
-    facts["shared"] = shared_numbers(refit.network)
-    return _Fitted(scorer(refit.embeddings), facts, refit.network)
+    def judge(vectors: VectorScorer) -> Scorer:
+        return blended(final, vectors, choices.blend)
+
+    found = shared_training(cache, final, choices.epochs, refit)
+    facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
+    if choices.blend.weight:
+        facts |= {"blend": choices.blend.model_dump(), "validation_blended": choices.blended}
+    return _Fitted(judge(found.scorer), facts, networks[0] if networks else None)
+
+
+def choose_all(select: Phase, cache: Path) -> Choices:
+    """Epochs, then the blend, by validation."""
+
+    def fit() -> tuple[Trained, dict[str, Any]]:
+        trained = fit_phase(select, select.graph(), select.config.model, progress=Told())
+        return trained, {"epochs": trained.best_epoch, "value": trained.best_value}
+
+    found = shared_training(cache, select, None, fit)
+    choice = choose_blend(select, found.scorer)
+    return Choices(found.facts["epochs"], found.facts["value"], choice.blend, choice.value)
 
 
 def _vectors(found: Embeddings) -> VectorScorer:

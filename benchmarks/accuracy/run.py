@@ -10,10 +10,11 @@ import torch
 from benchmarks.accuracy import kept, results
 from benchmarks.accuracy.data import checksums, configuration, load
 from benchmarks.accuracy.epoch_log import EpochLog
-from benchmarks.accuracy.experiment import Scored, figures, score
+from benchmarks.accuracy.experiment import Choices, Scored, figures, score
 from benchmarks.accuracy.foreign import score_peer
 from benchmarks.accuracy.rows import Row
 from benchmarks.record import commit
+from recsys.blending import NO_BLEND, Blend
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.machine import cores, peak_memory_bytes
 
@@ -41,11 +42,22 @@ def run(
     if row.script:
         scored = score_peer(row, config, log, splits, place.peers)
     else:
-        scored = score(row, config, log, splits, EpochLog(log_path(row.name, dataset, seed)) if log_test else None)
+        epoch_log = EpochLog(log_path(row.name, dataset, seed)) if log_test else None
+        scored = score(row, config, log, splits, place.of(dataset), _choices(row, dataset, seed), epoch_log)
     kept.keep(place.of(dataset), row.name, seed, scored)
     entry = result(row, dataset, config, scored)
     results.add(entry)
     return entry
+
+
+def _choices(row: Row, dataset: str, seed: int) -> Choices | None:
+    """What validation chose for seed 0, which the other seeds take over; None where they must choose themselves."""
+    chosen = [one for one in results.read() if results.key(one) == (dataset, row.name, 0, "validation")]
+    if not seed or not chosen or "epochs" not in chosen[0]:
+        return None
+    one = chosen[0]
+    blend = Blend.model_validate(one["blend"]) if "blend" in one else NO_BLEND
+    return Choices(one["epochs"], one["validation"], blend, one.get("validation_blended"))
 
 
 def configured(
