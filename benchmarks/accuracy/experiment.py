@@ -113,7 +113,7 @@ def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, ep
     def judge(vectors: VectorScorer) -> Scorer:
         return blended(final, vectors, choices.blend)
 
-    found = shared_training(cache, final, choices.epochs, refit)
+    found = shared_training(cache, final, choices.epochs, refit, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
     if choices.blend.weight:
         facts |= {"blend": choices.blend.model_dump(), "validation_blended": choices.blended}

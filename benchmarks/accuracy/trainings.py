@@ -18,6 +18,10 @@ _LEARNT_BY = ("core", "graph", "model", "train", "closed_form")
 _LEARNT_FROM = {"model", "train", "graph", "split", "clean", "seed", "threads"}
 
 
+Fit = Callable[[], tuple[Trained, dict[str, Any]]]
+"""Trains; returns what was trained and the facts to keep of it."""
+
+
 @dataclass(frozen=True)
 class Vectors:
     """What is left of a training. facts: epochs, the validation value, the mode, and the shared numbers."""
@@ -26,10 +30,10 @@ class Vectors:
     facts: dict[str, Any]
 
 
-def shared_training(cache: Path, phase: Phase, epochs: int | None, fit: Callable[[], tuple[Trained, dict]]) -> Vectors:
-    """The vectors of `fit`, from the cache when the same training, by the same code, left them there."""
+def shared_training(cache: Path, phase: Phase, epochs: int | None, fit: Fit, fresh: bool = False) -> Vectors:
+    """The vectors of `fit`, from the cache when the same training, by the same code, left them there; `fresh`: never."""
     path = cache / "trained" / f"{_address(phase, epochs)}.npz"
-    if not path.exists():
+    if fresh or not path.exists():
         trained, facts = fit()
         found = trained.embeddings
         with atomic_file(path) as part, part.open("wb") as file:

@@ -15,6 +15,7 @@ from benchmarks.accuracy.experiment import Told, score
 from benchmarks.accuracy.foreign import pairs, score_peer
 from benchmarks.accuracy.kept import keep, lists, seeds
 from benchmarks.accuracy.rows import Row, row
+from recsys.blending import NO_BLEND
 from recsys.core.config import RunConfig
 from recsys.core.errors import MachineError, UsageError
 from recsys.graph.schema import full_block
@@ -44,8 +45,8 @@ def world(tmp_path: Path) -> World:
 
 
 def test_a_logged_run_gives_the_figures_of_one_that_is_not(world: World, tmp_path: Path) -> None:
-    plain = score(ROW, *world)
-    logged = score(ROW, *world, epoch_log=EpochLog(tmp_path / "log.jsonl"))
+    plain = score(ROW, *world, tmp_path)
+    logged = score(ROW, *world, tmp_path, epoch_log=EpochLog(tmp_path / "log.jsonl"))
     assert logged.facts["epochs"] == plain.facts["epochs"]
     assert (logged.ranked == plain.ranked).all()
     written = pl.read_ndjson(tmp_path / "log.jsonl")
@@ -54,8 +55,27 @@ def test_a_logged_run_gives_the_figures_of_one_that_is_not(world: World, tmp_pat
     assert chosen["recall@20"] == round(plain.ranking.overall["recall@20"], 5)
 
 
+def test_a_row_without_the_item_table_lends_its_training_to_one_with_it(world: World, tmp_path: Path) -> None:
+    config, log, splits = world
+    alone = config.model_copy(update={"blend": config.blend.model_copy(update={"neighbours": 0})})
+    first, second = score(ROW, alone, log, splits, tmp_path), score(ROW, *world, tmp_path)
+    assert first.network is not None and second.network is None
+    assert second.facts["epochs"] == first.facts["epochs"]
+    assert len(list((tmp_path / "trained").iterdir())) == 2  # one a phase
+    again = score(ROW, *world, tmp_path / "elsewhere")
+    assert (again.ranked == second.ranked).all()
+
+
+def test_other_seeds_take_over_what_was_chosen(world: World, tmp_path: Path) -> None:
+    config, log, splits = world
+    chosen = Choices(2, 0.5, NO_BLEND, None)
+    found = score(ROW, config.model_copy(update={"seed": 1}), log, splits, tmp_path, chosen)
+    assert (found.facts["epochs"], found.facts["validation"]) == (2, 0.5)
+    assert len(list((tmp_path / "trained").iterdir())) == 1
+
+
 def test_what_is_kept_comes_back_by_row_and_seed(world: World, tmp_path: Path) -> None:
-    scored = score(Row("pop", "Popularity", baseline="popularity"), *world)
+    scored = score(Row("pop", "Popularity", baseline="popularity"), *world, tmp_path)
     keep(tmp_path, "pop", 0, scored)
     keep(tmp_path, "pop-2", 3, scored)
     assert (seeds(tmp_path, "pop"), seeds(tmp_path, "pop-2"), seeds(tmp_path, "po")) == ([0], [3], [])
