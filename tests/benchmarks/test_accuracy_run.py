@@ -11,7 +11,7 @@ import torch
 from benchmarks.accuracy.attention import _logits
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.accuracy.epoch_log import EpochLog
-from benchmarks.accuracy.experiment import Told, score
+from benchmarks.accuracy.experiment import Choices, Told, score
 from benchmarks.accuracy.foreign import pairs, score_peer
 from benchmarks.accuracy.kept import keep, lists, seeds
 from benchmarks.accuracy.rows import Row, row
