@@ -1,6 +1,6 @@
 """How much the item table adds to the trained vectors: its ridge, recency and weight, chosen on validation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -52,39 +52,59 @@ class Choice(NamedTuple):
     tried: list[dict[str, Any]]
 
 
-def choose_blend(phase: Phase, vectors: VectorScorer, progress: Progress = QUIET) -> Choice:
-    """The blend that does best on what is held out from `phase`; no table when nothing beats the vectors alone."""
+Tables = Mapping[float, sparse.csr_matrix]
+"""By ridge, what `item_tables` gives."""
+
+
+def all_tables(phase: Phase, progress: Progress = QUIET) -> Tables:
+    """The tables that `choose_blend` tries: they depend on the rows of `phase` alone, so several models can share them."""
+    return _tables(phase, _RIDGES, progress)
+
+
+def choose_blend(
+    phase: Phase, vectors: VectorScorer, progress: Progress = QUIET, tables: Tables | None = None
+) -> Choice:
+    """The blend that does best on what is held out from `phase`; no table when nothing beats the vectors alone.
+
+    tables: of `all_tables`, made here when absent.
+    """
     if not phase.config.blend.neighbours or not len(phase.held_out_users):
         return Choice(NO_BLEND, None, None, [])
-    search = _Search(phase, vectors, _RIDGES, progress)
+    search = _Search(phase, vectors, tables or all_tables(phase, progress))
     best, value = search.run(progress)
     return Choice(best, value, search.value(NO_BLEND), search.tried)
 
 
-def blended(phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET) -> Scorer:
+def blended(
+    phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, tables: Tables | None = None
+) -> Scorer:
     """The scorer of a phase: the vectors, and the table unless its weight is 0."""
-    table = fit_table(phase, vectors, blend, progress)
+    table = fit_table(phase, vectors, blend, progress, tables)
     if table is None:
         return vectors
     return BlendedScorer(vectors, table, histories(phase.interactions, phase.target, blend.half_life))
 
 
-def fit_table(phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET) -> ItemTable | None:
+def fit_table(
+    phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, tables: Tables | None = None
+) -> ItemTable | None:
     """The table learnt from the rows of `phase`, its weight in units of the vectors' scores."""
     if not blend.weight or not phase.config.blend.neighbours:
         return None
-    return _Search(phase, vectors, [blend.ridge], progress).table(blend)
+    return _Search(phase, vectors, tables or _tables(phase, [blend.ridge], progress)).table(blend)
+
+
+def _tables(phase: Phase, ridges: Sequence[float], progress: Progress) -> Tables:
+    pairs = phase.interactions.matrix((phase.target,))
+    return dict(zip(ridges, item_tables(pairs, phase.config.blend.neighbours, ridges, progress), strict=True))
 
 
 class _Search:
-    """Values of blends on one phase; tables and histories are kept from one to the next."""
+    """Values of blends on one phase; what they share is kept from one to the next."""
 
-    def __init__(self, phase: Phase, vectors: VectorScorer, ridges: Sequence[float], progress: Progress) -> None:
-        self.phase, self.vectors = phase, vectors
+    def __init__(self, phase: Phase, vectors: VectorScorer, tables: Tables) -> None:
+        self.phase, self.vectors, self.tables = phase, vectors, tables
         self.tried: list[dict[str, Any]] = []
-        pairs = phase.interactions.matrix((phase.target,))
-        tables = item_tables(pairs, phase.config.blend.neighbours, ridges, progress)
-        self.tables = dict(zip(ridges, tables, strict=True))
         self.histories = lru_cache(2)(lambda half_life: histories(phase.interactions, phase.target, half_life))
         self.value = lru_cache(None)(self._value)
 

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from optuna import Study, TrialPruned
 from optuna.trial import Trial, TrialState
 
+from recsys.blending import Tables, all_tables, blended, choose_blend
 from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig
 from recsys.core.errors import RecsysError, UsageError
@@ -137,7 +139,7 @@ class Search:
     def _judged(
         self, trial: Trial, values: Mapping[str, Any], minutes: float, watch: Callable[[EpochRecord], None]
     ) -> float:
-        """NDCG of a training with `values`; per user it is left in the folder."""
+        """NDCG of a training with `values`, item table included; per user it is left in the folder."""
         began = time.perf_counter()
         config = with_values(self.phase.config, values)
         phase = replace(self.phase, config=_within(config, minutes))
@@ -145,13 +147,26 @@ class Search:
         trained = fit_phase(
             phase, graph, config.model, self.folder / "checkpoint", progress=_Bars(self.progress), watch=watch
         )
-        users = _ndcg_of_users(phase, trained)
+        users = self._ndcg_of_users(phase, trained)
         with atomic_file(self._users_file(trial.number)) as part:
             np.save(part, users)
         facts = {"epochs": len(trained.history), "best_epoch": trained.best_epoch, "stopped": trained.stopped}
         trial.set_user_attr(trials.FACTS, facts)
         trial.set_user_attr(trials.SECONDS, time.perf_counter() - began)
         return float(users.mean())
+
+    def _ndcg_of_users(self, phase: Phase, trained: Trained) -> NDArray[np.float64]:
+        """As the model would be served: with the item table that does best beside these vectors."""
+        vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
+        shared = self._tables if phase.config.blend == self.phase.config.blend else None
+        blend = choose_blend(phase, vectors, tables=shared).blend
+        k = phase.config.train.metric_k
+        ranked = phase.ranked(blended(phase, vectors, blend, tables=shared), k)
+        return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]
+
+    @cached_property
+    def _tables(self) -> Tables | None:
+        return all_tables(self.phase, _Bars(self.progress)) if self.phase.config.blend.neighbours else None
 
     def _say(self, study: Study, place: str, budget: Budget) -> None:
         last, done = trials.finished(study)[-1], trials.complete(study)
@@ -222,12 +237,6 @@ def _minutes_before(study: Study, trial: Trial) -> float:
     """What an interrupted trial took before this one goes on with it: the training counts it again."""
     before = trial.user_attrs.get(trials.CONTINUES)
     return 0.0 if before is None else float(study.trials[before].user_attrs.get(trials.SECONDS, 0.0)) / 60
-
-
-def _ndcg_of_users(phase: Phase, trained: Trained) -> NDArray[np.float64]:
-    k = phase.config.train.metric_k
-    ranked = phase.ranked(VectorScorer(trained.embeddings.users, trained.embeddings.items), k)
-    return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]
 
 
 def _duration(seconds: float) -> str:

@@ -8,10 +8,12 @@ import pytest
 from optuna.trial import TrialState
 
 from chain import Heard
+from recsys.blending import choose_blend
 from recsys.core.config import with_overrides
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.progress import Progress
 from recsys.fitting import fit_phase
+from recsys.index.exact import VectorScorer
 from recsys.tune import search as module
 from recsys.tune import study as trials
 from recsys.tune.document import Tuning, best_values, tuning_of
@@ -35,7 +37,10 @@ def test_the_first_trial_is_the_configuration_as_given(new_search) -> None:
     [(state, value, values)] = tried(search, Budget(1, 30))
     config = search.phase.config
     assert (state, values) == ("COMPLETE", {"train.lr": config.train.lr, "model.layers": 1})
-    assert value == pytest.approx(fit_phase(search.phase, search.graph, config.model).best_value)
+    found = fit_phase(search.phase, search.graph, config.model)
+    vectors = VectorScorer(found.embeddings.users, found.embeddings.items)
+    assert value == pytest.approx(choose_blend(search.phase, vectors).value)
+    assert value > found.best_value  # what the item table adds on top
 
 
 def test_given_values_outside_the_space_are_still_tried_first(new_search, small_phase) -> None:
@@ -112,7 +117,7 @@ def test_training_goes_on_from_the_checkpoint_of_an_interrupted_trial(new_search
 
 def test_a_trial_below_the_median_is_pruned(new_search, small_phase, monkeypatch) -> None:
     raw = small_phase.config.model_dump(exclude_unset=True)
-    config = with_overrides(raw, ["tune.startup=1", "train.epochs=6", "train.patience=6"])
+    config = with_overrides(raw, ["tune.startup=1", "train.epochs=6", "train.patience=6", "blend.neighbours=0"])
     search = new_search(config=config)
     values = iter([*[0.9] * 6, *[0.1] * 6])
     monkeypatch.setattr(type(small_phase), "ndcg", lambda phase, scorer: next(values))
