@@ -16,7 +16,7 @@ from recsys.phases import PhaseName
 
 _ROWS = (LOG, SPLIT)
 _LEARNED = ("graph", "model", "train", "seed", "threads")
-_BLENDED = ("blend", "graph.target", "train.metric_k", "evaluate.seen_behaviors")
+_BLENDED = ("blend", "graph.target", "train.metric_k", "evaluate.seen_behaviors", "seed")
 _JUDGED = ("evaluate", "graph.target", "train.metric_k", "seed")
 
 
@@ -35,11 +35,12 @@ def plan(config: RunConfig) -> list[Stage]:
         Stage("audit", audit.check_splits, AUDIT, _ROWS, ("split", "graph", "evaluate.seen_behaviors", "seed")),
         _graph("select"),
         _train("select", variants),
-        Stage("blend", blend.choose, BLEND, (*_ROWS, TRAINED.replace("{phase}", "select")), _BLENDED, buckets=variants),
+        _blend("select", variants),
         _score("select", variants),
         Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=others),
         _graph("final"),
         _train("final", variants),
+        _blend("final", variants),
         _score("final", variants),
         Stage("test", baselines.score_test, TEST, (*_ROWS, VALIDATION), _JUDGED, buckets=others),
         _index("final"),
@@ -74,27 +75,35 @@ def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
     return Stage(f"train-{phase}", training.fit(phase), output, inputs, keys, buckets=tuple(variants))
 
 
+def _blend(phase: PhaseName, variants: Sequence[str]) -> Stage:
+    earlier = () if phase == "select" else (BLEND.replace("{phase}", "select"),)
+    inputs = (*_ROWS, TRAINED.replace("{phase}", phase), *earlier)
+    output = BLEND.replace("{phase}", phase)
+    return Stage(f"blend-{phase}", blend.fit(phase), output, inputs, _BLENDED, buckets=tuple(variants))
+
+
 def _score(phase: PhaseName, variants: Sequence[str]) -> Stage:
     name, output = ("validate", VALIDATION) if phase == "select" else ("test-model", TEST)
-    inputs = (*_ROWS, BLEND, TRAINED.replace("{phase}", phase))
-    return Stage(name, training.score(phase), output, inputs, ("blend", *_JUDGED), buckets=tuple(variants))
+    inputs = (*_ROWS, BLEND.replace("{phase}", phase), TRAINED.replace("{phase}", phase))
+    return Stage(name, training.score(phase), output, inputs, _JUDGED, buckets=tuple(variants))
 
 
 def _serve(config: RunConfig) -> list[Stage]:
     """Refit on the whole log (unless the tested model is to be served), index, bundle and the switched link."""
     phase: PhaseName = "serve" if config.refit else "final"
     trained = TRAINED.format(phase=phase, bucket=MODEL)
-    refit = [_graph("serve"), _train("serve", (MODEL,)), _index("serve")] if config.refit else []
-    inputs = (*_ROWS, GRAPH.format(phase=phase), trained, BLEND.format(bucket=MODEL), INDEX.format(phase=phase), REPORT)
+    blended = BLEND.format(phase=phase, bucket=MODEL)
+    again = [_graph("serve"), _train("serve", (MODEL,)), _blend("serve", (MODEL,)), _index("serve")]
+    inputs = (*_ROWS, GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase), REPORT)
     keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, "evaluate.seen_behaviors")
-    return [*refit, Stage("bundle", serving.bundle(phase), None, inputs, keys)]
+    return [*(again if config.refit else []), Stage("bundle", serving.bundle(phase), None, inputs, keys)]
 
 
 def _index(phase: PhaseName) -> Stage:
     """How to search the item vectors; those that are tested are also measured through the index."""
-    judged = (*_ROWS, BLEND.format(bucket=MODEL)) if phase == "final" else ()
-    inputs = (TRAINED.format(phase=phase, bucket=MODEL), *judged)
-    keys = ("index", "blend", "seed", "evaluate", "graph.target") if judged else ("index", "seed")
+    blended = BLEND.format(phase=phase, bucket=MODEL)
+    inputs = (*_ROWS, TRAINED.format(phase=phase, bucket=MODEL), blended)
+    keys = ("index", "seed", "evaluate", "graph.target") if phase == "final" else ("index", "seed", "graph.target")
     return Stage(f"index-{phase}", serving.index(phase), INDEX.format(phase=phase), inputs, keys)
 
 

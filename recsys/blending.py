@@ -1,6 +1,7 @@
-"""How much the item table adds to the trained vectors: its ridge, recency and weight, chosen on validation."""
+"""What a user's history adds to the trained vectors: an item table and a low-pass, weighed on validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,37 +11,50 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from recsys.closed_form.item_table import histories, item_tables
+from recsys.closed_form.low_pass import low_pass
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
-from recsys.index.exact import VectorScorer
-from recsys.index.item_table import BlendedScorer, ItemTable
+from recsys.index.exact import Floats, VectorScorer
+from recsys.index.history import BlendedScorer, HistoryScores
 from recsys.phases import Phase
 
 _RIDGES = (15.0, 50.0, 5.0, 150.0)
+_RANKS = (512, 256, 128, 64)
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
-    ("weight", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
+    ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     ("ridge", _RIDGES),
     ("half_life", (None, 50.0, 20.0, 5.0)),
+    ("low_pass", (0.0, 0.02, 0.05, 0.1, 0.2)),
+    ("rank", _RANKS),
 )
 """One coordinate after the other, each with the others where they stand; the usual value first."""
-_REFINED = (0.0, 0.5, 0.75, 1.5, 2.0)
-"""Factors on the weight that are tried last."""
+_REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
+"""Factors on the weight of the table that are tried last."""
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
 _SPREAD_USERS = 2_000
 
 
 class Blend(BaseModel):
-    """weight: of the table's scores once both spread alike over the items; 0 leaves the table out. ridge: see
-    `item_tables`. half_life: see `ItemTable`."""
+    """table, low_pass: weights of their scores once all spread alike over the items; 0 leaves one out.
+
+    ridge: see `item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    weight: float = 0.2
+    table: float = 0.2
     ridge: float = _RIDGES[0]
     half_life: float | None = None
+    low_pass: float = 0.0
+    rank: int = _RANKS[0]
+
+    @property
+    def empty(self) -> bool:
+        """Whether the vectors are left alone."""
+        return not self.table and not self.low_pass
 
 
-NO_BLEND = Blend(weight=0.0)
+NO_BLEND = Blend(table=0.0)
 
 
 class Choice(NamedTuple):
@@ -52,97 +66,125 @@ class Choice(NamedTuple):
     tried: list[dict[str, Any]]
 
 
-Tables = Mapping[float, sparse.csr_matrix]
-"""By ridge, what `item_tables` gives."""
+@dataclass(frozen=True)
+class Ingredients:
+    """What blends are made from; it depends on the rows of a phase alone. tables: by ridge. into, back: low-pass."""
+
+    tables: dict[float, sparse.csr_matrix]
+    into: Floats
+    back: Floats
 
 
-def all_tables(phase: Phase, progress: Progress = QUIET) -> Tables:
-    """The tables that `choose_blend` tries: they depend on the rows of `phase` alone, so several models can share them."""
-    return _tables(phase, _RIDGES, progress)
+def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = QUIET) -> Ingredients:
+    """What every blend of the grid needs, or what `blend` does."""
+    config, pairs = phase.config.blend, phase.interactions.matrix((phase.target,))
+    ridges = _RIDGES if blend is None else [blend.ridge] if blend.table else []
+    rank = max(_RANKS) if blend is None else blend.rank if blend.low_pass else 0
+    tables = item_tables(pairs, config.neighbours, ridges, progress) if config.neighbours and ridges else []
+    factors = low_pass(pairs, min(rank, config.low_pass_rank), phase.config.seed)
+    return Ingredients(dict(zip(ridges, tables, strict=False)), *factors)
 
 
 def choose_blend(
-    phase: Phase, vectors: VectorScorer, progress: Progress = QUIET, tables: Tables | None = None
+    phase: Phase, vectors: VectorScorer, progress: Progress = QUIET, made: Ingredients | None = None
 ) -> Choice:
-    """The blend that does best on what is held out from `phase`; no table when nothing beats the vectors alone.
+    """The blend that does best on what is held out from `phase`; the vectors alone when nothing beats them.
 
-    tables: of `all_tables`, made here when absent.
+    made: `ingredients(phase)`, which several models can share; made here when absent.
     """
-    if not phase.config.blend.neighbours or not len(phase.held_out_users):
+    if not len(phase.held_out_users) or not (phase.config.blend.neighbours or phase.config.blend.low_pass_rank):
         return Choice(NO_BLEND, None, None, [])
-    search = _Search(phase, vectors, tables or all_tables(phase, progress))
+    search = _Search(phase, vectors, made or ingredients(phase, None, progress))
     best, value = search.run(progress)
     return Choice(best, value, search.value(NO_BLEND), search.tried)
 
 
-def blended(
-    phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, tables: Tables | None = None
-) -> Scorer:
-    """The scorer of a phase: the vectors, and the table unless its weight is 0."""
-    table = fit_table(phase, vectors, blend, progress, tables)
-    if table is None:
-        return vectors
-    return BlendedScorer(vectors, table, histories(phase.interactions, phase.target, blend.half_life))
-
-
-def fit_table(
-    phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, tables: Tables | None = None
-) -> ItemTable | None:
-    """The table learnt from the rows of `phase`, its weight in units of the vectors' scores."""
-    if not blend.weight or not phase.config.blend.neighbours:
+def fit_history(
+    phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
+) -> HistoryScores | None:
+    """What histories add in `phase`, weighed in units of the vectors' scores; None when nothing."""
+    if blend.empty:
         return None
-    return _Search(phase, vectors, tables or _tables(phase, [blend.ridge], progress)).table(blend)
+    return _Search(phase, vectors, made or ingredients(phase, blend, progress)).scores(blend)
 
 
-def _tables(phase: Phase, ridges: Sequence[float], progress: Progress) -> Tables:
-    pairs = phase.interactions.matrix((phase.target,))
-    return dict(zip(ridges, item_tables(pairs, phase.config.blend.neighbours, ridges, progress), strict=True))
+def with_history(phase: Phase, vectors: VectorScorer, added: HistoryScores | None) -> Scorer:
+    """The scorer of a phase: the vectors, and what histories add."""
+    if added is None:
+        return vectors
+    return BlendedScorer(vectors, added, histories(phase.interactions, phase.target, added.half_life))
+
+
+def blended(
+    phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
+) -> Scorer:
+    """`with_history` of a `fit_history`."""
+    return with_history(phase, vectors, fit_history(phase, vectors, blend, progress, made))
 
 
 class _Search:
     """Values of blends on one phase; what they share is kept from one to the next."""
 
-    def __init__(self, phase: Phase, vectors: VectorScorer, tables: Tables) -> None:
-        self.phase, self.vectors, self.tables = phase, vectors, tables
+    def __init__(self, phase: Phase, vectors: VectorScorer, made: Ingredients) -> None:
+        self.phase, self.vectors, self.made = phase, vectors, made
         self.tried: list[dict[str, Any]] = []
         self.histories = lru_cache(2)(lambda half_life: histories(phase.interactions, phase.target, half_life))
         self.value = lru_cache(None)(self._value)
 
     def run(self, progress: Progress) -> tuple[Blend, float]:
-        best = Blend()
-        for name, options in progress.track(self._grid(), "blending", len(self._grid())):
+        grid = self._grid()
+        best = Blend() if self.made.tables else NO_BLEND
+        for name, options in progress.track(grid, "blending", len(grid)):
             best = self._best(best, name, options)
-        best = self._best(best, "weight", [best.weight, *(factor * best.weight for factor in _REFINED)])
+        best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         return best, self.value(best)
 
     def _best(self, blend: Blend, name: str, options: Sequence[float | None]) -> Blend:
         """The best of `options` for one coordinate; the earlier one among equals."""
         return max((blend.model_copy(update={name: option}) for option in options), key=self.value)
 
-    def _grid(self) -> Sequence[tuple[str, tuple[float | None, ...]]]:
-        timed = self.phase.interactions.time is not None
-        return [one for one in _GRID if timed or one[0] != "half_life"]
+    def _grid(self) -> list[tuple[str, tuple[float | None, ...]]]:
+        """The coordinates that the log and the configuration have."""
+        rank = self.made.back.shape[1]
+        ranks = tuple(dict.fromkeys(min(one, rank) for one in _RANKS))
+        there = {
+            "table": bool(self.made.tables),
+            "ridge": bool(self.made.tables),
+            "half_life": self.phase.interactions.time is not None,
+            "low_pass": rank > 0,
+            "rank": len(ranks) > 1,
+        }
+        return [(name, ranks if name == "rank" else options) for name, options in _GRID if there[name]]
 
     def _value(self, blend: Blend) -> float:
-        scorer = self.vectors if not blend.weight else self._scorer(blend)
-        value = self.phase.ndcg(scorer, self._judges)
+        value = self.phase.ndcg(self._scorer(blend), _evenly(self.phase.held_out_users, _JUDGES))
         self.tried.append({**blend.model_dump(), "value": value})
         return value
 
     def _scorer(self, blend: Blend) -> Scorer:
-        return BlendedScorer(self.vectors, self.table(blend), self.histories(blend.half_life))
+        if blend.empty:
+            return self.vectors
+        return BlendedScorer(self.vectors, self.scores(blend), self.histories(blend.half_life))
 
-    def table(self, blend: Blend) -> ItemTable:
-        table, taken = self.tables[blend.ridge], self.histories(blend.half_life)
+    def scores(self, blend: Blend) -> HistoryScores:
+        taken = self.histories(blend.half_life)
         sample = _evenly(np.flatnonzero(np.diff(taken.indptr)).astype(np.int32), _SPREAD_USERS)
-        plain = ItemTable(table, 1.0, blend.half_life)
-        lent = _spread_of_rows(plain.lend(taken[sample]))
-        scale = _spread(self.vectors, sample) / lent if lent > 0 else 0.0
-        return ItemTable(table, blend.weight * scale, blend.half_life)
+        spread, rank = _spread(self.vectors.user_vectors[sample], self.vectors.item_vectors), blend.rank
+        none = sparse.csr_matrix((taken.shape[1], taken.shape[1]), dtype=np.float32)
+        table = self.made.tables[blend.ridge] if blend.table else none
+        into, back = (part[:, : rank if blend.low_pass else 0] for part in (self.made.into, self.made.back))
+        plain, history = HistoryScores(table, into, back), taken[sample]
+        of_table, of_low_pass = _spread_of_rows(plain.lend(history)), _spread(plain.queries(history), back)
+        return HistoryScores(
+            table * np.float32(_ratio(blend.table * spread, of_table)),
+            into * np.float32(_ratio(blend.low_pass * spread, of_low_pass)),
+            back,
+            blend.half_life,
+        )
 
-    @property
-    def _judges(self) -> NDArray[np.int32]:
-        return _evenly(self.phase.held_out_users, _JUDGES)
+
+def _ratio(wanted: float, found: float) -> float:
+    return wanted / found if found > 0 else 0.0
 
 
 def _evenly(users: NDArray[np.int32], count: int) -> NDArray[np.int32]:
@@ -152,11 +194,13 @@ def _evenly(users: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     return users[np.arange(count) * len(users) // count]
 
 
-def _spread(vectors: VectorScorer, users: NDArray[np.int32]) -> float:
-    """Mean standard deviation of a user's scores over the items, from the covariance of the item vectors."""
-    covariance = np.atleast_2d(np.cov(vectors.item_vectors.astype(np.float64), rowvar=False, bias=True))
-    chosen = vectors.user_vectors[users].astype(np.float64)
-    return float(np.sqrt(np.maximum(np.einsum("nd,de,ne->n", chosen, covariance, chosen), 0.0)).mean())
+def _spread(queries: Floats, items: Floats) -> float:
+    """Mean standard deviation of a query's scores over the items, from the covariance of the item vectors."""
+    if not items.shape[1]:
+        return 0.0
+    covariance = np.atleast_2d(np.cov(items.astype(np.float64), rowvar=False, bias=True))
+    chosen = queries.astype(np.float64)
+    return float(np.sqrt(np.maximum(np.einsum("nd,nd->n", chosen @ covariance, chosen), 0.0)).mean())
 
 
 def _spread_of_rows(matrix: sparse.csr_matrix) -> float:

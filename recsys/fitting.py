@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recsys.blending import Blend, blended
+from recsys.closed_form.item_table import histories
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import QUIET, Progress
@@ -12,7 +12,7 @@ from recsys.graph.schema import Graph
 from recsys.index.ann import TunedIndex
 from recsys.index.bundle import Contents, neighbours_into_users
 from recsys.index.exact import VectorScorer
-from recsys.index.item_table import BlendedScorer
+from recsys.index.history import HistoryScores
 from recsys.phases import Phase
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.warm_start import WarmStart
@@ -52,11 +52,14 @@ def fit_phase(
 
 
 def bundle_contents(
-    phase: Phase, graph: Graph, embeddings: Embeddings, blend: Blend, tuned: TunedIndex, model_card: Mapping[str, Any]
+    phase: Phase,
+    graph: Graph,
+    embeddings: Embeddings,
+    added: HistoryScores | None,
+    tuned: TunedIndex,
+    model_card: Mapping[str, Any],
 ) -> Contents:
     """What the bundle of a phase is written from."""
-    scorer = blended(phase, VectorScorer(embeddings.users, embeddings.items), blend)
-    table, taken = (scorer.table, scorer.histories) if isinstance(scorer, BlendedScorer) else (None, None)
     return Contents(
         embeddings=embeddings,
         interactions=phase.interactions,
@@ -68,6 +71,6 @@ def bundle_contents(
         index=tuned.index,
         index_card=tuned.card,
         model_card=model_card,
-        table=table,
-        histories=taken,
+        added=added,
+        histories=added and histories(phase.interactions, phase.target, added.half_life),
     )

@@ -14,9 +14,10 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from recsys.blending import NO_BLEND, Blend, choose_blend
+from recsys.blending import NO_BLEND, Blend, choose_blend, fit_history, with_history
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
+from recsys.core.encoder import Embeddings
 from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import fit_interactions
@@ -28,6 +29,7 @@ from recsys.graph.build import target_behavior
 from recsys.index.ann import tune
 from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.exact import VectorScorer, rank
+from recsys.index.history import BlendedScorer, HistoryScores
 from recsys.index.lookup import Attributes, Explained, Lookup
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
@@ -129,9 +131,10 @@ class GraphRecommender(BaseEstimator):
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, epochs=epochs, progress=progress)
-        tuned = tune(trained.embeddings.items, trained.embeddings.users, config.index, seed=self.seed)
+        added, vectors = _with_history(phase, trained.embeddings, blend)
+        tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=self.seed)
         card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": epochs, "refit": True}
-        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, blend, tuned, card))
+        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, added, tuned, card))
         self._take(bundle, style, finalizer)
         self.epochs_ = epochs
         return self
@@ -287,6 +290,14 @@ class GraphRecommender(BaseEstimator):
         self._lookup = Lookup(Bundle.load(bundle, verify=False))
         self.style_ = style
         self._finalizer = finalizer
+
+
+def _with_history(phase: Phase, found: Embeddings, blend: Blend) -> tuple[HistoryScores | None, VectorScorer]:
+    """What histories add, and the vectors that are searched."""
+    vectors = VectorScorer(found.users, found.items)
+    added = fit_history(phase, vectors, blend)
+    scorer = with_history(phase, vectors, added)
+    return added, scorer.wide if isinstance(scorer, BlendedScorer) else vectors
 
 
 _SECTIONS = {

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from recsys.blending import NO_BLEND, Blend, blended, choose_blend, fit_table
+from recsys.blending import NO_BLEND, Blend, blended, choose_blend, fit_history
+from recsys.closed_form.gfcf import fit_gfcf
 from recsys.core.config import build_config
 from recsys.index.exact import VectorScorer
+from recsys.index.history import BlendedScorer
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
@@ -30,7 +32,7 @@ def noise(phase, seed=0):
 
 def test_the_table_saves_vectors_that_know_nothing(phases):
     choice = choose_blend(phases["select"], noise(phases["select"]))
-    assert choice.blend.weight > 0
+    assert not choice.blend.empty
     assert choice.value > 2 * choice.alone
     assert choice.value == max(one["value"] for one in choice.tried)
     final = phases["final"]
@@ -57,12 +59,27 @@ def test_weight_nought_is_the_vectors_alone(phases):
     assert blended(phases["final"], vectors, NO_BLEND) is vectors
 
 
-def test_the_weight_is_in_units_of_the_vectors_scores(phases):
-    """Vectors ten times as long get a table ten times as heavy: the same lists."""
+@pytest.mark.parametrize("blend", [Blend(table=0.5), Blend(table=0.0, low_pass=0.5, rank=16)])
+def test_the_weights_are_in_units_of_the_vectors_scores(phases, blend):
+    """Vectors ten times as long get ten times as much added: the same lists."""
     final, vectors = phases["final"], noise(phases["final"])
     longer = VectorScorer(10 * vectors.user_vectors, vectors.item_vectors)
-    small, large = (fit_table(final, one, Blend(weight=0.5)) for one in (vectors, longer))
-    assert large.weight == pytest.approx(10 * small.weight, rel=1e-4)
+    small, large = (fit_history(final, one, blend) for one in (vectors, longer))
+    assert large.table.toarray() == pytest.approx(10 * small.table.toarray(), rel=1e-4)
+    assert large.into == pytest.approx(10 * small.into, rel=1e-4)
     assert np.array_equal(
-        final.ranked(blended(final, vectors, Blend()), 5), final.ranked(blended(final, longer, Blend()), 5)
+        final.ranked(blended(final, vectors, blend), 5), final.ranked(blended(final, longer, blend), 5)
     )
+
+
+def test_the_low_pass_alone_is_that_of_gfcf(phases):
+    final = phases["final"]
+    nothing = VectorScorer(*(0 * part for part in vars(noise(final)).values()))
+    alike = fit_history(final, noise(final), Blend(table=0.0, low_pass=1.0, rank=8))
+    rows = final.interactions.matrix()
+    [gfcf] = fit_gfcf(final.interactions, final.target, [(8, 1.0)], 0)
+    users = np.arange(final.interactions.num_users, dtype=np.int32)
+    wanted = (rows @ gfcf.into) @ gfcf.back
+    found = BlendedScorer(nothing, alike, rows).score(users)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(1.0, abs=1e-5)

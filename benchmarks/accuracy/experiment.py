@@ -115,7 +115,7 @@ def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, ep
 
     found = shared_training(cache, final, choices.epochs, refit, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
-    if choices.blend.weight:
+    if not choices.blend.empty:
         facts |= {"blend": choices.blend.model_dump(), "validation_blended": choices.blended}
     return _Fitted(judge(found.scorer), facts, networks[0] if networks else None)
 

@@ -14,7 +14,7 @@ from recsys.index.exact import VectorScorer
 from recsys.phases import Phase
 from recsys.train.loop import Trained
 
-_LEARNT_BY = ("core", "graph", "model", "train", "closed_form")
+_LEARNT_BY = ("graph/*.py", "model/*.py", "train/*.py", "closed_form/spectral.py")
 _LEARNT_FROM = {"model", "train", "graph", "split", "clean", "seed", "threads"}
 
 
@@ -45,5 +45,5 @@ def shared_training(cache: Path, phase: Phase, epochs: int | None, fit: Fit, fre
 def _address(phase: Phase, epochs: int | None) -> str:
     settings = phase.config.model_dump(mode="json", include=_LEARNT_FROM)
     package = Path(recsys.__file__).parent
-    code = [file.read_text(encoding="utf-8") for name in _LEARNT_BY for file in sorted((package / name).glob("*.py"))]
+    code = [file.read_text(encoding="utf-8") for name in _LEARNT_BY for file in sorted(package.glob(name))]
     return text_sha256(json.dumps([phase.name, epochs, settings, text_sha256("".join(code))], sort_keys=True))[:16]

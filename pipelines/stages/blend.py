@@ -1,31 +1,78 @@
-"""How much the item table adds to a trained model: chosen once, on validation; later phases take what it chose."""
+"""What histories add to a trained model: weighed once, on validation; made anew from the rows of every phase."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
 
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import BLEND, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.embeddings import vectors_of
-from recsys.blending import Blend, choose_blend
+from recsys.blending import Blend, choose_blend, fit_history, with_history
 from recsys.core.artefacts import read_json, write_json
+from recsys.core.ranking import Scorer
+from recsys.index.exact import VectorScorer
+from recsys.index.history import HistoryScores
+from recsys.index.stored import load_array, load_matrix, save_array, save_matrix
+from recsys.phases import Phase, PhaseName
 
 _CHOICE = "blend.json"
 
 
-def choose(work: Work) -> Facts:
-    """The blend of the bucket's variant, from its vectors of the phase "select"."""
-    data = load_phase(work.folder.path, work.config, "select")
-    vectors = vectors_of(work.read(TRAINED.format(phase="select", bucket=work.bucket)))
-    choice = choose_blend(data, vectors, work.progress)
-    write_json(work.out / _CHOICE, choice.blend.model_dump())
-    if choice.value is not None:
-        metric = f"NDCG@{work.config.train.metric_k}"
-        work.progress.say(
-            f"{work.bucket}: item table of weight {choice.blend.weight:g}, validation {metric} {choice.value:.4f} "
-            f"(vectors alone {choice.alone:.4f})"
-        )
-    figures = {"value": choice.value, "alone": choice.alone, "tried": choice.tried, **choice.blend.model_dump()}
-    return Facts(rows_in=len(data.interactions), figures=figures)
+def fit(phase: PhaseName) -> Callable[[Work], Facts]:
+    """A stage function that blends the bucket's variant: in "select" it chooses, later it takes what was chosen."""
+
+    def fit_phase_blend(work: Work) -> Facts:
+        data = load_phase(work.folder.path, work.config, phase)
+        vectors = vectors_of(work.read(TRAINED.format(phase=phase, bucket=work.bucket)))
+        blend, facts = _choose(work, data, vectors) if phase == "select" else (chosen(work, work.bucket), Facts())
+        added = fit_history(data, vectors, blend, work.progress)
+        write_json(work.out / _CHOICE, blend.model_dump())
+        if added is not None:
+            _save(added, work.out)
+        return facts
+
+    return fit_phase_blend
 
 
 def chosen(work: Work, bucket: str) -> Blend:
-    """What was chosen for a variant."""
-    return Blend.model_validate(read_json(work.read(BLEND.format(bucket=bucket)) / _CHOICE))
+    """What validation chose for a variant."""
+    return Blend.model_validate(read_json(work.read(BLEND.format(phase="select", bucket=bucket)) / _CHOICE))
+
+
+def load_history(work: Work, phase: PhaseName, bucket: str) -> HistoryScores | None:
+    """What a blend stage left; None where nothing is added."""
+    folder = work.read(BLEND.format(phase=phase, bucket=bucket))
+    blend = Blend.model_validate(read_json(folder / _CHOICE))
+    if blend.empty:
+        return None
+    into = load_array(folder / "into.npy")
+    return HistoryScores(
+        load_matrix(folder, "table", len(into), True), into, load_array(folder / "back.npy"), blend.half_life
+    )
+
+
+def scorer_of(work: Work, data: Phase, bucket: str) -> Scorer:
+    """A trained variant with what histories add."""
+    vectors = vectors_of(work.read(TRAINED.format(phase=data.name, bucket=bucket)))
+    return with_history(data, vectors, load_history(work, data.name, bucket))
+
+
+def _choose(work: Work, data: Phase, vectors: VectorScorer) -> tuple[Blend, Facts]:
+    choice = choose_blend(data, vectors, work.progress)
+    if choice.value is not None:
+        metric = f"NDCG@{work.config.train.metric_k}"
+        work.progress.say(
+            f"{work.bucket}: item table {choice.blend.table:g}, low-pass {choice.blend.low_pass:g}: validation {metric} "
+            f"{choice.value:.4f} (vectors alone {choice.alone:.4f})"
+        )
+    figures = {"value": choice.value, "alone": choice.alone, "tried": choice.tried, **choice.blend.model_dump()}
+    return choice.blend, Facts(rows_in=len(data.interactions), figures=figures)
+
+
+def _save(added: HistoryScores, folder: Path) -> None:
+    save_matrix(folder, "table", sparse.csr_matrix(added.table), weighted=True)
+    for name in ("into", "back"):
+        save_array(folder / f"{name}.npy", np.asarray(getattr(added, name)))

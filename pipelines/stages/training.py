@@ -8,10 +8,10 @@ from typing import Any
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, TRAINED
 from pipelines.runner import Facts, Work
-from pipelines.stages.blend import chosen
-from pipelines.stages.embeddings import save_embeddings, vectors_of
+from pipelines.stages.blend import chosen, scorer_of
+from pipelines.stages.embeddings import save_embeddings
 from pipelines.stages.scores import Scored
-from recsys.blending import blended
+from recsys.blending import Blend
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import ModelConfig
 from recsys.fitting import fit_phase
@@ -51,17 +51,19 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 
     def score_phase(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
-        folder = work.read(TRAINED.format(phase=phase, bucket=work.bucket))
-        blend = chosen(work, work.bucket)
-        ranked = data.ranked(blended(data, vectors_of(folder), blend), max(work.config.evaluate.ks))
-        params = {
-            "epochs": read_json(folder / CARD)["epochs"],
-            **({"item table": blend.weight} if blend.weight else {}),
-        }
+        ranked = data.ranked(scorer_of(work, data, work.bucket), max(work.config.evaluate.ks))
+        card = read_json(work.read(TRAINED.format(phase=phase, bucket=work.bucket)) / CARD)
+        params = {"epochs": card["epochs"], **_weights(chosen(work, work.bucket))}
         Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)
         return Facts(rows_out=len(ranked))
 
     return score_phase
+
+
+def _weights(blend: Blend) -> dict[str, float]:
+    """What histories add, in the report's words."""
+    weights = {"item table": blend.table, "low-pass": blend.low_pass}
+    return {name: weight for name, weight in weights.items() if weight}
 
 
 def variant(config: ModelConfig, name: str) -> ModelConfig:

@@ -274,11 +274,14 @@ class EvaluateConfig(_Section):
 
 
 class BlendConfig(_Section):
-    """Item–item evidence beside the trained vectors: a sparse table of which items follow from which, regressed on the
-    phase's own rows. How much it adds is chosen on validation; nothing, where nothing helps."""
+    """What a user's history adds to the trained vectors: a sparse table of which items follow from which, and a low-pass
+    of the log, both in closed form from the phase's own rows. How much is chosen on validation; nothing, where nothing
+    helps."""
 
     neighbours: int = Field(200, ge=0)
-    """Items that may speak for one item; 0 leaves the table out."""
+    """Items that may speak for one item in the table; 0 leaves the table out."""
+    low_pass_rank: int = Field(512, ge=0)
+    """Singular vectors of the low-pass, at most; 0 leaves it out, and spares a truncated SVD of the log."""
 
 
 class IndexConfig(_Section):

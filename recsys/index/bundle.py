@@ -7,6 +7,7 @@ labels.parquet         what attribute nodes stand for         seen_<n>.*.npy    
 available.npy          bits, 0 for withdrawn items            popularity.npy         (segments, items) users
 index.faiss            when search is approximate             index_card.json, model_card.json
 item_table.*.npy       what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
+low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors, low-pass beside them
 golden.json            requests with their answers            manifest.json          sha256 of every other file
 """
 
@@ -31,7 +32,7 @@ from recsys.index import golden
 from recsys.index.approximate import ApproximateIndex
 from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
 from recsys.index.exact import VectorScorer
-from recsys.index.item_table import BlendedScorer, ItemTable
+from recsys.index.history import BlendedScorer, HistoryScores
 from recsys.index.stored import (
     Floats,
     load_array,
@@ -71,16 +72,17 @@ class Bundle:
     index: ApproximateIndex | None
     index_card: dict[str, Any]
     model_card: dict[str, Any]
-    table: ItemTable | None
+    added: HistoryScores | None
     histories: sparse.csr_matrix | None
+    search_vectors: Floats
 
     @property
     def scorer(self) -> Scorer:
         """Scores of known users, exactly as they are served."""
         vectors = VectorScorer(self.user_vectors, self.item_vectors)
-        if self.table is None or self.histories is None:
+        if self.added is None or self.histories is None:
             return vectors
-        return BlendedScorer(vectors, self.table, self.histories)
+        return BlendedScorer(vectors, self.added, self.histories)
 
     @property
     def name(self) -> str:
@@ -149,7 +151,8 @@ def _read(path: Path) -> Bundle:
     items = pl.read_parquet(path / "items.parquet")
     labels = pl.read_parquet(path / "labels.parquet").partition_by(NODE_TYPE, as_dict=True, maintain_order=True)
     relations, behaviors = facts["relations"].items(), facts["behaviors"]
-    index, lent = path / "index.faiss", facts.get("item_table")
+    index, history = path / "index.faiss", facts.get("history")
+    searched = load_array(path / "search_vectors.npy") if history else vectors
     return Bundle(
         path=path,
         users=IdMap(pl.read_parquet(path / "users.parquet")[USER_ID], "user"),
@@ -169,12 +172,19 @@ def _read(path: Path) -> Bundle:
         available=np.unpackbits(load_array(path / "available.npy"), count=num_items).astype(bool),
         popularity=load_array(path / "popularity.npy"),
         segments=(ALL, *behaviors),
-        index=ApproximateIndex.load(index, vectors, card["kind"], card["parameters"]) if index.exists() else None,
+        index=ApproximateIndex.load(index, searched, card["kind"], card["parameters"]) if index.exists() else None,
         index_card=card,
         model_card=load_document(path / "model_card.json"),
-        table=ItemTable(load_matrix(path, "item_table", num_items, True), **lent) if lent else None,
-        histories=load_matrix(path, "histories", num_items, True) if lent else None,
+        added=_history_scores(path, vectors.shape[1], searched, **history) if history else None,
+        histories=load_matrix(path, "histories", num_items, True) if history else None,
+        search_vectors=searched,
     )
+
+
+def _history_scores(path: Path, width: int, searched: Floats, half_life: float | None) -> HistoryScores:
+    """width: of the trained vectors, beside which the low-pass stands in `searched`."""
+    table = load_matrix(path, "item_table", len(searched), True)
+    return HistoryScores(table, load_array(path / "low_pass_into.npy"), searched[:, width:], half_life)
 
 
 def _manifest(folder: Path, address: str) -> dict[str, Any]:

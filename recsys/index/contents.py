@@ -14,7 +14,7 @@ from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.index.approximate import ApproximateIndex
-from recsys.index.item_table import ItemTable
+from recsys.index.history import HistoryScores
 from recsys.index.stored import save_array, save_document, save_matrix
 
 FORMAT = 1
@@ -29,9 +29,9 @@ class Contents:
     neighbours: by relation into users, (users, sources) edge weights (`neighbours_into_users`).
     seen_behaviors: behaviours that hide an item from its user. item_table: one row per dense item id, with any of
     title, `available` and attributes. labels: by attribute node type, what each node stands for.
-    table, histories: what items lend each other, and the (users, items) histories it is asked with; None for vectors
-    alone. index: None for exact search, with its card. Timings in a card belong under "measured": that key does not
-    change the address of the bundle.
+    added, histories: what histories add, and the (users, items) histories themselves; None for vectors alone.
+    index: None for exact search, else over the vectors with the low-pass beside them, with its card. Timings in a card
+    belong under "measured": that key does not change the address of the bundle.
     """
 
     embeddings: Embeddings
@@ -44,7 +44,7 @@ class Contents:
     index: ApproximateIndex | None = None
     index_card: Mapping[str, Any] = field(default_factory=lambda: {"kind": "exact", "parameters": {}})
     model_card: Mapping[str, Any] = field(default_factory=dict)
-    table: ItemTable | None = None
+    added: HistoryScores | None = None
     histories: sparse.csr_matrix | None = None
 
 
@@ -111,9 +111,7 @@ def write_files(folder: Path, contents: Contents) -> None:
         save_matrix(folder, f"neighbours_{place}", contents.neighbours[name], weighted=True)
     for place, name in enumerate(log.behaviors):
         save_matrix(folder, f"seen_{place}", log.matrix((name,)), weighted=False)
-    if contents.table is not None and contents.histories is not None:
-        save_matrix(folder, "item_table", contents.table.table, weighted=True)
-        save_matrix(folder, "histories", contents.histories, weighted=True)
+    _write_history(folder, contents)
     _write_tables(folder, contents)
     segments = (ALL, *log.behaviors)
     counted = [log.matrix(None if name == ALL else (name,)) for name in segments]
@@ -125,7 +123,7 @@ def write_files(folder: Path, contents: Contents) -> None:
         "behaviors": list(log.behaviors),
         "seen_behaviors": list(contents.seen_behaviors or (contents.target,)),
         "relations": {name: int(contents.neighbours[name].shape[1]) for name in relations},
-        "item_table": contents.table and {"weight": contents.table.weight, "half_life": contents.table.half_life},
+        "history": contents.added and {"half_life": contents.added.half_life},
         "num_users": log.num_users,
         "num_items": log.num_items,
     }
@@ -134,6 +132,17 @@ def write_files(folder: Path, contents: Contents) -> None:
     save_document(folder / "model_card.json", dict(contents.model_card))
     if contents.index is not None:
         contents.index.save(folder / "index.faiss")
+
+
+def _write_history(folder: Path, contents: Contents) -> None:
+    added = contents.added
+    if added is None or contents.histories is None:
+        return
+    save_matrix(folder, "item_table", added.table, weighted=True)
+    save_matrix(folder, "histories", contents.histories, weighted=True)
+    save_array(folder / "low_pass_into.npy", added.into)
+    # Search needs the low-pass beside the trained vectors in one array, mapped like the others.
+    save_array(folder / "search_vectors.npy", np.hstack([contents.embeddings.items, added.back]).astype(np.float32))
 
 
 def _write_tables(folder: Path, contents: Contents) -> None:

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from recsys.index.attend import Doubles
 from recsys.index.fold_in import Encoded, Floats, Neighbours, UserEncoder
-from recsys.index.item_table import ItemTable
+from recsys.index.history import HistoryScores
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Explanation:
     parts: list[Part]
     rest: float
 
-    def with_lent(self, lent: list[Part]) -> "Explanation":
-        """With the item table's parts: each joins the part of the same neighbour under the same relation."""
+    def with_added(self, added: list[Part]) -> "Explanation":
+        """With what the history adds: each part joins that of the same neighbour under the same relation."""
         values = {(part.relation, part.source, part.neighbour): part.value for part in self.parts}
-        for part in lent:
+        for part in added:
             key = (part.relation, part.source, part.neighbour)
             values[key] = values.get(key, 0.0) + part.value
-        return Explanation(self.score + sum(part.value for part in lent), _by_size(values), self.rest)
+        return Explanation(self.score + sum(part.value for part in added), _by_size(values), self.rest)
 
 
 def explain(
@@ -64,10 +64,10 @@ def explain(
     return Explanation(score, parts, score - sum(part.value for part in parts))
 
 
-def item_parts(table: ItemTable, history: sparse.csr_matrix, item: int, relation: str) -> list[Part]:
-    """What each item of a history (1, items) lends to `item` through the table, under the name of `relation`."""
-    lent = zip(history.indices, table.parts(history, item), strict=True)
-    return [Part(relation, "item", int(neighbour), float(value)) for neighbour, value in lent if value]
+def item_parts(added: HistoryScores, history: sparse.csr_matrix, item: int, relation: str) -> list[Part]:
+    """What each item of a history (1, items) adds to `item`, under the name of `relation`."""
+    values = zip(history.indices, added.parts(history, item), strict=True)
+    return [Part(relation, "item", int(neighbour), float(value)) for neighbour, value in values if value]
 
 
 def _by_size(values: dict[tuple[str, str, int], float]) -> list[Part]:

@@ -19,7 +19,7 @@ from recsys.index.exact import ExactIndex, Floats, select
 from recsys.index.explain import explain, item_parts
 from recsys.index.filters import Planner
 from recsys.index.fold_in import UserEncoder
-from recsys.index.item_table import with_lent
+from recsys.index.history import with_lent
 from recsys.index.requests import Asked, Fallback, Request, asked_about, excluded_lists, read_requests, seen_behaviors
 from recsys.index.visits import Attributes, Event, History, known_neighbours
 
@@ -35,7 +35,7 @@ class Lookup:
     def __init__(self, bundle: "Bundle") -> None:
         self.bundle = bundle
         self.encoder = UserEncoder(bundle.encoder)
-        self.planner = Planner(ExactIndex(bundle.item_vectors), bundle.index)
+        self.planner = Planner(ExactIndex(bundle.search_vectors), bundle.index)
         self._available = None if bundle.available.all() else bundle.available
 
     def recommend(
@@ -109,8 +109,8 @@ class Lookup:
             own = self.bundle.user_self[request.user : request.user + 1]
             neighbours = known_neighbours(self.bundle, request.user) if neighbours is None else neighbours
         found = explain(self.encoder, neighbours or {}, self.bundle.item_vectors[dense], own, request.vector)
-        if self.bundle.table is not None and request.history is not None:
-            found = found.with_lent(item_parts(self.bundle.table, request.history, dense, f"rev_{self.bundle.target}"))
+        if self.bundle.added is not None and request.history is not None:
+            found = found.with_added(item_parts(self.bundle.added, request.history, dense, f"rev_{self.bundle.target}"))
         return explained_document(self.bundle, dense, found, parts, request.source, request.unknown)
 
     def batch(
@@ -164,11 +164,13 @@ class Lookup:
         queries = np.stack([np.asarray(one.vector) for one in requests])
         exclude = excluded_lists([one.excluded for one in requests], len(self.bundle.items))
         exclude = exclude if exclude.nnz else None
+        if self.bundle.added is None:
+            return self.planner.search(queries, k, exclude, mask)
+        histories = sparse.vstack([one.history for one in requests], format="csr")
+        queries = np.hstack([queries, self.bundle.added.queries(histories)])
         hits = self.planner.search(queries, k, exclude, mask)
-        if self.bundle.table is None:
-            return hits
-        lent = self.bundle.table.lend(sparse.vstack([one.history for one in requests], format="csr"))
-        return with_lent(hits, queries, self.bundle.item_vectors, lent, exclude, mask)
+        lent = self.bundle.added.lend(histories)
+        return with_lent(hits, queries, self.bundle.search_vectors, lent, exclude, mask)
 
     def _by_popularity(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
         """Share of users who had each item under the target behaviour."""

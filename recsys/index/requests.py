@@ -37,7 +37,7 @@ class Request(NamedTuple):
 
     vector: (d,), None for popularity. excluded: ascending dense item ids. unknown: outside ids that are not known.
     user: dense id, UNKNOWN for anybody else. neighbours: what the vector was encoded from, None where it was not.
-    history: (1, items) what the item table is asked with, None without a table.
+    history: (1, items) what is added is asked with, None where nothing is.
     """
 
     source: Source
@@ -151,12 +151,12 @@ def _visitor(bundle: "Bundle", encoder: UserEncoder, asked: Asked, exclude: bool
 
 def _history(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> sparse.csr_matrix | None:
     """(1, items) of a known user, of a visit, or of both."""
-    if bundle.table is None or bundle.histories is None:
+    if bundle.added is None or bundle.histories is None:
         return None
     old = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
     if user != UNKNOWN:
         old = row_of(bundle.histories, user)
-    return bundle.table.extended(old, visit.taken) if len(visit.taken) else old
+    return bundle.added.extended(old, visit.taken) if len(visit.taken) else old
 
 
 def _union(lists: list[NDArray[np.integer]]) -> NDArray[np.integer]:

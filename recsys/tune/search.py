@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optuna import Study, TrialPruned
 from optuna.trial import Trial, TrialState
 
-from recsys.blending import Tables, all_tables, blended, choose_blend
+from recsys.blending import Ingredients, blended, choose_blend, ingredients
 from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig
 from recsys.core.errors import RecsysError, UsageError
@@ -139,7 +139,7 @@ class Search:
     def _judged(
         self, trial: Trial, values: Mapping[str, Any], minutes: float, watch: Callable[[EpochRecord], None]
     ) -> float:
-        """NDCG of a training with `values`, item table included; per user it is left in the folder."""
+        """NDCG of a training with `values`, histories included; per user it is left in the folder."""
         began = time.perf_counter()
         config = with_values(self.phase.config, values)
         phase = replace(self.phase, config=_within(config, minutes))
@@ -156,17 +156,17 @@ class Search:
         return float(users.mean())
 
     def _ndcg_of_users(self, phase: Phase, trained: Trained) -> NDArray[np.float64]:
-        """As the model would be served: with the item table that does best beside these vectors."""
+        """As the model would be served: with what histories add at their best beside these vectors."""
         vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
-        shared = self._tables if phase.config.blend == self.phase.config.blend else None
-        blend = choose_blend(phase, vectors, tables=shared).blend
+        shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
+        blend = choose_blend(phase, vectors, made=shared).blend
         k = phase.config.train.metric_k
-        ranked = phase.ranked(blended(phase, vectors, blend, tables=shared), k)
+        ranked = phase.ranked(blended(phase, vectors, blend, made=shared), k)
         return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]
 
     @cached_property
-    def _tables(self) -> Tables | None:
-        return all_tables(self.phase, _Bars(self.progress)) if self.phase.config.blend.neighbours else None
+    def _ingredients(self) -> Ingredients:
+        return ingredients(self.phase, None, _Bars(self.progress))
 
     def _say(self, study: Study, place: str, budget: Budget) -> None:
         last, done = trials.finished(study)[-1], trials.complete(study)

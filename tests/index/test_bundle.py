@@ -117,7 +117,7 @@ def test_golden_notices_a_vector_that_moved(bundle):
     moved = np.array(bundle.item_vectors)
     moved[[3, 4]] = moved[[4, 3]]
     with pytest.raises(DataError, match="computes otherwise"):
-        golden.replay(replace(bundle, item_vectors=moved), document)
+        golden.replay(replace(bundle, search_vectors=moved), document)
 
 
 def test_agreement_by_hand():

@@ -117,7 +117,9 @@ def test_training_goes_on_from_the_checkpoint_of_an_interrupted_trial(new_search
 
 def test_a_trial_below_the_median_is_pruned(new_search, small_phase, monkeypatch) -> None:
     raw = small_phase.config.model_dump(exclude_unset=True)
-    config = with_overrides(raw, ["tune.startup=1", "train.epochs=6", "train.patience=6", "blend.neighbours=0"])
+    config = with_overrides(
+        raw, ["tune.startup=1", "train.epochs=6", "train.patience=6", "blend.neighbours=0", "blend.low_pass_rank=0"]
+    )
     search = new_search(config=config)
     values = iter([*[0.9] * 6, *[0.1] * 6])
     monkeypatch.setattr(type(small_phase), "ndcg", lambda phase, scorer: next(values))

@@ -1,4 +1,4 @@
-"""What the item table adds is the same in evaluation, lookup, batches and explanations."""
+"""What histories add is the same in evaluation, lookup, batches and explanations."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from scipy import sparse
 from recsys.core.ranking import Hits, top_k
 from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.exact import VectorScorer
-from recsys.index.item_table import BlendedScorer, ItemTable, with_lent
+from recsys.index.history import BlendedScorer, HistoryScores, with_lent
 from recsys.index.lookup import Event, Lookup
 from worlds import ITEMS, make_contents
 
@@ -23,14 +23,16 @@ def lookup(request, tmp_path_factory):
     bought = contents.interactions.matrix(("buy",))
     if request.param:
         bought.data = np.exp2(-rng.integers(0, 5, bought.nnz) / request.param).astype(np.float32)
-    contents = replace(contents, table=ItemTable(table, 0.7, request.param), histories=bought)
+    into, back = (rng.normal(size=(ITEMS, rank)).astype(np.float32) for rank in (3, 3))
+    contents = replace(contents, added=HistoryScores(table, into, back, request.param), histories=bought)
     return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
 
 
 def naive(bundle, vector, history):
     """(items,) scores by the formula."""
-    lent = history @ bundle.table.table.toarray()
-    return bundle.item_vectors @ vector + bundle.table.weight * lent / max(history.sum(), 1e-30) ** 0.75
+    added = bundle.added
+    lent = history @ (added.table.toarray() + added.into @ added.back.T)
+    return bundle.item_vectors @ vector + lent / max(history.sum(), 1e-30) ** 0.75
 
 
 def listed(bundle, scores, hidden, k):
@@ -71,7 +73,7 @@ def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
     ]
     [answer] = lookup.recommend(histories=[events], k=6)
     history = np.zeros(ITEMS)
-    history[[11, 5]] = (1.0, 1.0) if bundle.table.half_life is None else (2.0 ** (-1 / bundle.table.half_life), 1.0)
+    history[[11, 5]] = (1.0, 1.0) if bundle.added.half_life is None else (2.0 ** (-1 / bundle.added.half_life), 1.0)
     scores = naive(bundle, lookup.fold_in(events), history)
     assert [item["id"] for item in answer["items"]] == listed(bundle, scores, {5, 11, 20}, 6)
     assert answer["items"][0]["score"] == pytest.approx(
@@ -80,12 +82,12 @@ def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
 
 
 def test_new_events_of_a_known_user_come_on_top(lookup):
-    bundle, table = lookup.bundle, lookup.bundle.table
+    bundle, added = lookup.bundle, lookup.bundle.added
     old = bundle.histories[4]
-    new = table.extended(old, np.array([2, 9]))
-    fade = 1.0 if table.half_life is None else 2.0 ** (-2 / table.half_life)
+    new = added.extended(old, np.array([2, 9]))
+    fade = 1.0 if added.half_life is None else 2.0 ** (-2 / added.half_life)
     wanted = old.toarray().ravel() * fade
-    wanted[[2, 9]] = (1.0, 1.0) if table.half_life is None else (2.0 ** (-1 / table.half_life), 1.0)
+    wanted[[2, 9]] = (1.0, 1.0) if added.half_life is None else (2.0 ** (-1 / added.half_life), 1.0)
     assert new.toarray().ravel() == pytest.approx(wanted)
 
 
@@ -125,6 +127,7 @@ def test_lists_from_the_nearest_are_those_of_all_scores():
 
 def test_a_user_without_a_history_keeps_the_vectors_scores():
     vectors = VectorScorer(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
-    table = ItemTable(sparse.csr_matrix(np.ones((2, 2), np.float32)), 1.0)
+    nothing = np.zeros((2, 0), np.float32)
+    added = HistoryScores(sparse.csr_matrix(np.ones((2, 2), np.float32)), nothing, nothing)
     history = sparse.csr_matrix(np.array([[0, 0], [1, 0]], np.float32))
-    assert BlendedScorer(vectors, table, history).score(np.array([0, 1], np.int32)).tolist() == [[1, 0], [1, 2]]
+    assert BlendedScorer(vectors, added, history).score(np.array([0, 1], np.int32)).tolist() == [[1, 0], [1, 2]]

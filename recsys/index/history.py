@@ -1,6 +1,7 @@
-"""What the items of a history lend to other items: a sparse table beside the vectors, in evaluation and serving alike."""
+"""What the items of a history add to the inner products of vectors, in evaluation and serving alike."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +14,39 @@ _LENGTH_POWER = 0.75  # between a sum over the history and its mean; on Gowalla'
 
 
 @dataclass(frozen=True)
-class ItemTable:
-    """Added to the inner product of user u and item i: weight · Σ_j h_uj table_ji / (Σ_j h_uj)^¾.
+class HistoryScores:
+    """Added to the inner product of user u and item i: Σ_j h_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j h_uj)^¾.
 
-    table: (items, items) float32, what row j lends. half_life: events after which one of a history counts half, None
-    where all count alike (`closed_form.item_table.histories`).
+    table: (items, items) float32, the item table, row j being what j lends; none negative. into, back: (items, rank)
+    float32, the low-pass factors; rank 0 for none. Both with their weights multiplied in. half_life: events after
+    which one of a history counts half, None where all count alike (`closed_form.item_table.histories`).
     """
 
     table: sparse.csr_matrix
-    weight: float
+    into: Floats
+    back: Floats
     half_life: float | None = None
 
     def lend(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
-        """(users, items) what is added, from (users, items) weights h of the items of each user's history."""
-        lent = (sparse.diags(self._factors(histories)) @ histories @ self.table).tocsr()
+        """(users, items) what the table adds, from (users, items) weights h of the items of each user's history."""
+        lent = (sparse.diags(_shares(histories)) @ histories @ self.table).tocsr()
         lent.sort_indices()
         return lent.astype(np.float32)
 
+    def queries(self, histories: sparse.csr_matrix) -> Floats:
+        """(users, rank) vectors whose inner products with `back` are what the low-pass adds."""
+        return np.asarray(_shares(histories)[:, None] * (histories @ self.into), np.float32)
+
+    def widened(self, users: Floats, items: Floats, histories: sparse.csr_matrix) -> tuple[Floats, Floats]:
+        """Vectors of users (n, d + rank) and items with the low-pass beside the trained ones: one inner product."""
+        if not self.back.shape[1]:
+            return users, items
+        return np.hstack([users, self.queries(histories)]), np.hstack([items, self.back])
+
     def parts(self, history: sparse.csr_matrix, item: int) -> Floats:
-        """(entries of `history`,) what each of them lends to one item; history: (1, items)."""
-        column = self.table[history.indices, item].toarray().ravel()
-        parts: Floats = self._factors(history)[0] * history.data * column
-        return parts
+        """(entries of `history`,) what each of them adds to one item; history: (1, items)."""
+        column = self.table[history.indices, item].toarray().ravel() + self.into[history.indices] @ self.back[item]
+        return np.asarray(_shares(history)[0] * history.data * column, np.float32)
 
     def extended(self, old: sparse.csr_matrix, new: NDArray[np.integer]) -> sparse.csr_matrix:
         """(1, items) a history with later events: dense item ids, the latest last, on top of `old` (1, items)."""
@@ -45,28 +57,34 @@ class ItemTable:
         added[new] = decay  # of a repeated item the last assignment, the latest event, stays
         return faded.maximum(sparse.csr_matrix(added[None])).tocsr().astype(np.float32)
 
-    def _factors(self, histories: sparse.csr_matrix) -> Floats:
-        total = np.asarray(histories.sum(axis=1)).ravel()
-        factors: Floats = (self.weight * np.maximum(total, np.finfo(np.float32).tiny) ** -_LENGTH_POWER).astype(
-            np.float32
-        )
-        return np.where(total > 0, factors, 0.0).astype(np.float32)
-
 
 @dataclass(frozen=True)
 class BlendedScorer:
-    """Inner products and what the table adds. histories: (users, items)."""
+    """Inner products and what histories add. histories: (users, items)."""
 
     vectors: VectorScorer
-    table: ItemTable
+    added: HistoryScores
     histories: sparse.csr_matrix
+
+    @cached_property
+    def wide(self) -> VectorScorer:
+        """The trained vectors with the low-pass beside them."""
+        return VectorScorer(*self.added.widened(self.vectors.user_vectors, self.vectors.item_vectors, self.histories))
 
     def score(self, users: NDArray[np.int32]) -> Floats:
         """(len(users), items) float32."""
-        scores = self.vectors.score(users)
-        lent = self.table.lend(self.histories[users])
+        scores = self.wide.score(users)
+        lent = self.added.lend(self.histories[users])
         scores[pairs_of(lent, np.arange(len(users)))] += lent.data
         return scores
+
+
+def _shares(histories: sparse.csr_matrix) -> Floats:
+    """(users,) (Σ_j h_uj)^(−¾), 0 without a history."""
+    total = np.asarray(histories.sum(axis=1), np.float64).ravel()
+    shares = np.zeros(len(total))
+    np.power(total, -_LENGTH_POWER, out=shares, where=total > 0)
+    return shares.astype(np.float32)
 
 
 def with_lent(
