@@ -1,4 +1,4 @@
-"""What a user's history adds to the trained vectors: an item table and a low-pass, weighed on validation."""
+"""What a user's history adds to the trained vectors: an item–item table and a low-pass, weighed on validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
-from recsys.closed_form.item_table import histories, item_tables
+from recsys.closed_form.item_item import histories, item_item_tables
 from recsys.closed_form.low_pass import low_pass
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
@@ -37,7 +37,7 @@ _SPREAD_USERS = 2_000
 class Blend(BaseModel):
     """table, low_pass: weights of their scores once all spread alike over the items; 0 leaves one out.
 
-    ridge: see `item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`.
+    ridge: see `item_item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,7 +80,7 @@ def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = Q
     config, pairs = phase.config.blend, phase.interactions.matrix((phase.target,))
     ridges = _RIDGES if blend is None else [blend.ridge] if blend.table else []
     rank = max(_RANKS) if blend is None else blend.rank if blend.low_pass else 0
-    tables = item_tables(pairs, config.neighbours, ridges, progress) if config.neighbours and ridges else []
+    tables = item_item_tables(pairs, config.neighbours, ridges, progress) if config.neighbours and ridges else []
     factors = low_pass(pairs, min(rank, config.low_pass_rank), phase.config.seed)
     return Ingredients(dict(zip(ridges, tables, strict=False)), *factors)
 

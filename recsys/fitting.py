@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recsys.closed_form.item_table import histories
+from recsys.closed_form.item_item import histories
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import QUIET, Progress

@@ -42,7 +42,7 @@ class Scored(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What validation decides. value: of the vectors, blended: with the item table."""
+    """What validation decides. value: of the vectors, blended: with what histories add."""
 
     epochs: int
     value: float | None
@@ -98,7 +98,7 @@ def figures(ranking: Ranking) -> dict[str, float]:
 
 
 def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, epoch_log: EpochLog | None) -> _Fitted:
-    """The model, its epochs and its blend with the item table chosen on validation, refitted."""
+    """The model, its epochs and its blend with what histories add chosen on validation, refitted."""
     choices = choices or choose_all(select, cache)
     networks: list[Network] = []
 

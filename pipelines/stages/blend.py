@@ -65,7 +65,7 @@ def _choose(work: Work, data: Phase, vectors: VectorScorer) -> tuple[Blend, Fact
     if choice.value is not None:
         metric = f"NDCG@{work.config.train.metric_k}"
         work.progress.say(
-            f"{work.bucket}: item table {choice.blend.table:g}, low-pass {choice.blend.low_pass:g}: validation {metric} "
+            f"{work.bucket}: item–item table {choice.blend.table:g}, low-pass {choice.blend.low_pass:g}: validation {metric} "
             f"{choice.value:.4f} (vectors alone {choice.alone:.4f})"
         )
     figures = {"value": choice.value, "alone": choice.alone, "tried": choice.tried, **choice.blend.model_dump()}

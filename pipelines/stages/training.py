@@ -62,7 +62,7 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 
 def _weights(blend: Blend) -> dict[str, float]:
     """What histories add, in the report's words."""
-    weights = {"item table": blend.table, "low-pass": blend.low_pass}
+    weights = {"item–item table": blend.table, "low-pass": blend.low_pass}
     return {name: weight for name, weight in weights.items() if weight}
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recsys.closed_form.spectral import normalised, truncated_svd
+from recsys.closed_form.low_pass import low_pass
+from recsys.closed_form.spectral import normalised
 from recsys.core.interactions import Interactions
 
 
@@ -42,10 +43,7 @@ def fit_gfcf(
     rows = interactions.matrix((target,))
     adjacency = normalised(rows)
     linear = (adjacency.T @ adjacency).tocsr().astype(np.float32)
-    vectors = truncated_svd(adjacency, max(rank for rank, _ in settings), seed).right
-    roots = np.sqrt(np.asarray(rows.sum(axis=0), dtype=np.float64).ravel())[:, None]
-    inverse_roots = np.divide(1.0, roots, out=np.zeros_like(roots), where=roots > 0)
+    into, back = low_pass(rows, max(rank for rank, _ in settings), seed)
     for rank, weight in settings:
-        kept = vectors[:, : rank if weight else 0]
-        into = (inverse_roots * kept * weight).astype(np.float32)
-        yield LowPassScorer(rows, linear, into, np.ascontiguousarray((roots * kept).T, np.float32))
+        kept = rank if weight else 0
+        yield LowPassScorer(rows, linear, into[:, :kept] * np.float32(weight), np.ascontiguousarray(back[:, :kept].T))

@@ -6,7 +6,7 @@ items.parquet          item_id, title, attributes             neighbours_<n>.*.n
 labels.parquet         what attribute nodes stand for         seen_<n>.*.npy         items of users, per behaviour
 available.npy          bits, 0 for withdrawn items            popularity.npy         (segments, items) users
 index.faiss            when search is approximate             index_card.json, model_card.json
-item_table.*.npy       what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
+item_item.*.npy        what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
 low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors, low-pass beside them
 golden.json            requests with their answers            manifest.json          sha256 of every other file
 """
@@ -183,7 +183,7 @@ def _read(path: Path) -> Bundle:
 
 def _history_scores(path: Path, width: int, searched: Floats, half_life: float | None) -> HistoryScores:
     """width: of the trained vectors, beside which the low-pass stands in `searched`."""
-    table = load_matrix(path, "item_table", len(searched), True)
+    table = load_matrix(path, "item_item", len(searched), True)
     return HistoryScores(table, load_array(path / "low_pass_into.npy"), searched[:, width:], half_life)
 
 

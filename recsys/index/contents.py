@@ -138,7 +138,7 @@ def _write_history(folder: Path, contents: Contents) -> None:
     added = contents.added
     if added is None or contents.histories is None:
         return
-    save_matrix(folder, "item_table", added.table, weighted=True)
+    save_matrix(folder, "item_item", added.table, weighted=True)
     save_matrix(folder, "histories", contents.histories, weighted=True)
     save_array(folder / "low_pass_into.npy", added.into)
     # Search needs the low-pass beside the trained vectors in one array, mapped like the others.

@@ -17,9 +17,9 @@ _LENGTH_POWER = 0.75  # between a sum over the history and its mean; on Gowalla'
 class HistoryScores:
     """Added to the inner product of user u and item i: Σ_j h_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j h_uj)^¾.
 
-    table: (items, items) float32, the item table, row j being what j lends; none negative. into, back: (items, rank)
+    table: (items, items) float32, the item–item table, row j being what j lends; none negative. into, back: (items, rank)
     float32, the low-pass factors; rank 0 for none. Both with their weights multiplied in. half_life: events after
-    which one of a history counts half, None where all count alike (`closed_form.item_table.histories`).
+    which one of a history counts half, None where all count alike (`closed_form.item_item.histories`).
     """
 
     table: sparse.csr_matrix

@@ -40,7 +40,7 @@ def test_the_first_trial_is_the_configuration_as_given(new_search) -> None:
     found = fit_phase(search.phase, search.graph, config.model)
     vectors = VectorScorer(found.embeddings.users, found.embeddings.items)
     assert value == pytest.approx(choose_blend(search.phase, vectors).value)
-    assert value > found.best_value  # what the item table adds on top
+    assert value > found.best_value  # what histories add on top
 
 
 def test_given_values_outside_the_space_are_still_tried_first(new_search, small_phase) -> None:

@@ -1,4 +1,4 @@
-"""The item table against regressions of its own, and histories by hand."""
+"""The item–item table against regressions of its own, and histories by hand."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.closed_form.item_table import histories, item_tables
+from recsys.closed_form.item_item import histories, item_item_tables
 from recsys.core.errors import UsageError
 from worlds import make_interactions
 
@@ -24,7 +24,7 @@ def regressed(pairs: np.ndarray, item: int, sources: np.ndarray, ridge: float) -
 @settings(max_examples=25, deadline=None)
 def test_every_column_is_a_regression_on_the_other_items(seed, ridge):
     pairs = (np.random.default_rng(seed).random((12, 9)) < 0.4).astype(np.float64)
-    [table] = item_tables(sparse.csr_matrix(pairs.astype(np.float32)), 20, [ridge])
+    [table] = item_item_tables(sparse.csr_matrix(pairs.astype(np.float32)), 20, [ridge])
     for item, column in enumerate(table.toarray().T):
         shared = pairs.T @ pairs[:, item]
         sources = np.flatnonzero((shared > 0) & (np.arange(9) != item))
@@ -40,7 +40,7 @@ def test_the_sources_are_those_that_co_occur_most(seed, neighbours):
     users, items = pairs.sum(1), np.maximum(pairs.sum(0), 1)
     near = (pairs / np.maximum(users, 1)[:, None] ** 0.7).T @ pairs / items**0.6
     np.fill_diagonal(near, 0)
-    [table] = item_tables(sparse.csr_matrix(pairs.astype(np.float32)), neighbours, [1.0])
+    [table] = item_item_tables(sparse.csr_matrix(pairs.astype(np.float32)), neighbours, [1.0])
     for item, column in enumerate(table.toarray().T):
         border = np.sort(near[item])[-neighbours]
         assert (near[item][column > 0] >= border - 1e-6).all()
@@ -49,16 +49,16 @@ def test_the_sources_are_those_that_co_occur_most(seed, neighbours):
 
 def test_columns_of_a_large_catalogue_are_the_same(monkeypatch):
     pairs = sparse.csr_matrix((np.random.default_rng(0).random((30, 12)) < 0.4).astype(np.float32))
-    small = item_tables(pairs, 5, [3.0, 30.0])
-    monkeypatch.setattr("recsys.closed_form.item_table._DENSE_ITEMS", 0)
-    for left, right in zip(small, item_tables(pairs, 5, [3.0, 30.0]), strict=True):
+    small = item_item_tables(pairs, 5, [3.0, 30.0])
+    monkeypatch.setattr("recsys.closed_form.item_item._DENSE_ITEMS", 0)
+    for left, right in zip(small, item_item_tables(pairs, 5, [3.0, 30.0]), strict=True):
         assert left.toarray() == pytest.approx(right.toarray(), abs=1e-6)
 
 
 def test_two_items_by_hand():
     """Of three users of a, two took b: b from a is 2 / (3 + λ), a from b is 2 / (2 + λ)."""
     pairs = sparse.csr_matrix(np.array([[1, 1], [1, 1], [1, 0]], np.float32))
-    [table] = item_tables(pairs, 5, [1.0])
+    [table] = item_item_tables(pairs, 5, [1.0])
     assert table.toarray() == pytest.approx(np.array([[0, 2 / 4], [2 / 3, 0]]))
 
 
@@ -67,7 +67,7 @@ def test_two_items_by_hand():
 )
 def test_settings_that_cannot_be(neighbours, ridges, words):
     with pytest.raises(UsageError, match=words):
-        item_tables(sparse.csr_matrix((2, 2)), neighbours, ridges)
+        item_item_tables(sparse.csr_matrix((2, 2)), neighbours, ridges)
 
 
 def test_the_latest_of_a_history_count_most():

@@ -1,4 +1,4 @@
-"""Which items follow from which: SLIM's regression with each item's sources chosen beforehand, as a sparse table."""
+"""The item–item table: which items follow from which, by SLIM's regression with each item's sources chosen beforehand, as a sparse table."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ Gram = Callable[[NDArray[np.int32]], NDArray[np.float32]]
 """Items (n,) → (n, n) how many users each two of them share."""
 
 
-def item_tables(
+def item_item_tables(
     matrix: sparse.csr_matrix, neighbours: int, ridges: Sequence[float], progress: Progress = QUIET
 ) -> list[sparse.csr_matrix]:
     """For each ridge λ an (items, items) float32 table; column i holds what its sources give item i, none negative.
@@ -37,7 +37,7 @@ def item_tables(
     gram = _gram(matrix, by_item)
     values = np.zeros((len(ridges), sources.nnz), np.float32)
     with threadpool_limits(1, "blas"):  # systems of a few hundred unknowns only make threads wait
-        for item in progress.track(range(sources.shape[0]), "item table", sources.shape[0]):
+        for item in progress.track(range(sources.shape[0]), "item–item table", sources.shape[0]):
             place = slice(sources.indptr[item], sources.indptr[item + 1])
             chosen = sources.indices[place]
             if len(chosen):
