@@ -1,4 +1,4 @@
-"""The item–item table: which items follow from which, by SLIM's regression with each item's sources chosen beforehand, as a sparse table."""
+"""The item–item table: which items follow from which, by SLIM's regression on sources chosen beforehand."""
 
 from collections.abc import Callable, Sequence
 
