@@ -40,7 +40,7 @@ class Blend(BaseModel):
     ridge: see `item_item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: float = 0.2
     ridge: float = _RIDGES[0]

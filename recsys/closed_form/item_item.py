@@ -5,15 +5,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from recsys.closed_form.cooccurrence import strongest
-from recsys.core.errors import UsageError
+from recsys.core.errors import MachineError, UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import QUIET, Progress
 
 _BLOCK_ROWS = 4096  # items at a time: the full product of a large catalogue would not fit in memory
-_DENSE_ITEMS = 8192  # up to here the Gram matrix is kept dense (0.27 GB), and its parts are cut out of it
+_DENSE_ITEMS = 10_000  # up to here the Gram matrix is kept dense (0.4 GB), and its parts are cut out of it
 _USER_POWER, _SOURCE_POWER = 0.7, 0.6  # of the co-occurrence that chooses sources; on Gowalla's validation the best
 
 Gram = Callable[[NDArray[np.int32]], NDArray[np.float32]]
@@ -93,11 +94,12 @@ def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
 
 def _weights(gram: NDArray[np.float32], shared: NDArray[np.float32], ridges: Sequence[float]) -> NDArray[np.float32]:
     """(ridges, n) the regressions' weights, negative ones at 0. gram: (n, n), shared: (n,) users shared with the item."""
-    diagonal = np.einsum("ii->i", gram)
-    plain, found = diagonal.copy(), np.empty((len(ridges), len(shared)), np.float32)
+    plain, found = np.einsum("ii->i", gram).copy(), np.empty((len(ridges), len(shared)), np.float32)
     for place, ridge in enumerate(ridges):
-        diagonal[:] = plain + ridge
-        found[place] = np.linalg.solve(gram, shared)
+        np.fill_diagonal(gram, plain + ridge)
+        _, found[place], failed = lapack.sposv(gram, shared)
+        if failed:
+            raise MachineError(f"ridge {ridge:g} leaves a regression without a solution", "Use a larger one")
     return np.maximum(found, 0.0)
 
 
