@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 from recsys.blending import NO_BLEND, Blend, choose_blend, fit_history, with_history
 from recsys.core.artefacts import atomic_folder, read_json, write_json
-from recsys.core.config import ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
+from recsys.core.config import BlendConfig, ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN
@@ -35,16 +35,17 @@ from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
 from recsys.phases import Phase
 
-_MODEL, _TRAIN, _SPLIT = ModelConfig(), TrainConfig(), SplitConfig()
+_MODEL, _TRAIN, _BLEND, _SPLIT = ModelConfig(), TrainConfig(), BlendConfig(), SplitConfig()
 _BUNDLE, _CARD = "bundle", "recommender.json"
 
 
 class GraphRecommender(BaseEstimator):
     """A graph-attention recommender with the conventions of scikit-learn.
 
-    `fit` chooses the number of epochs on rows held out from the log, then refits on all of it. Parameters are those
-    of the configuration (docs/configuration.md) under the same names and with the same defaults; `epochs` with
-    `early_stopping=False` trains for exactly that many. Column parameters name the columns of the frames given.
+    `fit` chooses the number of epochs, and what histories add, on rows held out from the log, then refits on all of it.
+    Parameters are those of the configuration (docs/configuration.md) under the same names and with the same defaults;
+    `epochs` with `early_stopping=False` trains for exactly that many, and takes the vectors alone. Column parameters
+    name the columns of the frames given.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class GraphRecommender(BaseEstimator):
         mode: Literal["auto", "full", "sampled"] = _TRAIN.mode,
         early_stopping: bool = True,
         patience: int = _TRAIN.patience,
+        neighbours: int = _BLEND.neighbours,
+        low_pass_rank: int = _BLEND.low_pass_rank,
         validation_share: float = _SPLIT.validation_share,
         user_col: str = "user_id",
         item_col: str = "item_id",
@@ -94,6 +97,8 @@ class GraphRecommender(BaseEstimator):
         self.mode = mode
         self.early_stopping = early_stopping
         self.patience = patience
+        self.neighbours = neighbours
+        self.low_pass_rank = low_pass_rank
         self.validation_share = validation_share
         self.user_col = user_col
         self.item_col = item_col
@@ -305,4 +310,5 @@ _SECTIONS = {
     "clean": ("min_rating",),
     "model": ("family", "width", "layers", "heads", "attention", "similarity"),
     "train": ("loss", "temperature", "negatives", "epochs", "batch_size", "lr", "mode", "patience"),
+    "blend": ("neighbours", "low_pass_rank"),
 }
