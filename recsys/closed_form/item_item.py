@@ -13,7 +13,7 @@ from recsys.core.errors import MachineError, UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import QUIET, Progress
 
-_BLOCK_ROWS = 4096  # items at a time: the full product of a large catalogue would not fit in memory
+_BLOCK_ROWS = 1024  # items at a time: the full product of a large catalogue would not fit in memory
 _DENSE_ITEMS = 10_000  # up to here the Gram matrix is kept dense (0.4 GB), and its parts are cut out of it
 _USER_POWER, _SOURCE_POWER = 0.7, 0.6  # of the co-occurrence that chooses sources; on Gowalla's validation the best
 
