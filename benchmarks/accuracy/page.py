@@ -177,9 +177,12 @@ def peers(summaries: Summaries, titles: dict[str, str]) -> str:
         if dataset in compared and selected == "validation" and not row.startswith(ABLATION):
             cost = [f"{one.mean['seconds']:.1f}", cell(one, "cpu_seconds", "{:.1f}"), f"{one.mean['peak_mb']:.0f}"]
             lines.append([dataset, titles.get(row, row), measured(one), *cost])
-    return (
-        table(["dataset", "row", "Recall@20 / NDCG@20", "seconds", "of processor", "peak MB"], lines) if lines else ""
+    if not lines:
+        return ""
+    said = (
+        "Rows with the same training share it: `full` and `default` count what comes after that of the vectors alone."
     )
+    return said + "\n\n" + table(["dataset", "row", "Recall@20 / NDCG@20", "seconds", "of processor", "peak MB"], lines)
 
 
 def speeds() -> list[dict[str, Any]]:
