@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys.blending import Blend, blended
 from recsys.core.config import RunConfig, build_config
 from recsys.core.interactions import dense_of
 from recsys.core.ranking import top_k
 from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.fitting import fit_phase
+from recsys.index.exact import VectorScorer
 from recsys.logs.canary import Planted, p_value, plant_canaries
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
@@ -46,7 +48,9 @@ def test_only_a_model_that_saw_the_future_finds_it(
     splits = split_log(log, config.split, "interaction", config.seed)
     learned = Phase(phase, log, splits, config)
     vectors = fit_phase(learned, learned.graph(), config.model, epochs=15).embeddings
-    scores = vectors.users @ vectors.items.T
+    blend = Blend(table=0.2, low_pass=0.05, half_life=20.0)
+    scorer = blended(learned, VectorScorer(vectors.users, vectors.items), blend)
+    scores = scorer.score(np.arange(learned.interactions.num_users, dtype=np.int32))
     past = Phase("final", log, splits, config).interactions
     user = dense_of(past.user_codes[past.user], learned.interactions.user_codes)
     item = dense_of(past.item_codes[past.item], learned.interactions.item_codes)
