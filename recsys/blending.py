@@ -108,7 +108,7 @@ def fit_history(
     return _Search(phase, vectors, made or ingredients(phase, blend, progress)).scores(blend)
 
 
-def with_history(phase: Phase, vectors: VectorScorer, added: HistoryScores | None) -> Scorer:
+def with_history(phase: Phase, vectors: VectorScorer, added: HistoryScores | None) -> VectorScorer | BlendedScorer:
     """The scorer of a phase: the vectors, and what histories add."""
     if added is None:
         return vectors
@@ -117,7 +117,7 @@ def with_history(phase: Phase, vectors: VectorScorer, added: HistoryScores | Non
 
 def blended(
     phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
-) -> Scorer:
+) -> VectorScorer | BlendedScorer:
     """`with_history` of a `fit_history`."""
     return with_history(phase, vectors, fit_history(phase, vectors, blend, progress, made))
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recsys.closed_form.item_item import histories
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import QUIET, Progress
@@ -12,7 +11,7 @@ from recsys.graph.schema import Graph
 from recsys.index.ann import TunedIndex
 from recsys.index.bundle import Contents, neighbours_into_users
 from recsys.index.exact import VectorScorer
-from recsys.index.history import HistoryScores
+from recsys.index.history import BlendedScorer
 from recsys.phases import Phase
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.warm_start import WarmStart
@@ -55,11 +54,12 @@ def bundle_contents(
     phase: Phase,
     graph: Graph,
     embeddings: Embeddings,
-    added: HistoryScores | None,
+    scorer: VectorScorer | BlendedScorer,
     tuned: TunedIndex,
     model_card: Mapping[str, Any],
 ) -> Contents:
-    """What the bundle of a phase is written from."""
+    """What the bundle of a phase is written from. scorer: how its users are scored."""
+    added, histories = (scorer.added, scorer.histories) if isinstance(scorer, BlendedScorer) else (None, None)
     return Contents(
         embeddings=embeddings,
         interactions=phase.interactions,
@@ -72,5 +72,5 @@ def bundle_contents(
         index_card=tuned.card,
         model_card=model_card,
         added=added,
-        histories=added and histories(phase.interactions, phase.target, added.half_life),
+        histories=histories,
     )

@@ -14,10 +14,9 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from recsys.blending import NO_BLEND, Blend, choose_blend, fit_history, with_history
+from recsys.blending import NO_BLEND, Blend, blended, choose_blend
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import BlendConfig, ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
-from recsys.core.encoder import Embeddings
 from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import fit_interactions
@@ -29,7 +28,7 @@ from recsys.graph.build import target_behavior
 from recsys.index.ann import tune
 from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.exact import VectorScorer, rank
-from recsys.index.history import BlendedScorer, HistoryScores
+from recsys.index.history import searched
 from recsys.index.lookup import Attributes, Explained, Lookup
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
@@ -136,10 +135,11 @@ class GraphRecommender(BaseEstimator):
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, epochs=epochs, progress=progress)
-        added, vectors = _with_history(phase, trained.embeddings, blend)
+        scorer = blended(phase, VectorScorer(trained.embeddings.users, trained.embeddings.items), blend)
+        vectors = searched(scorer)
         tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=self.seed)
         card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": epochs, "refit": True}
-        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, added, tuned, card))
+        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, scorer, tuned, card))
         self._take(bundle, style, finalizer)
         self.epochs_ = epochs
         return self
@@ -295,14 +295,6 @@ class GraphRecommender(BaseEstimator):
         self._lookup = Lookup(Bundle.load(bundle, verify=False))
         self.style_ = style
         self._finalizer = finalizer
-
-
-def _with_history(phase: Phase, found: Embeddings, blend: Blend) -> tuple[HistoryScores | None, VectorScorer]:
-    """What histories add, and the vectors that are searched."""
-    vectors = VectorScorer(found.users, found.items)
-    added = fit_history(phase, vectors, blend)
-    scorer = with_history(phase, vectors, added)
-    return added, scorer.wide if isinstance(scorer, BlendedScorer) else vectors
 
 
 _SECTIONS = {

@@ -1,7 +1,6 @@
 """What histories add to a trained model: weighed once, on validation; made anew from the rows of every phase."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from scipy import sparse
@@ -10,11 +9,10 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import BLEND, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.embeddings import vectors_of
-from recsys.blending import Blend, choose_blend, fit_history, with_history
+from recsys.blending import Blend, Choice, choose_blend, fit_history, ingredients, with_history
 from recsys.core.artefacts import read_json, write_json
-from recsys.core.ranking import Scorer
 from recsys.index.exact import VectorScorer
-from recsys.index.history import HistoryScores
+from recsys.index.history import BlendedScorer, HistoryScores
 from recsys.index.stored import load_array, load_matrix, save_array, save_matrix
 from recsys.phases import Phase, PhaseName
 
@@ -27,12 +25,14 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
     def fit_phase_blend(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
         vectors = vectors_of(work.read(TRAINED.format(phase=phase, bucket=work.bucket)))
-        blend, facts = _choose(work, data, vectors) if phase == "select" else (chosen(work, work.bucket), Facts())
-        added = fit_history(data, vectors, blend, work.progress)
-        write_json(work.out / _CHOICE, blend.model_dump())
-        if added is not None:
-            _save(added, work.out)
-        return facts
+        if phase == "select":
+            made = ingredients(data, None, work.progress)
+            choice = choose_blend(data, vectors, work.progress, made)
+            _keep(work, choice.blend, fit_history(data, vectors, choice.blend, made=made))
+            return _told(work, data, choice)
+        blend = chosen(work, work.bucket)
+        _keep(work, blend, fit_history(data, vectors, blend, work.progress))
+        return Facts()
 
     return fit_phase_blend
 
@@ -42,7 +42,7 @@ def chosen(work: Work, bucket: str) -> Blend:
     return Blend.model_validate(read_json(work.read(BLEND.format(phase="select", bucket=bucket)) / _CHOICE))
 
 
-def load_history(work: Work, phase: PhaseName, bucket: str) -> HistoryScores | None:
+def _load_history(work: Work, phase: PhaseName, bucket: str) -> HistoryScores | None:
     """What a blend stage left; None where nothing is added."""
     folder = work.read(BLEND.format(phase=phase, bucket=bucket))
     blend = Blend.model_validate(read_json(folder / _CHOICE))
@@ -54,14 +54,13 @@ def load_history(work: Work, phase: PhaseName, bucket: str) -> HistoryScores | N
     )
 
 
-def scorer_of(work: Work, data: Phase, bucket: str) -> Scorer:
+def scorer_of(work: Work, data: Phase, bucket: str) -> VectorScorer | BlendedScorer:
     """A trained variant with what histories add."""
     vectors = vectors_of(work.read(TRAINED.format(phase=data.name, bucket=bucket)))
-    return with_history(data, vectors, load_history(work, data.name, bucket))
+    return with_history(data, vectors, _load_history(work, data.name, bucket))
 
 
-def _choose(work: Work, data: Phase, vectors: VectorScorer) -> tuple[Blend, Facts]:
-    choice = choose_blend(data, vectors, work.progress)
+def _told(work: Work, data: Phase, choice: Choice) -> Facts:
     if choice.value is not None:
         metric = f"NDCG@{work.config.train.metric_k}"
         work.progress.say(
@@ -69,10 +68,12 @@ def _choose(work: Work, data: Phase, vectors: VectorScorer) -> tuple[Blend, Fact
             f"{choice.value:.4f} (vectors alone {choice.alone:.4f})"
         )
     figures = {"value": choice.value, "alone": choice.alone, "tried": choice.tried, **choice.blend.model_dump()}
-    return choice.blend, Facts(rows_in=len(data.interactions), figures=figures)
+    return Facts(rows_in=len(data.interactions), figures=figures)
 
 
-def _save(added: HistoryScores, folder: Path) -> None:
-    save_matrix(folder, "table", sparse.csr_matrix(added.table), weighted=True)
-    for name in ("into", "back"):
-        save_array(folder / f"{name}.npy", np.asarray(getattr(added, name)))
+def _keep(work: Work, blend: Blend, added: HistoryScores | None) -> None:
+    write_json(work.out / _CHOICE, blend.model_dump())
+    if added is not None:
+        save_matrix(work.out, "table", sparse.csr_matrix(added.table), weighted=True)
+        for name in ("into", "back"):
+            save_array(work.out / f"{name}.npy", np.asarray(getattr(added, name)))

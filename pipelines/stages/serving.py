@@ -9,12 +9,11 @@ import numpy as np
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, INDEX, REPORT, TRAINED
 from pipelines.runner import Facts, Work
-from pipelines.stages.blend import load_history, scorer_of
+from pipelines.stages.blend import scorer_of
 from pipelines.stages.embeddings import load_embeddings
 from pipelines.stages.training import CARD, MODEL
 from recsys.core.artefacts import read_json, switch_link, write_json
 from recsys.core.encoder import Floats
-from recsys.core.ranking import Scorer
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import rank_metrics
 from recsys.fitting import bundle_contents
@@ -24,7 +23,7 @@ from recsys.index.approximate import ApproximateIndex
 from recsys.index.bundle import write_bundle
 from recsys.index.exact import ExactIndex, VectorScorer
 from recsys.index.filters import Planner
-from recsys.index.history import BlendedScorer, with_lent
+from recsys.index.history import BlendedScorer, searched, with_lent
 from recsys.phases import Phase, PhaseName
 
 THROUGH = "through_index.json"
@@ -37,20 +36,19 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
 
     def index_phase(work: Work) -> Facts:
         config = work.config
-        found = load_embeddings(work.read(TRAINED.format(phase=phase, bucket=MODEL)))
         data = load_phase(work.folder.path, config, phase)
         scorer = scorer_of(work, data, MODEL)
-        vectors = scorer.wide if isinstance(scorer, BlendedScorer) else VectorScorer(found.users, found.items)
+        vectors = searched(scorer)
         tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=config.seed)
         write_json(work.out / _CARD, tuned.card)
         if tuned.index is not None:
             tuned.index.save(work.out / _FAISS)
         figures: dict[str, Any] = {"card": tuned.card}
         if phase == "final":
-            figures["through"] = _through(data, scorer, vectors, tuned)
+            figures["through"] = _through(data, scorer, tuned)
             write_json(work.out / THROUGH, figures["through"])
             _tell(work, figures["through"])
-        return Facts(rows_in=len(found.items), figures=figures)
+        return Facts(rows_in=len(vectors.item_vectors), figures=figures)
 
     return index_phase
 
@@ -64,14 +62,11 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         trained = work.read(TRAINED.format(phase=phase, bucket=MODEL))
         embeddings = load_embeddings(trained)
         scorer = scorer_of(work, data, MODEL)
-        searched = scorer.wide.item_vectors if isinstance(scorer, BlendedScorer) else embeddings.items
-        tuned = _load_tuned(work.read(INDEX.format(phase=phase)), searched)
+        tuned = _load_tuned(work.read(INDEX.format(phase=phase)), searched(scorer).item_vectors)
         report = Report.load(work.read(REPORT) / "report.json")
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
         card = _model_card(work, data, report, read_json(trained / CARD))
-        path = write_bundle(
-            folder.bundles, bundle_contents(data, graph, embeddings, load_history(work, phase, MODEL), tuned, card)
-        )
+        path = write_bundle(folder.bundles, bundle_contents(data, graph, embeddings, scorer, tuned, card))
         switch_link(folder.bundle, path)
         work.progress.say(f"serving bundle {path.name}", bundle=path.name)
         return Facts(figures={"bundle": path.name}, output=folder.bundle.name)
@@ -79,17 +74,17 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
     return bundle_phase
 
 
-def _through(data: Phase, scorer: Scorer, vectors: VectorScorer, tuned: TunedIndex) -> dict[str, Any]:
+def _through(data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedIndex) -> dict[str, Any]:
     """The test metrics by exact scores, and by what the index finds."""
-    ks, users = data.config.evaluate.ks, data.held_out_users
+    ks, users, vectors = data.config.evaluate.ks, data.held_out_users, searched(scorer)
     queries, seen = vectors.user_vectors[users], data.seen[users]
     exact = ExactIndex(vectors.item_vectors)
-    searched = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
+    planners = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
+    lent = scorer.added.lend(scorer.histories[users]) if isinstance(scorer, BlendedScorer) else None
     figures: dict[str, Any] = {"kind": tuned.card["kind"]}
-    for name, planner in searched.items():
+    for name, planner in planners.items():
         hits = planner.search(queries, max(ks), seen)
-        if isinstance(scorer, BlendedScorer):
-            lent = scorer.added.lend(scorer.histories[users])
+        if lent is not None:
             hits = with_lent(hits, queries, vectors.item_vectors, lent, seen)
         overall = rank_metrics(hits.items, users, data.held_out_matrix, ks).overall
         figures[name] = {metric: value for metric, value in overall.items() if metric.startswith(_METRICS)}

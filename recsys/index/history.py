@@ -79,6 +79,11 @@ class BlendedScorer:
         return scores
 
 
+def searched(scorer: VectorScorer | BlendedScorer) -> VectorScorer:
+    """The vectors whose inner products an index looks up."""
+    return scorer.wide if isinstance(scorer, BlendedScorer) else scorer
+
+
 def _shares(histories: sparse.csr_matrix) -> Floats:
     """(users,) (Σ_j h_uj)^(−¾), 0 without a history."""
     total = np.asarray(histories.sum(axis=1), np.float64).ravel()
