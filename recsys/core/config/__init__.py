@@ -1,0 +1,33 @@
+"""The run configuration: one TOML file, every key typed, documented and defaulted; unknown keys are errors.
+
+A section of the file is a class, in the module that goes by its subject.
+"""
+
+from recsys.core.config.graph import AttributeConfig, GraphConfig, NeighbourConfig
+from recsys.core.config.load import build_config, load_config, with_overrides
+from recsys.core.config.logs import CleanConfig, DataConfig, SplitConfig
+from recsys.core.config.model import ModelConfig
+from recsys.core.config.ranking import BlendConfig, EvaluateConfig, IndexConfig
+from recsys.core.config.run import RunConfig
+from recsys.core.config.train import TrainConfig
+from recsys.core.config.tune import TuneConfig, ValuesConfig
+
+__all__ = [
+    "AttributeConfig",
+    "BlendConfig",
+    "CleanConfig",
+    "DataConfig",
+    "EvaluateConfig",
+    "GraphConfig",
+    "IndexConfig",
+    "ModelConfig",
+    "NeighbourConfig",
+    "RunConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "TuneConfig",
+    "ValuesConfig",
+    "build_config",
+    "load_config",
+    "with_overrides",
+]

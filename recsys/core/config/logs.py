@@ -1,0 +1,88 @@
+"""Where the log is, which of its rows stay, and how they are held out."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from recsys.core.config.section import Section
+
+
+class DataConfig(Section):
+    """Where the log is and what its columns are called. A column left out is used under its standard name if present."""
+
+    log: str | list[str] | None = None
+    """File, folder, glob or cloud URL of the interactions; CSV/TSV (.gz, .zst too), Parquet or JSONL."""
+    train: str | None = None
+    """Published split: the train file. With `test` it replaces `log` (split.method "given")."""
+    validation: str | None = None
+    """Published split: the validation file; carved from train when absent."""
+    test: str | None = None
+    """Published split: the test file."""
+    items: str | None = None
+    """Table of items: item id, title and attribute columns."""
+    users: str | None = None
+    """Table of users: user id and attribute columns."""
+    availability: str | None = None
+    """Table of item ids and a true/false column `available`, or ids of withdrawn items alone."""
+    user_col: str = "user_id"
+    """Column of the user id, in the log and the user table."""
+    item_col: str = "item_id"
+    """Column of the item id, in the log, the item table and the availability file."""
+    time_col: str | None = None
+    """Column of the moment; "timestamp" is used when present."""
+    behavior_col: str | None = None
+    """Column of the behaviour (view, cart, buy …); "behavior" is used when present."""
+    weight_col: str | None = None
+    """Column that says how much an event counts; "weight" is used when present."""
+    rating_col: str | None = None
+    """Column that `clean.min_rating` looks at; "rating" is used when present."""
+    title_col: str = "title"
+    """Column of the item table that people read."""
+    separator: str | None = None
+    """Field separator of a text log; told from the file name when absent (tab for .tsv)."""
+    columns: list[str] | None = None
+    """Names of the columns of a text log that has no header line."""
+    time_unit: Literal["auto", "s", "ms", "iso"] = "auto"
+    """Unix seconds, milliseconds or ISO text (naive means UTC); auto decides from the values and refuses a mixture."""
+    broken_lines: Literal["refuse", "count"] = "refuse"
+    """What a text line with the wrong number of fields does: stop the run, or be dropped and counted."""
+
+
+class CleanConfig(Section):
+    """Which rows stay. Every dropped row is counted under its reason."""
+
+    min_rating: float | None = None
+    """Keep rows with at least this rating; rows without a rating are dropped under their own reason."""
+    duplicates: Literal["first", "last", "sum"] = "first"
+    """Rows with the same user, item and behaviour become one: the earliest, the latest, or the earliest with summed weight."""
+    min_user_interactions: int = Field(1, ge=1)
+    """k-core over users, iterated with the items' until nothing changes."""
+    min_item_interactions: int = Field(1, ge=1)
+    """k-core over items."""
+    max_user_interactions: int | None = Field(None, ge=1)
+    """Activity cap: only a user's latest this many rows stay (crawlers and shared accounts)."""
+    start: str | int | None = None
+    """First moment kept: unix seconds or ISO text."""
+    end: str | int | None = None
+    """First moment no longer kept."""
+    max_time: int = 4_102_444_800
+    """Timestamps above it (2100-01-01 by default) or below zero are dropped as impossible."""
+
+
+class SplitConfig(Section):
+    """How rows are held out."""
+
+    method: Literal["auto", "global_time", "rolling_time", "leave_last", "last_share", "random", "given"] = "auto"
+    """auto: one global time cut when every row has a time, else random per user."""
+    test_share: float = Field(0.1, gt=0, lt=1)
+    """Share of rows (global_time, rolling_time: latest rows; last_share, random: of each user) held out for the test."""
+    validation_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the remaining train rows carved out for validation, by the same method (given: random per user without time)."""
+    last: int = Field(1, ge=1)
+    """leave_last: how many of each user's latest rows go to test, and as many before them to validation."""
+    folds: int = Field(3, ge=1)
+    """rolling_time: number of folds; each tests on the window after its cut."""
+    fold: int = Field(-1)
+    """rolling_time: which fold a run uses; −1 is the latest."""
+    min_warm_users: int = 300
+    """A run warns when fewer test users are warm than this: intervals get too wide to decide anything."""

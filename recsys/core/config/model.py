@@ -1,0 +1,47 @@
+"""What the model is."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from recsys.core.config.section import Section
+from recsys.core.errors import ConfigError
+
+
+class ModelConfig(Section):
+    """What the model is."""
+
+    family: Literal["degree_prior", "gat", "gatv2"] = "degree_prior"
+    """degree_prior contains LightGCN; gat (Velickovic 2018) and gatv2 (Brody 2022) are the textbook layers."""
+    width: int = Field(64, ge=2)
+    """Embedding width. 64 is what published tables compare."""
+    layers: int = Field(2, ge=1)
+    """Message-passing steps; each reaches one hop further."""
+    heads: int = Field(4, ge=1)
+    """Disjoint slices of the width that attend apart; must divide the width."""
+    attention: bool = True
+    """false fixes γ at 0: weighted LightGCN."""
+    learn_exponents: bool = True
+    """Learn the degree exponents a and b per relation and layer; false keeps both at `exponent`."""
+    exponent: float = 0.5
+    """Where both degree exponents start; ½ is the symmetric normalisation of LightGCN (He et al. 2020)."""
+    similarity: Literal["cosine", "dot"] = "cosine"
+    """Score of a user and an item."""
+    popularity: float = Field(0.05, ge=0)
+    """cosine: trained item vectors get the length degree^popularity, so that of two items as near the one taken more
+    often comes first. 0 leaves all of length 1."""
+    start: Literal["svd", "random"] = "svd"
+    """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal draws."""
+    start_length: float = Field(0.3, gt=0)
+    """Root mean square length of a node's layer-0 state at the start; the shorter, the faster Adam turns it."""
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of attention weights dropped in training."""
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ConfigError(
+                f"model.width = {self.width} is not a multiple of model.heads = {self.heads}",
+                "Choose heads that divide the width",
+            )
+        return self

@@ -1,0 +1,46 @@
+"""How lists are made and judged: blend, index, report."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from recsys.core.config.section import Section
+
+
+class EvaluateConfig(Section):
+    """What the report shows."""
+
+    ks: list[PositiveInt] = Field([10, 20], min_length=1)
+    """List lengths; the first is the one that decides."""
+    baselines: list[str] = Field(["popularity", "popularity_recent", "itemknn", "ease", "gfcf", "ials", "lightgcn"])
+    """Recommenders fitted, tuned and judged beside the model."""
+    bootstrap: int = Field(10_000, ge=100)
+    """Draws of the paired bootstrap over users."""
+    seen_behaviors: list[str] | None = None
+    """Behaviours that hide an item from its user; the target behaviour when absent."""
+    baseline_minutes: float = Field(20, gt=0)
+    """A baseline forecast to take longer is skipped and named."""
+
+
+class BlendConfig(Section):
+    """What a user's history adds to the trained vectors: a sparse table of which items follow from which, and a low-pass
+    of the log, both in closed form from the phase's own rows. How much is chosen on validation; nothing, where nothing
+    helps."""
+
+    neighbours: int = Field(200, ge=0)
+    """Items that may speak for one item in the table; 0 leaves the table out."""
+    low_pass_rank: int = Field(512, ge=0)
+    """Singular vectors of the low-pass, at most; 0 leaves it out, and spares a truncated SVD of the log."""
+
+
+class IndexConfig(Section):
+    """How top-k is looked up."""
+
+    kind: Literal["auto", "exact", "hnsw", "ivf", "pq"] = "auto"
+    """auto: exact search unless it misses `latency_ms`."""
+    target_recall: float = Field(0.99, gt=0, le=1)
+    """Recall@k against exact search whose 95 % lower bound an approximate index must reach."""
+    k: int = Field(20, ge=1)
+    """List length for which recall and latency are measured."""
+    latency_ms: float = Field(10.0, gt=0)
+    """Budget of one lookup at p95, one thread."""

@@ -1,0 +1,36 @@
+"""A whole run, section by section."""
+
+from pydantic import Field
+
+from recsys.core.config.graph import GraphConfig
+from recsys.core.config.logs import CleanConfig, DataConfig, SplitConfig
+from recsys.core.config.model import ModelConfig
+from recsys.core.config.ranking import BlendConfig, EvaluateConfig, IndexConfig
+from recsys.core.config.section import Section
+from recsys.core.config.train import TrainConfig
+from recsys.core.config.tune import TuneConfig
+
+
+class RunConfig(Section):
+    """A whole run."""
+
+    name: str = "run"
+    """Name of the run."""
+    out: str | None = None
+    """Run folder; runs/<name> when absent."""
+    seed: int = 0
+    """Every draw of a run follows from it: the same configuration gives the same figures."""
+    threads: int | None = Field(None, ge=1)
+    """Threads of torch, BLAS and FAISS; all cores when absent. Same weights are promised for the same number only."""
+    refit: bool = True
+    """Serve a model refitted on the whole log; false serves the one that was tested."""
+    data: DataConfig = DataConfig()
+    clean: CleanConfig = CleanConfig()
+    split: SplitConfig = SplitConfig()
+    graph: GraphConfig = GraphConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    blend: BlendConfig = BlendConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    index: IndexConfig = IndexConfig()
+    tune: TuneConfig = TuneConfig()

@@ -1,0 +1,87 @@
+"""How a training goes."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from recsys.core.config.section import Section
+
+
+class TrainConfig(Section):
+    """How this run goes."""
+
+    mode: Literal["auto", "full", "sampled"] = "auto"
+    """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and time."""
+    epochs: int = Field(20, ge=0)
+    """Passes over the positive pairs, at most; early stopping usually ends sooner."""
+    batch_size: int | None = Field(None, ge=1)
+    """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
+    loss: Literal["softmax", "bpr"] = "softmax"
+    """Sampled softmax over cosine scores, or BPR (Rendle et al. 2009)."""
+    temperature: float = Field(0.1, gt=0)
+    """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
+    positive_temperature: float | None = Field(None, gt=0)
+    """softmax: divides the score of the pair itself (BSL, Wu et al. 2024); `temperature` when absent. Above it, noisy
+    pairs pull less; published ratios lie between 0.8 and 1.3."""
+    negatives: int = Field(2048, ge=0)
+    """Drawn negatives, shared by `share_size` pairs (bpr: one a pair)."""
+    negative_sampling: Literal["uniform", "popularity", "mixed"] = "uniform"
+    """How they are drawn: every item alike, in proportion to degree^negative_power, or half and half."""
+    negative_power: float = Field(0.75, ge=0)
+    """popularity, mixed: 1 draws items as often as they were taken, 0 draws those ever taken alike."""
+    hard_negatives: int = Field(0, ge=0)
+    """softmax: only the candidates that a pair scores highest count, this many (dynamic negative sampling, Zhang et al.
+    2013); 0 lets all count."""
+    share_size: int = Field(2048, ge=1)
+    """Pairs of a batch that compete against the same candidates: in-batch negatives come from these."""
+    neighbour_positives: int = Field(0, ge=0)
+    """Users are drawn to items like their own too: to one of this many of highest cosine over their users (after NESCL,
+    Sun et al. 2023). 0 turns it off."""
+    neighbour_share: float = Field(0.3, gt=0, le=1)
+    """neighbour_positives: such pairs, as a share of the known ones."""
+    in_batch: bool = False
+    """The other positives of the batch are negatives too; known positives are masked."""
+    log_q: bool = False
+    """Correct candidates for how often they are drawn (Yi et al. 2019)."""
+    lr: float = Field(5e-3, gt=0)
+    """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over `epochs`."""
+    shared_lr: float = Field(5e-3, gt=0)
+    """Learning rate of the few numbers all nodes share: γ, degree exponents, gates, layer weights."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay a step of the moving average of the weights that is validated and kept in their place; 0 keeps the weights
+    of the last step. 0.99 looks back over about a hundred steps."""
+    l2: float = Field(1e-6, ge=0)
+    """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
+    fanouts: list[PositiveInt] = Field([20, 10], min_length=1)
+    """sampled: neighbours drawn per relation, seeds' layer first; the last one repeats for further layers."""
+    sampler: Literal["csr", "dgl"] = "csr"
+    """sampled: who draws the neighbours, our own drawing from the edge lists or DGL from its heterograph. Same kind of
+    draws; our own is faster and does not depend on the number of threads."""
+    user_dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that fold-in works."""
+    edge_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the edges that stay silent in a step; degrees are kept, the others count 1/(1 − share) (SGL, LightGCN)."""
+    contrast_weight: float = Field(0.0, ge=0)
+    """Weight of a contrast between the first layer's states and the final vectors under noise (XSimGCL, Yu et al. 2023)."""
+    contrast_noise: float = Field(0.1, ge=0)
+    """Length of the noise on every layer's output, as a share of the state's length; only with contrast_weight."""
+    contrast_temperature: float = Field(0.2, gt=0)
+    """Divides the cosines of the contrast."""
+    validate_every: int = Field(1, ge=1)
+    """Epochs between validations."""
+    patience: int = Field(5, ge=1)
+    """Validations without a better NDCG before training stops."""
+    metric_k: int = Field(10, ge=1)
+    """Early stopping looks at validation NDCG@k."""
+    max_minutes: float | None = Field(None, gt=0)
+    """Stop at the first epoch that ends after this long; the best epoch so far is kept."""
+    checkpoint_every: int = Field(1, ge=1)
+    """Epochs between checkpoints."""
+    warm_start: str | None = None
+    """Run folder whose vectors start this training; users and items it does not know start fresh."""
+    device: str = "auto"
+    """auto: a GPU when torch sees one, else the CPU."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """bf16: autocast, on a GPU only."""
+    max_memory_gb: float | None = Field(None, gt=0)
+    """Refuse to start when the forecast is above it; the machine's free memory when absent."""

@@ -1,0 +1,63 @@
+"""What a search for better values may try."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from recsys.core.config.section import Section
+from recsys.core.errors import ConfigError
+
+
+class ValuesConfig(Section):
+    """What a search may try for one key: a range or choices."""
+
+    low: int | float | None = None
+    """Smallest value of a range."""
+    high: int | float | None = None
+    """Largest value of a range."""
+    log: bool = False
+    """Draw from the range evenly in logarithms."""
+    choices: list[Any] | None = Field(None, min_length=1)
+    """Values to choose from; "none" leaves an optional key out."""
+
+
+class TuneConfig(Section):
+    """What `recsys tune` tries. It looks at validation, never at the test."""
+
+    space: dict[str, ValuesConfig] = Field({})
+    """Dotted key → {low, high, log} or {choices}; when empty a recipe of at most eight keys, chosen by log and model."""
+    startup: int = Field(5, ge=1)
+    """Trials before the search learns from earlier ones; the first is the configuration as given, the others are drawn."""
+    prune: bool = True
+    """Stop a trial whose best validation is below the median of the others' after as many epochs."""
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _dotted(cls, space: Any) -> Any:
+        return dict(_dotted_keys(space)) if isinstance(space, dict) else space
+
+    @model_validator(mode="after")
+    def _ranges_or_choices(self) -> Self:
+        for key, values in self.space.items():
+            _refuse_neither_or_both(key, values)
+        return self
+
+
+def _dotted_keys(space: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """`train.lr = {…}` without quotes is a table within a table in TOML; here it is the key "train.lr"."""
+    for name, value in space.items():
+        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+            yield from _dotted_keys(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def _refuse_neither_or_both(key: str, values: ValuesConfig) -> None:
+    ends = (values.low, values.high)
+    if (values.choices is None) == (ends == (None, None)) or (None in ends) != (ends == (None, None)):
+        raise ConfigError(f"tune.space.{key} is neither a range nor choices", "Give low and high, or choices")
+    if values.low is not None and values.high is not None and values.low > values.high:
+        raise ConfigError(f"tune.space.{key}: low = {values.low} is above high = {values.high}", "Swap them")
+    if values.log and (values.low is None or values.low <= 0):
+        raise ConfigError(f"tune.space.{key}: log needs a range above 0", "Raise low, or leave log out")
