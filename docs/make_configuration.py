@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from recsys.core.config import AttributeConfig, NeighbourConfig, RunConfig, ValuesConfig
+from recsys.core.config import AttributeConfig, NeighbourConfig, RelationConfig, RunConfig, ValuesConfig
 
 HEAD = """# Configuration
 
@@ -32,6 +32,7 @@ def page() -> str:
         if _is_section(field.annotation):
             parts += [f"\n## [{name}]\n", f"{field.annotation.__doc__}\n", _table(field.annotation.model_fields)]
     parts += ["\n## [[graph.attributes]]\n", f"{AttributeConfig.__doc__}\n", _table(AttributeConfig.model_fields)]
+    parts += ["\n## [[graph.relations]]\n", f"{RelationConfig.__doc__}\n", _table(RelationConfig.model_fields)]
     parts += ["\n## [graph.item_neighbours], [graph.user_neighbours]\n"]
     parts += [f"{NeighbourConfig.__doc__}\n", _table(NeighbourConfig.model_fields)]
     parts += ["\n## Values in [tune.space]\n", f"{ValuesConfig.__doc__}\n", SPACE, _table(ValuesConfig.model_fields)]

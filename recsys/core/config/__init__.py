@@ -3,7 +3,7 @@
 A section of the file is a class, in the module that goes by its subject.
 """
 
-from recsys.core.config.graph import AttributeConfig, GraphConfig, NeighbourConfig
+from recsys.core.config.graph import AttributeConfig, GraphConfig, NeighbourConfig, RelationConfig
 from recsys.core.config.load import build_config, load_config, with_overrides
 from recsys.core.config.logs import CleanConfig, DataConfig, SplitConfig
 from recsys.core.config.model import ModelConfig
@@ -22,6 +22,7 @@ __all__ = [
     "IndexConfig",
     "ModelConfig",
     "NeighbourConfig",
+    "RelationConfig",
     "RunConfig",
     "SplitConfig",
     "TrainConfig",

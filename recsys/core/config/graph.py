@@ -1,10 +1,13 @@
 """What becomes an edge."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recsys.core.config.section import Section
+from recsys.core.errors import ConfigError
+
+_OWN_IDS = ("user", "item")
 
 
 class AttributeConfig(Section):
@@ -32,6 +35,51 @@ class NeighbourConfig(Section):
     """Users that two items must share. From 2 on no edge exists because of the pair to predict alone."""
 
 
+class RelationConfig(Section):
+    """A file of edges that becomes a relation: who trusts whom, what cites what, which tags an item has."""
+
+    name: str
+    """Name of the relation, unique in the graph."""
+    file: str
+    """File, folder, glob or cloud URL with a row per edge; formats as of `data.log`."""
+    between: tuple[str, str]
+    """What the two ends are: "user", "item", or a name of your own, whose values become nodes, "tag" beside "item" say.
+    The name with its side ("item:tag") shares the nodes with an attribute or another relation of that name."""
+    columns: tuple[str, str] | None = None
+    """Columns of the two ends; the first two of the file when absent."""
+    directed: bool = True
+    """Between nodes of one type: true makes two relations, there and back; false one that links both ways."""
+    weight_col: str | None = None
+    """Column that says how much an edge weighs; every edge weighs 1 when absent."""
+    time_col: str | None = None
+    """Column of the moment since when the edge is known; edges without a time are always known. No phase sees edges
+    later than its last interaction, but for serving."""
+    repeats: Literal["once", "sum"] = "once"
+    """What rows of the same two ends make: one edge as of the heaviest of them, or one whose weight is their sum."""
+    half_life_days: float | None = Field(None, gt=0)
+    """Edge weights halve with this age, as under `graph.half_life_days`; needs time_col."""
+
+    @model_validator(mode="after")
+    def _ends_make_sense(self) -> Self:
+        if not any(end in _OWN_IDS or ":" in end for end in self.between):
+            raise ConfigError(
+                f"the relation {self.name!r} is between {self.between[0]!r} and {self.between[1]!r}",
+                'One end must be "user", "item" or nodes of theirs, "item:tag" say',
+            )
+        if self.columns is not None and self.columns[0] == self.columns[1]:
+            raise ConfigError(f"both ends of the relation {self.name!r} are read from {self.columns[0]!r}", "Name two")
+        if self.half_life_days is not None and self.time_col is None:
+            raise ConfigError(f"half_life_days of the relation {self.name!r} needs times", "Name its time_col")
+        return self
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Node types of the two ends: values that belong to items are "item:<name>"."""
+        owner = next(end.partition(":")[0] for end in self.between if end in _OWN_IDS or ":" in end)
+        first, second = (end if end in _OWN_IDS or ":" in end else f"{owner}:{end}" for end in self.between)
+        return first, second
+
+
 class GraphConfig(Section):
     """What becomes an edge and what it weighs."""
 
@@ -45,6 +93,8 @@ class GraphConfig(Section):
     """Edge weights halve with this age, counted back from the last row of the phase; needs times."""
     attributes: list[AttributeConfig] = Field([])
     """Columns of the item and user tables that become nodes."""
+    relations: list[RelationConfig] = Field([])
+    """Files of edges: social links, item–item links, long attribute tables. Their gates start closed."""
     item_neighbours: NeighbourConfig | None = None
     """Link items that share users, as an added relation whose gate starts closed; none when absent."""
     user_neighbours: NeighbourConfig | None = None
