@@ -12,6 +12,7 @@ from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.index.answers import Source
 from recsys.index.fold_in import Floats, Neighbours, UserEncoder
+from recsys.index.history import Past
 from recsys.index.visits import (
     Attributes,
     History,
@@ -37,7 +38,7 @@ class Request(NamedTuple):
 
     vector: (d,), None for popularity. excluded: ascending dense item ids. unknown: outside ids that are not known.
     user: dense id, UNKNOWN for anybody else. neighbours: what the vector was encoded from, None where it was not.
-    history: (1, items) what is added is asked with, None where nothing is.
+    past: of one user, what is added is asked with it; None where nothing is.
     """
 
     source: Source
@@ -46,7 +47,7 @@ class Request(NamedTuple):
     unknown: list[str]
     user: int = UNKNOWN
     neighbours: Neighbours | None = None
-    history: sparse.csr_matrix | None = None
+    past: Past | None = None
 
 
 class Asked(NamedTuple):
@@ -62,7 +63,10 @@ def asked_about(
     histories: Sequence[History] | None = None,
     attributes: Sequence[Attributes] | None = None,
 ) -> list[Asked]:
-    """One for each place of the lists that are given. Raises UsageError for none, and for different lengths."""
+    """One for each place of the lists that are given; a user that is None is a visitor.
+
+    Raises UsageError for none, and for different lengths.
+    """
     given = {"users": users, "histories": histories, "attributes": attributes}
     lengths = {name: len(one) for name, one in given.items() if one is not None}
     if not lengths:
@@ -71,7 +75,7 @@ def asked_about(
         counts = " and ".join(f"{count} {name}" for name, count in lengths.items())
         raise UsageError(counts, "Give as many of the one as of the other")
     count = next(iter(lengths.values()))
-    names = repeat(None, count) if users is None else map(str, users)
+    names = repeat(None, count) if users is None else (None if one is None else str(one) for one in users)
     nothing: Attributes = {}
     return [
         Asked(*one)
@@ -86,10 +90,7 @@ def read_requests(
 
     Raises UsageError for attributes that no user had, and for unknown users and items when fallback is "refuse".
     """
-    found = [
-        _visitor(bundle, encoder, one, bool(behaviors)) if one.user is None else _user(bundle, encoder, one, behaviors)
-        for one in asked
-    ]
+    found = [(_visitor if one.user is None else _user)(bundle, encoder, one, behaviors) for one in asked]
     if fallback == "refuse":
         _refuse_unknown(bundle, asked, found)
     return found
@@ -122,41 +123,44 @@ def _user(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tuple
     """A known user; new events are added to the old ones, an attribute takes the place of the old one."""
     dense = int(bundle.users.lookup([asked.user])[0])
     if dense == UNKNOWN:
-        visitor = _visitor(bundle, encoder, asked, bool(behaviors))
+        visitor = _visitor(bundle, encoder, asked, behaviors)
         return visitor._replace(unknown=[str(asked.user), *visitor.unknown])
     visit = read_visit(bundle, asked.history)
     lists = [bundle.seen[name] for name in behaviors]
     seen = [matrix.indices[matrix.indptr[dense] : matrix.indptr[dense + 1]] for matrix in lists]
-    excluded = seen[0] if len(seen) == 1 and not len(visit.items) else _union([*seen, visit.items] if behaviors else [])
-    history = _history(bundle, visit, dense)
+    new = visit.under(behaviors)
+    excluded = seen[0] if len(seen) == 1 and not len(new) else _union([*seen, new])
+    past = _past(bundle, visit, dense)
     if not visit.neighbours and not asked.attributes:
-        return Request("model", bundle.user_vectors[dense], excluded, visit.unknown, dense, history=history)
+        return Request("model", bundle.user_vectors[dense], excluded, visit.unknown, dense, past=past)
     neighbours = {
         **merged(known_neighbours(bundle, dense), visit.neighbours),
         **read_attributes(bundle, asked.attributes),
     }
     vector = encoder.encode(neighbours, bundle.user_self[dense : dense + 1])[0]
-    return Request("fold_in", vector, excluded, visit.unknown, dense, neighbours, history)
+    return Request("fold_in", vector, excluded, visit.unknown, dense, neighbours, past)
 
 
-def _visitor(bundle: "Bundle", encoder: UserEncoder, asked: Asked, exclude: bool) -> Request:
+def _visitor(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tuple[str, ...]) -> Request:
     visit = read_visit(bundle, asked.history)
-    excluded = visit.items if exclude else visit.items[:0]
+    excluded = visit.under(behaviors)
     neighbours = {**visit.neighbours, **read_attributes(bundle, asked.attributes)}
     if not neighbours:
         return Request("fallback", None, excluded, visit.unknown)
     vector = encoder.encode(neighbours)[0]
-    return Request("fold_in", vector, excluded, visit.unknown, UNKNOWN, neighbours, _history(bundle, visit))
+    return Request("fold_in", vector, excluded, visit.unknown, UNKNOWN, neighbours, _past(bundle, visit))
 
 
-def _history(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> sparse.csr_matrix | None:
-    """(1, items) of a known user, of a visit, or of both."""
-    if bundle.added is None or bundle.histories is None:
+def _past(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> Past | None:
+    """Of a known user, of a visit, or of both."""
+    if bundle.added is None or bundle.past is None:
         return None
-    old = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
+    nothing = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
+    old = Past(nothing, dict.fromkeys(bundle.past.met, nothing))
     if user != UNKNOWN:
-        old = row_of(bundle.histories, user)
-    return bundle.added.extended(old, visit.taken) if len(visit.taken) else old
+        rows = {name: row_of(matrix, user) for name, matrix in bundle.past.met.items()}
+        old = Past(row_of(bundle.past.history, user), rows)
+    return bundle.added.extended(old, visit.taken, visit.items)
 
 
 def _union(lists: list[NDArray[np.integer]]) -> NDArray[np.integer]:
