@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
-from pipelines.places import LOG, SPLIT
+from pipelines.places import LOG, RELATIONS, SPLIT
 from recsys.core.config import RunConfig
 from recsys.logs.ingest import load_log
+from recsys.logs.relations import load_relations
 from recsys.logs.split import load as load_splits
 from recsys.phases import Phase, PhaseName
 
 
 def load_phase(run: Path, config: RunConfig, name: PhaseName) -> Phase:
     """A phase of the run folder `run`."""
-    return Phase(name, load_log(run / LOG), None if name == "serve" else load_splits(run / SPLIT), config)
+    splits = None if name == "serve" else load_splits(run / SPLIT)
+    relations = load_relations(run / RELATIONS) if config.graph.relations else []
+    return Phase(name, load_log(run / LOG), splits, config, relations)

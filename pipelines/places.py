@@ -2,6 +2,7 @@
 
 LOG = "interactions/log"
 SPLIT = "interactions/split"
+RELATIONS = "interactions/relations"
 AUDIT = "interactions/audit"
 GRAPH = "graph/{phase}"
 TRAINED = "checkpoint/{phase}/{bucket}"

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.manifest import Manifest
-from pipelines.places import AUDIT, BLEND, GRAPH, INDEX, LOG, REPORT, SPLIT, TEST, TRAINED, VALIDATION
+from pipelines.places import AUDIT, BLEND, GRAPH, INDEX, LOG, RELATIONS, REPORT, SPLIT, TEST, TRAINED, VALIDATION
 from pipelines.runner import Stage, run_plan
-from pipelines.stages import audit, baselines, blend, graphs, ingest, report, serving, split, training
+from pipelines.stages import audit, baselines, blend, graphs, ingest, relations, report, serving, split, training
 from pipelines.stages.training import LIGHTGCN, MODEL
 from recsys.closed_form.catalogue import baseline
 from recsys.core.artefacts import RunFolder
@@ -31,14 +31,15 @@ def plan(config: RunConfig) -> list[Stage]:
     inputs = (*_ROWS, AUDIT, GRAPH.format(phase="final"), INDEX.format(phase="final"), *lists)
     return [
         Stage("ingest", ingest.ingest, LOG, config=("data", "clean"), files=_files(config.data)),
+        *_relations(config),
         Stage("split", split.split_rows, SPLIT, (LOG,), ("split", "graph.target", "seed")),
         Stage("audit", audit.check_splits, AUDIT, _ROWS, ("split", "graph", "evaluate.seen_behaviors", "seed")),
-        _graph("select"),
+        _graph("select", config),
         _train("select", variants),
         _blend("select", variants),
         _score("select", variants),
         Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=others),
-        _graph("final"),
+        _graph("final", config),
         _train("final", variants),
         _blend("final", variants),
         _score("final", variants),
@@ -62,8 +63,15 @@ def run(
     return run_plan(plan(config), config, folder, progress, fresh, since, until)
 
 
-def _graph(phase: PhaseName) -> Stage:
-    inputs = (LOG,) if phase == "serve" else _ROWS
+def _relations(config: RunConfig) -> list[Stage]:
+    """Files of edges, when there are any."""
+    files = tuple(one.file for one in config.graph.relations)
+    keys = ("graph.relations", "data.broken_lines", "data.time_unit")
+    return [Stage("relations", relations.read, RELATIONS, (LOG,), keys, files)] if files else []
+
+
+def _graph(phase: PhaseName, config: RunConfig) -> Stage:
+    inputs = (*((LOG,) if phase == "serve" else _ROWS), *(stage.output for stage in _relations(config) if stage.output))
     return Stage(f"graph-{phase}", graphs.build(phase), GRAPH.format(phase=phase), inputs, ("graph",))
 
 
@@ -93,7 +101,7 @@ def _serve(config: RunConfig) -> list[Stage]:
     phase: PhaseName = "serve" if config.refit else "final"
     trained = TRAINED.format(phase=phase, bucket=MODEL)
     blended = BLEND.format(phase=phase, bucket=MODEL)
-    again = [_graph("serve"), _train("serve", (MODEL,)), _blend("serve", (MODEL,)), _index("serve")]
+    again = [_graph("serve", config), _train("serve", (MODEL,)), _blend("serve", (MODEL,)), _index("serve")]
     inputs = (*_ROWS, GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase), REPORT)
     keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, "evaluate.seen_behaviors")
     return [*(again if config.refit else []), Stage("bundle", serving.bundle(phase), None, inputs, keys)]

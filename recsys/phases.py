@@ -3,6 +3,7 @@
 select: train rows; validation decides. final: train + validation; the test is scored once. serve: the whole log.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -14,6 +15,7 @@ from scipy import sparse
 
 from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.config import RunConfig
+from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import UsageError
 from recsys.core.interactions import HeldOut, Interactions, fit_interactions, hold_out
 from recsys.core.ranking import Scorer
@@ -30,12 +32,16 @@ PhaseName = Literal["select", "final", "serve"]
 
 @dataclass(frozen=True)
 class Phase:
-    """The rows of one phase with dense ids fitted on them alone. `splits` may be None for "serve"."""
+    """The rows of one phase with dense ids fitted on them alone. `splits` may be None for "serve".
+
+    relations: rows of graph.relations (recsys.logs.relations), read for the whole log.
+    """
 
     name: PhaseName
     log: CodedLog
     splits: Splits | None
     config: RunConfig
+    relations: Sequence[EdgeRows] = ()
 
     @cached_property
     def rows(self) -> pl.DataFrame:
@@ -104,8 +110,15 @@ class Phase:
             if neighbours is not None
         }
 
+    @property
+    def until(self) -> int | None:
+        """The last moment that the phase knows; no limit for what is served, or without times."""
+        time = self.interactions.time
+        return None if self.name == "serve" or time is None else int(time.max(initial=0))
+
     def graph(self) -> Graph:
-        return build_graph(self.interactions, self.config.graph, self.item_table, self.user_table, self.similar)
+        tables = self.item_table, self.user_table
+        return build_graph(self.interactions, self.config.graph, *tables, self.similar, self.relations, self.until)
 
     def ranked(self, scorer: Scorer, k: int, users: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
         """(users, k) dense item ids: the lists of `scorer`, without what their users have seen.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from pipelines.phases_on_disk import load_phase
 from pipelines.runner import Facts, Work
+from recsys.graph.build import left_out
 from recsys.graph.store import save_graph
 from recsys.phases import PhaseName
 
@@ -15,6 +16,8 @@ def build(phase: PhaseName) -> Callable[[Work], Facts]:
         data = load_phase(work.folder.path, work.config, phase)
         graph = data.graph()
         save_graph(graph, work.out)
+        for name in left_out(graph, data.relations):
+            work.progress.say(f"relation {name} has no edge in the phase {phase} and is left out", relation=name)
         edges = {relation: adjacency.num_edges for (_, relation, _), adjacency in graph.relations.items()}
         return Facts(
             rows_in=len(data.interactions),

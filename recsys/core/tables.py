@@ -19,6 +19,9 @@ BEHAVIOR = "behavior"  # String
 WEIGHT = "weight"  # Float32, how much the event counts
 RATING = "rating"  # Float32, only used to filter
 
+SOURCE = "source"  # of an edge of a side table: a code (users, items) or text (other nodes)
+DESTINATION = "destination"
+
 SPLIT = "split"  # String, published splits only: train, validation or test
 
 TITLE = "title"

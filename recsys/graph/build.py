@@ -1,7 +1,7 @@
-"""Typed tables → the heterogeneous graph: one relation per behaviour and attribute, each with its reverse."""
+"""Typed tables → the heterogeneous graph: a relation per behaviour, attribute and file of edges, with their reverses."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -9,16 +9,28 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.core.config import GraphConfig
+from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import ConfigError, DataError, UsageError, nearest
 from recsys.core.interactions import Interactions
 from recsys.core.tables import Drops
-from recsys.graph.attributes import Attribute, read_attribute
+from recsys.graph.attributes import read_attribute
+from recsys.graph.edge_table import EdgeTable, adjacency_of, labels_of
 from recsys.graph.edges import collapse, symmetric, transpose
-from recsys.graph.schema import ITEM, USER, Adjacency, AttributeLabels, EdgeType, Graph, NodeType, reverse
+from recsys.graph.relations import edges_of_phase
+from recsys.graph.schema import (
+    ITEM,
+    USER,
+    Adjacency,
+    AttributeLabels,
+    EdgeType,
+    Graph,
+    NodeType,
+    reverse,
+    similar_relation,
+)
+from recsys.graph.weights import row_weights
 
 __all__ = ["AttributeLabels", "build_graph", "target_behavior"]
-
-_DAY_SECONDS = 86_400
 
 
 def build_graph(
@@ -27,12 +39,16 @@ def build_graph(
     item_table: pl.DataFrame | None = None,
     user_table: pl.DataFrame | None = None,
     similar: Mapping[NodeType, sparse.csr_matrix] | None = None,
+    relations: Sequence[EdgeRows] = (),
+    until: int | None = None,
 ) -> Graph:
     """The graph of one phase.
 
     item_table, user_table: attributes, one row per dense id of the phase, in that order.
     similar: (nodes, nodes) similarities by node type, for config.item_neighbours and config.user_neighbours; made from
     rows of this phase alone (Phase.similar). They become the symmetric relations "similar_items" and "similar_users".
+    relations: rows of config.relations; one without an edge in this phase is left out (`left_out` names it). until:
+    last moment that the phase may know, None for no limit.
     Weight of an edge: Σ over the rows of a pair of behaviour weight × log weight (use_weights) × 2^(−age / half-life),
     age counted back from the last row of the phase, held within the positive float32 numbers; its time is that of the
     latest row.
@@ -43,16 +59,21 @@ def build_graph(
     target = target_behavior(interactions, config)
     _check_weights_of_behaviors(interactions, config, target)
     num_nodes: dict[NodeType, int] = {USER: interactions.num_users, ITEM: interactions.num_items}
-    relations: dict[EdgeType, Adjacency] = {}
-    drops = _add_behaviors(relations, interactions, config)
-    attributes = _attributes(config, {USER: user_table, ITEM: item_table}, num_nodes)
-    for attribute in attributes:
-        _add(relations, attribute.edge_type, attribute.adjacency)
-        num_nodes[attribute.edge_type[2]] = len(attribute.labels)
-        drops += attribute.drops
-    _add_similar(relations, similar or {}, config)
-    labels = {attribute.edge_type[2]: attribute.labels for attribute in attributes}
-    return Graph(num_nodes, relations, (USER, target, ITEM), labels, drops)
+    found: dict[EdgeType, Adjacency] = {}
+    drops = _add_behaviors(found, interactions, config)
+    tables, lost = _edge_tables(config, {USER: user_table, ITEM: item_table}, interactions, relations, until)
+    labels = labels_of(tables)
+    num_nodes |= {node_type: len(values) for node_type, values in labels.items()}
+    for table in tables:
+        _add(found, table.edge_type, adjacency_of(table, labels, num_nodes), table.directed)
+    _add_similar(found, similar or {}, config)
+    return Graph(num_nodes, found, (USER, target, ITEM), labels, drops + lost)
+
+
+def left_out(graph: Graph, relations: Sequence[EdgeRows]) -> list[str]:
+    """Names of relations that have no edge in the graph."""
+    present = {name for _, name, _ in graph.relations}
+    return [relation.name for relation in relations if relation.name not in present]
 
 
 def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
@@ -73,7 +94,7 @@ def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
 
 def _add_behaviors(relations: dict[EdgeType, Adjacency], interactions: Interactions, config: GraphConfig) -> Drops:
     """A relation for every behaviour with rows and a weight; returns the rows left out."""
-    weight = _row_weights(interactions, config)
+    weight = row_weights(interactions, config)
     drops = Drops()
     for behavior in interactions.behaviors:
         rows = interactions.of(behavior)
@@ -85,17 +106,20 @@ def _add_behaviors(relations: dict[EdgeType, Adjacency], interactions: Interacti
     return drops
 
 
-def _add(relations: dict[EdgeType, Adjacency], edge_type: EdgeType, adjacency: Adjacency) -> None:
+def _add(
+    relations: dict[EdgeType, Adjacency], edge_type: EdgeType, adjacency: Adjacency, directed: bool = True
+) -> None:
     """A relation and its reverse. Raises ConfigError when its name is taken: names alone must tell relations apart."""
     name = edge_type[1]
     taken = {relation for _, relation, _ in relations}
     if name in taken or f"rev_{name}" in taken or name.startswith("rev_"):
         raise ConfigError(
             f"two relations of the graph would be called {name!r} or look like a reverse (rev_…)",
-            "Rename that behaviour or attribute column",
+            "Rename that behaviour, attribute column or relation",
         )
     relations[edge_type] = adjacency
-    relations[reverse(edge_type)] = transpose(adjacency)
+    if directed:
+        relations[reverse(edge_type)] = transpose(adjacency)
 
 
 def _behavior_edges(interactions: Interactions, rows: NDArray[np.bool_], weight: NDArray[np.float64]) -> Adjacency:
@@ -109,10 +133,25 @@ def _behavior_edges(interactions: Interactions, rows: NDArray[np.bool_], weight:
     )
 
 
-def _attributes(
-    config: GraphConfig, tables: dict[NodeType, pl.DataFrame | None], num_nodes: dict[NodeType, int]
-) -> list[Attribute]:
-    return [read_attribute(one, tables[one.side], num_nodes[one.side]) for one in config.attributes]
+def _edge_tables(
+    config: GraphConfig,
+    side_tables: dict[NodeType, pl.DataFrame | None],
+    interactions: Interactions,
+    relations: Sequence[EdgeRows],
+    until: int | None,
+) -> tuple[list[EdgeTable], Drops]:
+    """Attributes, then relations that have an edge; and the rows and nodes that gave none."""
+    names = [relation.name for relation in relations]
+    if names != [one.name for one in config.relations]:
+        raise UsageError(
+            f"graph.relations names {[one.name for one in config.relations]}, and rows of {names} were given",
+            "Pass what read_relations gives",
+        )
+    count = {USER: interactions.num_users, ITEM: interactions.num_items}
+    read = [read_attribute(one, side_tables[one.side], count[one.side]) for one in config.attributes]
+    linked = [edges_of_phase(relation, interactions, until) for relation in relations]
+    drops = sum((lost for _, lost in (*read, *linked)), Drops())
+    return [table for table, _ in read] + [table for table, _ in linked if len(table)], drops
 
 
 def _add_similar(
@@ -130,7 +169,7 @@ def _add_similar(
             f"the graph asks for similar nodes of {sorted(wanted)} and got {sorted(similar)}", "Pass Phase.similar"
         )
     for node_type, table in similar.items():
-        _add(relations, (node_type, f"similar_{node_type}s", node_type), symmetric(table))
+        _add(relations, (node_type, similar_relation(node_type), node_type), symmetric(table), directed=False)
 
 
 def _check_weights_of_behaviors(interactions: Interactions, config: GraphConfig, target: str) -> None:
@@ -148,33 +187,3 @@ def _check_weights_of_behaviors(interactions: Interactions, config: GraphConfig,
         raise DataError(
             f"no row is of the target behaviour {target!r}", "Choose another graph.target, or check the split"
         )
-
-
-def _row_weights(interactions: Interactions, config: GraphConfig) -> NDArray[np.float64]:
-    """(n,) log weight × time decay of each row, > 0."""
-    weight = np.ones(len(interactions))
-    if config.use_weights:
-        weight *= _checked(interactions.weight)
-    if config.half_life_days is not None:
-        weight *= _decay(interactions.time, config.half_life_days)
-    return weight
-
-
-def _checked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    wrong = ~(np.isfinite(weight) & (weight > 0))
-    if wrong.any():
-        raise DataError(
-            f"{int(wrong.sum())} of {len(weight)} rows have a weight that is not a number above 0, the first {weight[wrong][0]}",
-            "Drop or mend those rows, or set graph.use_weights = false",
-        )
-    return weight
-
-
-def _decay(time: NDArray[np.int64] | None, half_life_days: float) -> NDArray[np.float64]:
-    if time is None:
-        raise ConfigError(
-            f"graph.half_life_days = {half_life_days} needs times, and the log has none",
-            "Name the time column (data.time_col), or leave half_life_days out",
-        )
-    age_days = (time.max() - time) / _DAY_SECONDS
-    return np.asarray(np.exp2(-age_days / half_life_days))

@@ -18,12 +18,15 @@ ITEM: NodeType = "item"
 
 
 def reverse(edge_type: EdgeType) -> EdgeType:
-    """("user", "buy", "item") ↔ ("item", "rev_buy", "user"). Relations within a node type are symmetric: themselves."""
+    """("user", "buy", "item") ↔ ("item", "rev_buy", "user"). Symmetric relations have none: see Graph.reverse."""
     source, relation, destination = edge_type
-    if source == destination:
-        return edge_type
     other = relation.removeprefix("rev_") if relation.startswith("rev_") else f"rev_{relation}"
     return destination, other, source
+
+
+def similar_relation(node_type: NodeType) -> str:
+    """The symmetric relation between nodes that share interactions of the phase, whenever they were."""
+    return f"similar_{node_type}s"
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Graph:
-    """num_nodes by type; relations by edge type, every one with its reverse; target: the relation to predict.
+    """num_nodes by type; relations by edge type, each but symmetric ones with its reverse; target: what to predict.
 
     labels: what each attribute node stands for. drops: rows and nodes that gave no edge, by reason.
     """
@@ -109,6 +112,11 @@ class Graph:
     @property
     def num_edges(self) -> int:
         return sum(adjacency.num_edges for adjacency in self.relations.values())
+
+    def reverse(self, edge_type: EdgeType) -> EdgeType:
+        """The relation that holds the same edges the other way round: itself when symmetric."""
+        other = reverse(edge_type)
+        return other if other in self.relations else edge_type
 
     def base_relation(self, node_type: NodeType) -> EdgeType | None:
         """The relation into `node_type` whose output is taken ungated: the target, its reverse, else the first."""

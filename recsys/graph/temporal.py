@@ -11,7 +11,7 @@ from torch import Tensor
 from recsys.core.errors import UsageError
 from recsys.graph.draw import Ints, draw_from_runs, first_not_below
 from recsys.graph.sampling import fanout_of_layers
-from recsys.graph.schema import Adjacency, Block, EdgeType, Graph, Messages, NodeType, reverse
+from recsys.graph.schema import Adjacency, Block, EdgeType, Graph, Messages, NodeType, similar_relation
 
 
 class _Moments(NamedTuple):
@@ -30,7 +30,7 @@ class TemporalSampler:
 
     def __init__(self, graph: Graph, fanouts: Sequence[int], layers: int) -> None:
         """fanouts: as of BlockSampler. Raises UsageError for wrong ones, and for relations that are made of all times."""
-        timeless = [relation for source, relation, destination in graph.relations if source == destination]
+        timeless = [name for source, name, _ in graph.relations if name == similar_relation(source)]
         if timeless:
             raise UsageError(
                 f"the relation {timeless[0]!r} counts interactions of all times: no query time may see it",
@@ -38,6 +38,7 @@ class TemporalSampler:
             )
         self._fanouts = fanout_of_layers(fanouts, layers)
         self._num_nodes = graph.num_nodes
+        self._reverse = {edge_type: graph.reverse(edge_type) for edge_type in graph.relations}
         self._histories = {edge_type: _History(adjacency) for edge_type, adjacency in graph.relations.items()}
 
     def sample(self, seeds: Mapping[NodeType, Tensor], before: Mapping[NodeType, Tensor], seed: int = 0) -> list[Block]:
@@ -95,7 +96,7 @@ class TemporalSampler:
                 weight=torch.from_numpy(edges.weight),
                 num_src=len(number.nodes.ids),
             ),
-            source_degree=torch.from_numpy(self._histories[reverse(edge_type)].degree(number.nodes)),
+            source_degree=torch.from_numpy(self._histories[self._reverse[edge_type]].degree(number.nodes)),
             target_degree=torch.from_numpy(history.degree(rows)),
             row_scale=torch.from_numpy(scale.astype(np.float32)),
         )

@@ -9,7 +9,7 @@ from recsys.core.config import GraphConfig
 from recsys.core.errors import ConfigError, UsageError
 from recsys.graph.build import build_graph
 from recsys.graph.dgl_graph import to_dgl
-from recsys.graph.schema import full_block, reverse
+from recsys.graph.schema import full_block
 from recsys.graph.store import load_graph, save_graph
 
 SIMILAR = ("item", "similar_items", "item")
@@ -23,7 +23,7 @@ def graph(interactions_of):
 
 
 def test_links_go_both_ways(graph):
-    assert reverse(SIMILAR) == SIMILAR
+    assert graph.reverse(SIMILAR) == SIMILAR
     edges = graph.relations[SIMILAR]
     assert edges.indptr.tolist() == [0, 2, 3, 4]
     assert edges.indices.tolist() == [1, 2, 0, 0]

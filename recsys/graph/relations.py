@@ -1,0 +1,55 @@
+"""Rows of a configured relation → edges between the nodes of one phase."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recsys.core.edge_rows import EdgeRows
+from recsys.core.ids import UNKNOWN
+from recsys.core.interactions import Interactions, dense_of
+from recsys.core.tables import DESTINATION, ITEM, SOURCE, TIME, USER, WEIGHT, Drops
+from recsys.graph.edge_table import EdgeTable
+from recsys.graph.weights import decay
+
+LATER = "later than the phase"
+
+
+def edges_of_phase(relation: EdgeRows, interactions: Interactions, until: int | None) -> tuple[EdgeTable, Drops]:
+    """What a phase may know of a relation, in its dense ids, and the rows left out.
+
+    until: last moment that the phase knows; None for no limit. Weights halve with age, counted back from there, else
+    from the relation's latest edge.
+    """
+    rows, drops = relation.rows, Drops(relation.drops)
+    if until is not None and TIME in rows.columns:
+        rows = _keep(rows, pl.col(TIME) <= until, f"{relation.name}: {LATER}", drops)
+    for column, end in zip((SOURCE, DESTINATION), relation.ends, strict=True):
+        if end in (USER, ITEM):
+            codes = interactions.user_codes if end == USER else interactions.item_codes
+            dense = pl.Series(column, dense_of(rows[column].to_numpy(), codes))
+            rows = _keep(
+                rows.with_columns(dense), pl.col(column) != UNKNOWN, f"{relation.name}: {end} without a row", drops
+            )
+    time = rows[TIME].to_numpy() if TIME in rows.columns else None
+    weight = _weights(rows, time, relation.half_life_days, until)
+    edge_type = (relation.ends[0], relation.name, relation.ends[1])
+    return EdgeTable(edge_type, rows[SOURCE], rows[DESTINATION], weight, time, _directed(relation)), +drops
+
+
+def _directed(relation: EdgeRows) -> bool:
+    return relation.directed or relation.ends[0] != relation.ends[1]
+
+
+def _weights(
+    rows: pl.DataFrame, time: NDArray[np.int64] | None, half_life_days: float | None, until: int | None
+) -> NDArray[np.float64]:
+    weight = rows[WEIGHT].to_numpy().astype(np.float64) if WEIGHT in rows.columns else np.ones(len(rows))
+    if half_life_days is None or time is None or not len(time):
+        return weight
+    return weight * decay(time, int(time.max()) if until is None else until, half_life_days)
+
+
+def _keep(rows: pl.DataFrame, test: pl.Expr, reason: str, drops: Drops) -> pl.DataFrame:
+    kept = rows.filter(test)
+    drops[reason] += len(rows) - len(kept)
+    return kept

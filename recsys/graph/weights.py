@@ -1,0 +1,45 @@
+"""What a row of the log weighs as an edge: its own weight, and how long ago it was."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.core.config import GraphConfig
+from recsys.core.errors import ConfigError, DataError
+from recsys.core.interactions import Interactions
+
+_DAY_SECONDS = 86_400
+
+
+def row_weights(interactions: Interactions, config: GraphConfig) -> NDArray[np.float64]:
+    """(n,) log weight × time decay of each row, > 0."""
+    weight = np.ones(len(interactions))
+    if config.use_weights:
+        weight *= _checked(interactions.weight)
+    if config.half_life_days is not None:
+        weight *= _log_decay(interactions.time, config.half_life_days)
+    return weight
+
+
+def _checked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    wrong = ~(np.isfinite(weight) & (weight > 0))
+    if wrong.any():
+        raise DataError(
+            f"{int(wrong.sum())} of {len(weight)} rows have a weight that is not a number above 0, the first {weight[wrong][0]}",
+            "Drop or mend those rows, or set graph.use_weights = false",
+        )
+    return weight
+
+
+def _log_decay(time: NDArray[np.int64] | None, half_life_days: float) -> NDArray[np.float64]:
+    if time is None:
+        raise ConfigError(
+            f"graph.half_life_days = {half_life_days} needs times, and the log has none",
+            "Name the time column (data.time_col), or leave half_life_days out",
+        )
+    return decay(time, int(time.max()), half_life_days)
+
+
+def decay(time: NDArray[np.int64], now: int, half_life_days: float) -> NDArray[np.float64]:
+    """(n,) 2^(−age / half-life), counted back from `now`, unix seconds."""
+    age_days = (now - time) / _DAY_SECONDS
+    return np.asarray(np.exp2(-age_days / half_life_days))
