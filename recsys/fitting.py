@@ -59,7 +59,7 @@ def bundle_contents(
     model_card: Mapping[str, Any],
 ) -> Contents:
     """What the bundle of a phase is written from. scorer: how its users are scored."""
-    added, histories = (scorer.added, scorer.histories) if isinstance(scorer, BlendedScorer) else (None, None)
+    added, histories = (scorer.added, scorer.past.history) if isinstance(scorer, BlendedScorer) else (None, None)
     return Contents(
         embeddings=embeddings,
         interactions=phase.interactions,

@@ -50,7 +50,11 @@ def _load_history(work: Work, phase: PhaseName, bucket: str) -> HistoryScores | 
         return None
     into = load_array(folder / "into.npy")
     return HistoryScores(
-        load_matrix(folder, "table", len(into), True), into, load_array(folder / "back.npy"), blend.half_life
+        load_matrix(folder, "table", len(into), True),
+        into,
+        load_array(folder / "back.npy"),
+        blend.half_life,
+        dict(zip(dict(blend.met), load_array(folder / "met_gain.npy"), strict=True)) if blend.met else {},
     )
 
 
@@ -64,8 +68,8 @@ def _told(work: Work, data: Phase, choice: Choice) -> Facts:
     if choice.value is not None:
         metric = f"NDCG@{work.config.train.metric_k}"
         work.progress.say(
-            f"{work.bucket}: item–item table {choice.blend.table:g}, low-pass {choice.blend.low_pass:g}: validation {metric} "
-            f"{choice.value:.4f} (vectors alone {choice.alone:.4f})"
+            f"{work.bucket}: {', '.join(f'{name} {weight:g}' for name, weight in choice.blend.weights().items())}: "
+            f"validation {metric} {choice.value:.4f} (vectors alone {choice.alone:.4f})"
         )
     figures = {"value": choice.value, "alone": choice.alone, "tried": choice.tried, **choice.blend.model_dump()}
     return Facts(rows_in=len(data.interactions), figures=figures)
@@ -77,3 +81,5 @@ def _keep(work: Work, blend: Blend, added: HistoryScores | None) -> None:
         save_matrix(work.out, "table", sparse.csr_matrix(added.table), weighted=True)
         for name in ("into", "back"):
             save_array(work.out / f"{name}.npy", np.asarray(getattr(added, name)))
+        if added.gain:
+            save_array(work.out / "met_gain.npy", np.stack(list(added.gain.values())))

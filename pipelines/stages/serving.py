@@ -80,7 +80,7 @@ def _through(data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedInde
     queries, seen = vectors.user_vectors[users], data.seen[users]
     exact = ExactIndex(vectors.item_vectors)
     planners = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
-    lent = scorer.added.lend(scorer.histories[users]) if isinstance(scorer, BlendedScorer) else None
+    lent = scorer.lent(users) if isinstance(scorer, BlendedScorer) else None
     figures: dict[str, Any] = {"kind": tuned.card["kind"]}
     for name, planner in planners.items():
         hits = planner.search(queries, max(ks), seen)

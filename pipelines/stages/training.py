@@ -11,7 +11,6 @@ from pipelines.runner import Facts, Work
 from pipelines.stages.blend import chosen, scorer_of
 from pipelines.stages.embeddings import save_embeddings
 from pipelines.stages.scores import Scored
-from recsys.blending import Blend
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import ModelConfig
 from recsys.fitting import fit_phase
@@ -53,17 +52,12 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
         data = load_phase(work.folder.path, work.config, phase)
         ranked = data.ranked(scorer_of(work, data, work.bucket), max(work.config.evaluate.ks))
         card = read_json(work.read(TRAINED.format(phase=phase, bucket=work.bucket)) / CARD)
-        params = {"epochs": card["epochs"], **_weights(chosen(work, work.bucket))}
+        weights = chosen(work, work.bucket).weights()
+        params = {"epochs": card["epochs"], **{name: weight for name, weight in weights.items() if weight}}
         Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)
         return Facts(rows_out=len(ranked))
 
     return score_phase
-
-
-def _weights(blend: Blend) -> dict[str, float]:
-    """What histories add, in the report's words."""
-    weights = {"item–item table": blend.table, "low-pass": blend.low_pass}
-    return {name: weight for name, weight in weights.items() if weight}
 
 
 def variant(config: ModelConfig, name: str) -> ModelConfig:

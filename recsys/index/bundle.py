@@ -8,11 +8,14 @@ available.npy          bits, 0 for withdrawn items            popularity.npy    
 index.faiss            when search is approximate             index_card.json, model_card.json
 item_item.*.npy        what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
 low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors, low-pass beside them
+met_gain.npy           what items gain that a user viewed, say, and did not buy: (behaviours, items), if anything
 golden.json            requests with their answers            manifest.json          sha256 of every other file
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ from recsys.index import golden
 from recsys.index.approximate import ApproximateIndex
 from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
 from recsys.index.exact import VectorScorer
-from recsys.index.history import BlendedScorer, HistoryScores
+from recsys.index.history import BlendedScorer, HistoryScores, Past
 from recsys.index.stored import (
     Floats,
     load_array,
@@ -80,9 +83,14 @@ class Bundle:
     def scorer(self) -> Scorer:
         """Scores of known users, exactly as they are served."""
         vectors = VectorScorer(self.user_vectors, self.item_vectors)
+        return vectors if self.added is None or self.past is None else BlendedScorer(vectors, self.added, self.past)
+
+    @cached_property
+    def past(self) -> Past | None:
+        """What `added` is asked with for known users; None where nothing is added."""
         if self.added is None or self.histories is None:
-            return vectors
-        return BlendedScorer(vectors, self.added, self.histories)
+            return None
+        return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.gain})
 
     @property
     def name(self) -> str:
@@ -181,10 +189,13 @@ def _read(path: Path) -> Bundle:
     )
 
 
-def _history_scores(path: Path, width: int, searched: Floats, half_life: float | None) -> HistoryScores:
-    """width: of the trained vectors, beside which the low-pass stands in `searched`."""
+def _history_scores(
+    path: Path, width: int, searched: Floats, half_life: float | None, met: Sequence[str] = ()
+) -> HistoryScores:
+    """width: of the trained vectors, beside which the low-pass stands in `searched`. met: rows of met_gain.npy."""
     table = load_matrix(path, "item_item", len(searched), True)
-    return HistoryScores(table, load_array(path / "low_pass_into.npy"), searched[:, width:], half_life)
+    gain = dict(zip(met, load_array(path / "met_gain.npy"), strict=True)) if met else {}
+    return HistoryScores(table, load_array(path / "low_pass_into.npy"), searched[:, width:], half_life, gain)
 
 
 def _manifest(folder: Path, address: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Contents:
     neighbours: by relation into users, (users, sources) edge weights (`neighbours_into_users`).
     seen_behaviors: behaviours that hide an item from its user. item_table: one row per dense item id, with any of
     title, `available` and attributes. labels: by attribute node type, what each node stands for.
-    added, histories: what histories add, and the (users, items) histories themselves; None for vectors alone.
+    added, histories: what the past of users adds, and their (users, items) histories; None for vectors alone.
     index: None for exact search, else over the vectors with the low-pass beside them, with its card. Timings in a card
     belong under "measured": that key does not change the address of the bundle.
     """
@@ -123,7 +123,7 @@ def write_files(folder: Path, contents: Contents) -> None:
         "behaviors": list(log.behaviors),
         "seen_behaviors": list(contents.seen_behaviors or (contents.target,)),
         "relations": {name: int(contents.neighbours[name].shape[1]) for name in relations},
-        "history": contents.added and {"half_life": contents.added.half_life},
+        "history": contents.added and _facts(contents.added),
         "num_users": log.num_users,
         "num_items": log.num_items,
     }
@@ -134,6 +134,11 @@ def write_files(folder: Path, contents: Contents) -> None:
         contents.index.save(folder / "index.faiss")
 
 
+def _facts(added: HistoryScores) -> dict[str, Any]:
+    """half_life, and, where there are any, the behaviours under which items are met: rows of met_gain.npy."""
+    return {"half_life": added.half_life} | ({"met": list(added.gain)} if added.gain else {})
+
+
 def _write_history(folder: Path, contents: Contents) -> None:
     added = contents.added
     if added is None or contents.histories is None:
@@ -141,6 +146,8 @@ def _write_history(folder: Path, contents: Contents) -> None:
     save_matrix(folder, "item_item", added.table, weighted=True)
     save_matrix(folder, "histories", contents.histories, weighted=True)
     save_array(folder / "low_pass_into.npy", added.into)
+    if added.gain:
+        save_array(folder / "met_gain.npy", np.stack(list(added.gain.values())))
     # Search needs the low-pass beside the trained vectors in one array, mapped like the others.
     save_array(folder / "search_vectors.npy", np.hstack([contents.embeddings.items, added.back]).astype(np.float32))
 

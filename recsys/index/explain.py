@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from recsys.index.attend import Doubles
 from recsys.index.fold_in import Encoded, Floats, Neighbours, UserEncoder
-from recsys.index.history import HistoryScores
+from recsys.index.history import HistoryScores, Past
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,15 @@ def explain(
     return Explanation(score, parts, score - sum(part.value for part in parts))
 
 
-def item_parts(added: HistoryScores, history: sparse.csr_matrix, item: int, relation: str) -> list[Part]:
-    """What each item of a history (1, items) adds to `item`, under the name of `relation`."""
-    values = zip(history.indices, added.parts(history, item), strict=True)
-    return [Part(relation, "item", int(neighbour), float(value)) for neighbour, value in values if value]
+def item_parts(added: HistoryScores, past: Past, item: int, relation: str) -> list[Part]:
+    """What each item of one user's history adds to `item`, under the name of `relation`, and what having met it adds."""
+    values = zip(past.history.indices, added.parts(past.history, item), strict=True)
+    lent = [Part(relation, "item", int(neighbour), float(value)) for neighbour, value in values if value]
+    return lent + [
+        Part(f"rev_{behavior}", "item", item, float(gain[item]))
+        for behavior, gain in added.gain.items()
+        if item in past.met[behavior].indices
+    ]
 
 
 def _by_size(values: dict[tuple[str, str, int], float]) -> list[Part]:

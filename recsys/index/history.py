@@ -1,7 +1,9 @@
 """What the items of a history add to the inner products of vectors, in evaluation and serving alike."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,25 +13,54 @@ from recsys.core.ranking import NO_ITEM, Hits
 from recsys.index.exact import Floats, VectorScorer, pairs_of
 
 _LENGTH_POWER = 0.75  # between a sum over the history and its mean; on Gowalla's validation as good as any
+_NOTHING = np.empty(0, np.int32)
+
+
+class Past(NamedTuple):
+    """What users did, a row each: what is added is asked with it.
+
+    history: (users, items) float32 weights h of the items of each history (`closed_form.item_item.histories`).
+    met: by other behaviour, (users, items) with an entry for every item that a user met under it.
+    """
+
+    history: sparse.csr_matrix
+    met: Mapping[str, sparse.csr_matrix]
+
+    def of(self, users: NDArray[np.integer]) -> "Past":
+        """The rows of `users`."""
+        return Past(self.history[users], {name: matrix[users] for name, matrix in self.met.items()})
+
+
+def stacked(pasts: Sequence[Past]) -> Past:
+    """One below the other; at least one."""
+    met = {name: sparse.vstack([one.met[name] for one in pasts], format="csr") for name in pasts[0].met}
+    return Past(sparse.vstack([one.history for one in pasts], format="csr"), met)
 
 
 @dataclass(frozen=True)
 class HistoryScores:
-    """Added to the inner product of user u and item i: Σ_j h_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j h_uj)^¾.
+    """Added to the inner product of user u and item i:
+
+    Σ_j h_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j h_uj)^¾ + Σ_b [u met i under b] gain_b(i).
 
     table: (items, items) float32, the item–item table, row j being what j lends; none negative. into, back: (items, rank)
-    float32, the low-pass factors; rank 0 for none. Both with their weights multiplied in. half_life: events after
-    which one of a history counts half, None where all count alike (`closed_form.item_item.histories`).
+    float32, the low-pass factors; rank 0 for none. half_life: events after which one of a history counts half, None
+    where all count alike (`closed_form.item_item.histories`). gain: by behaviour b other than the target, (items,)
+    float32, what an item gains in the lists of users who viewed it, say, and did not buy it; none negative. All with
+    their weights multiplied in.
     """
 
     table: sparse.csr_matrix
     into: Floats
     back: Floats
     half_life: float | None = None
+    gain: Mapping[str, Floats] = field(default_factory=dict)
 
-    def lend(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
-        """(users, items) what the table adds, from (users, items) weights h of the items of each user's history."""
-        lent = (sparse.diags(_shares(histories)) @ histories @ self.table).tocsr()
+    def lend(self, past: Past) -> sparse.csr_matrix:
+        """(users, items) what the table adds, and what was met."""
+        lent = (sparse.diags(_shares(past.history)) @ past.history @ self.table).tocsr()
+        for behavior, gain in self.gain.items():
+            lent = lent + gained(past.met[behavior], gain)
         lent.sort_indices()
         return lent.astype(np.float32)
 
@@ -48,8 +79,13 @@ class HistoryScores:
         column = self.table[history.indices, item].toarray().ravel() + self.into[history.indices] @ self.back[item]
         return np.asarray(_shares(history)[0] * history.data * column, np.float32)
 
-    def extended(self, old: sparse.csr_matrix, new: NDArray[np.integer]) -> sparse.csr_matrix:
-        """(1, items) a history with later events: dense item ids, the latest last, on top of `old` (1, items)."""
+    def extended(self, old: Past, new: NDArray[np.integer], met: Mapping[str, NDArray[np.integer]]) -> Past:
+        """A past of one user with later events: dense items of the target, the latest last, and items met by behaviour."""
+        history = self._with_events(old.history, new) if len(new) else old.history
+        again = {name: _with_entries(matrix, met.get(name, _NOTHING)) for name, matrix in old.met.items()}
+        return Past(history, again)
+
+    def _with_events(self, old: sparse.csr_matrix, new: NDArray[np.integer]) -> sparse.csr_matrix:
         place = np.arange(len(new))
         decay = 1.0 if self.half_life is None else np.exp2(-(len(new) - 1 - place) / self.half_life)
         faded = old if self.half_life is None else old * float(np.exp2(-len(new) / self.half_life))
@@ -60,28 +96,45 @@ class HistoryScores:
 
 @dataclass(frozen=True)
 class BlendedScorer:
-    """Inner products and what histories add. histories: (users, items)."""
+    """Inner products and what the past of every user adds."""
 
     vectors: VectorScorer
     added: HistoryScores
-    histories: sparse.csr_matrix
+    past: Past
 
     @cached_property
     def wide(self) -> VectorScorer:
         """The trained vectors with the low-pass beside them."""
-        return VectorScorer(*self.added.widened(self.vectors.user_vectors, self.vectors.item_vectors, self.histories))
+        return VectorScorer(
+            *self.added.widened(self.vectors.user_vectors, self.vectors.item_vectors, self.past.history)
+        )
 
     def score(self, users: NDArray[np.int32]) -> Floats:
         """(len(users), items) float32."""
         scores = self.wide.score(users)
-        lent = self.added.lend(self.histories[users])
+        lent = self.lent(users)
         scores[pairs_of(lent, np.arange(len(users)))] += lent.data
         return scores
+
+    def lent(self, users: NDArray[np.int32]) -> sparse.csr_matrix:
+        """(len(users), items) what is added beside the inner products of `wide`."""
+        return self.added.lend(self.past.of(users))
 
 
 def searched(scorer: VectorScorer | BlendedScorer) -> VectorScorer:
     """The vectors whose inner products an index looks up."""
     return scorer.wide if isinstance(scorer, BlendedScorer) else scorer
+
+
+def gained(met: sparse.csr_matrix, gain: Floats) -> sparse.csr_matrix:
+    """(users, items) `gain` (items,) at every entry of `met`."""
+    return sparse.csr_matrix((gain[met.indices], met.indices, met.indptr), shape=met.shape)
+
+
+def _with_entries(row: sparse.csr_matrix, columns: NDArray[np.integer]) -> sparse.csr_matrix:
+    """(1, items) entries of `row` and of `columns`."""
+    indices = np.union1d(row.indices, columns).astype(np.int32)
+    return sparse.csr_matrix((np.ones(len(indices), np.int8), indices, [0, len(indices)]), shape=row.shape)
 
 
 def _shares(histories: sparse.csr_matrix) -> Floats:

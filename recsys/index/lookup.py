@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN, IdMap
@@ -19,7 +18,7 @@ from recsys.index.exact import ExactIndex, Floats, select
 from recsys.index.explain import explain, item_parts
 from recsys.index.filters import Planner
 from recsys.index.fold_in import UserEncoder
-from recsys.index.history import with_lent
+from recsys.index.history import stacked, with_lent
 from recsys.index.requests import Asked, Fallback, Request, asked_about, excluded_lists, read_requests, seen_behaviors
 from recsys.index.visits import Attributes, Event, History, known_neighbours
 
@@ -54,7 +53,7 @@ class Lookup:
 
         attributes: values of the user columns that the graph was built with; those of a known user are replaced.
         exclude_seen: leave out what a user has seen under the bundle's seen behaviours (or those named), and the
-        items of a history. allow, deny: item ids; withdrawn items never appear. fallback: what an unknown user, or
+        items of a history under these. allow, deny: item ids; withdrawn items never appear. fallback: what an unknown user, or
         a history without any known item, gets: "refuse" raises UsageError with the nearest ids, "popularity" gives
         the most popular items and says so. A list is shorter than k only when fewer items are left, and has a note.
         """
@@ -109,8 +108,8 @@ class Lookup:
             own = self.bundle.user_self[request.user : request.user + 1]
             neighbours = known_neighbours(self.bundle, request.user) if neighbours is None else neighbours
         found = explain(self.encoder, neighbours or {}, self.bundle.item_vectors[dense], own, request.vector)
-        if self.bundle.added is not None and request.history is not None:
-            found = found.with_added(item_parts(self.bundle.added, request.history, dense, f"rev_{self.bundle.target}"))
+        if self.bundle.added is not None and request.past is not None:
+            found = found.with_added(item_parts(self.bundle.added, request.past, dense, f"rev_{self.bundle.target}"))
         return explained_document(self.bundle, dense, found, parts, request.source, request.unknown)
 
     def batch(
@@ -166,10 +165,10 @@ class Lookup:
         exclude = exclude if exclude.nnz else None
         if self.bundle.added is None:
             return self.planner.search(queries, k, exclude, mask)
-        histories = sparse.vstack([one.history for one in requests], format="csr")
-        queries = np.hstack([queries, self.bundle.added.queries(histories)])
+        past = stacked([one.past for one in requests if one.past is not None])
+        queries = np.hstack([queries, self.bundle.added.queries(past.history)])
         hits = self.planner.search(queries, k, exclude, mask)
-        lent = self.bundle.added.lend(histories)
+        lent = self.bundle.added.lend(past)
         return with_lent(hits, queries, self.bundle.search_vectors, lent, exclude, mask)
 
     def _by_popularity(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:

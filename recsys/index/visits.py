@@ -38,7 +38,7 @@ _USER_NODES = "user:"
 
 @dataclass(frozen=True)
 class Visit:
-    """A history in dense ids. items: ascending, each once. unknown: ids that are not in the catalogue.
+    """A history in dense ids. items: by behaviour, ascending, each once. unknown: ids that are not in the catalogue.
 
     taken: items of the target behaviour, each once, the latest last: by time, and in the order given where none is.
 
@@ -46,15 +46,20 @@ class Visit:
     """
 
     neighbours: Neighbours
-    items: NDArray[np.int32]
+    items: dict[str, NDArray[np.int32]]
     unknown: list[str]
     taken: NDArray[np.int32]
+
+    def under(self, behaviors: Iterable[str]) -> NDArray[np.int32]:
+        """Items of some behaviours, ascending, each once."""
+        found = [self.items[name] for name in behaviors if name in self.items]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int32)
 
 
 def read_visit(bundle: "Bundle", history: History) -> Visit:
     """Raises UsageError for a behaviour that the log does not have, or a weight that is not above 0."""
     if not history:
-        return Visit({}, np.empty(0, np.int32), [], np.empty(0, np.int32))
+        return Visit({}, {}, [], np.empty(0, np.int32))
     events = [event if isinstance(event, Event) else Event(str(event)) for event in history]
     for event in events:
         _check_event(bundle, event)
@@ -66,7 +71,7 @@ def read_visit(bundle: "Bundle", history: History) -> Visit:
         if relation.behavior is not None and (edges := _edges(bundle, relation, known)).nnz
     }
     unknown = [event.item for event, item in zip(events, dense, strict=True) if item == UNKNOWN]
-    return Visit(neighbours, np.unique(dense[dense != UNKNOWN]), unknown, _taken(bundle, known))
+    return Visit(neighbours, _by_behavior(bundle, known), unknown, _taken(bundle, known))
 
 
 def read_attributes(bundle: "Bundle", attributes: Attributes) -> Neighbours:
@@ -108,6 +113,16 @@ def merged(neighbours: Neighbours, new: Neighbours) -> Neighbours:
     both: Mapping[str, sparse.csr_matrix] = {**new, **neighbours}
     return {
         name: _canonical(both[name] + new[name]) if name in neighbours and name in new else both[name] for name in both
+    }
+
+
+def _by_behavior(bundle: "Bundle", known: Sequence[tuple[Event, int]]) -> dict[str, NDArray[np.int32]]:
+    behaviors = [event.behavior or bundle.target for event, _ in known]
+    return {
+        name: np.unique(
+            np.array([item for (_, item), one in zip(known, behaviors, strict=True) if one == name], np.int32)
+        )
+        for name in dict.fromkeys(behaviors)
     }
 
 

@@ -10,7 +10,7 @@ from scipy import sparse
 from recsys.core.ranking import Hits, top_k
 from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.exact import VectorScorer
-from recsys.index.history import BlendedScorer, HistoryScores, with_lent
+from recsys.index.history import BlendedScorer, HistoryScores, Past, with_lent
 from recsys.index.lookup import Event, Lookup
 from worlds import ITEMS, make_contents
 
@@ -24,15 +24,18 @@ def lookup(request, tmp_path_factory):
     if request.param:
         bought.data = np.exp2(-rng.integers(0, 5, bought.nnz) / request.param).astype(np.float32)
     into, back = (rng.normal(size=(ITEMS, rank)).astype(np.float32) for rank in (3, 3))
-    contents = replace(contents, added=HistoryScores(table, into, back, request.param), histories=bought)
+    gain = {"view": rng.random(ITEMS).astype(np.float32)}
+    contents = replace(contents, added=HistoryScores(table, into, back, request.param, gain), histories=bought)
     return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
 
 
-def naive(bundle, vector, history):
+def naive(bundle, vector, history, viewed):
     """(items,) scores by the formula."""
     added = bundle.added
     lent = history @ (added.table.toarray() + added.into @ added.back.T)
-    return bundle.item_vectors @ vector + lent / max(history.sum(), 1e-30) ** 0.75
+    scores = bundle.item_vectors @ vector + lent / max(history.sum(), 1e-30) ** 0.75
+    scores[viewed] += added.gain["view"][viewed]
+    return scores
 
 
 def listed(bundle, scores, hidden, k):
@@ -48,7 +51,8 @@ def test_known_users_are_answered_as_they_are_scored(lookup, tmp_path):
     rows = pl.read_parquet(tmp_path / "all.parquet")
     for user in users:
         name = f"u{user:02}"
-        scores = naive(bundle, bundle.user_vectors[user], bundle.histories[user].toarray().ravel())
+        viewed = bundle.seen["view"][user].indices
+        scores = naive(bundle, bundle.user_vectors[user], bundle.histories[user].toarray().ravel(), viewed)
         assert scored[user] == pytest.approx(scores, abs=1e-5)
         [answer] = lookup.recommend([name], 5)
         wanted = listed(bundle, scores, set(bundle.seen["buy"][user].indices), 5)
@@ -74,8 +78,8 @@ def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
     [answer] = lookup.recommend(histories=[events], k=6)
     history = np.zeros(ITEMS)
     history[[11, 5]] = (1.0, 1.0) if bundle.added.half_life is None else (2.0 ** (-1 / bundle.added.half_life), 1.0)
-    scores = naive(bundle, lookup.fold_in(events), history)
-    assert [item["id"] for item in answer["items"]] == listed(bundle, scores, {5, 11, 20}, 6)
+    scores = naive(bundle, lookup.fold_in(events), history, [20])
+    assert [item["id"] for item in answer["items"]] == listed(bundle, scores, {5, 11}, 6)
     assert answer["items"][0]["score"] == pytest.approx(
         np.sort(scores[[int(i["id"][1:]) for i in answer["items"]]])[-1]
     )
@@ -83,16 +87,23 @@ def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
 
 def test_new_events_of_a_known_user_come_on_top(lookup):
     bundle, added = lookup.bundle, lookup.bundle.added
-    old = bundle.histories[4]
-    new = added.extended(old, np.array([2, 9]))
+    old = bundle.past.of(np.array([4]))
+    new = added.extended(old, np.array([2, 9]), {"view": np.array([3]), "buy": np.array([2, 9])})
     fade = 1.0 if added.half_life is None else 2.0 ** (-2 / added.half_life)
-    wanted = old.toarray().ravel() * fade
+    wanted = old.history.toarray().ravel() * fade
     wanted[[2, 9]] = (1.0, 1.0) if added.half_life is None else (2.0 ** (-1 / added.half_life), 1.0)
-    assert new.toarray().ravel() == pytest.approx(wanted)
+    assert new.history.toarray().ravel() == pytest.approx(wanted)
+    assert set(new.met["view"].indices) == {3, *old.met["view"].indices}
+    assert added.extended(old, np.array([], int), {}).history is old.history
 
 
 @pytest.mark.parametrize(
-    "asked", [{"user": "u04"}, {"user": "u04", "history": ["i01"]}, {"user": None, "history": ["i01"]}]
+    "asked",
+    [
+        {"user": "u04"},
+        {"user": "u04", "history": ["i01", Event("i13", "view")]},
+        {"user": None, "history": ["i01", Event("i13", "view")]},
+    ],
 )
 def test_parts_and_rest_are_the_score(lookup, asked):
     why = lookup.explain(asked["user"], "i13", history=asked.get("history"))
@@ -107,6 +118,26 @@ def test_parts_and_rest_are_the_score(lookup, asked):
         exclude_seen=False,
     )
     assert answer["items"][0]["score"] == pytest.approx(why["score"], abs=1e-5)
+
+
+def test_an_item_that_was_viewed_says_so(lookup):
+    plain, viewed = ([Event("i01"), Event("i13", behavior=name)] for name in ("buy", "view"))
+    why = lookup.explain(None, "i13", history=viewed)
+    [own] = [part for part in why["parts"] if part["relation"] == "view" and part["id"] == "i13"]
+    gain = float(lookup.bundle.added.gain["view"][13])
+    assert own["share"] >= gain > 0
+    less = lookup.explain(None, "i13", history=plain)
+    assert not any(part["relation"] == "view" for part in less["parts"])
+
+
+def test_a_bundle_without_gains_still_loads(tmp_path):
+    contents = make_contents()
+    none = np.zeros((ITEMS, 0), np.float32)
+    table = sparse.csr_matrix((ITEMS, ITEMS), dtype=np.float32)
+    bought = contents.interactions.matrix(("buy",))
+    path = write_bundle(tmp_path, replace(contents, added=HistoryScores(table, none, none), histories=bought))
+    assert not (path / "met_gain.npy").exists()
+    assert Bundle.load(path).added.gain == {}
 
 
 def test_lists_from_the_nearest_are_those_of_all_scores():
@@ -130,4 +161,7 @@ def test_a_user_without_a_history_keeps_the_vectors_scores():
     nothing = np.zeros((2, 0), np.float32)
     added = HistoryScores(sparse.csr_matrix(np.ones((2, 2), np.float32)), nothing, nothing)
     history = sparse.csr_matrix(np.array([[0, 0], [1, 0]], np.float32))
-    assert BlendedScorer(vectors, added, history).score(np.array([0, 1], np.int32)).tolist() == [[1, 0], [1, 2]]
+    assert BlendedScorer(vectors, added, Past(history, {})).score(np.array([0, 1], np.int32)).tolist() == [
+        [1, 0],
+        [1, 2],
+    ]

@@ -31,6 +31,9 @@ class BlendConfig(Section):
     """Items that may speak for one item in the table; 0 leaves the table out."""
     low_pass_rank: int = Field(512, ge=0)
     """Singular vectors of the low-pass, at most; 0 leaves it out, and spares a truncated SVD of the log."""
+    met: bool = True
+    """Let items gain that their user met under other behaviours than the target (viewed, not bought), by how often that
+    leads to the target. Behaviours that hide items, or have weight 0, do not count. Nothing in a log of one behaviour."""
 
 
 class IndexConfig(Section):
