@@ -60,6 +60,7 @@ def bundle_contents(
 ) -> Contents:
     """What the bundle of a phase is written from. scorer: how its users are scored."""
     added, histories = (scorer.added, scorer.past.history) if isinstance(scorer, BlendedScorer) else (None, None)
+    attributes = phase.config.graph.attributes
     return Contents(
         embeddings=embeddings,
         interactions=phase.interactions,
@@ -73,4 +74,5 @@ def bundle_contents(
         model_card=model_card,
         added=added,
         histories=histories,
+        separators={one.column: one.separator for one in attributes if one.side == "item" and one.separator},
     )

@@ -137,7 +137,8 @@ class GraphRecommender(BaseEstimator):
         trained = fit_phase(phase, graph, config.model, epochs=epochs, progress=progress)
         scorer = blended(phase, VectorScorer(trained.embeddings.users, trained.embeddings.items), blend)
         vectors = searched(scorer)
-        tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=self.seed)
+        popularity = phase.interactions.popularity(phase.target)
+        tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=self.seed, popularity=popularity)
         card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": epochs, "refit": True}
         bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, scorer, tuned, card))
         self._take(bundle, style, finalizer)

@@ -21,6 +21,7 @@ from recsys.graph.store import load_graph
 from recsys.index.ann import TunedIndex, tune
 from recsys.index.approximate import ApproximateIndex
 from recsys.index.bundle import write_bundle
+from recsys.index.dial import turned, with_popularity
 from recsys.index.exact import ExactIndex, VectorScorer
 from recsys.index.filters import Planner
 from recsys.index.history import BlendedScorer, searched, with_lent
@@ -39,7 +40,8 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
         data = load_phase(work.folder.path, config, phase)
         scorer = scorer_of(work, data, MODEL)
         vectors = searched(scorer)
-        tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=config.seed)
+        popularity = data.interactions.popularity(data.target)
+        tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=config.seed, popularity=popularity)
         write_json(work.out / _CARD, tuned.card)
         if tuned.index is not None:
             tuned.index.save(work.out / _FAISS)
@@ -62,7 +64,7 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         trained = work.read(TRAINED.format(phase=phase, bucket=MODEL))
         embeddings = load_embeddings(trained)
         scorer = scorer_of(work, data, MODEL)
-        tuned = _load_tuned(work.read(INDEX.format(phase=phase)), searched(scorer).item_vectors)
+        tuned = _load_tuned(work.read(INDEX.format(phase=phase)), _with_popularity(data, scorer)[0])
         report = Report.load(work.read(REPORT) / "report.json")
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
         card = _model_card(work, data, report, read_json(trained / CARD))
@@ -76,19 +78,25 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
 
 def _through(data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedIndex) -> dict[str, Any]:
     """The test metrics by exact scores, and by what the index finds."""
-    ks, users, vectors = data.config.evaluate.ks, data.held_out_users, searched(scorer)
-    queries, seen = vectors.user_vectors[users], data.seen[users]
-    exact = ExactIndex(vectors.item_vectors)
+    ks, users = data.config.evaluate.ks, data.held_out_users
+    item_vectors, unit = _with_popularity(data, scorer)
+    queries, seen = turned(searched(scorer).user_vectors[users], 0.0, unit), data.seen[users]
+    exact = ExactIndex(item_vectors)
     planners = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
     lent = scorer.lent(users) if isinstance(scorer, BlendedScorer) else None
     figures: dict[str, Any] = {"kind": tuned.card["kind"]}
     for name, planner in planners.items():
         hits = planner.search(queries, max(ks), seen)
         if lent is not None:
-            hits = with_lent(hits, queries, vectors.item_vectors, lent, seen)
+            hits = with_lent(hits, queries, item_vectors, lent, seen)
         overall = rank_metrics(hits.items, users, data.held_out_matrix, ks).overall
         figures[name] = {metric: value for metric, value in overall.items() if metric.startswith(_METRICS)}
     return figures
+
+
+def _with_popularity(data: Phase, scorer: VectorScorer | BlendedScorer) -> tuple[Floats, float]:
+    """The item vectors as they are searched, and the unit of the dial."""
+    return with_popularity(searched(scorer).item_vectors, data.interactions.popularity(data.target))
 
 
 def _tell(work: Work, through: Mapping[str, Any]) -> None:

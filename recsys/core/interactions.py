@@ -59,6 +59,10 @@ class Interactions:
         matrix.sort_indices()
         return matrix
 
+    def popularity(self, behavior: str | None = None) -> NDArray[np.float32]:
+        """(items,) users who had each item, under one behaviour or any."""
+        return np.asarray(self.matrix(None if behavior is None else (behavior,)).sum(axis=0), np.float32).ravel()
+
 
 @dataclass(frozen=True)
 class HeldOut:

@@ -4,8 +4,8 @@ Parameters are chosen on one half of the queries; the lower bound of the recall 
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits
 from recsys.core.config import IndexConfig
 from recsys.core.errors import GateRefused
 from recsys.core.ranking import Hits
-from recsys.index.approximate import ApproximateIndex
-from recsys.index.builds import Kind, Setting, settings
+from recsys.index.approximate import ApproximateIndex, Kind
+from recsys.index.builds import Setting, efforts, settings
+from recsys.index.dial import DIALS, turned, with_popularity
 from recsys.index.exact import ExactIndex, Floats, faiss_threads
 from recsys.index.recall import hit_shares, lower_bound, queries_needed, slice_recall, with_mixtures
 
@@ -44,26 +45,41 @@ class TunedIndex:
 
 
 class _Trial(NamedTuple):
-    """One setting that was judged. shares: (judging queries,) recall of each. looks: judgements spent so far."""
+    """One setting that was judged. tuned, shares, bounds: for each oracle; looks: judgements spent so far.
+
+    tuned: recall while tuning. shares: (judging queries,) recall of each.
+    """
 
     built: Setting
-    tuned_recall: float
-    shares: NDArray[np.float64]
-    bound: float
+    tuned: list[float]
+    shares: list[NDArray[np.float64]]
+    bounds: list[float]
     looks: int
 
 
-def tune(item_vectors: Floats, queries: Floats, config: IndexConfig, threads: int = 1, seed: int = 0) -> TunedIndex:
+def tune(
+    item_vectors: Floats,
+    queries: Floats,
+    config: IndexConfig,
+    threads: int = 1,
+    seed: int = 0,
+    popularity: NDArray[np.floating] | None = None,
+) -> TunedIndex:
     """The index for these items. item_vectors: (items, d). queries: (users, d), of which a seeded sample is used.
 
-    Mixtures of item vectors, which is what visitors look like, fill up a sample too small to show the recall.
-    threads: of the build; the same bytes are promised for one. Raises GateRefused with the best recall reached when
-    the 95 % lower bound stays below config.target_recall; auto falls back to exact search when nothing is faster.
+    popularity: (items,) users who had each item; the index then is over vectors with the coordinate of the dial
+    (`dial.with_popularity`), and the card has the search parameters that reach the recall at dials of −1 and 1, None
+    where only exact search does. Mixtures of item vectors, which is what visitors look like, fill up a sample too small
+    to show the recall. threads: of the build; the same bytes are promised for one. Raises GateRefused with the best
+    recall reached when the 95 % lower bound stays below config.target_recall; auto falls back to exact search when
+    nothing is faster.
     """
-    halves = _halves(item_vectors, queries, config.target_recall, seed)
-    exact = ExactIndex(item_vectors)
+    halves, unit = _halves(item_vectors, queries, config.target_recall, seed), None
+    if popularity is not None:
+        item_vectors, unit = with_popularity(item_vectors, popularity)
     k = min(config.k, len(item_vectors))
-    latency = measure(lambda query: exact.search(query, k), halves.tuning)
+    oracle = _Oracle(ExactIndex(item_vectors), halves if unit is None else halves.turned(0.0, unit), k)
+    latency = measure(lambda query: oracle.exact.search(query, k), oracle.halves.tuning)
     facts = {
         "k": k,
         "target_recall": config.target_recall,
@@ -72,14 +88,17 @@ def tune(item_vectors: Floats, queries: Floats, config: IndexConfig, threads: in
         "queries_of_users": int(halves.users.sum()),
         "seed": seed,
     }
+    exact = TunedIndex(None, facts | _exact_card(oracle.exact, latency, config))
     if config.kind == "exact" or (config.kind == "auto" and latency.p95 <= config.latency_ms):
-        return TunedIndex(None, facts | _exact_card(exact, latency, config))
-    oracle = _Oracle(exact, halves, k)
+        return exact
     with faiss_threads(threads):
         trial, found = _first_fast(_ORDER if config.kind == "auto" else (config.kind,), oracle, config, seed)
-    if config.kind == "auto" and found.p95 >= latency.p95:
-        return TunedIndex(None, facts | _exact_card(exact, latency, config))
-    return TunedIndex(trial.built.index, facts | _card(trial, oracle, found, latency, config))
+        if config.kind == "auto" and found.p95 >= latency.p95:
+            return exact
+        card = facts | _card(trial, oracle, found, latency, config)
+        if unit is not None:
+            card["dial"] = _dial_card(trial, [oracle.at(halves.turned(dial, unit)) for dial in DIALS], config)
+    return TunedIndex(trial.built.index, card)
 
 
 def measure(search: Callable[[Floats], object], queries: Floats) -> Latency:
@@ -101,6 +120,9 @@ class _Halves(NamedTuple):
     judging: Floats
     users: NDArray[np.bool_]
 
+    def turned(self, dial: float, unit: float) -> "_Halves":
+        return _Halves(turned(self.tuning, dial, unit), turned(self.judging, dial, unit), self.users)
+
 
 def _halves(item_vectors: Floats, queries: Floats, target: float, seed: int) -> _Halves:
     rng = np.random.default_rng(seed)
@@ -119,10 +141,17 @@ class _Oracle:
         self.tuning = exact.search(halves.tuning, k)
         self.judging = exact.search(halves.judging, k)
 
+    def at(self, halves: _Halves) -> "_Oracle":
+        """The same for other queries."""
+        return _Oracle(self.exact, halves, self.k)
+
     def tuning_shares(self, index: ApproximateIndex, count: int | None = None) -> NDArray[np.float64]:
         """Recall of each (of the first `count`) tuning queries."""
         truth = Hits(self.tuning.items[:count], self.tuning.scores[:count])
         return hit_shares(index.search(self.halves.tuning[:count], self.k), truth)
+
+    def judging_shares(self, index: ApproximateIndex) -> NDArray[np.float64]:
+        return hit_shares(index.search(self.halves.judging, self.k), self.judging)
 
 
 def _first_fast(kinds: tuple[Kind, ...], oracle: _Oracle, config: IndexConfig, seed: int) -> tuple[_Trial, Latency]:
@@ -130,7 +159,8 @@ def _first_fast(kinds: tuple[Kind, ...], oracle: _Oracle, config: IndexConfig, s
     reached: list[tuple[_Trial, Latency]] = []
     best = 0.0
     for kind in kinds:
-        recall, trial = _reach(kind, oracle, config.target_recall, seed)
+        candidates = settings(kind, oracle.exact.item_vectors, oracle.k, seed)
+        recall, trial = _reach(candidates, [oracle], config.target_recall)
         best = max(best, recall)
         if trial is None:
             continue
@@ -151,27 +181,31 @@ def _search(index: ApproximateIndex, k: int, queries: Floats) -> Hits:
     return index.search(queries, k)
 
 
-def _reach(kind: Kind, oracle: _Oracle, target: float, seed: int) -> tuple[float, _Trial | None]:
-    """The best recall met while tuning, and the first setting of rising effort whose bound reaches the target.
+def _reach(candidates: Iterable[Setting], oracles: Sequence[_Oracle], target: float) -> tuple[float, _Trial | None]:
+    """The best recall met while tuning, and the first setting of rising effort whose bounds all reach the target.
 
-    A setting is judged once the tuning half speaks for it. Every judgement spends part of the error: the n-th bound
-    is at level 0.05 / 2^n, so that all together hold at 95 %.
+    A setting is judged once the tuning halves speak for it. Every judgement spends part of the error: the n-th bounds
+    share a level of 0.05 / 2^n, so that all together hold at 95 %.
     """
     looks, best = 0, 0.0
-    for built in settings(kind, oracle.exact.item_vectors, oracle.k, seed):
-        tuned = oracle.tuning_shares(built.index, _FIRST_LOOK)
-        if tuned.mean() >= target - _FAR_OFF:
-            tuned = oracle.tuning_shares(built.index)
-        best = max(best, float(tuned.mean()))
-        level = _LEVEL / 2 ** (looks + 1)
-        if lower_bound(tuned, level) < target:
+    for built in candidates:
+        tuned = [oracle.tuning_shares(built.index, _FIRST_LOOK) for oracle in oracles]
+        if _worst(tuned) >= target - _FAR_OFF:
+            tuned = [oracle.tuning_shares(built.index) for oracle in oracles]
+        best = max(best, _worst(tuned))
+        level = _LEVEL / 2 ** (looks + 1) / len(oracles)
+        if min(lower_bound(one, level) for one in tuned) < target:
             continue
         looks += 1
-        shares = hit_shares(built.index.search(oracle.halves.judging, oracle.k), oracle.judging)
-        bound = lower_bound(shares, level)
-        if bound >= target:
-            return best, _Trial(built, float(tuned.mean()), shares, bound, looks)
+        shares = [oracle.judging_shares(built.index) for oracle in oracles]
+        bounds = [lower_bound(one, level) for one in shares]
+        if min(bounds) >= target:
+            return best, _Trial(built, [float(one.mean()) for one in tuned], shares, bounds, looks)
     return best, None
+
+
+def _worst(shares: Sequence[NDArray[np.float64]]) -> float:
+    return min(float(one.mean()) for one in shares)
 
 
 def _exact_card(exact: ExactIndex, latency: Latency, config: IndexConfig) -> dict[str, Any]:
@@ -186,18 +220,34 @@ def _exact_card(exact: ExactIndex, latency: Latency, config: IndexConfig) -> dic
 
 
 def _card(trial: _Trial, oracle: _Oracle, latency: Latency, exact: Latency, config: IndexConfig) -> dict[str, Any]:
-    index = trial.built.index
+    index, [shares] = trial.built.index, trial.shares
     return {
         "kind": index.kind,
         "parameters": trial.built.parameters,
-        "recall": float(trial.shares.mean()),
-        "recall_lower_bound": trial.bound,
-        "recall_of_users": float(trial.shares[oracle.halves.users].mean()) if oracle.halves.users.any() else None,
-        "recall_tuned": trial.tuned_recall,
+        "recall": float(shares.mean()),
+        "recall_lower_bound": trial.bounds[0],
+        "recall_of_users": float(shares[oracle.halves.users].mean()) if oracle.halves.users.any() else None,
+        "recall_tuned": trial.tuned[0],
         "recall_by_items": slice_recall(index.search(oracle.halves.judging, oracle.k), oracle.judging),
         "judgements": trial.looks,
         "bytes": index.num_bytes,
         "measured": _measured(latency, exact, trial.built.seconds, config),
+    }
+
+
+def _dial_card(trial: _Trial, oracles: Sequence[_Oracle], config: IndexConfig) -> dict[str, Any]:
+    """How the same index is searched when the dial is turned, with the recall at each of DIALS."""
+    index, k = trial.built.index, oracles[0].k
+    tried = efforts(index.kind, len(index.item_vectors), k)
+    rising = (replace(trial.built, index=replace(index, parameters=effort)) for effort in tried)
+    _, found = _reach(rising, oracles, config.target_recall)
+    if found is None:
+        return {"parameters": None}
+    names = [f"{dial:+.0f}" for dial in DIALS]
+    return {
+        "parameters": found.built.index.parameters,
+        "recall": {name: float(shares.mean()) for name, shares in zip(names, found.shares, strict=True)},
+        "recall_lower_bound": dict(zip(names, found.bounds, strict=True)),
     }
 
 

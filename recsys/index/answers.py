@@ -1,6 +1,6 @@
 """Answers in outside ids: plain documents that print as JSON."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -67,15 +67,17 @@ def titles_of(bundle: "Bundle", dense: NDArray[np.integer]) -> list[str | None]:
     return bundle.item_table[TITLE].gather(pl.Series(np.asarray(dense, np.int64))).cast(pl.String).to_list()
 
 
-def item_lists(bundle: "Bundle", hits: Hits, ids: IdMap | None = None) -> list[list[Item]]:
-    """Each row of `hits` as documents; padding is left out. ids: of items, with titles, when absent."""
+def item_lists(bundle: "Bundle", hits: Hits, ids: IdMap | None = None, offset: int = 0) -> list[list[Item]]:
+    """Each row of `hits` as documents; padding is left out. ids: of items, with titles, when absent. offset: places
+    before the first.
+    """
     valid = hits.items != NO_ITEM
     dense = hits.items[valid]
     titles = titles_of(bundle, dense) if ids is None else [None] * len(dense)
     outside = (ids or bundle.items).outside(dense)
     scores, ends = hits.scores[valid].tolist(), np.cumsum(valid.sum(axis=1)).tolist()
     return [
-        [_item(*facts) for facts in zip(outside[a:b], scores[a:b], range(1, b - a + 1), titles[a:b], strict=True)]
+        [_item(*facts) for facts in zip(outside[a:b], scores[a:b], count(offset + 1), titles[a:b], strict=False)]
         for a, b in pairwise([0, *ends])
     ]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import faiss
 import numpy as np
@@ -14,6 +14,9 @@ from recsys.index.exact import Floats, select
 
 _FAISS: Any = faiss  # its type stubs lack what SWIG adds: keyword parameters and array arguments
 _GATHERED_BYTES = 64 << 20
+_CODE_WIDTH = 4  # the widest slice of a vector that one code stands for
+
+Kind = Literal["hnsw", "ivf", "pq"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class ApproximateIndex:
         selector = None if allow is None else _Selector(allow)
         fetch = min(k * self.parameters.get("refine", 1), len(self.item_vectors))
         parameters = self._search_parameters(fetch, selector)
-        _, found = self.index.search(queries, fetch, params=parameters)
+        _, found = self.index.search(padded(queries, self.index.d), fetch, params=parameters)
         return self._rescored(queries, found, k)
 
     def _rescored(self, queries: Floats, found: NDArray[np.int64], k: int) -> Hits:
@@ -62,12 +65,23 @@ class ApproximateIndex:
     def load(path: Path, item_vectors: Floats, kind: str, parameters: dict[str, int]) -> "ApproximateIndex":
         """Raises DataError when the index is not one of these vectors."""
         index = faiss.read_index(str(path))
-        if (index.ntotal, index.d) != item_vectors.shape:
+        if (index.ntotal, index.d) != (len(item_vectors), stored_width(kind, item_vectors.shape[1])):
             raise DataError(
                 f"{path.name} holds {index.ntotal} vectors of width {index.d}, the bundle {item_vectors.shape}",
                 "Write the bundle again with recsys index",
             )
         return ApproximateIndex(kind, index, item_vectors, parameters)
+
+
+def stored_width(kind: str, width: int) -> int:
+    """How wide FAISS holds vectors of this width: codes stand for slices of them, which must come out even."""
+    return width if kind != "pq" else -(-width // _CODE_WIDTH) * _CODE_WIDTH
+
+
+def padded(vectors: Floats, width: int) -> Floats:
+    """Vectors with zeros behind, which leave inner products as they are."""
+    missing = width - vectors.shape[1]
+    return np.pad(vectors, ((0, 0), (0, missing))) if missing else vectors
 
 
 class _Selector:

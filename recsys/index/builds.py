@@ -3,22 +3,21 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import faiss
 import numpy as np
 
-from recsys.index.approximate import ApproximateIndex
+from recsys.index.approximate import ApproximateIndex, Kind, padded, stored_width
 from recsys.index.exact import Floats
 
 _FAISS: Any = faiss  # its type stubs lack the members that SWIG adds
-Kind = Literal["hnsw", "ivf", "pq"]
 
 _LINKS = (16, 32, 48)
 _EF_CONSTRUCTION = 200
 _LARGEST_EF = 1024
 _REFINE = (1, 2, 4, 8, 16, 32)
-_WIDTHS_PER_CODE = (4, 2, 1)
+_WIDTHS_PER_CODE = (4, 2, 1)  # each divides the stored width
 _CENTROIDS = 256  # of one code byte
 _TRAINING_POINTS = 64  # per list, sampled by FAISS
 
@@ -34,16 +33,26 @@ class Setting:
 
 def settings(kind: Kind, item_vectors: Floats, k: int, seed: int) -> Iterator[Setting]:
     """Settings from quick to thorough; consecutive ones share their build where only the search differs."""
-    vectors = np.ascontiguousarray(item_vectors, np.float32)
-    found = {"hnsw": _hnsw, "ivf": _ivf, "pq": _pq}[kind](vectors, k, seed)
-    for index, seconds, build, search in found:
-        yield Setting(ApproximateIndex(kind, index, item_vectors, search), build | search, seconds)
+    vectors = padded(np.ascontiguousarray(item_vectors, np.float32), stored_width(kind, item_vectors.shape[1]))
+    for index, seconds, build in {"hnsw": _hnsw, "ivf": _ivf, "pq": _pq}[kind](vectors, seed):
+        for search in efforts(kind, len(vectors), k):
+            yield Setting(ApproximateIndex(kind, index, item_vectors, search), build | search, seconds)
 
 
-_Settings = Iterator[tuple[Any, float, dict[str, int], dict[str, int]]]
+def efforts(kind: str, num_items: int, k: int) -> list[dict[str, int]]:
+    """Search parameters from quick to thorough."""
+    if kind == "hnsw":
+        return [{"ef_search": effort} for effort in ladder(k, max(min(_LARGEST_EF, num_items), k))]
+    if kind == "ivf":
+        return [{"nprobe": effort} for effort in ladder(1, num_lists(num_items))]
+    probes = ladder(1, num_lists(num_items), factor=2.0)
+    return [{"nprobe": effort, "refine": refine} for effort in probes for refine in _REFINE]
 
 
-def _hnsw(vectors: Floats, k: int, seed: int) -> _Settings:
+_Builds = Iterator[tuple[Any, float, dict[str, int]]]
+
+
+def _hnsw(vectors: Floats, seed: int) -> _Builds:
     """Malkov & Yashunin 2018."""
     for links in _LINKS:
         started = time.perf_counter()
@@ -51,40 +60,31 @@ def _hnsw(vectors: Floats, k: int, seed: int) -> _Settings:
         index.hnsw.efConstruction = _EF_CONSTRUCTION
         index.hnsw.rng = _FAISS.RandomGenerator(seed)
         index.add(vectors)
-        seconds = time.perf_counter() - started
-        build = {"links": links, "ef_construction": _EF_CONSTRUCTION}
-        for effort in ladder(k, max(min(_LARGEST_EF, len(vectors)), k)):
-            yield index, seconds, build, {"ef_search": effort}
+        yield index, time.perf_counter() - started, {"links": links, "ef_construction": _EF_CONSTRUCTION}
 
 
-def _ivf(vectors: Floats, k: int, seed: int) -> _Settings:
+def _ivf(vectors: Floats, seed: int) -> _Builds:
     """Inverted lists around k-means centroids; searching all of them is exact."""
     started = time.perf_counter()
     lists = num_lists(len(vectors))
     index = _FAISS.IndexIVFFlat(_centroids(vectors), vectors.shape[1], lists, _FAISS.METRIC_INNER_PRODUCT)
     _train(index, vectors, seed)
     index.add(vectors)
-    seconds = time.perf_counter() - started
-    for effort in ladder(1, lists):
-        yield index, seconds, {"lists": lists}, {"nprobe": effort}
+    yield index, time.perf_counter() - started, {"lists": lists}
 
 
-def _pq(vectors: Floats, k: int, seed: int) -> _Settings:
+def _pq(vectors: Floats, seed: int) -> _Builds:
     """Inverted lists of product-quantised codes (Jegou et al. 2011), refined by the true vectors."""
     width, lists = vectors.shape[1], num_lists(len(vectors))
     for share in _WIDTHS_PER_CODE:
         started = time.perf_counter()
-        codes = max(width // share, 1) if width % share == 0 else width
+        codes = width // share
         index = _FAISS.IndexIVFPQ(_centroids(vectors), width, lists, codes, 8, _FAISS.METRIC_INNER_PRODUCT)
         index.pq.cp.min_points_per_centroid = 1
         index.pq.cp.seed = seed
         _train(index, vectors, seed)
         index.add(vectors)
-        seconds = time.perf_counter() - started
-        build = {"lists": lists, "codes": codes}
-        for effort in ladder(1, lists, factor=2.0):
-            for refine in _REFINE:
-                yield index, seconds, build, {"nprobe": effort, "refine": refine}
+        yield index, time.perf_counter() - started, {"lists": lists, "codes": codes}
 
 
 def num_lists(num_items: int) -> int:

@@ -1,20 +1,23 @@
 """The bundle: everything serving needs of one run, immutable and named by its content.
 
-bundle.json            behaviours, relations, sizes           user_vectors.npy, user_self.npy, item_vectors.npy
+bundle.json            behaviours, relations, sizes           user_vectors.npy, user_self.npy
 users.parquet          user_id by dense id                    encoder.json, encoder.safetensors, states_<type>.npy
 items.parquet          item_id, title, attributes             neighbours_<n>.*.npy   edges into users, per relation
+item_attributes.*      items by attribute value               item_attributes.parquet  (column, value) of each of these
 labels.parquet         what attribute nodes stand for         seen_<n>.*.npy         items of users, per behaviour
 available.npy          bits, 0 for withdrawn items            popularity.npy         (segments, items) users
 index.faiss            when search is approximate             index_card.json, model_card.json
 item_item.*.npy        what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
-low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors, low-pass beside them
+low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors | low-pass | popularity
 met_gain.npy           what items gain that a user viewed, say, and did not buy: (behaviours, items), if anything
 golden.json            requests with their answers            manifest.json          sha256 of every other file
+
+An older bundle has item_vectors.npy, and search_vectors.npy without the popularity if at all.
 """
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from recsys.core.ranking import Scorer
 from recsys.core.tables import ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.index import golden
 from recsys.index.approximate import ApproximateIndex
+from recsys.index.attributes import ItemAttributes
 from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past
@@ -54,7 +58,12 @@ _UNADDRESSED = (_MANIFEST, "golden.json")
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in memory; the large arrays are mapped. Fields as in `Contents`; popularity: (segments, items)."""
+    """A bundle in memory; the large arrays are mapped. Fields as in `Contents`; popularity: (segments, items).
+
+    search_vectors: (items, d + rank + 1) what queries meet: the item vectors, the low-pass, and the coordinate of the
+    dial, whose unit is `dial_unit`; None for a bundle without it. turned: the index as it is searched when the dial is
+    not at 0, None for exact search.
+    """
 
     path: Path
     users: IdMap
@@ -68,6 +77,7 @@ class Bundle:
     seen_behaviors: tuple[str, ...]
     target: str
     item_table: pl.DataFrame
+    attributes: ItemAttributes
     labels: dict[str, list[str]]
     available: NDArray[np.bool_]
     popularity: Floats
@@ -78,6 +88,8 @@ class Bundle:
     added: HistoryScores | None
     histories: sparse.csr_matrix | None
     search_vectors: Floats
+    dial_unit: float | None
+    turned: ApproximateIndex | None
 
     @property
     def scorer(self) -> Scorer:
@@ -154,13 +166,12 @@ def write_bundle(bundles: Path, contents: Contents) -> Path:
 
 def _read(path: Path) -> Bundle:
     facts, card = load_document(path / "bundle.json"), load_document(path / "index_card.json")
-    vectors = load_array(path / "item_vectors.npy")
+    searched, vectors, back = _item_vectors(path, facts)
     num_items = facts["num_items"]
     items = pl.read_parquet(path / "items.parquet")
     labels = pl.read_parquet(path / "labels.parquet").partition_by(NODE_TYPE, as_dict=True, maintain_order=True)
     relations, behaviors = facts["relations"].items(), facts["behaviors"]
-    index, history = path / "index.faiss", facts.get("history")
-    searched = load_array(path / "search_vectors.npy") if history else vectors
+    index, history = _load_index(path, searched, card), facts.get("history")
     return Bundle(
         path=path,
         users=IdMap(pl.read_parquet(path / "users.parquet")[USER_ID], "user"),
@@ -176,26 +187,47 @@ def _read(path: Path) -> Bundle:
         seen_behaviors=tuple(facts["seen_behaviors"]),
         target=facts["target"],
         item_table=items,
+        attributes=ItemAttributes.load(path, items),
         labels={str(name): rows[LABEL].to_list() for (name,), rows in labels.items()},
         available=np.unpackbits(load_array(path / "available.npy"), count=num_items).astype(bool),
         popularity=load_array(path / "popularity.npy"),
         segments=(ALL, *behaviors),
-        index=ApproximateIndex.load(index, searched, card["kind"], card["parameters"]) if index.exists() else None,
+        index=index,
         index_card=card,
         model_card=load_document(path / "model_card.json"),
-        added=_history_scores(path, vectors.shape[1], searched, **history) if history else None,
+        added=_history_scores(path, back, **history) if history else None,
         histories=load_matrix(path, "histories", num_items, True) if history else None,
         search_vectors=searched,
+        dial_unit=facts.get("dial_unit"),
+        turned=_turned(index, card),
     )
 
 
-def _history_scores(
-    path: Path, width: int, searched: Floats, half_life: float | None, met: Sequence[str] = ()
-) -> HistoryScores:
-    """width: of the trained vectors, beside which the low-pass stands in `searched`. met: rows of met_gain.npy."""
-    table = load_matrix(path, "item_item", len(searched), True)
+def _item_vectors(path: Path, facts: dict[str, Any]) -> tuple[Floats, Floats, Floats]:
+    """What is searched, and in it, mapped once, the trained vectors and the low-pass."""
+    old, searched = path / "item_vectors.npy", path / "search_vectors.npy"
+    whole_width = load_array(searched if searched.exists() else old)
+    width = load_array(old).shape[1] if old.exists() else facts["width"]
+    last = whole_width.shape[1] - (facts.get("dial_unit") is not None)
+    return whole_width, whole_width[:, :width], whole_width[:, width:last]
+
+
+def _load_index(path: Path, searched: Floats, card: dict[str, Any]) -> ApproximateIndex | None:
+    file = path / "index.faiss"
+    return ApproximateIndex.load(file, searched, card["kind"], card["parameters"]) if file.exists() else None
+
+
+def _turned(index: ApproximateIndex | None, card: dict[str, Any]) -> ApproximateIndex | None:
+    """`index` as its card says to search it when the dial is not at 0; None where only exact search is proven."""
+    parameters = card.get("dial", {}).get("parameters")
+    return replace(index, parameters=parameters) if index is not None and parameters is not None else None
+
+
+def _history_scores(path: Path, back: Floats, half_life: float | None, met: Sequence[str] = ()) -> HistoryScores:
+    """met: behaviours, the rows of met_gain.npy."""
+    table = load_matrix(path, "item_item", len(back), True)
     gain = dict(zip(met, load_array(path / "met_gain.npy"), strict=True)) if met else {}
-    return HistoryScores(table, load_array(path / "low_pass_into.npy"), searched[:, width:], half_life, gain)
+    return HistoryScores(table, load_array(path / "low_pass_into.npy"), back, half_life, gain)
 
 
 def _manifest(folder: Path, address: str) -> dict[str, Any]:

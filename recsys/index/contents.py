@@ -14,6 +14,8 @@ from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.index.approximate import ApproximateIndex
+from recsys.index.attributes import read_attributes_of
+from recsys.index.dial import with_popularity
 from recsys.index.history import HistoryScores
 from recsys.index.stored import save_array, save_document, save_matrix
 
@@ -28,10 +30,11 @@ class Contents:
 
     neighbours: by relation into users, (users, sources) edge weights (`neighbours_into_users`).
     seen_behaviors: behaviours that hide an item from its user. item_table: one row per dense item id, with any of
-    title, `available` and attributes. labels: by attribute node type, what each node stands for.
+    title, `available` and attributes; separators: of its columns whose text holds several values. labels: by attribute
+    node type, what each node stands for.
     added, histories: what the past of users adds, and their (users, items) histories; None for vectors alone.
-    index: None for exact search, else over the vectors with the low-pass beside them, with its card. Timings in a card
-    belong under "measured": that key does not change the address of the bundle.
+    index: None for exact search, else over the vectors with the low-pass and the popularity beside them, with its card.
+    Timings in a card belong under "measured": that key does not change the address of the bundle.
     """
 
     embeddings: Embeddings
@@ -46,6 +49,7 @@ class Contents:
     model_card: Mapping[str, Any] = field(default_factory=dict)
     added: HistoryScores | None = None
     histories: sparse.csr_matrix | None = None
+    separators: Mapping[str, str] = field(default_factory=dict)
 
 
 class Edges(Protocol):
@@ -99,11 +103,7 @@ def check_contents(contents: Contents) -> None:
 def write_files(folder: Path, contents: Contents) -> None:
     """Every file but golden.json and manifest.json."""
     found, log = contents.embeddings, contents.interactions
-    for name, values in {
-        "user_vectors": found.users,
-        "user_self": found.user_self,
-        "item_vectors": found.items,
-    }.items():
+    for name, values in {"user_vectors": found.users, "user_self": found.user_self}.items():
         save_array(folder / f"{name}.npy", values.astype(np.float32, copy=False))
     found.encoder.save(folder)
     relations = sorted(contents.neighbours)
@@ -114,9 +114,11 @@ def write_files(folder: Path, contents: Contents) -> None:
     _write_history(folder, contents)
     _write_tables(folder, contents)
     segments = (ALL, *log.behaviors)
-    counted = [log.matrix(None if name == ALL else (name,)) for name in segments]
-    popularity = np.stack([np.asarray(matrix.sum(axis=0), np.float32).ravel() for matrix in counted])
+    popularity = np.stack([log.popularity(None if name == ALL else name) for name in segments])
     save_array(folder / "popularity.npy", popularity)
+    vectors = found.items if contents.added is None else np.hstack([found.items, contents.added.back])
+    searched, unit = with_popularity(vectors, log.popularity(contents.target))
+    save_array(folder / "search_vectors.npy", searched)
     facts = {
         "format": FORMAT,
         "target": contents.target,
@@ -124,6 +126,8 @@ def write_files(folder: Path, contents: Contents) -> None:
         "seen_behaviors": list(contents.seen_behaviors or (contents.target,)),
         "relations": {name: int(contents.neighbours[name].shape[1]) for name in relations},
         "history": contents.added and _facts(contents.added),
+        "width": int(found.items.shape[1]),
+        "dial_unit": unit,
         "num_users": log.num_users,
         "num_items": log.num_items,
     }
@@ -148,8 +152,6 @@ def _write_history(folder: Path, contents: Contents) -> None:
     save_array(folder / "low_pass_into.npy", added.into)
     if added.gain:
         save_array(folder / "met_gain.npy", np.stack(list(added.gain.values())))
-    # Search needs the low-pass beside the trained vectors in one array, mapped like the others.
-    save_array(folder / "search_vectors.npy", np.hstack([contents.embeddings.items, added.back]).astype(np.float32))
 
 
 def _write_tables(folder: Path, contents: Contents) -> None:
@@ -160,6 +162,7 @@ def _write_tables(folder: Path, contents: Contents) -> None:
         items = items.hstack(table.drop([ITEM_ID], strict=False).get_columns())
     available = items[AVAILABLE].fill_null(True).to_numpy() if AVAILABLE in items.columns else np.ones(len(items), bool)
     items.drop(AVAILABLE, strict=False).write_parquet(folder / "items.parquet")
+    read_attributes_of(items, contents.separators).save(folder)
     save_array(folder / "available.npy", np.packbits(available))
     rows = [(node_type, label) for node_type in sorted(contents.labels) for label in contents.labels[node_type]]
     schema = {NODE_TYPE: pl.String, LABEL: pl.String}

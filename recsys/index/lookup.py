@@ -1,7 +1,7 @@
 """Recommendations, likenesses and reasons out of a bundle, in the ids of the log; numpy and FAISS only."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,12 @@ from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Hits
+from recsys.index.allowed import allowed_items
 from recsys.index.answers import Answer, Explained, Item, explained_document, item_lists, make_answer
+from recsys.index.attributes import Filters
 from recsys.index.batch import write_all
+from recsys.index.dial import turned
+from recsys.index.diversity import CANDIDATES, diversified
 from recsys.index.exact import ExactIndex, Floats, select
 from recsys.index.explain import explain, item_parts
 from recsys.index.filters import Planner
@@ -21,11 +25,12 @@ from recsys.index.fold_in import UserEncoder
 from recsys.index.history import stacked, with_lent
 from recsys.index.requests import Asked, Fallback, Request, asked_about, excluded_lists, read_requests, seen_behaviors
 from recsys.index.visits import Attributes, Event, History, known_neighbours
+from recsys.index.wanted import Wanted, check_k
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
 
-__all__ = ["Answer", "Attributes", "Event", "Explained", "History", "Lookup"]
+__all__ = ["Answer", "Attributes", "Event", "Explained", "Filters", "History", "Lookup"]
 
 
 class Lookup:
@@ -34,8 +39,8 @@ class Lookup:
     def __init__(self, bundle: "Bundle") -> None:
         self.bundle = bundle
         self.encoder = UserEncoder(bundle.encoder)
-        self.planner = Planner(ExactIndex(bundle.search_vectors), bundle.index)
-        self._available = None if bundle.available.all() else bundle.available
+        exact = ExactIndex(bundle.search_vectors)
+        self.planner, self.turned_planner = Planner(exact, bundle.index), Planner(exact, bundle.turned)
 
     def recommend(
         self,
@@ -47,22 +52,29 @@ class Lookup:
         exclude_seen: bool | Sequence[str] = True,
         allow: Sequence[object] | None = None,
         deny: Sequence[object] | None = None,
+        filters: Filters | None = None,
+        popularity: float = 0.0,
+        diversity: float = 0.0,
+        offset: int = 0,
         fallback: Fallback = "refuse",
     ) -> list[Answer]:
         """Lists for users, for visitors (histories, attributes, or both), or for users with new events (one each).
 
         attributes: values of the user columns that the graph was built with; those of a known user are replaced.
         exclude_seen: leave out what a user has seen under the bundle's seen behaviours (or those named), and the
-        items of a history under these. allow, deny: item ids; withdrawn items never appear. fallback: what an unknown user, or
-        a history without any known item, gets: "refuse" raises UsageError with the nearest ids, "popularity" gives
-        the most popular items and says so. A list is shorter than k only when fewer items are left, and has a note.
+        items of a history under these. allow, deny: item ids; withdrawn items never appear. filters: by column of the
+        item table, the values of which an item must have one. popularity: times ln(1 + users of an item) is added to
+        its score. diversity: from 0 to 1, how much a list avoids items like those before (`diversity.diversified`).
+        offset: places of the list to skip. fallback: what an unknown user, or a history without any known item, gets:
+        "refuse" raises UsageError with the nearest ids, "popularity" gives the most popular items and says so. A list
+        is shorter than k only when fewer items are left, and has a note.
         """
-        _check_k(k)
+        wanted = Wanted(k, popularity, diversity, offset)
         behaviors = seen_behaviors(self.bundle, exclude_seen)
         asked = asked_about(users, histories, attributes)
         requests = read_requests(self.bundle, self.encoder, asked, behaviors, fallback)
-        mask, strangers = self._mask(allow, deny)
-        lists = item_lists(self.bundle, self._search(requests, k, mask))
+        mask, strangers = allowed_items(self.bundle, allow, deny, filters)
+        lists = item_lists(self.bundle, self._hits(requests, wanted, mask), offset=offset)
         return [
             make_answer(items, one.source, [*one.unknown, *strangers], k)
             for items, one in zip(lists, requests, strict=True)
@@ -70,14 +82,14 @@ class Lookup:
 
     def similar_items(self, items: Sequence[object], k: int = 10) -> list[Answer]:
         """The available items nearest to each item by cosine, itself left out. Raises UsageError when unknown."""
-        _check_k(k)
+        check_k(k)
         dense = _dense(self.bundle.items, items)
-        hits = _nearest(self._unit_items, dense, k, self._available)
+        hits = _nearest(self._unit_items, dense, k, allowed_items(self.bundle)[0])
         return [make_answer(found, "model", [], k) for found in item_lists(self.bundle, hits)]
 
     def similar_users(self, users: Sequence[object], k: int = 10) -> list[list[Item]]:
         """The users nearest to each user by cosine, itself left out. Raises UsageError when unknown."""
-        _check_k(k)
+        check_k(k)
         hits = _nearest(self._unit_users, _dense(self.bundle.users, users), k, None)
         return item_lists(self.bundle, hits, ids=self.bundle.users)
 
@@ -126,50 +138,53 @@ class Lookup:
         Columns user_id, item_id, score, rank (from 1), by user in the order asked, then rank. Memory is bounded by
         a block of users. Raises UsageError for an unknown user.
         """
-        _check_k(k)
+        check_k(k)
         everybody = np.arange(len(self.bundle.users), dtype=np.int32)
         dense = everybody if users is None else _dense(self.bundle.users, users)
         return write_all(self.bundle, dense, k, seen_behaviors(self.bundle, exclude_seen), out, progress)
 
-    def _mask(
-        self, allow: Sequence[object] | None, deny: Sequence[object] | None
-    ) -> tuple[NDArray[np.bool_] | None, list[str]]:
-        """(items,) what may be recommended to anybody (None: everything), and the unknown ids of both lists."""
-        if allow is None and deny is None:
-            return self._available, []
-        items = self.bundle.items
-        allowed, denied = items.lookup(allow or ()), items.lookup(deny or ())
-        mask = np.full(len(items), allow is None)
-        mask[allowed[allowed != UNKNOWN]] = True
-        mask[denied[denied != UNKNOWN]] = False
-        named = [str(one) for one in (*(allow or ()), *(deny or ()))]
-        strangers = [one for one, dense in zip(named, [*allowed, *denied], strict=True) if dense == UNKNOWN]
-        return mask & self.bundle.available, strangers
+    def _hits(self, requests: list[Request], wanted: Wanted, mask: NDArray[np.bool_] | None) -> Hits:
+        """The page that is wanted of every list."""
+        last = wanted.offset + wanted.k
+        hits = self._search(requests, max(last, CANDIDATES) if wanted.diversity else last, mask, wanted.popularity)
+        if wanted.diversity:
+            hits = diversified(hits, self.bundle.item_vectors, wanted.diversity, last)
+        return Hits(hits.items[:, wanted.offset :], hits.scores[:, wanted.offset :])
 
-    def _search(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
+    def _search(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None, dial: float) -> Hits:
         """Lists of all requests, each by its vector or by popularity."""
         num_items = len(self.bundle.items)
         k = min(k, num_items)
         hits = Hits(np.empty((len(requests), k), np.int32), np.empty((len(requests), k), np.float32))
         with_vector = [place for place, one in enumerate(requests) if one.vector is not None]
         without = [place for place, one in enumerate(requests) if one.vector is None]
-        for places, find in ((with_vector, self._by_vector), (without, self._by_popularity)):
+        for places, find in ((with_vector, partial(self._by_vector, dial=dial)), (without, self._by_popularity)):
             if places:
                 found = find([requests[place] for place in places], k, mask)
                 hits.items[places], hits.scores[places] = found.items, found.scores
         return hits
 
-    def _by_vector(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
+    def _by_vector(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None, dial: float) -> Hits:
+        planner = self.turned_planner if dial else self.planner
         queries = np.stack([np.asarray(one.vector) for one in requests])
         exclude = excluded_lists([one.excluded for one in requests], len(self.bundle.items))
         exclude = exclude if exclude.nnz else None
         if self.bundle.added is None:
-            return self.planner.search(queries, k, exclude, mask)
+            return planner.search(self._at_dial(queries, dial), k, exclude, mask)
         past = stacked([one.past for one in requests if one.past is not None])
-        queries = np.hstack([queries, self.bundle.added.queries(past.history)])
-        hits = self.planner.search(queries, k, exclude, mask)
+        queries = self._at_dial(np.hstack([queries, self.bundle.added.queries(past.history)]), dial)
+        hits = planner.search(queries, k, exclude, mask)
         lent = self.bundle.added.lend(past)
         return with_lent(hits, queries, self.bundle.search_vectors, lent, exclude, mask)
+
+    def _at_dial(self, queries: Floats, dial: float) -> Floats:
+        """Raises UsageError for a dial that the vectors of the bundle do not have."""
+        unit = self.bundle.dial_unit
+        if unit is not None:
+            return turned(queries, dial, unit)
+        if dial:
+            raise UsageError("this bundle was written before there was a popularity dial", "Write it with recsys index")
+        return queries
 
     def _by_popularity(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
         """Share of users who had each item under the target behaviour."""
@@ -203,8 +218,3 @@ def _unit(vectors: Floats) -> Floats:
 
 def _dense(ids: IdMap, outside: Sequence[object]) -> NDArray[np.int32]:
     return np.array([ids.dense(one) for one in outside], np.int32)
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise UsageError(f"k = {k}: a list holds at least one item")

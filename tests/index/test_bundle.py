@@ -16,6 +16,7 @@ from recsys.graph.schema import Adjacency
 from recsys.index import golden
 from recsys.index.ann import tune
 from recsys.index.bundle import Bundle, check_files, neighbours_into_users, write_bundle
+from recsys.index.dial import turned
 
 
 def test_what_was_written_is_read(bundle, contents):
@@ -114,7 +115,7 @@ def test_golden_answers_are_replayed(write):
 
 def test_golden_notices_a_vector_that_moved(bundle):
     document = golden.record(bundle)
-    moved = np.array(bundle.item_vectors)
+    moved = np.array(bundle.search_vectors)
     moved[[3, 4]] = moved[[4, 3]]
     with pytest.raises(DataError, match="computes otherwise"):
         golden.replay(replace(bundle, search_vectors=moved), document)
@@ -132,13 +133,16 @@ def test_agreement_by_hand():
 
 def test_an_approximate_index_travels_along(write, contents):
     vectors, queries = contents.embeddings.items, contents.embeddings.users
-    tuned = tune(vectors, queries, IndexConfig(kind="ivf", k=5))
+    popularity = contents.interactions.popularity(contents.target)
+    tuned = tune(vectors, queries, IndexConfig(kind="ivf", k=5), popularity=popularity)
     path = write(index=tuned.index, index_card=tuned.card)
     bundle = Bundle.load(path)
     assert bundle.index.kind == "ivf"
     assert bundle.index_card["parameters"] == tuned.card["parameters"]
+    queries = turned(queries, 0.5, bundle.dial_unit)
     before, after = tuned.index.search(queries, 5), bundle.index.search(queries, 5)
     assert before.items.tolist() == after.items.tolist()
+    assert bundle.turned.parameters == tuned.card["dial"]["parameters"]
 
 
 def test_parts_of_different_phases_are_refused(contents, tmp_path):

@@ -55,7 +55,7 @@ def result(out: Path) -> dict[str, object]:
     """What a run is for: the figures of every model and the bundle that it serves."""
     report = Report.load(out / "report/report.json")
     figures = {row.name: {name: value.value for name, value in row.metrics.items()} for row in report.models}
-    vectors = content_sha256(out / "bundle/item_vectors.npy")
+    vectors = content_sha256(out / "bundle/search_vectors.npy")
     return {"figures": figures, "bundle": (out / "bundle").resolve().name, "vectors": vectors}
 
 
