@@ -6,7 +6,15 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from recsys.core.config import AttributeConfig, NeighbourConfig, RelationConfig, RunConfig, ValuesConfig
+from recsys.core.config import (
+    AttributeConfig,
+    KnowledgeConfig,
+    NeighbourConfig,
+    RelationConfig,
+    RunConfig,
+    SessionConfig,
+    ValuesConfig,
+)
 
 HEAD = """# Configuration
 
@@ -33,6 +41,8 @@ def page() -> str:
             parts += [f"\n## [{name}]\n", f"{field.annotation.__doc__}\n", _table(field.annotation.model_fields)]
     parts += ["\n## [[graph.attributes]]\n", f"{AttributeConfig.__doc__}\n", _table(AttributeConfig.model_fields)]
     parts += ["\n## [[graph.relations]]\n", f"{RelationConfig.__doc__}\n", _table(RelationConfig.model_fields)]
+    parts += ["\n## [[graph.knowledge]]\n", f"{KnowledgeConfig.__doc__}\n", _table(KnowledgeConfig.model_fields)]
+    parts += ["\n## [graph.sessions]\n", f"{SessionConfig.__doc__}\n", _table(SessionConfig.model_fields)]
     parts += ["\n## [graph.item_neighbours], [graph.user_neighbours]\n"]
     parts += [f"{NeighbourConfig.__doc__}\n", _table(NeighbourConfig.model_fields)]
     parts += ["\n## Values in [tune.space]\n", f"{ValuesConfig.__doc__}\n", SPACE, _table(ValuesConfig.model_fields)]

@@ -3,7 +3,14 @@
 A section of the file is a class, in the module that goes by its subject.
 """
 
-from recsys.core.config.graph import AttributeConfig, GraphConfig, NeighbourConfig, RelationConfig
+from recsys.core.config.graph import (
+    AttributeConfig,
+    GraphConfig,
+    KnowledgeConfig,
+    NeighbourConfig,
+    RelationConfig,
+    SessionConfig,
+)
 from recsys.core.config.load import build_config, load_config, with_overrides
 from recsys.core.config.logs import CleanConfig, DataConfig, SplitConfig
 from recsys.core.config.model import ModelConfig
@@ -20,10 +27,12 @@ __all__ = [
     "EvaluateConfig",
     "GraphConfig",
     "IndexConfig",
+    "KnowledgeConfig",
     "ModelConfig",
     "NeighbourConfig",
     "RelationConfig",
     "RunConfig",
+    "SessionConfig",
     "SplitConfig",
     "TrainConfig",
     "TuneConfig",

@@ -80,6 +80,36 @@ class RelationConfig(Section):
         return first, second
 
 
+class KnowledgeConfig(Section):
+    """A file of triples (head, kind, tail) about entities, some of which are items: a relation for each kind."""
+
+    name: str = "kg"
+    """Its relations are called "<name>:<kind>"; entities that are no items become nodes of the type "item:<name>"."""
+    file: str
+    """File, folder, glob or cloud URL with a row per triple; formats as of `data.log`."""
+    links: str
+    """File that says which entity an item is: the item itself stands in that entity's triples."""
+    columns: tuple[str, str, str] | None = None
+    """Columns of head, kind and tail; the first three of the file when absent."""
+    link_columns: tuple[str, str] | None = None
+    """Columns of item id and entity; the first two of the links when absent."""
+    kinds: list[str] | None = None
+    """Kinds to take; all when absent."""
+    max_relations: int = Field(8, ge=1)
+    """The most frequent kinds get a relation of their own; the others share one, "<name>:other"."""
+
+
+class SessionConfig(Section):
+    """Links from an item to the one that the same user took next, counted over the users of the phase's own rows."""
+
+    gap_minutes: float = Field(30, gt=0)
+    """Rows of a user further apart are not of one session."""
+    min_count: int = Field(2, ge=1)
+    """How often an item must follow another. From 2 on no edge exists because of the pair to predict alone."""
+    directed: bool = True
+    """false: one relation that links both ways, for logs whose times do not tell what came first."""
+
+
 class GraphConfig(Section):
     """What becomes an edge and what it weighs."""
 
@@ -95,7 +125,17 @@ class GraphConfig(Section):
     """Columns of the item and user tables that become nodes."""
     relations: list[RelationConfig] = Field([])
     """Files of edges: social links, item–item links, long attribute tables. Their gates start closed."""
+    knowledge: list[KnowledgeConfig] = Field([])
+    """Files of triples about entities, some of which are items."""
+    sessions: SessionConfig | None = None
+    """Link items to those that the same user took next, as the added relation "next"; none when absent. Needs times."""
     item_neighbours: NeighbourConfig | None = None
     """Link items that share users, as an added relation whose gate starts closed; none when absent."""
     user_neighbours: NeighbourConfig | None = None
     """Link users that share items. A visitor has no such links."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What relations and knowledge graphs are read from."""
+        triples = [file for one in self.knowledge for file in (one.file, one.links)]
+        return (*(one.file for one in self.relations), *triples)
