@@ -29,6 +29,20 @@ Deny = Annotated[list[str] | None, typer.Option("--deny", metavar="A,B,C", help=
 DenyFile = Annotated[Path | None, typer.Option("--deny-file", help="Never the items in this file, one id a line.")]
 WithSeen = Annotated[bool, typer.Option("--include-seen", help="Items that the user has had may be shown again.")]
 Popular = Annotated[bool, typer.Option("--fallback", help="Popular items for an unknown user rather than an error.")]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter", metavar="COLUMN=VALUE", help="Only items with this attribute; several of a column widen it."
+    ),
+]
+Popularity = Annotated[
+    float,
+    typer.Option("--popularity", help="Times ln(1 + users of an item), added to its score; below 0 for rare items."),
+]
+Diversity = Annotated[
+    float, typer.Option("--diversity", min=0, max=1, help="How much a list avoids items like those before.")
+]
+Offset = Annotated[int, typer.Option("--offset", min=0, help="Places of the list to skip.")]
 Parts = Annotated[int, typer.Option("--parts", min=1, help="How many reasons are named; the others are summed up.")]
 BatchFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet file to write.")]
 UsersFile = Annotated[Path | None, typer.Option("--users-file", help="Only the users in this file, one id a line.")]
@@ -44,6 +58,10 @@ def recommend(
     allow_file: AllowFile = None,
     deny: Deny = None,
     deny_file: DenyFile = None,
+    filters: Filter = None,
+    popularity: Popularity = 0.0,
+    diversity: Diversity = 0.0,
+    offset: Offset = 0,
     include_seen: WithSeen = False,
     fallback: Popular = False,
     as_json: Json = False,
@@ -60,6 +78,10 @@ def recommend(
         exclude_seen=not include_seen,
         allow=None if allow is None and allow_file is None else [*(id_list(allow) or []), *id_file(allow_file)],
         deny=[*(id_list(deny) or []), *id_file(deny_file)] or None,
+        filters=attribute_values(filters, "--filter"),
+        popularity=popularity,
+        diversity=diversity,
+        offset=offset,
         fallback="popularity" if fallback else "refuse",
     )
     asked = {"user": user, "history": events, "attributes": attributes}

@@ -111,7 +111,7 @@ def id_list(texts: list[str] | None) -> list[str] | None:
     return [one for text in texts for one in _ids(text)]
 
 
-def attribute_values(texts: list[str] | None) -> dict[str, list[str]] | None:
+def attribute_values(texts: list[str] | None, flag: str = "--attribute") -> dict[str, list[str]] | None:
     """Values by column from repeated flags, each `COLUMN=VALUE`. None when not given."""
     if texts is None:
         return None
@@ -119,7 +119,7 @@ def attribute_values(texts: list[str] | None) -> dict[str, list[str]] | None:
     for text in texts:
         column, equals, value = text.partition("=")
         if not (column and equals):
-            raise UsageError(f"--attribute {text!r} has no column and value", "Write for example country=DE")
+            raise UsageError(f"{flag} {text!r} has no column and value", "Write for example country=DE")
         values.setdefault(column, []).append(value)
     return values
 

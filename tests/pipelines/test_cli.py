@@ -152,6 +152,22 @@ def test_allow_and_deny_as_lists_and_files(call: Call, finished: RunFolder, tmp_
     assert {item["id"] for item in found["items"]} == {"i13", "i17"}
 
 
+def test_a_filtered_and_bent_page(call: Call, finished: RunFolder, world: Path) -> None:
+    items = pl.read_parquet(world / "items.parquet")
+    genre = items["genres"].explode()[0]
+    wanted = {item for item, genres in items.select("item_id", "genres").iter_rows() if genre in genres}
+    asked = ("recommend", finished.path, "--user", "u1", "-k", 48, "--include-seen", "--json")
+    found = document(call(*asked, "--filter", f"genres={genre}"))
+    assert {item["id"] for item in found["items"]} == wanted
+    bent = document(call(*asked, "--popularity", "0.2", "--diversity", "0.5"))["items"]
+    assert bent != document(call(*asked))["items"]
+    page = ("recommend", finished.path, "--user", "u1", "-k", 3, "--offset", 4, "--include-seen", "--json")
+    assert document(call(*page, "--popularity", "0.2", "--diversity", "0.5"))["items"] == bent[4:7]
+    for wrong, words in (("genres", "--filter"), ("genre=x", "Did you mean 'genres'"), ("genres=x", "no item has")):
+        refused = call(*asked, "--filter", wrong)
+        assert refused.code == 2 and words in refused.err
+
+
 def test_a_visitor_with_attributes_on_the_command_line(call: Call, tmp_path: Path, finished: RunFolder) -> None:
     bundle = write_bundle(tmp_path, make_contents())
     asked = ("--history", "i03", "--attribute", "country=fr", "--json")
