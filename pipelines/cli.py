@@ -34,6 +34,7 @@ app.command("explain")(lookup.explain)
 app.command("batch")(lookup.batch)
 app.command("show")(show.show)
 app.command("serve")(serve.serve)
+app.command("key")(serve.key)
 app.command("doctor")(check.doctor)
 app.command("demo")(demo.demo)
 

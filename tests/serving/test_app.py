@@ -1,68 +1,44 @@
 """The service as an application meets it: a real server on loopback, asked over HTTP."""
 
-import json
 import subprocess
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import uvicorn
 
 from recsys.core.errors import UsageError
-from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.lookup import Lookup
-from serving.app import make_app
+from servers import ask
 from serving.server import serve
-from worlds import make_contents
+from serving.settings import Settings
 
 
-@pytest.fixture(scope="module")
-def lookup(tmp_path_factory: pytest.TempPathFactory) -> Lookup:
-    return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), make_contents())))
-
-
-@pytest.fixture(scope="module")
-def address(lookup: Lookup) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(make_app(lookup), host="127.0.0.1", port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
-
-
-def ask(url: str, body: Any = None) -> tuple[int, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [one["id"] for one in answer["items"]]
 
 
 def test_a_known_user_gets_what_lookup_gives(address: str, lookup: Lookup) -> None:
     status, answer = ask(f"{address}/v1/recommend/u03?k=5")
     assert status == 200
     assert answer["source"] == "model"
-    assert [one["id"] for one in answer["items"]] == [one["id"] for one in lookup.recommend(["u03"], 5)[0]["items"]]
+    assert ids(answer) == ids(lookup.recommend(["u03"], 5)[0])
     assert answer["model_version"] == lookup.bundle.path.name
 
 
 def test_an_unknown_user_gets_the_popular_and_is_told_so(address: str) -> None:
     status, answer = ask(f"{address}/v1/recommend/{quote('nobody at all')}?k=3")
     assert (status, answer["source"], len(answer["items"])) == (200, "fallback", 3)
+    assert answer["unknown"] == ["nobody at all"]
+
+
+@pytest.mark.parametrize("user", ["a/b", "50%", "a b", "", "ü/../x", "?", "#"])
+def test_ids_of_any_text_reach_lookup_by_get_and_by_post(address: str, user: str) -> None:
+    by_get = ask(f"{address}/v1/recommend/{quote(user, safe='')}?k=3")
+    by_post = ask(f"{address}/v1/recommend", {"requests": [{"user": user}], "k": 3})
+    assert by_get == (200, by_post[1]["answers"][0])
+    assert by_get[1]["unknown"] == [user]
 
 
 def test_several_lists_at_once(address: str) -> None:
@@ -74,13 +50,26 @@ def test_several_lists_at_once(address: str) -> None:
     status, answer = ask(f"{address}/v1/recommend", body)
     assert status == 200
     assert [one["source"] for one in answer["answers"]] == ["model", "fold_in", "fallback"]
-    assert all("i05" not in [item["id"] for item in one["items"]] for one in answer["answers"])
+    assert all("i05" not in ids(one) for one in answer["answers"])
 
 
-def test_similar_items_by_get_and_post(address: str) -> None:
-    by_get, by_post = ask(f"{address}/v1/similar/i01?k=3"), ask(f"{address}/v1/similar", {"item": "i01", "k": 3})
-    assert by_get == by_post
-    assert len(by_get[1]["items"]) == 3
+def test_pages_continue_each_other(address: str) -> None:
+    _, whole = ask(f"{address}/v1/recommend/u01?k=6")
+    _, second = ask(f"{address}/v1/recommend/u01?k=3&offset=3")
+    assert second["items"] == whole["items"][3:]
+
+
+def test_reasons_come_on_request(address: str) -> None:
+    _, answer = ask(f"{address}/v1/recommend/u01?k=2&explain=true")
+    _, explained = ask(f"{address}/v1/explain?user=u01&item={answer['items'][0]['id']}&parts=3")
+    assert answer["items"][0]["reasons"] == explained["parts"]
+
+
+def test_similar_items_and_users_by_get_and_post(address: str) -> None:
+    for path, field, one in (("similar", "item", "i01"), ("similar-users", "user", "u01")):
+        by_get = ask(f"{address}/v1/{path}/{one}?k=3")
+        assert by_get == ask(f"{address}/v1/{path}", {field: one, "k": 3})
+        assert len(by_get[1]["items"]) == 3
 
 
 def test_reasons_add_up(address: str) -> None:
@@ -90,32 +79,76 @@ def test_reasons_add_up(address: str) -> None:
     assert total == pytest.approx(reasons["score"], abs=1e-5)
 
 
+def test_items_and_users_are_found_by_a_part_of_their_text(address: str) -> None:
+    _, found = ask(f"{address}/v1/items?text=FILM%203&k=40")
+    assert {one["id"] for one in found["items"]} == {"i03", *(f"i3{place}" for place in range(10))}
+    assert ask(f"{address}/v1/users?text=u1&k=2")[1]["users"] == ["u10", "u11"]
+    assert ask(f"{address}/v1/items/i07")[1]["available"] is False
+    both = ask(f"{address}/v1/items", {"items": ["i07", "nothing"]})[1]
+    assert ([one["title"] for one in both["items"]], both["unknown"]) == (["Film 7"], ["nothing"])
+
+
 @pytest.mark.parametrize(
     ("path", "body", "code", "told"),
     [
-        ("/v1/similar/i99999", None, 400, "i99999"),
+        ("/v1/similar/i99999", None, 404, "i99999"),
+        ("/v1/similar-users/nobody", None, 404, "nobody"),
+        ("/v1/items/i99999", None, 404, "i99999"),
+        ("/v1/explain?user=u01&item=i99999", None, 404, "i99999"),
+        ("/v1/explain", {"item": "i01", "user": "nobody"}, 400, "nobody"),
         ("/v1/recommend/u01?k=0", None, 422, "k"),
-        ("/v1/recommend/u01?k=9999", None, 422, "k"),
+        ("/v1/recommend/u01?k=99999999999999999999", None, 422, "k"),
+        ("/v1/recommend/u01?popularity=nan", None, 422, "popularity"),
+        ("/v1/recommend/u01?filter=genre", None, 400, "genre"),
+        ("/v1/recommend/u01?category=shoes", None, 400, "category"),
         ("/v1/recommend", {"requests": []}, 422, "requests"),
         ("/v1/recommend", {"requests": [{"usr": "x"}]}, 422, "usr"),
-        ("/v1/explain", {"item": "i01", "user": "nobody"}, 400, "nobody"),
+        ("/v1/recommend", {"requests": [{"history": [{"item": "i01", "behavior": "lend"}]}]}, 400, "lend"),
+        ("/v1/recommend", b'{"requests": [{"history": [{"item": "i01", "time": NaN}]}]}', 422, "time"),
+        ("/v1/recommend", {"requests": [{"user": 5}]}, 422, "user"),
+        ("/v1/recommend", b"{", 422, "JSON"),
+        ("/v1/recommend", b"[" * 100_000, 400, "body"),
+        ("/v1/events", {"events": [{"user": "u01", "item": "i01"}]}, 404, "events"),
+        ("/nowhere", None, 404, "/nowhere"),
+        ("/v1/model", {}, 405, "POST"),
     ],
 )
 def test_wrong_requests_are_explained(address: str, path: str, body: Any, code: int, told: str) -> None:
     status, problem = ask(address + path, body)
     assert status == code
     assert told in problem["detail"]
+    assert problem["remedy"]
+    assert problem["remedy"] or code == 405
+    assert set(problem) == {"type", "title", "status", "detail", "remedy"}
 
 
-def test_health_and_model(address: str) -> None:
+def test_health_readiness_and_model(address: str, lookup: Lookup) -> None:
     assert ask(f"{address}/healthz") == (200, {"status": "ok"})
+    version = lookup.bundle.path.name
+    assert ask(f"{address}/readyz") == (200, {"status": "ready", "model_version": version})
     status, model = ask(f"{address}/v1/model")
-    assert (status, model["users"], model["items"]) == (200, 30, 40)
+    assert (status, model["users"], model["items"], model["behaviors"]) == (200, 30, 40, ["view", "buy"])
+
+
+def test_prometheus_is_told_of_routes_sources_and_the_bundle(address: str, lookup: Lookup) -> None:
+    for user in ("u01", "nobody"):
+        ask(f"{address}/v1/recommend/{user}")
+    _, text = ask(f"{address}/metrics")
+    for line in (
+        'recsys_answers_total{source="model"}',
+        'recsys_answers_total{source="fallback"}',
+        "recsys_unknown_ids_total",
+        "recsys_bundle_age_seconds",
+        "recsys_score_drift",
+        f'recsys_bundle_info{{model_version="{lookup.bundle.path.name}"}} 1.0',
+        'recsys_request_seconds_count{method="GET",route="/v1/recommend/{user:path}",status="200"}',
+    ):
+        assert line in text
 
 
 def test_it_binds_to_loopback_only(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"0\.0\.0\.0"):
-        serve(tmp_path, host="0.0.0.0")
+        serve(Settings(tmp_path, host="0.0.0.0"))
 
 
 def test_it_starts_without_torch_and_dgl() -> None:

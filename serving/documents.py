@@ -1,0 +1,129 @@
+"""What the service answers: the documents of the API, shared by the application, its OpenAPI page and the client."""
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads that of `typing` from Python 3.12 on only
+
+Source = Literal["model", "fold_in", "attributes", "fallback"]
+"""model: the trained vector. fold_in: encoded from events just now. attributes: from attributes. fallback: popularity."""
+
+
+class Reason(TypedDict):
+    """What one neighbour adds to a score. relation: a behaviour or attribute; type: node type; id: item or value."""
+
+    relation: str
+    type: str
+    id: str
+    share: float
+    title: NotRequired[str]
+
+
+class Item(TypedDict):
+    """One place of a list. rank: from 1, counted over all pages. reasons: the largest shares, when asked for."""
+
+    id: str
+    score: float
+    rank: int
+    title: NotRequired[str]
+    reasons: NotRequired[list[Reason]]
+
+
+class Answer(TypedDict):
+    """One list. unknown: ids of the request that the bundle does not know. note: present when the list is short."""
+
+    items: list[Item]
+    source: Source
+    unknown: list[str]
+    model_version: str
+    note: NotRequired[str]
+
+
+class Answers(TypedDict):
+    """The lists in the order of the requests, all from one bundle."""
+
+    answers: list[Answer]
+    model_version: str
+
+
+class Explained(TypedDict):
+    """score = Σ shares + others + rest. others: neighbours left out of `parts`. rest: own state, biases."""
+
+    item: str
+    score: float
+    parts: list[Reason]
+    others: float
+    rest: float
+    source: Source
+    unknown: list[str]
+    model_version: str
+    title: NotRequired[str]
+
+
+class CatalogueItem(TypedDict):
+    """What the bundle knows of an item. popularity: users who had it, by behaviour; `all` counts each user once."""
+
+    id: str
+    available: bool
+    popularity: dict[str, int]
+    attributes: dict[str, Any]
+    title: NotRequired[str]
+
+
+class CatalogueItems(TypedDict):
+    items: list[CatalogueItem]
+    unknown: list[str]
+    model_version: str
+
+
+class FoundUsers(TypedDict):
+    users: list[str]
+    model_version: str
+
+
+class Model(TypedDict):
+    """The bundle that answers. loaded: unix seconds."""
+
+    model_version: str
+    users: int
+    items: int
+    target: str
+    behaviors: list[str]
+    loaded: float
+    model_card: dict[str, Any]
+    index_card: dict[str, Any]
+
+
+class Accepted(TypedDict):
+    """Events that are on disk now. unknown: their item ids that the bundle does not know; they are kept all the same."""
+
+    accepted: int
+    unknown: list[str]
+
+
+class Health(TypedDict):
+    status: str
+
+
+class Ready(TypedDict):
+    """refused: why the newest bundle was not taken, when it was not."""
+
+    status: str
+    model_version: str
+    refused: NotRequired[str]
+
+
+class Switched(TypedDict):
+    """Which bundle answers now, and which did before."""
+
+    model_version: str
+    before: str
+
+
+class Problem(TypedDict):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    remedy: str

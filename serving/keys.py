@@ -1,0 +1,94 @@
+"""API keys: who may do what, and how often. The file holds hashes; a key itself is shown once, when it is made."""
+
+import hashlib
+import secrets
+import time
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsys.core.errors import ConfigError
+from recsys.core.toml import to_toml
+
+Scope = Literal["read", "events", "admin"]
+
+
+class Key(BaseModel):
+    """One key. sha256: of the key, in hex. rate: requests per second, with `burst` at once; no limit when None."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str = Field(min_length=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    scopes: tuple[Scope, ...]
+    rate: float | None = Field(None, gt=0)
+    burst: int = Field(10, ge=1)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    keys: list[Key] = Field(min_length=1)
+
+
+class Keys:
+    """The keys of a file, found by what a client sends."""
+
+    def __init__(self, keys: list[Key], workers: int = 1) -> None:
+        self._keys = {key.sha256: key for key in keys}
+        # Every worker meters its own share: connections spread over them.
+        self._buckets = {key.sha256: Bucket(key.rate / workers, key.burst) for key in keys if key.rate}
+
+    @staticmethod
+    def load(path: Path, workers: int = 1) -> "Keys":
+        """Read a TOML file of [[keys]]. Raises ConfigError naming what is wrong with it."""
+        try:
+            found = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot use the keys in {str(path)!r}: {error}", "Make one with: recsys key") from None
+        return Keys(found.keys, workers)
+
+    def find(self, token: str) -> Key | None:
+        return self._keys.get(_digest(token))
+
+    def wait(self, key: Key) -> float:
+        """Seconds until this key may ask again; 0 when it may now, which is counted."""
+        bucket = self._buckets.get(key.sha256)
+        return bucket.take() if bucket else 0.0
+
+
+class Bucket:
+    """A token bucket: `rate` tokens per second flow in, up to `burst`. Indifferent to the wall clock."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate, self.burst = rate, burst
+        self._tokens, self._filled = float(burst), time.monotonic()
+
+    def take(self) -> float:
+        """0 and one token less, or the seconds until there is one."""
+        now = time.monotonic()
+        self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
+        self._filled = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self.rate
+        self._tokens -= 1
+        return 0.0
+
+
+def new_key(name: str, scopes: Sequence[str], rate: float | None = None) -> tuple[str, str]:
+    """A fresh key, and the lines for the file of keys, which hold its hash alone. Raises ConfigError for other scopes."""
+    # 256 random bits: nothing to guess, so that a plain hash keeps them as well as a slow one would.
+    token = secrets.token_urlsafe(32)
+    entry = {"name": name, "sha256": _digest(token), "scopes": list(scopes), "rate": rate}
+    try:
+        Key.model_validate(entry)
+    except ValidationError as error:
+        raise ConfigError(f"no such key can be made: {error}", "Scopes are read, events and admin") from None
+    return token, "[[keys]]\n" + to_toml(entry)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,78 @@
+"""What a service tells Prometheus."""
+
+import os
+import time
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from serving.documents import Answer
+from serving.state import Served
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable naming the folder through which several workers add up their figures."""
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_REMEMBERED = 1000  # answers over which the mean of first scores is taken, about
+
+
+class Metrics:
+    """Counters of one application. Names end as Prometheus asks: _total, _seconds, _timestamp_seconds."""
+
+    def __init__(self) -> None:
+        own = self.registry = CollectorRegistry()
+        route = ("route", "method", "status")
+        self.seconds = Histogram("recsys_request_seconds", "Time to answer.", route, registry=own, buckets=_SECONDS)
+        self.batch = Histogram(
+            "recsys_batch_requests", "Answered together.", registry=own, buckets=(1, 2, 4, 8, 16, 32, 64)
+        )
+        self.answers = Counter("recsys_answers_total", "Lists by where they came from.", ("source",), registry=own)
+        self.asked = Counter("recsys_asked_total", "Users, visitors and items asked about.", registry=own)
+        self.unknown = Counter("recsys_unknown_ids_total", "Ids that the bundle does not know.", registry=own)
+        self.events = Counter("recsys_events_total", "Events acknowledged.", registry=own)
+        self.reloads = Counter("recsys_reloads_total", "Bundles loaded or refused.", ("outcome",), registry=own)
+        self.drift = self._gauge(
+            "recsys_score_drift", "Mean first score of known users: deviations from that of the bundle."
+        )
+        self.written = self._gauge("recsys_bundle_written_timestamp_seconds", "When the bundle was written.")
+        self.age = self._gauge("recsys_bundle_age_seconds", "Since the bundle was written.")
+        self.info = self._gauge("recsys_bundle_info", "1 for the bundle that answers.", "model_version")
+        self._served: Served | None = None
+        self._mean = 0.0
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        """Of several workers the latest value counts."""
+        return Gauge(name, text, labels, registry=self.registry, multiprocess_mode="mostrecent")
+
+    def serve(self, served: Served) -> None:
+        """Another bundle answers now."""
+        if self._served is not None:
+            self.info.labels(self._served.version).set(0)
+        self.reloads.labels("loaded").inc()
+        self.info.labels(served.version).set(1)
+        self.written.set(served.written)
+        self._served, self._mean = served, served.expected.mean
+        self.drift.set(0)
+
+    def observe(self, served: Served, answers: Sequence[Answer]) -> None:
+        """Count lists that were given."""
+        self.asked.inc(len(answers))
+        for answer in answers:
+            self.answers.labels(answer["source"]).inc()
+            if answer["unknown"]:
+                self.unknown.inc(len(answer["unknown"]))
+            if answer["source"] == "model" and answer["items"] and answer["items"][0]["rank"] == 1:
+                self._mean += (answer["items"][0]["score"] - self._mean) / _REMEMBERED
+        if served.expected.deviation:
+            self.drift.set((self._mean - served.expected.mean) / served.expected.deviation)
+
+    def text(self) -> bytes:
+        """The exposition: of all workers where they share a folder, else of this process."""
+        if self._served is not None:
+            self.age.set(time.time() - self._served.written)
+        if SHARED not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)
+        return generate_latest(together)

@@ -1,0 +1,127 @@
+"""The bundle that answers: loaded from a private copy, verified, and swapped while requests go on."""
+
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from recsys.core.errors import RecsysError
+from recsys.core.ids import UNKNOWN
+from recsys.index.bundle import Bundle, check_files
+from recsys.index.lookup import Lookup
+from recsys.index.stored import load_document, whole
+from recsys.index.visits import Event
+
+_LOG = logging.getLogger("recsys.serving")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """First scores of known users when the bundle was written: what live ones are compared with."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Served:
+    """One loaded bundle. Whoever began with it ends with it, whatever is swapped in meanwhile.
+
+    written, loaded: unix seconds.
+    """
+
+    lookup: Lookup
+    expected: Expected
+    written: float
+    loaded: float = field(default_factory=time.time)
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.lookup.bundle
+
+    @property
+    def version(self) -> str:
+        return self.bundle.path.name
+
+    @property
+    def has_behaviors(self) -> bool:
+        """Whether the log of the run names behaviours."""
+        return self.bundle.segments[1:] != ("interaction",)
+
+    def news(self, user: str | None, events: Sequence[Event]) -> tuple[Event, ...]:
+        """The events of a user that the bundle has not learnt from: pairs it lacks, or later than all it has seen."""
+        bundle = self.bundle
+        [row] = bundle.users.lookup([user]) if user is not None else [UNKNOWN]
+        if row == UNKNOWN:
+            return tuple(events)
+        end = np.inf if bundle.encoder.now is None else bundle.encoder.now
+        return tuple(one for one in events if _after(one, end) or not self._has(int(row), one))
+
+    def _has(self, row: int, event: Event) -> bool:
+        [item] = self.bundle.items.lookup([event.item])
+        seen = self.bundle.seen.get(event.behavior or self.bundle.target)
+        return seen is not None and item in seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
+
+
+def load(path: Path) -> Served:
+    """Load and verify the bundle at `path` (or that a link there names): hashes, then the golden requests.
+
+    Arrays are mapped from a copy that has no name any more once this returns, so nothing that happens to the bundle
+    on disk reaches the answers. Raises DataError for a bundle that is damaged or answers otherwise than when written.
+    """
+    source = path.resolve()
+    check_files(source, hashes=False)
+    with tempfile.TemporaryDirectory(prefix="recsys-bundle-") as folder, whole(source):
+        copy = Path(shutil.copytree(source, Path(folder) / source.name))
+        bundle = Bundle.load(copy)
+        return Served(Lookup(bundle), _expected(copy / "golden.json"), (copy / "manifest.json").stat().st_mtime)
+
+
+def _expected(golden: Path) -> Expected:
+    first = [one["scores"][0] for one in load_document(golden)["requests"] if "user" in one and one["scores"]]
+    return Expected(float(np.mean(first or [0.0])), float(np.std(first or [0.0])))
+
+
+def _after(event: Event, end: float) -> bool:
+    return event.time is not None and event.time > end
+
+
+class State:
+    """What answers now. Raises DataError when the first bundle is refused; later ones leave the old in place."""
+
+    def __init__(self, link: Path, swapped: Callable[[Served], None] = lambda served: None) -> None:
+        self.link = link
+        self.refused: RecsysError | None = None
+        self._swapped = swapped
+        self._loading = threading.Lock()
+        self._tried = link.resolve()
+        self.current = load(link)
+        swapped(self.current)
+
+    def reload(self) -> Served:
+        """Load what the link names now. Raises RecsysError when it is refused; the bundle before goes on answering."""
+        with self._loading:
+            self._tried = self.link.resolve()
+            try:
+                fresh = load(self.link)
+            except RecsysError as error:
+                self.refused = error
+                _LOG.error("kept bundle %s: %s", self.current.version, error)
+                raise
+            self.current, self.refused = fresh, None
+            self._swapped(fresh)
+            _LOG.warning("bundle %s answers now", fresh.version)
+            return fresh
+
+    def follow(self) -> None:
+        """Reload when the link names another bundle than the one last tried; a refused one is tried once."""
+        if self.link.resolve() != self._tried:
+            with suppress(RecsysError):  # kept in `refused`, and logged
+                self.reload()

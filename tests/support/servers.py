@@ -1,0 +1,53 @@
+"""A service on loopback, as an application meets it, and a plain client that shows status and document."""
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from serving.app import make_app
+from serving.server import listening
+from serving.settings import Settings
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[str]:
+    """The address of a service in a thread of this process; it ends with the block."""
+    server = uvicorn.Server(uvicorn.Config(make_app(settings), **{**listening(settings), "port": 0}))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def ask(
+    url: str, body: Any = None, headers: dict[str, str] | None = None, method: str | None = None
+) -> tuple[int, Any]:
+    """Status and document; a body makes it a POST. Bytes are sent as they are."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(
+        url, data=data, headers={"Content-Type": "application/json"} | (headers or {}), method=method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, _read(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, _read(error)
+
+
+def _read(answer: Any) -> Any:
+    text = answer.read().decode()
+    return json.loads(text) if "json" in answer.headers.get("content-type", "") else text
