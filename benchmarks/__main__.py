@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-_NOT_RUN = {"__main__", "record", "interactions_of"}
+_NOT_RUN = {"__main__", "record", "interactions_of", "made_up"}
 
 
 def main() -> None:

@@ -1,0 +1,54 @@
+"""A made-up bundle of a size that is asked for: random pairs and vectors, attention on."""
+
+import argparse
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsys.core.encoder import Embeddings, EncoderState, RelationState
+from recsys.core.ids import IdMap
+from recsys.core.interactions import Interactions
+from recsys.core.tables import TITLE
+from recsys.index.bundle import Contents
+
+
+def made_up(given: argparse.Namespace) -> Contents:
+    """Random pairs and vectors; one relation, two layers, attention on."""
+    rng = np.random.default_rng(given.seed)
+    keys = np.unique(rng.integers(0, given.users * given.items, given.pairs))
+    user, item = np.divmod(keys, given.items)
+    log = Interactions(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        weight=np.ones(len(user), np.float32),
+        time=None,
+        behavior=np.zeros(len(user), np.int16),
+        behaviors=("visit",),
+        users=IdMap(pl.Series([f"user-{one:06}" for one in range(given.users)]), "user"),
+        items=IdMap(pl.Series([f"item-{one:06}" for one in range(given.items)]), "item"),
+        user_codes=np.arange(given.users, dtype=np.int32),
+        item_codes=np.arange(given.items, dtype=np.int32),
+    )
+    edges = log.matrix()
+    titles = pl.DataFrame({TITLE: [f"Item number {one}" for one in range(given.items)]})
+    own, items = (_unit(rng, count, given.width) for count in (given.users, given.items))
+    encoder = _encoder(edges, items, given.width)
+    found = Embeddings(_unit(rng, given.users, given.width), items, own, encoder)
+    return Contents(found, log, "visit", {"rev_visit": edges}, item_table=titles)
+
+
+def _encoder(edges: sparse.csr_matrix, items: np.ndarray, width: int) -> EncoderState:
+    half, heads = np.full(2, 0.5, np.float32), 4
+    degrees = np.asarray(edges.sum(axis=0), np.float32).ravel()
+    nothing = np.zeros(2, np.float32)
+    gamma = np.ones((2, heads), np.float32)
+    relation = RelationState("rev_visit", "item", "visit", 1.0, True, degrees, half, half, gamma, nothing, nothing)
+    third = np.full(3, 1 / 3, np.float32)
+    states = {"item": np.stack([items, items])}
+    return EncoderState("degree_prior", heads, "cosine", third, items.mean(axis=0), states, (relation,))
+
+
+def _unit(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
+    vectors = rng.normal(size=(count, width)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
