@@ -13,5 +13,5 @@ from recsys.phases import Phase, PhaseName
 def load_phase(run: Path, config: RunConfig, name: PhaseName) -> Phase:
     """A phase of the run folder `run`."""
     splits = None if name == "serve" else load_splits(run / SPLIT)
-    relations = load_relations(run / RELATIONS) if config.graph.relations else []
+    relations = load_relations(run / RELATIONS) if config.graph.files else []
     return Phase(name, load_log(run / LOG), splits, config, relations)

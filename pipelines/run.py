@@ -16,7 +16,7 @@ from recsys.phases import PhaseName
 
 _ROWS = (LOG, SPLIT)
 _LEARNED = ("graph", "model", "train", "seed", "threads")
-_BLENDED = ("blend", "graph.target", "train.metric_k", "evaluate.seen_behaviors", "seed")
+_BLENDED = ("blend", "graph", "train.metric_k", "evaluate.seen_behaviors", "seed")
 _JUDGED = ("evaluate", "graph.target", "train.metric_k", "seed")
 
 
@@ -65,8 +65,8 @@ def run(
 
 def _relations(config: RunConfig) -> list[Stage]:
     """Files of edges, when there are any."""
-    files = tuple(one.file for one in config.graph.relations)
-    keys = ("graph.relations", "data.broken_lines", "data.time_unit")
+    files = config.graph.files
+    keys = ("graph.relations", "graph.knowledge", "data.broken_lines", "data.time_unit")
     return [Stage("relations", relations.read, RELATIONS, (LOG,), keys, files)] if files else []
 
 
@@ -85,7 +85,7 @@ def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
 
 def _blend(phase: PhaseName, variants: Sequence[str]) -> Stage:
     earlier = () if phase == "select" else (BLEND.replace("{phase}", "select"),)
-    inputs = (*_ROWS, TRAINED.replace("{phase}", phase), *earlier)
+    inputs = (*_ROWS, GRAPH.format(phase=phase), TRAINED.replace("{phase}", phase), *earlier)
     output = BLEND.replace("{phase}", phase)
     return Stage(f"blend-{phase}", blend.fit(phase), output, inputs, _BLENDED, buckets=tuple(variants))
 
@@ -102,7 +102,8 @@ def _serve(config: RunConfig) -> list[Stage]:
     trained = TRAINED.format(phase=phase, bucket=MODEL)
     blended = BLEND.format(phase=phase, bucket=MODEL)
     again = [_graph("serve", config), _train("serve", (MODEL,)), _blend("serve", (MODEL,)), _index("serve")]
-    inputs = (*_ROWS, GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase), REPORT)
+    made = (GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase))
+    inputs = (*_ROWS, *made, REPORT, TEST.format(bucket=MODEL))
     keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, "evaluate.seen_behaviors")
     return [*(again if config.refit else []), Stage("bundle", serving.bundle(phase), None, inputs, keys)]
 

@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 
+from recsys.core.bins import bin_labels, quantile_labels
 from recsys.core.config import AttributeConfig
-from recsys.core.errors import ConfigError, UsageError, nearest
+from recsys.core.errors import ConfigError, DataError, UsageError, nearest
 from recsys.core.tables import Drops
 from recsys.core.values import OWNER, VALUE, owner_values
 from recsys.graph.edge_table import EdgeTable
@@ -14,12 +15,14 @@ def read_attribute(config: AttributeConfig, table: pl.DataFrame | None, num_owne
     """Edges from owners (users or items) to the values of one attribute column; and the owners that have none.
 
     Weights 1, a value repeated within an owner counts once. table: one row per owner, in dense order.
-    Raises ConfigError when there is no such table or column.
+    Raises ConfigError when there is no such table or column, DataError for bins of a column that holds no number.
     """
-    pairs = owner_values(_column(config, table, num_owners), config.separator)
+    column, infinite = _values(config, _column(config, table, num_owners))
+    pairs = owner_values(column, config.separator)
     edge_type = (config.side, config.column, f"{config.side}:{config.column}")
-    missing = num_owners - pairs[OWNER].n_unique()
-    drops = +Drops({f"{config.side} without {config.column}": missing})
+    missing = num_owners - infinite - pairs[OWNER].n_unique()
+    what = f"{config.side} without {config.column}", f"{config.side} with {config.column} not finite"
+    drops = +Drops(dict(zip(what, (missing, infinite), strict=True)))
     return EdgeTable(edge_type, pairs[OWNER], pairs[VALUE], np.ones(len(pairs))), drops
 
 
@@ -38,3 +41,24 @@ def _column(config: AttributeConfig, table: pl.DataFrame | None, num_owners: int
             "Give one row per dense id of the phase, in that order",
         )
     return table[config.column]
+
+
+def _values(config: AttributeConfig, column: pl.Series) -> tuple[pl.Series, int]:
+    """The column, numbers in bins where asked for; and how many of them are NaN or infinite."""
+    if config.bins is None:
+        return column, 0
+    numbers = numbers_of(config, column)
+    infinite = int((~numbers.is_finite()).sum())
+    finite = numbers.filter(numbers.is_finite())
+    return bin_labels(numbers, quantile_labels(finite.to_numpy(), config.bins)), infinite
+
+
+def numbers_of(config: AttributeConfig, column: pl.Series) -> pl.Series:
+    """The column as Float64, null where it holds no number. Raises DataError when it holds none at all."""
+    numbers = column.cast(pl.Float64, strict=False) if not column.dtype.is_nested() else column.clear(len(column))
+    if column.dtype.is_nested() or (numbers.is_null().all() and not column.is_null().all()):
+        raise DataError(
+            f"the {config.side} column {config.column!r} holds no number, {column.drop_nulls()[0]!r} say",
+            "Leave out graph.attributes.bins for it",
+        )
+    return numbers

@@ -28,6 +28,7 @@ from recsys.graph.schema import (
     reverse,
     similar_relation,
 )
+from recsys.graph.sessions import NEXT, session_edges
 from recsys.graph.weights import row_weights
 
 __all__ = ["AttributeLabels", "build_graph", "target_behavior"]
@@ -70,10 +71,11 @@ def build_graph(
     return Graph(num_nodes, found, (USER, target, ITEM), labels, drops + lost)
 
 
-def left_out(graph: Graph, relations: Sequence[EdgeRows]) -> list[str]:
-    """Names of relations that have no edge in the graph."""
+def left_out(graph: Graph, config: GraphConfig, relations: Sequence[EdgeRows]) -> list[str]:
+    """Names of relations that were asked for and have no edge in the graph."""
+    asked = [relation.name for relation in relations] + [NEXT] * (config.sessions is not None)
     present = {name for _, name, _ in graph.relations}
-    return [relation.name for relation in relations if relation.name not in present]
+    return [name for name in asked if name not in present]
 
 
 def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
@@ -141,17 +143,17 @@ def _edge_tables(
     until: int | None,
 ) -> tuple[list[EdgeTable], Drops]:
     """Attributes, then relations that have an edge; and the rows and nodes that gave none."""
-    names = [relation.name for relation in relations]
-    if names != [one.name for one in config.relations]:
+    absent = {one.name for one in config.relations} - {relation.name for relation in relations}
+    if absent or (config.knowledge and not relations):
         raise UsageError(
-            f"graph.relations names {[one.name for one in config.relations]}, and rows of {names} were given",
-            "Pass what read_relations gives",
+            f"graph.relations or graph.knowledge has no rows of {sorted(absent)}", "Pass what read_relations gives"
         )
     count = {USER: interactions.num_users, ITEM: interactions.num_items}
     read = [read_attribute(one, side_tables[one.side], count[one.side]) for one in config.attributes]
     linked = [edges_of_phase(relation, interactions, until) for relation in relations]
     drops = sum((lost for _, lost in (*read, *linked)), Drops())
-    return [table for table, _ in read] + [table for table, _ in linked if len(table)], drops
+    followed = [session_edges(interactions, config.sessions)] if config.sessions else []
+    return [table for table, _ in read] + [one for one in (*(t for t, _ in linked), *followed) if len(one)], drops
 
 
 def _add_similar(

@@ -113,6 +113,25 @@ def test_user_attributes_and_an_empty_column(interactions_of):
     assert graph.num_nodes["user:nothing"] == graph.relations["user", "nothing", "user:nothing"].num_edges == 0
 
 
+def test_numbers_in_bins_of_the_phase(interactions_of):
+    table = pl.DataFrame({"price": [1.0, 2.0, float("nan"), float("inf"), None, 9.0]})
+    config = GraphConfig(attributes=[{"column": "price", "bins": 2}])
+    graph = build_graph(interactions_of([(0, 5)]), config, table)
+    assert graph.labels["item:price"] == ("1 to 2", "2 to 9")
+    assert edges(graph.relations["item", "price", "item:price"]) == {(0, 0): 1, (1, 1): 1, (5, 1): 1}
+    assert graph.drops == {"item without price": 1, "item with price not finite": 2}
+
+
+def test_bins_of_no_numbers(interactions_of):
+    for column in (["a", "b"], [[1.0], [2.0]]):
+        with pytest.raises(DataError, match="holds no number"):
+            build_graph(
+                interactions_of([(0, 1)]),
+                GraphConfig(attributes=[{"column": "price", "bins": 2}]),
+                pl.DataFrame({"price": column}),
+            )
+
+
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 4), st.floats(0.125, 9, width=32), st.integers(0, 99)),

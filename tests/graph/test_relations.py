@@ -94,7 +94,7 @@ def test_times_and_half_lives(interactions_of):
 def test_one_edge_and_none(interactions_of, tmp_path):
     one, none = rows_of(("user", "user"), [(0, 1)], "one"), rows_of(("item", "item:tag"), [], "none")
     graph = graph_of(interactions_of([(0, 0), (1, 0)]), one, none)
-    assert left_out(graph, [one, none]) == ["none"]
+    assert left_out(graph, config_of(one, none), [one, none]) == ["none"]
     assert "item:tag" not in graph.num_nodes
     assert graph.relations["user", "one", "user"].num_edges == 1
     save_graph(graph, tmp_path)
@@ -136,5 +136,5 @@ def test_names_that_are_taken(interactions_of):
 
 def test_rows_and_configuration_must_agree(interactions_of):
     relation = rows_of(("user", "user"), [(0, 1)])
-    with pytest.raises(UsageError, match=r"graph\.relations names \['r'\], and rows of \[\]"):
+    with pytest.raises(UsageError, match=r"no rows of \['r'\]"):
         build_graph(interactions_of([(0, 0), (1, 0)]), config_of(relation))

@@ -107,7 +107,7 @@ def test_only_unknown_ids_leave_no_row(read):
     ("config", "message"),
     [
         ({"columns": ("a", "bb")}, "no column 'bb'; it has .* Did you mean 'b'"),
-        ({"weight_col": "strength"}, "relation 'r' has no column 'strength'"),
+        ({"weight_col": "strength"}, "of 'r' has no column 'strength'"),
         ({"time_col": "when"}, "no column 'when'"),
     ],
 )
@@ -117,7 +117,7 @@ def test_columns_that_are_not_there(read, config, message):
 
 
 def test_files_that_are_no_edges(read, tmp_path):
-    with pytest.raises(DataError, match="one for each end"):
+    with pytest.raises(DataError, match="needs 2 of them"):
         read(pl.DataFrame({"a": [1]}), ("user", "user"))
     absent = GraphConfig(relations=[{"name": "r", "file": str(tmp_path / "no.csv"), "between": ["user", "user"]}])
     with pytest.raises(DataError, match=r"no file .*no\.csv"):

@@ -19,6 +19,8 @@ class AttributeConfig(Section):
     """Column of the item or user table; a list column, or text with `separator`, gives several values a node."""
     separator: str | None = None
     """Splits a text column into several values."""
+    bins: int | None = Field(None, ge=2)
+    """A column of numbers becomes this many nodes of about as many owners each, by quantiles of the phase's own."""
 
 
 class NeighbourConfig(Section):
@@ -95,6 +97,8 @@ class KnowledgeConfig(Section):
     """Columns of item id and entity; the first two of the links when absent."""
     kinds: list[str] | None = None
     """Kinds to take; all when absent."""
+    min_triples: int = Field(2, ge=1)
+    """Triples that an entity must be in, unless it is an item: in one alone it links its item to nothing."""
     max_relations: int = Field(8, ge=1)
     """The most frequent kinds get a relation of their own; the others share one, "<name>:other"."""
 
