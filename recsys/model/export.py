@@ -51,7 +51,7 @@ def encoder_state(
 def _relation_state(network: Network, graph: Graph, relation: EdgeType, config: GraphConfig) -> RelationState:
     layers = [cast(Layer, layer) for layer in network.layers]
     attention = [layer.of(relation) for layer in layers]
-    behavior = relation[1].removeprefix("rev_") if relation[0] == ITEM else None
+    behavior = _behavior(relation, config)
     return RelationState(
         name=relation[1],
         source=relation[0],
@@ -65,6 +65,12 @@ def _relation_state(network: Network, graph: Graph, relation: EdgeType, config: 
         gate=_gates([layer.gate for layer in layers], relation),
         kappa=_gates([layer.kappa for layer in layers], relation),
     )
+
+
+def _behavior(relation: EdgeType, config: GraphConfig) -> str | None:
+    """The behaviour whose events are edges of a relation into users; None for attributes and for what files say."""
+    name = relation[1].removeprefix("rev_")
+    return None if relation[0] != ITEM or name in {one.name for one in config.relations} else name
 
 
 def _of_layers(attention: list[nn.Module], name: str, absent: float | NDArray) -> NDArray[np.float32]:
