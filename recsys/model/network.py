@@ -46,7 +46,8 @@ class Network(nn.Module):
         # Module constructors draw from the global generator; its state is put back, so that nobody else notices.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for node_type, count in sorted(num_nodes.items()):
+            # Users and items first: their draws stay as they are when nodes of other types join.
+            for node_type, count in sorted(num_nodes.items(), key=lambda one: (":" in one[0], one)):
                 self.tables[table_name(node_type)] = nn.Parameter(torch.randn(count, config.width) * _START_DEVIATION)
             last = config.layers - 1
             self.layers = nn.ModuleList(Layer(self.relations, target, config, k == last) for k in range(config.layers))

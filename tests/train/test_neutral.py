@@ -1,0 +1,68 @@
+"""A relation that joins a graph changes nothing before the first step: its gate is closed."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from recsys.core.config import GraphConfig, ModelConfig
+from recsys.core.edge_rows import EdgeRows
+from recsys.graph.build import build_graph
+from recsys.graph.sampling import BlockSampler
+from recsys.graph.schema import full_block
+from recsys.train.stepper import first_network
+
+
+def relations(num_users: int, num_items: int) -> list[EdgeRows]:
+    draw = np.random.default_rng(0)
+
+    def rows(left: int, right: int, text: str = "") -> pl.DataFrame:
+        ends = draw.integers(0, (left, right), (60, 2)).astype(np.int32)
+        frame = pl.DataFrame({"source": ends[:, 0], "destination": ends[:, 1]}).unique(maintain_order=True)
+        return frame.with_columns(pl.format(text + "{}", "destination").alias("destination")) if text else frame
+
+    return [
+        EdgeRows("trust", ("user", "user"), rows(num_users, num_users)),
+        EdgeRows("cites", ("item", "item"), rows(num_items, num_items), directed=False),
+        EdgeRows("tags", ("item", "item:tag"), rows(num_items, 5, "tag ")),
+        EdgeRows(
+            "kg:other:entities", ("item:tag", "item:tag"), pl.DataFrame({"source": ["tag 1"], "destination": ["tag 2"]})
+        ),
+    ]
+
+
+@pytest.fixture
+def graphs(phase):
+    """Without and with other relations."""
+    added = relations(phase.num_users, phase.num_items)
+    named = [{"name": one.name, "file": "f.csv", "between": list(one.ends)} for one in added]
+    return build_graph(phase, GraphConfig()), build_graph(phase, GraphConfig(relations=named), relations=added)
+
+
+@pytest.mark.parametrize("start", ["svd", "random"])
+def test_the_first_vectors_are_the_same_to_the_bit(phase, graphs, start):
+    config = ModelConfig(width=8, heads=2, start=start)
+    plain, joined = (first_network(phase, graph, config, 0, None, None)(full_block(graph)) for graph in graphs)
+    assert all(torch.equal(plain[kind], joined[kind]) for kind in ("user", "item"))
+    assert all(joined[kind].abs().sum(1).gt(0).any() for kind in joined)
+
+
+def test_so_are_those_of_blocks_around_seeds(phase, graphs):
+    seeds = {"user": torch.arange(4), "item": torch.arange(3)}
+    found = []
+    for graph in graphs:
+        network = first_network(phase, graph, ModelConfig(width=8, heads=2), 0, None, None)
+        found.append(network(BlockSampler(graph, [-1], 2).sample(seeds)))
+    plain, joined = found
+    assert all(torch.allclose(plain[kind], joined[kind], atol=1e-6) for kind in ("user", "item"))
+
+
+def test_its_gate_hears_the_first_gradient(phase, graphs):
+    _, graph = graphs
+    network = first_network(phase, graph, ModelConfig(width=8, heads=2), 0, None, None)
+    vectors = network(full_block(graph))
+    (vectors["user"][0] @ vectors["item"][0]).backward()
+    gates = {
+        name: value.grad for layer in network.layers for name, value in layer.gate.items() if value.grad is not None
+    }
+    assert any(gradient.abs() > 0 for gradient in gates.values())
