@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pipelines.commands import check, data, demo, evaluate, lookup, run, serve, show, tune
+from pipelines.commands import add_items, check, data, demo, evaluate, lookup, run, serve, show, tune
 from recsys import __version__
 from recsys.core.errors import EXIT_BUG, EXIT_INTERRUPTED, RecsysError
 
@@ -32,6 +32,7 @@ app.command("recommend")(lookup.recommend)
 app.command("similar")(lookup.similar)
 app.command("explain")(lookup.explain)
 app.command("batch")(lookup.batch)
+app.command("add-items")(add_items.add_items)
 app.command("show")(show.show)
 app.command("serve")(serve.serve)
 app.command("key")(serve.key)

@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy import sparse
+
+from recsys.closed_form.ridge_map import ridge_map
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import QUIET, Progress
-from recsys.graph.schema import Graph
+from recsys.graph.schema import ITEM, Graph
+from recsys.graph.traits import item_traits
 from recsys.index.ann import TunedIndex
 from recsys.index.bundle import Contents, neighbours_into_users
+from recsys.index.cold import ItemMap, Trait
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer
 from recsys.phases import Phase
@@ -60,7 +66,6 @@ def bundle_contents(
 ) -> Contents:
     """What the bundle of a phase is written from. scorer: how its users are scored."""
     added, histories = (scorer.added, scorer.past.history) if isinstance(scorer, BlendedScorer) else (None, None)
-    attributes = phase.config.graph.attributes
     return Contents(
         embeddings=embeddings,
         interactions=phase.interactions,
@@ -74,5 +79,43 @@ def bundle_contents(
         model_card=model_card,
         added=added,
         histories=histories,
-        separators={one.column: one.separator for one in attributes if one.side == "item" and one.separator},
+        separators=_separators(phase),
+        item_map=item_map(phase, graph, embeddings),
     )
+
+
+def item_map(phase: Phase, graph: Graph, embeddings: Embeddings) -> ItemMap | None:
+    """From what the items of a phase are to where training has put them; None where the graph does not say."""
+    links = [one.name for one in phase.config.graph.relations if one.between == (ITEM, ITEM)]
+    found = item_traits(graph, links)
+    if not found:
+        return None
+    features = sparse.hstack([matrix for _, matrix in found.values()], format="csr")
+    fitted = ridge_map(features, embeddings.items)
+    predicted = fitted.predict(features[np.diff(features.indptr) > 0])
+    ends = np.cumsum([matrix.shape[1] for _, matrix in found.values()])[:-1]
+    separators = _separators(phase)
+    return ItemMap(
+        traits=tuple(Trait(name, source, separators.get(name)) for name, (source, _) in found.items()),
+        mean=fitted.mean,
+        weights=dict(zip(found, np.split(fitted.weights, ends), strict=True)),
+        length=float(np.linalg.norm(predicted, axis=1).mean()),
+        states=_states_from(embeddings),
+        ridge=fitted.ridge,
+        likeness=fitted.likeness,
+    )
+
+
+def _states_from(embeddings: Embeddings) -> np.ndarray:
+    """(layers, d, d) by least squares, from the vectors of items to what they send in each layer."""
+    vectors = np.asarray(embeddings.items, np.float64)
+    states = [
+        np.linalg.lstsq(vectors, np.asarray(one, np.float64), rcond=None)[0] for one in embeddings.encoder.states[ITEM]
+    ]
+    return np.stack(states).astype(np.float32)
+
+
+def _separators(phase: Phase) -> dict[str, str]:
+    """Of the columns of the item table whose text holds several values."""
+    attributes = phase.config.graph.attributes
+    return {one.column: one.separator for one in attributes if one.side == ITEM and one.separator}

@@ -10,6 +10,7 @@ index.faiss            when search is approximate             index_card.json, m
 item_item.*.npy        what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
 low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors | low-pass | popularity
 met_gain.npy           what items gain that a user viewed, say, and did not buy: (behaviours, items), if anything
+cold_<n>.npy           vectors of what items are, if known    cold_mean.npy, cold_states.npy
 golden.json            requests with their answers            manifest.json          sha256 of every other file
 
 An older bundle has item_vectors.npy, and search_vectors.npy without the popularity if at all.
@@ -38,6 +39,7 @@ from recsys.index import golden
 from recsys.index.approximate import ApproximateIndex
 from recsys.index.attributes import ItemAttributes
 from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
+from recsys.index.cold import ItemMap
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past
 from recsys.index.stored import (
@@ -91,6 +93,9 @@ class Bundle:
     dial_unit: float | None
     turned: ApproximateIndex | None
 
+    separators: dict[str, str]
+    item_map: ItemMap | None
+    cold_items: int
     @property
     def scorer(self) -> Scorer:
         """Scores of known users, exactly as they are served."""
@@ -201,6 +206,9 @@ def _read(path: Path) -> Bundle:
         dial_unit=facts.get("dial_unit"),
         turned=_turned(index, card),
     )
+        separators=facts.get("separators", {}),
+        item_map=ItemMap.load(path, facts["item_map"]) if "item_map" in facts else None,
+        cold_items=facts.get("cold_items", 0),
 
 
 def _item_vectors(path: Path, facts: dict[str, Any]) -> tuple[Floats, Floats, Floats]:

@@ -15,6 +15,7 @@ from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.index.approximate import ApproximateIndex
 from recsys.index.attributes import read_attributes_of
+from recsys.index.cold import ItemMap
 from recsys.index.dial import with_popularity
 from recsys.index.history import HistoryScores
 from recsys.index.stored import save_array, save_document, save_matrix
@@ -34,6 +35,8 @@ class Contents:
     node type, what each node stands for.
     added, histories: what the past of users adds, and their (users, items) histories; None for vectors alone.
     index: None for exact search, else over the vectors with the low-pass and the popularity beside them, with its card.
+    item_map: gives vectors to items from what they are; None where nothing says it. cold_items: how many of the last items
+    got theirs from it.
     Timings in a card belong under "measured": that key does not change the address of the bundle.
     """
 
@@ -50,6 +53,8 @@ class Contents:
     added: HistoryScores | None = None
     histories: sparse.csr_matrix | None = None
     separators: Mapping[str, str] = field(default_factory=dict)
+    item_map: ItemMap | None = None
+    cold_items: int = 0
 
 
 class Edges(Protocol):
@@ -131,6 +136,10 @@ def write_files(folder: Path, contents: Contents) -> None:
         "num_users": log.num_users,
         "num_items": log.num_items,
     }
+    facts |= {"separators": dict(contents.separators)} if contents.separators else {}
+    if contents.item_map is not None:
+        facts |= {"item_map": contents.item_map.facts(), "cold_items": contents.cold_items}
+        contents.item_map.save(folder)
     save_document(folder / "bundle.json", facts)
     save_document(folder / "index_card.json", dict(contents.index_card))
     save_document(folder / "model_card.json", dict(contents.model_card))

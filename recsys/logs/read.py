@@ -104,7 +104,12 @@ def read_items(data: DataConfig) -> pl.DataFrame | None:
     """The item table: ITEM_ID, TITLE when there is one, then its other columns; None when no table is named."""
     if data.items is None:
         return None
-    table = _read_table(data.items, data.item_col, ITEM_ID, data)
+    return read_item_rows(data.items, data).unique(ITEM_ID, keep="first", maintain_order=True)
+
+
+def read_item_rows(source: str, data: DataConfig) -> pl.DataFrame:
+    """The same of any file, with every row that names an item. Raises DataError for a file that cannot be read."""
+    table = _read_table(source, data.item_col, ITEM_ID, data)
     if data.title_col in table.columns and data.title_col != TITLE:
         table = table.drop(TITLE, strict=False).rename({data.title_col: TITLE})
     first = [ITEM_ID, TITLE] if TITLE in table.columns else [ITEM_ID]
@@ -113,7 +118,9 @@ def read_items(data: DataConfig) -> pl.DataFrame | None:
 
 def read_users(data: DataConfig) -> pl.DataFrame | None:
     """The user table: USER_ID, then its other columns; None when no table is named."""
-    return None if data.users is None else _read_table(data.users, data.user_col, USER_ID, data)
+    if data.users is None:
+        return None
+    return _read_table(data.users, data.user_col, USER_ID, data).unique(USER_ID, keep="first", maintain_order=True)
 
 
 def read_availability(data: DataConfig) -> pl.DataFrame | None:
@@ -121,6 +128,7 @@ def read_availability(data: DataConfig) -> pl.DataFrame | None:
     if data.availability is None:
         return None
     table = _read_table(data.availability, data.item_col, ITEM_ID, data)
+    table = table.unique(ITEM_ID, keep="first", maintain_order=True)
     if AVAILABLE not in table.columns:
         return table.select(ITEM_ID, pl.lit(False).alias(AVAILABLE))
     return table.select(ITEM_ID, _truth(table[AVAILABLE]))
@@ -170,7 +178,7 @@ def _common_unit(parts: list[Part], readings: list[Reading]) -> Unit | None:
 
 
 def _read_table(source: str, id_col: str, standard: str, data: DataConfig) -> pl.DataFrame:
-    """A side table in memory, its id column first under its standard name; the first row of an id stays."""
+    """A side table in memory, its id column first under its standard name; rows without an id are left out."""
     with explained():
         table = pl.concat(
             [_load(name, (id_col, standard), data) for name in list_files(source)], how="diagonal_relaxed"
@@ -183,7 +191,7 @@ def _read_table(source: str, id_col: str, standard: str, data: DataConfig) -> pl
         pl.col(column), table.schema[column], table.schema[column] == pl.String and holds_whole_floats(table[column])
     )
     table = table.select(ids.alias(standard), pl.exclude(column))
-    return table.filter(pl.col(standard).is_not_null()).unique(standard, keep="first", maintain_order=True)
+    return table.filter(pl.col(standard).is_not_null())
 
 
 def _load(name: str, ids: tuple[str, str], data: DataConfig) -> pl.DataFrame:

@@ -1,5 +1,7 @@
 """A small world with an encoder made by hand: numpy only, so that lookup is tested as it is served."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from scipy import sparse
@@ -9,6 +11,7 @@ from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, TITLE
 from recsys.index.bundle import Contents
+from recsys.index.cold import ItemMap, Trait
 from recsys.index.fold_in import UserEncoder
 
 USERS, ITEMS, WIDTH, HEADS, LAYERS = 30, 40, 8, 2, 2
@@ -99,4 +102,32 @@ def make_contents(seed: int = 0, similarity: str = "cosine") -> Contents:
         item_table=table,
         labels={"user:country": COUNTRIES},
         model_card={"family": "degree_prior"},
+    )
+
+
+GENRES = ("comedy", "drama", "sci-fi")
+
+
+def make_item_map(contents: Contents, seed: int = 5) -> ItemMap:
+    """Weights drawn at random for three genres."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(len(GENRES), WIDTH)).astype(np.float32)
+    return ItemMap(
+        traits=(Trait("genres", "item:genres", "|"),),
+        mean=contents.embeddings.items.mean(axis=0),
+        weights={"genres": weights},
+        length=0.7,
+        states=rng.normal(size=(LAYERS, WIDTH, WIDTH)).astype(np.float32),
+        ridge=10.0,
+        likeness=0.5,
+    )
+
+
+def make_contents_with_genres() -> Contents:
+    """The same world, whose items have genres that new ones can be placed by."""
+    contents = make_contents()
+    table = contents.item_table.with_columns(genres=pl.Series([GENRES[one % 3] for one in range(ITEMS)]))
+    labels = {**contents.labels, "item:genres": GENRES}
+    return replace(
+        contents, item_table=table, labels=labels, item_map=make_item_map(contents), separators={"genres": "|"}
     )

@@ -1,0 +1,62 @@
+"""`recsys add-items` on a finished run: the bundle that is served grows, and nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from chain import Call, Settings
+from pipelines.run import run
+from recsys.core.artefacts import RunFolder
+from recsys.index.bundle import Bundle
+
+OLD = Path(__file__).parent / "old_run"
+
+
+@pytest.fixture(scope="module")
+def with_genres(world: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run whose graph has the genres of items."""
+    out = tmp_path_factory.mktemp("runs") / "genres"
+    changes = ('graph.attributes=[{column="genres"}]', 'evaluate.baselines=["popularity"]', "refit=false")
+    run(settings(world, *changes), out)
+    return RunFolder(out)
+
+
+def write_table(folder: Path, world: Path, **columns: list) -> Path:
+    genres = pl.read_parquet(world / "items.parquet")["genres"]
+    rows = {"item_id": ["new a", "new b"], "title": ["A", "B"], "genres": [genres[0], genres[1]]}
+    pl.DataFrame(rows | columns).write_parquet(folder / "new.parquet")
+    return folder / "new.parquet"
+
+
+def test_added_once_served_at_once(with_genres: RunFolder, world: Path, tmp_path: Path, call: Call) -> None:
+    table = write_table(tmp_path, world)
+    before = Bundle.load(with_genres.bundle.resolve())
+    said = json.loads(call("add-items", with_genres.path, "--items", table, "--json").out)
+    after = Bundle.load(with_genres.bundle.resolve())
+    assert (said["added"], said["before"], said["bundle"]) == (2, before.name, after.name)
+    assert before.name != after.name
+    assert after.items.ids.to_list()[-2:] == ["new a", "new b"]
+    shown = call("recommend", with_genres.path, "--user", before.users.ids[0], "--allow", "new a,new b", "--json")
+    assert {one["id"] for one in json.loads(shown.out)["items"]} == {"new a", "new b"}
+    again = json.loads(call("add-items", with_genres.path, "--items", table, "--json").out)
+    assert (again["added"], again["bundle"], again["left_out"]) == (0, after.name, {"item already there": 2})
+
+
+def test_bad_tables_change_nothing(with_genres: RunFolder, world: Path, tmp_path: Path, call: Call) -> None:
+    before = with_genres.bundle.resolve()
+    for change, said in (
+        ({"colour": ["red", "blue"]}, "unknown column 'colour'"),
+        ({"item_id": ["x", "x"]}, "names 'x' more than once"),
+    ):
+        left = call("add-items", with_genres.path, "--items", write_table(tmp_path, world, **change))
+        assert left.code == 1 and said in left.err
+    assert with_genres.bundle.resolve() == before
+
+
+def test_a_model_that_does_not_know_its_items_says_so(world: Path, tmp_path: Path, call: Call) -> None:
+    old = shutil.copytree(OLD, tmp_path / "old", symlinks=True)
+    left = call("add-items", old, "--items", write_table(tmp_path, world))
+    assert left.code == 2 and "graph.attributes" in left.err
