@@ -1,4 +1,4 @@
-"""What a user's past adds to the trained vectors, weighed on validation.
+"""What a user's past adds to the trained vectors, and how late events count in them, weighed on validation.
 
 Items of the history speak for others through an item–item table and a low-pass; an item that its user met under another
 behaviour (viewed, and did not buy) gains by how often that leads to the target.
@@ -6,7 +6,7 @@ behaviour (viewed, and did not buy) gains by how often that leads to the target.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +19,16 @@ from recsys.closed_form.item_item import histories, item_item_tables
 from recsys.closed_form.low_pass import low_pass
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
+from recsys.graph.baskets import baskets
 from recsys.index.exact import Floats, VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past
 from recsys.phases import Phase
+from recsys.recency import RecentUsers
 
 _RIDGES = (15.0, 50.0, 5.0, 150.0)
 _RANKS = (512, 256, 128, 64)
+_RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
+_OWN = (1.0, 0.3, 0.0)
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     ("ridge", _RIDGES),
@@ -37,20 +41,28 @@ _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
 """Factors on the weights of the table and of what was met that are tried last."""
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
 _MET_POWERS = (1.0, 0.5, 0.25)
+_HEARD = (0.0, 0.1, 0.2, 0.4)
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
 _SPREAD_USERS = 2_000
 
 
 class Blend(BaseModel):
-    """table, low_pass: weights of their scores once all spread alike over the items; 0 leaves one out.
+    """How a score is put together.
 
+    recent: half-life in events of what a user's vector is made from, None where all events weigh alike. own: factor on
+    the part of it that is the user's own (`RecentUsers.embeddings_of`).
+    table, low_pass: weights of their scores once all spread alike over the items; 0 leaves one out.
     ridge: see `item_item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`. met: by behaviour,
     what an item gains on the mean that its user met under it, in standard deviations of the vectors' scores over the
-    items; met_power: what one item gains goes with this power of its `conversion`.
+    items; met_power: what one item gains goes with this power of its `conversion`. heard: what an item that was met
+    counts in a history; above 0, what users met speaks in the table too. side: weight of `graph.baskets` in the table's
+    regression, as against that of the users' pairs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    recent: float | None = None
+    own: float = 1.0
     table: float = 0.2
     ridge: float = _RIDGES[0]
     half_life: float | None = None
@@ -58,16 +70,19 @@ class Blend(BaseModel):
     rank: int = _RANKS[0]
     met: tuple[tuple[str, float], ...] = ()
     met_power: float = _MET_POWERS[0]
+    heard: float = 0.0
+    side: float = 0.0
 
     @property
     def empty(self) -> bool:
-        """Whether the vectors are left alone."""
+        """Whether nothing is added to the inner products of the vectors."""
         return not self.table and not self.low_pass and not self.met
 
     def weights(self) -> dict[str, float]:
         """Of everything that may be added, in words."""
         met = {f"met by {behavior}": weight for behavior, weight in self.met}
-        return {"item–item table": self.table, "low-pass": self.low_pass, **met}
+        more = {"heard": self.heard, "side": self.side} if self.heard or self.side else {}
+        return {"item–item table": self.table, "low-pass": self.low_pass, **met, **more}
 
     def meeting(self, behavior: str, weight: float) -> tuple[tuple[str, float], ...]:
         """`met` with another weight for one behaviour; 0 leaves it out."""
@@ -90,25 +105,51 @@ class Choice(NamedTuple):
 class Ingredients:
     """What blends are made from; it depends on the rows of a phase alone.
 
-    tables: by ridge. into, back: low-pass. met: by behaviour that may count, (users, items) 0/1.
+    tables: None for none. into, back: low-pass. met: by behaviour that may count, (users, items) 0/1.
     """
 
-    tables: dict[float, sparse.csr_matrix]
+    tables: "Tables | None"
     into: Floats
     back: Floats
     met: dict[str, sparse.csr_matrix]
 
 
+class Tables:
+    """Item–item tables of a phase, each made when a blend first asks for it.
+
+    taken: (users, items) 0/1 under the target. met: the same under any behaviour that may count. side: rows of items
+    that belong together.
+    """
+
+    def __init__(self, phase: Phase, met: Sequence[str], ridges: Sequence[float], progress: Progress) -> None:
+        log, graph = phase.interactions, phase.config.graph
+        self.taken, self.met = log.matrix((phase.target,)), log.matrix((phase.target, *met)) if met else None
+        found = baskets(phase.graph()) if graph.attributes or phase.relations else None
+        self.side = found if found is not None and found.nnz else None
+        self.ridges, self.neighbours, self.progress = tuple(ridges), phase.config.blend.neighbours, progress
+        self._made = lru_cache(None)(self._make)
+
+    def of(self, blend: Blend) -> sparse.csr_matrix:
+        """(items, items) the table of a blend."""
+        ridges = (blend.ridge,) if blend.side else self.ridges
+        return self._made(bool(blend.heard), blend.side, ridges)[blend.ridge]
+
+    def _make(self, heard: bool, side: float, ridges: tuple[float, ...]) -> dict[float, sparse.csr_matrix]:
+        matrix, target = (self.met, self.taken) if heard and self.met is not None else (self.taken, None)
+        if side and self.side is not None:
+            rows = self.side * np.float32(np.sqrt(side * self.taken.nnz / (self.side.data**2).sum()))
+            matrix, target = (sparse.vstack([one, rows], format="csr") for one in (matrix, self.taken))
+        return dict(zip(ridges, item_item_tables(matrix, self.neighbours, ridges, self.progress, target), strict=True))
+
+
 def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = QUIET) -> Ingredients:
     """What every blend of the grid needs, or what `blend` does."""
-    config, pairs = phase.config.blend, phase.interactions.matrix((phase.target,))
+    config, log, behaviors = phase.config.blend, phase.interactions, met_behaviors(phase)
     ridges = _RIDGES if blend is None else [blend.ridge] if blend.table else []
     rank = max(_RANKS) if blend is None else blend.rank if blend.low_pass else 0
-    tables = item_item_tables(pairs, config.neighbours, ridges, progress) if config.neighbours and ridges else []
-    factors = low_pass(pairs, min(rank, config.low_pass_rank), phase.config.seed)
-    behaviors = met_behaviors(phase) if blend is None else [name for name, _ in blend.met]
-    met = {name: phase.interactions.matrix((name,)) for name in behaviors}
-    return Ingredients(dict(zip(ridges, tables, strict=False)), *factors, met)
+    factors = low_pass(log.matrix((phase.target,)), min(rank, config.low_pass_rank), phase.config.seed)
+    tables = Tables(phase, behaviors, ridges, progress) if config.neighbours and ridges else None
+    return Ingredients(tables, *factors, {name: log.matrix((name,)) for name in behaviors})
 
 
 def met_behaviors(phase: Phase) -> list[str]:
@@ -121,16 +162,25 @@ def met_behaviors(phase: Phase) -> list[str]:
 
 
 def choose_blend(
-    phase: Phase, vectors: VectorScorer, progress: Progress = QUIET, made: Ingredients | None = None
+    phase: Phase,
+    vectors: VectorScorer,
+    progress: Progress = QUIET,
+    made: Ingredients | None = None,
+    users: RecentUsers | None = None,
 ) -> Choice:
     """The blend that does best on what is held out from `phase`; the vectors alone when nothing beats them.
 
-    made: `ingredients(phase)`, which several models can share; made here when absent.
+    made: `ingredients(phase)`, which several models can share; made here when absent. users: who can be encoded anew
+    with fading histories; None leaves their vectors as they are.
     """
     config = phase.config.blend
-    if not len(phase.held_out_users) or not (config.neighbours or config.low_pass_rank or met_behaviors(phase)):
+    if not config.recency or (users and not users.possible):
+        users = None
+    if not len(phase.held_out_users) or not (
+        config.neighbours or config.low_pass_rank or met_behaviors(phase) or users
+    ):
         return Choice(NO_BLEND, None, None, [])
-    search = _Search(phase, vectors, made or ingredients(phase, None, progress))
+    search = _Search(phase, vectors, made or ingredients(phase, None, progress), users)
     best, value = search.run(progress)
     return Choice(best, value, search.value(NO_BLEND), search.tried)
 
@@ -138,7 +188,10 @@ def choose_blend(
 def fit_history(
     phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
 ) -> HistoryScores | None:
-    """What histories add in `phase`, weighed in units of the vectors' scores; None when nothing."""
+    """What histories add in `phase`, weighed in units of the vectors' scores; None when nothing.
+
+    vectors: with the users that the blend asks for (`RecentUsers.embeddings_of`).
+    """
     if blend.empty:
         return None
     return _Search(phase, vectors, made or ingredients(phase, blend, progress)).scores(blend)
@@ -149,8 +202,8 @@ def with_history(phase: Phase, vectors: VectorScorer, added: HistoryScores | Non
     if added is None:
         return vectors
     log = phase.interactions
-    met = {name: log.matrix((name,)) for name in added.gain}
-    return BlendedScorer(vectors, added, Past(histories(log, phase.target, added.half_life), met))
+    met = {name: log.matrix((name,)) for name in added.met}
+    return BlendedScorer(vectors, added, Past(histories(log, phase.target, added.half_life, added.heard), met))
 
 
 def blended(
@@ -163,21 +216,33 @@ def blended(
 class _Search:
     """Values of blends on one phase; what they share is kept from one to the next."""
 
-    def __init__(self, phase: Phase, vectors: VectorScorer, made: Ingredients) -> None:
-        self.phase, self.vectors, self.made = phase, vectors, made
+    def __init__(
+        self, phase: Phase, vectors: VectorScorer, made: Ingredients, users: RecentUsers | None = None
+    ) -> None:
+        self.phase, self.trained, self.made, self.users = phase, vectors, made, users
+        taken = phase.interactions.matrix((phase.target,))
+        self.sample = _evenly(np.flatnonzero(np.diff(taken.indptr)).astype(np.int32), _SPREAD_USERS)
+        self.vectors = lru_cache(2)(self._vectors)
+        self.spread = lru_cache(None)(self._spread_of_vectors)
         self.tried: list[dict[str, Any]] = []
-        self.histories = lru_cache(2)(lambda half_life: histories(phase.interactions, phase.target, half_life))
-        self.odds = lru_cache(None)(lambda behavior: conversion(made.met[behavior], self.histories(None)))
+        self.histories = lru_cache(2)(self._histories)
+        self.odds = lru_cache(None)(lambda behavior: conversion(made.met[behavior], taken))
         self.value = lru_cache(None)(self._value)
 
     def run(self, progress: Progress) -> tuple[Blend, float]:
-        grid = self._grid()
-        best = Blend() if self.made.tables else NO_BLEND
+        grid, best = self._grid(), NO_BLEND
+        if self.users:
+            best = self._best(self._best(best, "recent", _RECENT), "own", _OWN)
+        if self.made.tables:
+            best = best.model_copy(update={"table": Blend().table})
         for behavior in self.made.met:
             best = self._best(best, "met", [best.meeting(behavior, weight) for weight in _MET])
         best = self._best(best, "met_power", _MET_POWERS if best.met else _MET_POWERS[:1])
+        best = self._best(best, "heard", _HEARD if self.made.met else _HEARD[:1])
         for name, options in progress.track(grid, "blending", len(grid)):
             best = self._best(best, name, options)
+        if self.users:
+            best = self._best(best, "recent", _RECENT)
         best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
@@ -192,35 +257,52 @@ class _Search:
         rank = self.made.back.shape[1]
         ranks = tuple(dict.fromkeys(min(one, rank) for one in _RANKS))
         there = {
-            "table": bool(self.made.tables),
-            "ridge": bool(self.made.tables),
+            "table": self.made.tables is not None,
+            "ridge": self.made.tables is not None,
             "half_life": self.phase.interactions.time is not None,
             "low_pass": rank > 0,
             "rank": len(ranks) > 1,
+            "side": self.made.tables is not None and self.made.tables.side is not None,
         }
         return [(name, ranks if name == "rank" else options) for name, options in _GRID if there[name]]
 
     def _value(self, blend: Blend) -> float:
-        value = self.phase.ndcg(self._scorer(blend), _evenly(self.phase.held_out_users, _JUDGES))
+        value = self.phase.ndcg(self._scorer(blend), self._judges)
         self.tried.append({**blend.model_dump(), "value": value})
         return value
 
     def _scorer(self, blend: Blend) -> Scorer:
-        if blend.empty:
-            return self.vectors
-        return BlendedScorer(self.vectors, self.scores(blend), self.past(blend))
+        vectors = self.vectors(blend.recent, blend.own)
+        return vectors if blend.empty else BlendedScorer(vectors, self.scores(blend), self.past(blend))
+
+    @cached_property
+    def _judges(self) -> NDArray[np.int32]:
+        return _evenly(self.phase.held_out_users, _JUDGES)
+
+    def _vectors(self, recent: float | None, own: float) -> VectorScorer:
+        """Vectors whose rows are right for the users that a choice looks at."""
+        if self.users is None:
+            return self.trained
+        return self.users.vectors(np.union1d(self._judges, self.sample), recent, own)
+
+    def _spread_of_vectors(self, recent: float | None, own: float) -> float:
+        vectors = self.vectors(recent, own)
+        return _spread(vectors.user_vectors[self.sample], vectors.item_vectors)
 
     def past(self, blend: Blend) -> Past:
-        return Past(self.histories(blend.half_life), {name: self.made.met[name] for name, _ in blend.met})
+        return Past(self.histories(blend.half_life, blend.heard), self.made.met)
+
+    def _histories(self, half_life: float | None, heard: float) -> sparse.csr_matrix:
+        weights = dict.fromkeys(self.made.met, heard) if heard else {}
+        return histories(self.phase.interactions, self.phase.target, half_life, weights)
 
     def scores(self, blend: Blend) -> HistoryScores:
-        taken = self.histories(blend.half_life)
-        sample = _evenly(np.flatnonzero(np.diff(taken.indptr)).astype(np.int32), _SPREAD_USERS)
-        spread, rank = _spread(self.vectors.user_vectors[sample], self.vectors.item_vectors), blend.rank
+        taken = self.histories(blend.half_life, blend.heard)
+        spread, rank = self.spread(blend.recent, blend.own), blend.rank
         none = sparse.csr_matrix((taken.shape[1], taken.shape[1]), dtype=np.float32)
-        table = self.made.tables[blend.ridge] if blend.table else none
+        table = self.made.tables.of(blend) if blend.table and self.made.tables else none
         into, back = (part[:, : rank if blend.low_pass else 0] for part in (self.made.into, self.made.back))
-        plain, history = HistoryScores(table, into, back), taken[sample]
+        plain, history = HistoryScores(table, into, back), taken[self.sample]
         of_table, of_low_pass = _spread_of_rows(plain.lend(Past(history, {}))), _spread(plain.queries(history), back)
         return HistoryScores(
             table * np.float32(_ratio(blend.table * spread, of_table)),
@@ -228,6 +310,7 @@ class _Search:
             back,
             blend.half_life,
             {name: self._gain(name, weight * spread, blend.met_power) for name, weight in blend.met},
+            dict.fromkeys(self.made.met, blend.heard) if blend.heard else {},
         )
 
     def _gain(self, behavior: str, wanted: float, power: float) -> Floats:

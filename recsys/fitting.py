@@ -19,6 +19,7 @@ from recsys.index.cold import ItemMap, Trait
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer
 from recsys.phases import Phase
+from recsys.recency import faded
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.warm_start import WarmStart
 
@@ -70,7 +71,7 @@ def bundle_contents(
         embeddings=embeddings,
         interactions=phase.interactions,
         target=phase.target,
-        neighbours=neighbours_into_users(graph.relations),
+        neighbours=faded(neighbours_into_users(graph.relations), phase.interactions, embeddings.encoder),
         seen_behaviors=phase.seen_behaviors,
         item_table=phase.item_table,
         labels={kind: tuple(labels) for kind, labels in graph.labels.items()},

@@ -33,6 +33,7 @@ from recsys.index.lookup import Attributes, Explained, Lookup
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
 from recsys.phases import Phase
+from recsys.recency import RecentUsers
 
 _MODEL, _TRAIN, _BLEND, _SPLIT = ModelConfig(), TrainConfig(), BlendConfig(), SplitConfig()
 _BUNDLE, _CARD = "bundle", "recommender.json"
@@ -135,12 +136,13 @@ class GraphRecommender(BaseEstimator):
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, epochs=epochs, progress=progress)
-        scorer = blended(phase, VectorScorer(trained.embeddings.users, trained.embeddings.items), blend)
+        found = RecentUsers(phase.interactions, trained.embeddings, graph).embeddings_of(blend.recent, blend.own)
+        scorer = blended(phase, VectorScorer(found.users, found.items), blend)
         vectors = searched(scorer)
         popularity = phase.interactions.popularity(phase.target)
         tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=self.seed, popularity=popularity)
         card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": epochs, "refit": True}
-        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, trained.embeddings, scorer, tuned, card))
+        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, found, scorer, tuned, card))
         self._take(bundle, style, finalizer)
         self.epochs_ = epochs
         return self
@@ -288,9 +290,10 @@ class GraphRecommender(BaseEstimator):
         behaviors = fit_interactions(log.rows.head(0).collect(), log.users, log.items, log.behaviors)
         splits = split_log(log, config.split, target_behavior(behaviors, config.graph), self.seed)
         phase = Phase("final", log, splits, config)
-        trained = fit_phase(phase, phase.graph(), config.model, progress=progress)
-        vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
-        return trained.best_epoch, choose_blend(phase, vectors, progress).blend
+        graph = phase.graph()
+        trained = fit_phase(phase, graph, config.model, progress=progress)
+        users = RecentUsers(phase.interactions, trained.embeddings, graph)
+        return trained.best_epoch, choose_blend(phase, users.trained, progress, users=users).blend
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
-from recsys.blending import Blend, blended, choose_blend
+from recsys.blending import NO_BLEND, Blend, blended, choose_blend
 from recsys.closed_form.catalogue import baseline, choose
 from recsys.core.config import RunConfig
+from recsys.core.edge_rows import EdgeRows
 from recsys.core.encoder import Embeddings
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import Ranking, rank_metrics
@@ -24,6 +25,7 @@ from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
 from recsys.phases import Phase
+from recsys.recency import RecentUsers
 from recsys.train.loop import Trained
 
 METRICS = ("recall@20", "ndcg@20", "recall@10", "ndcg@10", "hr@10")
@@ -74,14 +76,15 @@ def score(
     cache: Path,
     choices: Choices | None = None,
     epoch_log: EpochLog | None = None,
+    relations: Sequence[EdgeRows] = (),
 ) -> Scored:
     """Fit a row and judge it on the test.
 
     choices: of epochs and blend, made on validation with another seed; made here when absent. cache: where trainings
-    are shared. epoch_log: told every epoch of the refit; nothing here reads it.
+    are shared. epoch_log: told every epoch of the refit; nothing here reads it. relations: rows of graph.relations.
     """
     wall, processor = time.perf_counter(), time.process_time()
-    select, final = (Phase(name, log, splits, config) for name in ("select", "final"))
+    select, final = (Phase(name, log, splits, config, relations) for name in ("select", "final"))
     fitted = (
         _baseline(row.baseline, select, final) if row.baseline else _model(select, final, cache, choices, epoch_log)
     )
@@ -99,41 +102,41 @@ def figures(ranking: Ranking) -> dict[str, float]:
 
 def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, epoch_log: EpochLog | None) -> _Fitted:
     """The model, its epochs and its blend with what histories add chosen on validation, refitted."""
-    choices = choices or choose_all(select, cache)
+    choices, graph = choices or choose_all(select, cache), final.graph()
     networks: list[Network] = []
 
     def refit() -> tuple[Trained, dict[str, Any]]:
         if epoch_log:
-            trained = epoch_log.refit(final, choices.epochs, lambda found: judge(_vectors(found)), Told())
+            trained = epoch_log.refit(final, choices.epochs, judge, Told())
         else:
-            trained = fit_phase(final, final.graph(), final.config.model, epochs=choices.epochs, progress=Told())
+            trained = fit_phase(final, graph, final.config.model, epochs=choices.epochs, progress=Told())
         networks.append(trained.network)
         return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
 
-    def judge(vectors: VectorScorer) -> Scorer:
-        return blended(final, vectors, choices.blend)
+    def judge(found: Embeddings) -> Scorer:
+        blend = choices.blend
+        users = RecentUsers(final.interactions, found, graph).embeddings_of(blend.recent, blend.own)
+        return blended(final, VectorScorer(users.users, users.items), blend)
 
     found = shared_training(cache, final, choices.epochs, refit, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
-    if not choices.blend.empty:
+    if choices.blend != NO_BLEND:
         facts |= {"blend": choices.blend.model_dump(), "validation_blended": choices.blended}
-    return _Fitted(judge(found.scorer), facts, networks[0] if networks else None)
+    return _Fitted(judge(found.embeddings), facts, networks[0] if networks else None)
 
 
 def choose_all(select: Phase, cache: Path) -> Choices:
     """Epochs, then the blend, by validation."""
+    graph = select.graph()
 
     def fit() -> tuple[Trained, dict[str, Any]]:
-        trained = fit_phase(select, select.graph(), select.config.model, progress=Told())
+        trained = fit_phase(select, graph, select.config.model, progress=Told())
         return trained, {"epochs": trained.best_epoch, "value": trained.best_value}
 
     found = shared_training(cache, select, None, fit)
-    choice = choose_blend(select, found.scorer)
+    users = RecentUsers(select.interactions, found.embeddings, graph)
+    choice = choose_blend(select, users.trained, users=users)
     return Choices(found.facts["epochs"], found.facts["value"], choice.blend, choice.value)
-
-
-def _vectors(found: Embeddings) -> VectorScorer:
-    return VectorScorer(found.users, found.items)
 
 
 def _baseline(name: str, select: Phase, final: Phase) -> _Fitted:

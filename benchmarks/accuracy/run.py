@@ -43,16 +43,16 @@ def run(
         scored = score_peer(row, config, log, splits, place.peers)
     else:
         epoch_log = EpochLog(log_path(row.name, dataset, seed)) if log_test else None
-        scored = score(row, config, log, splits, place.of(dataset), _choices(row, dataset, seed), epoch_log)
+        scored = score(row, config, log, splits, place.of(dataset), choices_of(row.name, dataset, seed), epoch_log)
     kept.keep(place.of(dataset), row.name, seed, scored)
     entry = result(row, dataset, config, scored)
     results.add(entry)
     return entry
 
 
-def _choices(row: Row, dataset: str, seed: int) -> Choices | None:
+def choices_of(row: str, dataset: str, seed: int, path: Path = results.RESULTS) -> Choices | None:
     """What validation chose for seed 0, which the other seeds take over; None where they must choose themselves."""
-    chosen = [one for one in results.read() if results.key(one) == (dataset, row.name, 0, "validation")]
+    chosen = [one for one in results.read(path) if results.key(one) == (dataset, row, 0, "validation")]
     if not seed or not chosen or "epochs" not in chosen[0]:
         return None
     one = chosen[0]

@@ -1,22 +1,22 @@
 """Trainings that rows share: a row that differs from another only in what comes after training takes its vectors."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import recsys
-from recsys.core.artefacts import atomic_file, text_sha256
-from recsys.index.exact import VectorScorer
+from pipelines.stages.embeddings import load_embeddings, save_embeddings
+from recsys.core.artefacts import atomic_folder, read_json, text_sha256, write_json
+from recsys.core.encoder import Embeddings
 from recsys.phases import Phase
 from recsys.train.loop import Trained
 
 _LEARNT_BY = ("graph/*.py", "model/*.py", "train/*.py", "closed_form/spectral.py")
 _LEARNT_FROM = {"model", "train", "graph", "split", "clean", "seed", "threads"}
-
+_FACTS = "facts.json"
 
 Fit = Callable[[], tuple[Trained, dict[str, Any]]]
 """Trains; returns what was trained and the facts to keep of it."""
@@ -26,20 +26,20 @@ Fit = Callable[[], tuple[Trained, dict[str, Any]]]
 class Vectors:
     """What is left of a training. facts: epochs, the validation value, the mode, and the shared numbers."""
 
-    scorer: VectorScorer
+    embeddings: Embeddings
     facts: dict[str, Any]
 
 
 def shared_training(cache: Path, phase: Phase, epochs: int | None, fit: Fit, fresh: bool = False) -> Vectors:
     """The vectors of `fit`, from the cache when the same training, by the same code, left them there; `fresh`: never."""
-    path = cache / "trained" / f"{_address(phase, epochs)}.npz"
+    path = cache / "trained" / _address(phase, epochs)
     if fresh or not path.exists():
         trained, facts = fit()
-        found = trained.embeddings
-        with atomic_file(path) as part, part.open("wb") as file:
-            np.savez(file, users=found.users, items=found.items, facts=np.array(json.dumps(facts)))
-    with np.load(path) as file:
-        return Vectors(VectorScorer(file["users"], file["items"]), json.loads(str(file["facts"])))
+        shutil.rmtree(path, ignore_errors=True)
+        with atomic_folder(path) as part:
+            save_embeddings(trained.embeddings, part)
+            write_json(part / _FACTS, facts)
+    return Vectors(load_embeddings(path), read_json(path / _FACTS))
 
 
 def _address(phase: Phase, epochs: int | None) -> str:

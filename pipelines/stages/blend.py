@@ -1,4 +1,4 @@
-"""What histories add to a trained model: weighed once, on validation; made anew from the rows of every phase."""
+"""What histories do to a trained model: weighed once, on validation; made anew from the rows of every phase."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,30 @@ import numpy as np
 from scipy import sparse
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import BLEND, TRAINED
+from pipelines.places import BLEND, GRAPH, TRAINED
 from pipelines.runner import Facts, Work
-from pipelines.stages.embeddings import vectors_of
-from recsys.blending import Blend, Choice, choose_blend, fit_history, ingredients, with_history
+from pipelines.stages.embeddings import load_embeddings, load_users, save_users, vectors_of
+from recsys.blending import (
+    Blend,
+    Choice,
+    Ingredients,
+    choose_blend,
+    fit_history,
+    ingredients,
+    met_behaviors,
+    with_history,
+)
 from recsys.core.artefacts import read_json, write_json
+from recsys.core.encoder import Embeddings
+from recsys.graph.store import load_graph
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores
 from recsys.index.stored import load_array, load_matrix, save_array, save_matrix
 from recsys.phases import Phase, PhaseName
+from recsys.recency import RecentUsers
 
 _CHOICE = "blend.json"
+_USERS = "users"
 
 
 def fit(phase: PhaseName) -> Callable[[Work], Facts]:
@@ -24,14 +37,14 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
 
     def fit_phase_blend(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
-        vectors = vectors_of(work.read(TRAINED.format(phase=phase, bucket=work.bucket)))
+        trained = load_embeddings(work.read(TRAINED.format(phase=phase, bucket=work.bucket)))
+        users = RecentUsers(data.interactions, trained, load_graph(work.read(GRAPH.format(phase=phase))))
         if phase == "select":
             made = ingredients(data, None, work.progress)
-            choice = choose_blend(data, vectors, work.progress, made)
-            _keep(work, choice.blend, fit_history(data, vectors, choice.blend, made=made))
+            choice = choose_blend(data, users.trained, work.progress, made, users)
+            _fit(work, data, users, choice.blend, made)
             return _told(work, data, choice)
-        blend = chosen(work, work.bucket)
-        _keep(work, blend, fit_history(data, vectors, blend, work.progress))
+        _fit(work, data, users, chosen(work, work.bucket))
         return Facts()
 
     return fit_phase_blend
@@ -42,9 +55,16 @@ def chosen(work: Work, bucket: str) -> Blend:
     return Blend.model_validate(read_json(work.read(BLEND.format(phase="select", bucket=bucket)) / _CHOICE))
 
 
-def _load_history(work: Work, phase: PhaseName, bucket: str) -> HistoryScores | None:
+def embeddings_of(work: Work, phase: PhaseName, bucket: str) -> Embeddings:
+    """A trained variant with the users of its blend."""
+    trained = load_embeddings(work.read(TRAINED.format(phase=phase, bucket=bucket)))
+    recent = work.read(BLEND.format(phase=phase, bucket=bucket)) / _USERS
+    return load_users(trained, recent) if recent.exists() else trained
+
+
+def _load_history(work: Work, data: Phase, bucket: str) -> HistoryScores | None:
     """What a blend stage left; None where nothing is added."""
-    folder = work.read(BLEND.format(phase=phase, bucket=bucket))
+    folder = work.read(BLEND.format(phase=data.name, bucket=bucket))
     blend = Blend.model_validate(read_json(folder / _CHOICE))
     if blend.empty:
         return None
@@ -55,13 +75,23 @@ def _load_history(work: Work, phase: PhaseName, bucket: str) -> HistoryScores | 
         load_array(folder / "back.npy"),
         blend.half_life,
         dict(zip(dict(blend.met), load_array(folder / "met_gain.npy"), strict=True)) if blend.met else {},
+        dict.fromkeys(met_behaviors(data), blend.heard) if blend.heard else {},
     )
 
 
 def scorer_of(work: Work, data: Phase, bucket: str) -> VectorScorer | BlendedScorer:
     """A trained variant with what histories add."""
-    vectors = vectors_of(work.read(TRAINED.format(phase=data.name, bucket=bucket)))
-    return with_history(data, vectors, _load_history(work, data.name, bucket))
+    vectors = vectors_of(embeddings_of(work, data.name, bucket))
+    return with_history(data, vectors, _load_history(work, data, bucket))
+
+
+def _fit(work: Work, data: Phase, users: RecentUsers, blend: Blend, made: Ingredients | None = None) -> None:
+    """Write what `blend` needs in this phase."""
+    found = users.embeddings_of(blend.recent, blend.own)
+    if found is not users.embeddings:
+        (work.out / _USERS).mkdir()
+        save_users(found, work.out / _USERS)
+    _keep(work, blend, fit_history(data, vectors_of(found), blend, work.progress, made))
 
 
 def _told(work: Work, data: Phase, choice: Choice) -> Facts:

@@ -1,13 +1,16 @@
 """A trained model's vectors as files of a run folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.index.exact import VectorScorer
 
 _ARRAYS = ("users", "items", "user_self")
+_OF_USERS = ("users", "user_self")
 
 
 def save_embeddings(embeddings: Embeddings, folder: Path) -> None:
@@ -23,7 +26,21 @@ def load_embeddings(folder: Path) -> Embeddings:
     return Embeddings(**arrays, encoder=EncoderState.load(folder))
 
 
-def vectors_of(folder: Path) -> VectorScorer:
-    """The inner products of saved vectors."""
-    found = load_embeddings(folder)
-    return VectorScorer(found.users, found.items)
+def save_users(embeddings: Embeddings, folder: Path) -> None:
+    """What `RecentUsers.embeddings_of` makes anew."""
+    for name in _OF_USERS:
+        np.save(folder / f"{name}.npy", getattr(embeddings, name))
+    np.save(folder / "visitor.npy", embeddings.encoder.visitor)
+    write_json(folder / "users.json", {"half_life_events": embeddings.encoder.half_life_events})
+
+
+def load_users(trained: Embeddings, folder: Path) -> Embeddings:
+    """`trained` with what `save_users` wrote; the arrays are mapped."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _OF_USERS}
+    visitor, facts = np.load(folder / "visitor.npy"), read_json(folder / "users.json")
+    return replace(trained, **arrays, encoder=replace(trained.encoder, visitor=visitor, **facts))
+
+
+def vectors_of(embeddings: Embeddings) -> VectorScorer:
+    """Their inner products."""
+    return VectorScorer(embeddings.users, embeddings.items)

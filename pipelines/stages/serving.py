@@ -9,8 +9,7 @@ import numpy as np
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, INDEX, REPORT, TRAINED
 from pipelines.runner import Facts, Work
-from pipelines.stages.blend import scorer_of
-from pipelines.stages.embeddings import load_embeddings
+from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.training import CARD, MODEL
 from recsys.core.artefacts import read_json, switch_link, write_json
 from recsys.core.encoder import Floats
@@ -62,7 +61,7 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         config, folder = work.config, work.folder
         data = load_phase(folder.path, config, phase)
         trained = work.read(TRAINED.format(phase=phase, bucket=MODEL))
-        embeddings = load_embeddings(trained)
+        embeddings = embeddings_of(work, phase, MODEL)
         scorer = scorer_of(work, data, MODEL)
         tuned = _load_tuned(work.read(INDEX.format(phase=phase)), _with_popularity(data, scorer)[0])
         report = Report.load(work.read(REPORT) / "report.json")

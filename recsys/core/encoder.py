@@ -66,6 +66,8 @@ class EncoderState:
     layer_weights: (L + 1,). visitor: (d,) layer-0 state of somebody unknown.
     states: by source node type, (L, nodes, d): what the sources send in layers 1..L, i.e. h^0..h^(L−1).
     half_life_days: of the edge weights, None without decay; weights are counted back from `now`, unix seconds.
+    half_life_events: an event also weighs 2^(−p / half_life_events), p being how many of the user's events of that
+        behaviour are later; None where all weigh alike.
     dense: weights of the textbook layers by "<layer from 1>.<relation>.<name>"; empty for degree_prior.
         gat: source, target (d, d), left, right (heads, d / heads), bias (d,).
         gatv2: source, target (d, d), source_bias, target_bias (d,), attend (heads, d / heads).
@@ -81,6 +83,7 @@ class EncoderState:
     half_life_days: float | None = None
     now: int | None = None
     use_weights: bool = False
+    half_life_events: float | None = None
     dense: dict[str, Floats] = field(default_factory=dict)
 
     @property
@@ -111,7 +114,7 @@ class EncoderState:
         )
         mode: Literal["r"] | None = "r" if map_states else None
         return EncoderState(
-            **{name: document[name] for name in _SCALARS},
+            **{name: document[name] for name in _SCALARS if name in document},
             layer_weights=arrays["layer_weights"],
             visitor=arrays["visitor"],
             states={name: np.load(folder / f"states_{name}.npy", mmap_mode=mode) for name in document["states"]},
@@ -120,7 +123,7 @@ class EncoderState:
         )
 
 
-_SCALARS = ("family", "heads", "similarity", "half_life_days", "now", "use_weights")
+_SCALARS = ("family", "heads", "similarity", "half_life_days", "now", "use_weights", "half_life_events")
 _RELATION_SCALARS = ("name", "source", "behavior", "weight", "base")
 _RELATION_ARRAYS = ("source_degree", "source_exponent", "target_exponent", "gamma", "gate", "kappa")
 

@@ -134,7 +134,7 @@ def _user(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tuple
     if not visit.neighbours and not asked.attributes:
         return Request("model", bundle.user_vectors[dense], excluded, visit.unknown, dense, past=past)
     neighbours = {
-        **merged(known_neighbours(bundle, dense), visit.neighbours),
+        **merged(known_neighbours(bundle, dense), visit.neighbours, bundle.encoder.half_life_events),
         **read_attributes(bundle, asked.attributes),
     }
     vector = encoder.encode(neighbours, bundle.user_self[dense : dense + 1])[0]
@@ -160,7 +160,7 @@ def _past(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> Past | None:
     if user != UNKNOWN:
         rows = {name: row_of(matrix, user) for name, matrix in bundle.past.met.items()}
         old = Past(row_of(bundle.past.history, user), rows)
-    return bundle.added.extended(old, visit.taken, visit.items)
+    return bundle.added.extended(old, visit.events, bundle.target)
 
 
 def _union(lists: list[NDArray[np.integer]]) -> NDArray[np.integer]:

@@ -1,7 +1,7 @@
 """Events and attributes from outside (a visitor's clicks, a user's new ones) as neighbours that the encoder understands."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,28 +38,25 @@ _USER_NODES = "user:"
 
 @dataclass(frozen=True)
 class Visit:
-    """A history in dense ids. items: by behaviour, ascending, each once. unknown: ids that are not in the catalogue.
+    """A history in dense ids. unknown: ids that are not in the catalogue.
 
-    taken: items of the target behaviour, each once, the latest last: by time, and in the order given where none is.
-
-    neighbours: one row per relation that some event feeds.
+    events: (behaviour, item), the latest last: by time, and in the order given where none is. neighbours: one row per
+    relation that some event feeds.
     """
 
     neighbours: Neighbours
-    items: dict[str, NDArray[np.int32]]
+    events: tuple[tuple[str, int], ...]
     unknown: list[str]
-    taken: NDArray[np.int32]
 
-    def under(self, behaviors: Iterable[str]) -> NDArray[np.int32]:
+    def under(self, behaviors: Collection[str]) -> NDArray[np.int32]:
         """Items of some behaviours, ascending, each once."""
-        found = [self.items[name] for name in behaviors if name in self.items]
-        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int32)
+        return np.unique(np.array([item for name, item in self.events if name in behaviors], np.int32))
 
 
 def read_visit(bundle: "Bundle", history: History) -> Visit:
     """Raises UsageError for a behaviour that the log does not have, or a weight that is not above 0."""
     if not history:
-        return Visit({}, {}, [], np.empty(0, np.int32))
+        return Visit({}, (), [])
     events = [event if isinstance(event, Event) else Event(str(event)) for event in history]
     for event in events:
         _check_event(bundle, event)
@@ -71,7 +68,7 @@ def read_visit(bundle: "Bundle", history: History) -> Visit:
         if relation.behavior is not None and (edges := _edges(bundle, relation, known)).nnz
     }
     unknown = [event.item for event, item in zip(events, dense, strict=True) if item == UNKNOWN]
-    return Visit(neighbours, _by_behavior(bundle, known), unknown, _taken(bundle, known))
+    return Visit(neighbours, _ordered(bundle, known), unknown)
 
 
 def read_attributes(bundle: "Bundle", attributes: Attributes) -> Neighbours:
@@ -108,33 +105,39 @@ def one_row(indices: NDArray[np.integer], values: NDArray[np.generic], num_colum
     return sparse.csr_matrix((values, indices, np.array([0, len(indices)])), shape=(1, num_columns))
 
 
-def merged(neighbours: Neighbours, new: Neighbours) -> Neighbours:
-    """Old and new edges of the same users; weights of a repeated pair are added."""
+def merged(neighbours: Neighbours, new: Neighbours, half_life: float | None = None) -> Neighbours:
+    """Old edges of a user and later ones; weights of a repeated pair are added.
+
+    half_life: `EncoderState.half_life_events`; the old edges of a relation fade by the number of its new ones.
+    """
     both: Mapping[str, sparse.csr_matrix] = {**new, **neighbours}
     return {
-        name: _canonical(both[name] + new[name]) if name in neighbours and name in new else both[name] for name in both
+        name: _canonical(both[name] * _fading(new[name].nnz, half_life) + new[name])
+        if name in neighbours and name in new
+        else both[name]
+        for name in both
     }
 
 
-def _by_behavior(bundle: "Bundle", known: Sequence[tuple[Event, int]]) -> dict[str, NDArray[np.int32]]:
-    behaviors = [event.behavior or bundle.target for event, _ in known]
-    return {
-        name: np.unique(
-            np.array([item for (_, item), one in zip(known, behaviors, strict=True) if one == name], np.int32)
-        )
-        for name in dict.fromkeys(behaviors)
-    }
+def _fading(later: NDArray[np.integer] | int, half_life: float | None) -> NDArray[np.float32]:
+    """What an event with so many later ones still weighs; never nothing, as in the graph."""
+    faded = np.ones(np.shape(later)) if half_life is None else np.exp2(-np.asarray(later) / half_life)
+    return np.maximum(faded, np.finfo(np.float32).tiny).astype(np.float32)
 
 
-def _taken(bundle: "Bundle", known: Sequence[tuple[Event, int]]) -> NDArray[np.int32]:
-    """Dense items of the target behaviour in time, an event without a time being new; of a repeated one the latest."""
-    fed = [(event, item) for event, item in known if (event.behavior or bundle.target) == bundle.target]
-    fed.sort(key=lambda pair: math.inf if pair[0].time is None else pair[0].time)
-    latest = dict.fromkeys(item for _, item in reversed(fed))
+def _in_time(bundle: "Bundle", known: Sequence[tuple[Event, int]], behavior: str) -> NDArray[np.int32]:
+    """Dense items of a behaviour in time, each once; of a repeated one the latest event counts."""
+    latest = dict.fromkeys(item for name, item in reversed(_ordered(bundle, known)) if name == behavior)
     return np.array(list(latest)[::-1], np.int32)
 
 
-def _edges(bundle: "Bundle", relation: RelationState, known: Iterable[tuple[Event, int]]) -> sparse.csr_matrix:
+def _ordered(bundle: "Bundle", known: Sequence[tuple[Event, int]]) -> tuple[tuple[str, int], ...]:
+    """Behaviours and dense items in time, an event without a time being new."""
+    ordered = sorted(known, key=lambda pair: math.inf if pair[0].time is None else pair[0].time)
+    return tuple((event.behavior or bundle.target, int(item)) for event, item in ordered)
+
+
+def _edges(bundle: "Bundle", relation: RelationState, known: Sequence[tuple[Event, int]]) -> sparse.csr_matrix:
     fed = [(event, item) for event, item in known if (event.behavior or bundle.target) == relation.behavior]
     items = np.array([item for _, item in fed], np.int64)
     weights = np.array([event.weight for event, _ in fed], np.float64)
@@ -142,7 +145,9 @@ def _edges(bundle: "Bundle", relation: RelationState, known: Iterable[tuple[Even
     values = edge_weights(bundle.encoder, relation, weights, times)
     distinct, place = np.unique(items, return_inverse=True)
     summed = np.bincount(place, values, minlength=len(distinct)) if len(distinct) else np.empty(0)
-    return one_row(distinct, summed, len(bundle.items))
+    in_time = _in_time(bundle, known, str(relation.behavior))
+    later = len(in_time) - 1 - np.argsort(in_time)
+    return one_row(distinct, summed * _fading(later, bundle.encoder.half_life_events), len(bundle.items))
 
 
 def _nodes(column: str, labels: Sequence[str], values: object) -> sparse.csr_matrix:

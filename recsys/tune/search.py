@@ -22,11 +22,11 @@ from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.metrics import rank_metrics
 from recsys.fitting import fit_phase
 from recsys.graph.schema import Graph
-from recsys.index.exact import VectorScorer
 from recsys.phases import Phase
+from recsys.recency import RecentUsers
 from recsys.train.checkpoint import EpochRecord
 from recsys.train.forecast import Plan
-from recsys.train.loop import Trained, forecast
+from recsys.train.loop import forecast
 from recsys.tune import study as trials
 from recsys.tune.space import Space, value_at, with_values
 from recsys.tune.values import described
@@ -147,7 +147,7 @@ class Search:
         trained = fit_phase(
             phase, graph, config.model, self.folder / "checkpoint", progress=_Bars(self.progress), watch=watch
         )
-        users = self._ndcg_of_users(phase, trained)
+        users = self._ndcg_of_users(phase, RecentUsers(phase.interactions, trained.embeddings, graph))
         with atomic_file(self._users_file(trial.number)) as part:
             np.save(part, users)
         facts = {"epochs": len(trained.history), "best_epoch": trained.best_epoch, "stopped": trained.stopped}
@@ -155,11 +155,11 @@ class Search:
         trial.set_user_attr(trials.SECONDS, time.perf_counter() - began)
         return float(users.mean())
 
-    def _ndcg_of_users(self, phase: Phase, trained: Trained) -> NDArray[np.float64]:
-        """As the model would be served: with what histories add at their best beside these vectors."""
-        vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
+    def _ndcg_of_users(self, phase: Phase, users: RecentUsers) -> NDArray[np.float64]:
+        """As the model would be served: with what histories do at their best for these vectors."""
         shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
-        blend = choose_blend(phase, vectors, made=shared).blend
+        blend = choose_blend(phase, users.trained, made=shared, users=users).blend
+        vectors = users.vectors(phase.held_out_users, blend.recent, blend.own)
         k = phase.config.train.metric_k
         ranked = phase.ranked(blended(phase, vectors, blend, made=shared), k)
         return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]

@@ -27,6 +27,8 @@ class BlendConfig(Section):
     of the log, both in closed form from the phase's own rows. How much is chosen on validation; nothing, where nothing
     helps."""
 
+    recency: bool = True
+    """In logs with times, let late events count more in the vectors of users, and their own states less."""
     neighbours: int = Field(200, ge=0)
     """Items that may speak for one item in the table; 0 leaves the table out."""
     low_pass_rank: int = Field(512, ge=0)

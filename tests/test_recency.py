@@ -1,0 +1,152 @@
+"""Late events count more where that helps, in training's vectors, in bundles and for visitors alike."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recsys.blending import Blend, choose_blend
+from recsys.core.config import build_config
+from recsys.fitting import bundle_contents, fit_phase
+from recsys.index.ann import TunedIndex
+from recsys.index.bundle import Bundle, neighbours_into_users, write_bundle
+from recsys.index.fold_in import UserEncoder
+from recsys.index.lookup import Event, Lookup
+from recsys.logs.ingest import ingest, load_log
+from recsys.logs.split import split_log
+from recsys.phases import Phase
+from recsys.recency import RecentUsers, faded
+
+SECTIONS = {
+    "split": {"method": "last_share", "test_share": 0.2, "validation_share": 0.2},
+    "model": {"width": 8, "heads": 2},
+    "train": {"epochs": 6, "metric_k": 5, "negatives": 32},
+    "blend": {"neighbours": 0, "low_pass_rank": 0},
+}
+HALF_LIFE = 3.0
+
+
+def drifting(num_users=80, groups=6, each=12, seed=0):
+    """Every user goes through two groups of items, one after the other: what comes next is like what came last."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for user in range(num_users):
+        for half, group in enumerate(draw.choice(groups, 2, replace=False)):
+            taken = draw.choice(each, 9, replace=False) + each * group
+            rows += [(f"u{user}", f"i{item}", 1000 * half + place) for place, item in enumerate(taken)]
+    return pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+
+
+def phases_of(log, folder):
+    config = build_config(SECTIONS)
+    ingest(log, config.data, config.clean, folder)
+    coded = load_log(folder)
+    splits = split_log(coded, config.split, "interaction", 0)
+    return {name: Phase(name, coded, splits, config) for name in ("select", "final")}
+
+
+@pytest.fixture(scope="module")
+def select(tmp_path_factory):
+    return phases_of(drifting(), tmp_path_factory.mktemp("drifting"))["select"]
+
+
+@pytest.fixture(scope="module")
+def users(select):
+    graph = select.graph()
+    return RecentUsers(select.interactions, fit_phase(select, graph, select.config.model).embeddings, graph)
+
+
+@pytest.fixture(scope="module")
+def lookup(select, users, tmp_path_factory):
+    found = users.embeddings_of(HALF_LIFE, 0.5)
+    contents = bundle_contents(select, users.graph, found, users.trained, TunedIndex(None, {"kind": "exact"}), {})
+    return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
+
+
+def test_events_fade_by_their_place(select, users):
+    neighbours = faded(neighbours_into_users(users.graph.relations), select.interactions, users.embeddings.encoder)
+    [name] = neighbours
+    assert (neighbours[name].data == 1).all()
+    encoder = users.embeddings_of(HALF_LIFE, 1.0).encoder
+    row = faded(neighbours, select.interactions, encoder)[name][0]
+    mine = select.interactions.user == 0
+    order = np.argsort(select.interactions.time[mine])
+    last_first = select.interactions.item[mine][order][::-1]
+    expected = {int(item): 2 ** (-place / HALF_LIFE) for place, item in enumerate(last_first)}
+    assert dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) == pytest.approx(expected)
+
+
+def test_nothing_asked_for_is_the_training_itself(users):
+    assert users.embeddings_of(None, 1.0) is users.embeddings
+    everybody = np.arange(users.interactions.num_users, dtype=np.int32)
+    anew = UserEncoder(users.embeddings.encoder).encode(
+        neighbours_into_users(users.graph.relations), users.embeddings.user_self
+    )
+    assert np.allclose(users.vectors(everybody, None, 1.0).user_vectors, anew, atol=1e-5)
+
+
+def test_some_rows_are_the_rows_of_all(users):
+    whole = users.embeddings_of(HALF_LIFE, 0.3).users
+    rows = np.array([3, 17], np.int32)
+    some = users.vectors(rows, HALF_LIFE, 0.3).user_vectors
+    assert np.allclose(some[rows], whole[rows], atol=1e-6)
+    assert np.array_equal(np.delete(some, rows, axis=0), np.delete(users.embeddings.users, rows, axis=0))
+
+
+def test_validation_asks_for_recency_where_taste_drifts(select, users):
+    choice = choose_blend(select, users.trained, users=users)
+    assert choice.blend.recent is not None
+    assert choice.blend.empty
+    assert choice.value > 1.1 * choice.alone
+    found = users.vectors(select.held_out_users, choice.blend.recent, choice.blend.own)
+    assert select.ndcg(found) == pytest.approx(choice.value)
+
+
+def test_recency_can_be_switched_off(select, users):
+    off = select.config.blend.model_copy(update={"recency": False})
+    still = Phase("select", select.log, select.splits, select.config.model_copy(update={"blend": off}))
+    assert choose_blend(still, users.trained, users=users).blend == Blend(table=0.0)
+
+
+def test_logs_without_times_cannot_fade(tmp_path):
+    config = build_config(SECTIONS | {"split": {"method": "random"}})
+    ingest(drifting(20).drop("timestamp"), config.data, config.clean, tmp_path)
+    phase = Phase("serve", load_log(tmp_path), None, config)
+    graph = phase.graph()
+    found = fit_phase(phase, graph, config.model, epochs=1).embeddings
+    assert not RecentUsers(phase.interactions, found, graph).possible
+
+
+def test_a_bundle_encodes_its_users_to_their_own_vectors(lookup):
+    bundle = lookup.bundle
+    anew = UserEncoder(bundle.encoder).encode(bundle.neighbours, bundle.user_self)
+    assert np.allclose(anew, bundle.user_vectors, atol=1e-5)
+
+
+def test_parts_and_rest_are_the_score_of_a_fading_history(lookup):
+    user = lookup.bundle.users.ids[0]
+    first = lookup.recommend([user], 1)[0]["items"][0]
+    found = lookup.explain(user, first["id"])
+    total = sum(part["share"] for part in found["parts"]) + found["rest"]
+    assert total == pytest.approx(first["score"], abs=1e-5)
+
+
+def test_a_new_event_ages_the_old_ones(lookup):
+    bundle, encoder = lookup.bundle, UserEncoder(lookup.bundle.encoder)
+    [name] = bundle.neighbours
+    row = bundle.neighbours[name][0].toarray()
+    new = int(np.flatnonzero(row[0] == 0)[0])
+    aged = row * 2 ** (-1 / HALF_LIFE)
+    aged[0, new] = 1.0
+    expected = encoder.encode({name: type(bundle.neighbours[name])(aged)}, bundle.user_self[:1])[0]
+    answer = lookup.recommend([bundle.users.ids[0]], 3, histories=[[bundle.items.ids[new]]], exclude_seen=False)[0]
+    best = np.sort(bundle.item_vectors @ expected)[::-1][:3]
+    assert answer["source"] == "fold_in"
+    assert [item["score"] for item in answer["items"]] == pytest.approx(best.tolist(), abs=1e-5)
+
+
+def test_a_visitor_s_events_fade_by_time_not_by_the_order_given(lookup):
+    ids = lookup.bundle.items.ids
+    events = [Event(ids[4], time=50.0), Event(ids[30], time=10.0), Event(ids[12])]
+    assert np.allclose(lookup.fold_in(events), lookup.fold_in(events[::-1]))
+    later = [events[1], events[0]._replace(time=5.0), events[2]]
+    assert not np.allclose(lookup.fold_in(events), lookup.fold_in(later), atol=1e-3)
