@@ -6,21 +6,23 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+_PACKAGES = ("accuracy", "signals")
 _NOT_RUN = {"__main__", "record", "interactions_of", "made_up"}
 
 
 def main() -> None:
     names = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in _NOT_RUN)
-    if sys.argv[1:2] == ["accuracy"]:
+    if len(sys.argv) > 1 and sys.argv[1] in _PACKAGES:
         sys.argv = sys.argv[1:]
-        runpy.run_module("benchmarks.accuracy", run_name="__main__")
+        runpy.run_module(f"benchmarks.{sys.argv[0]}", run_name="__main__")
         return
     if len(sys.argv) > 1 and sys.argv[1] in names:
         sys.argv = sys.argv[1:]
         runpy.run_path(str(FOLDER / f"{sys.argv[0]}.py"), run_name="__main__")
         return
     print("python -m benchmarks NAME [ARGUMENTS]; figures go to benchmarks/results/NAME.json\n")
-    print(f"  {'accuracy':<12} {_first_line(FOLDER / 'accuracy' / '__main__.py')}")
+    for name in _PACKAGES:
+        print(f"  {name:<12} {_first_line(FOLDER / name / '__main__.py')}")
     for name in names:
         print(f"  {name:<12} {_first_line(FOLDER / f'{name}.py')}")
 

@@ -1,6 +1,7 @@
 """The item–item table: which items follow from which, by SLIM's regression on sources chosen beforehand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +23,26 @@ Gram = Callable[[NDArray[np.int32]], NDArray[np.float32]]
 
 
 def item_item_tables(
-    matrix: sparse.csr_matrix, neighbours: int, ridges: Sequence[float], progress: Progress = QUIET
+    matrix: sparse.csr_matrix,
+    neighbours: int,
+    ridges: Sequence[float],
+    progress: Progress = QUIET,
+    target: sparse.csr_matrix | None = None,
 ) -> list[sparse.csr_matrix]:
     """For each ridge λ an (items, items) float32 table; column i holds what its sources give item i, none negative.
 
-    Column i = max(0, (X_NᵀX_N + λI)^(−1) X_Nᵀ x_i) over the `neighbours` items N that co-occur most with i, i itself
-    not among them: fsSLIM (Ning and Karypis 2011) with EASE's closed form (Steck 2019) in place of an iterative solver.
-    X: `matrix` (users, items), 0/1. Raises UsageError for neighbours < 1 or a ridge that is not above 0.
+    Column i = max(0, (X_NᵀX_N + λI)^(−1) X_Nᵀ y_i) over the `neighbours` items N that co-occur most with i in X, i
+    itself not among them: fsSLIM (Ning and Karypis 2011) with EASE's closed form (Steck 2019) in place of an iterative
+    solver. X: `matrix` (rows, items), 0/1 rows of users, and beneath them any rows of items that belong together
+    (SSLIM2, Ning and Karypis 2012). Y: `target` (rows, items), X itself when absent: users who viewed speak for what
+    others bought. Raises UsageError for neighbours < 1 or a ridge that is not above 0.
     """
     if neighbours < 1:
         raise UsageError(f"{neighbours} neighbours an item is less than one", "Ask for at least 1")
     if not ridges or min(ridges) <= 0:
         raise UsageError(f"ridges {list(ridges)}: the regression needs each above 0", "Use 15, for example")
-    sources, by_item = _sources(matrix, neighbours), matrix.tocsc()
-    gram = _gram(matrix, by_item)
+    sources, gram = _sources(matrix, neighbours), _gram(matrix, matrix.tocsc())
+    shared = None if target is None else _shared(matrix, target)
     values = np.zeros((len(ridges), sources.nnz), np.float32)
     with threadpool_limits(1, "blas"):  # systems of a few hundred unknowns only make threads wait
         for item in progress.track(range(sources.shape[0]), "item–item table", sources.shape[0]):
@@ -43,26 +50,34 @@ def item_item_tables(
             chosen = sources.indices[place]
             if len(chosen):
                 together = gram(np.append(chosen, np.int32(item)))
-                values[:, place] = _weights(together[:-1, :-1], together[:-1, -1], ridges)
+                wanted = together[:-1, -1] if shared is None else shared(item)[chosen]
+                values[:, place] = _weights(together[:-1, :-1], wanted, ridges)
     return [_table(sources, one) for one in values]
 
 
-def histories(interactions: Interactions, target: str, half_life: float | None = None) -> sparse.csr_matrix:
+def histories(
+    interactions: Interactions, target: str, half_life: float | None = None, heard: Mapping[str, float] | None = None
+) -> sparse.csr_matrix:
     """(users, items) float32: 1 for each item of a user under the target behaviour.
 
-    half_life: with it an event counts 2^(−p / half_life), p being how many of the user's pairs are later; of two at
-    the same moment the one that stands later in the log is the later. Raises UsageError when the log has no times.
+    heard: by other behaviour, what an item counts that was met under it; the most an item counts stays. half_life: with
+    it that falls by 2^(−p / half_life), p being how many of the user's pairs are later; of two at the same moment the
+    one that stands later in the log is the later. Raises UsageError when the log has no times.
     """
+    weights = {target: 1.0, **(heard or {})}
+    counted = interactions.matrix((target,))
+    for behavior, weight in (heard or {}).items():
+        counted = counted.maximum(interactions.matrix((behavior,)) * np.float32(weight)).tocsr()
     if half_life is None:
-        return interactions.matrix((target,))
+        return counted
     if interactions.time is None:
         raise UsageError(f"a half-life of {half_life:g} events needs a log with times", "Leave the half-life out")
-    kept = _latest(interactions, target)
+    kept = _latest(interactions, tuple(weights))
     user = interactions.user[kept]
     later = np.cumsum(np.bincount(user, minlength=interactions.num_users))[user] - 1 - np.arange(len(kept))
     values = np.exp2(-later / half_life).astype(np.float32)
-    shape = (interactions.num_users, interactions.num_items)
-    matrix = sparse.csr_matrix((values, (user, interactions.item[kept])), shape=shape)
+    matrix = sparse.csr_matrix((values, (user, interactions.item[kept])), shape=counted.shape)
+    matrix = matrix.multiply(counted).tocsr() if heard else matrix
     matrix.sort_indices()
     return matrix
 
@@ -92,6 +107,17 @@ def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
     return of_columns
 
 
+def _shared(matrix: sparse.csr_matrix, target: sparse.csr_matrix) -> Callable[[int], NDArray[np.float32]]:
+    """Item → (items,) how often each item of `matrix` goes with it in `target`; items are asked for in order."""
+    by_item = target.T.tocsr()
+
+    @lru_cache(1)
+    def block(start: int) -> NDArray[np.float32]:
+        return np.asarray((by_item[start : start + _BLOCK_ROWS] @ matrix).toarray(), np.float32)
+
+    return lambda item: np.asarray(block(item - item % _BLOCK_ROWS)[item % _BLOCK_ROWS])
+
+
 def _weights(gram: NDArray[np.float32], shared: NDArray[np.float32], ridges: Sequence[float]) -> NDArray[np.float32]:
     """(ridges, n) the regressions' weights, negative ones at 0. gram: (n, n), shared: (n,) users shared with the item."""
     plain, found = np.einsum("ii->i", gram).copy(), np.empty((len(ridges), len(shared)), np.float32)
@@ -110,9 +136,9 @@ def _table(sources: sparse.csr_matrix, values: NDArray[np.float32]) -> sparse.cs
     return table
 
 
-def _latest(interactions: Interactions, target: str) -> NDArray[np.int64]:
-    """Rows of the target behaviour by user and time, the last one of each pair alone."""
-    rows = np.flatnonzero(interactions.of(target))
+def _latest(interactions: Interactions, behaviors: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of some behaviours by user and time, the last one of each pair alone."""
+    rows = np.flatnonzero(np.logical_or.reduce([interactions.of(name) for name in behaviors]))
     time = interactions.time[rows] if interactions.time is not None else rows
     order = rows[np.lexsort((rows, time, interactions.user[rows]))]
     pair = interactions.user[order].astype(np.int64) * interactions.num_items + interactions.item[order]

@@ -17,10 +17,11 @@ An older bundle has item_vectors.npy, and search_vectors.npy without the popular
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ from recsys.core.tables import ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.index import golden
 from recsys.index.approximate import ApproximateIndex
 from recsys.index.attributes import ItemAttributes
-from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
 from recsys.index.cold import ItemMap
+from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past
 from recsys.index.stored import (
@@ -92,10 +93,10 @@ class Bundle:
     search_vectors: Floats
     dial_unit: float | None
     turned: ApproximateIndex | None
-
     separators: dict[str, str]
     item_map: ItemMap | None
     cold_items: int
+
     @property
     def scorer(self) -> Scorer:
         """Scores of known users, exactly as they are served."""
@@ -107,7 +108,7 @@ class Bundle:
         """What `added` is asked with for known users; None where nothing is added."""
         if self.added is None or self.histories is None:
             return None
-        return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.gain})
+        return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.met})
 
     @property
     def name(self) -> str:
@@ -205,10 +206,10 @@ def _read(path: Path) -> Bundle:
         search_vectors=searched,
         dial_unit=facts.get("dial_unit"),
         turned=_turned(index, card),
-    )
         separators=facts.get("separators", {}),
         item_map=ItemMap.load(path, facts["item_map"]) if "item_map" in facts else None,
         cold_items=facts.get("cold_items", 0),
+    )
 
 
 def _item_vectors(path: Path, facts: dict[str, Any]) -> tuple[Floats, Floats, Floats]:
@@ -231,11 +232,17 @@ def _turned(index: ApproximateIndex | None, card: dict[str, Any]) -> Approximate
     return replace(index, parameters=parameters) if index is not None and parameters is not None else None
 
 
-def _history_scores(path: Path, back: Floats, half_life: float | None, met: Sequence[str] = ()) -> HistoryScores:
+def _history_scores(
+    path: Path,
+    back: Floats,
+    half_life: float | None,
+    met: Sequence[str] = (),
+    heard: Mapping[str, float] = MappingProxyType({}),
+) -> HistoryScores:
     """met: behaviours, the rows of met_gain.npy."""
     table = load_matrix(path, "item_item", len(back), True)
     gain = dict(zip(met, load_array(path / "met_gain.npy"), strict=True)) if met else {}
-    return HistoryScores(table, load_array(path / "low_pass_into.npy"), back, half_life, gain)
+    return HistoryScores(table, load_array(path / "low_pass_into.npy"), back, half_life, gain, heard)
 
 
 def _manifest(folder: Path, address: str) -> dict[str, Any]:

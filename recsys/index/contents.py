@@ -148,8 +148,9 @@ def write_files(folder: Path, contents: Contents) -> None:
 
 
 def _facts(added: HistoryScores) -> dict[str, Any]:
-    """half_life, and, where there are any, the behaviours under which items are met: rows of met_gain.npy."""
-    return {"half_life": added.half_life} | ({"met": list(added.gain)} if added.gain else {})
+    """half_life; where there are any, the behaviours of the rows of met_gain.npy, and what counts in a history beside."""
+    more = {"met": list(added.gain), "heard": dict(added.heard)}
+    return {"half_life": added.half_life} | {name: value for name, value in more.items() if value}
 
 
 def _write_history(folder: Path, contents: Contents) -> None:

@@ -64,14 +64,26 @@ def explain(
 
 
 def item_parts(added: HistoryScores, past: Past, item: int, relation: str) -> list[Part]:
-    """What each item of one user's history adds to `item`, under the name of `relation`, and what having met it adds."""
-    values = zip(past.history.indices, added.parts(past.history, item), strict=True)
-    lent = [Part(relation, "item", int(neighbour), float(value)) for neighbour, value in values if value]
+    """What each item of one user's history adds to `item`, and what having met it adds.
+
+    relation: name of the parts of items under the target behaviour; one that was only met goes by that behaviour.
+    """
+    values = zip(past.history.indices, past.history.data, added.parts(past.history, item), strict=True)
+    lent = [
+        Part(relation if share == 1 else _met_under(added, past, j) or relation, "item", int(j), float(value))
+        for j, share, value in values
+        if value
+    ]
     return lent + [
         Part(f"rev_{behavior}", "item", item, float(gain[item]))
         for behavior, gain in added.gain.items()
         if item in past.met[behavior].indices
     ]
+
+
+def _met_under(added: HistoryScores, past: Past, item: int) -> str | None:
+    """The relation under which an item is heard; None where it is not."""
+    return next((f"rev_{name}" for name in added.heard if item in past.met[name].indices), None)
 
 
 def _by_size(values: dict[tuple[str, str, int], float]) -> list[Part]:

@@ -13,14 +13,13 @@ from recsys.core.ranking import NO_ITEM, Hits
 from recsys.index.exact import Floats, VectorScorer, pairs_of
 
 _LENGTH_POWER = 0.75  # between a sum over the history and its mean; on Gowalla's validation as good as any
-_NOTHING = np.empty(0, np.int32)
 
 
 class Past(NamedTuple):
     """What users did, a row each: what is added is asked with it.
 
     history: (users, items) float32 weights h of the items of each history (`closed_form.item_item.histories`).
-    met: by other behaviour, (users, items) with an entry for every item that a user met under it.
+    met: by behaviour of `HistoryScores.met`, (users, items) with an entry for every item that a user met under it.
     """
 
     history: sparse.csr_matrix
@@ -47,7 +46,8 @@ class HistoryScores:
     float32, the low-pass factors; rank 0 for none. half_life: events after which one of a history counts half, None
     where all count alike (`closed_form.item_item.histories`). gain: by behaviour b other than the target, (items,)
     float32, what an item gains in the lists of users who viewed it, say, and did not buy it; none negative. All with
-    their weights multiplied in.
+    their weights multiplied in. heard: by other behaviour, what an item met under it counts in a history, as against 1
+    of the target.
     """
 
     table: sparse.csr_matrix
@@ -55,6 +55,12 @@ class HistoryScores:
     back: Floats
     half_life: float | None = None
     gain: Mapping[str, Floats] = field(default_factory=dict)
+    heard: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def met(self) -> tuple[str, ...]:
+        """Behaviours other than the target that count."""
+        return tuple(dict.fromkeys([*self.gain, *self.heard]))
 
     def lend(self, past: Past) -> sparse.csr_matrix:
         """(users, items) what the table adds, and what was met."""
@@ -79,18 +85,24 @@ class HistoryScores:
         column = self.table[history.indices, item].toarray().ravel() + self.into[history.indices] @ self.back[item]
         return np.asarray(_shares(history)[0] * history.data * column, np.float32)
 
-    def extended(self, old: Past, new: NDArray[np.integer], met: Mapping[str, NDArray[np.integer]]) -> Past:
-        """A past of one user with later events: dense items of the target, the latest last, and items met by behaviour."""
-        history = self._with_events(old.history, new) if len(new) else old.history
-        again = {name: _with_entries(matrix, met.get(name, _NOTHING)) for name, matrix in old.met.items()}
-        return Past(history, again)
+    def extended(self, old: Past, events: Sequence[tuple[str, int]], target: str) -> Past:
+        """A past of one user with later events: (behaviour, dense item), the latest last."""
+        weights = {target: 1.0, **self.heard}
+        counted = [(item, weights[behavior]) for behavior, item in events if behavior in weights]
+        history = self._with_events(old.history, counted) if counted else old.history
+        met = {name: [item for behavior, item in events if behavior == name] for name in old.met}
+        return Past(history, {name: _with_entries(row, met[name]) for name, row in old.met.items()})
 
-    def _with_events(self, old: sparse.csr_matrix, new: NDArray[np.integer]) -> sparse.csr_matrix:
+    def _with_events(self, old: sparse.csr_matrix, counted: Sequence[tuple[int, float]]) -> sparse.csr_matrix:
+        new = np.array(list(dict.fromkeys(item for item, _ in reversed(counted)))[::-1])
         place = np.arange(len(new))
         decay = 1.0 if self.half_life is None else np.exp2(-(len(new) - 1 - place) / self.half_life)
         faded = old if self.half_life is None else old * float(np.exp2(-len(new) / self.half_life))
+        most: dict[int, float] = {}
+        for item, weight in counted:
+            most[item] = max(weight, most.get(item, 0.0))
         added = np.zeros(old.shape[1], np.float32)
-        added[new] = decay  # of a repeated item the last assignment, the latest event, stays
+        added[new] = decay * np.array([most[item] for item in new])
         return faded.maximum(sparse.csr_matrix(added[None])).tocsr().astype(np.float32)
 
 
@@ -131,9 +143,9 @@ def gained(met: sparse.csr_matrix, gain: Floats) -> sparse.csr_matrix:
     return sparse.csr_matrix((gain[met.indices], met.indices, met.indptr), shape=met.shape)
 
 
-def _with_entries(row: sparse.csr_matrix, columns: NDArray[np.integer]) -> sparse.csr_matrix:
+def _with_entries(row: sparse.csr_matrix, columns: Sequence[int]) -> sparse.csr_matrix:
     """(1, items) entries of `row` and of `columns`."""
-    indices = np.union1d(row.indices, columns).astype(np.int32)
+    indices = np.union1d(row.indices, np.array(columns, np.int32)).astype(np.int32)
     return sparse.csr_matrix((np.ones(len(indices), np.int8), indices, [0, len(indices)]), shape=row.shape)
 
 

@@ -15,17 +15,23 @@ from recsys.index.lookup import Event, Lookup
 from worlds import ITEMS, make_contents
 
 
-@pytest.fixture(scope="module", params=[None, 2.0], ids=["all alike", "the latest most"])
+@pytest.fixture(
+    scope="module", params=[(None, 0.0), (2.0, 0.0), (None, 0.25)], ids=["all alike", "the latest most", "views count"]
+)
 def lookup(request, tmp_path_factory):
     contents = make_contents()
     rng = np.random.default_rng(3)
     table = sparse.csr_matrix(rng.random((ITEMS, ITEMS)) * (rng.random((ITEMS, ITEMS)) < 0.2), dtype=np.float32)
     bought = contents.interactions.matrix(("buy",))
-    if request.param:
-        bought.data = np.exp2(-rng.integers(0, 5, bought.nnz) / request.param).astype(np.float32)
+    half_life, heard = request.param
+    if half_life:
+        bought.data = np.exp2(-rng.integers(0, 5, bought.nnz) / half_life).astype(np.float32)
+    if heard:
+        bought = bought.maximum(heard * contents.interactions.matrix(("view",))).tocsr()
     into, back = (rng.normal(size=(ITEMS, rank)).astype(np.float32) for rank in (3, 3))
     gain = {"view": rng.random(ITEMS).astype(np.float32)}
-    contents = replace(contents, added=HistoryScores(table, into, back, request.param, gain), histories=bought)
+    added = HistoryScores(table, into, back, half_life, gain, {"view": heard} if heard else {})
+    contents = replace(contents, added=added, histories=bought)
     return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
 
 
@@ -78,6 +84,7 @@ def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
     [answer] = lookup.recommend(histories=[events], k=6)
     history = np.zeros(ITEMS)
     history[[11, 5]] = (1.0, 1.0) if bundle.added.half_life is None else (2.0 ** (-1 / bundle.added.half_life), 1.0)
+    history[20] = bundle.added.heard.get("view", 0.0)
     scores = naive(bundle, lookup.fold_in(events), history, [20])
     assert [item["id"] for item in answer["items"]] == listed(bundle, scores, {5, 11}, 6)
     assert answer["items"][0]["score"] == pytest.approx(
@@ -88,13 +95,14 @@ def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
 def test_new_events_of_a_known_user_come_on_top(lookup):
     bundle, added = lookup.bundle, lookup.bundle.added
     old = bundle.past.of(np.array([4]))
-    new = added.extended(old, np.array([2, 9]), {"view": np.array([3]), "buy": np.array([2, 9])})
+    new = added.extended(old, [("buy", 2), ("view", 3), ("buy", 9), ("view", 9)], "buy")
     fade = 1.0 if added.half_life is None else 2.0 ** (-2 / added.half_life)
     wanted = old.history.toarray().ravel() * fade
     wanted[[2, 9]] = (1.0, 1.0) if added.half_life is None else (2.0 ** (-1 / added.half_life), 1.0)
+    wanted[3] = max(wanted[3], added.heard.get("view", 0.0))
     assert new.history.toarray().ravel() == pytest.approx(wanted)
-    assert set(new.met["view"].indices) == {3, *old.met["view"].indices}
-    assert added.extended(old, np.array([], int), {}).history is old.history
+    assert set(new.met["view"].indices) == {3, 9, *old.met["view"].indices}
+    assert added.extended(old, [], "buy").history is old.history
 
 
 @pytest.mark.parametrize(
