@@ -33,7 +33,13 @@ def plan(config: RunConfig) -> list[Stage]:
         Stage("ingest", ingest.ingest, LOG, config=("data", "clean"), files=_files(config.data)),
         *_relations(config),
         Stage("split", split.split_rows, SPLIT, (LOG,), ("split", "graph.target", "seed")),
-        Stage("audit", audit.check_splits, AUDIT, _ROWS, ("split", "graph", "evaluate.seen_behaviors", "seed")),
+        Stage(
+            "audit",
+            audit.check_splits,
+            AUDIT,
+            (*_ROWS, *_side_inputs(config)),
+            ("split", "graph", "evaluate.seen_behaviors", "seed"),
+        ),
         _graph("select", config),
         _train("select", variants),
         _blend("select", variants),
@@ -70,8 +76,12 @@ def _relations(config: RunConfig) -> list[Stage]:
     return [Stage("relations", relations.read, RELATIONS, (LOG,), keys, files)] if files else []
 
 
+def _side_inputs(config: RunConfig) -> tuple[str, ...]:
+    return tuple(stage.output for stage in _relations(config) if stage.output)
+
+
 def _graph(phase: PhaseName, config: RunConfig) -> Stage:
-    inputs = (*((LOG,) if phase == "serve" else _ROWS), *(stage.output for stage in _relations(config) if stage.output))
+    inputs = (*((LOG,) if phase == "serve" else _ROWS), *_side_inputs(config))
     return Stage(f"graph-{phase}", graphs.build(phase), GRAPH.format(phase=phase), inputs, ("graph",))
 
 

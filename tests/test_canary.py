@@ -73,6 +73,20 @@ def test_similarities_do_not_know_what_is_held_out(log: CodedLog, phase: PhaseNa
         assert (table != without.similar[node_type]).nnz == 0
 
 
+@pytest.mark.parametrize("phase", ["select", "final"])
+def test_sessions_do_not_know_what_is_held_out(log: CodedLog, phase: PhaseName) -> None:
+    """The links of consecutive items stay, edge for edge, when nothing is held out behind them."""
+    graph = {"sessions": {"gap_minutes": 60 * 24 * 30, "min_count": 1}}
+    config = build_config({**CONFIG.model_dump(), "graph": graph})
+    splits = split_log(log, config.split, "interaction", 0)
+    others = {name: splits.test.head(0) for name in ("validation", "test")[phase == "final" :]}
+    graphs = (Phase(phase, log, some, config).graph() for some in (splits, replace(splits, **others)))
+    with_held_out, without = (graph.relations["item", "next", "item"] for graph in graphs)
+    assert with_held_out.num_edges
+    assert with_held_out.indices.tolist() == without.indices.tolist()
+    assert with_held_out.time.max() <= splits.rows(phase)["timestamp"].max()
+
+
 def _hits(planted: Planted, log: CodedLog, learned: Phase, scores: np.ndarray) -> tuple[int, int]:
     """Canaries among the K best of their users, and how many canaries have a vector on both sides."""
     user = dense_of(log.users.lookup(planted.canaries[USER_ID].to_list()), learned.interactions.user_codes)

@@ -11,7 +11,15 @@ from recsys.core.artefacts import write_json
 from recsys.core.errors import DataError
 from recsys.core.interactions import fit_interactions, hold_out
 from recsys.core.tables import TIME
-from recsys.logs.audit import Finding, audit_fitted, audit_phase, audit_splits, enforce, item_popularity
+from recsys.logs.audit import (
+    Finding,
+    audit_fitted,
+    audit_phase,
+    audit_relations,
+    audit_splits,
+    enforce,
+    item_popularity,
+)
 from recsys.logs.split import split_log
 from recsys.phases import Phase
 
@@ -25,6 +33,7 @@ def check_splits(work: Work) -> Facts:
     """Leaks stop the run (GateRefused); few warm test users are told, with the remedy."""
     select, final = (load_phase(work.folder.path, work.config, phase) for phase in ("select", "final"))
     findings = audit_splits(select.required_splits, select.log, select.target) + _of(select) + _of(final)
+    findings += audit_relations(final.relations, final.required_splits.test, final.until)
     warm = warm_users(final)
     if not warm:
         raise DataError(

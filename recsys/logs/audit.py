@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import GateRefused
 from recsys.core.interactions import Interactions
-from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER
+from recsys.core.tables import BEHAVIOR, DESTINATION, ITEM, SOURCE, TIME, USER
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 
@@ -55,6 +56,25 @@ def audit_phase(interactions: Interactions, rows: pl.DataFrame) -> list[Finding]
     if len(interactions) != len(rows):
         message = f"the phase has {len(interactions):,} interactions, its rows are {len(rows):,}"
         findings.append(Finding("interactions", "fail", message, abs(len(interactions) - len(rows))))
+    return findings
+
+
+def audit_relations(relations: Iterable[EdgeRows], test: pl.DataFrame, until: int | None) -> list[Finding]:
+    """Whether what files say of users and items holds pairs of the test, as far as they are known by `until`."""
+    findings = []
+    for relation in relations:
+        ends = dict(zip(relation.ends, (SOURCE, DESTINATION), strict=True))
+        if set(ends) != {USER, ITEM}:
+            continue
+        rows = relation.rows
+        known = rows if until is None or TIME not in rows.columns else rows.filter(pl.col(TIME) <= until)
+        count = _overlap(_pairs(test), known.select(pl.col(ends[USER]).alias(USER), pl.col(ends[ITEM]).alias(ITEM)))
+        message = f"{count:,} of {len(test):,} test pairs are edges of the relation {relation.name!r}"
+        remedy = "" if TIME in rows.columns else ", which does not say since when: figures may be too good"
+        if count:
+            findings.append(
+                Finding("test pairs in a relation", "note" if TIME in rows.columns else "warn", message + remedy, count)
+            )
     return findings
 
 

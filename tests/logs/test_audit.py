@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from recsys.core.config import CleanConfig, DataConfig, SplitConfig
+from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import GateRefused
 from recsys.core.interactions import fit_interactions
 from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER
-from recsys.logs.audit import audit_fitted, audit_phase, audit_splits, enforce, item_popularity
+from recsys.logs.audit import audit_fitted, audit_phase, audit_relations, audit_splits, enforce, item_popularity
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
@@ -114,3 +115,24 @@ def test_popularity_and_features_fitted_on_held_out_rows_are_caught(log):
     assert audit_fitted(honest, honest) == []
     assert names(audit_fitted(leaky, honest)) == {"popularity"}
     assert names(audit_fitted({"popularity": np.zeros(3)}, honest)) == {"popularity"}
+
+
+def test_test_pairs_in_a_file_are_told(log):
+    splits = splits_of(log)
+    until = int(splits.rows("final")[TIME].max())
+    pairs = splits.test.head(4).select(pl.col(ITEM).alias("source"), pl.col(USER).alias("destination"), TIME)
+    shown = pairs.with_columns(pl.Series(TIME, [until, until, until + 1, until + 2]))
+    timeless = EdgeRows("wishes", ("item", "user"), pairs.drop(TIME))
+    [warning] = audit_relations([timeless], splits.test, until)
+    assert (warning.severity, warning.count) == ("warn", 4)
+    assert "4 of" in warning.message and "'wishes', which does not say since when" in warning.message
+    [note] = audit_relations([replace(timeless, rows=shown)], splits.test, until)
+    assert (note.severity, note.count) == ("note", 2)
+
+
+def test_files_of_other_ends_hold_no_pairs(log):
+    splits = splits_of(log)
+    pairs = splits.test.select(pl.col(USER).alias("source"), pl.col(ITEM).alias("destination"))
+    assert not audit_relations([EdgeRows("trust", ("user", "user"), pairs)], splits.test, None)
+    elsewhere = pairs.with_columns(pl.col("destination") + 10_000)
+    assert not audit_relations([EdgeRows("wishes", ("user", "item"), elsewhere)], splits.test, None)
