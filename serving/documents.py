@@ -119,6 +119,26 @@ class Switched(TypedDict):
     before: str
 
 
+class ListedBundle(TypedDict):
+    """One bundle of the run. written: ISO, UTC. deciding, test: the metric that decides and its mean on the test."""
+
+    name: str
+    written: str
+    live: bool
+    rolls_back_to: bool
+    bytes: int
+    users: int
+    items: int
+    deciding: str | None
+    test: float | None
+    verdict: str | None
+
+
+class Bundles(TypedDict):
+    bundles: list[ListedBundle]
+    model_version: str
+
+
 class Problem(TypedDict):
     """RFC 9457."""
 

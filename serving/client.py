@@ -1,0 +1,114 @@
+"""A client of the service; needs nothing but the standard library.
+
+service = Client("http://127.0.0.1:8000", key="…")
+service.recommend("u42", k=5)["items"][0]["id"]
+service.send([{"user": "u42", "item": "i7"}])
+"""
+
+import http.client
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, NotRequired, TypedDict, cast
+from urllib.parse import urlencode, urlsplit
+
+from serving.documents import Accepted, Answer, CatalogueItems, Explained, Model
+
+
+class HistoryEvent(TypedDict):
+    """behavior: the target behaviour when absent. time: unix seconds, now when absent."""
+
+    item: str
+    behavior: NotRequired[str]
+    time: NotRequired[float]
+    weight: NotRequired[float]
+
+
+class NewEvent(HistoryEvent):
+    user: str
+
+
+class Wanted(TypedDict, total=False):
+    """For whom a list is: a user, a visitor by a history, or a user with new events."""
+
+    user: str
+    history: Sequence[HistoryEvent]
+
+
+class ServiceError(Exception):
+    """What the service refused. status: of HTTP. remedy: what to do."""
+
+    def __init__(self, status: int, detail: str, remedy: str = "") -> None:
+        super().__init__(f"{status}: {detail}. {remedy}".rstrip(". "))
+        self.status, self.detail, self.remedy = status, detail, remedy
+
+
+class Client:
+    """One connection that is kept open; for one thread. timeout: seconds for any answer.
+
+    Every method raises ServiceError for what the service refuses, and OSError when it cannot be reached.
+    """
+
+    def __init__(self, address: str, key: str | None = None, timeout: float = 10.0) -> None:
+        parts = urlsplit(address)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def recommend(self, user: str, k: int = 10, **rules: Any) -> Answer:
+        """The best items for one user. rules: as in the body of POST /v1/recommend, for example deny=["i1"]."""
+        return self.recommend_all([{"user": user}], k, **rules)[0]
+
+    def recommend_for(self, history: Sequence[HistoryEvent], k: int = 10, **rules: Any) -> Answer:
+        """The best items for a visitor with these events."""
+        return self.recommend_all([{"history": history}], k, **rules)[0]
+
+    def recommend_all(self, requests: Sequence[Wanted], k: int = 10, **rules: Any) -> list[Answer]:
+        """Several lists from one bundle, in the order of the requests."""
+        found = self._ask("POST", "/v1/recommend", {"requests": requests, "k": k, **rules})
+        return cast(list[Answer], found["answers"])
+
+    def similar(self, item: str, k: int = 10) -> Answer:
+        return cast(Answer, self._ask("POST", "/v1/similar", {"item": item, "k": k}))
+
+    def similar_users(self, user: str, k: int = 10) -> Answer:
+        return cast(Answer, self._ask("POST", "/v1/similar-users", {"user": user, "k": k}))
+
+    def explain(self, user: str, item: str, parts: int = 10) -> Explained:
+        return cast(Explained, self._ask("POST", "/v1/explain", {"user": user, "item": item, "parts": parts}))
+
+    def items(self, items: Sequence[str]) -> CatalogueItems:
+        return cast(CatalogueItems, self._ask("POST", "/v1/items", {"items": items}))
+
+    def find_items(self, text: str, k: int = 10) -> CatalogueItems:
+        return cast(CatalogueItems, self._ask("GET", f"/v1/items?{urlencode({'text': text, 'k': k})}"))
+
+    def model(self) -> Model:
+        return cast(Model, self._ask("GET", "/v1/model"))
+
+    def send(self, events: Sequence[NewEvent]) -> Accepted:
+        """Events are on the service's disk when this returns; after an error none of them is."""
+        return cast(Accepted, self._ask("POST", "/v1/events", {"events": events}))
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body)
+        try:
+            self._connection.request(method, path, data, self._headers)
+            answer = self._connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()  # the next call opens a new one
+            raise
+        found: dict[str, Any] = json.loads(text)
+        if answer.status != http.client.OK:
+            raise ServiceError(answer.status, found["detail"], found["remedy"])
+        return found

@@ -1,0 +1,132 @@
+"""Who may ask what, how often, and from where."""
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys.core.errors import ConfigError
+from servers import ask, running
+from serving.keys import Bucket, Keys, new_key
+from serving.settings import Settings
+
+BODY = {"requests": [{"user": "u01"}]}
+EVENT = {"events": [{"user": "u01", "item": "i01"}]}
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    made = {scope: new_key(scope, (scope,)) for scope in ("read", "events", "admin")}
+    made["slow"] = new_key("slow", ("read",), rate=0.001)
+    made["file"] = (str(tmp_path_factory.mktemp("keys") / "keys.toml"), "")
+    Path(made["file"][0]).write_text("".join(lines for _, lines in made.values()))
+    return {name: token for name, (token, _) in made.items()}
+
+
+@pytest.fixture(scope="module")
+def guarded(tokens: dict[str, str], bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    events = tmp_path_factory.mktemp("events") / "events.jsonl"
+    settings = Settings(bundle_path, keys=Path(tokens["file"]), events=events, cors=("https://shop.example",))
+    with running(settings) as address:
+        yield address
+
+
+def with_key(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "scope"),
+    [
+        ("/v1/recommend/u01", None, "read"),
+        ("/v1/recommend", BODY, "read"),
+        ("/v1/model", None, "read"),
+        ("/metrics", None, "read"),
+        ("/v1/events", EVENT, "events"),
+        ("/v1/admin/reload", b"", "admin"),
+    ],
+)
+def test_a_scope_opens_its_own_paths_alone(
+    guarded: str, tokens: dict[str, str], path: str, body: Any, scope: str
+) -> None:
+    found = {name: ask(guarded + path, body, with_key(tokens[name]))[0] for name in ("read", "events", "admin")}
+    assert found == {name: 200 if name == scope else 403 for name in found}
+
+
+@pytest.mark.parametrize("headers", [{}, with_key("wrong"), {"Authorization": "Basic abc"}, {"X-API-Key": ""}])
+def test_without_a_known_key_nothing_is_told(guarded: str, headers: dict[str, str]) -> None:
+    status, problem = ask(f"{guarded}/v1/recommend/u01", headers=headers)
+    assert (status, problem["remedy"]) == (401, "Send the header: Authorization: Bearer KEY")
+
+
+def test_the_other_header_works_too_and_probes_need_none(guarded: str, tokens: dict[str, str]) -> None:
+    assert ask(f"{guarded}/v1/recommend/u01", headers={"X-API-Key": tokens["read"]})[0] == 200
+    assert [ask(guarded + path)[0] for path in ("/healthz", "/readyz", "/openapi.json")] == [200, 200, 200]
+
+
+def test_an_exhausted_rate_limit_says_when_to_come_back(guarded: str, tokens: dict[str, str]) -> None:
+    found = [ask(f"{guarded}/v1/recommend/u01", headers=with_key(tokens["slow"])) for _ in range(11)]
+    assert [status for status, _ in found] == [200] * 10 + [429]
+    assert "slow" in found[-1][1]["detail"]
+
+
+def test_a_bucket_fills_with_time_that_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0.0, 0.0, 0.0, 0.5, 1.5])
+    monkeypatch.setattr("serving.keys.time.monotonic", lambda: next(moments))
+    bucket = Bucket(rate=1.0, burst=1)
+    assert [bucket.take(), bucket.take(), bucket.take(), bucket.take()] == [0.0, 1.0, 0.5, 0.0]
+
+
+def test_the_file_holds_no_key(tokens: dict[str, str]) -> None:
+    text = Path(tokens["file"]).read_text()
+    assert not any(tokens[name] in text for name in ("read", "events", "admin", "slow"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "keys = 3",
+        "[[keys]]\nname = 'a'",
+        "[[keys]]\nname = 'a'\nsha256 = 'short'\nscopes = ['read']",
+        f"[[keys]]\nname = 'a'\nsha256 = '{'0' * 64}'\nscopes = ['all']",
+        f"[[keys]]\nname = 'a'\nsha256 = '{'0' * 64}'\nscopes = ['read']\nrat = 5",
+    ],
+)
+def test_a_file_of_keys_with_an_error_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"keys\.toml"):
+        Keys.load(path)
+
+
+def test_there_is_no_such_scope() -> None:
+    with pytest.raises(ConfigError, match="scopes"):
+        new_key("x", ("everything",))
+
+
+def test_without_keys_only_names_of_loopback_are_served(address: str) -> None:
+    status, problem = ask(f"{address}/v1/recommend/u01", headers={"Host": "evil.example"})
+    assert (status, "evil.example" in problem["detail"]) == (421, True)
+    assert ask(f"{address}/v1/recommend/u01", headers={"Host": "localhost:1"})[0] == 200
+
+
+def test_pages_of_named_origins_may_ask_and_no_others(guarded: str, address: str, tokens: dict[str, str]) -> None:
+    for base, origin, allowed in (
+        (guarded, "https://shop.example", "https://shop.example"),
+        (guarded, "https://evil.example", None),
+        (address, "https://shop.example", None),
+    ):
+        asked = urllib.request.Request(f"{base}/healthz", headers={"Origin": origin})
+        with urllib.request.urlopen(asked) as answer:
+            assert answer.headers["Access-Control-Allow-Origin"] == allowed
+
+
+def test_every_answer_has_security_headers(address: str) -> None:
+    with urllib.request.urlopen(f"{address}/v1/recommend/u01") as answer:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "server" not in answer.headers
