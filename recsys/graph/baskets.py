@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.graph.schema import ITEM, USER, Adjacency, Graph, similar_relation
+from recsys.graph.sessions import NEXT
 
 _SIZE_POWER = 0.25  # a row of n items counts n^(−½) a pair; on Yelp's and Amazon's validation better than n^(−1)
 
@@ -22,9 +23,9 @@ def baskets(graph: Graph) -> sparse.csr_matrix:
 
 
 def _rows(graph: Graph) -> Iterator[sparse.csr_matrix]:
-    """(rows, items) 0/1 of each relation between items and anything but users."""
+    """(rows, items) 0/1 of each relation between items and anything but users, that is not counted in the log itself."""
     for (source, name, destination), edges in graph.relations.items():
-        if destination != ITEM or source == USER or name == similar_relation(ITEM):
+        if destination != ITEM or source == USER or name in (similar_relation(ITEM), NEXT):
             continue
         if source != ITEM:
             yield _incidence(edges).T.tocsr()
