@@ -20,6 +20,8 @@ class EvaluateConfig(Section):
     """Behaviours that hide an item from its user; the target behaviour when absent."""
     baseline_minutes: float = Field(20, gt=0)
     """A baseline forecast to take longer is skipped and named."""
+    ablate_relations: bool = False
+    """Train the model again without each added relation, for as many epochs, and report what the relation is worth."""
 
 
 class BlendConfig(Section):
@@ -49,3 +51,8 @@ class IndexConfig(Section):
     """List length for which recall and latency are measured."""
     latency_ms: float = Field(10.0, gt=0)
     """Budget of one lookup at p95, one thread."""
+    cold_items: bool = False
+    """Serve rows of the item table that nobody took, too: what they are (graph.attributes, graph.relations) gives them
+    vectors, and those of which nothing is known stay away."""
+    segment: str | None = None
+    """Column of the user table: visitors of whom no more than its value is known get what users of that value took."""
