@@ -102,6 +102,8 @@ class SliceRow(_Part):
     rows: int
     values: dict[str, float] = {}
     """The deciding metric by model name; empty where nothing can be ranked."""
+    hit_rates: dict[str, float] = {}
+    """Share of the users with a hit in as long a list, by model name; of slices by behaviour alone."""
     small: bool = False
     """Too few users to say anything."""
 

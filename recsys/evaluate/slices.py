@@ -12,6 +12,7 @@ from recsys.evaluate.document import SliceRow
 from recsys.evaluate.lists import Catalogue
 from recsys.evaluate.metrics import METRICS, evaluable_users, match
 
+BEHAVIOR_GROUP = "behaviour"
 MIN_USERS = 100
 """A slice with fewer users is shown, and left out when the worst one is named."""
 
@@ -45,6 +46,8 @@ def slice_rows(
             continue
         places = np.searchsorted(users, members)
         values = {name: _mean(lists[places], members, part.held_out, deciding) for name, lists in ranked.items()}
+        hit_rate = f"hr@{deciding.partition('@')[2]}"
+        hits = {name: _mean(lists[places], members, part.held_out, hit_rate) for name, lists in ranked.items()}
         small = len(members) < MIN_USERS
         rows.append(
             SliceRow(
@@ -53,6 +56,7 @@ def slice_rows(
                 users=len(members),
                 rows=part.held_out.nnz,
                 values=values,
+                hit_rates=hits if part.group == BEHAVIOR_GROUP else {},
                 small=small,
             )
         )
@@ -112,13 +116,18 @@ def _by_popularity(catalogue: Catalogue, held_out: sparse.csr_matrix) -> Iterato
 
 
 def _by_behavior(train: Interactions, held_out: sparse.csr_matrix, target: str) -> Iterator[Slice]:
-    """Pairs that train holds under each other behaviour (viewed before bought), and pairs that are new altogether."""
+    """Pairs that train holds under other behaviours (viewed before bought), and pairs that are new altogether."""
     others = [behavior for behavior in train.behaviors if behavior != target]
     for behavior in others:
-        yield Slice("behaviour", f"pair with {behavior} in train", held_out.multiply(train.matrix((behavior,))).tocsr())
+        known = train.matrix((behavior,))
+        yield Slice(BEHAVIOR_GROUP, f"pair with {behavior} in train", held_out.multiply(known).tocsr())
     if others:
         known = train.matrix(tuple(others))
-        yield Slice("behaviour", "new pair", (held_out - held_out.multiply(known)).tocsr())
+        if len(others) > 1:
+            yield Slice(BEHAVIOR_GROUP, "pair with any of them in train", held_out.multiply(known).tocsr())
+        new = (held_out - held_out.multiply(known)).tocsr()
+        new.eliminate_zeros()
+        yield Slice(BEHAVIOR_GROUP, "new pair", new)
 
 
 def _keep(

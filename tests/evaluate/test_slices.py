@@ -78,6 +78,23 @@ def test_rows_hold_the_metric_of_the_slice() -> None:
         "new pair": (1 + 1 + 0 + 0) / 4,
     }
     assert all(row.small for row in rows)
+    assert {row.label: row.hit_rates for row in rows if row.hit_rates} == {
+        "pair with view in train": {"m": 1.0},
+        "new pair": {"m": 2 / 4},
+    }
+
+
+def test_two_behaviours_have_a_slice_together() -> None:
+    rows = pl.DataFrame(
+        {USER: [0, 0, 0], ITEM: [0, 1, 2], BEHAVIOR: ["buy", "view", "cart"]},
+        schema_overrides={USER: pl.Int32, ITEM: pl.Int32},
+    )
+    ids = IdMap(pl.Series(["a", "b", "c", "d"]))
+    train = fit_interactions(rows, ids, ids, ("buy", "view", "cart"))
+    held = sparse.csr_matrix(np.array([[0, 1, 1]], np.float32))
+    found = {one.label: pairs(one.held_out) for one in slices_of(train, held, "buy", catalogue_of(train, "buy"))}
+    assert found["pair with any of them in train"] == {(0, 1), (0, 2)}
+    assert found["new pair"] == set()
 
 
 def row(label: str, value: float, users: int = 500, small: bool = False) -> SliceRow:
