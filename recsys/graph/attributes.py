@@ -1,14 +1,20 @@
-"""Attribute columns of the item and user tables as nodes: one node per distinct value."""
+"""Attribute columns of the item and user tables: as nodes, one per distinct value, or as features of their owners."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
+import torch
+from torch import Tensor
 
 from recsys.core.bins import bin_labels, quantile_labels
 from recsys.core.config import AttributeConfig
 from recsys.core.errors import ConfigError, DataError, UsageError, nearest
+from recsys.core.features import FeatureColumn
 from recsys.core.tables import Drops
 from recsys.core.values import OWNER, VALUE, owner_values
 from recsys.graph.edge_table import EdgeTable
+from recsys.graph.schema import Features, NodeType
 
 
 def read_attribute(config: AttributeConfig, table: pl.DataFrame | None, num_owners: int) -> tuple[EdgeTable, Drops]:
@@ -24,6 +30,27 @@ def read_attribute(config: AttributeConfig, table: pl.DataFrame | None, num_owne
     what = f"{config.side} without {config.column}", f"{config.side} with {config.column} not finite"
     drops = +Drops(dict(zip(what, (missing, infinite), strict=True)))
     return EdgeTable(edge_type, pairs[OWNER], pairs[VALUE], np.ones(len(pairs))), drops
+
+
+def read_features(
+    configs: Sequence[AttributeConfig],
+    tables: Mapping[NodeType, pl.DataFrame | None],
+    num_owners: Mapping[NodeType, int],
+) -> tuple[dict[NodeType, Features], Drops]:
+    """By side, the columns that are features, side by side; and the owners of whom one says nothing usable."""
+    found: dict[NodeType, list[tuple[FeatureColumn, Tensor]]] = {}
+    drops = Drops()
+    for config in configs:
+        column = _column(config, tables[config.side], num_owners[config.side])
+        fitted = FeatureColumn.fit(column, config.separator)
+        values, missing = fitted.apply(column)
+        drops[f"{config.side} without {config.column}"] += missing
+        found.setdefault(config.side, []).append((fitted, torch.from_numpy(values)))
+    sides = {
+        side: Features(tuple(one for one, _ in both), torch.cat([values for _, values in both], dim=1))
+        for side, both in found.items()
+    }
+    return sides, +drops
 
 
 def _column(config: AttributeConfig, table: pl.DataFrame | None, num_owners: int) -> pl.Series:

@@ -1,7 +1,7 @@
 """Typed tables → the heterogeneous graph: a relation per behaviour, attribute and file of edges, with their reverses."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import ConfigError, DataError, UsageError, nearest
 from recsys.core.interactions import Interactions
 from recsys.core.tables import Drops
-from recsys.graph.attributes import read_attribute
+from recsys.graph.attributes import read_attribute, read_features
 from recsys.graph.edge_table import EdgeTable, adjacency_of, labels_of
 from recsys.graph.edges import collapse, symmetric, transpose
 from recsys.graph.relations import edges_of_phase
@@ -63,17 +63,23 @@ def build_graph(
     found: dict[EdgeType, Adjacency] = {}
     drops = _add_behaviors(found, interactions, config)
     tables, lost = _edge_tables(config, {USER: user_table, ITEM: item_table}, interactions, relations, until)
+    features, missing = read_features(
+        [one for one in config.attributes if one.use == "feature"], {USER: user_table, ITEM: item_table}, num_nodes
+    )
     labels = labels_of(tables)
     num_nodes |= {node_type: len(values) for node_type, values in labels.items()}
     for table in tables:
         _add(found, table.edge_type, adjacency_of(table, labels, num_nodes), table.directed)
     _add_similar(found, similar or {}, config)
-    return Graph(num_nodes, found, (USER, target, ITEM), labels, drops + lost)
+    return Graph(num_nodes, found, (USER, target, ITEM), labels, drops + lost + missing, features)
 
 
-def left_out(graph: Graph, config: GraphConfig, relations: Sequence[EdgeRows]) -> list[str]:
-    """Names of relations that were asked for and have no edge in the graph."""
-    asked = [relation.name for relation in relations] + [NEXT] * (config.sessions is not None)
+def left_out(
+    graph: Graph, config: GraphConfig, relations: Sequence[EdgeRows], behaviors: Sequence[str] = ()
+) -> list[str]:
+    """Names of relations and behaviours that were asked for and have no edge in the graph."""
+    asked = [behavior for behavior in behaviors if config.behavior_weights.get(behavior, 1.0)]
+    asked += [relation.name for relation in relations] + [NEXT] * (config.sessions is not None)
     present = {name for _, name, _ in graph.relations}
     return [name for name in asked if name not in present]
 
@@ -149,7 +155,9 @@ def _edge_tables(
             f"graph.relations or graph.knowledge has no rows of {sorted(absent)}", "Pass what read_relations gives"
         )
     count = {USER: interactions.num_users, ITEM: interactions.num_items}
-    read = [read_attribute(one, side_tables[one.side], count[one.side]) for one in config.attributes]
+    read = [
+        read_attribute(one, side_tables[one.side], count[one.side]) for one in config.attributes if one.use == "nodes"
+    ]
     linked = [edges_of_phase(relation, interactions, until) for relation in relations]
     drops = sum((lost for _, lost in (*read, *linked)), Drops())
     followed = [session_edges(interactions, config.sessions)] if config.sessions else []
@@ -174,11 +182,20 @@ def _add_similar(
         _add(relations, (node_type, similar_relation(node_type), node_type), symmetric(table), directed=False)
 
 
+def require_behaviors(key: str, names: Iterable[str], interactions: Interactions) -> None:
+    """Raises ConfigError when a configured name is no behaviour of the log."""
+    for name in names:
+        if name not in interactions.behaviors:
+            hint = nearest(name, interactions.behaviors) or f"The log has {list(interactions.behaviors)}"
+            raise ConfigError(f"{key} names {name!r}, which is not a behaviour of the log", hint)
+
+
 def _check_weights_of_behaviors(interactions: Interactions, config: GraphConfig, target: str) -> None:
+    require_behaviors("graph.behavior_weights", config.behavior_weights, interactions)
+    require_behaviors("graph.negative_behaviors", config.negative_behaviors, interactions)
+    if target in config.negative_behaviors:
+        raise ConfigError(f"the target behaviour {target!r} is among graph.negative_behaviors", "Take it out")
     for behavior, factor in config.behavior_weights.items():
-        if behavior not in interactions.behaviors:
-            hint = nearest(behavior, interactions.behaviors) or f"The log has {list(interactions.behaviors)}"
-            raise ConfigError(f"graph.behavior_weights names {behavior!r}, which is not a behaviour of the log", hint)
         if not math.isfinite(factor) or factor < 0:
             raise ConfigError(
                 f"graph.behavior_weights.{behavior} = {factor} is not a weight", "Give a number ≥ 0; 0 leaves it out"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from recsys.core.features import FeatureColumn
 from recsys.core.tables import Drops
 
 NodeType = str
@@ -97,10 +98,19 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Features:
+    """What tables say of the nodes of one type, as numbers. columns: in the order of `values`, (n, Σ widths) float32."""
+
+    columns: tuple[FeatureColumn, ...]
+    values: Tensor
+
+
+@dataclass(frozen=True)
 class Graph:
     """num_nodes by type; relations by edge type, each but symmetric ones with its reverse; target: what to predict.
 
-    labels: what each attribute node stands for. drops: rows and nodes that gave no edge, by reason.
+    labels: what each attribute node stands for. drops: rows and nodes that gave no edge, by reason. features: by type of
+    the nodes that have any.
     """
 
     num_nodes: dict[NodeType, int]
@@ -108,6 +118,7 @@ class Graph:
     target: EdgeType
     labels: AttributeLabels = field(default_factory=dict)
     drops: Drops = field(default_factory=Drops)
+    features: dict[NodeType, Features] = field(default_factory=dict)
 
     @property
     def num_edges(self) -> int:

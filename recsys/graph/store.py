@@ -1,6 +1,10 @@
-"""The graph on disk: graph.json, edges.safetensors and labels.parquet; the same graph gives the same bytes."""
+"""The graph on disk: graph.json, edges.safetensors, labels.parquet, and features.safetensors if any.
+
+The same graph gives the same bytes.
+"""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +15,12 @@ from torch import Tensor
 
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.errors import DataError
+from recsys.core.features import FeatureColumn
 from recsys.core.tables import LABEL, NODE_TYPE, Drops
-from recsys.graph.schema import Adjacency, AttributeLabels, EdgeType, Graph
+from recsys.graph.schema import Adjacency, AttributeLabels, EdgeType, Features, Graph, NodeType
 
 FORMAT = 1
-_DOCUMENT, _EDGES, _LABELS = "graph.json", "edges.safetensors", "labels.parquet"
+_DOCUMENT, _EDGES, _LABELS, _FEATURES = "graph.json", "edges.safetensors", "labels.parquet", "features.safetensors"
 _ARRAYS = ("indptr", "indices", "weight", "time")
 
 
@@ -24,6 +29,8 @@ def save_graph(graph: Graph, folder: Path) -> None:
     with atomic_folder(folder) as part:
         save_file(_tensors(graph), part / _EDGES)
         _label_rows(graph.labels).write_parquet(part / _LABELS, compression="zstd")
+        if graph.features:
+            save_file({kind: one.values.contiguous() for kind, one in graph.features.items()}, part / _FEATURES)
         write_json(part / _DOCUMENT, _document(graph))
 
 
@@ -34,7 +41,7 @@ def load_graph(folder: Path) -> Graph:
         _check_format(document, folder)
         tensors = load_file(folder / _EDGES)
         labels = pl.read_parquet(folder / _LABELS)
-        return _graph(document, tensors, labels)
+        return replace(_graph(document, tensors, labels), features=_load_features(document, folder / _FEATURES))
     except (OSError, json.JSONDecodeError, KeyError, SafetensorError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{str(folder)!r} is not a whole saved graph: {error}", "Build it again") from error
 
@@ -50,13 +57,23 @@ def _tensors(graph: Graph) -> dict[str, Tensor]:
 
 def _document(graph: Graph) -> dict[str, Any]:
     # Lists, not objects: the order of node types and relations decides the order of a model's parameters.
+    columns = {kind: [column.document() for column in one.columns] for kind, one in graph.features.items()}
     return {
         "format": FORMAT,
         "target": list(graph.target),
         "num_nodes": list(graph.num_nodes.items()),
         "relations": [[*edge_type, adjacency.num_src] for edge_type, adjacency in graph.relations.items()],
         "drops": dict(graph.drops),
+        **({"features": columns} if columns else {}),
     }
+
+
+def _load_features(document: dict[str, Any], file: Path) -> dict[NodeType, Features]:
+    columns = document.get("features")
+    if not columns:
+        return {}
+    values = load_file(file)
+    return {kind: Features(tuple(map(FeatureColumn.read, some)), values[kind]) for kind, some in columns.items()}
 
 
 def _label_rows(labels: AttributeLabels) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """The whole network: layer-0 tables, layers, and their learnt average."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recsys.core.config import ModelConfig
 from recsys.core.errors import UsageError
-from recsys.graph.schema import USER, Block, EdgeType, Graph, NodeType, full_block
+from recsys.graph.schema import USER, Block, EdgeType, Features, Graph, NodeType, full_block
 from recsys.model.attention import DegreePriorAttention, unit_rows
 from recsys.model.layer import Layer, States, table_name
 
@@ -21,10 +21,11 @@ _START_DEVIATION = 0.1
 class Network(nn.Module):
     """z_v = Σ_{l=0..L} layer_weights[l] h_v^l, of unit length when similarity is "cosine".
 
-    h^0 are learnt tables, h^l comes from `Layer`; the exact mathematics stands in recsys.core.encoder.
+    h^0 are learnt tables (and features), h^l comes from `Layer`; the exact mathematics stands in recsys.core.encoder.
 
     num_nodes: nodes by type. relations: every edge type, reverses included. target: the relation to predict.
     seed: of the normal draws (deviation 0.1) that tables start from, and of the textbook layers' weights.
+    features: numbers of the nodes of some types; e = table + features · projection, the projection starting at 0.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Network(nn.Module):
         target: EdgeType,
         config: ModelConfig,
         seed: int = 0,
+        features: Mapping[NodeType, Features] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -41,6 +43,7 @@ class Network(nn.Module):
         self.relations = list(relations)
         self.target = target
         self.tables = nn.ParameterDict()
+        self.features = nn.ModuleDict({kind: _Projected(one, config.width) for kind, one in (features or {}).items()})
         self.visitor = nn.Parameter(torch.zeros(config.width))
         self.layer_weights = nn.Parameter(torch.full((config.layers + 1,), 1 / (config.layers + 1)))
         # Module constructors draw from the global generator; its state is put back, so that nobody else notices.
@@ -73,7 +76,8 @@ class Network(nn.Module):
 
     def layer0(self, node_type: NodeType, ids: Int[Tensor, " nodes"]) -> Float[Tensor, "nodes width"]:
         """Layer-0 states of some nodes."""
-        return self.table(node_type)[ids]
+        own = self.table(node_type)[ids]
+        return own + self.features[node_type](ids) if node_type in self.features else own
 
     def forward(
         self, blocks: list[Block] | Block, hidden: Bool[Tensor, " users"] | None = None
@@ -136,13 +140,28 @@ class Network(nn.Module):
     def _start(self, block: Block, full: bool, hidden: Tensor | None) -> States:
         """Layer-0 states of the block's nodes."""
         states: States = {
-            kind: self.table(kind) if full else self.layer0(kind, nodes) for kind, nodes in block.nodes.items()
+            kind: self.table(kind) if full and kind not in self.features else self.layer0(kind, nodes)
+            for kind, nodes in block.nodes.items()
         }
         if hidden is not None and USER in states:
             # Sums of products: torch.where takes ten times as long.
             masked = hidden[:, None].float()
             states[USER] = states[USER] * (1 - masked) + self.visitor * masked
         return states
+
+
+class _Projected(nn.Module):
+    """features · projection of some nodes; the features are no part of the state that is saved."""
+
+    def __init__(self, features: Features, width: int) -> None:
+        super().__init__()
+        self.values: Tensor
+        self.register_buffer("values", features.values, persistent=False)
+        self.projection = nn.Parameter(torch.zeros(features.values.shape[1], width))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(n,) ids → (n, width)."""
+        return self.values[ids] @ self.projection
 
 
 def _disturbed(states: Tensor, share: float) -> Tensor:

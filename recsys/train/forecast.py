@@ -137,12 +137,13 @@ def _drawn_edges(graph: Graph, share: float, fanout: int) -> int:
 
 
 def _fixed_bytes(graph: Graph, model: ModelConfig, train: TrainConfig) -> int:
-    """Tables with their optimiser state, the graph, and the scores of one share."""
+    """Tables with their optimiser state, the graph with its features, and the scores of one share."""
     copies = _TABLE_COPIES + (_AVERAGE_COPIES if train.ema else 0)
     tables = sum(graph.num_nodes.values()) * model.width * _FLOAT_BYTES * copies
     candidates = train.negatives + (train.share_size if train.in_batch else 0)
     scores = train.share_size * candidates * _FLOAT_BYTES * 2
-    return tables + graph.num_edges * _EDGE_BYTES + scores
+    features = sum(one.values.numel() for one in graph.features.values()) * _FLOAT_BYTES
+    return tables + features + graph.num_edges * _EDGE_BYTES + scores
 
 
 def _attention_bytes(edges: int, model: ModelConfig) -> int:

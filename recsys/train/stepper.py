@@ -41,7 +41,7 @@ def first_network(
     interactions: Interactions, graph: Graph, model: ModelConfig, seed: int, start: Start | None, shared: Start | None
 ) -> Network:
     """The network before its first step, with `start` states or the configured ones."""
-    network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed)
+    network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed, graph.features)
     if start is not None:
         network.load_start(start)
     else:

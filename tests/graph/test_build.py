@@ -14,6 +14,7 @@ from recsys.core.config import GraphConfig
 from recsys.core.errors import ConfigError, DataError, UsageError
 from recsys.graph.build import build_graph, target_behavior
 from recsys.graph.schema import Adjacency, full_block, reverse
+from recsys.graph.store import load_graph, save_graph
 
 DAY = 86_400
 
@@ -122,6 +123,21 @@ def test_numbers_in_bins_of_the_phase(interactions_of):
     assert graph.drops == {"item without price": 1, "item with price not finite": 2}
 
 
+def test_features_are_no_nodes(interactions_of, tmp_path):
+    table = pl.DataFrame({"price": [1.0, 3.0, None], "genre": ["a", "b", "a"], "text": [[1.0, 0.0], [-1.0, 0.0], None]})
+    columns = [{"column": name, "use": "feature"} for name in table.columns]
+    graph = build_graph(interactions_of([(0, 2)]), GraphConfig(attributes=columns), table)
+    assert set(graph.num_nodes) == {"user", "item"}
+    found = graph.features["item"]
+    assert [(one.column, one.width) for one in found.columns] == [("price", 1), ("genre", 2), ("text", 2)]
+    assert found.values.tolist() == [[-1, 1, 0, 1, 0], [1, 0, 1, -1, 0], [0, 1, 0, 0, 0]]
+    assert graph.drops == {"item without price": 1, "item without text": 1}
+    save_graph(graph, tmp_path)
+    again = load_graph(tmp_path).features["item"]
+    assert again.columns == found.columns
+    assert torch.equal(again.values, found.values)
+
+
 def test_bins_of_no_numbers(interactions_of):
     for column in (["a", "b"], [[1.0], [2.0]]):
         with pytest.raises(DataError, match="holds no number"):
@@ -191,12 +207,15 @@ def test_wrong_log_weights(interactions_of, weight):
     [
         ({"half_life_days": 3}, "needs times"),
         ({"behavior_weights": {"bui": 1}}, "Did you mean 'buy'"),
+        ({"negative_behaviors": ["bui"]}, "Did you mean 'buy'"),
+        ({"negative_behaviors": ["buy"]}, "target behaviour 'buy' is among"),
         ({"behavior_weights": {"buy": -1}}, "not a weight"),
         ({"behavior_weights": {"buy": float("nan")}}, "not a weight"),
         ({"behavior_weights": {"buy": 0}}, "target behaviour 'buy' has weight 0"),
         ({"attributes": [{"column": "genre"}]}, "Did you mean 'genres'"),
         ({"attributes": [{"column": "genre", "side": "user"}]}, "no user table"),
         ({"attributes": [{"column": "buy"}]}, "called 'buy'"),
+        ({"attributes": [{"column": "genre", "use": "feature"}]}, "Did you mean 'genres'"),
         ({"attributes": [{"column": "rev_buy"}]}, "called 'rev_buy'"),
     ],
 )

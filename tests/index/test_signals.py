@@ -74,11 +74,17 @@ def make_world(model: ModelConfig):
         relations=named,
         knowledge=[{"file": "t.csv", "links": "l.csv"}],
         sessions={"gap_minutes": 60 * 24 * 30, "min_count": 1},
-        attributes=[{"side": "user", "column": "age", "bins": 3}],
+        attributes=[
+            {"side": "user", "column": "age", "bins": 3},
+            {"side": "user", "column": "height", "use": "feature"},
+            {"column": "text", "use": "feature"},
+        ],
     )
-    ages = pl.DataFrame({"age": np.random.default_rng(1).integers(10, 80, log.num_users)})
-    graph = build_graph(log, config, None, ages, relations=relations)
-    network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed=1)
+    draw = np.random.default_rng(1)
+    people = pl.DataFrame({"age": draw.integers(10, 80, log.num_users), "height": draw.normal(size=log.num_users)})
+    texts = pl.DataFrame({"text": draw.normal(size=(log.num_items, 4)).tolist()})
+    graph = build_graph(log, config, texts, people, relations=relations)
+    network = Network(graph.num_nodes, list(graph.relations), graph.target, model, 1, graph.features)
     return log, graph, config, network
 
 

@@ -47,6 +47,19 @@ def test_the_first_vectors_are_the_same_to_the_bit(phase, graphs, start):
     assert all(joined[kind].abs().sum(1).gt(0).any() for kind in joined)
 
 
+def test_features_change_nothing_before_the_first_step(phase, graphs):
+    plain, _ = graphs
+    column = [{"column": "text", "use": "feature"}]
+    table = pl.DataFrame({"text": np.random.default_rng(0).normal(size=(phase.num_items, 3)).tolist()})
+    told = build_graph(phase, GraphConfig(attributes=column), table)
+    config = ModelConfig(width=8, heads=2)
+    networks = [first_network(phase, graph, config, 0, None, None) for graph in (plain, told)]
+    without, with_features = (network(full_block(plain)) for network in networks)
+    assert all(torch.equal(without[kind], with_features[kind]) for kind in ("user", "item"))
+    (with_features["user"][0] @ with_features["item"][0]).backward()
+    assert networks[1].features["item"].projection.grad.abs().sum() > 0
+
+
 def test_so_are_those_of_blocks_around_seeds(phase, graphs):
     seeds = {"user": torch.arange(4), "item": torch.arange(3)}
     found = []

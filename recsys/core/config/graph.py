@@ -11,7 +11,7 @@ _OWN_IDS = ("user", "item")
 
 
 class AttributeConfig(Section):
-    """One attribute column that becomes nodes and a relation."""
+    """One column of the item or user table: its values become nodes and a relation, or numbers beside a node's own state."""
 
     side: Literal["item", "user"] = "item"
     """Which table the column is in."""
@@ -21,6 +21,17 @@ class AttributeConfig(Section):
     """Splits a text column into several values."""
     bins: int | None = Field(None, ge=2)
     """A column of numbers becomes this many nodes of about as many owners each, by quantiles of the phase's own."""
+    use: Literal["nodes", "feature"] = "nodes"
+    """feature: numbers (centred and scaled), lists of numbers (embeddings of texts say) and values (as 0 and 1) are projected by
+    weights that start at 0, and added to the layer-0 states of their owners; there are no nodes then."""
+
+    @model_validator(mode="after")
+    def _bins_are_nodes(self) -> Self:
+        if self.bins is not None and self.use == "feature":
+            raise ConfigError(
+                f"the attribute {self.column!r} has bins and is a feature", "Bins are nodes: leave one of the two out"
+            )
+        return self
 
 
 class NeighbourConfig(Section):
@@ -121,6 +132,9 @@ class GraphConfig(Section):
     """Behaviour to predict. Required when the log has several; the only one otherwise."""
     behavior_weights: dict[str, float] = Field({})
     """Confidence per behaviour, a factor on edge weights; 1 when absent, 0 leaves the behaviour out."""
+    negative_behaviors: list[str] = Field([])
+    """Behaviours that speak against an item (dislike, return): relations of their own, whose gates may turn negative. Their
+    items are hidden, unless evaluate.seen_behaviors says otherwise, and never count in favour of anything."""
     use_weights: bool = False
     """Multiply edge weights by the log's weight column."""
     half_life_days: float | None = Field(None, gt=0)

@@ -1,0 +1,109 @@
+"""Columns as numbers: what a table says of an item or user, as a row that a model can project."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recsys.core.errors import DataError
+from recsys.core.values import OWNER, VALUE, owner_values
+
+Floats = NDArray[np.float32]
+_MOST_VALUES = 4096
+
+
+@dataclass(frozen=True)
+class FeatureColumn:
+    """How one column becomes `width` numbers, as fitted on the rows of a phase.
+
+    labels: values that each have a place, holding 0 or 1; none for numbers and lists of numbers. mean: (width,), taken
+    off; scale: then multiplied, so that rows have a root mean square length of 1. separator: of several values.
+    """
+
+    column: str
+    mean: tuple[float, ...]
+    scale: float = 1.0
+    labels: tuple[str, ...] = ()
+    separator: str | None = None
+
+    @property
+    def width(self) -> int:
+        return len(self.mean)
+
+    @classmethod
+    def fit(cls, column: pl.Series, separator: str | None = None) -> Self:
+        """From the rows of a phase. Raises DataError for lists of several lengths, and for too many distinct values."""
+        if not _is_numbers(column):
+            labels = tuple(owner_values(column, separator)[VALUE].unique().sort())
+            _require_few(column.name, labels)
+            return cls(column.name, (0.0,) * len(labels), 1.0, labels, separator)
+        values, there = _numbers(column, _length(column))
+        mean = values[there].mean(axis=0) if there.any() else np.zeros(values.shape[1])
+        size = float(np.sqrt(np.square(values[there] - mean).sum(axis=1).mean())) if there.any() else 0.0
+        return cls(column.name, tuple(mean.tolist()), 1 / size if size else 1.0)
+
+    def apply(self, column: pl.Series) -> tuple[Floats, int]:
+        """(rows, width), zeros where a row says nothing that can be used; and how many rows that are."""
+        if self.labels:
+            return _marks(column, self.labels, self.separator)
+        if not self.width:
+            return np.zeros((len(column), 0), np.float32), len(column)
+        values, there = _numbers(column, self.width)
+        scaled = (values - np.array(self.mean)) * self.scale * there[:, None]
+        return scaled.astype(np.float32), int((~there).sum())
+
+    def document(self) -> dict[str, Any]:
+        """As JSON; `read` is the inverse."""
+        return vars(self) | {"mean": list(self.mean), "labels": list(self.labels)}
+
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> Self:
+        return cls(**document | {"mean": tuple(document["mean"]), "labels": tuple(document["labels"])})
+
+
+def _is_numbers(column: pl.Series) -> bool:
+    inner = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
+    return bool(inner is not None and inner.is_numeric())
+
+
+def _length(column: pl.Series) -> int:
+    """Numbers a row; 1 for a plain column."""
+    if not isinstance(column.dtype, pl.List | pl.Array):
+        return 1
+    lengths = column.cast(pl.List(pl.Float64)).list.len().drop_nulls().unique().sort().to_list()
+    if len(lengths) > 1:
+        raise DataError(
+            f"the lists of the column {column.name!r} have {lengths[0]} to {lengths[-1]} numbers",
+            "Give every row as many",
+        )
+    return int(lengths[0]) if lengths else 0
+
+
+def _numbers(column: pl.Series, width: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(rows, width) numbers, 0 in unusable rows, and (rows,) which are usable: there, of that length, and finite."""
+    lists = column.cast(pl.List(pl.Float64)) if column.dtype.is_nested() else column.cast(pl.Float64).reshape((-1, 1))
+    lists = lists.cast(pl.List(pl.Float64))
+    fits = (lists.list.len() == width).fill_null(False).to_numpy()
+    values = np.zeros((len(column), width))
+    values[fits] = lists.filter(pl.Series(fits)).explode().cast(pl.Float64).to_numpy().reshape(int(fits.sum()), width)
+    there = fits & np.isfinite(values).all(axis=1)
+    return np.where(there[:, None], values, 0.0), there
+
+
+def _marks(column: pl.Series, labels: tuple[str, ...], separator: str | None) -> tuple[Floats, int]:
+    """(rows, labels) 1 where a row has a value, and how many rows have none."""
+    place = {label: number for number, label in enumerate(labels)}
+    pairs = owner_values(column, separator).filter(pl.col(VALUE).is_in(labels))
+    marks = np.zeros((len(column), len(labels)), np.float32)
+    marks[pairs[OWNER].to_numpy(), [place[value] for value in pairs[VALUE]]] = 1.0
+    return marks, int((~marks.any(axis=1)).sum())
+
+
+def _require_few(column: str, labels: tuple[str, ...]) -> None:
+    if len(labels) > _MOST_VALUES:
+        raise DataError(
+            f"the column {column!r} has {len(labels):,} values, too many for a feature",
+            f'Up to {_MOST_VALUES:,} fit; make them nodes with use = "nodes"',
+        )
