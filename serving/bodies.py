@@ -6,8 +6,10 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.index.visits import Event
+from serving.questions import Question
 
 MAX_K, MAX_REQUESTS, MAX_HISTORY, MAX_EVENTS, MAX_NAMED = 1000, 256, 20_000, 1000, 100_000
+MAX_COLUMNS = 20
 MAX_TIME = 4_102_444_800
 """2100-01-01, as the default of clean.max_time: a later event would be dropped by the next batch run."""
 
@@ -29,7 +31,7 @@ Diversity = Annotated[float, Field(ge=0, le=1, description=_DIVERSITY)]
 QueryDiversity = Annotated[float, Query(ge=0, le=1, description=_DIVERSITY)]
 QueryParts = Annotated[int, Query(ge=0, le=MAX_K, description="Reasons that are listed; the others are added up.")]
 Filter = Annotated[
-    list[str] | None, Query(max_length=20, description="COLUMN:VALUE, an attribute that items must have.")
+    list[str] | None, Query(max_length=MAX_COLUMNS, description="COLUMN:VALUE, an attribute that items must have.")
 ]
 Text = Annotated[str, Query(max_length=200, description="Part of an id or title, whatever the case.")]
 Time = Annotated[float, Field(ge=0, le=MAX_TIME, description="Unix seconds; now when absent.")]
@@ -53,13 +55,18 @@ class HistoryEvent(Body):
 
 
 class Wanted(Body):
-    """One list: for a user, for a visitor by their events, or for a user with new events."""
+    """One list: for a user, for a visitor by their events or attributes, or for a user with new ones.
+
+    attributes: by column of the users, its values.
+    """
 
     user: Id | None = None
     history: list[HistoryEvent] = Field(default=[], max_length=MAX_HISTORY)
+    attributes: dict[str, list[str]] = Field(default={}, max_length=MAX_COLUMNS)
 
-    def events(self) -> tuple[Event, ...]:
-        return tuple(one.event() for one in self.history)
+    def question(self) -> Question:
+        values = tuple((column, tuple(several)) for column, several in self.attributes.items())
+        return Question(self.user, tuple(one.event() for one in self.history), values)
 
 
 class RecommendBody(Body):
@@ -72,7 +79,7 @@ class RecommendBody(Body):
     exclude_seen: bool = True
     allow: list[Id] | None = Field(None, max_length=MAX_NAMED)
     deny: list[Id] | None = Field(None, max_length=MAX_NAMED)
-    filters: dict[str, list[str]] = Field(default={}, max_length=20)
+    filters: dict[str, list[str]] = Field(default={}, max_length=MAX_COLUMNS)
     popularity: Popularity = 0.0
     diversity: Diversity = 0.0
     explain: bool = False

@@ -4,16 +4,17 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, cast
 
 from recsys.core.errors import RecsysError
-from recsys.index.visits import Event, History
+from recsys.index.answers import Explained as LookupExplained
+from recsys.index.visits import History
 from serving.batching import Batcher
 from serving.documents import Answer, Answers, Explained
 from serving.events import LiveEvents
 from serving.metrics import Metrics
 from serving.problems import Refused
+from serving.questions import Question, Rules
 from serving.state import Served, State
 
 Result = TypeVar("Result")
@@ -21,31 +22,6 @@ Result = TypeVar("Result")
 _THREADS = 2
 _SHORT_HISTORY = 50  # longer ones are answered alone, so that nobody waits for them
 _REASONS = 3
-
-
-class Question(NamedTuple):
-    """For whom: a user, a visitor (None) with a history, or a user with new events."""
-
-    user: str | None
-    history: tuple[Event, ...] = ()
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a list may hold, as `Lookup.recommend` takes it. Equal rules share one matrix product.
-
-    filters: by column, the values of which an item must have one. explain: give the largest reasons of every item.
-    """
-
-    k: int
-    offset: int = 0
-    exclude_seen: bool = True
-    allow: tuple[str, ...] | None = None
-    deny: tuple[str, ...] | None = None
-    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    popularity: float = 0.0
-    diversity: float = 0.0
-    explain: bool = False
 
 
 class Ask(NamedTuple):
@@ -86,8 +62,7 @@ class Service:
         """Raises Refused (404) for an unknown item, UsageError when nothing is known of the user or visitor."""
         require_item(served, item)
         self.live.refresh()
-        history = self._history(served, question)
-        found = served.lookup.explain(question.user, item, history=history, parts=parts)
+        found = self._explained(served, question, item, parts)
         return cast(Explained, {**found, "model_version": served.version})
 
     def _document(self, served: Served, questions: Sequence[Question], rules: Rules) -> Answers:
@@ -125,6 +100,7 @@ class Service:
             [question.user for question in questions],
             rules.k,
             histories=[self._history(served, question) for question in questions],
+            attributes=[dict(question.attributes) for question in questions],
             exclude_seen=rules.exclude_seen,
             allow=rules.allow,
             deny=rules.deny,
@@ -148,10 +124,12 @@ class Service:
     def _give_reasons(self, served: Served, question: Question, answer: Answer) -> None:
         if answer["source"] == "fallback":
             return
-        history = self._history(served, question)
         for item in answer["items"]:
-            found = served.lookup.explain(question.user, item["id"], history=history, parts=_REASONS)
-            item["reasons"] = found["parts"]
+            item["reasons"] = self._explained(served, question, item["id"], _REASONS)["parts"]
+
+    def _explained(self, served: Served, question: Question, item: str, parts: int) -> LookupExplained:
+        history, attributes = self._history(served, question), dict(question.attributes)
+        return served.lookup.explain(question.user, item, history=history, attributes=attributes, parts=parts)
 
 
 def require_item(served: Served, item: str) -> None:

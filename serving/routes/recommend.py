@@ -18,8 +18,8 @@ from serving.bodies import (
     RecommendBody,
 )
 from serving.documents import Answer, Answers, Explained
+from serving.questions import Question, Rules, Values
 from serving.routes.wire import Here, document
-from serving.service import Question, Rules
 
 router = APIRouter(prefix="/v1", tags=["recommend"])
 
@@ -48,7 +48,7 @@ async def recommend_user(
 @router.post("/recommend", response_model=Answers)
 async def recommend(here: Here, body: RecommendBody) -> Response:
     """Several lists at once, for users and visitors, all from the same bundle."""
-    questions = [Question(one.user, one.events()) for one in body.requests]
+    questions = [one.question() for one in body.requests]
     rules = _rules(body)
     if len(questions) > 1:
         return document(await here.service.recommend(questions, rules))
@@ -65,7 +65,7 @@ async def explain_user(here: Here, item: Id, user: Id, parts: QueryParts = 10) -
 @router.post("/explain", response_model=Explained)
 async def explain(here: Here, body: ExplainBody) -> Response:
     """Why an item for a user, a visitor, or a user with new events."""
-    question = Question(body.user, body.events())
+    question = body.question()
     return document(
         await here.service.run(lambda served: here.service.explain(served, question, body.item, body.parts))
     )
@@ -78,7 +78,7 @@ def _rules(body: RecommendBody) -> Rules:
     return Rules(**given, allow=allow, deny=deny, filters=filters)
 
 
-def _filters(named: list[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _filters(named: list[str]) -> Values:
     """From COLUMN:VALUE texts. Raises UsageError for one without a colon."""
     values: dict[str, tuple[str, ...]] = {}
     for one in named:

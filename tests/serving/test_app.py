@@ -53,6 +53,16 @@ def test_several_lists_at_once(address: str) -> None:
     assert all("i05" not in ids(one) for one in answer["answers"])
 
 
+def test_a_visitor_may_bring_attributes(address: str, lookup: Lookup) -> None:
+    body = {"requests": [{"attributes": {"country": ["de"]}}], "k": 4}
+    [answer] = ask(f"{address}/v1/recommend", body)[1]["answers"]
+    assert ids(answer) == ids(lookup.recommend(attributes=[{"country": "de"}], k=4)[0])
+    _, explained = ask(f"{address}/v1/explain", {"attributes": {"country": ["de"]}, "item": answer["items"][0]["id"]})
+    assert explained["parts"][0]["id"] == "de"
+    status, problem = ask(f"{address}/v1/recommend", {"requests": [{"attributes": {"country": ["atlantis"]}}]})
+    assert (status, "atlantis" in problem["detail"]) == (400, True)
+
+
 def test_pages_continue_each_other(address: str) -> None:
     _, whole = ask(f"{address}/v1/recommend/u01?k=6")
     _, second = ask(f"{address}/v1/recommend/u01?k=3&offset=3")

@@ -1,0 +1,35 @@
+"""What is asked of the service, as it goes from the API to the batches."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from recsys.index.visits import Event
+
+Values = tuple[tuple[str, tuple[str, ...]], ...]
+"""By column, some values of it."""
+
+
+class Question(NamedTuple):
+    """For whom: a user, a visitor (None) with a history or attributes, or a user with new ones."""
+
+    user: str | None
+    history: tuple[Event, ...] = ()
+    attributes: Values = ()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a list may hold, as `Lookup.recommend` takes it. Equal rules share one matrix product.
+
+    filters: by column, the values of which an item must have one. explain: give the largest reasons of every item.
+    """
+
+    k: int
+    offset: int = 0
+    exclude_seen: bool = True
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] | None = None
+    filters: Values = ()
+    popularity: float = 0.0
+    diversity: float = 0.0
+    explain: bool = False

@@ -1,0 +1,124 @@
+"""Requests that arrive together are answered together, as if each had come alone."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys.core.errors import UsageError
+from recsys.index.visits import Event
+from serving.batching import AT_ONCE, WAITING, Batcher
+from serving.events import LiveEvents
+from serving.metrics import Metrics
+from serving.problems import Refused
+from serving.questions import Question, Rules
+from serving.service import Service
+from serving.state import State
+
+
+@pytest.fixture
+def service(bundle_path: Path) -> Service:
+    metrics = Metrics()
+    return Service(State(bundle_path, metrics.serve), LiveEvents(None), metrics)
+
+
+def questions() -> list[tuple[Question, Rules]]:
+    users = [Question(f"u{place % 30:02}") for place in range(120)]
+    visitors = [Question(None, (Event(f"i{place:02}"), Event(f"i{place + 1:02}", "view"))) for place in range(20)]
+    rules = [Rules(5), Rules(12), Rules(5, offset=3), Rules(5, deny=("i03", "i28")), Rules(5, diversity=0.4)]
+    return [(one, rules[place % len(rules)]) for place, one in enumerate([*users, *visitors, Question("nobody")])]
+
+
+def same(one: Any, other: Any) -> bool:
+    """The same but for the last bits of the scores: the sums of one product and of many are rounded otherwise."""
+    scores = [[item.pop("score") for item in answer["items"]] for answer in (one, other)]
+    return one == other and np.allclose(*scores, atol=1e-6)
+
+
+def test_answers_together_are_those_alone(service: Service) -> None:
+    asked = questions()
+
+    async def together() -> list[Any]:
+        return await asyncio.gather(*(service.recommend_one(*one) for one in asked))
+
+    async def alone() -> list[Any]:
+        return [await service.recommend_one(*one) for one in asked]
+
+    for one, other in zip(asyncio.run(together()), asyncio.run(alone()), strict=True):
+        assert same(one, other)
+    sizes = service.metrics.batch.collect()[0].samples
+    count, total = (next(one.value for one in sizes if one.name.endswith(end)) for end in ("_count", "_sum"))
+    assert total == 2 * len(asked)
+    assert count < 1.5 * len(asked)
+
+
+def test_a_wrong_request_harms_no_other_of_its_batch(service: Service) -> None:
+    wrong = Question(None, (Event("i01", "lend"),))
+
+    async def together() -> list[Any]:
+        asked = (service.recommend_one(one, Rules(3)) for one in (Question("u01"), wrong, Question("u02")))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, error, last = asyncio.run(together())
+    assert isinstance(error, UsageError)
+    assert [len(one["items"]) for one in (first, last)] == [3, 3]
+
+
+def collecting(batches: list[int]) -> Batcher[int, int]:
+    def answer(asked: Sequence[int]) -> list[int | Exception]:
+        batches.append(len(asked))
+        return [2 * one for one in asked]
+
+    return Batcher(answer, ThreadPoolExecutor(1))
+
+
+def test_what_arrives_together_makes_full_batches() -> None:
+    batches: list[int] = []
+    batcher = collecting(batches)
+
+    async def together() -> list[int]:
+        return await asyncio.gather(*(batcher.ask(one) for one in range(150)))
+
+    assert asyncio.run(together()) == [2 * one for one in range(150)]
+    assert batches == [AT_ONCE, AT_ONCE, 150 - 2 * AT_ONCE]
+
+
+def test_whoever_left_is_passed_over() -> None:
+    batcher = collecting([])
+
+    async def leaving() -> int:
+        gone = asyncio.create_task(batcher.ask(1))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await batcher.ask(2)
+
+    assert asyncio.run(leaving()) == 4
+
+
+def test_a_batch_that_fails_tells_everybody() -> None:
+    def fail(asked: Sequence[int]) -> list[int | Exception]:
+        raise ValueError("no")
+
+    batcher: Batcher[int, int] = Batcher(fail, ThreadPoolExecutor(1))
+
+    async def together() -> list[Any]:
+        return await asyncio.gather(batcher.ask(1), batcher.ask(2), return_exceptions=True)
+
+    assert [str(one) for one in asyncio.run(together())] == ["no", "no"]
+
+
+def test_too_many_are_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.batching.WAITING", 3)
+    batcher = collecting([])
+
+    async def together() -> list[Any]:
+        return await asyncio.gather(*(batcher.ask(one) for one in range(5)), return_exceptions=True)
+
+    found = asyncio.run(together())
+    assert found[:3] == [0, 2, 4]
+    assert all(isinstance(one, Refused) and one.status == 503 for one in found[3:])
+    assert WAITING > 3
