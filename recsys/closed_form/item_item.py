@@ -1,6 +1,6 @@
 """The item–item table: which items follow from which, by SLIM's regression on sources chosen beforehand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +15,8 @@ from recsys.core.interactions import Interactions
 from recsys.core.progress import QUIET, Progress
 
 _BLOCK_ROWS = 1024  # items at a time: the full product of a large catalogue would not fit in memory
+_BLOCK_PRODUCTS = 1 << 25  # and no more than these products of two entries, which bound what a block holds: 0.4 GB
+_DENSE_BLOCK = 1 << 26  # numbers of a dense block: 0.25 GB
 _DENSE_ITEMS = 10_000  # up to here the Gram matrix is kept dense (0.4 GB), and its parts are cut out of it
 _USER_POWER, _SOURCE_POWER = 0.7, 0.6  # of the co-occurrence that chooses sources; on Gowalla's validation the best
 
@@ -88,11 +90,22 @@ def _sources(matrix: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
     items = _power(np.asarray(matrix.sum(axis=0)).ravel(), _SOURCE_POWER)
     weighted = (sparse.diags(users) @ matrix @ sparse.diags(items)).tocsr()
     by_item, blocks = matrix.T.tocsr(), []
-    for start in range(0, matrix.shape[1], _BLOCK_ROWS):
-        near = (by_item[start : start + _BLOCK_ROWS] @ weighted).tocoo()
-        near.data[near.col == near.row + start] = 0.0
+    for rows in _runs(by_item, np.diff(weighted.indptr)):
+        near = (by_item[rows] @ weighted).tocoo()
+        near.data[near.col == near.row + rows.start] = 0.0
         blocks.append(strongest(near.tocsr(), top_n))
     return sparse.vstack(blocks, format="csr", dtype=np.float32)
+
+
+def _runs(by_item: sparse.csr_matrix, degrees: NDArray[np.integer]) -> Iterator[slice]:
+    """Rows of `by_item` (items, users) whose product with the transpose is small enough to hold; at least one a run."""
+    of_entries = np.concatenate([[0], np.cumsum(degrees[by_item.indices], dtype=np.int64)])
+    products, start = of_entries[by_item.indptr], 0
+    while start < by_item.shape[0]:
+        fitting = int(np.searchsorted(products, products[start] + _BLOCK_PRODUCTS, side="right")) - 1
+        stop = max(start + 1, min(fitting, start + _BLOCK_ROWS, by_item.shape[0]))
+        yield slice(start, stop)
+        start = stop
 
 
 def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
@@ -109,13 +122,13 @@ def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
 
 def _shared(matrix: sparse.csr_matrix, target: sparse.csr_matrix) -> Callable[[int], NDArray[np.float32]]:
     """Item → (items,) how often each item of `matrix` goes with it in `target`; items are asked for in order."""
-    by_item = target.T.tocsr()
+    by_item, rows = target.T.tocsr(), max(1, min(_BLOCK_ROWS, _DENSE_BLOCK // matrix.shape[1]))
 
     @lru_cache(1)
     def block(start: int) -> NDArray[np.float32]:
-        return np.asarray((by_item[start : start + _BLOCK_ROWS] @ matrix).toarray(), np.float32)
+        return np.asarray((by_item[start : start + rows] @ matrix).toarray(), np.float32)
 
-    return lambda item: np.asarray(block(item - item % _BLOCK_ROWS)[item % _BLOCK_ROWS])
+    return lambda item: np.asarray(block(item - item % rows)[item % rows])
 
 
 def _weights(gram: NDArray[np.float32], shared: NDArray[np.float32], ridges: Sequence[float]) -> NDArray[np.float32]:

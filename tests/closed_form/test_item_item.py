@@ -55,6 +55,16 @@ def test_columns_of_a_large_catalogue_are_the_same(monkeypatch):
         assert left.toarray() == pytest.approx(right.toarray(), abs=1e-6)
 
 
+@pytest.mark.parametrize("limit", ["_BLOCK_PRODUCTS", "_DENSE_BLOCK", "_BLOCK_ROWS"])
+def test_small_blocks_give_the_same_tables(monkeypatch, limit):
+    draw = np.random.default_rng(1)
+    pairs, target = (sparse.csr_matrix((draw.random((30, 12)) < 0.4).astype(np.float32)) for _ in range(2))
+    [whole] = item_item_tables(pairs, 5, [3.0], target=target)
+    monkeypatch.setattr(f"recsys.closed_form.item_item.{limit}", 25)
+    [parts] = item_item_tables(pairs, 5, [3.0], target=target)
+    assert (whole != parts).nnz == 0
+
+
 def test_two_items_by_hand():
     """Of three users of a, two took b: b from a is 2 / (3 + λ), a from b is 2 / (2 + λ)."""
     pairs = sparse.csr_matrix(np.array([[1, 1], [1, 1], [1, 0]], np.float32))
