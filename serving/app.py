@@ -32,7 +32,7 @@ def make_app(settings: Settings) -> ASGIApp:
     Raises DataError when that bundle is refused, ConfigError for a file of keys that cannot be used.
     """
     metrics = Metrics()
-    state = State(settings.bundle, metrics.serve)
+    state = State(settings.bundle, metrics)
     events = settings.events
     log = LiveEvents(events)
     context = Context(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from recsys.core.errors import RecsysError
 from serving.documents import Answer
 from serving.state import Served
 
@@ -45,7 +46,7 @@ class Metrics:
         """Of several workers the latest value counts."""
         return Gauge(name, text, labels, registry=self.registry, multiprocess_mode="mostrecent")
 
-    def serve(self, served: Served) -> None:
+    def loaded(self, served: Served) -> None:
         """Another bundle answers now."""
         if self._served is not None:
             self.info.labels(self._served.version).set(0)
@@ -54,6 +55,10 @@ class Metrics:
         self.written.set(served.written)
         self._served, self._mean = served, served.expected.mean
         self.drift.set(0)
+
+    def refused(self, error: RecsysError) -> None:
+        """A bundle did not pass; the one before goes on answering."""
+        self.reloads.labels("refused").inc()
 
     def observe(self, served: Served, answers: Sequence[Answer]) -> None:
         """Count lists that were given."""

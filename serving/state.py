@@ -5,10 +5,11 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -93,17 +94,24 @@ def _after(event: Event, end: float) -> bool:
     return event.time is not None and event.time > end
 
 
+class Listener(Protocol):
+    """Whoever wants to know what becomes of bundles."""
+
+    def loaded(self, served: Served) -> None: ...
+    def refused(self, error: RecsysError) -> None: ...
+
+
 class State:
     """What answers now. Raises DataError when the first bundle is refused; later ones leave the old in place."""
 
-    def __init__(self, link: Path, swapped: Callable[[Served], None] = lambda served: None) -> None:
+    def __init__(self, link: Path, listener: Listener) -> None:
         self.link = link
         self.refused: RecsysError | None = None
-        self._swapped = swapped
+        self._listener = listener
         self._loading = threading.Lock()
         self._tried = link.resolve()
         self.current = load(link)
-        swapped(self.current)
+        listener.loaded(self.current)
 
     def reload(self) -> Served:
         """Load what the link names now. Raises RecsysError when it is refused; the bundle before goes on answering."""
@@ -113,10 +121,11 @@ class State:
                 fresh = load(self.link)
             except RecsysError as error:
                 self.refused = error
+                self._listener.refused(error)
                 _LOG.error("kept bundle %s: %s", self.current.version, error)
                 raise
             self.current, self.refused = fresh, None
-            self._swapped(fresh)
+            self._listener.loaded(fresh)
             _LOG.warning("bundle %s answers now", fresh.version)
             return fresh
 

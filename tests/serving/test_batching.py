@@ -23,7 +23,7 @@ from serving.state import State
 @pytest.fixture
 def service(bundle_path: Path) -> Service:
     metrics = Metrics()
-    return Service(State(bundle_path, metrics.serve), LiveEvents(None), metrics)
+    return Service(State(bundle_path, metrics), LiveEvents(None), metrics)
 
 
 def questions() -> list[tuple[Question, Rules]]:

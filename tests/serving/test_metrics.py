@@ -28,7 +28,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
 
 def test_drift_is_in_deviations_of_the_bundle(served: Served) -> None:
     metrics = Metrics()
-    metrics.serve(served)
+    metrics.loaded(served)
     mean, deviation = served.expected.mean, served.expected.deviation
     metrics.observe(served, [answer(mean)] * 100)
     assert value(metrics.registry, "recsys_score_drift") == pytest.approx(0, abs=1e-6)
@@ -38,7 +38,7 @@ def test_drift_is_in_deviations_of_the_bundle(served: Served) -> None:
 
 def test_lists_of_strangers_say_nothing_about_drift(served: Served) -> None:
     metrics = Metrics()
-    metrics.serve(served)
+    metrics.loaded(served)
     metrics.observe(served, [answer(99.0, "fallback", ("u",)), answer(99.0, "fold_in")])
     assert value(metrics.registry, "recsys_score_drift") == 0
     assert value(metrics.registry, "recsys_unknown_ids_total") == 1
@@ -47,8 +47,8 @@ def test_lists_of_strangers_say_nothing_about_drift(served: Served) -> None:
 
 def test_the_figures_name_the_bundle_that_answers(served: Served, other_bundle_path: Path) -> None:
     metrics, other = Metrics(), load(other_bundle_path)
-    metrics.serve(served)
-    metrics.serve(other)
+    metrics.loaded(served)
+    metrics.loaded(other)
     assert value(metrics.registry, "recsys_bundle_info", model_version=served.version) == 0
     assert value(metrics.registry, "recsys_bundle_info", model_version=other.version) == 1
     assert value(metrics.registry, "recsys_reloads_total", outcome="loaded") == 2
