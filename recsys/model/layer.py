@@ -1,6 +1,6 @@
 """One layer over all relations: node-level attention in each relation, then a gated mixture of the added ones."""
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from recsys.core.config import ModelConfig
 from recsys.graph.schema import Adjacency, Block, EdgeType, Messages, NodeType, base_relation
 from recsys.model.attention import DegreePriorAttention, unit_rows
+from recsys.model.bases import Bases
 from recsys.model.textbook import GATLayer, GATv2Layer
 
 States = dict[NodeType, Tensor]
@@ -38,7 +39,15 @@ class Layer(nn.Module):
         self.attention = nn.ModuleDict({relation_name(r): _relation_layer(config) for r in relations})
         added = [relation_name(r) for r in relations if r not in self.base.values()]
         self.gate = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in added})
+        self.bases = self._bases(added, config)
         self.kappa = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in added})
+
+    def _bases(self, added: list[str], config: ModelConfig) -> Bases | None:
+        if config.bases is None or not added:
+            return None
+        return Bases(
+            {name: cast(DegreePriorAttention, self.attention[name]) for name in added}, config.bases, config.heads
+        )
 
     def forward(self, states: States, block: Block) -> States:
         """States of the sources → states of the destinations, by node type."""

@@ -34,14 +34,22 @@ class ModelConfig(Section):
     """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal draws."""
     start_length: float = Field(0.3, gt=0)
     """Root mean square length of a node's layer-0 state at the start; the shorter, the faster Adam turns it."""
+    bases: int | None = Field(None, ge=1)
+    """degree_prior: added relations combine this many sets of degree exponents and γ instead of learning their own
+    (Schlichtkrull et al. 2018); for graphs with many relations, a few."""
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of attention weights dropped in training."""
 
     @model_validator(mode="after")
-    def _heads_divide_the_width(self) -> Self:
+    def _numbers_fit_together(self) -> Self:
         if self.width % self.heads:
             raise ConfigError(
                 f"model.width = {self.width} is not a multiple of model.heads = {self.heads}",
                 "Choose heads that divide the width",
+            )
+        if self.bases is not None and self.family != "degree_prior":
+            raise ConfigError(
+                f"model.bases = {self.bases} with model.family = {self.family!r}: only degree_prior has bases",
+                "Leave one of the two out",
             )
         return self
