@@ -16,6 +16,7 @@ from recsys.phases import PhaseName
 
 _ROWS = (LOG, SPLIT)
 _LEARNED = ("graph", "model", "train", "seed", "threads")
+_SERVED = ("evaluate.seen_behaviors", "index.cold_items", "index.segment")
 _BLENDED = ("blend", "graph", "train.metric_k", "evaluate.seen_behaviors", "seed")
 _JUDGED = ("evaluate", "graph.target", "train.metric_k", "seed")
 
@@ -114,7 +115,7 @@ def _serve(config: RunConfig) -> list[Stage]:
     again = [_graph("serve", config), _train("serve", (MODEL,)), _blend("serve", (MODEL,)), _index("serve")]
     made = (GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase))
     inputs = (*_ROWS, *made, REPORT, TEST.format(bucket=MODEL))
-    keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, "evaluate.seen_behaviors")
+    keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, *_SERVED)
     return [*(again if config.refit else []), Stage("bundle", serving.bundle(phase), None, inputs, keys)]
 
 

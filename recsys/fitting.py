@@ -5,19 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from scipy import sparse
 
 from recsys.closed_form.ridge_map import ridge_map
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
+from recsys.core.errors import ConfigError, nearest
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.schema import ITEM, Graph
 from recsys.graph.traits import item_traits
 from recsys.index.ann import TunedIndex
 from recsys.index.bundle import Contents, neighbours_into_users
 from recsys.index.cold import ItemMap, Trait
+from recsys.index.cold_items import read_new_items, with_items
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer
+from recsys.index.segments import Segments, count_segments
 from recsys.phases import Phase
 from recsys.recency import faded
 from recsys.train.loop import Trained, Watch, train
@@ -67,7 +71,7 @@ def bundle_contents(
 ) -> Contents:
     """What the bundle of a phase is written from. scorer: how its users are scored."""
     added, histories = (scorer.added, scorer.past.history) if isinstance(scorer, BlendedScorer) else (None, None)
-    return Contents(
+    contents = Contents(
         embeddings=embeddings,
         interactions=phase.interactions,
         target=phase.target,
@@ -82,7 +86,9 @@ def bundle_contents(
         histories=histories,
         separators=_separators(phase),
         item_map=item_map(phase, graph, embeddings),
+        user_segments=_segments(phase),
     )
+    return _with_cold_items(contents, phase) if phase.config.index.cold_items else contents
 
 
 def item_map(phase: Phase, graph: Graph, embeddings: Embeddings) -> ItemMap | None:
@@ -105,6 +111,25 @@ def item_map(phase: Phase, graph: Graph, embeddings: Embeddings) -> ItemMap | No
         ridge=fitted.ridge,
         likeness=fitted.likeness,
     )
+
+
+def _with_cold_items(contents: Contents, phase: Phase) -> Contents:
+    """With the items of the item table that the phase has no row of."""
+    log = phase.log
+    elsewhere = log.item_table[np.setdiff1d(np.arange(len(log.items)), phase.interactions.item_codes)]
+    untaken = elsewhere if log.untaken is None else pl.concat([elsewhere, log.untaken], how="diagonal_relaxed")
+    return with_items(contents, read_new_items(contents, untaken))
+
+
+def _segments(phase: Phase) -> Segments | None:
+    """What users of each value of index.segment took. Raises ConfigError when the user table has no such column."""
+    name = phase.config.index.segment
+    if name is None:
+        return None
+    if name not in phase.user_table.columns:
+        hint = nearest(name, phase.user_table.columns) or f"It has {phase.user_table.columns}"
+        raise ConfigError(f"index.segment = {name!r} is not a column of the user table", hint)
+    return count_segments(phase.user_table[name], phase.interactions.matrix((phase.target,)))
 
 
 def _states_from(embeddings: Embeddings) -> np.ndarray:

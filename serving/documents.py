@@ -4,8 +4,9 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads that of `typing` from Python 3.12 on only
 
-Source = Literal["model", "fold_in", "attributes", "fallback"]
-"""model: the trained vector. fold_in: encoded from events just now. attributes: from attributes. fallback: popularity."""
+Source = Literal["model", "fold_in", "attributes", "social", "segment", "fallback"]
+"""model: the trained vector. fold_in: encoded from events just now. attributes, social: from attributes, from friends.
+segment: popularity among users of the same attribute. fallback: popularity."""
 
 
 class Reason(TypedDict):

@@ -67,7 +67,10 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         report = Report.load(work.read(REPORT) / "report.json")
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
         card = _model_card(work, data, report, read_json(trained / CARD))
-        path = write_bundle(folder.bundles, bundle_contents(data, graph, embeddings, scorer, tuned, card))
+        contents = bundle_contents(data, graph, embeddings, scorer, tuned, card)
+        if contents.cold_items:
+            work.progress.say(f"{contents.cold_items:,} items that nobody took, placed by what they are")
+        path = write_bundle(folder.bundles, contents)
         switch_link(folder.bundle, path)
         work.progress.say(f"serving bundle {path.name}", bundle=path.name)
         return Facts(figures={"bundle": path.name}, output=folder.bundle.name)

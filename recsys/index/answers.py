@@ -15,8 +15,13 @@ from recsys.index.explain import Explanation, Part
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
 
-Source = Literal["model", "fold_in", "fallback"]
-"""model: the trained vector. fold_in: encoded from events or attributes just now. fallback: popularity, nothing is known."""
+Source = Literal["model", "fold_in", "attributes", "social", "segment", "fallback"]
+"""How an answer was found; the first of these that what is known of somebody allows.
+
+model: the trained vector. fold_in: encoded just now from events, or a known user with news. attributes, social: encoded
+from what a visitor is, or from their friends. segment: what users of the same value of a column took. fallback:
+popularity, nothing is known.
+"""
 
 
 class Item(TypedDict):

@@ -11,6 +11,7 @@ item_item.*.npy        what items lend each other, if any     histories.*.npy   
 low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors | low-pass | popularity
 met_gain.npy           what items gain that a user viewed, say, and did not buy: (behaviours, items), if anything
 cold_<n>.npy           vectors of what items are, if known    cold_mean.npy, cold_states.npy
+segments.*.npy         (values of a user column, items) users who took them, if asked for
 golden.json            requests with their answers            manifest.json          sha256 of every other file
 
 An older bundle has item_vectors.npy, and search_vectors.npy without the popularity if at all.
@@ -43,6 +44,7 @@ from recsys.index.cold import ItemMap
 from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past
+from recsys.index.segments import Segments
 from recsys.index.stored import (
     Floats,
     load_array,
@@ -96,6 +98,7 @@ class Bundle:
     separators: dict[str, str]
     item_map: ItemMap | None
     cold_items: int
+    user_segments: Segments | None
 
     @property
     def scorer(self) -> Scorer:
@@ -209,6 +212,7 @@ def _read(path: Path) -> Bundle:
         separators=facts.get("separators", {}),
         item_map=ItemMap.load(path, facts["item_map"]) if "item_map" in facts else None,
         cold_items=facts.get("cold_items", 0),
+        user_segments=Segments.load(path, facts["user_segments"], num_items) if "user_segments" in facts else None,
     )
 
 

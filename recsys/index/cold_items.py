@@ -1,5 +1,6 @@
 """Items that nobody took yet, beside those of a bundle: read from a table, given vectors, and put behind the others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from recsys.index.cold import Floats, ItemMap, features_of
 from recsys.index.contents import Contents
 from recsys.index.exact import VectorScorer
 from recsys.index.history import HistoryScores
+from recsys.index.segments import Segments
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
@@ -29,13 +31,15 @@ PRESENT = "item already there"
 
 @dataclass(frozen=True)
 class NewItems:
-    """table: ITEM_ID, AVAILABLE and the columns of the bundle's item table. vectors: (n, d).
+    """table: ITEM_ID, AVAILABLE and the columns of the bundle's item table. vectors: (n, d). features: by trait, (n, values)
+    0/1.
 
     drops: items left out, by reason. unknown: values of each trait that no item had in training.
     """
 
     table: pl.DataFrame
     vectors: Floats
+    features: Mapping[str, sparse.csr_matrix]
     drops: Drops
     unknown: dict[str, int]
 
@@ -58,6 +62,7 @@ def contents_of(bundle: "Bundle") -> Contents:
         separators=bundle.separators,
         item_map=bundle.item_map,
         cold_items=bundle.cold_items,
+        user_segments=bundle.user_segments,
     )
 
 
@@ -80,7 +85,7 @@ def read_new_items(contents: Contents, table: pl.DataFrame) -> NewItems:
     new = placed & ~there
     drops = +Drops({NO_VALUE: int((~placed).sum()), PRESENT: int((placed & there).sum())})
     rows = _as_in(contents, table.filter(pl.Series(new)), known)
-    return NewItems(rows, vectors[new], drops, unknown)
+    return NewItems(rows, vectors[new], {name: one[new] for name, one in features.items()}, drops, unknown)
 
 
 def with_items(contents: Contents, new: NewItems) -> Contents:
@@ -107,6 +112,7 @@ def with_items(contents: Contents, new: NewItems) -> Contents:
         histories=None if contents.histories is None else _wider(contents.histories, num_items),
         model_card={**contents.model_card, "cold_items": contents.cold_items + count},
         cold_items=contents.cold_items + count,
+        user_segments=contents.user_segments and _longer_segments(contents.user_segments, num_items),
     )
     return _searched_anew(longer)
 
@@ -225,6 +231,10 @@ def _longer_history(added: HistoryScores, count: int) -> HistoryScores:
         back=_below(added.back, none),
         gain={name: np.concatenate([gain, np.zeros(count, np.float32)]) for name, gain in added.gain.items()},
     )
+
+
+def _longer_segments(segments: Segments, num_items: int) -> Segments:
+    return replace(segments, counts=_wider(segments.counts, num_items))
 
 
 def _searched_anew(contents: Contents) -> Contents:

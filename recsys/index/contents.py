@@ -18,6 +18,7 @@ from recsys.index.attributes import read_attributes_of
 from recsys.index.cold import ItemMap
 from recsys.index.dial import with_popularity
 from recsys.index.history import HistoryScores
+from recsys.index.segments import Segments
 from recsys.index.stored import save_array, save_document, save_matrix
 
 FORMAT = 1
@@ -37,6 +38,7 @@ class Contents:
     index: None for exact search, else over the vectors with the low-pass and the popularity beside them, with its card.
     item_map: gives vectors to items from what they are; None where nothing says it. cold_items: how many of the last items
     got theirs from it.
+    user_segments: what users of each value of a column took.
     Timings in a card belong under "measured": that key does not change the address of the bundle.
     """
 
@@ -55,6 +57,7 @@ class Contents:
     separators: Mapping[str, str] = field(default_factory=dict)
     item_map: ItemMap | None = None
     cold_items: int = 0
+    user_segments: Segments | None = None
 
 
 class Edges(Protocol):
@@ -140,6 +143,9 @@ def write_files(folder: Path, contents: Contents) -> None:
     if contents.item_map is not None:
         facts |= {"item_map": contents.item_map.facts(), "cold_items": contents.cold_items}
         contents.item_map.save(folder)
+    if contents.user_segments is not None:
+        facts |= {"user_segments": contents.user_segments.facts()}
+        contents.user_segments.save(folder)
     save_document(folder / "bundle.json", facts)
     save_document(folder / "index_card.json", dict(contents.index_card))
     save_document(folder / "model_card.json", dict(contents.model_card))

@@ -24,13 +24,13 @@ from recsys.index.filters import Planner
 from recsys.index.fold_in import UserEncoder
 from recsys.index.history import stacked, with_lent
 from recsys.index.requests import Asked, Fallback, Request, asked_about, excluded_lists, read_requests, seen_behaviors
-from recsys.index.visits import Attributes, Event, History, known_neighbours
+from recsys.index.visits import Attributes, Event, Friends, History, known_neighbours
 from recsys.index.wanted import Wanted, check_k
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
 
-__all__ = ["Answer", "Attributes", "Event", "Explained", "Filters", "History", "Lookup"]
+__all__ = ["Answer", "Attributes", "Event", "Explained", "Filters", "Friends", "History", "Lookup"]
 
 
 class Lookup:
@@ -49,6 +49,7 @@ class Lookup:
         *,
         histories: Sequence[History] | None = None,
         attributes: Sequence[Attributes] | None = None,
+        friends: Sequence[Friends] | None = None,
         exclude_seen: bool | Sequence[str] = True,
         allow: Sequence[object] | None = None,
         deny: Sequence[object] | None = None,
@@ -58,9 +59,10 @@ class Lookup:
         offset: int = 0,
         fallback: Fallback = "refuse",
     ) -> list[Answer]:
-        """Lists for users, for visitors (histories, attributes, or both), or for users with new events (one each).
+        """Lists for users, for visitors (histories, attributes, friends, or several), or for users with news (one each).
 
         attributes: values of the user columns that the graph was built with; those of a known user are replaced.
+        friends: known users to whom the visitor is linked as in the graph's relations between users.
         exclude_seen: leave out what a user has seen under the bundle's seen behaviours (or those named), and the
         items of a history under these. allow, deny: item ids; withdrawn items never appear. filters: by column of the
         item table, the values of which an item must have one. popularity: times ln(1 + users of an item) is added to
@@ -71,7 +73,7 @@ class Lookup:
         """
         wanted = Wanted(k, popularity, diversity, offset)
         behaviors = seen_behaviors(self.bundle, exclude_seen)
-        asked = asked_about(users, histories, attributes)
+        asked = asked_about(users, histories, attributes, friends)
         requests = read_requests(self.bundle, self.encoder, asked, behaviors, fallback)
         mask, strangers = allowed_items(self.bundle, allow, deny, filters)
         lists = item_lists(self.bundle, self._hits(requests, wanted, mask), offset=offset)
@@ -93,9 +95,12 @@ class Lookup:
         hits = _nearest(self._unit_users, _dense(self.bundle.users, users), k, None)
         return item_lists(self.bundle, hits, ids=self.bundle.users)
 
-    def fold_in(self, history: History, attributes: Attributes | None = None) -> Floats:
-        """(d,) vector of a visitor with these events and attributes. Raises UsageError when nothing of it is known."""
-        asked = Asked(None, history, attributes or {})
+    def fold_in(self, history: History, attributes: Attributes | None = None, friends: Friends = ()) -> Floats:
+        """(d,) vector of a visitor with these events, attributes and friends.
+
+        Raises UsageError when nothing of it is known.
+        """
+        asked = Asked(None, history, attributes or {}, friends)
         [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
         return np.asarray(request.vector)
 
@@ -106,14 +111,15 @@ class Lookup:
         *,
         history: History | None = None,
         attributes: Attributes | None = None,
+        friends: Friends = (),
         parts: int | None = None,
     ) -> Explained:
         """Why a score: one share per neighbour, largest first; with `parts`, the others are summed up.
 
-        user, history, attributes: as one entry of `recommend`. Raises UsageError for an unknown user or item.
+        user, history, attributes, friends: as one entry of `recommend`. Raises UsageError for an unknown user or item.
         """
         dense = self.bundle.items.dense(item)
-        asked = Asked(None if user is None else str(user), history or (), attributes or {})
+        asked = Asked(None if user is None else str(user), history or (), attributes or {}, friends)
         [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
         neighbours, own = request.neighbours, None
         if request.user != UNKNOWN:
@@ -187,9 +193,13 @@ class Lookup:
         return queries
 
     def _by_popularity(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
-        """Share of users who had each item under the target behaviour."""
+        """Share of users, or of those of a segment, who had each item under the target behaviour."""
         counts = self.bundle.popularity[self.bundle.segments.index(self.bundle.target)]
-        scores = np.tile(counts / max(len(self.bundle.users), 1), (len(requests), 1)).astype(np.float32)
+        everybody = (counts / max(len(self.bundle.users), 1)).astype(np.float32)
+        segments = self.bundle.user_segments
+        scores = np.stack(
+            [segments.shares(one.segment, everybody) if segments and one.segment else everybody for one in requests]
+        )
         if mask is not None:
             scores[:, ~mask] = -np.inf
         for row, one in enumerate(requests):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import repeat
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -15,19 +16,24 @@ from recsys.index.fold_in import Floats, Neighbours, UserEncoder
 from recsys.index.history import Past
 from recsys.index.visits import (
     Attributes,
+    Friends,
     History,
     Visit,
+    attribute_relations,
     known_neighbours,
     merged,
     read_attributes,
+    read_friends,
     read_visit,
     row_of,
+    value_row,
 )
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
 
 Fallback = Literal["refuse", "popularity"]
+NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
 _IDS_SEARCHED = 100_000
 _NOTHING = "the history has no event that the model uses"
@@ -38,7 +44,8 @@ class Request(NamedTuple):
 
     vector: (d,), None for popularity. excluded: ascending dense item ids. unknown: outside ids that are not known.
     user: dense id, UNKNOWN for anybody else. neighbours: what the vector was encoded from, None where it was not.
-    past: of one user, what is added is asked with it; None where nothing is.
+    past: of one user, what is added is asked with it; None where nothing is. segment: places of values whose users are
+    asked instead of everybody; empty for everybody.
     """
 
     source: Source
@@ -48,39 +55,39 @@ class Request(NamedTuple):
     user: int = UNKNOWN
     neighbours: Neighbours | None = None
     past: Past | None = None
+    segment: tuple[int, ...] = ()
 
 
 class Asked(NamedTuple):
-    """About whom: a known user, a visitor (user None), what they did, and what they are."""
+    """About whom: a known user, a visitor (user None), what they did, what they are, and whom they know."""
 
     user: str | None
-    history: History
-    attributes: Attributes
+    history: History = ()
+    attributes: Attributes = NO_ATTRIBUTES
+    friends: Friends = ()
 
 
 def asked_about(
     users: Sequence[object] | None,
     histories: Sequence[History] | None = None,
     attributes: Sequence[Attributes] | None = None,
+    friends: Sequence[Friends] | None = None,
 ) -> list[Asked]:
     """One for each place of the lists that are given; a user that is None is a visitor.
 
     Raises UsageError for none, and for different lengths.
     """
-    given = {"users": users, "histories": histories, "attributes": attributes}
+    given = {"users": users, "histories": histories, "attributes": attributes, "friends": friends}
     lengths = {name: len(one) for name, one in given.items() if one is not None}
     if not lengths:
-        raise UsageError("nobody to recommend to", "Give users, histories, attributes, or several of them")
+        raise UsageError("nobody to recommend to", "Give users, histories, attributes, friends, or several of them")
     if len(set(lengths.values())) > 1:
         counts = " and ".join(f"{count} {name}" for name, count in lengths.items())
         raise UsageError(counts, "Give as many of the one as of the other")
     count = next(iter(lengths.values()))
     names = repeat(None, count) if users is None else (None if one is None else str(one) for one in users)
-    nothing: Attributes = {}
-    return [
-        Asked(*one)
-        for one in zip(names, histories or repeat((), count), attributes or repeat(nothing, count), strict=True)
-    ]
+    parts = (histories or repeat((), count), attributes or repeat(NO_ATTRIBUTES, count), friends or repeat((), count))
+    return [Asked(*one) for one in zip(names, *parts, strict=True)]
 
 
 def read_requests(
@@ -131,24 +138,41 @@ def _user(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tuple
     new = visit.under(behaviors)
     excluded = seen[0] if len(seen) == 1 and not len(new) else _union([*seen, new])
     past = _past(bundle, visit, dense)
-    if not visit.neighbours and not asked.attributes:
-        return Request("model", bundle.user_vectors[dense], excluded, visit.unknown, dense, past=past)
-    neighbours = {
-        **merged(known_neighbours(bundle, dense), visit.neighbours, bundle.encoder.half_life_events),
-        **read_attributes(bundle, asked.attributes),
-    }
+    friends, strangers = read_friends(bundle, asked.friends)
+    unknown = [*visit.unknown, *strangers]
+    traits = read_attributes(bundle, _segment(bundle, asked.attributes)[1])
+    if not visit.neighbours and not friends and not traits:
+        return Request("model", bundle.user_vectors[dense], excluded, unknown, dense, past=past)
+    heard = merged(known_neighbours(bundle, dense), visit.neighbours, bundle.encoder.half_life_events)
+    neighbours = {**merged(heard, friends), **traits}
     vector = encoder.encode(neighbours, bundle.user_self[dense : dense + 1])[0]
-    return Request("fold_in", vector, excluded, visit.unknown, dense, neighbours, past)
+    return Request("fold_in", vector, excluded, unknown, dense, neighbours, past)
 
 
 def _visitor(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tuple[str, ...]) -> Request:
+    """By the first step that what is known allows; what later steps know goes into the same vector."""
     visit = read_visit(bundle, asked.history)
-    excluded = visit.under(behaviors)
-    neighbours = {**visit.neighbours, **read_attributes(bundle, asked.attributes)}
+    segment, rest = _segment(bundle, asked.attributes)
+    traits = read_attributes(bundle, rest)
+    friends, strangers = read_friends(bundle, asked.friends)
+    excluded, unknown = visit.under(behaviors), [*visit.unknown, *strangers]
+    neighbours = {**visit.neighbours, **traits, **friends}
     if not neighbours:
-        return Request("fallback", None, excluded, visit.unknown)
+        return Request("segment" if segment else "fallback", None, excluded, unknown, segment=segment)
+    source: Source = "fold_in" if visit.neighbours else "attributes" if traits else "social"
     vector = encoder.encode(neighbours)[0]
-    return Request("fold_in", vector, excluded, visit.unknown, UNKNOWN, neighbours, _past(bundle, visit))
+    return Request(source, vector, excluded, unknown, UNKNOWN, neighbours, _past(bundle, visit))
+
+
+def _segment(bundle: "Bundle", attributes: Attributes) -> tuple[tuple[int, ...], Attributes]:
+    """Places of the values that name segments of users, and the attributes that the model itself must know."""
+    found = bundle.user_segments
+    if found is None or found.column not in attributes:
+        return (), attributes
+    row = value_row(found.column, found.values, attributes[found.column])
+    known = attribute_relations(bundle)
+    rest = {column: values for column, values in attributes.items() if column != found.column or column in known}
+    return tuple(int(place) for place in row.indices), rest
 
 
 def _past(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> Past | None:

@@ -33,7 +33,11 @@ History = Sequence[str | Event]
 Attributes = Mapping[str, object]
 """By column of the user table, a value or several."""
 
+Friends = Sequence[object]
+"""Ids of known users: whom somebody follows, trusts or is friends with."""
+
 _USER_NODES = "user:"
+_OF_INTERACTIONS = "similar_users"  # made from what users took, so nobody can name them
 
 
 @dataclass(frozen=True)
@@ -76,18 +80,42 @@ def read_attributes(bundle: "Bundle", attributes: Attributes) -> Neighbours:
 
     Raises UsageError for a column that the model does not know, or a value that no user had.
     """
-    relations = {
-        relation.source.removeprefix(_USER_NODES): relation
-        for relation in bundle.encoder.relations
-        if relation.source.startswith(_USER_NODES) and relation.source in bundle.labels
-    }
+    relations = attribute_relations(bundle)
     for column in attributes:
         if column not in relations:
             raise _unknown_attribute(column, list(relations))
     return {
-        relations[column].name: _nodes(column, bundle.labels[relations[column].source], values)
+        relations[column].name: value_row(column, bundle.labels[relations[column].source], values)
         for column, values in attributes.items()
     }
+
+
+def attribute_relations(bundle: "Bundle") -> dict[str, RelationState]:
+    """By column of the user table that the model uses."""
+    return {
+        relation.source.removeprefix(_USER_NODES): relation
+        for relation in bundle.encoder.relations
+        if relation.source.startswith(_USER_NODES) and relation.source in bundle.labels
+    }
+
+
+def read_friends(bundle: "Bundle", friends: Friends) -> tuple[Neighbours, list[str]]:
+    """One row per relation between users, with an edge from each friend, and the ids that are not known.
+
+    Of a directed relation it is the one by which somebody hears from those they point to. Raises UsageError when the
+    model has no relation between users.
+    """
+    if not friends:
+        return {}, []
+    names = {one.name for one in bundle.encoder.relations if one.source == "user"} - {_OF_INTERACTIONS}
+    if not names:
+        raise UsageError("friends: this model knows no relation between users", "Train with one in graph.relations")
+    dense = bundle.users.lookup(friends)
+    known = np.unique(dense[dense != UNKNOWN]).astype(np.int64)
+    row = one_row(known, np.ones(len(known), np.float32), len(bundle.users))
+    unknown = [str(one) for one, place in zip(friends, dense, strict=True) if place == UNKNOWN]
+    heard = [name for name in sorted(names) if f"rev_{name}" not in names] if len(known) else []
+    return dict.fromkeys(heard, row), unknown
 
 
 def known_neighbours(bundle: "Bundle", user: int) -> dict[str, sparse.csr_matrix]:
@@ -150,7 +178,7 @@ def _edges(bundle: "Bundle", relation: RelationState, known: Sequence[tuple[Even
     return one_row(distinct, summed * _fading(later, bundle.encoder.half_life_events), len(bundle.items))
 
 
-def _nodes(column: str, labels: Sequence[str], values: object) -> sparse.csr_matrix:
+def value_row(column: str, labels: Sequence[str], values: object) -> sparse.csr_matrix:
     """(1, labels) with weight 1 at each value; compared as text, as in the graph."""
     several = values if isinstance(values, Sequence | set | frozenset) and not isinstance(values, str) else [values]
     texts = {str(value).strip() for value in several}

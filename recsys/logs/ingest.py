@@ -20,7 +20,7 @@ from recsys.logs.exchange import BATCH_ROWS, Exchanged, Spill, exchange
 from recsys.logs.read import LogScan, explained, refuse_mixed_units, scan_log
 from recsys.logs.reasons import REASON, describe
 from recsys.logs.sources import Source
-from recsys.logs.vocabulary import write_items, write_users
+from recsys.logs.vocabulary import UNTAKEN, write_items, write_users
 
 _ROWS_PER_BUCKET = 4_000_000
 
@@ -55,7 +55,8 @@ class CodedLog:
     """An ingested log. rows: CODED_SCHEMA columns that exist (and SPLIT of published files), in their total order.
 
     users, items: vocabularies in ascending text order; a code is a place there. item_table, user_table: one row per
-    code. behaviors: ascending; ("interaction",) when the log has none.
+    code. behaviors: ascending; ("interaction",) when the log has none. untaken: rows of the item table that have no
+    code, with the columns of `item_table`; None when there are none.
     """
 
     rows: pl.LazyFrame
@@ -64,6 +65,7 @@ class CodedLog:
     behaviors: tuple[str, ...]
     item_table: pl.DataFrame
     user_table: pl.DataFrame
+    untaken: pl.DataFrame | None = None
 
 
 def ingest(
@@ -117,6 +119,7 @@ def load_log(out: Path) -> CodedLog:
         behaviors=tuple(sorted(read_json(out / "ingest.json")["behaviors"])),
         item_table=items,
         user_table=users,
+        untaken=pl.read_parquet(out / UNTAKEN) if (out / UNTAKEN).exists() else None,
     )
 
 

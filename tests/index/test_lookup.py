@@ -127,7 +127,7 @@ def test_attributes_alone_are_enough_for_a_list(lookup):
     row = sparse.csr_matrix(np.array([[1.0, 0.0, 1.0]], np.float32))
     assert np.allclose(several, lookup.encoder.encode({"rev_country": row})[0], atol=1e-6)
     [answer] = lookup.recommend(attributes=[{"country": ["it", "de"]}], k=4)
-    assert (answer["source"], ids(answer)) == ("fold_in", naive_list(lookup, several, set(), 4))
+    assert (answer["source"], ids(answer)) == ("attributes", naive_list(lookup, several, set(), 4))
 
 
 def test_attributes_of_a_known_user_take_the_place_of_the_old(lookup):

@@ -11,6 +11,7 @@ from chain import Call, Settings
 from pipelines.run import run
 from recsys.core.artefacts import RunFolder
 from recsys.index.bundle import Bundle
+from recsys.index.lookup import Lookup
 
 OLD = Path(__file__).parent / "old_run"
 
@@ -60,3 +61,22 @@ def test_a_model_that_does_not_know_its_items_says_so(world: Path, tmp_path: Pat
     old = shutil.copytree(OLD, tmp_path / "old", symlinks=True)
     left = call("add-items", old, "--items", write_table(tmp_path, world))
     assert left.code == 2 and "graph.attributes" in left.err
+
+
+def test_a_run_serves_items_of_its_table_that_nobody_took(world: Path, settings: Settings, tmp_path: Path) -> None:
+    items = pl.read_parquet(world / "items.parquet")
+    more = items.head(2).with_columns(item_id=pl.Series(["untaken a", "untaken b"]))
+    more = more.with_columns(genres=pl.Series([items["genres"][0], []], dtype=items["genres"].dtype))
+    pl.concat([items, more]).write_parquet(tmp_path / "items.parquet")
+    (tmp_path / "log.parquet").symlink_to(world / "log.parquet")
+    users = pl.read_parquet(world / "log.parquet")["user_id"].unique().sort()
+    country = pl.Series("country", [("de", "fr")[user % 2] for user in range(len(users))])
+    pl.DataFrame([users, country]).write_parquet(tmp_path / "users.parquet")
+    changes = ('graph.attributes=[{column="genres"}]', 'evaluate.baselines=["popularity"]', "index.cold_items=true")
+    more_changes = ('index.segment="country"', f'data.users="{tmp_path / "users.parquet"}"')
+    run(settings(tmp_path, *changes, *more_changes), tmp_path / "run")
+    bundle = Bundle.load(RunFolder(tmp_path / "run").bundle)
+    assert bundle.items.ids.to_list()[-1] == "untaken a" and bundle.cold_items == 1
+    assert len(bundle.items) == len(items) + 1
+    [answer] = Lookup(bundle).recommend(attributes=[{"country": "de"}], k=3)
+    assert (answer["source"], len(answer["items"])) == ("segment", 3)

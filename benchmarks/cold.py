@@ -1,0 +1,253 @@
+"""Items that nobody took: a tenth of the items is hidden from training, their attributes stay.
+
+    python -m benchmarks cold ml-100k|citeulike-a [--data data] [--cache runs/cold] [--seeds 3]
+
+Hidden items, drawn by the seed, lose all their rows; they get vectors from what they are, as `recsys add-items` gives
+them. Judged on every user who is left and had one of them: NDCG@10 with the hidden items as candidates, beside its
+expectation under a random order and the order by popularity of their attributes (the users of the items with a value,
+summed over an item's values, or averaged, or as the mean of the values' users an item: whichever is best on the test).
+Hidden items without a known value stay candidates, and stand last. Ranks: among all items that the user has not had,
+by the trained vectors alone. Figures of a log go to results/cold.json, beside those of the others.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from benchmarks.accuracy.data import configuration, load
+from benchmarks.record import RESULTS, record
+from recsys.core.config import RunConfig
+from recsys.core.encoder import Embeddings
+from recsys.core.interactions import dense_of
+from recsys.core.tables import DESTINATION, ITEM, ITEM_ID, SOURCE, USER
+from recsys.evaluate.intervals import bootstrap_means, difference
+from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.fitting import fit_phase, item_map
+from recsys.graph.schema import Graph
+from recsys.graph.traits import item_traits
+from recsys.index.cold_items import NewItems, read_new_items
+from recsys.index.contents import Contents
+from recsys.index.exact import VectorScorer, rank
+from recsys.logs.ingest import CodedLog
+from recsys.logs.relations import read_relations
+from recsys.logs.split import Splits
+from recsys.phases import Phase
+
+HIDDEN_SHARE, K = 0.1, 10
+_USERS_AT_ONCE = 512
+GRAPHS: dict[str, dict[str, Any]] = {
+    "ml-100k": {
+        "data": {"items": "items.parquet"},
+        "graph": {"attributes": [{"column": "genres"}, {"column": "release_year"}]},
+    },
+    "citeulike-a": {
+        "graph": {
+            "relations": [
+                {"name": "tags", "file": "item_tags.parquet", "between": ["item", "tag"]},
+                {"name": "cites", "file": "item_citation.parquet", "between": ["item", "item"], "directed": False},
+            ]
+        }
+    },
+}
+
+
+class World(NamedTuple):
+    """hidden: codes of items. held_out: (users of the phase, hidden items) that were taken."""
+
+    phase: Phase
+    hidden: NDArray[np.int64]
+    held_out: sparse.csr_matrix
+
+
+def hide(log: CodedLog, splits: Splits, seed: int) -> tuple[NDArray[np.int64], Splits, pl.DataFrame]:
+    """A tenth of the items (ascending codes), the splits without their rows, and these rows."""
+    count = len(log.items)
+    hidden = np.sort(np.random.default_rng(seed).permutation(count)[: round(HIDDEN_SHARE * count)])
+    inside = pl.col(ITEM).is_in(hidden)
+    parts = {name: getattr(splits, name) for name in ("train", "validation", "test", "after_train")}
+    left = replace(splits, **{name: rows.filter(~inside) for name, rows in parts.items()})
+    return hidden, left, pl.concat([rows.filter(inside).select(USER, ITEM) for rows in parts.values()])
+
+
+def judge(name: str, config: RunConfig, cache: Path) -> dict[str, Any]:
+    """Figures of one seed."""
+    log, splits = load(config, cache / name)
+    relations = read_relations(config.graph, config.data, log)
+    hidden, left, taken = hide(log, splits, config.seed)
+    select, final = (Phase(phase, log, left, config, relations) for phase in ("select", "final"))
+    chosen = fit_phase(select, select.graph(), config.model)
+    graph = final.graph()
+    trained = fit_phase(final, graph, config.model, epochs=chosen.best_epoch)
+    world = World(final, hidden, _held_out(final, hidden, taken))
+    contents = contents_of_phase(final, graph, trained.embeddings)
+    new = read_new_items(contents, table_of(world))
+    likeness = contents.item_map.likeness if contents.item_map else 0.0
+    return {
+        "epochs": chosen.best_epoch,
+        "likeness": round(likeness, 4),
+        **figures(world, graph, trained.embeddings, new),
+    }
+
+
+def contents_of_phase(phase: Phase, graph: Graph, embeddings: Embeddings) -> Contents:
+    """As much of a bundle as places new items."""
+    return Contents(
+        embeddings,
+        phase.interactions,
+        phase.target,
+        neighbours={},
+        item_table=phase.item_table,
+        labels=graph.labels,
+        item_map=item_map(phase, graph, embeddings),
+    )
+
+
+def table_of(world: World) -> pl.DataFrame:
+    """What a shop would say of the hidden items: their row of the item table, and lists of what relations lead to."""
+    log = world.phase.log
+    table = log.item_table[world.hidden].with_columns(code=pl.Series(world.hidden, dtype=pl.Int32))
+    for relation in world.phase.relations:
+        rows = relation.rows.select(code=SOURCE, value=DESTINATION)
+        if relation.ends == (ITEM, ITEM):
+            both = pl.concat([rows, rows.select(code="value", value="code")])
+            rows = both.with_columns(value=log.items.ids.gather(both["value"]))
+        name = relation.name if relation.ends[1] == ITEM else relation.ends[1].partition(":")[2]
+        lists = rows.group_by("code").agg(pl.col("value").sort().alias(name))
+        table = table.join(lists, on="code", how="left", maintain_order="left")
+    return table.drop("code")
+
+
+def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -> dict[str, Any]:
+    """What the page shows of one seed."""
+    users, hidden = evaluable_users(world.held_out), len(world.hidden)
+    places = np.searchsorted(world.hidden, world.phase.log.items.lookup(new.table[ITEM_ID].to_list()))
+    vectors = np.zeros((hidden, new.vectors.shape[1]), np.float32)
+    vectors[places] = new.vectors
+    can = np.isin(np.arange(hidden), places)
+    model = _ndcg(VectorScorer(embeddings.users, vectors), users, world.held_out, can)
+    orders = {key: _ndcg(_Same(one), users, world.held_out, can) for key, one in popularity(world, graph, new).items()}
+    best = max(orders, key=lambda key: float(orders[key].mean()))
+    means = bootstrap_means(np.stack([model, orders[best]], axis=1))
+    by_chance = expected_ndcg(np.diff(world.held_out.indptr)[users], hidden)
+    return {
+        "users": len(users),
+        "hidden": hidden,
+        "without_a_value": hidden - len(places),
+        "rows": int(world.held_out.nnz),
+        "ndcg@10": round(float(model.mean()), 4),
+        "random": round(by_chance, 4),
+        "times_random": round(float(model.mean()) / by_chance, 2),
+        "attribute_popularity": {key: round(float(one.mean()), 4) for key, one in orders.items()},
+        "minus_best_attribute_popularity": [
+            round(one, 4) for one in difference(model, orders[best], means[:, 0], means[:, 1])[:3]
+        ],
+        "rank_among_all": ranks(world, embeddings, vectors[can], can),
+    }
+
+
+def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, NDArray[np.float64]]:
+    """(hidden items,) scores by how popular the values of each are."""
+    phase = world.phase
+    traits = item_traits(graph, [one.name for one in phase.config.graph.relations if one.ends == (ITEM, ITEM)])
+    users = phase.interactions.popularity(phase.target).astype(np.float64)
+    features = new.features
+    total = sum(features[name] @ (warm.T @ users) for name, (_, warm) in traits.items())
+    each = sum(features[name] @ _mean(warm, users) for name, (_, warm) in traits.items())
+    count = sum(np.asarray(features[name].sum(axis=1)).ravel() for name in traits)
+    some = np.maximum(count, 1)
+    return {"summed": total, "averaged": total / some, "users an item": each / some}
+
+
+def ranks(world: World, embeddings: Embeddings, vectors: NDArray[np.float32], can: NDArray[np.bool_]) -> dict[str, Any]:
+    """Where hidden items that were taken stand among all items that their user had not had; 1 is the first."""
+    phase, found = world.phase, []
+    items = np.concatenate([embeddings.items, vectors])
+    wanted = world.held_out[:, can].tocsr()
+    for start in range(0, wanted.shape[0], _USERS_AT_ONCE):
+        block = slice(start, min(start + _USERS_AT_ONCE, wanted.shape[0]))
+        scores = embeddings.users[block] @ items.T
+        seen = phase.seen[block].tocoo()
+        scores[seen.row, seen.col] = -np.inf
+        pairs = wanted[block].tocoo()
+        own = scores[pairs.row, phase.interactions.num_items + pairs.col]
+        found.append(1 + (scores[pairs.row] > own[:, None]).sum(axis=1))
+    places = np.concatenate(found)
+    return {
+        "items": len(items),
+        "median": int(np.median(places)),
+        "share_in_first_tenth": round(float((places <= len(items) / 10).mean()), 4),
+    }
+
+
+def expected_ndcg(held: NDArray[np.integer], candidates: int) -> float:
+    """Mean over users of NDCG@10 under a random order: each place holds a hit with probability held / candidates."""
+    gain = 1 / np.log2(np.arange(2, K + 2))
+    ideal = np.cumsum(gain)[np.minimum(held, K) - 1]
+    return float((held / candidates * gain.sum() / ideal).mean())
+
+
+class _Same:
+    """The same scores for everybody."""
+
+    def __init__(self, scores: NDArray[np.floating]) -> None:
+        self.scores = scores.astype(np.float32)
+
+    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        return np.tile(self.scores, (len(users), 1))
+
+
+def _ndcg(
+    scorer: VectorScorer | _Same, users: NDArray[np.int32], held_out: sparse.csr_matrix, can: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    hits = rank(scorer, users, K, None, candidates=can)
+    return np.asarray(rank_metrics(hits.items, users, held_out, [K]).per_user[f"ndcg@{K}"])
+
+
+def _mean(warm: sparse.csr_matrix, users: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(values,) mean users of the items that have each value."""
+    count = np.asarray(warm.sum(axis=0)).ravel()
+    return np.asarray((warm.T @ users) / np.maximum(count, 1))
+
+
+def _held_out(phase: Phase, hidden: NDArray[np.int64], taken: pl.DataFrame) -> sparse.csr_matrix:
+    """(users of the phase, hidden items) 1 where taken."""
+    user = dense_of(taken[USER].to_numpy(), phase.interactions.user_codes)
+    item = np.searchsorted(hidden, taken[ITEM].to_numpy())
+    known, shape = user >= 0, (phase.interactions.num_users, len(hidden))
+    matrix = sparse.csr_matrix((np.ones(int(known.sum()), np.float32), (user[known], item[known])), shape=shape)
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def _configuration(name: str, data: Path, seed: int) -> RunConfig:
+    sections = json.loads(json.dumps(GRAPHS[name]))
+    for relation in sections["graph"].get("relations", []):
+        relation["file"] = str(data / name / relation["file"])
+    return configuration(name, data, sections).model_copy(update={"seed": seed})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks cold")
+    parser.add_argument("dataset", choices=sorted(GRAPHS))
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cold"))
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    found = {}
+    for seed in range(given.seeds):
+        found[str(seed)] = judge(given.dataset, _configuration(given.dataset, given.data, seed), given.cache)
+        print(given.dataset, seed, found[str(seed)], flush=True)
+    kept = RESULTS / "cold.json"
+    others = json.loads(kept.read_text(encoding="utf-8"))["figures"] if kept.exists() else {}
+    record("cold", {**others, given.dataset: found}, "a tenth of the items hidden, drawn by each seed")
+
+
+if __name__ == "__main__":
+    main()
