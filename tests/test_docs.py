@@ -3,6 +3,7 @@
 import re
 import runpy
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import typer
 
 from pipelines.cli import app
+from recsys.core.config import build_config, load_config
 from recsys.evaluate.metrics import METRICS, Matches, PerUser
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,16 @@ def test_every_command_named_in_the_text_has_its_flags(line: str) -> None:
     command, words = verb(line)
     known = {flag for parameter in command.params for flag in parameter.opts}
     assert {word.split("=")[0] for word in words if word.startswith("-")} <= known
+
+
+@pytest.mark.parametrize("block", blocks(ROOT / "docs" / "signals.md"))
+def test_signals_are_configurations(block: str) -> None:
+    build_config(tomllib.loads(block))
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "pipelines").glob("*.toml")), ids=lambda file: file.stem)
+def test_run_configurations_can_be_read(file: Path) -> None:
+    load_config(file)
 
 
 def test_the_readme_shows_commands() -> None:
