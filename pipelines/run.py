@@ -18,7 +18,7 @@ _ROWS = (LOG, SPLIT)
 _LEARNED = ("graph", "model", "train", "seed", "threads")
 _SERVED = ("evaluate.seen_behaviors", "index.cold_items", "index.segment")
 _BLENDED = ("blend", "graph", "train.metric_k", "evaluate.seen_behaviors", "seed")
-_JUDGED = ("evaluate", "graph.target", "train.metric_k", "seed")
+_JUDGED = ("evaluate", "graph.target", "graph.negative_behaviors", "train.metric_k", "seed")
 
 
 def plan(config: RunConfig) -> list[Stage]:
@@ -123,7 +123,8 @@ def _index(phase: PhaseName) -> Stage:
     """How to search the item vectors; those that are tested are also measured through the index."""
     blended = BLEND.format(phase=phase, bucket=MODEL)
     inputs = (*_ROWS, TRAINED.format(phase=phase, bucket=MODEL), blended)
-    keys = ("index", "seed", "evaluate", "graph.target") if phase == "final" else ("index", "seed", "graph.target")
+    judged = ("evaluate", "graph.negative_behaviors") if phase == "final" else ()
+    keys = ("index", "seed", "graph.target", *judged)
     return Stage(f"index-{phase}", serving.index(phase), INDEX.format(phase=phase), inputs, keys)
 
 

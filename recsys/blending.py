@@ -155,7 +155,7 @@ def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = Q
 def met_behaviors(phase: Phase) -> list[str]:
     """Behaviours that lead to the target without hiding items: present, of a weight above 0, and neither negative."""
     config, log = phase.config, phase.interactions
-    out = {*phase.seen_behaviors, phase.target}
+    out = {*phase.seen_behaviors, *config.graph.negative_behaviors, phase.target}
     weights = config.graph.behavior_weights
     wanted = [name for name in log.behaviors if name not in out and weights.get(name, 1.0)]
     return [name for name in wanted if log.of(name).any()] if config.blend.met else []

@@ -21,7 +21,7 @@ from recsys.core.interactions import HeldOut, Interactions, fit_interactions, ho
 from recsys.core.ranking import Scorer
 from recsys.core.tables import BEHAVIOR, ITEM, USER, in_order
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
-from recsys.graph.build import build_graph, target_behavior
+from recsys.graph.build import build_graph, require_behaviors, target_behavior
 from recsys.graph.schema import Graph, NodeType
 from recsys.index.exact import rank
 from recsys.logs.ingest import CodedLog
@@ -84,10 +84,12 @@ class Phase:
         """(users, items): what is never recommended again."""
         return self.interactions.matrix(self.seen_behaviors)
 
-    @property
+    @cached_property
     def seen_behaviors(self) -> tuple[str, ...]:
-        """Behaviours that hide an item from its user."""
-        return tuple(self.config.evaluate.seen_behaviors or (self.target,))
+        """Behaviours that hide an item from its user. Raises ConfigError for one that the log does not have."""
+        named = self.config.evaluate.seen_behaviors or [self.target, *self.config.graph.negative_behaviors]
+        require_behaviors("evaluate.seen_behaviors", named, self.interactions)
+        return tuple(named)
 
     @cached_property
     def item_table(self) -> pl.DataFrame:

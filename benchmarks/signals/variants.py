@@ -12,7 +12,7 @@ from recsys.core.errors import UsageError, nearest
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 HETEROGENEOUS, BIPARTITE, DISCOVERY = "heterogeneous", "bipartite", "discovery"
-_AT_TEN = {"train": {"metric_k": 10, "patience": 2}, "evaluate": {"ks": [10, 20]}}
+_AT_TEN = {"train": {"metric_k": 10, "epochs": 6, "patience": 2}, "evaluate": {"ks": [10, 20]}}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def log(dataset: str) -> Log:
 
 
 def configuration(dataset: str, variant: str, folder: Path) -> RunConfig:
-    """The run configuration of a variant, its files in `folder`/<dataset>; NDCG@10 decides, two worse epochs end."""
+    """The run configuration of a variant, its files in `folder`/<dataset>; NDCG@10 decides, six epochs at most."""
     one = log(dataset)
     if variant not in one.variants:
         raise UsageError(f"{dataset} has no variant {variant!r}", f"It has {', '.join(one.variants)}")

@@ -16,7 +16,7 @@ def build(phase: PhaseName) -> Callable[[Work], Facts]:
         data = load_phase(work.folder.path, work.config, phase)
         graph = data.graph()
         save_graph(graph, work.out)
-        for name in left_out(graph, work.config.graph, data.relations):
+        for name in left_out(graph, work.config.graph, data.relations, data.interactions.behaviors):
             work.progress.say(f"relation {name} has no edge in the phase {phase} and is left out", relation=name)
         edges = {relation: adjacency.num_edges for (_, relation, _), adjacency in graph.relations.items()}
         return Facts(
