@@ -65,6 +65,37 @@ def test_small_blocks_give_the_same_tables(monkeypatch, limit):
     assert (whole != parts).nnz == 0
 
 
+@given(st.integers(0, 30))
+@settings(max_examples=15, deadline=None)
+def test_rows_speak_for_another_target(seed):
+    """Columns regress what was bought on what was viewed; rows of items that belong together lie beneath the users'."""
+    draw = np.random.default_rng(seed)
+    viewed, bought = ((draw.random((14, 8)) < share).astype(np.float64) for share in (0.5, 0.2))
+    side = 0.7 * (draw.random((3, 8)) < 0.4)
+    rows, target = np.vstack([viewed, side]), np.vstack([bought, side])
+    matrices = [sparse.csr_matrix(one.astype(np.float32)) for one in (rows, target)]
+    [table] = item_item_tables(matrices[0], 20, [2.0], target=matrices[1])
+    for item, column in enumerate(table.toarray().T):
+        sources = np.flatnonzero((rows.T @ rows[:, item] > 0) & (np.arange(8) != item))
+        left = np.vstack([rows[:, sources], np.sqrt(2.0) * np.eye(len(sources))])
+        right = np.concatenate([target[:, item], np.zeros(len(sources))])
+        wanted = np.zeros(8)
+        wanted[sources] = np.maximum(np.linalg.lstsq(left, right, rcond=None)[0], 0.0)
+        assert column == pytest.approx(wanted, abs=1e-4)
+
+
+def test_views_count_a_part_in_histories():
+    log = make_interactions()
+    plain, heard = histories(log, "buy"), histories(log, "buy", heard={"view": 0.25})
+    viewed = log.matrix(("view",))
+    assert heard.toarray() == pytest.approx(np.maximum(plain.toarray(), 0.25 * viewed.toarray()))
+    fading = histories(log, "buy", 2.0, {"view": 0.25})
+    assert ((fading > 0) != (heard > 0)).nnz == 0
+    ratio = fading.toarray()[heard.toarray() > 0] / heard.toarray()[heard.toarray() > 0]
+    assert set(np.round(np.log2(ratio) * 2, 4) % 1) == {0.0}
+    assert ratio.max() == 1.0
+
+
 def test_two_items_by_hand():
     """Of three users of a, two took b: b from a is 2 / (3 + λ), a from b is 2 / (2 + λ)."""
     pairs = sparse.csr_matrix(np.array([[1, 1], [1, 1], [1, 0]], np.float32))
