@@ -28,6 +28,12 @@ class Entry:
     peak_memory_bytes: int
     versions: dict[str, str]
 
+    @property
+    def output(self) -> str:
+        """Path of the only output."""
+        [path] = self.outputs
+        return path
+
 
 @dataclass
 class Manifest:

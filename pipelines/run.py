@@ -12,6 +12,7 @@ from recsys.closed_form.catalogue import baseline
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
+from recsys.index.life_cycle import publish
 from recsys.phases import PhaseName
 
 _ROWS = (LOG, SPLIT)
@@ -67,7 +68,10 @@ def run(
 ) -> Manifest:
     """Run the plan of `config` in its run folder (`out`, config.out or runs/<name>); returns the manifest."""
     folder = RunFolder(out or Path(config.out or f"runs/{config.name}"))
-    return run_plan(plan(config), config, folder, progress, fresh, since, until)
+    manifest = run_plan(plan(config), config, folder, progress, fresh, since, until)
+    if "bundle" in manifest.touched and not folder.bundle.exists():
+        publish(folder, folder.path / manifest.entries["bundle"].output)
+    return manifest
 
 
 def _relations(config: RunConfig) -> list[Stage]:

@@ -68,8 +68,9 @@ def bundle_contents(
     scorer: VectorScorer | BlendedScorer,
     tuned: TunedIndex,
     model_card: Mapping[str, Any],
+    test_values: pl.DataFrame | None = None,
 ) -> Contents:
-    """What the bundle of a phase is written from. scorer: how its users are scored."""
+    """What the bundle of a phase is written from. scorer: how its users are scored. test_values: as in `Contents`."""
     added, histories = (scorer.added, scorer.past.history) if isinstance(scorer, BlendedScorer) else (None, None)
     contents = Contents(
         embeddings=embeddings,
@@ -84,6 +85,7 @@ def bundle_contents(
         model_card=model_card,
         added=added,
         histories=histories,
+        test_values=test_values,
         separators=_separators(phase),
         item_map=item_map(phase, graph, embeddings),
         user_segments=_segments(phase),

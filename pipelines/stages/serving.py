@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import GRAPH, INDEX, REPORT, TRAINED
+from pipelines.places import GRAPH, INDEX, REPORT, TEST, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
+from pipelines.stages.scores import Scored
 from pipelines.stages.training import CARD, MODEL
-from recsys.core.artefacts import read_json, switch_link, write_json
+from recsys.core.artefacts import read_json, text_sha256, write_json
 from recsys.core.encoder import Floats
+from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import rank_metrics
 from recsys.fitting import bundle_contents
@@ -24,6 +27,7 @@ from recsys.index.dial import turned, with_popularity
 from recsys.index.exact import ExactIndex, VectorScorer
 from recsys.index.filters import Planner
 from recsys.index.history import BlendedScorer, searched, with_lent
+from recsys.index.life_cycle import publish
 from recsys.phases import Phase, PhaseName
 
 THROUGH = "through_index.json"
@@ -67,13 +71,16 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         report = Report.load(work.read(REPORT) / "report.json")
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
         card = _model_card(work, data, report, read_json(trained / CARD))
-        contents = bundle_contents(data, graph, embeddings, scorer, tuned, card)
+        tested = load_phase(folder.path, config, "final")
+        values = _test_values(tested, Scored.load(work.read(TEST.format(bucket=MODEL))))
+        card |= {"test_rows": _held_out_sha256(tested)}
+        contents = bundle_contents(data, graph, embeddings, scorer, tuned, card, values)
         if contents.cold_items:
             work.progress.say(f"{contents.cold_items:,} items that nobody took, placed by what they are")
         path = write_bundle(folder.bundles, contents)
-        switch_link(folder.bundle, path)
+        publish(folder, path)
         work.progress.say(f"serving bundle {path.name}", bundle=path.name)
-        return Facts(figures={"bundle": path.name}, output=folder.bundle.name)
+        return Facts(figures={"bundle": path.name}, output=str(path.relative_to(folder.path)))
 
     return bundle_phase
 
@@ -115,6 +122,22 @@ def _load_tuned(folder: Path, item_vectors: Floats) -> TunedIndex:
     )
 
 
+def _test_values(tested: Phase, scored: Scored) -> pl.DataFrame | None:
+    """Every metric of every test user; None when nobody was tested."""
+    users = tested.held_out_users
+    if scored.ranked is None or not len(users):
+        return None
+    found = rank_metrics(scored.ranked, users, tested.held_out_matrix, tested.config.evaluate.ks).per_user
+    return pl.DataFrame({USER_ID: tested.interactions.users.outside(users), **found})
+
+
+def _held_out_sha256(tested: Phase) -> str:
+    """Two models with the same were tested on the same rows."""
+    log, rows = tested.interactions, tested.held_out
+    pairs = pl.DataFrame({USER_ID: log.users.outside(rows.user), ITEM_ID: log.items.outside(rows.item)})
+    return text_sha256(pairs.sort(USER_ID, ITEM_ID).write_csv())
+
+
 def _model_card(work: Work, data: Phase, report: Report, training: Mapping[str, Any]) -> dict[str, Any]:
     """What this model is, what it learnt from, and how its tested sibling did."""
     config = work.config
@@ -134,5 +157,7 @@ def _model_card(work: Work, data: Phase, report: Report, training: Mapping[str, 
         "time_safe": report.facts.time_safe,
         "test": {name: value.value for name, value in row.metrics.items()},
         "test_users": report.facts.warm_users,
+        "deciding": report.deciding,
         "verdict": report.verdict.line,
+        "never_worse": report.verdict.never_worse,
     }

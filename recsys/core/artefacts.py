@@ -10,9 +10,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from recsys.core.errors import MachineError, RecsysError, UsageError
 
@@ -107,7 +107,6 @@ class RunFolder:
     """`runs/<name>`: everything a run leaves behind, and the only bridge between its stages."""
 
     path: Path
-    _lock: IO[str] | None = field(default=None, repr=False)
 
     @property
     def interactions(self) -> Path:
@@ -143,22 +142,7 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator["RunFolder"]:
         """Hold the folder for this process. Raises UsageError naming the pid that holds it already."""
-        with _explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            stream = (self.path / ".lock").open("a+", encoding="utf-8")
-        with stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                stream.seek(0)
-                holder = stream.read().strip() or "unknown"
-                raise UsageError(
-                    f"{self.path} is in use by process {holder}", "Wait for it, or choose another --out"
-                ) from None
-            stream.seek(0)
-            stream.truncate()
-            stream.write(str(os.getpid()))
-            stream.flush()
+        with exclusive(self.path / ".lock", f"{self.path} is in use", "Wait for it, or choose another --out"):
             _sweep(self.path)
             yield self
 
@@ -171,6 +155,28 @@ class RunFolder:
                 "Make one with: recsys run CONFIG.toml",
             )
         return RunFolder(path)
+
+
+@contextmanager
+def exclusive(lock: Path, busy: str, remedy: str, wait: bool = False) -> Iterator[None]:
+    """Hold the file `lock` for this process until the block ends.
+
+    Raises UsageError, "`busy` by process …", when another holds it; with `wait` its end is waited for.
+    """
+    with _explained(lock.parent):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        stream = lock.open("a+", encoding="utf-8")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            stream.seek(0)
+            raise UsageError(f"{busy} by process {stream.read().strip() or 'unknown'}", remedy) from None
+        stream.seek(0)
+        stream.truncate()
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
 
 
 def _sweep(folder: Path) -> None:

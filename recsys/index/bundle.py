@@ -9,6 +9,7 @@ available.npy          bits, 0 for withdrawn items            popularity.npy    
 index.faiss            when search is approximate             index_card.json, model_card.json
 item_item.*.npy        what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
 low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors | low-pass | popularity
+test_values.parquet    metrics of each test user, if the model was tested
 met_gain.npy           what items gain that a user viewed, say, and did not buy: (behaviours, items), if anything
 cold_<n>.npy           vectors of what items are, if known    cold_mean.npy, cold_states.npy
 segments.*.npy         (values of a user column, items) users who took them, if asked for
@@ -112,6 +113,12 @@ class Bundle:
         if self.added is None or self.histories is None:
             return None
         return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.met})
+
+    @property
+    def test_values(self) -> pl.DataFrame | None:
+        """USER_ID and metrics of the test users; None for a bundle that was written without. Read from disk each time."""
+        file = self.path / "test_values.parquet"
+        return pl.read_parquet(file) if file.exists() else None
 
     @property
     def name(self) -> str:

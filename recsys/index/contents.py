@@ -39,6 +39,8 @@ class Contents:
     item_map: gives vectors to items from what they are; None where nothing says it. cold_items: how many of the last items
     got theirs from it.
     user_segments: what users of each value of a column took.
+    test_values: USER_ID and a column for each metric, what the tested model reached for each test user: bundles are
+    compared user by user.
     Timings in a card belong under "measured": that key does not change the address of the bundle.
     """
 
@@ -58,6 +60,7 @@ class Contents:
     item_map: ItemMap | None = None
     cold_items: int = 0
     user_segments: Segments | None = None
+    test_values: pl.DataFrame | None = None
 
 
 class Edges(Protocol):
@@ -180,6 +183,8 @@ def _write_tables(folder: Path, contents: Contents) -> None:
     items.drop(AVAILABLE, strict=False).write_parquet(folder / "items.parquet")
     read_attributes_of(items, contents.separators).save(folder)
     save_array(folder / "available.npy", np.packbits(available))
+    if contents.test_values is not None:
+        contents.test_values.write_parquet(folder / "test_values.parquet")
     rows = [(node_type, label) for node_type in sorted(contents.labels) for label in contents.labels[node_type]]
     schema = {NODE_TYPE: pl.String, LABEL: pl.String}
     pl.DataFrame(rows, schema=schema, orient="row").write_parquet(folder / "labels.parquet")

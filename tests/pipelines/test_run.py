@@ -11,6 +11,7 @@ from recsys.core.config import RunConfig
 from recsys.core.errors import ConfigError, DataError
 from recsys.evaluate.document import Report
 from recsys.index.bundle import Bundle
+from recsys.index.life_cycle import history, live, rollback
 from recsys.logs.synthetic import communities
 
 
@@ -75,8 +76,26 @@ def test_another_index_setting_runs_only_what_reads_it(
 def test_a_removed_link_is_made_again(settings: Settings, finished: RunFolder, world: Path, tmp_path: Path) -> None:
     folder = copy(finished, tmp_path / "unlinked")
     (folder / "bundle").unlink()
-    assert run(settings(world), folder).ran == ["bundle"]
+    assert run(settings(world), folder).ran == []
     assert (folder / "bundle").resolve().name == finished.bundle.resolve().name
+
+
+def test_what_was_rolled_back_stays_so_until_something_changes(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(copy(finished, tmp_path / "rolled-back"))
+    first = live(folder)
+    run(settings(world, "seed=1"), folder.path)
+    second = live(folder)
+    assert [(one.before, one.by) for one in history(folder)] == [(None, "run"), (first, "run")] and first != second
+    assert rollback(folder).bundle == first
+    assert run(settings(world, "seed=1"), folder.path).ran == [] and live(folder) == first
+    # Of the same test users, the same values are kept in both.
+    one, other = (Bundle.load(folder.bundles / str(name)).test_values for name in (first, second))
+    assert one is not None and other is not None
+    assert one.columns == other.columns and one["user_id"].equals(other["user_id"])
+    report = Report.load(folder.report / "report.json").row("model").metrics
+    assert other["ndcg@5"].mean() == pytest.approx(report["ndcg@5"].value)
 
 
 def test_without_refit_the_tested_model_is_served(

@@ -1,0 +1,95 @@
+"""`recsys list | promote | rollback | verify | prune`: the bundles of a run folder."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.commands.options import Json
+from recsys.core.artefacts import RunFolder
+
+if TYPE_CHECKING:
+    from recsys.index.life_cycle import Listed, Promotion
+
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+Name = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle, or how it begins.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[BUNDLE]...", help="Bundles; all when absent.")]
+Force = Annotated[bool, typer.Option("--force", help="Even if its own report calls it worse than another model.")]
+Keep = Annotated[int, typer.Option("--keep", min=1, help="How many of the newest stay.")]
+
+
+def list_bundles(run: Folder, as_json: Json = False) -> None:
+    """The bundles of a run folder, newest first, and which one is live."""
+    from pipelines.console import print_document, print_table
+    from recsys.index.life_cycle import history, listed
+
+    folder = RunFolder.existing(run)
+    found = listed(folder)
+    if as_json:
+        switches = [asdict(one) for one in history(folder)]
+        print_document({"bundles": [asdict(one) for one in found], "promotions": switches})
+        return
+    columns = ["bundle", "", "written", "MB", "users", "items", "test"]
+    print_table(f"bundles of {run}", columns, [_row(one) for one in found])
+
+
+def promote(run: Folder, bundle: Name, force: Force = False, as_json: Json = False) -> None:
+    """Verify a bundle and make it live. Refused (exit 4) when its own report calls it worse than another model."""
+    from recsys.index import life_cycle
+
+    folder = RunFolder.existing(run)
+    _tell(folder, life_cycle.promote(folder, bundle, force), as_json)
+
+
+def rollback(run: Folder, as_json: Json = False) -> None:
+    """Make the bundle live that was so before the present one."""
+    from recsys.index import life_cycle
+
+    folder = RunFolder.existing(run)
+    _tell(folder, life_cycle.rollback(folder), as_json)
+
+
+def verify(run: Folder, bundles: Names = None, as_json: Json = False) -> None:
+    """Compare every hash with the manifest and replay the golden requests; exit 1 names what is wrong."""
+    from pipelines.console import print_document, print_text
+    from recsys.index.life_cycle import listed
+    from recsys.index.life_cycle import verify as verify_bundle
+
+    folder = RunFolder.existing(run)
+    names = bundles or [one.name for one in listed(folder)]
+    whole = [verify_bundle(folder, name).name for name in names]
+    if as_json:
+        print_document({"whole": whole})
+    else:
+        print_text("\n".join(f"{name}: whole, and answers as when it was written" for name in whole))
+
+
+def prune(run: Folder, keep: Keep = 3, as_json: Json = False) -> None:
+    """Delete older bundles; the live one and the one that rollback goes to always stay."""
+    from pipelines.console import print_document, print_text
+    from recsys.index.life_cycle import prune as prune_bundles
+
+    gone = prune_bundles(RunFolder.existing(run), keep)
+    if as_json:
+        print_document({"deleted": gone})
+    else:
+        print_text(f"deleted {', '.join(gone) or 'nothing'}")
+
+
+def _tell(folder: RunFolder, made: "Promotion | None", as_json: bool) -> None:
+    from pipelines.console import print_document, print_text
+    from recsys.index.life_cycle import live
+
+    if as_json:
+        print_document({"live": live(folder), "promotion": made and asdict(made)})
+    elif made is None:
+        print_text(f"{live(folder)} is live already")
+    else:
+        print_text(f"{made.bundle} is live; {made.before or 'nothing'} was before")
+
+
+def _row(one: "Listed") -> list[Any]:
+    mark = "live" if one.live else "rollback goes here" if one.rolls_back_to else ""
+    test = "" if one.test is None else f"{one.deciding} {one.test:.4f}"
+    return [one.name, mark, one.written, f"{one.bytes / 1e6:.1f}", f"{one.users:,}", f"{one.items:,}", test]
