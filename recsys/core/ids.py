@@ -31,6 +31,11 @@ class IdMap:
     def _dense(self) -> dict[str, int]:
         return {outside: dense for dense, outside in enumerate(self.ids)}
 
+    @cached_property
+    def _outside(self) -> list[str]:
+        """The texts that are in `_dense` anyway: a gather in polars costs a hundred times as much for a short list."""
+        return list(self._dense)
+
     def __contains__(self, outside: object) -> bool:
         return str(outside) in self._dense
 
@@ -53,7 +58,8 @@ class IdMap:
         """Outside ids of dense ids; UNKNOWN is not accepted."""
         if len(dense) and int(np.min(dense)) < 0:
             raise UsageError(f"no {self.kind} has the dense id {int(np.min(dense))}")
-        return self.ids.gather(pl.Series(np.asarray(dense, dtype=np.int64))).to_list()
+        known = self._outside
+        return [known[one] for one in np.asarray(dense).tolist()]
 
     def subset(self, codes: NDArray[np.integer]) -> "IdMap":
         """The map of the ids at `codes`, in that order."""

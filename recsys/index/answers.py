@@ -24,13 +24,21 @@ popularity, nothing is known.
 """
 
 
+class Because(TypedDict):
+    """One reason in words. share: what its neighbours, named or not, add to the score."""
+
+    text: str
+    share: float
+
+
 class Item(TypedDict):
-    """One place of a list of items, or of users. rank: from 1."""
+    """One place of a list of items, or of users. rank: from 1. because: reasons in words, when asked for."""
 
     id: str
     score: float
     rank: int
     title: NotRequired[str]
+    because: NotRequired[list[Because]]
 
 
 class Answer(TypedDict):
@@ -53,7 +61,10 @@ class ExplainedPart(TypedDict):
 
 
 class Explained(TypedDict):
-    """score = Σ shares + others + rest. others: neighbours left out of `parts`. rest: own state, biases."""
+    """score = Σ shares + others + rest. others: neighbours left out of `parts`. rest: own state, biases.
+
+    because: the same in words, neighbours of a kind together.
+    """
 
     item: str
     score: float
@@ -62,6 +73,7 @@ class Explained(TypedDict):
     rest: float
     source: Source
     unknown: list[str]
+    because: NotRequired[list[Because]]
     title: NotRequired[str]
 
 
@@ -69,7 +81,7 @@ def titles_of(bundle: "Bundle", dense: NDArray[np.integer]) -> list[str | None]:
     """Titles by dense item id; None where there is none."""
     if TITLE not in bundle.item_table.columns:
         return [None] * len(dense)
-    return bundle.item_table[TITLE].gather(pl.Series(np.asarray(dense, np.int64))).cast(pl.String).to_list()
+    return bundle.item_table[TITLE][np.asarray(dense, np.int64)].cast(pl.String).to_list()
 
 
 def item_lists(bundle: "Bundle", hits: Hits, ids: IdMap | None = None, offset: int = 0) -> list[list[Item]]:

@@ -82,7 +82,10 @@ def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
 def _users_at_once(scorer: Scorer, users: NDArray[np.int32]) -> int:
     if len(users) <= 1:
         return 1
-    num_items = scorer.score(users[:1]).shape[1]
+    return _rows_at_once(scorer.score(users[:1]).shape[1])
+
+
+def _rows_at_once(num_items: int) -> int:
     return int(np.clip(_BLOCK_BYTES // (4 * max(num_items, 1)), 1, 4096))
 
 
@@ -163,7 +166,8 @@ class ExactIndex:
     ) -> Hits:
         """The k best inner products of each query (n, d); exclude: (n, items) pairs left out; allow: (items,) mask."""
         scorer = _Products(np.atleast_2d(queries), self.item_vectors)
-        return rank(scorer, np.arange(len(scorer.queries), dtype=np.int32), k, exclude, allow)
+        users = np.arange(len(scorer.queries), dtype=np.int32)
+        return rank(scorer, users, k, exclude, allow, block=_rows_at_once(len(self.item_vectors)))
 
 
 @dataclass(frozen=True)
