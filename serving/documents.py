@@ -9,6 +9,13 @@ Source = Literal["model", "fold_in", "attributes", "social", "segment", "fallbac
 segment: popularity among users of the same attribute. fallback: popularity."""
 
 
+class Because(TypedDict):
+    """One reason in words. share: what its neighbours, named or not, add to the score."""
+
+    text: str
+    share: float
+
+
 class Reason(TypedDict):
     """What one neighbour adds to a score. relation: a behaviour or attribute; type: node type; id: item or value."""
 
@@ -47,7 +54,10 @@ class Answers(TypedDict):
 
 
 class Explained(TypedDict):
-    """score = Σ shares + others + rest. others: neighbours left out of `parts`. rest: own state, biases."""
+    """score = Σ shares + others + rest. others: neighbours left out of `parts`. rest: own state, biases.
+
+    because: the same in words, neighbours of a kind together.
+    """
 
     item: str
     score: float
@@ -57,6 +67,7 @@ class Explained(TypedDict):
     source: Source
     unknown: list[str]
     model_version: str
+    because: NotRequired[list[Because]]
     title: NotRequired[str]
 
 

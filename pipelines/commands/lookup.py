@@ -43,6 +43,10 @@ Diversity = Annotated[
     float, typer.Option("--diversity", min=0, max=1, help="How much a list avoids items like those before.")
 ]
 Offset = Annotated[int, typer.Option("--offset", min=0, help="Places of the list to skip.")]
+Friend = Annotated[
+    list[str] | None, typer.Option("--friend", metavar="A,B,C", help="Known users whom a visitor is linked to.")
+]
+WithReasons = Annotated[bool, typer.Option("--reasons", help="Say of every item why it is there.")]
 Parts = Annotated[int, typer.Option("--parts", min=1, help="How many reasons are named; the others are summed up.")]
 BatchFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet file to write.")]
 UsersFile = Annotated[Path | None, typer.Option("--users-file", help="Only the users in this file, one id a line.")]
@@ -53,6 +57,7 @@ def recommend(
     user: User = None,
     history: History = None,
     attribute: Attribute = None,
+    friend: Friend = None,
     k: Count = 10,
     allow: Allow = None,
     allow_file: AllowFile = None,
@@ -63,18 +68,20 @@ def recommend(
     diversity: Diversity = 0.0,
     offset: Offset = 0,
     include_seen: WithSeen = False,
+    reasons: WithReasons = False,
     fallback: Popular = False,
     as_json: Json = False,
 ) -> None:
-    """The k best items for a user, for a visitor with some items or attributes, or for a user with new events."""
-    events, attributes = id_list(history), attribute_values(attribute)
-    _require_someone(user, events, attributes)
+    """The k best items for a user, for a visitor with some items, attributes or friends, or for a user with news."""
+    events, attributes, friends = id_list(history), attribute_values(attribute), id_list(friend)
+    _require_someone(user, events, attributes, friends)
     lookup = open_lookup(run)
     [answer] = lookup.recommend(
         None if user is None else [user],
         k,
         histories=None if events is None else [events],
         attributes=None if attributes is None else [attributes],
+        friends=None if friends is None else [friends],
         exclude_seen=not include_seen,
         allow=None if allow is None and allow_file is None else [*(id_list(allow) or []), *id_file(allow_file)],
         deny=[*(id_list(deny) or []), *id_file(deny_file)] or None,
@@ -82,9 +89,10 @@ def recommend(
         popularity=popularity,
         diversity=diversity,
         offset=offset,
+        reasons=reasons,
         fallback="popularity" if fallback else "refuse",
     )
-    asked = {"user": user, "history": events, "attributes": attributes}
+    asked = {"user": user, "history": events, "attributes": attributes, "friends": friends}
     _show({**_given(asked), **answer, "bundle": lookup.bundle.name}, "items", as_json)
 
 
@@ -107,20 +115,21 @@ def explain(
     user: User = None,
     history: History = None,
     attribute: Attribute = None,
+    friend: Friend = None,
     parts: Parts = 10,
     as_json: Json = False,
 ) -> None:
     """Why an item: the score as a sum of one share per neighbour and a rest."""
-    events, attributes = id_list(history), attribute_values(attribute)
-    _require_someone(user, events, attributes)
+    events, attributes, friends = id_list(history), attribute_values(attribute), id_list(friend)
+    _require_someone(user, events, attributes, friends)
     lookup = open_lookup(run)
-    found = lookup.explain(user, item, history=events, attributes=attributes, parts=parts)
-    asked = {"user": user, "history": events, "attributes": attributes}
+    found = lookup.explain(user, item, history=events, attributes=attributes, friends=friends or (), parts=parts)
+    asked = {"user": user, "history": events, "attributes": attributes, "friends": friends}
     document = {**_given(asked), **found, "bundle": lookup.bundle.name}
     if as_json:
         _show(document, "parts", as_json)
         return
-    from pipelines.console import print_table
+    from pipelines.console import print_table, print_text
 
     rows = [[part["relation"], part.get("title") or part["id"], f"{part['share']:+.4f}"] for part in found["parts"]]
     rows += [
@@ -132,6 +141,8 @@ def explain(
         ["relation", "because of", "share"],
         rows,
     )
+    for reason in found["because"]:
+        print_text(f"{reason['share']:+.4f} {reason['text']}")
 
 
 def batch(
@@ -176,7 +187,9 @@ def open_lookup(place: Path) -> "Lookup":
 
 def _require_someone(*given: object) -> None:
     if all(one is None for one in given):
-        raise UsageError("for whom?", "Give --user ID, --history A,B,C, --attribute COLUMN=VALUE, or several of them")
+        raise UsageError(
+            "for whom?", "Give --user ID, --history A,B,C, --attribute COLUMN=VALUE, --friend A,B, or several"
+        )
 
 
 def _given(asked: dict[str, Any]) -> dict[str, Any]:
@@ -192,6 +205,11 @@ def _show(document: dict[str, Any], rows: str, as_json: bool) -> None:
     found = document[rows]
     columns = ["rank", "id", *(["title"] if any("title" in one for one in found) else []), "score"]
     cells = [[*(one.get(name, "") for name in columns[:-1]), f"{one['score']:.4f}"] for one in found]
+    if any("because" in one for one in found):
+        columns.append("why")
+        cells = [
+            [*row, "; ".join(one["text"] for one in item["because"])] for row, item in zip(cells, found, strict=True)
+        ]
     print_table(f"{rows} ({document.get('source', 'model')})", columns, cells)
     for note in (document.get("note"), f"unknown ids: {document['unknown']}" if document.get("unknown") else None):
         if note:

@@ -42,6 +42,15 @@ class ItemAttributes:
             found.setdefault(column, {})[value] = place
         return found
 
+    @cached_property
+    def _by_item(self) -> sparse.csr_matrix:
+        return self.lists.T.tocsr()
+
+    def values_of(self, item: int) -> list[int]:
+        """Rows of `named` that a dense item has."""
+        matrix = self._by_item
+        return [int(place) for place in matrix.indices[matrix.indptr[item] : matrix.indptr[item + 1]]]
+
     def allowed(self, filters: Filters) -> NDArray[np.bool_]:
         """(items,) which items have, in every column that is named, one of its values; compared as text.
 

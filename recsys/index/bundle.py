@@ -114,6 +114,12 @@ class Bundle:
             return None
         return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.met})
 
+    def shares(self, segment: Sequence[int] = ()) -> Floats:
+        """(items,) share of the users, or of those of some values of `user_segments`, with the item under the target."""
+        counts = self.popularity[self.segments.index(self.target)]
+        everybody = (counts / max(len(self.users), 1)).astype(np.float32)
+        return self.user_segments.shares(segment, everybody) if self.user_segments and segment else everybody
+
     @property
     def test_values(self) -> pl.DataFrame | None:
         """USER_ID and metrics of the test users; None for a bundle that was written without. Read from disk each time."""

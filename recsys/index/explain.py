@@ -49,13 +49,15 @@ def explain(
     item_vector: Floats,
     layer0: Floats | None = None,
     user_vector: Floats | None = None,
+    encoded: Encoded | None = None,
 ) -> Explanation:
     """Split the score of one user and one item.
 
     neighbours: one row per relation. item_vector: (d,) final vector. layer0: (1, d) own state, the visitor's when
-    absent. user_vector: (d,) the vector that was served; encoded anew when absent.
+    absent. user_vector: (d,) the vector that was served; encoded anew when absent. encoded: the trace of this user, for
+    more than one item; made here when absent.
     """
-    encoded = encoder.trace(neighbours, layer0)
+    encoded = encoder.trace(neighbours, layer0) if encoded is None else encoded
     served = encoded.vectors[0] if user_vector is None else user_vector
     score = float(np.dot(served.astype(np.float64), item_vector))
     parts = contributions(encoder, encoded, neighbours, item_vector)

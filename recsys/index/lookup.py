@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.errors import UsageError
-from recsys.core.ids import UNKNOWN, IdMap
+from recsys.core.ids import IdMap
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Hits
 from recsys.index.allowed import allowed_items
@@ -19,13 +19,14 @@ from recsys.index.batch import write_all
 from recsys.index.dial import turned
 from recsys.index.diversity import CANDIDATES, diversified
 from recsys.index.exact import ExactIndex, Floats, select
-from recsys.index.explain import explain, item_parts
 from recsys.index.filters import Planner
 from recsys.index.fold_in import UserEncoder
 from recsys.index.history import stacked, with_lent
+from recsys.index.reasons import because
 from recsys.index.requests import Asked, Fallback, Request, asked_about, excluded_lists, read_requests, seen_behaviors
-from recsys.index.visits import Attributes, Event, Friends, History, known_neighbours
+from recsys.index.visits import Attributes, Event, Friends, History
 from recsys.index.wanted import Wanted, check_k
+from recsys.index.why import Why
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
@@ -57,6 +58,7 @@ class Lookup:
         popularity: float = 0.0,
         diversity: float = 0.0,
         offset: int = 0,
+        reasons: bool = False,
         fallback: Fallback = "refuse",
     ) -> list[Answer]:
         """Lists for users, for visitors (histories, attributes, friends, or several), or for users with news (one each).
@@ -67,16 +69,19 @@ class Lookup:
         items of a history under these. allow, deny: item ids; withdrawn items never appear. filters: by column of the
         item table, the values of which an item must have one. popularity: times ln(1 + users of an item) is added to
         its score. diversity: from 0 to 1, how much a list avoids items like those before (`diversity.diversified`).
-        offset: places of the list to skip. fallback: what an unknown user, or a history without any known item, gets:
-        "refuse" raises UsageError with the nearest ids, "popularity" gives the most popular items and says so. A list
-        is shorter than k only when fewer items are left, and has a note.
+        offset: places of the list to skip. reasons: say of every item why (`reasons.because`). fallback: what an unknown
+        user, or a history without any known item, gets: "refuse" raises UsageError with the nearest ids, "popularity"
+        gives the most popular items and says so. A list is shorter than k only when fewer items are left, and has a note.
         """
         wanted = Wanted(k, popularity, diversity, offset)
         behaviors = seen_behaviors(self.bundle, exclude_seen)
         asked = asked_about(users, histories, attributes, friends)
         requests = read_requests(self.bundle, self.encoder, asked, behaviors, fallback)
         mask, strangers = allowed_items(self.bundle, allow, deny, filters)
-        lists = item_lists(self.bundle, self._hits(requests, wanted, mask), offset=offset)
+        hits = self._hits(requests, wanted, mask)
+        lists = item_lists(self.bundle, hits, offset=offset)
+        if reasons:
+            lists = [self._with_reasons(*one) for one in zip(requests, lists, hits.items, strict=True)]
         return [
             make_answer(items, one.source, [*one.unknown, *strangers], k)
             for items, one in zip(lists, requests, strict=True)
@@ -121,14 +126,9 @@ class Lookup:
         dense = self.bundle.items.dense(item)
         asked = Asked(None if user is None else str(user), history or (), attributes or {}, friends)
         [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
-        neighbours, own = request.neighbours, None
-        if request.user != UNKNOWN:
-            own = self.bundle.user_self[request.user : request.user + 1]
-            neighbours = known_neighbours(self.bundle, request.user) if neighbours is None else neighbours
-        found = explain(self.encoder, neighbours or {}, self.bundle.item_vectors[dense], own, request.vector)
-        if self.bundle.added is not None and request.past is not None:
-            found = found.with_added(item_parts(self.bundle.added, request.past, dense, f"rev_{self.bundle.target}"))
-        return explained_document(self.bundle, dense, found, parts, request.source, request.unknown)
+        found = Why(self.bundle, self.encoder, request).of(dense)
+        document = explained_document(self.bundle, dense, found, parts, request.source, request.unknown)
+        return {**document, "because": because(self.bundle, dense, found, request)}
 
     def batch(
         self,
@@ -148,6 +148,11 @@ class Lookup:
         everybody = np.arange(len(self.bundle.users), dtype=np.int32)
         dense = everybody if users is None else _dense(self.bundle.users, users)
         return write_all(self.bundle, dense, k, seen_behaviors(self.bundle, exclude_seen), out, progress)
+
+    def _with_reasons(self, request: Request, items: list[Item], dense: NDArray[np.int32]) -> list[Item]:
+        why = Why(self.bundle, self.encoder, request)
+        said = (because(self.bundle, int(item), why.of(int(item)), request) for item in dense)
+        return [{**item, "because": reasons} for item, reasons in zip(items, said, strict=False)]
 
     def _hits(self, requests: list[Request], wanted: Wanted, mask: NDArray[np.bool_] | None) -> Hits:
         """The page that is wanted of every list."""
@@ -194,12 +199,7 @@ class Lookup:
 
     def _by_popularity(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
         """Share of users, or of those of a segment, who had each item under the target behaviour."""
-        counts = self.bundle.popularity[self.bundle.segments.index(self.bundle.target)]
-        everybody = (counts / max(len(self.bundle.users), 1)).astype(np.float32)
-        segments = self.bundle.user_segments
-        scores = np.stack(
-            [segments.shares(one.segment, everybody) if segments and one.segment else everybody for one in requests]
-        )
+        scores = np.stack([self.bundle.shares(one.segment) for one in requests])
         if mask is not None:
             scores[:, ~mask] = -np.inf
         for row, one in enumerate(requests):

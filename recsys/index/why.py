@@ -1,0 +1,46 @@
+"""Explanations of what one request is answered with."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsys.core.ids import UNKNOWN
+from recsys.index.explain import Explanation, explain, item_parts
+from recsys.index.fold_in import Encoded, Floats, Neighbours, UserEncoder
+from recsys.index.requests import Request
+from recsys.index.visits import known_neighbours
+
+if TYPE_CHECKING:
+    from recsys.index.bundle import Bundle
+
+
+class Why:
+    """Of one request, for any number of items: the user is traced once."""
+
+    def __init__(self, bundle: "Bundle", encoder: UserEncoder, request: Request) -> None:
+        self.bundle, self.encoder, self.request = bundle, encoder, request
+
+    def of(self, item: int) -> Explanation:
+        """The score of a dense item in parts; that of a popular item is rest alone."""
+        request, bundle = self.request, self.bundle
+        if request.vector is None:
+            share = float(bundle.shares(request.segment)[item])
+            return Explanation(share, [], share)
+        found = explain(self.encoder, self._neighbours, bundle.item_vectors[item], None, request.vector, self._encoded)
+        if bundle.added is None or request.past is None:
+            return found
+        return found.with_added(item_parts(bundle.added, request.past, item, f"rev_{bundle.target}"))
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        if self.request.neighbours is not None or self.request.user == UNKNOWN:
+            return self.request.neighbours or {}
+        return known_neighbours(self.bundle, self.request.user)
+
+    @cached_property
+    def _encoded(self) -> Encoded:
+        own: Floats | None = None
+        if self.request.user != UNKNOWN:
+            own = np.asarray(self.bundle.user_self[self.request.user : self.request.user + 1])
+        return self.encoder.trace(self._neighbours, own)
