@@ -6,7 +6,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.index.visits import Event
-from serving.questions import Question
+from serving.questions import Question, Rules
 
 MAX_K, MAX_REQUESTS, MAX_HISTORY, MAX_EVENTS, MAX_NAMED = 1000, 256, 20_000, 1000, 100_000
 MAX_COLUMNS = 20
@@ -24,15 +24,10 @@ _DIVERSITY = "How much a list avoids items like those before."
 K = Annotated[int, Field(ge=1, le=MAX_K, description=_K)]
 QueryK = Annotated[int, Query(ge=1, le=MAX_K, description=_K)]
 Offset = Annotated[int, Field(ge=0, le=MAX_K, description=_OFFSET)]
-QueryOffset = Annotated[int, Query(ge=0, le=MAX_K, description=_OFFSET)]
 Popularity = Annotated[float, Field(ge=-100, le=100, description=_POPULARITY)]
-QueryPopularity = Annotated[float, Query(ge=-100, le=100, description=_POPULARITY)]
 Diversity = Annotated[float, Field(ge=0, le=1, description=_DIVERSITY)]
-QueryDiversity = Annotated[float, Query(ge=0, le=1, description=_DIVERSITY)]
 QueryParts = Annotated[int, Query(ge=0, le=MAX_K, description="Reasons that are listed; the others are added up.")]
-Filter = Annotated[
-    list[str] | None, Query(max_length=MAX_COLUMNS, description="COLUMN:VALUE, an attribute that items must have.")
-]
+FilterText = Annotated[str, Field(pattern=r"^[^:]+:", description="COLUMN:VALUE")]
 Text = Annotated[str, Query(max_length=200, description="Part of an id or title, whatever the case.")]
 Time = Annotated[float, Field(ge=0, le=MAX_TIME, description="Unix seconds; now when absent.")]
 Weight = Annotated[float, Field(gt=0, le=1e6, description="How much the event counts.")]
@@ -69,6 +64,36 @@ class Wanted(Body):
         return Question(self.user, tuple(one.event() for one in self.history), values)
 
 
+class RecommendQuery(Body):
+    """One list for a user. category: short for filter=category:VALUE. filter: COLUMN:VALUE, which items must have."""
+
+    user: Id
+    k: K = 10
+    offset: Offset = 0
+    exclude_seen: bool = True
+    category: str | None = None
+    filter: list[FilterText] = Field(default=[], max_length=MAX_COLUMNS)
+    popularity: Popularity = 0.0
+    diversity: Diversity = 0.0
+    explain: bool = False
+
+    def rules(self) -> Rules:
+        named = [one.partition(":")[::2] for one in self.filter]
+        named += [] if self.category is None else [("category", self.category)]
+        filters: dict[str, tuple[str, ...]] = {}
+        for column, value in named:
+            filters[column] = (*filters.get(column, ()), value)
+        return Rules(
+            k=self.k,
+            offset=self.offset,
+            exclude_seen=self.exclude_seen,
+            filters=tuple(filters.items()),
+            popularity=self.popularity,
+            diversity=self.diversity,
+            explain=self.explain,
+        )
+
+
 class RecommendBody(Body):
     """Several lists under the same rules. allow, deny: item ids. filters: by column of the items, values
     of which they must have one. explain: the largest reasons of every item."""
@@ -83,6 +108,19 @@ class RecommendBody(Body):
     popularity: Popularity = 0.0
     diversity: Diversity = 0.0
     explain: bool = False
+
+    def rules(self) -> Rules:
+        return Rules(
+            k=self.k,
+            offset=self.offset,
+            exclude_seen=self.exclude_seen,
+            allow=None if self.allow is None else tuple(self.allow),
+            deny=None if self.deny is None else tuple(self.deny),
+            filters=tuple((column, tuple(values)) for column, values in self.filters.items()),
+            popularity=self.popularity,
+            diversity=self.diversity,
+            explain=self.explain,
+        )
 
 
 class SimilarBody(Body):
