@@ -1,27 +1,66 @@
-"""Which bundle answers."""
+"""Which bundle answers. Every call is recorded."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
+from recsys.core.artefacts import RunFolder
 from recsys.core.errors import RecsysError
+from recsys.index import life_cycle
+from serving.bodies import PromoteBody
 from serving.context import Context
-from serving.documents import Switched
+from serving.documents import Bundles, Switched
 from serving.problems import Refused
 from serving.routes.wire import Here, document
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
 
 
+@router.get("/bundles", response_model=Bundles)
+async def bundles(here: Here) -> Response:
+    """The bundles of the run, newest first."""
+    folder = _run(here)
+    found = await here.service.run(lambda served: [asdict(one) for one in life_cycle.listed(folder)])
+    return document({"bundles": found, "model_version": here.served.version})
+
+
 @router.post("/reload", response_model=Switched)
 async def reload(here: Here, request: Request) -> Response:
     """Load what the run's link names now; a bundle that fails verification is refused (409), the old one goes on."""
-    return document(await run_in_threadpool(_switch, here, request.scope["key"], "reload", lambda: None))
+    return await _switched(here, request, "reload", lambda: None)
+
+
+@router.post("/promote", response_model=Switched)
+async def promote(here: Here, request: Request, body: PromoteBody) -> Response:
+    """Make a bundle of the run the live one, for this service and all that follow the run."""
+    folder, forced = _run(here), " by force" * body.force
+    return await _switched(
+        here, request, f"promote {body.bundle}{forced}", lambda: life_cycle.promote(folder, body.bundle, body.force)
+    )
+
+
+@router.post("/rollback", response_model=Switched)
+async def rollback(here: Here, request: Request) -> Response:
+    """Make the bundle live that was so before the present one."""
+    folder = _run(here)
+    return await _switched(here, request, "rollback", lambda: life_cycle.rollback(folder))
+
+
+def _run(here: Context) -> RunFolder:
+    """Raises Refused (404) for a service over a bundle that belongs to no run."""
+    if here.settings.run is None:
+        raise Refused(404, "this service serves one bundle, not a run", "Start it on a run folder")
+    return RunFolder(here.settings.run)
+
+
+async def _switched(here: Context, request: Request, action: str, change: Callable[[], object]) -> Response:
+    """Do it, load what is live then, keep a record. Raises Refused (409) when either is refused."""
+    key: str = request.scope["key"]
+    return document(await here.service.run(lambda served: _switch(here, key, action, change)))
 
 
 def _switch(here: Context, key: str, action: str, change: Callable[[], object]) -> Switched:
-    """Do it, load what is named now, and keep a record. Raises Refused (409) when either is refused."""
     before = here.served.version
     try:
         change()

@@ -1,0 +1,159 @@
+"""Bundles that come and go under a service: what answers, and what is refused."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recsys.core.artefacts import switch_link
+from recsys.core.errors import DataError
+from recsys.index.bundle import write_bundle
+from recsys.index.visits import Event
+from servers import ask, running
+from serving.metrics import Metrics
+from serving.settings import Settings
+from serving.state import State, load
+from worlds import make_contents
+
+
+@pytest.fixture
+def run(tmp_path: Path, bundle_path: Path, other_bundle_path: Path) -> Path:
+    """A run folder with two bundles, of which the first is live."""
+    for source in (bundle_path, other_bundle_path):
+        shutil.copytree(source, tmp_path / "bundles" / source.name)
+    switch_link(tmp_path / "bundle", tmp_path / "bundles" / bundle_path.name)
+    return tmp_path
+
+
+@pytest.fixture
+def switching(run: Path) -> Iterator[str]:
+    with running(settings_of(run)) as address:
+        yield address
+
+
+def settings_of(run: Path) -> Settings:
+    return Settings(run / "bundle", run, events=run / "events.jsonl", audit=run / "audit.jsonl", poll_seconds=0.05)
+
+
+def damage(bundle: Path) -> None:
+    vectors = bundle / "user_vectors.npy"
+    vectors.write_bytes(vectors.read_bytes()[:-4] + b"\0\0\0\1")
+
+
+def version(address: str) -> str:
+    return ask(f"{address}/v1/recommend/u01")[1]["model_version"]
+
+
+def wait_for(address: str, wanted: str) -> None:
+    for _ in range(400):
+        if version(address) == wanted:
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError(f"{version(address)} still answers, not {wanted}")
+
+
+def test_nothing_that_happens_to_the_files_reaches_the_answers(run: Path, bundle_path: Path) -> None:
+    state = State(run / "bundle", Metrics())
+    before = state.current.lookup.recommend(["u01"], 5)
+    for file in (run / "bundles" / bundle_path.name).iterdir():
+        file.write_bytes(b"")
+    shutil.rmtree(run / "bundles")
+    assert state.current.lookup.recommend(["u01"], 5) == before
+    assert state.current.lookup.similar_items(["i01"], 3)[0]["items"]
+
+
+def test_a_damaged_bundle_is_refused_and_the_old_one_stays(
+    run: Path, bundle_path: Path, other_bundle_path: Path
+) -> None:
+    metrics = Metrics()
+    state = State(run / "bundle", metrics)
+    damage(run / "bundles" / other_bundle_path.name)
+    switch_link(run / "bundle", run / "bundles" / other_bundle_path.name)
+    with pytest.raises(DataError, match=r"user_vectors\.npy"):
+        state.reload()
+    assert state.current.version == bundle_path.name
+    assert isinstance(state.refused, DataError)
+    outcomes = {
+        name: metrics.registry.get_sample_value("recsys_reloads_total", {"outcome": name})
+        for name in ("loaded", "refused")
+    }
+    assert outcomes == {"loaded": 1, "refused": 1}
+
+
+def test_a_refused_bundle_is_tried_once(run: Path, other_bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State(run / "bundle", Metrics())
+    damage(run / "bundles" / other_bundle_path.name)
+    switch_link(run / "bundle", run / "bundles" / other_bundle_path.name)
+    tries: list[Path] = []
+    monkeypatch.setattr("serving.state.load", lambda path: (tries.append(path), load(path))[1])
+    state.follow()
+    state.follow()
+    assert len(tries) == 1
+
+
+def test_a_service_does_not_start_on_a_damaged_bundle(run: Path, bundle_path: Path) -> None:
+    damage(run / "bundles" / bundle_path.name)
+    with pytest.raises(DataError):
+        State(run / "bundle", Metrics())
+
+
+def test_events_that_the_bundle_has_learnt_from_are_not_news(tmp_path: Path) -> None:
+    contents = make_contents()
+    embeddings = replace(contents.embeddings, encoder=replace(contents.embeddings.encoder, now=1_700_000_000))
+    served = load(write_bundle(tmp_path, replace(contents, embeddings=embeddings)))
+    bought = served.bundle.items.outside(served.bundle.seen["buy"][3].indices[:1])[0]
+    old, again = Event(bought, "buy", 1_650_000_000), Event(bought, "buy", 1_800_000_000)
+    viewed, fresh = Event(bought, "view", 1_650_000_000), Event("brand new", "buy", 1_650_000_000)
+    assert served.news("u03", (old, again, viewed, fresh)) == (again, viewed, fresh)
+    assert served.news("stranger", (old,)) == (old,)
+
+
+def test_the_link_is_followed(switching: str, run: Path, other_bundle_path: Path) -> None:
+    switch_link(run / "bundle", run / "bundles" / other_bundle_path.name)
+    wait_for(switching, other_bundle_path.name)
+
+
+def test_a_refused_bundle_is_told_by_readiness(
+    switching: str, run: Path, bundle_path: Path, other_bundle_path: Path
+) -> None:
+    damage(run / "bundles" / other_bundle_path.name)
+    switch_link(run / "bundle", run / "bundles" / other_bundle_path.name)
+    status, problem = ask(f"{switching}/v1/admin/reload", method="POST")
+    assert (status, "user_vectors.npy" in problem["detail"]) == (409, True)
+    status, ready = ask(f"{switching}/readyz")
+    assert (status, ready["model_version"]) == (200, bundle_path.name)
+    assert "user_vectors.npy" in ready["refused"]
+
+
+def test_promote_and_rollback_are_done_and_recorded(
+    switching: str, run: Path, bundle_path: Path, other_bundle_path: Path
+) -> None:
+    first, second = bundle_path.name, other_bundle_path.name
+    assert ask(f"{switching}/v1/admin/promote", {"bundle": second}) == (200, {"model_version": second, "before": first})
+    assert version(switching) == second
+    assert ask(f"{switching}/v1/admin/rollback", method="POST")[1] == {"model_version": first, "before": second}
+    assert ask(f"{switching}/v1/admin/promote", {"bundle": "0" * 12})[0] == 409
+    listed = ask(f"{switching}/v1/admin/bundles")[1]["bundles"]
+    assert {one["name"]: one["live"] for one in listed} == {first: True, second: False}
+    audit = (run / "audit.jsonl").read_text()
+    assert [second in audit, "rollback" in audit, "refused: there is no bundle" in audit] == [True] * 3
+
+
+def test_of_two_promotes_at_once_each_is_done_or_refused(
+    switching: str, run: Path, bundle_path: Path, other_bundle_path: Path
+) -> None:
+    names = [other_bundle_path.name, bundle_path.name] * 4
+    with ThreadPoolExecutor(8) as clients:
+        found = list(clients.map(lambda name: ask(f"{switching}/v1/admin/promote", {"bundle": name}), names))
+    assert {status for status, _ in found} <= {200, 409}
+    assert 200 in {status for status, _ in found}
+    wait_for(switching, (run / "bundle").resolve().name)
+
+
+def test_a_path_is_no_bundle(switching: str) -> None:
+    for name in ("../../etc", "/", ".", "a" * 11 + "/"):
+        assert ask(f"{switching}/v1/admin/promote", {"bundle": name})[0] == 422
