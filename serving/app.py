@@ -18,8 +18,9 @@ from serving.events import EventLog, LiveEvents, Row
 from serving.guard import Guard
 from serving.keys import Keys
 from serving.metrics import Metrics
+from serving.others import Others
 from serving.problems import answer_errors
-from serving.routes import admin, catalogue, live, probes, recommend
+from serving.routes import admin, catalogue, live, probes, recommend, run
 from serving.routes.wire import PROBLEMS
 from serving.service import Service
 from serving.settings import Settings
@@ -42,6 +43,7 @@ def make_app(settings: Settings) -> ASGIApp:
         live=log,
         metrics=metrics,
         audit=Audit(settings.audit),
+        others=Others(settings.run),
         writer=None if events is None else Batcher(_appending(EventLog(events)), ThreadPoolExecutor(1, "events")),
     )
     app = FastAPI(
@@ -54,7 +56,7 @@ def make_app(settings: Settings) -> ASGIApp:
     )
     app.state.context = context
     answer_errors(app)
-    for router in (recommend.router, catalogue.router, live.router, admin.router, probes.router):
+    for router in (recommend.router, catalogue.router, live.router, admin.router, run.router, probes.router):
         app.include_router(router)
     app.mount("/page", StaticFiles(directory=probes.PAGE, check_dir=False), "page")
     keys = None if settings.keys is None else Keys.load(settings.keys, settings.workers)

@@ -13,7 +13,7 @@ MAX_COLUMNS = 20
 MAX_TIME = 4_102_444_800
 """2100-01-01, as the default of clean.max_time: a later event would be dropped by the next batch run."""
 
-_LONGEST_ID = 1024
+_LONGEST_ID, _BUNDLE = 1024, r"^[0-9a-f]{12}$"
 
 Id = Annotated[str, Field(max_length=_LONGEST_ID, description="Id as in the log.")]
 PathId = Annotated[str, Path(max_length=_LONGEST_ID, description="Id as in the log; its POST twin takes any text.")]
@@ -123,6 +123,12 @@ class RecommendBody(Body):
         )
 
 
+class OtherBody(RecommendBody):
+    """The same of another bundle of the run."""
+
+    bundle: str = Field(pattern=_BUNDLE)
+
+
 class SimilarBody(Body):
     """Items like one item."""
 
@@ -169,5 +175,5 @@ class EventsBody(Body):
 class PromoteBody(Body):
     """bundle: name of a bundle of the run. force: though its own report calls it worse than a baseline."""
 
-    bundle: str = Field(pattern=r"^[0-9a-f]{12}$")
+    bundle: str = Field(pattern=_BUNDLE)
     force: bool = False

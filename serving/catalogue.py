@@ -1,14 +1,24 @@
 """What a bundle knows of its items and users, apart from vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recsys.core.ids import UNKNOWN
 from recsys.core.tables import ITEM_ID, TITLE
-from serving.documents import Answer, CatalogueItem, CatalogueItems, FoundUsers, Model
+from serving.documents import (
+    Answer,
+    AttributeColumn,
+    AttributeColumns,
+    AttributeValue,
+    CatalogueItem,
+    CatalogueItems,
+    FoundUsers,
+    Model,
+)
 from serving.service import require_item, require_user
 from serving.state import Served
 
@@ -52,6 +62,14 @@ def find_items(served: Served, text: str, k: int) -> CatalogueItems:
     return {"items": _items(served, rows[order]), "unknown": [], "model_version": served.version}
 
 
+def attributes(served: Served, k: int) -> AttributeColumns:
+    """What filters may name: by column of the items its most frequent values, up to k."""
+    known = served.bundle.attributes
+    counts = np.diff(known.lists.indptr)
+    columns = [_column(name, places, counts, k) for name, places in known.places.items()]
+    return {"columns": columns, "model_version": served.version}
+
+
 def find_users(served: Served, text: str, k: int) -> FoundUsers:
     """Users whose id holds the text, in the order of the bundle."""
     ids = pl.DataFrame({ITEM_ID: served.bundle.users.ids})
@@ -70,6 +88,12 @@ def similar_users(served: Served, outside: str, k: int) -> Answer:
     require_user(served, outside)
     [found] = served.lookup.similar_users([outside], k)
     return cast(Answer, {"items": found, "source": "model", "unknown": [], "model_version": served.version})
+
+
+def _column(name: str, places: Mapping[str, int], counts: NDArray[np.integer], k: int) -> AttributeColumn:
+    often = sorted(places, key=lambda value: -counts[places[value]])[:k]
+    values: list[AttributeValue] = [{"value": value, "items": int(counts[places[value]])} for value in often]
+    return {"column": name, "distinct": len(places), "values": values}
 
 
 def _holds(column: str, text: str) -> pl.Expr:

@@ -6,6 +6,7 @@ from serving.audit import Audit
 from serving.batching import Batcher
 from serving.events import LiveEvents, Row
 from serving.metrics import Metrics
+from serving.others import Others
 from serving.service import Service
 from serving.settings import Settings
 from serving.state import Served, State
@@ -21,6 +22,7 @@ class Context:
     live: LiveEvents
     metrics: Metrics
     audit: Audit
+    others: Others
     writer: Batcher[list[Row], None] | None
 
     @property

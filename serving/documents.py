@@ -92,6 +92,26 @@ class FoundUsers(TypedDict):
     model_version: str
 
 
+class AttributeValue(TypedDict):
+    """items: how many have it."""
+
+    value: str
+    items: int
+
+
+class AttributeColumn(TypedDict):
+    """What a filter may name. values: the most frequent ones, of `distinct`."""
+
+    column: str
+    distinct: int
+    values: list[AttributeValue]
+
+
+class AttributeColumns(TypedDict):
+    columns: list[AttributeColumn]
+    model_version: str
+
+
 class Model(TypedDict):
     """The bundle that answers. loaded: unix seconds."""
 

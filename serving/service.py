@@ -53,6 +53,10 @@ class Service:
         """Several lists, all from the same bundle."""
         return await self.run(lambda served: self._document(served, questions, rules))
 
+    async def recommend_by(self, find: Callable[[], Served], questions: Sequence[Question], rules: Rules) -> Answers:
+        """Several lists from a bundle that is not the live one; no figure counts them."""
+        return await self.run(lambda live: self._by(find(), questions, rules))
+
     async def run(self, answer: Callable[[Served], Result]) -> Result:
         """Something else that a bundle answers, off the event loop."""
         loop = asyncio.get_running_loop()
@@ -66,10 +70,13 @@ class Service:
         return cast(Explained, {**found, "model_version": served.version})
 
     def _document(self, served: Served, questions: Sequence[Question], rules: Rules) -> Answers:
+        found = self._by(served, questions, rules)
+        self.metrics.observe(served, found["answers"])
+        return found
+
+    def _by(self, served: Served, questions: Sequence[Question], rules: Rules) -> Answers:
         self.live.refresh()
-        answers = self._lists(served, questions, rules)
-        self.metrics.observe(served, answers)
-        return {"answers": answers, "model_version": served.version}
+        return {"answers": self._lists(served, questions, rules), "model_version": served.version}
 
     def _answer_all(self, asks: Sequence[Ask]) -> list[Answer | Exception]:
         """A batch: one search for all questions under the same rules."""

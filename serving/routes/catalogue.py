@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from serving import catalogue
 from serving.bodies import ItemsBody, PathId, QueryK, SimilarBody, SimilarUsersBody, Text
-from serving.documents import Answer, CatalogueItem, CatalogueItems, FoundUsers, Model
+from serving.documents import Answer, AttributeColumns, CatalogueItem, CatalogueItems, FoundUsers, Model
 from serving.routes.wire import Here, document
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
@@ -38,6 +38,12 @@ async def similar_users(here: Here, user: PathId, k: QueryK = 10) -> Response:
 async def similar_users_twin(here: Here, body: SimilarUsersBody) -> Response:
     """The same by POST."""
     return document(await here.service.run(lambda served: catalogue.similar_users(served, body.user, body.k)))
+
+
+@router.get("/attributes", response_model=AttributeColumns)
+async def attributes(here: Here, k: QueryK = 50) -> Response:
+    """What filters may name: by column of the items its most frequent values."""
+    return document(await here.service.run(lambda served: catalogue.attributes(served, k)))
 
 
 @router.get("/items", response_model=CatalogueItems)

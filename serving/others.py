@@ -1,0 +1,41 @@
+"""Bundles of the run beside the live one, to hold their lists against its lists."""
+
+import threading
+from pathlib import Path
+
+from recsys.core.artefacts import RunFolder
+from recsys.core.errors import DataError
+from serving.problems import Refused
+from serving.state import Served, load
+
+
+class Others:
+    """The bundle that was asked for last is kept, mapped as the live one is; the one before it is given up."""
+
+    def __init__(self, run: Path | None) -> None:
+        self._run = run
+        self._loading = threading.Lock()
+        self._kept: Served | None = None
+
+    def get(self, name: str) -> Served:
+        """Raises Refused: 404 for a bundle that the run does not have, 409 for a damaged one."""
+        with self._loading:
+            if self._kept is None or self._kept.version != name:
+                self._kept = None
+                self._kept = _load(self._path(name))
+            return self._kept
+
+    def _path(self, name: str) -> Path:
+        if self._run is None:
+            raise Refused(404, "this service serves one bundle, not a run", "Start it on a run folder")
+        path = RunFolder(self._run).bundles / name
+        if not path.is_dir():
+            raise Refused(404, f"the run has no bundle {name!r}", "See /v1/admin/bundles for those it has")
+        return path
+
+
+def _load(path: Path) -> Served:
+    try:
+        return load(path)
+    except DataError as error:
+        raise Refused(409, error.message, error.remedy) from error

@@ -1,0 +1,100 @@
+"""What a run left beside its live bundle, over HTTP: the report, and lists of other bundles."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recsys.core.artefacts import switch_link, write_json
+from recsys.index.bundle import Bundle, write_bundle
+from recsys.index.lookup import Lookup
+from servers import ask, running
+from serving.settings import Settings
+from worlds import make_contents, make_contents_with_genres
+
+BODY = {"requests": [{"user": "u01"}, {"history": [{"item": "i03"}]}], "k": 5}
+
+
+@pytest.fixture(scope="module")
+def run_path(tmp_path_factory: pytest.TempPathFactory, bundle_path: Path, other_bundle_path: Path) -> Path:
+    """A run with two bundles, the first of them live, and a report."""
+    run = tmp_path_factory.mktemp("run")
+    for path in (bundle_path, other_bundle_path):
+        shutil.copytree(path, run / "bundles" / path.name)
+    switch_link(run / "bundle", run / "bundles" / bundle_path.name)
+    (run / "report").mkdir()
+    write_json(run / "report" / "report.json", {"headline": "good"})
+    (run / "report" / "report.html").write_text("<p>good</p>", encoding="utf-8")
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_address(run_path: Path) -> Iterator[str]:
+    with running(Settings(run_path / "bundle", run=run_path)) as address:
+        yield address
+
+
+def test_another_bundle_answers_as_its_own_service_would(run_address: str, other_bundle_path: Path) -> None:
+    name = other_bundle_path.name
+    status, found = ask(f"{run_address}/v1/admin/recommend", BODY | {"bundle": name})
+    expected = Lookup(Bundle.load(other_bundle_path)).recommend(["u01"], 5)[0]["items"]
+    assert status == 200
+    assert found["model_version"] == name
+    assert [one["id"] for one in found["answers"][0]["items"]] == [one["id"] for one in expected]
+    assert ask(f"{run_address}/v1/model")[1]["model_version"] != name
+
+
+def test_lists_of_another_bundle_are_not_counted(run_address: str, other_bundle_path: Path) -> None:
+    def asked() -> str:
+        return next(line for line in ask(f"{run_address}/metrics")[1].splitlines() if line.startswith("recsys_asked"))
+
+    before = asked()
+    ask(f"{run_address}/v1/admin/recommend", BODY | {"bundle": other_bundle_path.name})
+    assert asked() == before
+
+
+def test_unknown_and_malformed_bundles_are_refused(run_address: str, address: str) -> None:
+    nowhere = BODY | {"bundle": "0" * 12}
+    status, problem = ask(f"{run_address}/v1/admin/recommend", nowhere)
+    assert (status, "000000000000" in problem["detail"]) == (404, True)
+    assert ask(f"{run_address}/v1/admin/recommend", BODY | {"bundle": "../../etc"})[0] == 422
+    assert ask(f"{address}/v1/admin/recommend", nowhere)[0] == 404
+
+
+def test_a_damaged_bundle_is_refused_and_the_live_one_goes_on(tmp_path: Path, run_path: Path) -> None:
+    run = Path(shutil.copytree(run_path, tmp_path / "run", symlinks=True))
+    live = (run / "bundle").resolve().name
+    [other] = [path for path in (run / "bundles").iterdir() if path.name != live]
+    (other / "user_self.npy").write_bytes(b"damaged")
+    with running(Settings(run / "bundle", run=run)) as address:
+        status, problem = ask(f"{address}/v1/admin/recommend", BODY | {"bundle": other.name})
+        assert (status, "user_self.npy" in problem["detail"]) == (409, True)
+        assert ask(f"{address}/v1/recommend", BODY)[1]["model_version"] == live
+
+
+def test_the_report_is_given_as_figures_and_to_read(run_address: str) -> None:
+    assert ask(f"{run_address}/v1/report") == (200, {"headline": "good"})
+    assert ask(f"{run_address}/v1/report.html") == (200, "<p>good</p>")
+
+
+def test_no_report_beside_a_bundle_alone(address: str) -> None:
+    status, problem = ask(f"{address}/v1/report")
+    assert (status, "finished run" in problem["remedy"]) == (404, True)
+
+
+def test_attributes_are_listed_with_their_most_frequent_values(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path, make_contents_with_genres())
+    with running(Settings(path)) as address:
+        found = ask(f"{address}/v1/attributes?k=2")[1]
+    values = [{"value": "comedy", "items": 14}, {"value": "drama", "items": 13}]
+    assert found == {
+        "columns": [{"column": "genres", "distinct": 3, "values": values}],
+        "model_version": path.name,
+    }
+
+
+def test_a_bundle_without_attributes_lists_none(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path, make_contents())
+    with running(Settings(path)) as address:
+        assert ask(f"{address}/v1/attributes")[1]["columns"] == []
