@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pipelines.commands import add_items, bundles, check, data, demo, evaluate, lookup, run, serve, show, tune
+from pipelines.commands import add_items, bundles, check, data, demo, diff, evaluate, lookup, run, serve, show, tune
 from recsys import __version__
 from recsys.core.errors import EXIT_BUG, EXIT_INTERRUPTED, RecsysError
 
@@ -37,6 +37,7 @@ app.command("list")(bundles.list_bundles)
 app.command("promote")(bundles.promote)
 app.command("rollback")(bundles.rollback)
 app.command("verify")(bundles.verify)
+app.command("diff")(diff.diff)
 app.command("prune")(bundles.prune)
 app.command("show")(show.show)
 app.command("serve")(serve.serve)

@@ -10,7 +10,7 @@ from benchmarks.accuracy.data import locked
 from benchmarks.accuracy.kept import lists, seeds
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.errors import DataError
-from recsys.evaluate.intervals import bootstrap_means, difference
+from recsys.core.intervals import bootstrap_means, difference
 
 COMPARISONS = Path(__file__).parent / "comparisons.json"
 METRICS = ("ndcg@10", "recall@20", "ndcg@20")

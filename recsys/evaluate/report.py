@@ -11,8 +11,8 @@ from scipy import sparse
 
 from recsys.core.artefacts import atomic_file
 from recsys.core.errors import UsageError
+from recsys.core.intervals import Floats, bootstrap_means, difference, holm, interval
 from recsys.evaluate.document import Comparison, Epoch, ModelRow, Report, RunFacts, SliceRow, ThroughIndex, Value
-from recsys.evaluate.intervals import Floats, bootstrap_means, difference, holm, interval
 from recsys.evaluate.lists import Catalogue
 from recsys.evaluate.metrics import Ranking, rank_metrics
 from recsys.evaluate.page import render

@@ -9,8 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict
 
 from recsys.core.errors import UsageError
+from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.machine import versions
-from recsys.evaluate.intervals import bootstrap_means, difference
 from recsys.tune import study as trials
 from recsys.tune.search import Budget, Search
 from recsys.tune.space import Range, value_at

@@ -31,6 +31,7 @@ VERBS = (
     "promote",
     "rollback",
     "verify",
+    "diff",
     "prune",
     "show",
     "doctor",

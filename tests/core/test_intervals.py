@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.core import intervals
 from recsys.core.errors import UsageError
-from recsys.evaluate import intervals
-from recsys.evaluate.intervals import bootstrap_means, difference, holm, interval
+from recsys.core.intervals import bootstrap_means, difference, holm, interval
 
 
 def test_same_seed_same_draws_for_every_column(rng: np.random.Generator) -> None:
