@@ -50,18 +50,19 @@ class HistoryEvent(Body):
 
 
 class Wanted(Body):
-    """One list: for a user, for a visitor by their events or attributes, or for a user with new ones.
+    """One list: for a user, for a visitor by events, attributes or friends, or for a user with news.
 
-    attributes: by column of the users, its values.
+    attributes: by column of the users, its values. friends: known users.
     """
 
     user: Id | None = None
     history: list[HistoryEvent] = Field(default=[], max_length=MAX_HISTORY)
     attributes: dict[str, list[str]] = Field(default={}, max_length=MAX_COLUMNS)
+    friends: list[Id] = Field(default=[], max_length=MAX_K)
 
     def question(self) -> Question:
         values = tuple((column, tuple(several)) for column, several in self.attributes.items())
-        return Question(self.user, tuple(one.event() for one in self.history), values)
+        return Question(self.user, tuple(one.event() for one in self.history), values, tuple(self.friends))
 
 
 class RecommendQuery(Body):
@@ -96,7 +97,7 @@ class RecommendQuery(Body):
 
 class RecommendBody(Body):
     """Several lists under the same rules. allow, deny: item ids. filters: by column of the items, values
-    of which they must have one. explain: the largest reasons of every item."""
+    of which they must have one. explain: say of every item why."""
 
     requests: list[Wanted] = Field(min_length=1, max_length=MAX_REQUESTS)
     k: K = 10

@@ -27,12 +27,15 @@ class Reason(TypedDict):
 
 
 class Item(TypedDict):
-    """One place of a list. rank: from 1, counted over all pages. reasons: the largest shares, when asked for."""
+    """One place of a list. rank: from 1, counted over all pages. When reasons are asked for: because: in words;
+    reasons: the largest shares, where a vector made the list.
+    """
 
     id: str
     score: float
     rank: int
     title: NotRequired[str]
+    because: NotRequired[list[Because]]
     reasons: NotRequired[list[Reason]]
 
 

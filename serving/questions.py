@@ -10,18 +10,19 @@ Values = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Question(NamedTuple):
-    """For whom: a user, a visitor (None) with a history or attributes, or a user with new ones."""
+    """For whom: a user, a visitor (None) known by history, attributes or friends, or a user with news."""
 
     user: str | None
     history: tuple[Event, ...] = ()
     attributes: Values = ()
+    friends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rules:
     """What a list may hold, as `Lookup.recommend` takes it. Equal rules share one matrix product.
 
-    filters: by column, the values of which an item must have one. explain: give the largest reasons of every item.
+    filters: by column, the values of which an item must have one. explain: say of every item why.
     """
 
     k: int

@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 _THREADS = 2
 _SHORT_HISTORY = 50  # longer ones are answered alone, so that nobody waits for them
 _REASONS = 3
+_WITHOUT_VECTOR = ("segment", "fallback")
 
 
 class Ask(NamedTuple):
@@ -108,6 +109,7 @@ class Service:
             rules.k,
             histories=[self._history(served, question) for question in questions],
             attributes=[dict(question.attributes) for question in questions],
+            friends=[question.friends for question in questions],
             exclude_seen=rules.exclude_seen,
             allow=rules.allow,
             deny=rules.deny,
@@ -115,6 +117,7 @@ class Service:
             popularity=rules.popularity,
             diversity=rules.diversity,
             offset=rules.offset,
+            reasons=rules.explain,
             fallback="popularity",
         )
         answers = [cast(Answer, {**one, "model_version": served.version}) for one in found]
@@ -129,14 +132,20 @@ class Service:
         return (*served.news(question.user, live), *question.history) if live else question.history
 
     def _give_reasons(self, served: Served, question: Question, answer: Answer) -> None:
-        if answer["source"] == "fallback":
+        if answer["source"] in _WITHOUT_VECTOR:
             return
         for item in answer["items"]:
             item["reasons"] = self._explained(served, question, item["id"], _REASONS)["parts"]
 
     def _explained(self, served: Served, question: Question, item: str, parts: int) -> LookupExplained:
-        history, attributes = self._history(served, question), dict(question.attributes)
-        return served.lookup.explain(question.user, item, history=history, attributes=attributes, parts=parts)
+        return served.lookup.explain(
+            question.user,
+            item,
+            history=self._history(served, question),
+            attributes=dict(question.attributes),
+            friends=question.friends,
+            parts=parts,
+        )
 
 
 def require_item(served: Served, item: str) -> None:

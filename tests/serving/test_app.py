@@ -73,6 +73,10 @@ def test_reasons_come_on_request(address: str) -> None:
     _, answer = ask(f"{address}/v1/recommend/u01?k=2&explain=true")
     _, explained = ask(f"{address}/v1/explain?user=u01&item={answer['items'][0]['id']}&parts=3")
     assert answer["items"][0]["reasons"] == explained["parts"]
+    assert answer["items"][0]["because"] == explained["because"]
+    assert "Film" in explained["because"][0]["text"]
+    _, popular = ask(f"{address}/v1/recommend/nobody?k=1&explain=true")
+    assert popular["items"][0]["because"][0]["text"] == "popular"
 
 
 def test_similar_items_and_users_by_get_and_post(address: str) -> None:
