@@ -26,8 +26,8 @@ from benchmarks.record import RESULTS, record
 from recsys.core.config import RunConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.interactions import dense_of
+from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.tables import DESTINATION, ITEM, ITEM_ID, SOURCE, USER
-from recsys.evaluate.intervals import bootstrap_means, difference
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.fitting import fit_phase, item_map
 from recsys.graph.schema import Graph

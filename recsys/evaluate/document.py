@@ -108,6 +108,48 @@ class SliceRow(_Part):
     """Too few users to say anything."""
 
 
+class VisitorRow(_Part):
+    """The deciding metric of users by their trained vector, and as visitors with their last events alone."""
+
+    events: int
+    users: int
+    trained: float
+    visitor: float
+    difference: float
+    """visitor − trained, with its paired 95 % interval."""
+    low: float
+    high: float
+
+
+class ColdItems(_Part):
+    """Items of the log that nobody took in train, ranked among themselves by vectors from what they are."""
+
+    items: int
+    placed: int
+    """Those of which something is known; the others stand last."""
+    users: int
+    """Users of train who took one in the test."""
+    rows: int
+    value: float
+    """The deciding metric."""
+    by_chance: float
+    """Its expectation under a random order."""
+
+
+class RelationRow(_Part):
+    """What one relation brings to the main model."""
+
+    name: str
+    mass: dict[str, float] = {}
+    """By node type that hears from it: its share of the length of all messages, averaged over nodes and layers."""
+    without: float | None = None
+    """The deciding metric of the model trained again without the relation, for as many epochs; None when not asked for."""
+    worth: float | None = None
+    """The main model minus that one, on the same users, with its paired 95 % interval."""
+    low: float | None = None
+    high: float | None = None
+
+
 class Epoch(_Part):
     """One epoch of training."""
 
@@ -145,6 +187,9 @@ class Report(_Part):
     verdict: Verdict
     slices: list[SliceRow] = []
     worst_slice: str = ""
+    visitors: list[VisitorRow] = []
+    cold_items: ColdItems | None = None
+    relations: list[RelationRow] = []
     index: ThroughIndex | None = None
     history: list[Epoch] = []
     warnings: list[str] = []

@@ -1,0 +1,154 @@
+"""What little is known suffices for: visitors with their last few events, and items that nobody took in train."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.core.encoder import EncoderState
+from recsys.core.interactions import Interactions
+from recsys.core.intervals import bootstrap_means, difference
+from recsys.core.ranking import Scorer
+from recsys.evaluate.document import ColdItems, VisitorRow
+from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.index.exact import Floats, VectorScorer, rank
+from recsys.index.fold_in import UserEncoder
+from recsys.index.history import BlendedScorer, Past
+
+LENGTHS = (1, 2, 5, 10, 20)
+_MOST_USERS = 2_000
+PerUser = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model as it scores known users, and what encodes anybody else.
+
+    edges: (users, items) weights of the relation called `relation`, by which users hear from items they took.
+    """
+
+    scorer: VectorScorer | BlendedScorer
+    encoder: EncoderState
+    relation: str
+    edges: sparse.csr_matrix
+
+    def visitors(self, kept: sparse.csr_matrix, users: NDArray[np.int32]) -> Scorer:
+        """The same for `users` if they had come for the first time with the events `kept` (users, items), 1 for each."""
+        known = self.scorer if isinstance(self.scorer, VectorScorer) else self.scorer.vectors
+        vectors = np.zeros((len(known.user_vectors), known.user_vectors.shape[1]), np.float32)
+        neighbours = {self.relation: self.edges.multiply(kept).tocsr()[users]}
+        vectors[users] = UserEncoder(self.encoder).encode(neighbours)
+        scorer = VectorScorer(vectors, known.item_vectors)
+        if isinstance(self.scorer, VectorScorer):
+            return scorer
+        nothing = sparse.csr_matrix(kept.shape, dtype=np.float32)
+        past = self.scorer.past
+        history = past.history.multiply(kept).tocsr().astype(np.float32)
+        return BlendedScorer(scorer, self.scorer.added, Past(history, dict.fromkeys(past.met, nothing)))
+
+
+def visitor_rows(
+    trained: Trained,
+    interactions: Interactions,
+    target: str,
+    held_out: sparse.csr_matrix,
+    seen: sparse.csr_matrix,
+    k: int,
+    draws: int,
+    seed: int,
+) -> list[VisitorRow]:
+    """NDCG@k of users with their trained vector and as visitors with their last events, on the same users.
+
+    For each of LENGTHS the test users with at least so many events of the target, at most 2,000 spread evenly over
+    them. Logs without times take events in an order drawn by `seed`. seen: (users, items), left out of every list.
+    """
+    later = later_events(interactions, target, seed)
+    rows = []
+    for length in LENGTHS:
+        users = evaluable_users(held_out)
+        users = _evenly(users[np.diff(later.indptr)[users] >= length])
+        if len(users):
+            values = [
+                _ndcg(rank(scorer, users, k, seen).items, users, held_out, k)
+                for scorer in (trained.scorer, trained.visitors(_first(later, length), users))
+            ]
+            rows.append(_row(length, values, draws, seed))
+    return rows
+
+
+def later_events(interactions: Interactions, target: str, seed: int) -> sparse.csr_matrix:
+    """(users, items) with 1 + how many of the user's pairs are later, for each pair of the target behaviour."""
+    rows = np.flatnonzero(interactions.of(target))
+    user, item = interactions.user[rows], interactions.item[rows]
+    when = np.random.default_rng(seed).permutation(len(rows)) if interactions.time is None else interactions.time[rows]
+    order = np.lexsort((-np.arange(len(rows)), -when, user))
+    _, first = np.unique(user[order].astype(np.int64) * interactions.num_items + item[order], return_index=True)
+    order = order[np.sort(first)]  # of a repeated pair the latest
+    counts = np.bincount(user[order], minlength=interactions.num_users)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    place = 1 + np.arange(len(order)) - starts[user[order]]
+    shape = (interactions.num_users, interactions.num_items)
+    return sparse.csr_matrix((place.astype(np.float32), (user[order], item[order])), shape=shape)
+
+
+def cold_items(
+    users: Floats, items: Floats, placed: NDArray[np.bool_], held_out: sparse.csr_matrix, k: int
+) -> ColdItems | None:
+    """How items that nobody took in train rank among themselves; None when no user of train took one in the test.
+
+    users: (users, d). items: (cold, d), all zeros where not `placed`. held_out: (users, cold) test pairs.
+    """
+    judged = evaluable_users(held_out)
+    if not len(judged) or not placed.any():
+        return None
+    ranked = rank(VectorScorer(users, items), judged, k, candidates=placed).items
+    value = float(_ndcg(ranked, judged, held_out, k).mean())
+    return ColdItems(
+        items=len(items),
+        placed=int(placed.sum()),
+        users=len(judged),
+        rows=held_out.nnz,
+        value=value,
+        by_chance=expected_ndcg(np.diff(held_out.indptr)[judged], len(items), k),
+    )
+
+
+def expected_ndcg(held: NDArray[np.integer], candidates: int, k: int) -> float:
+    """Mean over users of NDCG@k in a random order: each place holds a hit with probability held / candidates."""
+    gain = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(gain)[np.minimum(held, k) - 1]
+    return float((held / candidates * gain[: min(k, candidates)].sum() / ideal).mean())
+
+
+def _first(later: sparse.csr_matrix, length: int) -> sparse.csr_matrix:
+    """1 for the last `length` events of every user."""
+    kept = later.copy()
+    kept.data = (kept.data <= length).astype(np.float32)
+    kept.eliminate_zeros()
+    return kept
+
+
+def _row(length: int, values: Sequence[PerUser], draws: int, seed: int) -> VisitorRow:
+    known, visitor = values
+    means = bootstrap_means(np.stack([visitor, known], axis=1), draws, seed)
+    apart = difference(visitor, known, means[:, 0], means[:, 1])
+    return VisitorRow(
+        events=length,
+        users=len(known),
+        trained=float(known.mean()),
+        visitor=float(visitor.mean()),
+        difference=apart.mean,
+        low=apart.low,
+        high=apart.high,
+    )
+
+
+def _ndcg(ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, k: int) -> PerUser:
+    per_user: Mapping[str, PerUser] = rank_metrics(ranked, users, held_out, [k]).per_user
+    return per_user[f"ndcg@{k}"]
+
+
+def _evenly(users: NDArray[np.int32]) -> NDArray[np.int32]:
+    return users if len(users) <= _MOST_USERS else users[np.arange(_MOST_USERS) * len(users) // _MOST_USERS]
