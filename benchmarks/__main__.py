@@ -7,7 +7,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 _PACKAGES = ("accuracy", "signals")
-_NOT_RUN = {"__main__", "record", "interactions_of", "made_up"}
+_NOT_RUN = {"__main__", "record", "interactions_of", "made_up", "http_load"}
 
 
 def main() -> None:

@@ -77,6 +77,7 @@ async def load(port: int, seconds: float, connections: int, rate: float, paths: 
     await asyncio.gather(*(one.done for one in made))
     taken = sorted(latency for one in made for latency in one.latencies)
     return {
+        "requests": len(taken),
         "requests_per_second": len(taken) / (time.perf_counter() - started),
         "p50_ms": 1e3 * taken[len(taken) // 2],
         "p99_ms": 1e3 * taken[int(len(taken) * 0.99)],

@@ -50,5 +50,5 @@ def _encoder(edges: sparse.csr_matrix, items: np.ndarray, width: int) -> Encoder
 
 
 def _unit(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
-    vectors = rng.normal(size=(count, width)).astype(np.float32)
+    vectors = rng.standard_normal((count, width), np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
