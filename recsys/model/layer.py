@@ -61,37 +61,50 @@ class Layer(nn.Module):
         """The attention of one relation."""
         return self.attention[relation_name(relation)]
 
+    def sent(self, node_type: NodeType, states: States, block: Block) -> dict[EdgeType, Tensor]:
+        """(num_dst, width) what each relation into a node type adds to its states, gates included."""
+        base, added = self._heard(node_type, states[node_type][: block.num_dst[node_type]], states, block)
+        gated = self._gated(added, states[node_type][: block.num_dst[node_type]], block) if added else []
+        found = {relation: one for (relation, _), one in zip(added, gated, strict=True)}
+        return found if base is None else {cast(EdgeType, self.base[node_type]): base, **found}
+
     def _node_type(self, node_type: NodeType, count: int, states: States, block: Block) -> Tensor:
         target = states[node_type][:count]
-        out = torch.zeros_like(target)
-        added: list[tuple[EdgeType, Tensor]] = []
+        base, added = self._heard(node_type, target, states, block)
+        out = torch.zeros_like(target) if base is None else base
+        if added:
+            out = out + torch.stack(self._gated(added, target, block)).sum(0)
+        return nn.functional.elu(out) if self.activate else out
+
+    def _heard(
+        self, node_type: NodeType, target: Tensor, states: States, block: Block
+    ) -> tuple[Tensor | None, list[tuple[EdgeType, Tensor]]]:
+        """What the base relation sends, and what the added ones do, ungated."""
+        base, added = None, []
         for relation in self.relations:
             if relation[2] != node_type or relation not in block.messages:
                 continue
             mixed = self._relation(relation, states, target, block.messages[relation])
             if relation == self.base[node_type]:
-                out = mixed
+                base = mixed
             else:
                 added.append((relation, mixed))
-        if added:
-            out = out + self._mixture(added, target, block)
-        return nn.functional.elu(out) if self.activate else out
+        return base, added
 
     def _relation(self, relation: EdgeType, states: States, target: Tensor, messages: Messages) -> Tensor:
         mixed: Tensor = self.of(relation)(states[relation[0]], target, messages)
         # A textbook layer answers its bias where it hears nothing; here such a node stays at 0.
         return mixed * _present(messages.adjacency)[:, None] if isinstance(self.of(relation), GATLayer) else mixed
 
-    def _mixture(self, added: list[tuple[EdgeType, Tensor]], target: Tensor, block: Block) -> Tensor:
-        """Σ_r tanh(gate_r) β_r out_r over the added relations, (num_dst, width)."""
+    def _gated(self, added: list[tuple[EdgeType, Tensor]], target: Tensor, block: Block) -> list[Tensor]:
+        """tanh(gate_r) β_r out_r of each added relation, (num_dst, width)."""
         names = [relation_name(relation) for relation, _ in added]
         direction = unit_rows(target)
         closeness = [self.kappa[n] * (direction * unit_rows(o)).sum(-1) for n, (_, o) in zip(names, added, strict=True)]
         present = torch.stack([_present(block.messages[relation].adjacency) for relation, _ in added])
         # Finite, so that a node without any added relation gets weights instead of NaN; its messages are 0 anyway.
         share = torch.stack(closeness).masked_fill(~present, torch.finfo(target.dtype).min).softmax(0)
-        gated = [torch.tanh(self.gate[n]) * s[:, None] * o for n, s, (_, o) in zip(names, share, added, strict=True)]
-        return torch.stack(gated).sum(0)
+        return [torch.tanh(self.gate[n]) * s[:, None] * o for n, s, (_, o) in zip(names, share, added, strict=True)]
 
 
 def table_name(node_type: NodeType) -> str:
