@@ -44,6 +44,7 @@ class RelationState:
     does not have. weight: factor on its edge weights.
     base: the relation whose output is taken ungated. source_degree: (sources,) weighted degrees d_r(u).
     source_exponent a, target_exponent b, gate, kappa: (L,). gamma: (L, heads).
+    half_life_days: in place of the encoder's own, for a behaviour that ages at another rate.
     """
 
     name: str
@@ -57,6 +58,7 @@ class RelationState:
     gamma: Floats
     gate: Floats
     kappa: Floats
+    half_life_days: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class EncoderState:
 
 
 _SCALARS = ("family", "heads", "similarity", "half_life_days", "now", "use_weights", "half_life_events")
-_RELATION_SCALARS = ("name", "source", "behavior", "weight", "base")
+_RELATION_SCALARS = ("name", "source", "behavior", "weight", "base", "half_life_days")
 _RELATION_ARRAYS = ("source_degree", "source_exponent", "target_exponent", "gamma", "gate", "kappa")
 
 

@@ -192,6 +192,7 @@ def require_behaviors(key: str, names: Iterable[str], interactions: Interactions
 
 def _check_weights_of_behaviors(interactions: Interactions, config: GraphConfig, target: str) -> None:
     require_behaviors("graph.behavior_weights", config.behavior_weights, interactions)
+    require_behaviors("graph.behavior_half_life_days", config.behavior_half_life_days, interactions)
     require_behaviors("graph.negative_behaviors", config.negative_behaviors, interactions)
     if target in config.negative_behaviors:
         raise ConfigError(f"the target behaviour {target!r} is among graph.negative_behaviors", "Take it out")

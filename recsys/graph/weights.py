@@ -15,9 +15,17 @@ def row_weights(interactions: Interactions, config: GraphConfig) -> NDArray[np.f
     weight = np.ones(len(interactions))
     if config.use_weights:
         weight *= _checked(interactions.weight)
-    if config.half_life_days is not None:
-        weight *= _log_decay(interactions.time, config.half_life_days)
+    for behavior in interactions.behaviors:
+        half_life_days = half_life_of(behavior, config)
+        if half_life_days is not None:
+            rows = interactions.of(behavior)
+            weight[rows] *= _log_decay(interactions.time, half_life_days)[rows]
     return weight
+
+
+def half_life_of(behavior: str, config: GraphConfig) -> float | None:
+    """Days after which a row of a behaviour weighs half; None when it does not age."""
+    return config.behavior_half_life_days.get(behavior, config.half_life_days)
 
 
 def _checked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -33,8 +41,8 @@ def _checked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
 def _log_decay(time: NDArray[np.int64] | None, half_life_days: float) -> NDArray[np.float64]:
     if time is None:
         raise ConfigError(
-            f"graph.half_life_days = {half_life_days} needs times, and the log has none",
-            "Name the time column (data.time_col), or leave half_life_days out",
+            f"a half-life of {half_life_days} days needs times, and the log has none",
+            "Name the time column (data.time_col), or leave graph.half_life_days out",
         )
     return decay(time, int(time.max()), half_life_days)
 

@@ -138,11 +138,12 @@ def edge_weights(
     values: Doubles = relation.weight * (
         np.asarray(weights, np.float64) if state.use_weights else np.ones(len(weights))
     )
-    if state.half_life_days is None or state.now is None:
+    half_life_days = relation.half_life_days or state.half_life_days
+    if half_life_days is None or state.now is None:
         return values
     age_days = np.nan_to_num(np.maximum(state.now - times, 0.0)) / _SECONDS_PER_DAY
     # As in the graph, an old event keeps a positive weight, however small.
-    decayed: Doubles = np.maximum(values * np.exp2(-age_days / state.half_life_days), np.finfo(np.float32).tiny)
+    decayed: Doubles = np.maximum(values * np.exp2(-age_days / half_life_days), np.finfo(np.float32).tiny)
     return decayed
 
 

@@ -64,6 +64,7 @@ def _relation_state(network: Network, graph: Graph, relation: EdgeType, config: 
         gamma=_of_layers(attention, "gamma", np.zeros(network.config.heads)),
         gate=_gates([layer.gate for layer in layers], relation),
         kappa=_gates([layer.kappa for layer in layers], relation),
+        half_life_days=config.behavior_half_life_days.get(behavior or ""),
     )
 
 

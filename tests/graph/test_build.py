@@ -62,6 +62,17 @@ def test_log_weights_decay_and_latest_time(interactions_of):
     assert graph.relations["item", "rev_interaction", "user"].time.tolist() == [10 * DAY, 5 * DAY]
 
 
+def test_a_half_life_per_behaviour(interactions_of):
+    pairs, behaviors = [(0, 0), (0, 1), (0, 2)], ["view", "buy", "buy"]
+    log = interactions_of(pairs, behavior=behaviors, behaviors=("buy", "view"), time=[0, 0, 10 * DAY])
+    config = GraphConfig(target="buy", half_life_days=10, behavior_half_life_days={"view": 5})
+    graph = build_graph(log, config)
+    assert edges(graph.relations["user", "buy", "item"]) == {(0, 1): 0.5, (0, 2): 1}
+    assert edges(graph.relations["user", "view", "item"]) == {(0, 0): 0.25}
+    alone = build_graph(log, GraphConfig(target="buy", behavior_half_life_days={"view": 5}))
+    assert edges(alone.relations["user", "buy", "item"]) == {(0, 1): 1, (0, 2): 1}
+
+
 def test_ages_beyond_float32_keep_a_positive_weight(interactions_of):
     graph = build_graph(interactions_of([(0, 0), (0, 1)], time=[0, 10_000 * DAY]), GraphConfig(half_life_days=1))
     assert (graph.relations["user", "interaction", "item"].weight > 0).all()
@@ -210,6 +221,8 @@ def test_wrong_log_weights(interactions_of, weight):
         ({"negative_behaviors": ["bui"]}, "Did you mean 'buy'"),
         ({"negative_behaviors": ["buy"]}, "target behaviour 'buy' is among"),
         ({"behavior_weights": {"buy": -1}}, "not a weight"),
+        ({"behavior_half_life_days": {"bui": 1}}, "Did you mean 'buy'"),
+        ({"behavior_half_life_days": {"buy": 1}}, "needs times"),
         ({"behavior_weights": {"buy": float("nan")}}, "not a weight"),
         ({"behavior_weights": {"buy": 0}}, "target behaviour 'buy' has weight 0"),
         ({"attributes": [{"column": "genre"}]}, "Did you mean 'genres'"),

@@ -38,6 +38,7 @@ def make_world():
     config = GraphConfig(
         target="buy",
         half_life_days=30,
+        behavior_half_life_days={"view": 12},
         attributes=[AttributeConfig(side="user", column=COUNTRY)],
         behavior_weights={"view": 0.5},
         user_neighbours=NeighbourConfig(top_n=3, min_shared=1),

@@ -70,7 +70,9 @@ def test_numbers_as_values_read_alike(read):
 
 @pytest.mark.parametrize(("repeats", "weights"), [("once", [4.0, 1.0]), ("sum", [6.0, 1.0])])
 def test_weights_that_are_none_are_counted(read, repeats, weights):
-    frame = pl.DataFrame({"i": [10, 10, 20, 20, 20, 20, 20], "t": list("aabbbbb"), "w": [2.0, 4.0, 1.0, NAN, INF, 0.0, -1.0]})
+    frame = pl.DataFrame(
+        {"i": [10, 10, 20, 20, 20, 20, 20], "t": list("aabbbbb"), "w": [2.0, 4.0, 1.0, NAN, INF, 0.0, -1.0]}
+    )
     found = read(frame, ("item", "t"), weight_col="w", repeats=repeats)
     assert found.rows["weight"].to_list() == weights
     assert found.drops["r: weight missing"] == found.drops["r: weight zero or negative"] == 2
@@ -128,6 +130,7 @@ def test_files_that_are_no_edges(read, tmp_path):
     ("config", "message"),
     [
         ({"between": ("tag", "brand")}, "between 'tag' and 'brand'"),
+        ({"between": ("item", "a/b")}, "without a slash"),
         ({"between": ("user", "user"), "half_life_days": 3}, "needs times"),
         ({"between": ("user", "user"), "columns": ("a", "a")}, "both ends .* are read from 'a'"),
     ],

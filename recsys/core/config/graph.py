@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from recsys.core.config.section import Section
 from recsys.core.errors import ConfigError
@@ -74,6 +74,10 @@ class RelationConfig(Section):
 
     @model_validator(mode="after")
     def _ends_make_sense(self) -> Self:
+        if any("/" in end for end in self.between):
+            raise ConfigError(
+                f"the relation {self.name!r} is between {list(self.between)}", "Name nodes without a slash"
+            )
         if not any(end in _OWN_IDS or ":" in end for end in self.between):
             raise ConfigError(
                 f"the relation {self.name!r} is between {self.between[0]!r} and {self.between[1]!r}",
@@ -139,6 +143,8 @@ class GraphConfig(Section):
     """Multiply edge weights by the log's weight column."""
     half_life_days: float | None = Field(None, gt=0)
     """Edge weights halve with this age, counted back from the last row of the phase; needs times."""
+    behavior_half_life_days: dict[str, PositiveFloat] = Field({})
+    """The same per behaviour, in place of half_life_days for those named: views may age faster than purchases."""
     attributes: list[AttributeConfig] = Field([])
     """Columns of the item and user tables that become nodes."""
     relations: list[RelationConfig] = Field([])
