@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.bins import bin_of
 from recsys.core.encoder import RelationState
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN
@@ -179,9 +180,10 @@ def _edges(bundle: "Bundle", relation: RelationState, known: Sequence[tuple[Even
 
 
 def value_row(column: str, labels: Sequence[str], values: object) -> sparse.csr_matrix:
-    """(1, labels) with weight 1 at each value; compared as text, as in the graph."""
+    """(1, labels) with weight 1 at each value; compared as text, as in the graph. A number stands for its bin."""
     several = values if isinstance(values, Sequence | set | frozenset) and not isinstance(values, str) else [values]
-    texts = {str(value).strip() for value in several}
+    given = {str(value).strip() for value in several}
+    texts = {text if text in labels else bin_of(text, labels) or text for text in given}
     for text in sorted(texts - set(labels)):
         hint = nearest(text, labels) or f"Users have {', '.join(map(repr, labels[:10]))}{', …' * (len(labels) > 10)}"
         raise UsageError(f"no user had {column} = {text!r}", hint)

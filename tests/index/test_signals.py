@@ -180,3 +180,14 @@ def test_reasons_name_friends_and_clubs(trained, lookup):
     assert named["user"] <= set(log.users.ids) and named["item"] <= set(log.items.ids)
     assert named["user:club"] <= set(graph.labels["user:club"])
     assert named["user:age"] == set(graph.labels["user:age"])
+
+
+def test_a_visitor_gives_a_number_and_a_club(trained, lookup):
+    log, graph, _ = trained
+    bins = graph.labels["user:age"]
+    low = float(bins[1].split(" to ")[0])
+    by_number = lookup.fold_in([log.items.ids[0]], {"age": low + 1, "club": "club 2"})
+    by_bin = lookup.fold_in([log.items.ids[0]], {"age": bins[1], "club": "club 2"})
+    other = lookup.fold_in([log.items.ids[0]], {"age": -5, "club": "club 2"})
+    assert np.array_equal(by_number, by_bin)
+    assert not np.array_equal(by_number, other)
