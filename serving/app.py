@@ -1,6 +1,7 @@
 """The HTTP application over one bundle at a time: lists, likenesses and reasons as JSON."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +27,8 @@ from serving.service import Service
 from serving.settings import Settings
 from serving.state import State
 
+_LOG = logging.getLogger("recsys.serving")
+
 
 def make_app(settings: Settings) -> ASGIApp:
     """The application, with its first bundle loaded and verified.
@@ -38,6 +41,7 @@ def make_app(settings: Settings) -> ASGIApp:
     log = LiveEvents(events)
     context = Context(
         settings=settings,
+        keys=None if settings.keys is None else Keys(settings.keys, settings.workers),
         state=state,
         service=Service(state, log, metrics),
         live=log,
@@ -59,8 +63,7 @@ def make_app(settings: Settings) -> ASGIApp:
     for router in (recommend.router, catalogue.router, live.router, admin.router, run.router, probes.router):
         app.include_router(router)
     app.mount("/page", StaticFiles(directory=probes.PAGE, check_dir=False), "page")
-    keys = None if settings.keys is None else Keys.load(settings.keys, settings.workers)
-    guarded: ASGIApp = Guard(app, settings, keys, metrics)
+    guarded: ASGIApp = Guard(app, settings, context.keys, metrics)
     return (
         CORSMiddleware(guarded, settings.cors, allow_methods=["*"], allow_headers=["*"]) if settings.cors else guarded
     )
@@ -68,7 +71,7 @@ def make_app(settings: Settings) -> ASGIApp:
 
 @asynccontextmanager
 async def _following(app: FastAPI) -> AsyncIterator[None]:
-    """Follow the link to the bundle while the application runs."""
+    """Follow the link to the bundle and the file of keys while the application runs."""
     context: Context = app.state.context
     following = asyncio.create_task(_follow(context))
     yield
@@ -82,7 +85,12 @@ async def _follow(context: Context) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(context.settings.poll_seconds)
-        await loop.run_in_executor(None, context.state.follow)
+        try:
+            await loop.run_in_executor(None, context.state.follow)
+            if context.keys is not None:
+                await loop.run_in_executor(None, context.keys.follow)
+        except Exception:  # a machine short of memory or files for a moment must not end the following
+            _LOG.exception("could not look at what the service follows")
 
 
 def _appending(log: EventLog) -> Callable[[Sequence[list[Row]]], list[Exception | None]]:

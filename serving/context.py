@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from serving.audit import Audit
 from serving.batching import Batcher
 from serving.events import LiveEvents, Row
+from serving.keys import Keys
 from serving.metrics import Metrics
 from serving.others import Others
 from serving.service import Service
@@ -17,6 +18,7 @@ class Context:
     """writer: takes lists of rows and returns once they are on disk; None where no events are taken."""
 
     settings: Settings
+    keys: Keys | None
     state: State
     service: Service
     live: LiveEvents

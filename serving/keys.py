@@ -1,6 +1,7 @@
 """API keys: who may do what, and how often. The file holds hashes; a key itself is shown once, when it is made."""
 
 import hashlib
+import logging
 import secrets
 import time
 import tomllib
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recsys.core.errors import ConfigError
 from recsys.core.toml import to_toml
+
+_LOG = logging.getLogger("recsys.serving")
 
 Scope = Literal["read", "events", "admin"]
 
@@ -35,21 +38,34 @@ class _File(BaseModel):
 
 
 class Keys:
-    """The keys of a file, found by what a client sends."""
+    """The keys of a TOML file of [[keys]], found by what a client sends.
 
-    def __init__(self, keys: list[Key], workers: int = 1) -> None:
-        self._keys = {key.sha256: key for key in keys}
-        # Every worker meters its own share: connections spread over them.
-        self._buckets = {key.sha256: Bucket(key.rate / workers, key.burst) for key in keys if key.rate}
+    workers: how many processes share the rates. Raises ConfigError naming what is wrong with the file.
+    """
 
-    @staticmethod
-    def load(path: Path, workers: int = 1) -> "Keys":
-        """Read a TOML file of [[keys]]. Raises ConfigError naming what is wrong with it."""
+    def __init__(self, path: Path, workers: int = 1) -> None:
+        self._path, self._workers = path, workers
+        self._read()
+
+    def follow(self) -> None:
+        """Read the file again when it was changed; one that cannot be used leaves the keys as they are."""
+        if self._path.exists() and _stamp(self._path) != self._stamp:
+            try:
+                self._read()
+            except ConfigError as error:
+                _LOG.error("kept the keys as they were: %s", error)
+
+    def _read(self) -> None:
         try:
-            found = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            self._stamp = _stamp(self._path)
+            found = _File.model_validate(tomllib.loads(self._path.read_text(encoding="utf-8")))
         except (OSError, tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot use the keys in {str(path)!r}: {error}", "Make one with: recsys key") from None
-        return Keys(found.keys, workers)
+            raise ConfigError(
+                f"cannot use the keys in {str(self._path)!r}: {error}", "Make one with: recsys key"
+            ) from None
+        # Every worker meters its own share: connections spread over them.
+        self._buckets = {key.sha256: Bucket(key.rate / self._workers, key.burst) for key in found.keys if key.rate}
+        self._keys = {key.sha256: key for key in found.keys}
 
     def find(self, token: str) -> Key | None:
         return self._keys.get(_digest(token))
@@ -88,6 +104,11 @@ def new_key(name: str, scopes: Sequence[str], rate: float | None = None) -> tupl
     except ValidationError as error:
         raise ConfigError(f"no such key can be made: {error}", "Scopes are read, events and admin") from None
     return token, "[[keys]]\n" + to_toml(entry)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    facts = path.stat()
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def _digest(token: str) -> str:

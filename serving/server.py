@@ -31,7 +31,7 @@ def serve(settings: Settings) -> None:
             f"Give --keys FILE (make a key with recsys key), or bind to one of {', '.join(LOOPBACK)}",
         )
     if settings.keys is not None:
-        Keys.load(settings.keys)
+        Keys(settings.keys)
     logging.basicConfig(format=_LOG_FORMAT)
     if settings.workers == 1:
         uvicorn.run(make_app(settings), **listening(settings))

@@ -99,7 +99,25 @@ def test_a_file_of_keys_with_an_error_is_refused(tmp_path: Path, text: str) -> N
     path = tmp_path / "keys.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"keys\.toml"):
-        Keys.load(path)
+        Keys(path)
+
+
+def test_keys_come_and_go_without_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (first, one), (second, other) = new_key("one", ("read",)), new_key("other", ("admin",))
+    path = tmp_path / "keys.toml"
+    path.write_text(one)
+    keys = Keys(path)
+    path.write_text(one + other)
+    keys.follow()
+    assert [key.name for key in (keys.find(first), keys.find(second)) if key] == ["one", "other"]
+    path.write_text(other)
+    keys.follow()
+    assert keys.find(first) is None
+    path.write_text("keys = 3")
+    keys.follow()
+    keys.follow()
+    assert keys.find(second) is not None
+    assert caplog.text.count("kept the keys") == 1
 
 
 def test_there_is_no_such_scope() -> None:
