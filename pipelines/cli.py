@@ -10,7 +10,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pipelines.commands import add_items, bundles, check, data, demo, diff, evaluate, lookup, run, serve, show, tune
+from pipelines.commands import (
+    add_items,
+    bundles,
+    check,
+    data,
+    demo,
+    diff,
+    evaluate,
+    forget,
+    lookup,
+    run,
+    serve,
+    show,
+    tune,
+)
 from recsys import __version__
 from recsys.core.errors import EXIT_BUG, EXIT_INTERRUPTED, RecsysError
 
@@ -39,6 +53,7 @@ app.command("rollback")(bundles.rollback)
 app.command("verify")(bundles.verify)
 app.command("diff")(diff.diff)
 app.command("prune")(bundles.prune)
+app.command("forget")(forget.forget)
 app.command("show")(show.show)
 app.command("serve")(serve.serve)
 app.command("key")(serve.key)

@@ -1,5 +1,6 @@
 """Where the stages of a run leave their outputs, relative to the run folder."""
 
+SUPPRESSED = "suppressed.json"  # no stage's output: recsys forget writes it, ingest honours it
 LOG = "interactions/log"
 SPLIT = "interactions/split"
 RELATIONS = "interactions/relations"

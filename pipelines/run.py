@@ -4,7 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.manifest import Manifest
-from pipelines.places import AUDIT, BLEND, GRAPH, INDEX, LOG, RELATIONS, REPORT, SPLIT, TEST, TRAINED, VALIDATION
+from pipelines.places import (
+    AUDIT,
+    BLEND,
+    GRAPH,
+    INDEX,
+    LOG,
+    RELATIONS,
+    REPORT,
+    SPLIT,
+    SUPPRESSED,
+    TEST,
+    TRAINED,
+    VALIDATION,
+)
 from pipelines.runner import Stage, run_plan
 from pipelines.stages import audit, baselines, blend, graphs, ingest, relations, report, serving, split, training
 from pipelines.stages.training import LIGHTGCN, MODEL
@@ -32,7 +45,7 @@ def plan(config: RunConfig) -> list[Stage]:
     lists = [place.format(bucket=name) for place in (VALIDATION, TEST) for name in (*variants, *others)]
     inputs = (*_ROWS, AUDIT, GRAPH.format(phase="final"), INDEX.format(phase="final"), *lists)
     return [
-        Stage("ingest", ingest.ingest, LOG, config=("data", "clean"), files=_files(config.data)),
+        Stage("ingest", ingest.ingest, LOG, (SUPPRESSED,), config=("data", "clean"), files=_files(config.data)),
         *_relations(config),
         Stage("split", split.split_rows, SPLIT, (LOG,), ("split", "graph.target", "seed")),
         Stage(

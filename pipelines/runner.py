@@ -13,6 +13,7 @@ from pipelines.manifest import Entry, Manifest
 from pipelines.memory import PeakMemory
 from recsys.core.artefacts import RunFolder, atomic_folder, content_sha256
 from recsys.core.config import RunConfig
+from recsys.core.errors import UsageError
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import Drops
 
@@ -94,11 +95,23 @@ def run_plan(
     names = [stage.name for stage in plan]
     wanted = plan[names.index(since) if since else 0 : names.index(until) + 1 if until else len(plan)]
     with folder.locked():
+        _require_earlier(plan[: names.index(since)] if since else [], folder)
         manifest = Manifest.open(folder, config, keep=not fresh)
         for number, stage in enumerate(wanted, start=1):
             map(partial(_one, stage, manifest, progress, f"[{number}/{len(wanted)}]"), stage.buckets)
         manifest.finish(whole=len(wanted) == len(plan), to_the_end=until is None)
     return manifest
+
+
+def _require_earlier(stages: Sequence[Stage], folder: RunFolder) -> None:
+    """Raises UsageError when what is taken as it is does not lie there."""
+    for stage in stages:
+        for bucket in stage.buckets:
+            output = (stage.output or "").format(bucket=bucket)
+            if not (folder.path / output).exists():
+                raise UsageError(
+                    f"{folder.path} lacks {output}, which {stage.name} leaves", "Finish it with recsys run"
+                )
 
 
 def _one(stage: Stage, manifest: Manifest, progress: Progress, place: str, bucket: str) -> None:

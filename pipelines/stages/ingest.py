@@ -1,8 +1,10 @@
 """From the log to cleaned, coded rows."""
 
+from pipelines.places import SUPPRESSED
 from pipelines.runner import Facts, Work
 from recsys.core.config import DataConfig
 from recsys.core.errors import ConfigError
+from recsys.core.suppression import Suppression
 from recsys.logs.ingest import IngestReport, ingest_split
 from recsys.logs.ingest import ingest as ingest_log
 
@@ -20,11 +22,12 @@ def ingest(work: Work) -> Facts:
 
 def _ingest(work: Work) -> IngestReport:
     data, clean = work.config.data, work.config.clean
+    forgotten = Suppression.load(work.read(SUPPRESSED))
     if parts := published_parts(data):
-        return ingest_split(parts, data, clean, work.out, work.progress)
+        return ingest_split(parts, data, clean, work.out, work.progress, suppressed=forgotten)
     if data.log is None:
         raise ConfigError("the configuration names no log", "Give --log FILE, or data.log in the TOML file")
-    return ingest_log(data.log, data, clean, work.out, work.progress)
+    return ingest_log(data.log, data, clean, work.out, work.progress, suppressed=forgotten)
 
 
 def published_parts(data: DataConfig) -> dict[str, str]:

@@ -19,7 +19,7 @@ An older bundle has item_vectors.npy, and search_vectors.npy without the popular
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -171,9 +171,14 @@ def write_bundle(bundles: Path, contents: Contents) -> Path:
     Raises UsageError when the parts do not belong together.
     """
     check_contents(contents)
+    return seal(bundles, lambda folder: write_files(folder, contents))
+
+
+def seal(bundles: Path, fill: Callable[[Path], None]) -> Path:
+    """A bundle of the files that `fill` writes into a folder: golden requests are recorded, and its name is its content."""
     staging = bundles / ".staging.tmp"
     with atomic_folder(staging) as part:
-        write_files(part, contents)
+        fill(part)
         bundle = _read(part)
         save_document(part / "golden.json", golden.record(bundle))
         address = _address(part)

@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -59,6 +59,11 @@ def history(folder: RunFolder) -> list[Promotion]:
     file = folder.path / HISTORY
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return [Promotion(**json.loads(line)) for line in lines]
+
+
+def all_bundles(folder: RunFolder) -> list[Path]:
+    """Every whole bundle of the folder, by name."""
+    return [folder.bundles / name for name in sorted(_bundles(folder))]
 
 
 def find(folder: RunFolder, name: str) -> Path:
@@ -141,6 +146,16 @@ def prune(folder: RunFolder, keep: int) -> list[str]:
     return gone
 
 
+def replace_bundle(folder: RunFolder, old: Path, new: Path) -> None:
+    """Delete `old`; `new` takes its place as the live one and in the history. Done again after a kill, it completes."""
+    with _switching(folder, wait=True):
+        if live(folder) == old.name:
+            switch_link(folder.bundle, new)
+        named = {old.name: new.name}
+        write_history(folder, [_renamed(one, named) for one in history(folder)])
+        delete(old)
+
+
 def delete(path: Path) -> None:
     """Remove a bundle; whoever looks meanwhile sees all of it or nothing."""
     doomed = path.with_name(f".{path.name}.old")
@@ -199,6 +214,11 @@ def _switch(folder: RunFolder, path: Path, by: By, forced: bool = False) -> Prom
 def write_history(folder: RunFolder, promotions: list[Promotion]) -> None:
     with atomic_file(folder.path / HISTORY) as part:
         part.write_text("".join(json.dumps(asdict(one)) + "\n" for one in promotions), encoding="utf-8")
+
+
+def _renamed(one: Promotion, named: dict[str, str]) -> Promotion:
+    before = None if one.before is None else named.get(one.before, one.before)
+    return replace(one, bundle=named.get(one.bundle, one.bundle), before=before)
 
 
 def _pile(promotions: list[Promotion]) -> list[str]:

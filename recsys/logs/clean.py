@@ -7,7 +7,8 @@ import polars as pl
 
 from recsys.core.config import CleanConfig
 from recsys.core.errors import ConfigError, DataError
-from recsys.core.tables import BEHAVIOR, ITEM, RATING, SPLIT, TIME, USER, WEIGHT, Drops
+from recsys.core.suppression import Suppression
+from recsys.core.tables import BEHAVIOR, ITEM, RATING, SPLIT, TIME, USER, USER_ID, WEIGHT, Drops
 from recsys.logs.packing import pack, unpacked
 from recsys.logs.reasons import (
     AFTER_WINDOW,
@@ -18,6 +19,7 @@ from recsys.logs.reasons import (
     RATING_LOW,
     RATING_MISSING,
     REASON,
+    SUPPRESSED,
     TIME_NEGATIVE,
     TIME_TOO_LARGE,
     first_reason,
@@ -35,6 +37,15 @@ def mark_rows(marked: pl.LazyFrame, columns: Sequence[str], clean: CleanConfig) 
         return marked
     reason = pl.when(pl.col(REASON) == KEPT).then(first_reason(tests)).otherwise(pl.col(REASON))
     return marked.with_columns(reason.alias(REASON))
+
+
+def mark_suppressed(marked: pl.DataFrame, suppressed: Suppression) -> pl.DataFrame:
+    """Give the kept rows of people on the list their reason."""
+    theirs = suppressed.among(marked[USER_ID])
+    if not theirs:
+        return marked
+    test = (pl.col(REASON) == KEPT) & pl.col(USER_ID).is_in(theirs)
+    return marked.with_columns(first_reason([(SUPPRESSED, test)], pl.col(REASON)))
 
 
 def moment(value: str | int | None, key: str) -> int | None:

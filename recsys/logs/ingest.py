@@ -12,9 +12,10 @@ from recsys.core.config import CleanConfig, DataConfig
 from recsys.core.errors import DataError, UsageError
 from recsys.core.ids import IdMap
 from recsys.core.progress import QUIET, Progress
+from recsys.core.suppression import Suppression
 from recsys.core.tables import ITEM_ID, LOG_SCHEMA, USER_ID, Drops
 from recsys.logs.buckets import Written, collapse, find_core, write_rows
-from recsys.logs.clean import facts, mark_rows
+from recsys.logs.clean import facts, mark_rows, mark_suppressed
 from recsys.logs.core_filter import Core
 from recsys.logs.exchange import BATCH_ROWS, Exchanged, Spill, exchange
 from recsys.logs.read import LogScan, explained, refuse_mixed_units, scan_log
@@ -75,14 +76,15 @@ def ingest(
     out: Path,
     progress: Progress = QUIET,
     buckets: int | None = None,
+    suppressed: Suppression | None = None,
 ) -> IngestReport:
     """Clean the log `source` into `out`: rows/part-NNNN.parquet, users.parquet, items.parquet, ingest.json.
 
     The same rows in the same order give the same bytes; the number of buckets (by size when None) only moves the
-    borders between the parts. Memory: one bucket of rows, and the users and items.
+    borders between the parts. suppressed: people whose rows are dropped. Memory: one bucket of rows, and the users and items.
     Raises DataError for bad input and when no row is left, then listing why.
     """
-    return _ingest({None: scan_log(source, data)}, data, clean, out, progress, buckets)
+    return _ingest({None: scan_log(source, data)}, data, clean, out, progress, buckets, suppressed)
 
 
 def ingest_split(
@@ -92,6 +94,7 @@ def ingest_split(
     out: Path,
     progress: Progress = QUIET,
     buckets: int | None = None,
+    suppressed: Suppression | None = None,
 ) -> IngestReport:
     """Ingest published files (train, test, maybe validation) into one log whose rows name their SPLIT.
 
@@ -102,9 +105,8 @@ def ingest_split(
         raise UsageError(
             f"published files are {sorted(sources)}", "Give train and test, and validation if there is one"
         )
-    return _ingest(
-        {name: scan_log(source, data) for name, source in sources.items()}, data, clean, out, progress, buckets
-    )
+    scans: dict[str | None, LogScan] = {name: scan_log(source, data) for name, source in sources.items()}
+    return _ingest(scans, data, clean, out, progress, buckets, suppressed)
 
 
 def load_log(out: Path) -> CodedLog:
@@ -130,10 +132,11 @@ def _ingest(
     out: Path,
     progress: Progress,
     buckets: int | None,
+    suppressed: Suppression | None,
 ) -> IngestReport:
     with atomic_folder(out) as folder:
         work = folder / "work"
-        spill = _spill(scans, clean, work / "batches", progress)
+        spill = _spill(scans, clean, work / "batches", progress, suppressed)
         num_buckets = buckets or max(1, -(-int(spill.counts.sum()) // _ROWS_PER_BUCKET))
         exchanged = exchange(spill, work / "buckets", num_buckets)
         files, drops = collapse(exchanged, clean, work / "cleaned", progress)
@@ -149,7 +152,13 @@ def _ingest(
     return report
 
 
-def _spill(scans: Mapping[str | None, LogScan], clean: CleanConfig, folder: Path, progress: Progress) -> Spill:
+def _spill(
+    scans: Mapping[str | None, LogScan],
+    clean: CleanConfig,
+    folder: Path,
+    progress: Progress,
+    suppressed: Suppression | None,
+) -> Spill:
     """Read everything once: rules on one row, provisional codes. Raises DataError when no row is left."""
     columns = common_columns(scans.values())
     folder.mkdir(parents=True)
@@ -158,7 +167,7 @@ def _spill(scans: Mapping[str | None, LogScan], clean: CleanConfig, folder: Path
         before = Drops(spill.drops)
         marked = mark_rows(scan.marked.select(*columns, REASON), columns, clean)
         for batch in progress.track(_batches(marked), "reading"):
-            spill.add(batch, split)
+            spill.add(batch if suppressed is None else mark_suppressed(batch, suppressed), split)
         refuse_mixed_units(spill.drops - before, scan)
     _require_rows(bool(len(spill.files)), spill.rows_read, spill.drops)
     return spill

@@ -22,6 +22,7 @@ BEFORE_WINDOW = "before the time window"
 AFTER_WINDOW = "after the time window"
 RATING_MISSING = "rating missing"
 RATING_LOW = "rating below the minimum"
+SUPPRESSED = "user to be forgotten"
 
 # Of whole tables, not of one row: these come after the row reasons.
 DUPLICATE = "duplicate"
@@ -46,6 +47,7 @@ ROW_REASONS = (
     AFTER_WINDOW,
     RATING_MISSING,
     RATING_LOW,
+    SUPPRESSED,
 )
 REASON_TYPE = pl.Enum(ROW_REASONS)
 

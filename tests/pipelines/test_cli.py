@@ -33,6 +33,7 @@ VERBS = (
     "verify",
     "diff",
     "prune",
+    "forget",
     "show",
     "doctor",
     "demo",

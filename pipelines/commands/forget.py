@@ -1,0 +1,38 @@
+"""`recsys forget`: a person's rows leave a run folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.options import Json, LogJson, Quiet
+from recsys.core.artefacts import RunFolder
+
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+Person = Annotated[str, typer.Option("--user", metavar="ID", help="User id as in the log.")]
+Events = Annotated[Path | None, typer.Option("--events", help="Log of live events; RUN/events.jsonl when absent.")]
+
+
+def forget(
+    run: Folder,
+    user: Person,
+    events: Events = None,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Forget a person: new bundles without them, their rows and events removed, and later runs drop what comes again."""
+    from pipelines.console import print_document, print_text, progress_to
+    from pipelines.forget import forget as forget_user
+
+    found = forget_user(RunFolder.existing(run), user, events, progress_to(log_json, quiet))
+    if as_json:
+        print_document(vars(found))
+        return
+    bundles = ", ".join(f"{old} → {new}" for old, new in found.bundles.items()) or "none held them"
+    print_text(
+        f"bundles: {bundles}\nrows removed: {found.rows:,}; events: {found.events:,}; trained states: {found.checkpoints}"
+    )
+    if found.deleted:
+        print_text(f"the next recsys run makes anew: {', '.join(found.deleted)}")
+    print_text(found.remains)
