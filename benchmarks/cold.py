@@ -23,17 +23,19 @@ from scipy import sparse
 
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.record import RESULTS, record
+from recsys.cold_start import place_items
 from recsys.core.config import RunConfig
 from recsys.core.encoder import Embeddings
+from recsys.core.errors import UsageError
 from recsys.core.interactions import dense_of
 from recsys.core.intervals import bootstrap_means, difference
-from recsys.core.tables import DESTINATION, ITEM, ITEM_ID, SOURCE, USER
+from recsys.core.tables import ITEM, ITEM_ID, USER
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
-from recsys.fitting import fit_phase, item_map
+from recsys.evaluate.newcomers import expected_ndcg
+from recsys.fitting import fit_phase
 from recsys.graph.schema import Graph
 from recsys.graph.traits import item_traits
-from recsys.index.cold_items import NewItems, read_new_items
-from recsys.index.contents import Contents
+from recsys.index.cold_items import NewItems
 from recsys.index.exact import VectorScorer, rank
 from recsys.logs.ingest import CodedLog
 from recsys.logs.relations import read_relations
@@ -86,42 +88,10 @@ def judge(name: str, config: RunConfig, cache: Path) -> dict[str, Any]:
     graph = final.graph()
     trained = fit_phase(final, graph, config.model, epochs=chosen.best_epoch)
     world = World(final, hidden, _held_out(final, hidden, taken))
-    contents = contents_of_phase(final, graph, trained.embeddings)
-    new = read_new_items(contents, table_of(world))
-    likeness = contents.item_map.likeness if contents.item_map else 0.0
-    return {
-        "epochs": chosen.best_epoch,
-        "likeness": round(likeness, 4),
-        **figures(world, graph, trained.embeddings, new),
-    }
-
-
-def contents_of_phase(phase: Phase, graph: Graph, embeddings: Embeddings) -> Contents:
-    """As much of a bundle as places new items."""
-    return Contents(
-        embeddings,
-        phase.interactions,
-        phase.target,
-        neighbours={},
-        item_table=phase.item_table,
-        labels=graph.labels,
-        item_map=item_map(phase, graph, embeddings),
-    )
-
-
-def table_of(world: World) -> pl.DataFrame:
-    """What a shop would say of the hidden items: their row of the item table, and lists of what relations lead to."""
-    log = world.phase.log
-    table = log.item_table[world.hidden].with_columns(code=pl.Series(world.hidden, dtype=pl.Int32))
-    for relation in world.phase.relations:
-        rows = relation.rows.select(code=SOURCE, value=DESTINATION)
-        if relation.ends == (ITEM, ITEM):
-            both = pl.concat([rows, rows.select(code="value", value="code")])
-            rows = both.with_columns(value=log.items.ids.gather(both["value"]))
-        name = relation.name if relation.ends[1] == ITEM else relation.ends[1].partition(":")[2]
-        lists = rows.group_by("code").agg(pl.col("value").sort().alias(name))
-        table = table.join(lists, on="code", how="left", maintain_order="left")
-    return table.drop("code")
+    new = place_items(final, graph, trained.embeddings, hidden)
+    if new is None:
+        raise UsageError(f"the graph of {name} does not say what its items are")
+    return {"epochs": chosen.best_epoch, **figures(world, graph, trained.embeddings, new)}
 
 
 def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -> dict[str, Any]:
@@ -135,7 +105,7 @@ def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -
     orders = {key: _ndcg(_Same(one), users, world.held_out, can) for key, one in popularity(world, graph, new).items()}
     best = max(orders, key=lambda key: float(orders[key].mean()))
     means = bootstrap_means(np.stack([model, orders[best]], axis=1))
-    by_chance = expected_ndcg(np.diff(world.held_out.indptr)[users], hidden)
+    by_chance = expected_ndcg(np.diff(world.held_out.indptr)[users], hidden, K)
     return {
         "users": len(users),
         "hidden": hidden,
@@ -184,13 +154,6 @@ def ranks(world: World, embeddings: Embeddings, vectors: NDArray[np.float32], ca
         "median": int(np.median(places)),
         "share_in_first_tenth": round(float((places <= len(items) / 10).mean()), 4),
     }
-
-
-def expected_ndcg(held: NDArray[np.integer], candidates: int) -> float:
-    """Mean over users of NDCG@10 under a random order: each place holds a hit with probability held / candidates."""
-    gain = 1 / np.log2(np.arange(2, K + 2))
-    ideal = np.cumsum(gain)[np.minimum(held, K) - 1]
-    return float((held / candidates * gain.sum() / ideal).mean())
 
 
 class _Same:

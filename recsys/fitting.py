@@ -4,21 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from scipy import sparse
 
-from recsys.closed_form.ridge_map import ridge_map
+from recsys.cold_start import item_map, separators_of, with_untaken_items
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import ConfigError, nearest
 from recsys.core.progress import QUIET, Progress
-from recsys.graph.schema import ITEM, Graph
-from recsys.graph.traits import item_traits
+from recsys.graph.schema import Graph
 from recsys.index.ann import TunedIndex
 from recsys.index.bundle import Contents, neighbours_into_users
-from recsys.index.cold import ItemMap, Trait
-from recsys.index.cold_items import read_new_items, with_items
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer
 from recsys.index.segments import Segments, count_segments
@@ -86,41 +81,11 @@ def bundle_contents(
         added=added,
         histories=histories,
         test_values=test_values,
-        separators=_separators(phase),
+        separators=separators_of(phase),
         item_map=item_map(phase, graph, embeddings),
         user_segments=_segments(phase),
     )
-    return _with_cold_items(contents, phase) if phase.config.index.cold_items else contents
-
-
-def item_map(phase: Phase, graph: Graph, embeddings: Embeddings) -> ItemMap | None:
-    """From what the items of a phase are to where training has put them; None where the graph does not say."""
-    links = [one.name for one in phase.config.graph.relations if one.between == (ITEM, ITEM)]
-    found = item_traits(graph, links)
-    if not found:
-        return None
-    features = sparse.hstack([matrix for _, matrix in found.values()], format="csr")
-    fitted = ridge_map(features, embeddings.items)
-    predicted = fitted.predict(features[np.diff(features.indptr) > 0])
-    ends = np.cumsum([matrix.shape[1] for _, matrix in found.values()])[:-1]
-    separators = _separators(phase)
-    return ItemMap(
-        traits=tuple(Trait(name, source, separators.get(name)) for name, (source, _) in found.items()),
-        mean=fitted.mean,
-        weights=dict(zip(found, np.split(fitted.weights, ends), strict=True)),
-        length=float(np.linalg.norm(predicted, axis=1).mean()),
-        states=_states_from(embeddings),
-        ridge=fitted.ridge,
-        likeness=fitted.likeness,
-    )
-
-
-def _with_cold_items(contents: Contents, phase: Phase) -> Contents:
-    """With the items of the item table that the phase has no row of."""
-    log = phase.log
-    elsewhere = log.item_table[np.setdiff1d(np.arange(len(log.items)), phase.interactions.item_codes)]
-    untaken = elsewhere if log.untaken is None else pl.concat([elsewhere, log.untaken], how="diagonal_relaxed")
-    return with_items(contents, read_new_items(contents, untaken))
+    return with_untaken_items(contents, phase) if phase.config.index.cold_items else contents
 
 
 def _segments(phase: Phase) -> Segments | None:
@@ -132,18 +97,3 @@ def _segments(phase: Phase) -> Segments | None:
         hint = nearest(name, phase.user_table.columns) or f"It has {phase.user_table.columns}"
         raise ConfigError(f"index.segment = {name!r} is not a column of the user table", hint)
     return count_segments(phase.user_table[name], phase.interactions.matrix((phase.target,)))
-
-
-def _states_from(embeddings: Embeddings) -> np.ndarray:
-    """(layers, d, d) by least squares, from the vectors of items to what they send in each layer."""
-    vectors = np.asarray(embeddings.items, np.float64)
-    states = [
-        np.linalg.lstsq(vectors, np.asarray(one, np.float64), rcond=None)[0] for one in embeddings.encoder.states[ITEM]
-    ]
-    return np.stack(states).astype(np.float32)
-
-
-def _separators(phase: Phase) -> dict[str, str]:
-    """Of the columns of the item table whose text holds several values."""
-    attributes = phase.config.graph.attributes
-    return {one.column: one.separator for one in attributes if one.side == ITEM and one.separator}

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.bins import bin_of
 from recsys.core.values import OWNER, VALUE, owner_values
 from recsys.index.stored import load_array, save_array
 
@@ -90,10 +91,14 @@ def evened(vectors: Floats, length: float) -> Floats:
 
 
 def features_of(column: pl.Series, labels: Sequence[str], separator: str | None) -> tuple[sparse.csr_matrix, int]:
-    """(rows, labels) 0/1 of the known values of a column, and how many values are not known."""
+    """(rows, labels) 0/1 of the known values of a column, and how many values are not known.
+
+    A number stands for its bin where the labels are bins.
+    """
     pairs = owner_values(column, separator)
-    place = {label: number for number, label in enumerate(labels)}
-    value = np.array([place.get(text, -1) for text in pairs[VALUE]], np.int64)
+    place: dict[str | None, int] = {label: number for number, label in enumerate(labels)}
+    texts = pairs[VALUE].to_list()
+    value = np.array([place[one] if one in place else place.get(bin_of(one, labels), -1) for one in texts], np.int64)
     owner, known = pairs[OWNER].to_numpy(), value >= 0
     shape = (len(column), len(labels))
     ones = np.ones(int(known.sum()), np.float32)

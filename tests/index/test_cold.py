@@ -136,5 +136,7 @@ def test_lengths_are_evened_half_way():
 def test_values_of_a_column():
     matrix, unknown = features_of(pl.Series(["sci-fi| comedy", None, "western", ""]), GENRES, "|")
     assert matrix.toarray().tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]] and unknown == 1
+    binned, beside = features_of(pl.Series([1.5, 7.0, float("nan"), None]), ("1 to 3", "3 to 8"), None)
+    assert binned.toarray().tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]] and beside == 0
     listed, _ = features_of(pl.Series([["drama", "drama"], []]), GENRES, None)
     assert listed.toarray().tolist() == [[0, 1, 0], [0, 0, 0]]

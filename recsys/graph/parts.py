@@ -1,0 +1,43 @@
+"""The parts of a graph that come from one key of its configuration: what an ablation takes away."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from recsys.core.config import GraphConfig
+from recsys.graph.schema import ITEM, USER, Graph, similar_relation
+
+
+def configured_parts(config: GraphConfig) -> list[str]:
+    """Names of everything that a configuration adds to the target behaviour.
+
+    A column, a relation, a knowledge graph with all its kinds, sessions, similar nodes, and other behaviours where the
+    configuration names them.
+    """
+    behaviors = [name for name, weight in config.behavior_weights.items() if weight and name != config.target]
+    found = [
+        *behaviors,
+        *config.negative_behaviors,
+        *(one.column for one in config.attributes),
+        *(one.name for one in config.relations),
+        *(one.name for one in config.knowledge),
+    ]
+    found += ["next"] if config.sessions else []
+    found += [similar_relation(ITEM)] if config.item_neighbours else []
+    found += [similar_relation(USER)] if config.user_neighbours else []
+    return list(dict.fromkeys(found))
+
+
+def part_of(relation: str, parts: Iterable[str]) -> str:
+    """The part that a relation belongs to: "rev_genres" → "genres", "kg:actor" → "kg" where that is among `parts`."""
+    name = relation.removeprefix("rev_")
+    head = name.partition(":")[0]
+    return name if name in parts or head not in parts else head
+
+
+def without(graph: Graph, part: str) -> Graph:
+    """The graph without the relations of a part, and without the nodes that nothing leads to any more."""
+    kept = {edge_type: edges for edge_type, edges in graph.relations.items() if part_of(edge_type[1], [part]) != part}
+    linked = {USER, ITEM} | {kind for source, _, destination in kept for kind in (source, destination)}
+    nodes = {kind: count for kind, count in graph.num_nodes.items() if kind in linked}
+    labels = {kind: values for kind, values in graph.labels.items() if kind in linked}
+    return replace(graph, num_nodes=nodes, relations=kept, labels=labels)

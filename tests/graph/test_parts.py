@@ -1,0 +1,58 @@
+"""Parts of a graph, taken away one at a time."""
+
+import torch
+
+from recsys.core.config import GraphConfig
+from recsys.graph.parts import configured_parts, part_of, without
+from recsys.graph.schema import Adjacency, Graph
+
+
+def empty(sources: int, destinations: int) -> Adjacency:
+    nothing = torch.empty(0, dtype=torch.int32)
+    return Adjacency(torch.zeros(destinations + 1, dtype=torch.int32), nothing, torch.empty(0), sources)
+
+
+def make_graph_of_parts() -> Graph:
+    nodes = {"user": 2, "item": 3, "item:genres": 2, "item:kg": 4}
+    relations = {}
+    for source, name, destination in (
+        ("user", "buy", "item"),
+        ("item", "genres", "item:genres"),
+        ("item", "kg:actor", "item:kg"),
+        ("item", "kg:film", "item:kg"),
+    ):
+        relations[source, name, destination] = empty(nodes[source], nodes[destination])
+        relations[destination, f"rev_{name}", source] = empty(nodes[destination], nodes[source])
+    return Graph(
+        nodes, relations, ("user", "buy", "item"), {"item:genres": ("a", "b"), "item:kg": ("p", "q", "r", "s")}
+    )
+
+
+def test_parts_of_a_configuration() -> None:
+    config = GraphConfig.model_validate(
+        {
+            "target": "buy",
+            "behavior_weights": {"buy": 1, "view": 0.5, "cart": 0},
+            "attributes": [{"column": "genres"}, {"column": "age", "side": "user"}],
+            "relations": [{"name": "trusts", "file": "t.csv", "between": ["user", "user"]}],
+            "knowledge": [{"file": "kg.csv", "links": "links.csv"}],
+            "sessions": {},
+            "item_neighbours": {},
+        }
+    )
+    assert configured_parts(config) == ["view", "genres", "age", "trusts", "kg", "next", "similar_items"]
+    assert configured_parts(GraphConfig()) == []
+
+
+def test_the_part_of_a_relation() -> None:
+    assert part_of("rev_genres", ["genres"]) == "genres"
+    assert part_of("rev_kg:actor:items", ["kg"]) == "kg"
+    assert part_of("a:b", ["kg"]) == part_of("a:b", ["a", "a:b"]) == "a:b"
+
+
+def test_what_is_left_without_a_part() -> None:
+    graph = make_graph_of_parts()
+    left = without(graph, "kg")
+    assert {name for _, name, _ in left.relations} == {"buy", "rev_buy", "genres", "rev_genres"}
+    assert left.num_nodes == {"user": 2, "item": 3, "item:genres": 2} and set(left.labels) == {"item:genres"}
+    assert without(graph, "nothing").relations.keys() == graph.relations.keys()
