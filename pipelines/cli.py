@@ -18,6 +18,7 @@ from pipelines.commands import (
     demo,
     diff,
     evaluate,
+    export,
     forget,
     lookup,
     run,
@@ -54,6 +55,7 @@ app.command("verify")(bundles.verify)
 app.command("diff")(diff.diff)
 app.command("prune")(bundles.prune)
 app.command("forget")(forget.forget)
+app.command("export")(export.export)
 app.command("show")(show.show)
 app.command("serve")(serve.serve)
 app.command("key")(serve.key)

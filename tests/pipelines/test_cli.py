@@ -34,6 +34,7 @@ VERBS = (
     "diff",
     "prune",
     "forget",
+    "export",
     "show",
     "doctor",
     "demo",
