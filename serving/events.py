@@ -130,6 +130,8 @@ class LiveEvents:
 def _whole_bytes(log: int) -> int:
     """Size of the file up to the end of its last whole line."""
     end = os.fstat(log).st_size
+    if end and os.pread(log, 1, end - 1) == b"\n":
+        return end
     while end:
         start = max(0, end - _TAIL_BYTES)
         found = os.pread(log, end - start, start).rfind(b"\n")

@@ -37,7 +37,7 @@ def problem(status: int, detail: str, remedy: str = "", headers: dict[str, str] 
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": detail.encode("utf-8", "replace").decode(),  # names from a request may hold half a surrogate pair
         "remedy": remedy,
     }
     return Response(orjson.dumps(document), status, headers, MEDIA_TYPE)

@@ -61,6 +61,7 @@ def listening(settings: Settings) -> dict[str, Any]:
         "log_level": "warning",
         "server_header": False,
         "date_header": False,
+        "proxy_headers": False,
         "backlog": 4096,
         "timeout_graceful_shutdown": int(settings.answer_seconds),
     }

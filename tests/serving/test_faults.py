@@ -121,6 +121,16 @@ def test_a_slow_client_is_cut_off_and_others_do_not_notice(bundle_path: Path) ->
         assert body.recv(65_536).startswith(b"HTTP/1.1 408")
 
 
+def test_headers_without_an_end_are_cut_off(address: str) -> None:
+    with connected(address) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        with suppress(OSError):
+            for _ in range(100):
+                client.sendall(b"X-More: " + b"x" * 10_000 + b"\r\n")
+            assert client.recv(1) == b""
+    assert ask(f"{address}/healthz")[0] == 200
+
+
 def test_a_client_that_leaves_in_the_middle_harms_nobody(address: str) -> None:
     for _ in range(20):
         with connected(address) as client:
