@@ -1,0 +1,151 @@
+// The panel beside the list: for whom, and under which rules.
+
+import { ask } from "./api.js";
+import { combobox } from "./combobox.js";
+import { byId, calmly, counted, h, unseen } from "./dom.js";
+import { defaultRules } from "./question.js";
+
+const FOUND = 8;
+const VALUES = 50;
+const PAUSE = 120; // milliseconds after the last move of a dial
+const WIDE = "(min-width: 50rem)";
+
+/** question: is changed in place; changed is called afterwards. failed: is given errors. */
+export class Controls {
+  constructor(question, { changed, failed }) {
+    Object.assign(this, { question, changed, failed });
+    byId("rules").open = matchMedia(WIDE).matches;
+    this.#searches();
+    this.#dials();
+    byId("start-again").addEventListener("click", () => this.#startAgain());
+    byId("reset").addEventListener("click", () => this.#reset());
+  }
+
+  /** What the bundle offers: its behaviours, and the values that filters may name. */
+  async describe(model) {
+    const { columns } = await ask(`/v1/attributes?k=${VALUES}`);
+    this.behaviors = model.behaviors;
+    byId("behavior").replaceChildren(...model.behaviors.map((one) => h("option", { selected: one === model.target }, one)));
+    byId("behavior-field").hidden = model.behaviors.length < 2;
+    byId("no-filters").hidden = columns.length > 0;
+    byId("filters").append(...columns.map((one) => this.#column(one)));
+  }
+
+  /** Put an item into the history, as the behaviour that is chosen. */
+  add({ id, title }) {
+    const behavior = this.behaviors.length > 1 ? byId("behavior").value : null;
+    if (this.question.history.some((one) => one.item === id && one.behavior === behavior)) return;
+    this.question.history.push({ item: id, title: title ?? id, behavior });
+    this.#show();
+  }
+
+  #remove(place) {
+    this.question.history.splice(place, 1);
+    this.#show();
+    const buttons = byId("history").querySelectorAll("button");
+    (buttons[Math.min(place, buttons.length - 1)] ?? byId("item")).focus();
+  }
+
+  #show() {
+    const { user, history } = this.question;
+    byId("history").replaceChildren(...history.map((one, place) => this.#chip(one, place)));
+    byId("history-empty").hidden = history.length > 0;
+    byId("start-again").hidden = user === null && history.length === 0;
+    this.changed();
+  }
+
+  #chip({ title, behavior }, place) {
+    const remove = h("button", { class: "quiet", onclick: () => this.#remove(place) }, h("span", { "aria-hidden": "true" }, "×"), unseen(`Remove ${title}`));
+    return h("li", {}, title, behavior && h("span", { class: "soft" }, behavior), remove);
+  }
+
+  #startAgain() {
+    Object.assign(this.question, { user: null, history: [] });
+    byId("user").value = "";
+    this.#show();
+    byId("user").focus();
+  }
+
+  #searches() {
+    const { failed } = this;
+    const user = byId("user");
+    combobox(user, byId("user-options"), { find: findUsers, pick: ({ value }) => this.#forUser(value), failed });
+    user.addEventListener("change", () => user.value.trim() || this.#forUser(null));
+    combobox(byId("item"), byId("item-options"), {
+      find: findItems,
+      pick: ({ item }) => {
+        byId("item").value = "";
+        this.add(item);
+      },
+      failed,
+    });
+  }
+
+  #forUser(user) {
+    if (user === this.question.user) return;
+    byId("user").value = user ?? "";
+    this.question.user = user;
+    this.#show();
+  }
+
+  #dials() {
+    const calm = calmly(() => this.changed(), PAUSE);
+    for (const name of ["popularity", "diversity"]) {
+      byId(name).addEventListener("input", () => {
+        this.question[name] = Number(byId(name).value);
+        byId(`${name}-value`).value = signed(this.question[name]);
+        calm();
+      });
+    }
+    byId("exclude-seen").addEventListener("change", ({ target }) => this.#set("excludeSeen", target.checked));
+    byId("k").addEventListener("change", ({ target }) => this.#set("k", Number(target.value)));
+  }
+
+  #set(name, value) {
+    this.question[name] = value;
+    this.changed();
+  }
+
+  #column({ column, distinct, values }) {
+    const chosen = new Set();
+    const count = h("span", { class: "soft" });
+    const boxes = values.map(({ value, items }, place) => {
+      const id = `filter-${column}-${place}`;
+      const change = ({ target }) => {
+        if (target.checked) chosen.add(value);
+        else chosen.delete(value);
+        this.question.filters.set(column, chosen);
+        count.textContent = chosen.size ? `${chosen.size} chosen` : "";
+        this.changed();
+      };
+      const label = h("label", { for: id }, value, h("span", { class: "soft" }, unseen(", "), counted(items, "item")));
+      return h("div", { class: "check" }, h("input", { id, type: "checkbox", onchange: change }), label);
+    });
+    const more = distinct > values.length && h("p", { class: "soft" }, `The ${values.length} most frequent of ${distinct} values`);
+    return h("details", { class: "column" }, h("summary", {}, column, " ", count), h("div", { class: "values", role: "group", "aria-label": column }, boxes), more);
+  }
+
+  #reset() {
+    Object.assign(this.question, defaultRules());
+    byId("exclude-seen").checked = true;
+    byId("k").value = "10";
+    for (const name of ["popularity", "diversity"]) {
+      byId(name).value = "0";
+      byId(`${name}-value`).value = "0";
+    }
+    for (const box of byId("filters").querySelectorAll("input:checked")) box.click();
+    this.changed();
+  }
+}
+
+const signed = (value) => (value > 0 ? `+${value}` : `${value}`.replace("-", "−"));
+
+async function findUsers(text, signal) {
+  const { users } = await ask(`/v1/users?${new URLSearchParams({ text, k: FOUND })}`, undefined, signal);
+  return users.map((user) => ({ value: user, label: user }));
+}
+
+async function findItems(text, signal) {
+  const { items } = await ask(`/v1/items?${new URLSearchParams({ text, k: FOUND })}`, undefined, signal);
+  return items.map((item) => ({ item, label: item.title ?? item.id, detail: counted(item.popularity.all, "user") }));
+}

@@ -1,0 +1,46 @@
+// Elements. Text is only ever set as text: titles and ids come from a log and may hold anything.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** The element of the page with this id. */
+export const byId = (id) => document.getElementById(id);
+
+/** An element: h("button", {type: "button", onclick: add}, "Add"). False and null attributes are left out. */
+export function h(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** The same for SVG. */
+export function s(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** Text for screen readers alone. */
+export const unseen = (text) => h("span", { class: "unseen" }, text);
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Calls that come within `milliseconds` of each other become the last of them. */
+export function calmly(call, milliseconds) {
+  let timer;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => call(...given), milliseconds);
+  };
+}
+
+/** A score or share: three digits after the point, with a true minus. */
+export const decimal = (value, sign = false) =>
+  `${value < 0 ? "−" : sign ? "+" : ""}${Math.abs(value).toFixed(3)}`;
+
+export const whole = (value) => value.toLocaleString("en");
+
+/** "1 place", "3 places". */
+export const counted = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;

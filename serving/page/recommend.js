@@ -1,0 +1,118 @@
+// The view of recommendations: asks, and shows one list or two.
+
+import { Problem, ask } from "./api.js";
+import { Controls } from "./controls.js";
+import { byId, h } from "./dom.js";
+import { reasons } from "./graph.js";
+import { body, nobody, wanted, whom } from "./question.js";
+import { SOURCES, compare, list } from "./results.js";
+
+const PARTS = 8;
+
+/** failed: is given errors, succeeded is called after an answer. */
+export class Recommend {
+  #question = nobody();
+  #running = new AbortController();
+
+  constructor({ failed, succeeded, answered }) {
+    Object.assign(this, { failed, succeeded, answered });
+    this.controls = new Controls(this.#question, { changed: () => this.refresh(), failed });
+    this.actions = { add: (one) => this.controls.add(one), why: (one) => this.#why(one) };
+    byId("other").addEventListener("change", () => this.refresh());
+  }
+
+  async start(model) {
+    this.live = model.model_version;
+    await this.controls.describe(model);
+    await Promise.all([this.refresh(), this.#offerBundles()]);
+  }
+
+  /** Ask anew; an answer that is overtaken by a later question is never shown. */
+  async refresh() {
+    this.#running.abort();
+    const { signal } = (this.#running = new AbortController());
+    byId("results-area").setAttribute("aria-busy", "true");
+    try {
+      const other = byId("other").value;
+      const asked = body(this.#question);
+      const found = await Promise.all([
+        ask("/v1/recommend", asked, signal),
+        other && ask("/v1/admin/recommend", { ...asked, bundle: other }, signal),
+      ]);
+      if (signal.aborted) return;
+      this.#show(...found);
+      this.succeeded();
+    } catch (error) {
+      if (error.name !== "AbortError") this.failed(error);
+    } finally {
+      if (!signal.aborted) byId("results-area").setAttribute("aria-busy", "false");
+    }
+  }
+
+  #show(live, other) {
+    const [answer] = live.answers;
+    const focused = focusedItem();
+    byId("results").textContent = `Recommendations for ${whom(this.#question)}`;
+    const differences = other && compare(answer, other.answers[0]);
+    byId("status").textContent = [said(answer), differences?.words].filter(Boolean).join(" ");
+    byId("lists").replaceChildren(...(other ? this.#sideBySide(live, other, differences) : [list(answer, "Recommendations", this.actions)]));
+    focusAgain(focused);
+    this.answered(live.model_version);
+  }
+
+  #sideBySide(live, other, differences) {
+    const [first, second] = [`Live bundle ${live.model_version}`, `Bundle ${other.model_version}`];
+    return [
+      h(
+        "div",
+        { class: "pair" },
+        h("section", { "aria-label": first }, h("h4", {}, first), list(live.answers[0], first, null, differences.live)),
+        h("section", { "aria-label": second }, h("h4", {}, second), list(other.answers[0], second, null, differences.other)),
+      ),
+    ];
+  }
+
+  async #why({ id }) {
+    try {
+      return reasons(await ask("/v1/explain", { ...wanted(this.#question), item: id, parts: PARTS }));
+    } catch (error) {
+      this.failed(error);
+      return h("p", { class: "soft" }, "No reasons can be given.");
+    }
+  }
+
+  /** The other bundles of the run; a service without a run, or a key without the scope, says why there are none. */
+  async #offerBundles() {
+    try {
+      const { bundles } = await ask("/v1/admin/bundles");
+      const others = bundles.filter((one) => one.name !== this.live);
+      byId("other").append(...others.map((one) => h("option", { value: one.name }, described(one))));
+      byId("other-note").textContent = others.length ? "" : "This run has no other bundle yet.";
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      byId("other-note").textContent = `${error.message}. ${error.remedy}.`;
+    }
+  }
+}
+
+function said({ items, source, unknown, note }) {
+  const missing = unknown.length ? ` Unknown: ${unknown.join(", ")}.` : "";
+  return `${items.length} ${items.length === 1 ? "item" : "items"}, ${SOURCES[source] ?? source}.${missing}${note ? ` ${note}.` : ""}`;
+}
+
+const described = ({ name, written, test, deciding }) =>
+  `${name}, ${written.slice(0, 10)}${test === null ? "" : `, ${deciding.toUpperCase()} ${test.toFixed(4)}`}`;
+
+/** Which button of which item has the focus; null where it is elsewhere. */
+function focusedItem() {
+  const button = document.activeElement?.closest("#lists button");
+  return button && { item: button.closest("[data-item]").dataset.item, action: button.dataset.action };
+}
+
+/** After a list has replaced another: to the same button, or to the head of the list where the item has gone. */
+function focusAgain(focused) {
+  if (!focused) return;
+  const rows = [...byId("lists").querySelectorAll("[data-item]")];
+  const row = rows.find((one) => one.dataset.item === focused.item);
+  (row?.querySelector(`[data-action="${focused.action}"]`) ?? byId("results")).focus();
+}
