@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from recsys.core.config import ModelConfig
 from recsys.graph.schema import Adjacency, Block, EdgeType, Messages, NodeType, base_relation
-from recsys.model.attention import DegreePriorAttention, unit_rows
+from recsys.model.attention import DegreePriorAttention
 from recsys.model.bases import Bases
+from recsys.model.mixture import Mixture, shares
 from recsys.model.textbook import GATLayer, GATv2Layer
 
 States = dict[NodeType, Tensor]
@@ -64,8 +65,12 @@ class Layer(nn.Module):
     def sent(self, node_type: NodeType, states: States, block: Block) -> dict[EdgeType, Tensor]:
         """(num_dst, width) what each relation into a node type adds to its states, gates included."""
         base, added = self._heard(node_type, states[node_type][: block.num_dst[node_type]], states, block)
-        gated = self._gated(added, states[node_type][: block.num_dst[node_type]], block) if added else []
-        found = {relation: one for (relation, _), one in zip(added, gated, strict=True)}
+        found: dict[EdgeType, Tensor] = {}
+        if added:
+            factors = shares(
+                *self._mixing(added, states[node_type][: block.num_dst[node_type]], block), [o for _, o in added]
+            )
+            found = {relation: factor[:, None] * one for (relation, one), factor in zip(added, factors, strict=True)}
         return found if base is None else {cast(EdgeType, self.base[node_type]): base, **found}
 
     def _node_type(self, node_type: NodeType, count: int, states: States, block: Block) -> Tensor:
@@ -73,7 +78,7 @@ class Layer(nn.Module):
         base, added = self._heard(node_type, target, states, block)
         out = torch.zeros_like(target) if base is None else base
         if added:
-            out = out + torch.stack(self._gated(added, target, block)).sum(0)
+            out = out + Mixture.apply(*self._mixing(added, target, block), *(one for _, one in added))
         return nn.functional.elu(out) if self.activate else out
 
     def _heard(
@@ -96,15 +101,13 @@ class Layer(nn.Module):
         # A textbook layer answers its bias where it hears nothing; here such a node stays at 0.
         return mixed * _present(messages.adjacency)[:, None] if isinstance(self.of(relation), GATLayer) else mixed
 
-    def _gated(self, added: list[tuple[EdgeType, Tensor]], target: Tensor, block: Block) -> list[Tensor]:
-        """tanh(gate_r) β_r out_r of each added relation, (num_dst, width)."""
+    def _mixing(
+        self, added: list[tuple[EdgeType, Tensor]], target: Tensor, block: Block
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """States of the destinations, gates, κ and presence of the relations: what `Mixture` takes."""
         names = [relation_name(relation) for relation, _ in added]
-        direction = unit_rows(target)
-        closeness = [self.kappa[n] * (direction * unit_rows(o)).sum(-1) for n, (_, o) in zip(names, added, strict=True)]
-        present = torch.stack([_present(block.messages[relation].adjacency) for relation, _ in added])
-        # Finite, so that a node without any added relation gets weights instead of NaN; its messages are 0 anyway.
-        share = torch.stack(closeness).masked_fill(~present, torch.finfo(target.dtype).min).softmax(0)
-        return [torch.tanh(self.gate[n]) * s[:, None] * o for n, s, (_, o) in zip(names, share, added, strict=True)]
+        gate, kappa = (torch.stack([values[name] for name in names]) for values in (self.gate, self.kappa))
+        return target, gate, kappa, torch.stack([_present(block.messages[relation].adjacency) for relation, _ in added])
 
 
 def table_name(node_type: NodeType) -> str:
