@@ -12,7 +12,8 @@ from recsys.core.errors import UsageError, nearest
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 HETEROGENEOUS, BIPARTITE, DISCOVERY = "heterogeneous", "bipartite", "discovery"
-_AT_TEN = {"train": {"metric_k": 10, "epochs": 6, "patience": 2}, "evaluate": {"ks": [10, 20]}}
+_BUDGET = {"train": {"batch_size": 4096, "epochs": 5, "patience": 2}}
+_AT_TEN = {"train": {"metric_k": 10}, "evaluate": {"ks": [10, 20]}}
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ def log(dataset: str) -> Log:
 
 
 def configuration(dataset: str, variant: str, folder: Path) -> RunConfig:
-    """The run configuration of a variant, its files in `folder`/<dataset>; NDCG@10 decides, six epochs at most."""
+    """The run configuration of a variant, its files in `folder`/<dataset>; NDCG@10 decides, after a few large steps."""
     one = log(dataset)
     if variant not in one.variants:
         raise UsageError(f"{dataset} has no variant {variant!r}", f"It has {', '.join(one.variants)}")
     text = (PIPELINES / one.file).read_text(encoding="utf-8").replace('"data/', f'"{folder.as_posix()}/')
-    raw = merged(_sections(text), _AT_TEN)
+    raw = merged(_BUDGET, _sections(text), _AT_TEN)
     seen = [raw["graph"]["target"], *one.behaviors] if variant.startswith(DISCOVERY) else None
     raw["evaluate"]["seen_behaviors"] = seen
     raw["graph"] = _kept(raw.get("graph", {}), variant, one.behaviors)
