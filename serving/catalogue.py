@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recsys.core.ids import UNKNOWN
-from recsys.core.tables import ITEM_ID, TITLE
+from recsys.core.tables import ITEM_ID, TITLE, USER_ID
 from serving.documents import (
     Answer,
     AttributeColumn,
@@ -54,11 +54,12 @@ def items(served: Served, outside: Sequence[str]) -> CatalogueItems:
 
 
 def find_items(served: Served, text: str, k: int) -> CatalogueItems:
-    """Items whose id or title holds the text, the most popular first."""
+    """Items whose id or title holds the text: the one whose id it is, then the most popular."""
     table = served.bundle.item_table
     matches = [_holds(name, text) for name in (ITEM_ID, TITLE) if name in table.columns]
     rows = np.flatnonzero(table.select(pl.any_horizontal(*matches).fill_null(False)).to_series().to_numpy())
-    order = np.argsort(-served.bundle.popularity[0][rows], kind="stable")[:k]
+    named = served.bundle.items.lookup([text])
+    order = np.lexsort((-served.bundle.popularity[0][rows], rows != named))[:k]
     return {"items": _items(served, rows[order]), "unknown": [], "model_version": served.version}
 
 
@@ -71,10 +72,11 @@ def attributes(served: Served, k: int) -> AttributeColumns:
 
 
 def find_users(served: Served, text: str, k: int) -> FoundUsers:
-    """Users whose id holds the text, in the order of the bundle."""
-    ids = pl.DataFrame({ITEM_ID: served.bundle.users.ids})
-    found = ids.lazy().filter(_holds(ITEM_ID, text)).head(k).collect()[ITEM_ID].to_list()
-    return {"users": found, "model_version": served.version}
+    """Users whose id holds the text: the shortest, so that the very id is the first, then in the order of the bundle."""
+    ids = pl.DataFrame({USER_ID: served.bundle.users.ids})
+    shortest = pl.col(USER_ID).str.len_chars()
+    found = ids.lazy().filter(_holds(USER_ID, text)).sort(shortest, maintain_order=True).head(k).collect()
+    return {"users": found[USER_ID].to_list(), "model_version": served.version}
 
 
 def similar_items(served: Served, outside: str, k: int) -> Answer:

@@ -1,7 +1,7 @@
 // The page: views, the key, what went wrong.
 
 import { ask, forgetKey, hasKey, onKeyWanted } from "./api.js";
-import { byId, h } from "./dom.js";
+import { byId, counted, h } from "./dom.js";
 import { live } from "./live.js";
 import { Recommend } from "./recommend.js";
 import { report } from "./report.js";
@@ -14,25 +14,29 @@ let model = null;
 function failed(error) {
   const said = error.detail ? [error.detail, error.remedy] : ["The page failed.", String(error)];
   const close = h("button", { class: "quiet", onclick: succeeded }, "Dismiss");
-  byId("problem").replaceChildren(h("div", { class: "problem" }, h("p", {}, h("strong", {}, said[0])), said[1] ? h("p", {}, said[1]) : null, close));
+  byId("problem").replaceChildren(
+    h("div", { class: "problem" }, h("p", {}, h("strong", {}, said[0])), said[1] ? h("p", {}, said[1]) : null, close),
+  );
 }
 
 function succeeded() {
   byId("problem").replaceChildren();
 }
 
-const recommend = new Recommend({ failed, succeeded, answered: describeBundle });
+const recommend = new Recommend({ failed, succeeded, answered: (version) => guarded(() => describeBundle(version)) });
 
-/** What the header says; asked again when another bundle answers. */
+/** What the header says and the panel offers; asked again when another bundle answers. */
 async function describeBundle(version) {
-  if (model?.model_version !== version) model = await ask("/v1/model");
+  if (model?.model_version === version) return;
+  model = await ask("/v1/model");
   const { model_version: name, users, items } = model;
-  byId("bundle").textContent = `bundle ${name} · ${users.toLocaleString("en")} users · ${items.toLocaleString("en")} items`;
+  byId("bundle").textContent = `bundle ${name} · ${counted(users, "user")} · ${counted(items, "item")}`;
   byId("forget-key").hidden = !hasKey();
+  await recommend.describe(model);
 }
 
 async function fill(view) {
-  if (view === "report") byId("report-content").replaceChildren(...(await report(model)));
+  if (view === "report") byId("report-content").replaceChildren(...(await report(await ask("/v1/model"))));
   if (view === "live") byId("live-content").replaceChildren(...(await live()));
 }
 
@@ -48,13 +52,13 @@ async function showView(focus) {
     else link.removeAttribute("aria-current");
   }
   if (focus) byId(`${view}-heading`).focus();
+  succeeded();
   await guarded(() => fill(view));
 }
 
 async function guarded(call) {
   try {
     await call();
-    succeeded();
   } catch (error) {
     failed(error);
   }
@@ -66,7 +70,11 @@ function giveKey(wasUnknown) {
   byId("key").value = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "use" && byId("key").value ? byId("key").value : null), { once: true });
+    dialog.addEventListener(
+      "close",
+      () => resolve(dialog.returnValue === "use" && byId("key").value ? byId("key").value : null),
+      { once: true },
+    );
   });
 }
 
@@ -85,12 +93,7 @@ async function start() {
     const watched = !byId("view-live").hidden && byId("live-follow").checked && !document.hidden;
     if (watched) guarded(() => fill("live"));
   }, EVERY);
-  await guarded(async () => {
-    model = await ask("/v1/model");
-    await describeBundle(model.model_version);
-    await recommend.start(model);
-    await showView(false);
-  });
+  await Promise.all([showView(false), recommend.refresh()]);
 }
 
 start();

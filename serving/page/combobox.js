@@ -39,12 +39,28 @@ export function combobox(input, list, { find, pick, failed }) {
   const option = (one, place) =>
     h(
       "li",
-      { id: `${list.id}-${place}`, role: "option", "aria-selected": "false", onmousedown: (event) => event.preventDefault(), onclick: () => choose(place) },
+      {
+        id: `${list.id}-${place}`,
+        role: "option",
+        "aria-selected": "false",
+        onmousedown: (event) => event.preventDefault(),
+        onclick: () => choose(place),
+      },
       one.label,
       one.detail && h("span", { class: "soft" }, one.detail),
     );
   const show = () => {
-    list.replaceChildren(...(found.length ? found.map(option) : [h("li", { class: "soft", role: "option", "aria-disabled": "true", "aria-selected": "false" }, "Nothing found")]));
+    list.replaceChildren(
+      ...(found.length
+        ? found.map(option)
+        : [
+            h(
+              "li",
+              { class: "soft", role: "option", "aria-disabled": "true", "aria-selected": "false" },
+              "Nothing found",
+            ),
+          ]),
+    );
     list.hidden = false;
     activate(-1);
   };
@@ -73,7 +89,13 @@ export function combobox(input, list, { find, pick, failed }) {
     Escape: () => (open() ? close() : (input.value = "")),
   };
 
-  for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": list.id, autocomplete: "off", spellcheck: "false" })) {
+  for (const [name, value] of Object.entries({
+    role: "combobox",
+    "aria-autocomplete": "list",
+    "aria-controls": list.id,
+    autocomplete: "off",
+    spellcheck: "false",
+  })) {
     input.setAttribute(name, value);
   }
   setAttributes();

@@ -12,6 +12,8 @@ const WIDE = "(min-width: 50rem)";
 
 /** question: is changed in place; changed is called afterwards. failed: is given errors. */
 export class Controls {
+  behaviors = [];
+
   constructor(question, { changed, failed }) {
     Object.assign(this, { question, changed, failed });
     byId("rules").open = matchMedia(WIDE).matches;
@@ -21,14 +23,19 @@ export class Controls {
     byId("reset").addEventListener("click", () => this.#reset());
   }
 
-  /** What the bundle offers: its behaviours, and the values that filters may name. */
+  /** What a bundle offers: its behaviours, and the values that filters may name; those chosen before are let go. */
   async describe(model) {
     const { columns } = await ask(`/v1/attributes?k=${VALUES}`);
+    const chosen = this.question.filters.size > 0;
+    this.question.filters.clear();
     this.behaviors = model.behaviors;
-    byId("behavior").replaceChildren(...model.behaviors.map((one) => h("option", { selected: one === model.target }, one)));
+    byId("behavior").replaceChildren(
+      ...model.behaviors.map((one) => h("option", { selected: one === model.target }, one)),
+    );
     byId("behavior-field").hidden = model.behaviors.length < 2;
     byId("no-filters").hidden = columns.length > 0;
-    byId("filters").append(...columns.map((one) => this.#column(one)));
+    byId("columns").replaceChildren(...columns.map((one) => this.#column(one)));
+    if (chosen) this.changed();
   }
 
   /** Put an item into the history, as the behaviour that is chosen. */
@@ -55,7 +62,12 @@ export class Controls {
   }
 
   #chip({ title, behavior }, place) {
-    const remove = h("button", { class: "quiet", onclick: () => this.#remove(place) }, h("span", { "aria-hidden": "true" }, "×"), unseen(`Remove ${title}`));
+    const remove = h(
+      "button",
+      { class: "quiet", onclick: () => this.#remove(place) },
+      h("span", { "aria-hidden": "true" }, "×"),
+      unseen(`Remove ${title}`),
+    );
     return h("li", {}, title, behavior && h("span", { class: "soft" }, behavior), remove);
   }
 
@@ -70,7 +82,7 @@ export class Controls {
     const { failed } = this;
     const user = byId("user");
     combobox(user, byId("user-options"), { find: findUsers, pick: ({ value }) => this.#forUser(value), failed });
-    user.addEventListener("change", () => user.value.trim() || this.#forUser(null));
+    user.addEventListener("change", () => this.#forUser(user.value.trim() ? this.question.user : null));
     combobox(byId("item"), byId("item-options"), {
       find: findItems,
       pick: ({ item }) => {
@@ -82,8 +94,8 @@ export class Controls {
   }
 
   #forUser(user) {
-    if (user === this.question.user) return;
     byId("user").value = user ?? "";
+    if (user === this.question.user) return;
     this.question.user = user;
     this.#show();
   }
@@ -121,8 +133,15 @@ export class Controls {
       const label = h("label", { for: id }, value, h("span", { class: "soft" }, unseen(", "), counted(items, "item")));
       return h("div", { class: "check" }, h("input", { id, type: "checkbox", onchange: change }), label);
     });
-    const more = distinct > values.length && h("p", { class: "soft" }, `The ${values.length} most frequent of ${distinct} values`);
-    return h("details", { class: "column" }, h("summary", {}, column, " ", count), h("div", { class: "values", role: "group", "aria-label": column }, boxes), more);
+    const more =
+      distinct > values.length && h("p", { class: "soft" }, `The ${values.length} most frequent of ${distinct} values`);
+    return h(
+      "details",
+      { class: "column" },
+      h("summary", {}, column, " ", count),
+      h("div", { class: "values", role: "group", "aria-label": column }, boxes),
+      more,
+    );
   }
 
   #reset() {
@@ -133,7 +152,7 @@ export class Controls {
       byId(name).value = "0";
       byId(`${name}-value`).value = "0";
     }
-    for (const box of byId("filters").querySelectorAll("input:checked")) box.click();
+    for (const box of byId("columns").querySelectorAll("input:checked")) box.click();
     this.changed();
   }
 }

@@ -21,7 +21,8 @@ export const unseen = (text) => h("span", { class: "unseen" }, text);
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== false && value !== null && value !== undefined)
+      element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return element;
@@ -37,8 +38,7 @@ export function calmly(call, milliseconds) {
 }
 
 /** A score or share: three digits after the point, with a true minus. */
-export const decimal = (value, sign = false) =>
-  `${value < 0 ? "−" : sign ? "+" : ""}${Math.abs(value).toFixed(3)}`;
+export const decimal = (value, sign = false) => `${value < 0 ? "−" : sign ? "+" : ""}${Math.abs(value).toFixed(3)}`;
 
 export const whole = (value) => value.toLocaleString("en");
 

@@ -12,15 +12,34 @@ export function reasons(explained) {
   return h(
     "div",
     { class: "reasons" },
-    explained.because?.length ? h("ul", { class: "because" }, explained.because.map((one) => h("li", {}, emphasised(one.text)))) : null,
+    explained.because?.length
+      ? h(
+          "ul",
+          { class: "because" },
+          explained.because.map((one) => h("li", {}, emphasised(one.text))),
+        )
+      : null,
     h(
       "div",
       { class: "graph" },
-      h("ul", { "aria-label": "What adds to the score" }, causes.map((one) => cause(one))),
+      h(
+        "ul",
+        { "aria-label": "What adds to the score" },
+        causes.map((one) => cause(one)),
+      ),
       edges(causes, largest),
-      h("p", { class: "target" }, explained.title ?? explained.item, h("span", { class: "number" }, unseen("score "), decimal(explained.score))),
+      h(
+        "p",
+        { class: "target" },
+        explained.title ?? explained.item,
+        h("span", { class: "number" }, unseen("score "), decimal(explained.score)),
+      ),
     ),
-    h("p", { class: "soft note" }, "The shares add up to the score. A share is what one neighbour adds, not what would be lost without it."),
+    h(
+      "p",
+      { class: "soft note" },
+      "The shares add up to the score. A share is what one neighbour adds, not what would be lost without it.",
+    ),
   );
 }
 
@@ -30,7 +49,8 @@ const emphasised = (text) => text.split(/\*(.+?)\*/).map((part, place) => (place
 /** Neighbours, what is left of them, and the rest: lines whose shares add up to the score. */
 function causesOf({ parts, others, rest }) {
   const causes = parts.map((part) => ({ name: part.title ?? part.id, kind: part.relation, share: part.share }));
-  if (Math.abs(others) >= 5e-4) causes.push({ name: "everything else in the history", kind: "", share: others, quiet: true });
+  if (Math.abs(others) >= 5e-4)
+    causes.push({ name: "everything else in the history", kind: "", share: others, quiet: true });
   if (Math.abs(rest) >= 5e-4) causes.push({ name: "own state and biases", kind: "", share: rest, quiet: true });
   return causes;
 }
@@ -55,5 +75,15 @@ function edges(causes, largest) {
     }),
   );
   const label = `${counted(causes.length, "edge")} to the item, as wide as the shares in the list`;
-  return s("svg", { viewBox: `0 0 100 ${height}`, height: `${height}rem`, preserveAspectRatio: "none", role: "img", "aria-label": label }, drawn);
+  return s(
+    "svg",
+    {
+      viewBox: `0 0 100 ${height}`,
+      height: `${height}rem`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": label,
+    },
+    drawn,
+  );
 }

@@ -22,7 +22,8 @@ export function parse(text) {
   return samples;
 }
 
-const labels = (text) => Object.fromEntries([...text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name, value]) => [name, value]));
+const labels = (text) =>
+  Object.fromEntries([...text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name, value]) => [name, value]));
 const number = (text) => ({ "+Inf": Infinity, "-Inf": -Infinity })[text] ?? Number(text);
 
 /**
@@ -60,36 +61,68 @@ export function routes(samples) {
 }
 
 function tiles(samples) {
-  const sum = (name, wanted = () => true) => samples.filter((one) => one.name === name && wanted(one.labels)).reduce((total, one) => total + one.value, 0);
+  const sum = (name, wanted = () => true) =>
+    samples.filter((one) => one.name === name && wanted(one.labels)).reduce((total, one) => total + one.value, 0);
   const lists = sum("recsys_answers_total");
   const rate = (count, of) => (of ? `${((100 * count) / of).toFixed(1)} %` : "–");
   const shown = {
     Requests: whole(sum(`${REQUESTS}_count`)),
     Lists: whole(lists),
-    "Folded in just now": rate(sum("recsys_answers_total", ({ source }) => FOLDED.includes(source)), lists),
-    "Fallback to popularity": rate(sum("recsys_answers_total", ({ source }) => source === "fallback"), lists),
+    "Folded in just now": rate(
+      sum("recsys_answers_total", ({ source }) => FOLDED.includes(source)),
+      lists,
+    ),
+    "Fallback to popularity": rate(
+      sum("recsys_answers_total", ({ source }) => source === "fallback"),
+      lists,
+    ),
     "Unknown ids per list": rate(sum("recsys_unknown_ids_total"), sum("recsys_asked_total")),
     "Events taken": whole(sum("recsys_events_total")),
     "Score drift": `${sum("recsys_score_drift").toFixed(2)} σ`.replace("-", "−"),
     "Age of the bundle": age(sum("recsys_bundle_age_seconds")),
   };
-  return h("dl", { class: "facts" }, Object.entries(shown).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "facts" },
+    Object.entries(shown).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 function age(seconds) {
-  const [unit, size] = [["days", 86400], ["hours", 3600], ["minutes", 60]].find(([, one]) => seconds >= 2 * one) ?? ["seconds", 1];
+  const [unit, size] = [
+    ["days", 86400],
+    ["hours", 3600],
+    ["minutes", 60],
+  ].find(([, one]) => seconds >= 2 * one) ?? ["seconds", 1];
   return `${Math.round(seconds / size)} ${unit}`;
 }
 
 function table(found) {
-  const head = h("tr", {}, ["Route", "Requests", "p50", "p95", "Refused or failed"].map((name) => h("th", { scope: "col" }, name)));
+  const head = h(
+    "tr",
+    {},
+    ["Route", "Requests", "p50", "p95", "Refused or failed"].map((name) => h("th", { scope: "col" }, name)),
+  );
   const rows = found.map(({ name, requests, errors, buckets }) =>
-    h("tr", {}, h("th", { scope: "row" }, name), [whole(requests), milliseconds(quantile(buckets, 0.5)), milliseconds(quantile(buckets, 0.95)), whole(errors)].map((text) => h("td", {}, text))),
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      [whole(requests), milliseconds(quantile(buckets, 0.5)), milliseconds(quantile(buckets, 0.95)), whole(errors)].map(
+        (text) => h("td", {}, text),
+      ),
+    ),
   );
   return h(
     "div",
     { class: "scroll", role: "region", "aria-label": "Latency by route", tabindex: "0" },
-    h("table", {}, h("caption", {}, "Latency by route since the service started; the width of a bucket is how exact a quantile is"), h("thead", {}, head), h("tbody", {}, rows)),
+    h(
+      "table",
+      {},
+      h("caption", {}, "Latency by route since the service started; the width of a bucket is how exact a quantile is"),
+      h("thead", {}, head),
+      h("tbody", {}, rows),
+    ),
   );
 }
 

@@ -11,13 +11,18 @@ export function defaultRules() {
 
 /** The part of a body that says for whom. */
 export function wanted({ user, history }) {
-  return { ...(user === null ? {} : { user }), history: history.map(({ item, behavior }) => ({ item, ...(behavior ? { behavior } : {}) })) };
+  return {
+    ...(user === null ? {} : { user }),
+    history: history.map(({ item, behavior }) => ({ item, ...(behavior ? { behavior } : {}) })),
+  };
 }
 
 /** A body of /v1/recommend. */
 export function body(question) {
   const { filters, excludeSeen, popularity, diversity, k } = question;
-  const chosen = Object.fromEntries([...filters].filter(([, values]) => values.size).map(([column, values]) => [column, [...values]]));
+  const chosen = Object.fromEntries(
+    [...filters].filter(([, values]) => values.size).map(([column, values]) => [column, [...values]]),
+  );
   return { requests: [wanted(question)], k, exclude_seen: excludeSeen, filters: chosen, popularity, diversity };
 }
 

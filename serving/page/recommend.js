@@ -9,7 +9,7 @@ import { SOURCES, compare, list } from "./results.js";
 
 const PARTS = 8;
 
-/** failed: is given errors, succeeded is called after an answer. */
+/** failed: is given errors, succeeded is called after an answer, answered is given the bundle it came from. */
 export class Recommend {
   #question = nobody();
   #running = new AbortController();
@@ -21,10 +21,9 @@ export class Recommend {
     byId("other").addEventListener("change", () => this.refresh());
   }
 
-  async start(model) {
-    this.live = model.model_version;
-    await this.controls.describe(model);
-    await Promise.all([this.refresh(), this.#offerBundles()]);
+  /** Offer what this bundle has, and the others to compare it with. */
+  async describe(model) {
+    await Promise.all([this.controls.describe(model), this.#offerBundles(model.model_version)]);
   }
 
   /** Ask anew; an answer that is overtaken by a later question is never shown. */
@@ -55,7 +54,9 @@ export class Recommend {
     byId("results").textContent = `Recommendations for ${whom(this.#question)}`;
     const differences = other && compare(answer, other.answers[0]);
     byId("status").textContent = [said(answer), differences?.words].filter(Boolean).join(" ");
-    byId("lists").replaceChildren(...(other ? this.#sideBySide(live, other, differences) : [list(answer, "Recommendations", this.actions)]));
+    byId("lists").replaceChildren(
+      ...(other ? this.#sideBySide(live, other, differences) : [list(answer, "Recommendations", this.actions)]),
+    );
     focusAgain(focused);
     this.answered(live.model_version);
   }
@@ -67,7 +68,12 @@ export class Recommend {
         "div",
         { class: "pair" },
         h("section", { "aria-label": first }, h("h4", {}, first), list(live.answers[0], first, null, differences.live)),
-        h("section", { "aria-label": second }, h("h4", {}, second), list(other.answers[0], second, null, differences.other)),
+        h(
+          "section",
+          { "aria-label": second },
+          h("h4", {}, second),
+          list(other.answers[0], second, null, differences.other),
+        ),
       ),
     ];
   }
@@ -82,11 +88,15 @@ export class Recommend {
   }
 
   /** The other bundles of the run; a service without a run, or a key without the scope, says why there are none. */
-  async #offerBundles() {
+  async #offerBundles(live) {
     try {
       const { bundles } = await ask("/v1/admin/bundles");
-      const others = bundles.filter((one) => one.name !== this.live);
-      byId("other").append(...others.map((one) => h("option", { value: one.name }, described(one))));
+      const others = bundles.filter((one) => one.name !== live);
+      const chosen = byId("other").value;
+      const options = others.map((one) =>
+        h("option", { value: one.name, selected: one.name === chosen }, described(one)),
+      );
+      byId("other").replaceChildren(h("option", { value: "" }, "none"), ...options);
       byId("other-note").textContent = others.length ? "" : "This run has no other bundle yet.";
     } catch (error) {
       if (!(error instanceof Problem)) throw error;

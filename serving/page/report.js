@@ -29,22 +29,49 @@ function facts({ facts: run }, model) {
     "Test users": whole(run.warm_users),
     Index: model.index_card.kind,
   };
-  return h("dl", { class: "facts" }, Object.entries(shown).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value || "not said"))));
+  return h(
+    "dl",
+    { class: "facts" },
+    Object.entries(shown).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value || "not said"))),
+  );
 }
 
 function table(found) {
-  const metrics = [found.deciding, ...Object.keys(found.models[0].metrics).filter((name) => name !== found.deciding)].slice(0, SHOWN);
-  const findings = new Map(found.comparisons.filter((one) => one.metric === found.deciding).map((one) => [one.other, one.finding]));
-  const head = h("tr", {}, ["Model", "On validation", ...metrics.map(title), "The model against it"].map((name) => h("th", { scope: "col" }, name)));
+  const metrics = [
+    found.deciding,
+    ...Object.keys(found.models[0].metrics).filter((name) => name !== found.deciding),
+  ].slice(0, SHOWN);
+  const findings = new Map(
+    found.comparisons.filter((one) => one.metric === found.deciding).map((one) => [one.other, one.finding]),
+  );
+  const head = h(
+    "tr",
+    {},
+    ["Model", "On validation", ...metrics.map(title), "The model against it"].map((name) =>
+      h("th", { scope: "col" }, name),
+    ),
+  );
   return h(
     "div",
     { class: "scroll", role: "region", "aria-label": "Models on the test", tabindex: "0" },
-    h("table", {}, h("caption", {}, "Models on the test"), h("thead", {}, head), h("tbody", {}, found.models.map((row) => line(row, metrics, found, findings)))),
+    h(
+      "table",
+      {},
+      h("caption", {}, "Models on the test"),
+      h("thead", {}, head),
+      h(
+        "tbody",
+        {},
+        found.models.map((row) => line(row, metrics, found, findings)),
+      ),
+    ),
   );
 }
 
 function line(row, metrics, found, findings) {
-  const cells = row.skipped ? [h("td", { colspan: String(metrics.length), class: "text" }, row.skipped)] : metrics.map((name) => cell(row.metrics[name]));
+  const cells = row.skipped
+    ? [h("td", { colspan: String(metrics.length), class: "text" }, row.skipped)]
+    : metrics.map((name) => cell(row.metrics[name]));
   const finding = row.name === found.main ? "" : (findings.get(row.name) ?? "");
   return h(
     "tr",
@@ -62,11 +89,13 @@ function cell(value) {
   return h("td", {}, value.value.toFixed(4), interval);
 }
 
-const title = (metric) => metric.replace(/^[a-z]+/, (name) => (name.length < 5 ? name.toUpperCase() : name[0].toUpperCase() + name.slice(1)));
+const title = (metric) =>
+  metric.replace(/^[a-z]+/, (name) => (name.length < 5 ? name.toUpperCase() : name[0].toUpperCase() + name.slice(1)));
 
 /** The whole report: a link, or where a key is needed, which links cannot send, a file to keep. */
 function full() {
-  if (!hasKey()) return h("a", { href: FULL, target: "_blank", rel: "noopener" }, "Read the full report (opens in a new tab)");
+  if (!hasKey())
+    return h("a", { href: FULL, target: "_blank", rel: "noopener" }, "Read the full report (opens in a new tab)");
   return h("button", { onclick: download }, "Download the full report");
 }
 

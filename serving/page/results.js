@@ -36,7 +36,14 @@ function item(one, top, mark, actions, explained) {
     { class: mark?.kind ?? null, "data-item": one.id },
     h("span", { class: "rank" }, String(one.rank)),
     h("span", { class: "name" }, name, one.title ? h("span", { class: "soft id" }, one.id) : null),
-    mark ? h("span", { class: "mark" }, mark.sign ? h("span", { "aria-hidden": "true" }, mark.sign) : null, mark.sign ? unseen(mark.words) : mark.words) : null,
+    mark
+      ? h(
+          "span",
+          { class: "mark" },
+          mark.sign ? h("span", { "aria-hidden": "true" }, mark.sign) : null,
+          mark.sign ? unseen(mark.words) : mark.words,
+        )
+      : null,
     h("span", { class: "score" }, unseen("score "), h("span", { class: "number" }, decimal(one.score)), bar),
     actions ? h("span", { class: "actions" }, place && why(one, name, place, actions), add(one, name, actions)) : null,
     place,
@@ -65,7 +72,12 @@ function why(one, name, place, actions) {
 }
 
 function add(one, name, actions) {
-  return h("button", { class: "quiet", "data-action": "add", onclick: () => actions.add(one) }, "Add", unseen(` ${name} to the history`));
+  return h(
+    "button",
+    { class: "quiet", "data-action": "add", onclick: () => actions.add(one) },
+    "Add",
+    unseen(` ${name} to the history`),
+  );
 }
 
 /** Two answers to the same question: marks for either list, and how they differ in words. */
@@ -75,7 +87,9 @@ export function compare(live, other) {
   const common = [...after.keys()].filter((id) => before.has(id));
   const moved = common.filter((id) => before.get(id) !== after.get(id)).length;
   return {
-    live: new Map([...before.keys()].filter((id) => !after.has(id)).map((id) => [id, { kind: "removed", words: "removed" }])),
+    live: new Map(
+      [...before.keys()].filter((id) => !after.has(id)).map((id) => [id, { kind: "removed", words: "removed" }]),
+    ),
     other: new Map([...after].map(([id, rank]) => [id, mark(before.get(id), rank)])),
     words:
       common.length === before.size && !moved && before.size === after.size
@@ -91,5 +105,7 @@ function mark(before, rank) {
   const up = before - rank;
   if (up === 0) return { kind: "same", sign: "=", words: "same place" };
   const places = counted(Math.abs(up), "place");
-  return up > 0 ? { kind: "up", sign: `▲ ${up}`, words: `up ${places}` } : { kind: "down", sign: `▼ ${-up}`, words: `down ${places}` };
+  return up > 0
+    ? { kind: "up", sign: `▲ ${up}`, words: `up ${places}` }
+    : { kind: "down", sign: `▼ ${-up}`, words: `down ${places}` };
 }

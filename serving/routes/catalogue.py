@@ -48,7 +48,7 @@ async def attributes(here: Here, k: QueryK = 50) -> Response:
 
 @router.get("/items", response_model=CatalogueItems)
 async def find_items(here: Here, text: Text = "", k: QueryK = 10) -> Response:
-    """Items whose id or title holds the text, the most popular first."""
+    """Items whose id or title holds the text: the one whose id it is, then the most popular."""
     return document(await here.service.run(lambda served: catalogue.find_items(served, text, k)))
 
 
@@ -66,5 +66,5 @@ async def items(here: Here, body: ItemsBody) -> Response:
 
 @router.get("/users", response_model=FoundUsers)
 async def find_users(here: Here, text: Text = "", k: QueryK = 10) -> Response:
-    """Users whose id holds the text."""
+    """Users whose id holds the text, the shortest first."""
     return document(await here.service.run(lambda served: catalogue.find_users(served, text, k)))
