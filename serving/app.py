@@ -62,6 +62,7 @@ def make_app(settings: Settings) -> ASGIApp:
     answer_errors(app)
     for router in (recommend.router, catalogue.router, live.router, admin.router, run.router, probes.router):
         app.include_router(router)
+    app.router.routes.insert(0, recommend.recommend_user_fast)
     app.mount("/page", StaticFiles(directory=probes.PAGE, check_dir=False), "page")
     guarded: ASGIApp = Guard(app, settings, context.keys, metrics)
     return (

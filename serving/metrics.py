@@ -1,5 +1,6 @@
 """What a service tells Prometheus."""
 
+import collections
 import os
 import time
 from collections.abc import Sequence
@@ -63,10 +64,10 @@ class Metrics:
     def observe(self, served: Served, answers: Sequence[Answer]) -> None:
         """Count lists that were given."""
         self.asked.inc(len(answers))
+        for source, count in collections.Counter(answer["source"] for answer in answers).items():
+            self.answers.labels(source).inc(count)
+        self.unknown.inc(sum(len(answer["unknown"]) for answer in answers))
         for answer in answers:
-            self.answers.labels(answer["source"]).inc()
-            if answer["unknown"]:
-                self.unknown.inc(len(answer["unknown"]))
             if answer["source"] == "model" and answer["items"] and answer["items"][0]["rank"] == 1:
                 self._mean += (answer["items"][0]["score"] - self._mean) / _REMEMBERED
         if served.expected.deviation:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -47,7 +48,7 @@ class Served:
     def bundle(self) -> Bundle:
         return self.lookup.bundle
 
-    @property
+    @cached_property
     def version(self) -> str:
         return self.bundle.path.name
 

@@ -55,6 +55,8 @@ class Visit:
 
     def under(self, behaviors: Collection[str]) -> NDArray[np.int32]:
         """Items of some behaviours, ascending, each once."""
+        if not self.events:
+            return np.empty(0, np.int32)
         return np.unique(np.array([item for name, item in self.events if name in behaviors], np.int32))
 
 

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request, Response
 
 from recsys.core.artefacts import RunFolder
 from recsys.core.errors import RecsysError
-from recsys.index import life_cycle
+from recsys.index.life_cycle import listed
+from recsys.index.life_cycle import promote as promote_bundle
+from recsys.index.life_cycle import rollback as roll_back
 from serving.bodies import PromoteBody
 from serving.context import Context
 from serving.documents import Bundles, Switched
@@ -21,7 +23,7 @@ router = APIRouter(prefix="/v1/admin", tags=["admin"])
 async def bundles(here: Here) -> Response:
     """The bundles of the run, newest first."""
     folder = _run(here)
-    found = await here.service.run(lambda served: [asdict(one) for one in life_cycle.listed(folder)])
+    found = await here.service.run(lambda served: [asdict(one) for one in listed(folder)])
     return document({"bundles": found, "model_version": here.served.version})
 
 
@@ -36,7 +38,7 @@ async def promote(here: Here, request: Request, body: PromoteBody) -> Response:
     """Make a bundle of the run the live one, for this service and all that follow the run."""
     folder, forced = _run(here), " by force" * body.force
     return await _switched(
-        here, request, f"promote {body.bundle}{forced}", lambda: life_cycle.promote(folder, body.bundle, body.force)
+        here, request, f"promote {body.bundle}{forced}", lambda: promote_bundle(folder, body.bundle, body.force)
     )
 
 
@@ -44,7 +46,7 @@ async def promote(here: Here, request: Request, body: PromoteBody) -> Response:
 async def rollback(here: Here, request: Request) -> Response:
     """Make the bundle live that was so before the present one."""
     folder = _run(here)
-    return await _switched(here, request, "rollback", lambda: life_cycle.rollback(folder))
+    return await _switched(here, request, "rollback", lambda: roll_back(folder))
 
 
 def _run(here: Context) -> RunFolder:
