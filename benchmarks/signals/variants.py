@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,26 @@ from recsys.core.errors import UsageError, nearest
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 HETEROGENEOUS, BIPARTITE, DISCOVERY = "heterogeneous", "bipartite", "discovery"
-_BUDGET = {"train": {"batch_size": 4096, "epochs": 5, "patience": 2}}
 _AT_TEN = {"train": {"metric_k": 10}, "evaluate": {"ks": [10, 20]}}
+_SMALL = {
+    "train": {"batch_size": 4096, "epochs": 3, "lr": 0.01},
+    "blend": {"neighbours": 100, "low_pass_rank": 256},
+}
+"""Fifty to a hundred steps and a thin table: minutes for a run, with every signal in the graph."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """A log. behaviors: those beside the target. alone: relations that are also measured one at a time."""
+    """A log.
+
+    behaviors: those beside the target. alone: relations that are also measured one at a time. budget: of all variants,
+    beneath what the run configuration says.
+    """
 
     file: str
     behaviors: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
+    budget: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _SMALL)
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -37,7 +46,7 @@ LOGS = {
     "citeulike-a": Log("citeulike-a-signals.toml", alone=("cites",)),
     "yelp-hin": Log("yelp-hin-signals.toml"),
     "amazon-hin": Log("amazon-hin-signals.toml"),
-    "tmall-mbcgcn": Log("tmall-mbcgcn.toml", behaviors=("view", "cart")),
+    "tmall-mbcgcn": Log("tmall-mbcgcn.toml", behaviors=("view", "cart"), budget={}),
 }
 
 
@@ -49,12 +58,12 @@ def log(dataset: str) -> Log:
 
 
 def configuration(dataset: str, variant: str, folder: Path) -> RunConfig:
-    """The run configuration of a variant, its files in `folder`/<dataset>; NDCG@10 decides, after a few large steps."""
+    """The run configuration of a variant, its files in `folder`/<dataset>; NDCG@10 decides everything."""
     one = log(dataset)
     if variant not in one.variants:
         raise UsageError(f"{dataset} has no variant {variant!r}", f"It has {', '.join(one.variants)}")
     text = (PIPELINES / one.file).read_text(encoding="utf-8").replace('"data/', f'"{folder.as_posix()}/')
-    raw = merged(_BUDGET, _sections(text), _AT_TEN)
+    raw = merged(one.budget, _sections(text), _AT_TEN)
     seen = [raw["graph"]["target"], *one.behaviors] if variant.startswith(DISCOVERY) else None
     raw["evaluate"]["seen_behaviors"] = seen
     raw["graph"] = _kept(raw.get("graph", {}), variant, one.behaviors)
