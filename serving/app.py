@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,9 @@ from serving.settings import Settings
 from serving.state import State
 
 _LOG = logging.getLogger("recsys.serving")
+# A batch that comes back from its matrix product waits that long for the thread that reads requests, and so often; with
+# Python's 5 ms a sixth fewer requests were answered.
+_SWITCH_SECONDS = 0.001
 
 
 def make_app(settings: Settings) -> ASGIApp:
@@ -75,7 +79,10 @@ async def _following(app: FastAPI) -> AsyncIterator[None]:
     """Follow the link to the bundle and the file of keys while the application runs."""
     context: Context = app.state.context
     following = asyncio.create_task(_follow(context))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     yield
+    sys.setswitchinterval(before)
     following.cancel()
     with suppress(asyncio.CancelledError):
         await following
