@@ -14,10 +14,10 @@ PIPELINES = Path(__file__).parents[2] / "pipelines"
 HETEROGENEOUS, BIPARTITE, DISCOVERY = "heterogeneous", "bipartite", "discovery"
 _AT_TEN = {"train": {"metric_k": 10}, "evaluate": {"ks": [10, 20]}}
 _SMALL = {
-    "train": {"batch_size": 4096, "epochs": 3, "lr": 0.01},
+    "train": {"batch_size": 16384, "epochs": 3, "lr": 0.01},
     "blend": {"neighbours": 100, "low_pass_rank": 256},
 }
-"""Fifty to a hundred steps and a thin table: minutes for a run, with every signal in the graph."""
+"""A few dozen large steps from the SVD and a thin table: minutes for a run, with every signal in the graph."""
 
 
 @dataclass(frozen=True)
