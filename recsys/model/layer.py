@@ -10,6 +10,7 @@ from recsys.graph.schema import Adjacency, Block, EdgeType, Messages, NodeType, 
 from recsys.model.attention import DegreePriorAttention
 from recsys.model.bases import Bases
 from recsys.model.mixture import Mixture, shares
+from recsys.model.present import hear
 from recsys.model.textbook import GATLayer, GATv2Layer
 
 States = dict[NodeType, Tensor]
@@ -97,7 +98,7 @@ class Layer(nn.Module):
         return base, added
 
     def _relation(self, relation: EdgeType, states: States, target: Tensor, messages: Messages) -> Tensor:
-        mixed: Tensor = self.of(relation)(states[relation[0]], target, messages)
+        mixed = hear(self.of(relation), states[relation[0]], target, messages)
         # A textbook layer answers its bias where it hears nothing; here such a node stays at 0.
         return mixed * _present(messages.adjacency)[:, None] if isinstance(self.of(relation), GATLayer) else mixed
 
