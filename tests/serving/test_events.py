@@ -90,6 +90,15 @@ def test_the_next_run_reads_the_events_as_a_log(address: str, path: Path) -> Non
     assert not drops
 
 
+def test_log_and_events_are_read_as_one(address: str, path: Path) -> None:
+    log = path.with_name("log.csv")
+    log.write_text("user_id,item_id,timestamp,behavior\nu01,i05,1600000000,buy\n")
+    send(address, {"user": "new", "item": "i01"})
+    rows, _ = scan_log([str(log), str(path)], DataConfig()).collect()
+    assert rows["user_id"].to_list() == ["u01", "new"]
+    assert rows["behavior"].to_list() == ["buy", "buy"]
+
+
 def test_events_are_there_after_a_restart(bundle_path: Path, path: Path) -> None:
     settings = Settings(bundle_path, events=path)
     with running(settings) as address:
