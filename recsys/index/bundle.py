@@ -66,9 +66,9 @@ _UNADDRESSED = (_MANIFEST, "golden.json")
 class Bundle:
     """A bundle in memory; the large arrays are mapped. Fields as in `Contents`; popularity: (segments, items).
 
-    search_vectors: (items, d + rank + 1) what queries meet: the item vectors, the low-pass, and the coordinate of the
-    dial, whose unit is `dial_unit`; None for a bundle without it. turned: the index as it is searched when the dial is
-    not at 0, None for exact search.
+    search_vectors: (items, d + rank) what queries meet: the item vectors, and the low-pass beside them. dial_vectors: the
+    same with the coordinate of the dial behind, whose unit is `dial_unit`, None for a bundle without it. turned: the
+    index over these as it is searched when the dial is not at 0, None for exact search.
     """
 
     path: Path
@@ -94,6 +94,7 @@ class Bundle:
     added: HistoryScores | None
     histories: sparse.csr_matrix | None
     search_vectors: Floats
+    dial_vectors: Floats
     dial_unit: float | None
     turned: ApproximateIndex | None
     separators: dict[str, str]
@@ -193,12 +194,12 @@ def seal(bundles: Path, fill: Callable[[Path], None]) -> Path:
 
 def _read(path: Path) -> Bundle:
     facts, card = load_document(path / "bundle.json"), load_document(path / "index_card.json")
-    searched, vectors, back = _item_vectors(path, facts)
+    with_dial, searched, vectors, back = _item_vectors(path, facts)
     num_items = facts["num_items"]
     items = pl.read_parquet(path / "items.parquet")
     labels = pl.read_parquet(path / "labels.parquet").partition_by(NODE_TYPE, as_dict=True, maintain_order=True)
     relations, behaviors = facts["relations"].items(), facts["behaviors"]
-    index, history = _load_index(path, searched, card), facts.get("history")
+    index, history = _load_index(path, with_dial, card), facts.get("history")
     return Bundle(
         path=path,
         users=IdMap(pl.read_parquet(path / "users.parquet")[USER_ID], "user"),
@@ -219,12 +220,13 @@ def _read(path: Path) -> Bundle:
         available=np.unpackbits(load_array(path / "available.npy"), count=num_items).astype(bool),
         popularity=load_array(path / "popularity.npy"),
         segments=(ALL, *behaviors),
-        index=index,
+        index=None if index is None else replace(index, item_vectors=searched),
         index_card=card,
         model_card=load_document(path / "model_card.json"),
         added=_history_scores(path, back, **history) if history else None,
         histories=load_matrix(path, "histories", num_items, True) if history else None,
         search_vectors=searched,
+        dial_vectors=with_dial,
         dial_unit=facts.get("dial_unit"),
         turned=_turned(index, card),
         separators=facts.get("separators", {}),
@@ -234,13 +236,13 @@ def _read(path: Path) -> Bundle:
     )
 
 
-def _item_vectors(path: Path, facts: dict[str, Any]) -> tuple[Floats, Floats, Floats]:
-    """What is searched, and in it, mapped once, the trained vectors and the low-pass."""
+def _item_vectors(path: Path, facts: dict[str, Any]) -> tuple[Floats, Floats, Floats, Floats]:
+    """What is searched with the dial and without it, and in it the trained vectors and the low-pass; mapped once."""
     old, searched = path / "item_vectors.npy", path / "search_vectors.npy"
-    whole_width = load_array(searched if searched.exists() else old)
+    everything = load_array(searched if searched.exists() else old)
     width = load_array(old).shape[1] if old.exists() else facts["width"]
-    last = whole_width.shape[1] - (facts.get("dial_unit") is not None)
-    return whole_width, whole_width[:, :width], whole_width[:, width:last]
+    last = everything.shape[1] - (facts.get("dial_unit") is not None)
+    return everything, everything[:, :last], everything[:, :width], everything[:, width:last]
 
 
 def _load_index(path: Path, searched: Floats, card: dict[str, Any]) -> ApproximateIndex | None:

@@ -40,8 +40,7 @@ class Lookup:
     def __init__(self, bundle: "Bundle") -> None:
         self.bundle = bundle
         self.encoder = UserEncoder(bundle.encoder)
-        exact = ExactIndex(bundle.search_vectors)
-        self.planner, self.turned_planner = Planner(exact, bundle.index), Planner(exact, bundle.turned)
+        self.planner = Planner(ExactIndex(bundle.search_vectors), bundle.index)
 
     def recommend(
         self,
@@ -176,7 +175,7 @@ class Lookup:
         return hits
 
     def _by_vector(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None, dial: float) -> Hits:
-        planner = self.turned_planner if dial else self.planner
+        planner = self._turned_planner if dial else self.planner
         queries = np.stack([np.asarray(one.vector) for one in requests])
         exclude = excluded_lists([one.excluded for one in requests], len(self.bundle.items))
         exclude = exclude if exclude.nnz else None
@@ -186,16 +185,15 @@ class Lookup:
         queries = self._at_dial(np.hstack([queries, self.bundle.added.queries(past.history)]), dial)
         hits = planner.search(queries, k, exclude, mask)
         lent = self.bundle.added.lend(past)
-        return with_lent(hits, queries, self.bundle.search_vectors, lent, exclude, mask)
+        return with_lent(hits, queries, planner.exact.item_vectors, lent, exclude, mask)
 
     def _at_dial(self, queries: Floats, dial: float) -> Floats:
         """Raises UsageError for a dial that the vectors of the bundle do not have."""
-        unit = self.bundle.dial_unit
-        if unit is not None:
-            return turned(queries, dial, unit)
-        if dial:
+        if not dial:
+            return queries
+        if self.bundle.dial_unit is None:
             raise UsageError("this bundle was written before there was a popularity dial", "Write it with recsys index")
-        return queries
+        return turned(queries, dial, self.bundle.dial_unit)
 
     def _by_popularity(self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None) -> Hits:
         """Share of users, or of those of a segment, who had each item under the target behaviour."""
@@ -205,6 +203,10 @@ class Lookup:
         for row, one in enumerate(requests):
             scores[row, one.excluded] = -np.inf
         return select(scores, k)
+
+    @cached_property
+    def _turned_planner(self) -> Planner:
+        return Planner(ExactIndex(self.bundle.dial_vectors), self.bundle.turned)
 
     @cached_property
     def _unit_items(self) -> ExactIndex:

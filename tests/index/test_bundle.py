@@ -140,9 +140,14 @@ def test_an_approximate_index_travels_along(write, contents):
     assert bundle.index.kind == "ivf"
     assert bundle.index_card["parameters"] == tuned.card["parameters"]
     queries = turned(queries, 0.5, bundle.dial_unit)
-    before, after = tuned.index.search(queries, 5), bundle.index.search(queries, 5)
-    assert before.items.tolist() == after.items.tolist()
     assert bundle.turned.parameters == tuned.card["dial"]["parameters"]
+    before, after = (
+        replace(tuned.index, parameters=bundle.turned.parameters).search(queries, 5),
+        bundle.turned.search(queries, 5),
+    )
+    assert before.items.tolist() == after.items.tolist()
+    plain = bundle.index.search(queries[:, :-1], 5)
+    assert plain.items.tolist() == tuned.index.search(turned(queries[:, :-1], 0.0, 1.0), 5).items.tolist()
 
 
 def test_parts_of_different_phases_are_refused(contents, tmp_path):

@@ -54,7 +54,7 @@ def test_dials_that_cannot_be(lookup, bundle):
     for dial in (float("nan"), float("inf"), -101):
         with pytest.raises(UsageError, match="popularity ="):
             lookup.recommend(["u04"], popularity=dial)
-    old = Lookup(replace(bundle, search_vectors=bundle.item_vectors, dial_unit=None))
+    old = Lookup(replace(bundle, dial_unit=None))
     assert old.recommend(["u04"]) == lookup.recommend(["u04"])
     with pytest.raises(UsageError, match="before there was a popularity dial"):
         old.recommend(["u04"], popularity=0.1)
