@@ -87,7 +87,7 @@ async function start() {
   addEventListener("hashchange", () => showView(true));
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
-    byId("results").focus();
+    byId(byId("view-recommend").hidden ? "main" : "results").focus();
   });
   setInterval(() => {
     const watched = !byId("view-live").hidden && byId("live-follow").checked && !document.hidden;

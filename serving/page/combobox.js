@@ -1,110 +1,110 @@
 // A text field with a list of what was found, by mouse and keyboard (the combobox pattern of ARIA 1.2).
 
-import { calmly, h } from "./dom.js";
+import { byId, calmly, counted, h } from "./dom.js";
 
 const PAUSE = 150; // milliseconds without a key before anything is asked
+const NOTHING = -1;
 
-/**
- * input, list: elements. find: (text, signal) → [{value, label, detail}]. pick: is given one of these.
- * failed: is given what `find` threw.
- */
-export function combobox(input, list, { find, pick, failed }) {
-  let found = [];
-  let active = -1;
-  let running = new AbortController();
+/** find: (text, signal) → [{label, detail, …}]. pick: is given one of these. failed: is given what `find` threw. */
+export class Combobox {
+  #found = [];
+  #active = NOTHING;
+  #running = new AbortController();
 
-  const open = () => !list.hidden;
-  const setAttributes = () => {
-    input.setAttribute("aria-expanded", String(open()));
-    if (open() && active >= 0) input.setAttribute("aria-activedescendant", `${list.id}-${active}`);
-    else input.removeAttribute("aria-activedescendant");
-  };
-  const close = () => {
-    running.abort();
-    list.hidden = true;
-    active = -1;
-    setAttributes();
-  };
-  const activate = (place) => {
-    active = place;
-    [...list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === place)));
-    list.children[place]?.scrollIntoView({ block: "nearest" });
-    setAttributes();
-  };
-  const choose = (place) => {
-    const chosen = found[place];
-    close();
-    if (chosen) pick(chosen);
-  };
-  const option = (one, place) =>
-    h(
-      "li",
-      {
-        id: `${list.id}-${place}`,
-        role: "option",
-        "aria-selected": "false",
-        onmousedown: (event) => event.preventDefault(),
-        onclick: () => choose(place),
-      },
-      one.label,
-      one.detail && h("span", { class: "soft" }, one.detail),
-    );
-  const show = () => {
-    list.replaceChildren(
-      ...(found.length
-        ? found.map(option)
-        : [
-            h(
-              "li",
-              { class: "soft", role: "option", "aria-disabled": "true", "aria-selected": "false" },
-              "Nothing found",
-            ),
-          ]),
-    );
-    list.hidden = false;
-    activate(-1);
-  };
-  const look = async () => {
-    running.abort();
-    running = new AbortController();
-    const { signal } = running;
-    try {
-      const answer = await find(input.value.trim(), signal);
-      if (signal.aborted) return;
-      found = answer;
-      show();
-    } catch (error) {
-      if (error.name !== "AbortError") failed(error);
-    }
-  };
-  const lookCalmly = calmly(() => document.activeElement === input && look(), PAUSE);
-  const step = (by) => {
-    if (!open()) return look();
-    if (found.length) activate((active + by + found.length + (active < 0 && by < 0 ? 1 : 0)) % found.length);
-  };
-  const keys = {
-    ArrowDown: () => step(1),
-    ArrowUp: () => step(-1),
-    Enter: () => open() && choose(Math.max(active, 0)),
-    Escape: () => (open() ? close() : (input.value = "")),
-  };
-
-  for (const [name, value] of Object.entries({
-    role: "combobox",
-    "aria-autocomplete": "list",
-    "aria-controls": list.id,
-    autocomplete: "off",
-    spellcheck: "false",
-  })) {
-    input.setAttribute(name, value);
+  constructor(input, list, { find, pick, failed }) {
+    Object.assign(this, { input, list, find, pick, failed });
+    const fixed = { role: "combobox", "aria-autocomplete": "list", "aria-controls": list.id, autocomplete: "off" };
+    for (const [name, value] of Object.entries(fixed)) input.setAttribute(name, value);
+    this.#close();
+    this.#listen();
   }
-  setAttributes();
-  input.addEventListener("input", lookCalmly);
-  input.addEventListener("click", () => open() || look());
-  input.addEventListener("blur", close);
-  input.addEventListener("keydown", (event) => {
-    if (!(event.key in keys)) return;
+
+  get #open() {
+    return !this.list.hidden;
+  }
+
+  #listen() {
+    const { input } = this;
+    const look = calmly(() => document.activeElement === input && this.#look(), PAUSE);
+    input.addEventListener("input", () => {
+      this.#close(); // what was found for an earlier text is not to be chosen any more
+      look();
+    });
+    input.addEventListener("click", () => this.#open || this.#look());
+    input.addEventListener("blur", () => this.#close());
+    input.addEventListener("keydown", (event) => this.#press(event));
+  }
+
+  #press(event) {
+    const actions = {
+      ArrowDown: () => this.#step(1),
+      ArrowUp: () => this.#step(-1),
+      Enter: () => this.#open && this.#choose(Math.max(this.#active, 0)),
+      Escape: () => this.#close(),
+    };
+    if (!(event.key in actions)) return;
     event.preventDefault();
-    keys[event.key]();
-  });
+    actions[event.key]();
+  }
+
+  /** Ask for what the text finds; an answer that is overtaken by a later text is not shown. */
+  async #look() {
+    this.#running.abort();
+    const { signal } = (this.#running = new AbortController());
+    try {
+      const found = await this.find(this.input.value.trim(), signal);
+      if (!signal.aborted) this.#show(found);
+    } catch (error) {
+      if (error.name !== "AbortError") this.failed(error);
+    }
+  }
+
+  #show(found) {
+    this.#found = found;
+    this.list.replaceChildren(...(found.length ? found.map((one, place) => this.#option(one, place)) : [nothing()]));
+    this.list.hidden = false;
+    byId("found").textContent = counted(found.length, "match", "matches");
+    this.#activate(NOTHING);
+  }
+
+  #option({ label, detail }, place) {
+    const attributes = {
+      id: `${this.list.id}-${place}`,
+      role: "option",
+      onmousedown: (event) => event.preventDefault(), // else the field loses the focus, and the list closes
+      onclick: () => this.#choose(place),
+    };
+    return h("li", attributes, label, detail && h("span", { class: "soft" }, detail));
+  }
+
+  #step(by) {
+    if (!this.#open) return this.#look();
+    const count = this.#found.length;
+    const from = this.#active === NOTHING && by < 0 ? 0 : this.#active;
+    if (count) this.#activate((from + by + count) % count);
+  }
+
+  #activate(place) {
+    this.#active = place;
+    [...this.list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === place)));
+    this.list.children[place]?.scrollIntoView({ block: "nearest" });
+    this.input.setAttribute("aria-expanded", String(this.#open));
+    if (place === NOTHING) this.input.removeAttribute("aria-activedescendant");
+    else this.input.setAttribute("aria-activedescendant", `${this.list.id}-${place}`);
+  }
+
+  #choose(place) {
+    const chosen = this.#found[place];
+    this.#close();
+    if (chosen) this.pick(chosen);
+  }
+
+  #close() {
+    this.#running.abort();
+    this.list.hidden = true;
+    this.#found = [];
+    this.#activate(NOTHING);
+  }
 }
+
+const nothing = () => h("li", { class: "soft", role: "option", "aria-disabled": "true" }, "Nothing found");

@@ -1,7 +1,7 @@
 // The panel beside the list: for whom, and under which rules.
 
 import { ask } from "./api.js";
-import { combobox } from "./combobox.js";
+import { Combobox } from "./combobox.js";
 import { byId, calmly, counted, h, unseen } from "./dom.js";
 import { defaultRules } from "./question.js";
 
@@ -81,9 +81,9 @@ export class Controls {
   #searches() {
     const { failed } = this;
     const user = byId("user");
-    combobox(user, byId("user-options"), { find: findUsers, pick: ({ value }) => this.#forUser(value), failed });
+    new Combobox(user, byId("user-options"), { find: findUsers, pick: ({ value }) => this.#forUser(value), failed });
     user.addEventListener("change", () => this.#forUser(user.value.trim() ? this.question.user : null));
-    combobox(byId("item"), byId("item-options"), {
+    new Combobox(byId("item"), byId("item-options"), {
       find: findItems,
       pick: ({ item }) => {
         byId("item").value = "";

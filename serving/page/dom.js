@@ -37,10 +37,14 @@ export function calmly(call, milliseconds) {
   };
 }
 
-/** A score or share: three digits after the point, with a true minus. */
-export const decimal = (value, sign = false) => `${value < 0 ? "−" : sign ? "+" : ""}${Math.abs(value).toFixed(3)}`;
+/** A score or share: three digits after the point, with a true minus; sign: with a plus too. */
+export function decimal(value, sign = false) {
+  const digits = Math.abs(value).toFixed(3);
+  if (value < 0 && Number(digits)) return `−${digits}`;
+  return sign ? `+${digits}` : digits;
+}
 
 export const whole = (value) => value.toLocaleString("en");
 
 /** "1 place", "3 places". */
-export const counted = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
+export const counted = (count, noun, several = `${noun}s`) => `${whole(count)} ${count === 1 ? noun : several}`;

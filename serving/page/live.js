@@ -1,9 +1,10 @@
 // Live figures, read off what the service tells Prometheus.
 
 import { askText } from "./api.js";
-import { h, whole } from "./dom.js";
+import { decimal, h, whole } from "./dom.js";
 
 const REQUESTS = "recsys_request_seconds";
+const OTHER = "Files of the page, other paths";
 const FOLDED = ["fold_in", "attributes", "social"];
 
 /** The figures as elements. */
@@ -40,12 +41,12 @@ export function quantile(buckets, share) {
   return high === Infinity ? low : low + ((high - low) * (wanted - before)) / (count - before);
 }
 
-/** By route and method: requests, errors and buckets, the most asked first. */
+/** By route and method: requests, errors and buckets; the most asked first, what has no route last. */
 export function routes(samples) {
   const found = new Map();
   for (const { name, labels: of, value } of samples) {
     if (name !== `${REQUESTS}_bucket`) continue;
-    const key = `${of.method} ${of.route === "none" ? "other paths" : of.route}`;
+    const key = of.route === "none" ? OTHER : `${of.method} ${of.route}`;
     const route = found.get(key) ?? { name: key, requests: 0, errors: 0, counts: new Map() };
     const bound = number(of.le);
     route.counts.set(bound, (route.counts.get(bound) ?? 0) + value);
@@ -57,7 +58,7 @@ export function routes(samples) {
   }
   return [...found.values()]
     .map((route) => ({ ...route, buckets: [...route.counts].sort(([a], [b]) => a - b) }))
-    .sort((a, b) => b.requests - a.requests);
+    .sort((a, b) => (a.name === OTHER) - (b.name === OTHER) || b.requests - a.requests);
 }
 
 function tiles(samples) {
@@ -78,7 +79,7 @@ function tiles(samples) {
     ),
     "Unknown ids per list": rate(sum("recsys_unknown_ids_total"), sum("recsys_asked_total")),
     "Events taken": whole(sum("recsys_events_total")),
-    "Score drift": `${sum("recsys_score_drift").toFixed(2)} σ`.replace("-", "−"),
+    "Score drift": `${decimal(sum("recsys_score_drift"))} σ`,
     "Age of the bundle": age(sum("recsys_bundle_age_seconds")),
   };
   return h(
@@ -119,7 +120,7 @@ function table(found) {
     h(
       "table",
       {},
-      h("caption", {}, "Latency by route since the service started; the width of a bucket is how exact a quantile is"),
+      h("caption", {}, "Latency by route since the service started, as exact as the histogram’s buckets"),
       h("thead", {}, head),
       h("tbody", {}, rows),
     ),

@@ -1,5 +1,7 @@
 // What is asked: for whom, and under which rules.
 
+import { counted } from "./dom.js";
+
 /** A question without anybody, under the rules that hold unless changed. */
 export function nobody() {
   return { user: null, history: [], ...defaultRules() };
@@ -28,7 +30,7 @@ export function body(question) {
 
 /** For whom, in words. */
 export function whom({ user, history }) {
-  const events = `${history.length} ${history.length === 1 ? "item" : "items"}`;
+  const events = counted(history.length, "item");
   if (user === null) return history.length ? `a visitor with ${events}` : "anybody";
   return history.length ? `user ${user} with ${events} more` : `user ${user}`;
 }

@@ -2,7 +2,7 @@
 
 import { Problem, ask } from "./api.js";
 import { Controls } from "./controls.js";
-import { byId, h } from "./dom.js";
+import { byId, counted, h } from "./dom.js";
 import { reasons } from "./graph.js";
 import { body, nobody, wanted, whom } from "./question.js";
 import { SOURCES, compare, list } from "./results.js";
@@ -107,7 +107,7 @@ export class Recommend {
 
 function said({ items, source, unknown, note }) {
   const missing = unknown.length ? ` Unknown: ${unknown.join(", ")}.` : "";
-  return `${items.length} ${items.length === 1 ? "item" : "items"}, ${SOURCES[source] ?? source}.${missing}${note ? ` ${note}.` : ""}`;
+  return `${counted(items.length, "item")}, ${SOURCES[source] ?? source}.${missing}${note ? ` ${note}.` : ""}`;
 }
 
 const described = ({ name, written, test, deciding }) =>

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 REQUIRED = "RECSYS_BROWSER"
 """Environment variable: "required" turns the skip into a failure."""
@@ -52,9 +52,15 @@ def browsing(profile: Path) -> Iterator[BrowserContext]:
         )
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=path, headless=True, args=_FLAGS, viewport={"width": 1280, "height": 900}
+            profile,
+            executable_path=path,
+            env={**os.environ, "HOME": str(profile)},
+            headless=True,
+            args=_FLAGS,
+            viewport={"width": 1280, "height": 900},
         )
         context.set_default_timeout(_PATIENCE)
+        expect.set_options(timeout=_PATIENCE)
         try:
             yield context
         finally:
