@@ -6,7 +6,7 @@ Made-up bundles; the load comes from a second process (`http_load`), nothing is 
 /v1/recommend on a bundle of Gowalla's size and a path of the same server that returns constant JSON of the same size take
 turns; then p50 and p99 at half of the largest load, quiet and while the bundle is loaded and swapped again and again.
 processor_*: time of the server's process, which other work on the machine disturbs less than the clock. start: from the
-call to the first ready answer. memory: resident size after 200 lists against the arrays and the index of the bundle.
+call to the first ready answer. memory: resident size after 200 lists and one of every other kind against the arrays and the index of the bundle.
 """
 
 import argparse
@@ -111,6 +111,12 @@ def memory(given: argparse.Namespace) -> dict[str, Any]:
         )
         for place in range(200):
             ask(port, f"/v1/recommend/user-{place:06}?k=10")
+        for path_of_all in (
+            "/v1/similar/item-000001",
+            "/v1/explain?user=user-000001&item=item-000001",
+            "/v1/items?text=77",
+        ):
+            ask(port, path_of_all)
         resident = process.memory_info().rss
     return {
         "items": LARGE["items"],

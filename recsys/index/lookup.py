@@ -22,6 +22,7 @@ from recsys.index.exact import ExactIndex, Floats, select
 from recsys.index.filters import Planner
 from recsys.index.fold_in import UserEncoder
 from recsys.index.history import stacked, with_lent
+from recsys.index.likeness import Likeness
 from recsys.index.reasons import because
 from recsys.index.requests import Asked, Fallback, Request, asked_about, excluded_lists, read_requests, seen_behaviors
 from recsys.index.visits import Attributes, Event, Friends, History
@@ -90,13 +91,13 @@ class Lookup:
         """The available items nearest to each item by cosine, itself left out. Raises UsageError when unknown."""
         check_k(k)
         dense = _dense(self.bundle.items, items)
-        hits = _nearest(self._unit_items, dense, k, allowed_items(self.bundle)[0])
+        hits = self._like_items.nearest(dense, k, allowed_items(self.bundle)[0])
         return [make_answer(found, "model", [], k) for found in item_lists(self.bundle, hits)]
 
     def similar_users(self, users: Sequence[object], k: int = 10) -> list[list[Item]]:
         """The users nearest to each user by cosine, itself left out. Raises UsageError when unknown."""
         check_k(k)
-        hits = _nearest(self._unit_users, _dense(self.bundle.users, users), k, None)
+        hits = self._like_users.nearest(_dense(self.bundle.users, users), k)
         return item_lists(self.bundle, hits, ids=self.bundle.users)
 
     def fold_in(self, history: History, attributes: Attributes | None = None, friends: Friends = ()) -> Floats:
@@ -209,23 +210,12 @@ class Lookup:
         return Planner(ExactIndex(self.bundle.dial_vectors), self.bundle.turned)
 
     @cached_property
-    def _unit_items(self) -> ExactIndex:
-        return ExactIndex(_unit(self.bundle.item_vectors))
+    def _like_items(self) -> Likeness:
+        return Likeness(self.bundle.item_vectors)
 
     @cached_property
-    def _unit_users(self) -> ExactIndex:
-        return ExactIndex(_unit(self.bundle.user_vectors))
-
-
-def _nearest(index: ExactIndex, dense: NDArray[np.int32], k: int, allow: NDArray[np.bool_] | None) -> Hits:
-    """The k nearest rows to some rows of an index, themselves left out."""
-    count = len(index.item_vectors)
-    return index.search(index.item_vectors[dense], min(k, count), excluded_lists(list(dense[:, None]), count), allow)
-
-
-def _unit(vectors: Floats) -> Floats:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+    def _like_users(self) -> Likeness:
+        return Likeness(self.bundle.user_vectors)
 
 
 def _dense(ids: IdMap, outside: Sequence[object]) -> NDArray[np.int32]:
