@@ -6,7 +6,8 @@ Made-up bundles; the load comes from a second process (`http_load`), nothing is 
 /v1/recommend on a bundle of Gowalla's size and a path of the same server that returns constant JSON of the same size take
 turns; then p50 and p99 at half of the largest load, quiet and while the bundle is loaded and swapped again and again.
 processor_*: time of the server's process, which other work on the machine disturbs less than the clock. start: from the
-call to the first ready answer. memory: resident size after 200 lists and one of every other kind against the arrays and the index of the bundle.
+call to the first ready answer. memory: resident size after 200 lists and one of every other kind of question, against
+the arrays and the index of the bundle.
 """
 
 import argparse
