@@ -7,23 +7,30 @@ import typer
 
 from pipelines.commands.lookup import open_lookup
 from pipelines.commands.options import Count, Json
-from recsys.core.errors import GateRefused
+from recsys.core.errors import GateRefused, UsageError
 
 if TYPE_CHECKING:
     from recsys.index.diff import Diff
 
 Before = Annotated[Path, typer.Argument(metavar="A", help="Bundle folder, or run folder for the one it serves.")]
-After = Annotated[Path, typer.Argument(metavar="B", help="Bundle folder, or run folder for the one it serves.")]
+After = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[B]", help="Likewise; without it A is a run folder: what rollback goes to against the live one."
+    ),
+]
 Sample = Annotated[int, typer.Option("--users", min=1, help="How many users' lists are compared.")]
 
 
-def diff(a: Before, b: After, k: Count = 10, users: Sample = 1_000, as_json: Json = False) -> None:
+def diff(a: Before, b: After = None, k: Count = 10, users: Sample = 1_000, as_json: Json = False) -> None:
     """What B does better or worse than A: metrics, lists, exposure, latency and size. Exit 4 when it is worse."""
     from dataclasses import asdict
 
     from pipelines.console import print_document
     from recsys.index.diff import compare
 
+    if b is None:
+        a, b = _before(a), a
     found = compare(open_lookup(a).bundle, open_lookup(b).bundle, k, users)
     if as_json:
         print_document(_named(asdict(found)))
@@ -33,6 +40,18 @@ def diff(a: Before, b: After, k: Count = 10, users: Sample = 1_000, as_json: Jso
         raise GateRefused(
             f"bundle {found.b} is worse than {found.a} on {found.deciding}", "Keep the old one: recsys rollback"
         )
+
+
+def _before(run: Path) -> Path:
+    """The bundle that rollback goes to. Raises UsageError when there is none."""
+    from recsys.core.artefacts import RunFolder
+    from recsys.index.life_cycle import rollback_target
+
+    folder = RunFolder.existing(run)
+    name = rollback_target(folder)
+    if name is None:
+        raise UsageError(f"{run} has no earlier bundle to compare with", "Name two bundles: recsys diff A B")
+    return folder.bundles / name
 
 
 def _named(value: Any) -> Any:

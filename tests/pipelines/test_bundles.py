@@ -63,6 +63,10 @@ def test_diff_is_exit_4_for_the_worse_one(call: Call, folder: RunFolder) -> None
     found = json.loads(worse.out)
     assert found["finding"] == "worse" and found["deltas"][0]["difference"] == pytest.approx(-0.1)
     assert found["overlap"]["share"] == 1.0 and found["costs"]["a"]["p50_ms"] > 0
+    assert call("diff", folder.path).code == 2
     call("promote", folder.path, a)
+    assert "Name two bundles" in call("diff", folder.path).err
     better = call("diff", folder.bundles / b, folder.path)
     assert better.code == 0 and "better on ndcg@5" in better.out and "+0.1000" in better.out
+    call("promote", folder.path, b)
+    assert "recsys rollback" in call("diff", folder.path).err
