@@ -7,12 +7,17 @@ service.send([{"user": "u42", "item": "i7"}])
 
 import http.client
 import json
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NotRequired, TypedDict, cast
 from urllib.parse import urlencode, urlsplit
 
 from serving.documents import Accepted, Answer, CatalogueItems, Explained, Model
+
+
+IDLE_SECONDS = 4.0
+"""After which a connection is not used again: shorter than services and proxies keep one that is silent."""
 
 
 class HistoryEvent(TypedDict):
@@ -53,6 +58,7 @@ class Client:
         parts = urlsplit(address)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
+        self._used = time.monotonic()
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
 
     def __enter__(self) -> "Client":
@@ -101,13 +107,18 @@ class Client:
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body)
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self._connection.close()  # the service may just be closing it too; the next call opens a new one
+        self._used = time.monotonic()
         try:
             self._connection.request(method, path, data, self._headers)
             answer = self._connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException):
-            self._connection.close()  # the next call opens a new one
+            self._connection.close()
             raise
+        if "json" not in answer.headers.get("Content-Type", ""):
+            raise ServiceError(answer.status, text.decode(errors="replace")[:200], "Is that the service's address?")
         found: dict[str, Any] = json.loads(text)
         if answer.status != http.client.OK:
             raise ServiceError(answer.status, found["detail"], found["remedy"])

@@ -16,6 +16,7 @@ from serving.protocol import PatientProtocol
 from serving.settings import Settings
 
 _SETTINGS, _METRICS = "RECSYS_SERVE", "PROMETHEUS_MULTIPROC_DIR"
+KEEP_ALIVE_SECONDS = 5
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -63,5 +64,6 @@ def listening(settings: Settings) -> dict[str, Any]:
         "date_header": False,
         "proxy_headers": False,
         "backlog": 4096,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": int(settings.answer_seconds),
     }

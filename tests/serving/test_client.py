@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,22 @@ def test_a_refusal_tells_what_to_do(address: str) -> None:
     with Client(address) as client, pytest.raises(ServiceError, match="unknown item 'nothing'") as refused:
         client.similar("nothing")
     assert (refused.value.status, bool(refused.value.remedy)) == (404, True)
+
+
+def test_a_connection_that_was_silent_too_long_is_not_used_again(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.server.KEEP_ALIVE_SECONDS", 1)
+    monkeypatch.setattr("serving.client.IDLE_SECONDS", 0.5)
+    with running(Settings(bundle_path)) as address, Client(address) as client:
+        client.recommend("u01")
+        time.sleep(1.5)
+        assert client.recommend("u01")["source"] == "model"
+
+
+def test_something_else_at_the_address_is_told(address: str) -> None:
+    with Client(address) as client, pytest.raises(ServiceError, match="address"):
+        client._ask("GET", "/metrics")
 
 
 def test_it_needs_neither_numpy_nor_the_service(tmp_path: Path) -> None:
