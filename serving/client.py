@@ -15,7 +15,6 @@ from urllib.parse import urlencode, urlsplit
 
 from serving.documents import Accepted, Answer, CatalogueItems, Explained, Model
 
-
 IDLE_SECONDS = 4.0
 """After which a connection is not used again: shorter than services and proxies keep one that is silent."""
 
