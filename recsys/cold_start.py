@@ -1,6 +1,7 @@
 """Items that a phase has no row of: placed by what they are, beside those that training placed."""
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ from scipy import sparse
 from recsys.closed_form.ridge_map import ridge_map
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.encoder import Embeddings
+from recsys.core.features import FEATURE
 from recsys.core.tables import DESTINATION, ITEM, LABEL, SOURCE, TIME
 from recsys.graph.schema import Graph
 from recsys.graph.traits import item_traits
@@ -28,9 +30,12 @@ def item_map(phase: Phase, graph: Graph, embeddings: Embeddings) -> ItemMap | No
     fitted = ridge_map(features, embeddings.items)
     predicted = fitted.predict(features[np.diff(features.indptr) > 0])
     ends = np.cumsum([matrix.shape[1] for _, matrix in found.values()])[:-1]
-    separators = separators_of(phase)
+    separators, numbers = separators_of(phase), _numbers_of(graph)
     return ItemMap(
-        traits=tuple(Trait(name, source, separators.get(name)) for name, (source, _) in found.items()),
+        traits=tuple(
+            Trait(name, source, separators.get(name), numbers[name] if source == FEATURE else None)
+            for name, (source, _) in found.items()
+        ),
         mean=fitted.mean,
         weights=dict(zip(found, np.split(fitted.weights, ends), strict=True)),
         length=float(np.linalg.norm(predicted, axis=1).mean()),
@@ -115,6 +120,11 @@ def _states_from(embeddings: Embeddings) -> np.ndarray:
         np.linalg.lstsq(vectors, np.asarray(one, np.float64), rcond=None)[0] for one in embeddings.encoder.states[ITEM]
     ]
     return np.stack(states).astype(np.float32)
+
+
+def _numbers_of(graph: Graph) -> dict[str, dict[str, Any]]:
+    """By column that is a feature of items, how it becomes numbers."""
+    return {one.column: one.document() for one in graph.features[ITEM].columns} if ITEM in graph.features else {}
 
 
 def separators_of(phase: Phase) -> dict[str, str]:

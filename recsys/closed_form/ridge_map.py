@@ -63,7 +63,7 @@ def _fit(features: sparse.csr_matrix, vectors: Floats, ridge: float) -> tuple[Fl
     """
     mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], np.float32)
     back = features.T.tocsr()
-    counts = np.asarray(features.sum(axis=0)).reshape(-1, 1)
+    counts = np.asarray(features.multiply(features).sum(axis=0)).reshape(-1, 1)
     scale: Floats = (1 / (counts + ridge)).astype(np.float32)
     residual = np.asarray(back @ (vectors - mean), np.float32)
     direction: Floats = scale * residual

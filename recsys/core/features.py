@@ -11,6 +11,8 @@ from recsys.core.errors import DataError
 from recsys.core.values import OWNER, VALUE, owner_values
 
 Floats = NDArray[np.float32]
+FEATURE = "feature"
+"""What stands in place of a node type where a column has no nodes, but numbers."""
 _MOST_VALUES = 4096
 
 

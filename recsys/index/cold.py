@@ -22,12 +22,14 @@ class Trait:
     """One thing that items are: a relation of the graph into them.
 
     name: of the relation, and of the column of a table of new items. source: node type of its values ("item:genres"),
-    whose labels the bundle holds; "item" for links to other items. separator: of several values in one text.
+    whose labels the bundle holds; "item" for links to other items; "feature" for numbers. separator: of several values in
+    one text. feature: how the column becomes numbers (`FeatureColumn.document`).
     """
 
     name: str
     source: str
     separator: str | None = None
+    feature: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

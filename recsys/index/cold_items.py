@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,7 @@ from scipy import sparse
 from recsys.core.config import IndexConfig
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.core.errors import DataError, UsageError, nearest
+from recsys.core.features import FeatureColumn
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, ITEM, ITEM_ID, Drops
@@ -169,12 +170,22 @@ def _features(
     """By trait, (rows, values) of the table, and the number of values that are not known."""
     features, unknown = {}, {}
     for trait in item_map.traits:
+        if trait.feature is not None:
+            features[trait.name], unknown[trait.name] = _numbers(trait.feature, trait.name, table)
+            continue
         labels = contents.interactions.items.ids.to_list() if trait.source == ITEM else contents.labels[trait.source]
         nothing = pl.Series(trait.name, [None] * len(table), dtype=pl.String)
         column = table[trait.name] if trait.name in table.columns else nothing
         fitted = len(item_map.weights[trait.name])
         features[trait.name], unknown[trait.name] = features_of(column, labels[:fitted], trait.separator)
     return features, unknown
+
+
+def _numbers(feature: dict[str, Any], name: str, table: pl.DataFrame) -> tuple[sparse.csr_matrix, int]:
+    """(rows, numbers) of a column, and 0: a row without any has no value that could be unknown."""
+    if name not in table.columns:
+        return sparse.csr_matrix((len(table), len(feature["mean"])), dtype=np.float32), 0
+    return sparse.csr_matrix(FeatureColumn.read(feature).apply(table[name])[0]), 0
 
 
 def _already_there(contents: Contents, table: pl.DataFrame, vectors: Floats) -> NDArray[np.bool_]:

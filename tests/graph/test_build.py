@@ -15,6 +15,7 @@ from recsys.core.errors import ConfigError, DataError, UsageError
 from recsys.graph.build import build_graph, target_behavior
 from recsys.graph.schema import Adjacency, full_block, reverse
 from recsys.graph.store import load_graph, save_graph
+from recsys.graph.traits import item_traits
 
 DAY = 86_400
 
@@ -143,6 +144,13 @@ def test_features_are_no_nodes(interactions_of, tmp_path):
     assert [(one.column, one.width) for one in found.columns] == [("price", 1), ("genre", 2), ("text", 2)]
     assert found.values.tolist() == [[-1, 1, 0, 1, 0], [1, 0, 1, -1, 0], [0, 1, 0, 0, 0]]
     assert graph.drops == {"item without price": 1, "item without text": 1}
+    traits = item_traits(graph)
+    assert {name: matrix.toarray().tolist() for name, (_, matrix) in traits.items()}["text"] == [
+        [1, 0],
+        [-1, 0],
+        [0, 0],
+    ]
+    assert {kind for kind, _ in traits.values()} == {"feature"}
     save_graph(graph, tmp_path)
     again = load_graph(tmp_path).features["item"]
     assert again.columns == found.columns

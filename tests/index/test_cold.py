@@ -8,9 +8,10 @@ import pytest
 
 from recsys.core.config import IndexConfig
 from recsys.core.errors import DataError, UsageError
+from recsys.core.features import FeatureColumn
 from recsys.index.ann import tune
 from recsys.index.bundle import Bundle, write_bundle
-from recsys.index.cold import evened, features_of
+from recsys.index.cold import Trait, evened, features_of
 from recsys.index.cold_items import contents_of, read_new_items, with_items
 from recsys.index.lookup import Lookup
 from worlds import GENRES, ITEMS, LAYERS, make_contents, make_contents_with_genres
@@ -48,6 +49,23 @@ def test_vectors_by_hand(placed):
     states = item_map.layer_states(vectors)
     assert states.shape == (LAYERS, 2, vectors.shape[1])
     assert np.allclose(states[1], vectors @ item_map.states[1], atol=1e-5)
+
+
+def test_numbers_place_items_too(placed, tmp_path):
+    contents = contents_of(placed)
+    column = FeatureColumn.fit(pl.Series("text", [[1.0, 0.0], [-1.0, 0.0]]))
+    weights = np.ones((2, contents.item_map.mean.shape[0]), np.float32)
+    item_map = replace(
+        contents.item_map,
+        traits=(*contents.item_map.traits, Trait("text", "feature", feature=column.document())),
+        weights={**contents.item_map.weights, "text": weights},
+    )
+    told = contents_of(Bundle.load(write_bundle(tmp_path, replace(contents, item_map=item_map))))
+    new = read_new_items(told, new_table(genres=["comedy", None], text=[None, [3.0, 0.5]]))
+    raw = item_map.mean + 3.5 * weights[0]
+    assert np.allclose(new.vectors[1], raw * np.sqrt(item_map.length / np.linalg.norm(raw)), atol=1e-5)
+    silent = read_new_items(told, new_table(genres=[None, None]))
+    assert (len(silent.table), silent.drops.total()) == (0, 2)
 
 
 def test_new_items_are_recommended_and_the_others_stay(placed, tmp_path):
