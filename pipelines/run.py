@@ -148,5 +148,5 @@ def _index(phase: PhaseName) -> Stage:
 def _files(data: DataConfig) -> tuple[str, ...]:
     """Everything that ingest reads."""
     logs = data.log if isinstance(data.log, list) else [data.log]
-    given = [*logs, data.train, data.validation, data.test, data.items, data.users, data.availability]
+    given = [*logs, data.train, data.validation, data.test, data.items, data.users, data.availability, data.suppressed]
     return tuple(path for path in given if path)

@@ -29,7 +29,7 @@ from recsys.index.ann import tune
 from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.exact import VectorScorer, rank
 from recsys.index.history import searched
-from recsys.index.lookup import Attributes, Explained, Lookup
+from recsys.index.lookup import Attributes, Explained, Filters, Lookup
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
 from recsys.phases import Phase
@@ -155,13 +155,17 @@ class GraphRecommender(BaseEstimator):
         exclude_seen: bool = True,
         allow: object | None = None,
         deny: object | None = None,
+        filters: Filters | None = None,
+        popularity: float = 0.0,
+        diversity: float = 0.0,
         histories: Sequence[Sequence[object]] | None = None,
         unknown: Literal["refuse", "popularity"] = "refuse",
     ) -> Frame:
         """The k best items of each user: columns user, item, score, rank (from 1), best first.
 
-        histories: new items of each user, on top of what was learnt. allow, deny: item ids. unknown: users that are
-        not in the log raise UsageError, or get the most popular items.
+        histories: new items of each user, on top of what was learnt. allow, deny: item ids. filters, popularity,
+        diversity: as in `Lookup.recommend`. unknown: users that are not in the log raise UsageError, or get the most
+        popular items.
         """
         wanted = ids_of(users)
         answers = self.lookup_.recommend(
@@ -171,6 +175,9 @@ class GraphRecommender(BaseEstimator):
             exclude_seen=exclude_seen,
             allow=None if allow is None else ids_of(allow),
             deny=None if deny is None else ids_of(deny),
+            filters=filters,
+            popularity=popularity,
+            diversity=diversity,
             fallback=unknown,
         )
         return self.style_.back(lists_table(answers, self.style_.user_col, wanted, self.style_.item_col))

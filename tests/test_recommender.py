@@ -74,6 +74,14 @@ def test_recommend_gives_a_ranked_frame(fitted: GraphRecommender) -> None:
     assert not seen & set(table.filter(pl.col("user_id") == "u1")["item_id"])
 
 
+def test_lists_are_filtered_and_bent_as_by_lookup(fitted: GraphRecommender) -> None:
+    bent = {"filters": {"genres": ["genre 0", "genre 1"]}, "popularity": 0.3, "diversity": 0.5}
+    table = fitted.recommend(["u1"], k=4, **bent)
+    [answer] = fitted.lookup_.recommend(["u1"], 4, **bent)
+    assert table["item_id"].to_list() == [item["id"] for item in answer["items"]]
+    assert table["item_id"].to_list() != fitted.recommend(["u1"], k=4)["item_id"].to_list()
+
+
 def test_taste_is_found_again(fitted: GraphRecommender) -> None:
     users = [f"u{number}" for number in range(60)]
     table = fitted.recommend(users, k=3)

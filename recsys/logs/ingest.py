@@ -1,7 +1,7 @@
 """Ingest: a log of any size becomes cleaned, coded rows with vocabularies, in a folder that is whole or absent."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def ingest(
     """Clean the log `source` into `out`: rows/part-NNNN.parquet, users.parquet, items.parquet, ingest.json.
 
     The same rows in the same order give the same bytes; the number of buckets (by size when None) only moves the
-    borders between the parts. suppressed: people whose rows are dropped. Memory: one bucket of rows, and the users and items.
+    borders between the parts. suppressed: people whose rows are dropped, beside those of `data.suppressed`. Memory: one
+    bucket of rows, and the users and items.
     Raises DataError for bad input and when no row is left, then listing why.
     """
     return _ingest({None: scan_log(source, data)}, data, clean, out, progress, buckets, suppressed)
@@ -136,7 +137,8 @@ def _ingest(
 ) -> IngestReport:
     with atomic_folder(out) as folder:
         work = folder / "work"
-        spill = _spill(scans, clean, work / "batches", progress, suppressed)
+        forgotten = [one for one in (suppressed, _named(data)) if one is not None]
+        spill = _spill(scans, clean, work / "batches", progress, forgotten)
         num_buckets = buckets or max(1, -(-int(spill.counts.sum()) // _ROWS_PER_BUCKET))
         exchanged = exchange(spill, work / "buckets", num_buckets)
         files, drops = collapse(exchanged, clean, work / "cleaned", progress)
@@ -152,12 +154,23 @@ def _ingest(
     return report
 
 
+def _named(data: DataConfig) -> Suppression | None:
+    """The people that the configuration names. Raises UsageError when their file is not there."""
+    if data.suppressed is None:
+        return None
+    if not Path(data.suppressed).exists():
+        raise UsageError(
+            f"data.suppressed = {data.suppressed!r} is not there", "Name a suppressed.json of recsys forget"
+        )
+    return Suppression.load(Path(data.suppressed))
+
+
 def _spill(
     scans: Mapping[str | None, LogScan],
     clean: CleanConfig,
     folder: Path,
     progress: Progress,
-    suppressed: Suppression | None,
+    forgotten: Sequence[Suppression],
 ) -> Spill:
     """Read everything once: rules on one row, provisional codes. Raises DataError when no row is left."""
     columns = common_columns(scans.values())
@@ -167,7 +180,9 @@ def _spill(
         before = Drops(spill.drops)
         marked = mark_rows(scan.marked.select(*columns, REASON), columns, clean)
         for batch in progress.track(_batches(marked), "reading"):
-            spill.add(batch if suppressed is None else mark_suppressed(batch, suppressed), split)
+            for people in forgotten:
+                batch = mark_suppressed(batch, people)
+            spill.add(batch, split)
         refuse_mixed_units(spill.drops - before, scan)
     _require_rows(bool(len(spill.files)), spill.rows_read, spill.drops)
     return spill

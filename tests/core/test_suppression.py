@@ -1,10 +1,12 @@
 """The list of those to be forgotten names nobody and is honoured wherever rows come in."""
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.core.config import CleanConfig, DataConfig
+from recsys.core.errors import UsageError
 from recsys.core.suppression import Suppression
 from recsys.logs.ingest import ingest, ingest_split, load_log
 
@@ -39,3 +41,14 @@ def test_their_rows_are_dropped_and_counted(tmp_path):
     report = ingest_split(parts, DataConfig(), CleanConfig(), tmp_path / "parts", suppressed=listed)
     assert report.drops["user to be forgotten"] == 4
     assert load_log(tmp_path / "parts").users.ids.to_list() == ["b", "c"]
+
+
+def test_a_list_of_another_folder_is_named_by_the_configuration(tmp_path):
+    log = pl.DataFrame({"user_id": ["a", "b", "c"], "item_id": ["x", "x", "y"]})
+    file = tmp_path / "suppressed.json"
+    Suppression.load(file).having("a").save(file)
+    own = Suppression.load(tmp_path / "none.json").having("b")
+    ingest(log, DataConfig(suppressed=str(file)), CleanConfig(), tmp_path / "log", suppressed=own)
+    assert load_log(tmp_path / "log").users.ids.to_list() == ["c"]
+    with pytest.raises(UsageError, match=r"data\.suppressed.*not there"):
+        ingest(log, DataConfig(suppressed=str(tmp_path / "gone.json")), CleanConfig(), tmp_path / "other")

@@ -24,6 +24,8 @@ class DataConfig(Section):
     """Table of users: user id and attribute columns."""
     availability: str | None = None
     """Table of item ids and a true/false column `available`, or ids of withdrawn items alone."""
+    suppressed: str | None = None
+    """People whose rows are dropped: a suppressed.json of `recsys forget`; that of the run folder itself counts anyway."""
     user_col: str = "user_id"
     """Column of the user id, in the log and the user table."""
     item_col: str = "item_id"
