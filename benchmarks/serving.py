@@ -1,13 +1,15 @@
 """The HTTP service: requests per second against a constant answer, latency, reloads, start and memory.
 
-    python -m benchmarks serving [--rounds 3] [--seconds 4] [--connections 64] [--parts load,start,memory]
+    python -m benchmarks serving [--rounds 3] [--seconds 4] [--connections 64] [--parts load,start,memory,cornac]
+        [--peers PYTHON]
 
 Made-up bundles; the load comes from a second process (`http_load`), nothing is cached or computed ahead. load: GET
 /v1/recommend on a bundle of Gowalla's size and a path of the same server that returns constant JSON of the same size take
 turns; then p50 and p99 at half of the largest load, quiet and while the bundle is loaded and swapped again and again.
 processor_*: time of the server's process, which other work on the machine disturbs less than the clock. start: from the
 call to the first ready answer. memory: resident size after 200 lists and one of every other kind of question, against
-the arrays and the index of the bundle.
+the arrays and the index of the bundle. cornac: its own server (Flask, as its manual starts it) in turns with ours, same
+machine, users, items, width and k, seen items left out; PYTHON is an interpreter that has cornac and flask.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,18 +56,37 @@ uvicorn.run(app, **listening(settings))
 """
 
 
+CORNAC = """
+import sys
+from pathlib import Path
+import numpy as np
+from cornac.data import Dataset
+from cornac.models import MF
+folder, users, items, pairs, width = sys.argv[1], *map(int, sys.argv[2:])
+rng = np.random.default_rng(0)
+user, item = np.divmod(np.unique(rng.integers(0, users * items, pairs)), items)
+rows = [(f"user-{u:06}", f"item-{i:06}", 1.0) for u, i in zip(user.tolist(), item.tolist())]
+log = Dataset.from_uir(rows)
+model = MF(k=width, max_iter=1, num_threads=1, seed=0)
+model.fit(log)
+print(model.save(folder, save_trainset=True), end="")
+"""
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     numbers = {"rounds": 3, "seconds": 4, "connections": 64, "seed": 0}
     for name, value in numbers.items():
         options.add_argument(f"--{name}", type=int, default=value)
     options.add_argument("--parts", default="load,start,memory")
+    options.add_argument("--peers", default=sys.executable)
     given = options.parse_args()
-    measures = {"load": load, "start": start, "memory": memory}
+    measures = {"load": load, "start": start, "memory": memory, "cornac": cornac}
     figures: dict[str, Any] = {"machine_load_before": round(os.getloadavg()[0], 1)}
     for part in given.parts.split(","):
         figures |= {f"{part}_{name}": value for name, value in measures[part](given).items()}
-    record("serving", figures | vars(given), "made-up bundles", given.seed)
+    settings = {name: value for name, value in vars(given).items() if name != "peers"}
+    record("serving", figures | settings, "made-up bundles", given.seed)
 
 
 def load(given: argparse.Namespace) -> dict[str, Any]:
@@ -127,6 +148,36 @@ def memory(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def cornac(given: argparse.Namespace) -> dict[str, Any]:
+    """Requests per second of both servers, in turns."""
+    users = [f"user-{place * 7 % GOWALLA['users']:06}" for place in range(2000)]
+    sides = {
+        "ours": [f"/v1/recommend/{user}?k=10" for user in users],
+        "cornac": [f"/recommend?uid={user}&k=10&remove_seen=true" for user in users],
+    }
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    with bundle(GOWALLA, given.seed) as path, server(path, 100) as ours, cornac_server(given.peers) as theirs:
+        for _ in range(given.rounds):
+            for name, (port, process) in {"ours": ours, "cornac": theirs}.items():
+                found[name].append(measured(process, port, given.seconds, given.connections, 0, sides[name]))
+    most = {name: median(rounds, "requests_per_second") for name, rounds in found.items()}
+    failed = {f"{name}_failed": int(sum(one["failed"] for one in rounds)) for name, rounds in found.items()}
+    rates = {f"{name}_per_second": round(value, 1) for name, value in most.items()}
+    return rates | failed | {"times_as_many": round(most["ours"] / most["cornac"], 1)}
+
+
+@contextmanager
+def cornac_server(python: str) -> Iterator[tuple[int, psutil.Process]]:
+    with tempfile.TemporaryDirectory() as folder:
+        words = [folder, *(str(GOWALLA[name]) for name in ("users", "items", "pairs", "width"))]
+        made = subprocess.run([python, "-c", CORNAC, *words], capture_output=True, text=True, check=True)
+        model = made.stdout.splitlines()[-1]
+        names = {"MODEL_PATH": model, "MODEL_CLASS": "cornac.models.MF"}
+        command = [python, "-m", "flask", "--app", "cornac.serving.app", "run", "--port"]
+        with listening(lambda port: [*command, str(port)], "/recommend?uid=user-000000&k=1", names) as found:
+            yield found
+
+
 @contextmanager
 def bundle(sizes: dict[str, int], seed: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
@@ -135,15 +186,24 @@ def bundle(sizes: dict[str, int], seed: int) -> Iterator[Path]:
 
 @contextmanager
 def server(path: Path, size: int) -> Iterator[tuple[int, psutil.Process]]:
-    """A service in a process of its own: its port once it is ready, and the process. size: bytes of the constant."""
+    """Our service, its port once it is ready, and its process. size: bytes of the constant."""
+    with listening(lambda port: [sys.executable, "-c", SERVER, str(path), str(port), str(size)], "/readyz") as found:
+        yield found
+
+
+@contextmanager
+def listening(
+    command: Callable[[int], list[str]], probe: str, names: dict[str, str] | None = None
+) -> Iterator[tuple[int, psutil.Process]]:
+    """A server in a process of its own, once it answers `probe`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started = subprocess.Popen([sys.executable, "-c", SERVER, str(path), str(port), str(size)])
+    started = subprocess.Popen(command(port), env={**os.environ, **(names or {})}, stderr=subprocess.DEVNULL)
     try:
         while True:
             try:
-                ask(port, "/readyz")
+                ask(port, probe)
                 break
             except OSError:
                 time.sleep(0.02)
