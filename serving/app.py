@@ -43,6 +43,7 @@ def make_app(settings: Settings) -> ASGIApp:
     state = State(settings.bundle, metrics)
     events = settings.events
     log = LiveEvents(events)
+    log.refresh()
     context = Context(
         settings=settings,
         keys=None if settings.keys is None else Keys(settings.keys, settings.workers),

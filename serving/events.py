@@ -107,7 +107,10 @@ class LiveEvents:
 
     def of(self, user: str | None) -> tuple[Event, ...]:
         """Oldest first; nothing for somebody without events."""
-        return tuple(self._users.get(user, ())) if user is not None else ()
+        if user is None:
+            return ()
+        with self._lock:
+            return tuple(self._users.get(user, ()))
 
     def _read(self, path: Path) -> None:
         with path.open("rb") as stream:
