@@ -39,22 +39,7 @@ def make_app(settings: Settings) -> ASGIApp:
 
     Raises DataError when that bundle is refused, ConfigError for a file of keys that cannot be used.
     """
-    metrics = Metrics()
-    state = State(settings.bundle, metrics)
-    events = settings.events
-    log = LiveEvents(events)
-    log.refresh()
-    context = Context(
-        settings=settings,
-        keys=None if settings.keys is None else Keys(settings.keys, settings.workers),
-        state=state,
-        service=Service(state, log, metrics),
-        live=log,
-        metrics=metrics,
-        audit=Audit(settings.audit),
-        others=Others(settings.run),
-        writer=None if events is None else Batcher(_appending(EventLog(events)), ThreadPoolExecutor(1, "events")),
-    )
+    context = _context(settings)
     app = FastAPI(
         title="recsys",
         version=versions(())["recsys"],
@@ -69,9 +54,28 @@ def make_app(settings: Settings) -> ASGIApp:
         app.include_router(router)
     app.router.routes.insert(0, recommend.recommend_user_fast)
     app.mount("/page", StaticFiles(directory=probes.PAGE, check_dir=False), "page")
-    guarded: ASGIApp = Guard(app, settings, context.keys, metrics)
+    guarded: ASGIApp = Guard(app, settings, context.keys, context.metrics)
     return (
         CORSMiddleware(guarded, settings.cors, allow_methods=["*"], allow_headers=["*"]) if settings.cors else guarded
+    )
+
+
+def _context(settings: Settings) -> Context:
+    metrics = Metrics()
+    state = State(settings.bundle, metrics)
+    events = settings.events
+    log = LiveEvents(events)
+    log.refresh()
+    return Context(
+        settings=settings,
+        keys=None if settings.keys is None else Keys(settings.keys, settings.workers),
+        state=state,
+        service=Service(state, log, metrics),
+        live=log,
+        metrics=metrics,
+        audit=Audit(settings.audit),
+        others=Others(settings.run),
+        writer=None if events is None else Batcher(_appending(EventLog(events)), ThreadPoolExecutor(1, "events")),
     )
 
 

@@ -6,6 +6,7 @@ acknowledged when it is on disk: neither a kill nor a crash loses it.
 
 import errno
 import fcntl
+import logging
 import os
 import threading
 from collections import deque
@@ -19,6 +20,8 @@ import orjson
 from recsys.core.errors import MachineError
 from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID, WEIGHT
 from recsys.index.visits import Event
+
+_LOG = logging.getLogger("recsys.serving")
 
 KEPT_PER_USER = 1000
 _TAIL_BYTES = 1 << 16
@@ -128,6 +131,7 @@ class LiveEvents:
             self._users.setdefault(str(row[USER_ID]), deque(maxlen=KEPT_PER_USER)).append(event)
         except (ValueError, KeyError, TypeError):
             self.broken_lines += 1
+            _LOG.warning("line %d of those in %s that are no events: %.200r", self.broken_lines, self.path, line)
 
 
 def _whole_bytes(log: int) -> int:
