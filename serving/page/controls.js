@@ -3,7 +3,8 @@
 import { ask } from "./api.js";
 import { Combobox } from "./combobox.js";
 import { byId, calmly, counted, h, unseen } from "./dom.js";
-import { defaultRules } from "./question.js";
+import { Filters } from "./filters.js";
+import { dialsAtRest } from "./question.js";
 
 const FOUND = 8;
 const VALUES = 50;
@@ -16,6 +17,7 @@ export class Controls {
 
   constructor(question, { changed, failed }) {
     Object.assign(this, { question, changed, failed });
+    this.filters = new Filters(question.filters, changed);
     byId("rules").open = matchMedia(WIDE).matches;
     this.#searches();
     this.#dials();
@@ -27,14 +29,12 @@ export class Controls {
   async describe(model) {
     const { columns } = await ask(`/v1/attributes?k=${VALUES}`);
     const chosen = this.question.filters.size > 0;
-    this.question.filters.clear();
     this.behaviors = model.behaviors;
     byId("behavior").replaceChildren(
       ...model.behaviors.map((one) => h("option", { selected: one === model.target }, one)),
     );
     byId("behavior-field").hidden = model.behaviors.length < 2;
-    byId("no-filters").hidden = columns.length > 0;
-    byId("columns").replaceChildren(...columns.map((one) => this.#column(one)));
+    this.filters.show(columns);
     if (chosen) this.changed();
   }
 
@@ -118,41 +118,15 @@ export class Controls {
     this.changed();
   }
 
-  #column({ column, distinct, values }) {
-    const chosen = new Set();
-    const count = h("span", { class: "soft" });
-    const boxes = values.map(({ value, items }, place) => {
-      const id = `filter-${column}-${place}`;
-      const change = ({ target }) => {
-        if (target.checked) chosen.add(value);
-        else chosen.delete(value);
-        this.question.filters.set(column, chosen);
-        count.textContent = chosen.size ? `${chosen.size} chosen` : "";
-        this.changed();
-      };
-      const label = h("label", { for: id }, value, h("span", { class: "soft" }, unseen(", "), counted(items, "item")));
-      return h("div", { class: "check" }, h("input", { id, type: "checkbox", onchange: change }), label);
-    });
-    const more =
-      distinct > values.length && h("p", { class: "soft" }, `The ${values.length} most frequent of ${distinct} values`);
-    return h(
-      "details",
-      { class: "column" },
-      h("summary", {}, column, " ", count),
-      h("div", { class: "values", role: "group", "aria-label": column }, boxes),
-      more,
-    );
-  }
-
   #reset() {
-    Object.assign(this.question, defaultRules());
+    Object.assign(this.question, dialsAtRest());
     byId("exclude-seen").checked = true;
     byId("k").value = "10";
     for (const name of ["popularity", "diversity"]) {
       byId(name).value = "0";
       byId(`${name}-value`).value = "0";
     }
-    for (const box of byId("columns").querySelectorAll("input:checked")) box.click();
+    this.filters.clear();
     this.changed();
   }
 }

@@ -4,11 +4,11 @@ import { counted } from "./dom.js";
 
 /** A question without anybody, under the rules that hold unless changed. */
 export function nobody() {
-  return { user: null, history: [], ...defaultRules() };
+  return { user: null, history: [], filters: new Map(), ...dialsAtRest() };
 }
 
-export function defaultRules() {
-  return { filters: new Map(), excludeSeen: true, popularity: 0, diversity: 0, k: 10 };
+export function dialsAtRest() {
+  return { excludeSeen: true, popularity: 0, diversity: 0, k: 10 };
 }
 
 /** The part of a body that says for whom. */
@@ -22,9 +22,7 @@ export function wanted({ user, history }) {
 /** A body of /v1/recommend. */
 export function body(question) {
   const { filters, excludeSeen, popularity, diversity, k } = question;
-  const chosen = Object.fromEntries(
-    [...filters].filter(([, values]) => values.size).map(([column, values]) => [column, [...values]]),
-  );
+  const chosen = Object.fromEntries([...filters].map(([column, values]) => [column, [...values]]));
   return { requests: [wanted(question)], k, exclude_seen: excludeSeen, filters: chosen, popularity, diversity };
 }
 

@@ -54,28 +54,10 @@ export class Recommend {
     byId("results").textContent = `Recommendations for ${whom(this.#question)}`;
     const differences = other && compare(answer, other.answers[0]);
     byId("status").textContent = [said(answer), differences?.words].filter(Boolean).join(" ");
-    byId("lists").replaceChildren(
-      ...(other ? this.#sideBySide(live, other, differences) : [list(answer, "Recommendations", this.actions)]),
-    );
+    const one = () => list(answer, "Recommendations", { actions: this.actions });
+    byId("lists").replaceChildren(other ? sideBySide(live, other, differences) : one());
     focusAgain(focused);
     this.answered(live.model_version);
-  }
-
-  #sideBySide(live, other, differences) {
-    const [first, second] = [`Live bundle ${live.model_version}`, `Bundle ${other.model_version}`];
-    return [
-      h(
-        "div",
-        { class: "pair" },
-        h("section", { "aria-label": first }, h("h4", {}, first), list(live.answers[0], first, null, differences.live)),
-        h(
-          "section",
-          { "aria-label": second },
-          h("h4", {}, second),
-          list(other.answers[0], second, null, differences.other),
-        ),
-      ),
-    ];
   }
 
   async #why({ id }) {
@@ -104,6 +86,21 @@ export class Recommend {
     }
   }
 }
+
+function sideBySide(live, other, { marks }) {
+  const shown = [
+    [`Live bundle ${live.model_version}`, live.answers[0], marks.live],
+    [`Bundle ${other.model_version}`, other.answers[0], marks.other],
+  ];
+  return h(
+    "div",
+    { class: "pair" },
+    shown.map(([label, answer, marked]) => side(label, answer, marked)),
+  );
+}
+
+const side = (label, answer, marks) =>
+  h("section", { "aria-label": label }, h("h4", {}, label), list(answer, label, { marks }));
 
 function said({ items, source, unknown, note }) {
   const missing = unknown.length ? ` Unknown: ${unknown.join(", ")}.` : "";

@@ -14,98 +14,90 @@ export const SOURCES = {
   fallback: "the most popular items, as nothing is known of this visitor",
 };
 
-/** One list as an element. marks: by item id, where it stands in the other list. actions: why and add, if any. */
-export function list(answer, label, actions = null, marks = null) {
-  const top = Math.max(...answer.items.map((one) => Math.abs(one.score)), Number.MIN_VALUE);
+/** One list as an element. actions: {why, add}, where it has any. marks: by item id, where it stands in another list. */
+export function list(answer, label, { actions = null, marks = new Map() }) {
   if (!answer.items.length) return h("p", { class: "empty" }, "No item may be recommended under these rules.");
-  const explained = actions && !NO_REASONS.includes(answer.source);
-  return h(
-    "ol",
-    { class: "items", "aria-label": label },
-    answer.items.map((one) => item(one, top, marks?.get(one.id), actions, explained)),
-  );
+  const top = Math.max(...answer.items.map((one) => Math.abs(one.score)), Number.MIN_VALUE);
+  const why = NO_REASONS.includes(answer.source) ? null : actions?.why;
+  const rows = answer.items.map((one) => item(one, one.score / top, marks.get(one.id), { ...actions, why }));
+  return h("ol", { class: "items", "aria-label": label }, rows);
 }
 
-function item(one, top, mark, actions, explained) {
+function item(one, share, mark, { why, add }) {
   const name = one.title ?? one.id;
-  const place = explained ? h("div", { class: "why", id: `why-${one.rank}`, hidden: true }) : null;
-  const bar = h("span", { class: "bar", "aria-hidden": "true" });
-  bar.style.setProperty("--share", Math.max(0, one.score / top).toFixed(3));
+  const reasons = why && h("div", { class: "why", id: `why-${one.rank}`, hidden: true });
   return h(
     "li",
-    { class: mark?.kind ?? null, "data-item": one.id },
+    { class: mark?.kind, "data-item": one.id },
     h("span", { class: "rank" }, String(one.rank)),
-    h("span", { class: "name" }, name, one.title ? h("span", { class: "soft id" }, one.id) : null),
-    mark
-      ? h(
-          "span",
-          { class: "mark" },
-          mark.sign ? h("span", { "aria-hidden": "true" }, mark.sign) : null,
-          mark.sign ? unseen(mark.words) : mark.words,
-        )
-      : null,
-    h("span", { class: "score" }, unseen("score "), h("span", { class: "number" }, decimal(one.score)), bar),
-    actions ? h("span", { class: "actions" }, place && why(one, name, place, actions), add(one, name, actions)) : null,
-    place,
+    h("span", { class: "name" }, name, one.title && h("span", { class: "soft id" }, one.id)),
+    mark && h("span", { class: "mark" }, h("span", { "aria-hidden": "true" }, mark.sign), unseen(mark.words)),
+    score(one, share),
+    add &&
+      h(
+        "span",
+        { class: "actions" },
+        why && whyButton(name, reasons, () => why(one)),
+        addButton(name, () => add(one)),
+      ),
+    reasons,
   );
 }
 
-function why(one, name, place, actions) {
+function score(one, share) {
+  const bar = h("span", { class: "bar", "aria-hidden": "true" });
+  bar.style.setProperty("--share", Math.max(0, share).toFixed(3));
+  return h("span", { class: "score" }, unseen("score "), h("span", { class: "number" }, decimal(one.score)), bar);
+}
+
+/** Opens and closes `place`, which is filled with what `make` gives whenever it opens. */
+function whyButton(name, place, make) {
+  const open = async () => {
+    const opening = place.hidden;
+    if (opening) place.replaceChildren(await make());
+    place.hidden = !opening;
+    button.setAttribute("aria-expanded", String(opening));
+  };
+  const state = { "aria-expanded": "false", "aria-controls": place.id };
   const button = h(
     "button",
-    {
-      class: "quiet",
-      "data-action": "why",
-      "aria-expanded": "false",
-      "aria-controls": place.id,
-      onclick: async () => {
-        const opening = place.hidden;
-        if (opening) place.replaceChildren(await actions.why(one));
-        place.hidden = !opening;
-        button.setAttribute("aria-expanded", String(opening));
-      },
-    },
+    { class: "quiet", "data-action": "why", ...state, onclick: open },
     "Why",
     unseen(` ${name}`),
   );
   return button;
 }
 
-function add(one, name, actions) {
-  return h(
-    "button",
-    { class: "quiet", "data-action": "add", onclick: () => actions.add(one) },
-    "Add",
-    unseen(` ${name} to the history`),
-  );
-}
+const addButton = (name, add) =>
+  h("button", { class: "quiet", "data-action": "add", onclick: add }, "Add", unseen(` ${name} to the history`));
 
-/** Two answers to the same question: marks for either list, and how they differ in words. */
+/** Two answers to the same question: marks for the items of either, and how they differ in words. */
 export function compare(live, other) {
-  const before = ranks(live);
-  const after = ranks(other);
-  const common = [...after.keys()].filter((id) => before.has(id));
-  const moved = common.filter((id) => before.get(id) !== after.get(id)).length;
-  return {
-    live: new Map(
-      [...before.keys()].filter((id) => !after.has(id)).map((id) => [id, { kind: "removed", words: "removed" }]),
-    ),
+  const [before, after] = [ranks(live), ranks(other)];
+  const gone = [...before.keys()].filter((id) => !after.has(id));
+  const marks = {
+    live: new Map(gone.map((id) => [id, { kind: "removed", sign: "removed", words: "removed" }])),
     other: new Map([...after].map(([id, rank]) => [id, mark(before.get(id), rank)])),
-    words:
-      common.length === before.size && !moved && before.size === after.size
-        ? "Both lists are the same."
-        : `${counted(common.length, "item")} in both lists, ${moved} moved, ${after.size - common.length} added, ${before.size - common.length} removed.`,
+  };
+  const count = (...kinds) => [...marks.other.values()].filter(({ kind }) => kinds.includes(kind)).length;
+  const [moved, added, removed] = [count("up", "down"), count("added"), gone.length];
+  const common = counted(after.size - added, "item");
+  const same = moved + added + removed === 0;
+  return {
+    marks,
+    words: same
+      ? "Both lists are the same."
+      : `${common} in both lists, ${moved} moved, ${added} added, ${removed} removed.`,
   };
 }
 
 const ranks = (answer) => new Map(answer.items.map((one) => [one.id, one.rank]));
 
 function mark(before, rank) {
-  if (before === undefined) return { kind: "added", words: "added" };
+  if (before === undefined) return { kind: "added", sign: "added", words: "added" };
   const up = before - rank;
-  if (up === 0) return { kind: "same", sign: "=", words: "same place" };
   const places = counted(Math.abs(up), "place");
-  return up > 0
-    ? { kind: "up", sign: `▲ ${up}`, words: `up ${places}` }
-    : { kind: "down", sign: `▼ ${-up}`, words: `down ${places}` };
+  if (up > 0) return { kind: "up", sign: `▲ ${up}`, words: `up ${places}` };
+  if (up < 0) return { kind: "down", sign: `▼ ${-up}`, words: `down ${places}` };
+  return { kind: "same", sign: "=", words: "same place" };
 }
