@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from servers import ask, running
@@ -233,6 +234,23 @@ def test_a_kill_under_load_loses_no_acknowledged_event(bundle_path: Path, tmp_pa
     assert set(acknowledged) <= set(kept)
     with process(bundle_path, events) as (address, _):
         assert ask(f"{address}/v1/recommend/s0")[0] == 200
+
+
+def test_a_killed_worker_is_replaced(bundle_path: Path, tmp_path: Path) -> None:
+    def workers() -> set[int]:
+        children = psutil.Process(server.pid).children()
+        alive = [one for one in children if one.status() != psutil.STATUS_ZOMBIE]
+        return {one.pid for one in alive if "spawn_main" in " ".join(one.cmdline())}
+
+    with process(bundle_path, tmp_path / "events.jsonl", workers=2) as (address, server):
+        before = workers()
+        os.kill(min(before), signal.SIGKILL)
+        for _ in range(300):
+            if len(workers() - {min(before)}) == 2:
+                break
+            time.sleep(0.1)
+        assert len(workers() - {min(before)}) == 2
+        assert {ask(f"{address}/v1/recommend/u01")[0] for _ in range(20)} == {200}
 
 
 def test_workers_see_each_others_events_and_add_up_their_figures(bundle_path: Path, tmp_path: Path) -> None:
