@@ -1,6 +1,7 @@
 """A FAISS index with its search parameters, re-scored by the true vectors."""
 
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,11 +34,15 @@ class ApproximateIndex:
     parameters: dict[str, int]
 
     def search(self, queries: Floats, k: int, allow: NDArray[np.bool_] | None = None) -> Hits:
-        """About the k best items of each query (n, d) among those allowed (items,); NO_ITEM where FAISS found fewer."""
+        """About the k best items of each query (n, d) among those allowed (items,); NO_ITEM where FAISS found fewer.
+
+        Where few are allowed the search goes as much further as it passes over what is not: the recall stays.
+        """
         queries = np.ascontiguousarray(queries, np.float32)
         selector = None if allow is None else _Selector(allow)
         fetch = min(k * self.parameters.get("refine", 1), len(self.item_vectors))
-        parameters = self._search_parameters(fetch, selector)
+        further = 1.0 if allow is None else len(allow) / max(int(np.count_nonzero(allow)), 1)
+        parameters = self._search_parameters(fetch, selector, further)
         _, found = self.index.search(padded(queries, self.index.d), fetch, params=parameters)
         return self._rescored(queries, found, k)
 
@@ -47,11 +52,13 @@ class ApproximateIndex:
         hits = [_best_of(self.item_vectors, queries[block], found[block], k) for block in blocks]
         return Hits(np.concatenate([one.items for one in hits]), np.concatenate([one.scores for one in hits]))
 
-    def _search_parameters(self, fetch: int, selector: "_Selector | None") -> Any:
+    def _search_parameters(self, fetch: int, selector: "_Selector | None", further: float) -> Any:
         chosen = {} if selector is None else {"sel": selector.bitmap}
         if self.kind == "hnsw":
-            return _FAISS.SearchParametersHNSW(efSearch=max(self.parameters["ef_search"], fetch), **chosen)
-        return _FAISS.SearchParametersIVF(nprobe=self.parameters["nprobe"], **chosen)
+            return _FAISS.SearchParametersHNSW(
+                efSearch=max(ceil(self.parameters["ef_search"] * further), fetch), **chosen
+            )
+        return _FAISS.SearchParametersIVF(nprobe=ceil(self.parameters["nprobe"] * further), **chosen)
 
     @property
     def num_bytes(self) -> int:

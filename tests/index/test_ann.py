@@ -135,6 +135,18 @@ def test_allowed_items_alone_are_found():
         assert (hits.items[hits.items != NO_ITEM] % 2 == 0).all()
 
 
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+@pytest.mark.parametrize("share", [0.25, 0.6])
+def test_the_recall_stays_where_few_are_allowed(kind, share):
+    """Also when the allowed lie together, away from most queries."""
+    items, queries = clustered(3_000), clustered(900, seed=1)
+    index = ann.tune(items, queries[:700], config(kind, target=0.95)).index
+    side = items @ clustered(1, seed=8)[0]
+    for allow in (np.random.default_rng(2).random(3_000) < share, side >= np.quantile(side, 1 - share)):
+        truth = ExactIndex(items).search(queries[700:], 10, None, allow)
+        assert hit_shares(index.search(queries[700:], 10, allow), truth).mean() >= 0.95
+
+
 def test_an_index_of_other_vectors_is_refused(tmp_path):
     index = next(iter(settings("ivf", clustered(50), 5, 0))).index
     index.save(tmp_path / "index.faiss")
