@@ -65,5 +65,6 @@ def listening(settings: Settings) -> dict[str, Any]:
         "proxy_headers": False,
         "backlog": 4096,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_worker_healthcheck": 30,  # a worker that loads a large bundle on a busy machine is not dead
         "timeout_graceful_shutdown": int(settings.answer_seconds),
     }
