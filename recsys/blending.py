@@ -32,6 +32,7 @@ _OWN = (1.0, 0.3, 0.0)
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     ("ridge", _RIDGES),
+    ("side", (0.0, 0.1, 0.3, 1.0, 3.0)),
     ("half_life", (None, 50.0, 20.0, 5.0)),
     ("low_pass", (0.0, 0.02, 0.05, 0.1, 0.2)),
     ("rank", _RANKS),
