@@ -22,6 +22,17 @@ def test_it_recommends_and_explains(call: Call) -> None:
     assert abs(sum(part["share"] for part in why["parts"]) + why["others"] + why["rest"] - why["score"]) < 1e-5
 
 
+def test_it_is_filtered_verified_listed_and_compared_but_has_no_dial(call: Call) -> None:
+    genre = Bundle.load(OLD / "bundle").item_table["genres"].explode()[0]
+    found = json.loads(call("recommend", OLD, "--user", "u1", "--filter", f"genres={genre}", "--json").out)
+    assert found["items"]
+    turned = call("recommend", OLD, "--user", "u1", "--popularity", "0.1")
+    assert turned.code == 2 and "recsys index" in turned.err
+    assert "whole" in call("verify", OLD).out and "live" in call("list", OLD).out
+    against_itself = call("diff", OLD, OLD, "--users", 20, "--json")
+    assert against_itself.code == 0 and json.loads(against_itself.out)["finding"] == "unknown"
+
+
 def test_it_is_shown(call: Call) -> None:
     shown = call("show", OLD)
     assert shown.code == 0 and "Models on the test" in shown.out
