@@ -100,6 +100,7 @@ async def _follow(context: Context) -> None:
         await asyncio.sleep(context.settings.poll_seconds)
         try:
             await loop.run_in_executor(None, context.state.follow)
+            await loop.run_in_executor(None, context.others.follow)
             if context.keys is not None:
                 await loop.run_in_executor(None, context.keys.follow)
         except Exception:  # a machine short of memory or files for a moment must not end the following

@@ -20,10 +20,18 @@ class Others:
     def get(self, name: str) -> Served:
         """Raises Refused: 404 for a bundle that the run does not have, 409 for a damaged one."""
         with self._loading:
+            path = self._path(name)
             if self._kept is None or self._kept.version != name:
                 self._kept = None
-                self._kept = _load(self._path(name))
+                self._kept = _load(path)
             return self._kept
+
+    def follow(self) -> None:
+        """Give up a bundle that is gone from the run, as one is that held somebody to be forgotten."""
+        with self._loading:
+            if self._run is not None and self._kept is not None:
+                gone = not (RunFolder(self._run).bundles / self._kept.version).is_dir()
+                self._kept = None if gone else self._kept
 
     def _path(self, name: str) -> Path:
         if self._run is None:

@@ -1,17 +1,24 @@
 """What a run left beside its live bundle, over HTTP: the report, and lists of other bundles."""
 
+import gc
 import shutil
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from recsys.core.artefacts import switch_link, write_json
+from recsys.core.ids import IdMap
 from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.lookup import Lookup
 from servers import ask, running
+from serving.others import Others
+from serving.problems import Refused
 from serving.settings import Settings
-from worlds import make_contents, make_contents_with_genres
+from worlds import ITEMS, USERS, make_contents, make_contents_with_genres
 
 BODY = {"requests": [{"user": "u01"}, {"history": [{"item": "i03"}]}], "k": 5}
 
@@ -73,6 +80,22 @@ def test_a_damaged_bundle_is_refused_and_the_live_one_goes_on(tmp_path: Path, ru
         assert ask(f"{address}/v1/recommend", BODY)[1]["model_version"] == live
 
 
+def test_a_bundle_that_is_gone_answers_no_more(tmp_path: Path, run_path: Path) -> None:
+    run = Path(shutil.copytree(run_path, tmp_path / "run", symlinks=True))
+    live = (run / "bundle").resolve().name
+    [other] = [path for path in (run / "bundles").iterdir() if path.name != live]
+    others = Others(run)
+    kept = weakref.ref(others.get(other.name))
+    others.follow()
+    assert kept() is not None
+    shutil.rmtree(other)
+    with pytest.raises(Refused, match=other.name):
+        others.get(other.name)
+    others.follow()
+    gc.collect()
+    assert kept() is None
+
+
 def test_the_report_is_given_as_figures_and_to_read(run_address: str) -> None:
     assert ask(f"{run_address}/v1/report") == (200, {"headline": "good"})
     assert ask(f"{run_address}/v1/report.html") == (200, "<p>good</p>")
@@ -98,3 +121,16 @@ def test_a_bundle_without_attributes_lists_none(tmp_path: Path) -> None:
     path = write_bundle(tmp_path, make_contents())
     with running(Settings(path)) as address:
         assert ask(f"{address}/v1/attributes")[1]["columns"] == []
+
+
+def test_the_very_id_is_found_first(tmp_path: Path) -> None:
+    contents = make_contents()
+    users, items = (pl.Series([str(one) for one in reversed(range(count))]) for count in (USERS, ITEMS))
+    log = replace(contents.interactions, users=IdMap(users, "user"), items=IdMap(items, "item"))
+    with running(Settings(write_bundle(tmp_path, replace(contents, interactions=log)))) as address:
+        assert ask(f"{address}/v1/users?text=1&k=3")[1]["users"] == ["1", "21", "19"]
+        found = ask(f"{address}/v1/items?text=1&k=40")[1]["items"]
+    popularity = [one["popularity"]["all"] for one in found]
+    assert found[0]["id"] == "1"
+    assert popularity[0] < max(popularity)
+    assert popularity[1:] == sorted(popularity[1:], reverse=True)

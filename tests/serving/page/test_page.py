@@ -201,3 +201,14 @@ def test_another_bundle_that_answers_is_told_and_offered(
         until(page, listed(address, {"user": "u04"}))
         expect(page.get_by_label("With another bundle").get_by_role("option")).to_have_text(["none", re.compile(live)])
         assert heard.complaints == []
+
+
+def test_a_service_over_one_bundle_says_what_it_lacks(browser: BrowserContext, run_path: Path) -> None:
+    with running(Settings((run_path / "bundle").resolve())) as address, fresh_page(browser) as (page, _):
+        page.goto(address)
+        expect(rows(page)).to_have_count(10)
+        expect(page.locator("#other-note")).to_contain_text("one bundle, not a run")
+        page.get_by_role("link", name="Report").click()
+        expect(page.get_by_role("alert")).to_contain_text("folder of a finished run")
+        page.get_by_role("button", name="Dismiss").click()
+        expect(page.get_by_role("alert")).to_be_empty()
