@@ -74,6 +74,7 @@ class Guard:
         """Name of the key. Raises Refused: 401 without one, 403 for lack of a scope, 429 when it asks too often."""
         if self.keys is None:
             _require_loopback(headers)
+            self._require_own_page(headers)
             return "loopback"
         path = scope["path"]
         if path in OPEN or path.startswith(PAGE):
@@ -87,6 +88,12 @@ class Guard:
             after = {"Retry-After": str(int(wait) + 1)}
             raise Refused(429, f"key {key.name!r} may ask {key.rate:g} times a second", "Ask less often", after)
         return key.name
+
+    def _require_own_page(self, headers: Headers) -> None:
+        """Raises Refused (403): where nobody needs a key, a page elsewhere could have its reader's browser ask."""
+        origin = headers.get("origin")
+        if origin is not None and origin not in self.settings.cors and origin.partition("://")[2] != headers["host"]:
+            raise Refused(403, f"pages of {origin!r} may not ask", "Name the origin with --cors")
 
     async def _whole_body(self, headers: Headers, receive: Receive) -> Receive:
         """Read the body before anything is computed. Raises Refused: 408 when it is slow, 413 large, 415 not JSON."""

@@ -131,13 +131,16 @@ def test_without_keys_only_names_of_loopback_are_served(address: str) -> None:
     assert ask(f"{address}/v1/recommend/u01", headers={"Host": "localhost:1"})[0] == 200
 
 
-def test_pages_of_named_origins_may_ask_and_no_others(guarded: str, address: str, tokens: dict[str, str]) -> None:
-    for base, origin, allowed in (
-        (guarded, "https://shop.example", "https://shop.example"),
-        (guarded, "https://evil.example", None),
-        (address, "https://shop.example", None),
-    ):
-        asked = urllib.request.Request(f"{base}/healthz", headers={"Origin": origin})
+def test_without_keys_no_page_from_elsewhere_may_ask(address: str) -> None:
+    host = address.removeprefix("http://")
+    reload = f"{address}/v1/admin/reload"
+    for origin, wanted in ((address, 200), ("https://evil.example", 403), ("null", 403), (f"http://x@{host}", 403)):
+        assert ask(reload, method="POST", headers={"Origin": origin})[0] == wanted, origin
+
+
+def test_pages_of_named_origins_may_ask_and_no_others(guarded: str) -> None:
+    for origin, allowed in (("https://shop.example", "https://shop.example"), ("https://evil.example", None)):
+        asked = urllib.request.Request(f"{guarded}/healthz", headers={"Origin": origin})
         with urllib.request.urlopen(asked) as answer:
             assert answer.headers["Access-Control-Allow-Origin"] == allowed
 
