@@ -83,3 +83,24 @@ def test_the_low_pass_alone_is_that_of_gfcf(phases):
     found = BlendedScorer(nothing, alike, Past(rows, {})).score(users)
     for ours, theirs in zip(found, wanted, strict=True):
         assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_attributes_speak_in_the_table(tmp_path):
+    """Of few events, items of one genre belong together: the weight of that is on the grid, and helps."""
+    world = communities(events_per_user=6, num_users=80, seed=2)
+    world.log.write_parquet(tmp_path / "log.parquet")
+    world.items.write_parquet(tmp_path / "items.parquet")
+    raw = {"split": {"method": "random"}, "train": {"metric_k": 5}, "graph": {"attributes": [{"column": "genres"}]}}
+    config = build_config(
+        raw | {"data": {"log": str(tmp_path / "log.parquet"), "items": str(tmp_path / "items.parquet")}}
+    )
+    ingest(config.data.log, config.data, config.clean, tmp_path / "ingested")
+    log = load_log(tmp_path / "ingested")
+    select = Phase("select", log, split_log(log, config.split, "interaction", 0), config)
+    choice = choose_blend(select, noise(select))
+    assert {one["side"] for one in choice.tried} > {0.0}
+    assert choice.blend.side > 0
+    without = max(one["value"] for one in choice.tried if not one["side"])
+    assert choice.value > without
+    plain, with_side = (fit_history(select, noise(select), Blend(side=side)) for side in (0.0, 1.0))
+    assert with_side.table.nnz > plain.table.nnz
