@@ -71,7 +71,7 @@ def test_every_operation_keeps_its_word(address: str) -> None:
 
 @pytest.mark.slow
 def test_every_operation_keeps_its_word_at_length(address: str) -> None:
-    keep_their_word(address, examples=300)
+    keep_their_word(address, examples=100)
 
 
 def test_every_answer_of_the_document_is_named(address: str) -> None:
