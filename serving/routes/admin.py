@@ -1,5 +1,6 @@
 """Which bundle answers. Every call is recorded."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -59,7 +60,8 @@ def _run(here: Context) -> RunFolder:
 async def _switched(here: Context, request: Request, action: str, change: Callable[[], object]) -> Response:
     """Do it, load what is live then, keep a record. Raises Refused (409) when either is refused."""
     key: str = request.scope["key"]
-    return document(await here.service.run(lambda served: _switch(here, key, action, change)))
+    # Not in the service's own threads: loading a bundle takes seconds, and others wait for theirs.
+    return document(await asyncio.to_thread(_switch, here, key, action, change))
 
 
 def _switch(here: Context, key: str, action: str, change: Callable[[], object]) -> Switched:
