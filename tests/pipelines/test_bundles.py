@@ -70,3 +70,19 @@ def test_diff_is_exit_4_for_the_worse_one(call: Call, folder: RunFolder) -> None
     assert better.code == 0 and "better on ndcg@5" in better.out and "+0.1000" in better.out
     call("promote", folder.path, b)
     assert "recsys rollback" in call("diff", folder.path).err
+
+
+def test_what_people_read(call: Call, folder: RunFolder, tmp_path: Path) -> None:
+    a, b = written(folder, 0.5), written(folder, 0.4)
+    call("promote", folder.path, a)
+    call("promote", folder.path, b)
+    assert f"{a} is live; {b} was before" in call("rollback", folder.path).out
+    assert "deleted" in call("prune", folder.path, "--keep", 1).out
+    exported = call("export", folder.path, "--format", "npy", "--out", tmp_path / "vectors")
+    assert "30 users and 40 items, 8 wide" in exported.out and "not in the vectors" in exported.out
+    again = document(call("export", folder.path, "--out", tmp_path / "vectors", "--json"))
+    assert (again["format"], again["bundle"]) == ("parquet", a)
+    assert call("export", folder.path, "--format", "npz", "--out", tmp_path / "x").code == 2
+    forgotten = call("forget", folder.path, "--user", "u03", "--quiet")
+    assert forgotten.code == 0 and "→" in forgotten.out and "until the next training" in forgotten.out
+    assert "none held them" in call("forget", folder.path, "--user", "u03", "--quiet").out
