@@ -50,8 +50,7 @@ class Guard:
         exchange = _Exchange(scope, send)
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self.settings.answer_seconds + self.settings.body_seconds):
-                await self._answer(scope, receive, exchange)
+            await self._answer(scope, receive, exchange)
         except TimeoutError:
             await exchange.refuse(
                 Refused(503, f"no answer within {self.settings.answer_seconds:g} seconds", "Ask for less")
@@ -68,7 +67,8 @@ class Guard:
         scope["key"] = self._admit(scope, headers)
         if scope["method"] in _WITH_BODY:
             receive = await self._whole_body(headers, receive)
-        await self.app(scope, receive, exchange.send)
+        async with asyncio.timeout(self.settings.answer_seconds):
+            await self.app(scope, receive, exchange.send)
 
     def _admit(self, scope: Scope, headers: Headers) -> str:
         """Name of the key. Raises Refused: 401 without one, 403 for lack of a scope, 429 when it asks too often."""
