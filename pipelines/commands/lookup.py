@@ -150,6 +150,7 @@ def batch(
     out: BatchFile,
     k: Count = 10,
     users_file: UsersFile = None,
+    popularity: Popularity = 0.0,
     include_seen: WithSeen = False,
     as_json: Json = False,
     log_json: LogJson = False,
@@ -163,7 +164,7 @@ def batch(
     lookup = open_lookup(run)
     users = None if users_file is None else id_file(users_file)
     progress = progress_to(log_json, quiet)
-    rows = lookup.batch(users, k, out, exclude_seen=not include_seen, progress=progress)
+    rows = lookup.batch(users, k, out, exclude_seen=not include_seen, popularity=popularity, progress=progress)
     count = len(lookup.bundle.users) if users is None else len(users)
     if as_json:
         print_document({"file": str(out), "rows": rows, "users": count, "k": k, "bundle": lookup.bundle.name})

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from recsys.core.artefacts import atomic_file
 from recsys.core.progress import Progress
-from recsys.core.ranking import NO_ITEM, Hits
+from recsys.core.ranking import NO_ITEM, Hits, Scorer
 from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
 from recsys.index.exact import rank
 
@@ -22,10 +22,15 @@ _USERS_AT_ONCE = 16_384
 
 
 def write_all(
-    bundle: "Bundle", users: NDArray[np.int32], k: int, behaviors: tuple[str, ...], out: Path, progress: Progress
+    bundle: "Bundle",
+    scorer: Scorer,
+    users: NDArray[np.int32],
+    k: int,
+    behaviors: tuple[str, ...],
+    out: Path,
+    progress: Progress,
 ) -> int:
     """Exact lists of dense `users` to `out`; returns the number of rows. behaviors: whose seen items are left out."""
-    scorer = bundle.scorer
     seen = union_of([bundle.seen[name] for name in behaviors])
     k = min(k, len(bundle.items))
     blocks = [users[at : at + _USERS_AT_ONCE] for at in range(0, len(users), _USERS_AT_ONCE)] or [users]

@@ -115,10 +115,14 @@ class Bundle:
             return None
         return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.met})
 
+    @property
+    def counts(self) -> Floats:
+        """(items,) users who had each item under the target behaviour."""
+        return np.asarray(self.popularity[self.segments.index(self.target)])
+
     def shares(self, segment: Sequence[int] = ()) -> Floats:
         """(items,) share of the users, or of those of some values of `user_segments`, with the item under the target."""
-        counts = self.popularity[self.segments.index(self.target)]
-        everybody = (counts / max(len(self.users), 1)).astype(np.float32)
+        everybody = (self.counts / max(len(self.users), 1)).astype(np.float32)
         return self.user_segments.shares(segment, everybody) if self.user_segments and segment else everybody
 
     @property

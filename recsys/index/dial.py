@@ -3,9 +3,12 @@
 score(u, i) = ⟨u, i⟩ + dial · ln(1 + users who had i)
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.core.ranking import Scorer
 from recsys.index.exact import Floats
 
 DIALS = (-1.0, 1.0)
@@ -26,6 +29,20 @@ def with_popularity(item_vectors: Floats, counts: NDArray[np.floating]) -> tuple
 def turned(queries: Floats, dial: float, unit: float) -> Floats:
     """(n, d + 1) queries that give each item its score at this dial."""
     return np.column_stack([queries, np.full(len(queries), dial * unit)]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TurnedScorer:
+    """Scores of `scorer` at a dial. counts: (items,) users who had each item."""
+
+    scorer: Scorer
+    dial: float
+    counts: NDArray[np.floating]
+
+    def score(self, users: NDArray[np.int32]) -> Floats:
+        """(len(users), items) float32."""
+        added = self.dial * np.log1p(np.asarray(self.counts, np.float64))
+        return np.asarray(self.scorer.score(users) + added.astype(np.float32))
 
 
 def _size(values: NDArray[np.floating]) -> float:

@@ -16,7 +16,7 @@ from recsys.index.allowed import allowed_items
 from recsys.index.answers import Answer, Explained, Item, explained_document, item_lists, make_answer
 from recsys.index.attributes import Filters
 from recsys.index.batch import write_all
-from recsys.index.dial import turned
+from recsys.index.dial import TurnedScorer, turned
 from recsys.index.diversity import CANDIDATES, diversified
 from recsys.index.exact import ExactIndex, Floats, select
 from recsys.index.filters import Planner
@@ -137,17 +137,20 @@ class Lookup:
         out: Path,
         *,
         exclude_seen: bool | Sequence[str] = True,
+        popularity: float = 0.0,
         progress: Progress = QUIET,
     ) -> int:
         """Exact lists of these users (None: all) as one Parquet file, whole or absent; returns its rows.
 
-        Columns user_id, item_id, score, rank (from 1), by user in the order asked, then rank. Memory is bounded by
-        a block of users. Raises UsageError for an unknown user.
+        Columns user_id, item_id, score, rank (from 1), by user in the order asked, then rank. popularity: as in
+        `recommend`. Memory is bounded by a block of users. Raises UsageError for an unknown user.
         """
-        check_k(k)
+        wanted, scorer = Wanted(k, popularity), self.bundle.scorer
+        if wanted.popularity:
+            scorer = TurnedScorer(scorer, popularity, self.bundle.counts)
         everybody = np.arange(len(self.bundle.users), dtype=np.int32)
         dense = everybody if users is None else _dense(self.bundle.users, users)
-        return write_all(self.bundle, dense, k, seen_behaviors(self.bundle, exclude_seen), out, progress)
+        return write_all(self.bundle, scorer, dense, k, seen_behaviors(self.bundle, exclude_seen), out, progress)
 
     def _with_reasons(self, request: Request, items: list[Item], dense: NDArray[np.int32]) -> list[Item]:
         why = Why(self.bundle, self.encoder, request)

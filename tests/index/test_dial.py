@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,18 @@ def test_lists_at_a_dial_are_those_of_a_plain_sort(lookup, dial):
     [answer] = lookup.recommend(["u04"], 9, popularity=dial)
     assert [item["id"] for item in answer["items"]] == [f"i{i:02}" for i in order[:9]]
     assert [item["score"] for item in answer["items"]] == pytest.approx(sorted(scores[order[:9]])[::-1], abs=1e-5)
+
+
+def test_a_batch_at_a_dial_is_the_lists_at_that_dial(lookup, tmp_path):
+    lookup.batch(None, 5, tmp_path / "all.parquet", popularity=-0.3)
+    rows = pl.read_parquet(tmp_path / "all.parquet")
+    for user in ("u00", "u04", "u29"):
+        [answer] = lookup.recommend([user], 5, popularity=-0.3)
+        mine = rows.filter(pl.col("user_id") == user)
+        assert mine["item_id"].to_list() == [item["id"] for item in answer["items"]]
+        assert mine["score"].to_list() == pytest.approx([item["score"] for item in answer["items"]], abs=1e-5)
+    with pytest.raises(UsageError, match="popularity ="):
+        lookup.batch(None, 5, tmp_path / "none.parquet", popularity=float("nan"))
 
 
 def test_dials_that_cannot_be(lookup, bundle):
