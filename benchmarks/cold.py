@@ -50,12 +50,13 @@ GRAPHS: dict[str, dict[str, Any]] = {
         "graph": {"attributes": [{"column": "genres"}, {"column": "release_year"}]},
     },
     "citeulike-a": {
+        "train": {"epochs": 6},
         "graph": {
             "relations": [
                 {"name": "tags", "file": "item_tags.parquet", "between": ["item", "tag"]},
                 {"name": "cites", "file": "item_citation.parquet", "between": ["item", "item"], "directed": False},
             ]
-        }
+        },
     },
 }
 
@@ -78,20 +79,20 @@ def hide(log: CodedLog, splits: Splits, seed: int) -> tuple[NDArray[np.int64], S
     return hidden, left, pl.concat([rows.filter(inside).select(USER, ITEM) for rows in parts.values()])
 
 
-def judge(name: str, config: RunConfig, cache: Path) -> dict[str, Any]:
-    """Figures of one seed."""
+def judge(name: str, config: RunConfig, cache: Path, epochs: int | None) -> dict[str, Any]:
+    """Figures of one seed. epochs: those that validation chose for the first seed; chosen here when None."""
     log, splits = load(config, cache / name)
     relations = read_relations(config.graph, config.data, log)
     hidden, left, taken = hide(log, splits, config.seed)
     select, final = (Phase(phase, log, left, config, relations) for phase in ("select", "final"))
-    chosen = fit_phase(select, select.graph(), config.model)
+    epochs = epochs or fit_phase(select, select.graph(), config.model).best_epoch
     graph = final.graph()
-    trained = fit_phase(final, graph, config.model, epochs=chosen.best_epoch)
+    trained = fit_phase(final, graph, config.model, epochs=epochs)
     world = World(final, hidden, _held_out(final, hidden, taken))
     new = place_items(final, graph, trained.embeddings, hidden)
     if new is None:
         raise UsageError(f"the graph of {name} does not say what its items are")
-    return {"epochs": chosen.best_epoch, **figures(world, graph, trained.embeddings, new)}
+    return {"epochs": epochs, **figures(world, graph, trained.embeddings, new)}
 
 
 def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -> dict[str, Any]:
@@ -102,7 +103,11 @@ def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -
     vectors[places] = new.vectors
     can = np.isin(np.arange(hidden), places)
     model = _ndcg(VectorScorer(embeddings.users, vectors), users, world.held_out, can)
-    orders = {key: _ndcg(_Same(one), users, world.held_out, can) for key, one in popularity(world, graph, new).items()}
+    orders = {}
+    for key, scores in popularity(world, graph, new).items():
+        everywhere = np.zeros(hidden)
+        everywhere[places] = scores
+        orders[key] = _ndcg(_Same(everywhere), users, world.held_out, can)
     best = max(orders, key=lambda key: float(orders[key].mean()))
     means = bootstrap_means(np.stack([model, orders[best]], axis=1))
     by_chance = expected_ndcg(np.diff(world.held_out.indptr)[users], hidden, K)
@@ -123,7 +128,7 @@ def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -
 
 
 def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, NDArray[np.float64]]:
-    """(hidden items,) scores by how popular the values of each are."""
+    """(placed items,) scores by how popular the values of each are."""
     phase = world.phase
     traits = item_traits(graph, [one.name for one in phase.config.graph.relations if one.ends == (ITEM, ITEM)])
     users = phase.interactions.popularity(phase.target).astype(np.float64)
@@ -203,9 +208,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/cold"))
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for seed in range(given.seeds):
-        found[str(seed)] = judge(given.dataset, _configuration(given.dataset, given.data, seed), given.cache)
+        epochs = found["0"]["epochs"] if found else None
+        config = _configuration(given.dataset, given.data, seed)
+        found[str(seed)] = judge(given.dataset, config, given.cache, epochs)
         print(given.dataset, seed, found[str(seed)], flush=True)
     kept = RESULTS / "cold.json"
     others = json.loads(kept.read_text(encoding="utf-8"))["figures"] if kept.exists() else {}
