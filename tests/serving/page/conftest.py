@@ -92,10 +92,11 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: BrowserContext, address: str) -> Iterator[Page]:
-    """The page with its first list; it may neither complain nor ask another host."""
+    """The page with its first list and all it offers; it may neither complain nor ask another host."""
     with fresh_page(browser) as (page, heard):
         page.goto(address)
         expect(rows(page)).to_have_count(10)
+        expect(page.get_by_label("With another bundle").get_by_role("option")).to_have_count(2)
         yield page
         assert heard.complaints == []
         assert heard.hosts == {urlsplit(address).netloc}

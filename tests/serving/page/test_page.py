@@ -153,7 +153,11 @@ def test_a_refusal_is_shown_with_its_remedy_until_the_next_answer(page: Page) ->
     }
     script = """async (problem) => {
         const real = window.fetch;
-        window.fetch = async () => { window.fetch = real; return new Response(JSON.stringify(problem), { status: 429 }); };
+        window.fetch = async (path, given) => {
+            if (path !== "/v1/recommend") return real(path, given);
+            window.fetch = real;
+            return new Response(JSON.stringify(problem), { status: 429 });
+        };
     }"""
     page.evaluate(script, problem)
     page.get_by_label("Length of the list").select_option("20")
