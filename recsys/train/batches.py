@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,13 +11,30 @@ from scipy import sparse
 from torch import Tensor
 
 from recsys.core.config import TrainConfig
+from recsys.core.errors import ConfigError
+from recsys.core.interactions import Interactions
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, Messages, NodeType
+from recsys.graph.temporal import TemporalSampler
 from recsys.train.negatives import Negatives
 from recsys.train.neighbours import NeighbourPositives
 
 _STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 8192
 _ORDER, _STEP = 0, 1  # what a random stream is for: the epoch's order of pairs, the draws of one step
+
+
+def pair_moments(interactions: Interactions, target: str) -> NDArray[np.int64]:
+    """(pairs,) unix seconds of the first row of every pair of `target`, by user and item. Raises ConfigError."""
+    if interactions.time is None:
+        raise ConfigError(
+            "train.time_respecting needs times, and the log has none", "Name the time column (data.time_col)"
+        )
+    rows = np.flatnonzero(interactions.of(target))
+    pair = interactions.user[rows].astype(np.int64) * interactions.num_items + interactions.item[rows]
+    order = np.lexsort((interactions.time[rows], pair))
+    _, first = np.unique(pair[order], return_index=True)
+    moments: NDArray[np.int64] = interactions.time[rows][order][first]
+    return moments
 
 
 def batch_size(pairs: int, config: TrainConfig) -> int:
@@ -75,14 +93,23 @@ class Batches:
     """Draws the steps of any epoch.
 
     positives: (users, items) known pairs of the target behaviour; every one is visited once an epoch.
-    sampler: draws neighbourhoods; None means full-graph mode.
+    sampler: draws neighbourhoods; None means full-graph mode. moments: (pairs,) when each came about, in the order of
+    `positives`; with a TemporalSampler alone. A step then takes pairs of one stretch of time, and what it samples is
+    from before the first of them.
     """
 
-    def __init__(self, positives: sparse.csr_matrix, config: TrainConfig, seed: int, sampler: BlockSampler | None):
+    def __init__(
+        self,
+        positives: sparse.csr_matrix,
+        config: TrainConfig,
+        seed: int,
+        sampler: BlockSampler | TemporalSampler | None,
+        moments: NDArray[np.int64] | None = None,
+    ) -> None:
         self._known = positives
         self._config = config
         self._seed = seed
-        self._sampler = sampler
+        self._sampler, self._moments = sampler, moments
         self._size = batch_size(positives.nnz, config)
         self._user = np.repeat(np.arange(positives.shape[0]), np.diff(positives.indptr))
         self._item = positives.indices.astype(np.int64)
@@ -99,10 +126,16 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch, in order; the same for the same (seed, epoch)."""
-        order = np.random.default_rng([self._seed, _ORDER, epoch]).permutation(len(self._user))
-        for step in range(self.steps):
-            pairs = order[step * self._size : (step + 1) * self._size]
+        for step, pairs in enumerate(self._cut(np.random.default_rng([self._seed, _ORDER, epoch]))):
             yield self._batch(pairs, np.random.default_rng([self._seed, _STEP, epoch, step]))
+
+    def _cut(self, draw: np.random.Generator) -> list[NDArray[np.int64]]:
+        """The pairs of every step: any, or those of one stretch of time, and then the stretches in any order."""
+        borders = np.arange(self._size, len(self._user), self._size)
+        if self._moments is None:
+            return np.split(draw.permutation(len(self._user)), borders)
+        stretches = np.split(np.argsort(self._moments, kind="stable"), borders)
+        return [stretches[place] for place in draw.permutation(len(stretches))]
 
     def _batch(self, pairs: NDArray[np.int64], draw: np.random.Generator) -> Batch:
         user, item = self._user[pairs], self._item[pairs]
@@ -112,7 +145,8 @@ class Batches:
         size = self._config.share_size
         drawn = [self._share(user[at : at + size], item[at : at + size], draw) for at in range(0, len(pairs), size)]
         key = int(draw.integers(2**31))
-        shares, blocks = self._sampled(self._sampler, user, item, drawn, key) if self._sampler else (tuple(drawn), None)
+        before = 0 if self._moments is None else int(self._moments[pairs].min())
+        shares, blocks = self._sampled(user, item, drawn, key, before) if self._sampler else (tuple(drawn), None)
         num_users = self._known.shape[0] if blocks is None else len(blocks[0].nodes[USER])
         hidden = self._hidden(num_users, draw)
         return Batch(shares, len(user), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key)
@@ -158,15 +192,25 @@ class Batches:
         return np.stack([pair[found], column[found]])
 
     def _sampled(
-        self, sampler: BlockSampler, user: NDArray[np.int64], item: NDArray[np.int64], drawn: list[Share], key: int
+        self, user: NDArray[np.int64], item: NDArray[np.int64], drawn: list[Share], key: int, before: int
     ) -> tuple[tuple[Share, ...], list[Block]]:
-        """Shares in rows of the seeds, and the blocks around the seeds without the pairs to be predicted."""
+        """Shares in rows of the seeds, and the blocks around the seeds without the pairs to be predicted.
+
+        before: with moments, the time at which the neighbourhoods end.
+        """
         users = np.unique(user)
         items = np.unique(np.concatenate([item, *(share.candidates.numpy() for share in drawn)]))
         seeds: dict[NodeType, Tensor] = {USER: torch.from_numpy(users), ITEM: torch.from_numpy(items)}
-        exclude = (torch.from_numpy(user), torch.from_numpy(item))
-        blocks = sampler.sample(seeds, exclude, key)
+        blocks = self._blocks(seeds, user, item, key, before)
         return tuple(_in_rows(share, seeds) for share in drawn), blocks
+
+    def _blocks(
+        self, seeds: dict[NodeType, Tensor], user: NDArray[np.int64], item: NDArray[np.int64], key: int, before: int
+    ) -> list[Block]:
+        if isinstance(self._sampler, TemporalSampler):
+            ends = {kind: torch.full_like(ids, before) for kind, ids in seeds.items()}
+            return self._sampler.sample(seeds, ends, key)
+        return cast(BlockSampler, self._sampler).sample(seeds, (torch.from_numpy(user), torch.from_numpy(item)), key)
 
 
 def _in_rows(share: Share, seeds: dict[NodeType, Tensor]) -> Share:

@@ -14,6 +14,7 @@ _FLOAT_BYTES = 4
 _TABLE_COPIES = 7  # parameter, gradient, two Adam moments, best epoch, and two while a checkpoint is written
 _AVERAGE_COPIES = 2  # the moving average, and one while a checkpoint is written
 _STATE_COPIES = 6  # of (nodes, width) a layer: state, unit rows, message, and their gradients
+_SENT_COPIES, _HEARD_COPIES = 2, 4  # of (nodes, width) a layer and added relation: by head and unit; mixed, gradients
 _EDGE_BYTES = 64  # of an edge: indices, weight, degree prior, transposed order
 _SCORE_COPIES = 5  # of (edges, heads) a layer: cosine, exponential, attention, and their gradients
 _BATCHES_IN_FLIGHT = 3  # drawn, waiting and stepping
@@ -48,12 +49,15 @@ class Plan:
 def plan_training(graph: Graph, model: ModelConfig, train: TrainConfig, device: torch.device) -> Plan:
     """The mode, and what it takes.
 
-    train.mode "auto": full graph when its forecast fits into 60 % of the machine's memory and its steps are quick,
-    or cost no more than sampled ones; decided from counts alone, so that a resumed run decides the same.
+    Sampled when train.time_respecting. train.mode "auto": full graph when its forecast fits into 60 % of the machine's
+    memory and its steps are quick, or cost no more than sampled ones; decided from counts alone, so that a resumed run
+    decides the same.
     Raises MachineError when the forecast does not fit into train.max_memory_gb, or the memory that is free.
     """
     full, sampled = full_plan(graph, model, train), sampled_plan(graph, model, train)
-    if train.mode == "auto":
+    if train.time_respecting:
+        plan = sampled
+    elif train.mode == "auto":
         room = train.max_memory_gb * 1e9 if train.max_memory_gb else 0.6 * total_memory(device)
         cheap = full.edges_a_step <= max(_QUICK_EDGES, _SAMPLING_COST * sampled.edges_a_step)
         plan = full if cheap and full.bytes <= room else sampled
@@ -67,6 +71,7 @@ def full_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
     """Forecast of full-graph training."""
     nodes = sum(graph.num_nodes.values())
     states = nodes * model.width * _FLOAT_BYTES * _STATE_COPIES * (model.layers + 1)
+    states += _relation_bytes(graph, model) * model.layers
     memory = _fixed_bytes(graph, model, train) + states + _attention_bytes(graph.num_edges, model)
     return Plan("full", memory, _steps(graph, train), graph.num_edges * model.layers)
 
@@ -83,6 +88,7 @@ def sampled_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
         nodes = min(all_nodes, nodes + drawn)
         edges, sources = edges + drawn, sources + nodes
     states = sources * model.width * _FLOAT_BYTES * _STATE_COPIES
+    states += int(_relation_bytes(graph, model) * sources / all_nodes)
     blocks = _BATCHES_IN_FLIGHT * edges * _EDGE_BYTES
     memory = _fixed_bytes(graph, model, train) + states + blocks + _attention_bytes(edges // model.layers, model)
     return Plan("sampled", memory, _steps(graph, train), edges)
@@ -144,6 +150,14 @@ def _fixed_bytes(graph: Graph, model: ModelConfig, train: TrainConfig) -> int:
     scores = train.share_size * candidates * _FLOAT_BYTES * 2
     features = sum(one.values.numel() for one in graph.features.values()) * _FLOAT_BYTES
     return tables + features + graph.num_edges * _EDGE_BYTES + scores
+
+
+def _relation_bytes(graph: Graph, model: ModelConfig) -> int:
+    """What a layer keeps of the relations beyond the base one of each type: states of their sources and destinations."""
+    base = {graph.base_relation(kind) for kind in graph.num_nodes}
+    added = [edge_type for edge_type in graph.relations if edge_type not in base]
+    rows = sum(_SENT_COPIES * graph.num_nodes[one[0]] + _HEARD_COPIES * graph.num_nodes[one[2]] for one in added)
+    return rows * model.width * _FLOAT_BYTES
 
 
 def _attention_bytes(edges: int, model: ModelConfig) -> int:

@@ -20,11 +20,12 @@ from recsys.core.interactions import Interactions
 from recsys.core.progress import Progress
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType, full_block
+from recsys.graph.temporal import TemporalSampler
 from recsys.model.layer import States
 from recsys.model.network import Network
 from recsys.train import checkpoint
 from recsys.train.average import WeightAverage
-from recsys.train.batches import Batch, Batches
+from recsys.train.batches import Batch, Batches, pair_moments
 from recsys.train.checkpoint import Standing
 from recsys.train.contrast import contrast
 from recsys.train.edge_dropout import thinned
@@ -52,7 +53,9 @@ def first_network(
     return network
 
 
-def _sampler(graph: Graph, config: TrainConfig, layers: int) -> BlockSampler:
+def _sampler(graph: Graph, config: TrainConfig, layers: int) -> BlockSampler | TemporalSampler:
+    if config.time_respecting:
+        return TemporalSampler(graph, config.fanouts, layers)
     if config.sampler == "csr":
         return BlockSampler(graph, config.fanouts, layers)
     from recsys.graph.dgl_graph import DglDraw  # here, so that training without it never loads dgl
@@ -63,7 +66,7 @@ def _sampler(graph: Graph, config: TrainConfig, layers: int) -> BlockSampler:
 class Stepper:
     """Takes a network through epochs, in the way of a plan.
 
-    Raises DataError when there is no pair of the target behaviour.
+    Raises DataError when there is no pair of the target behaviour, ConfigError for train.time_respecting without times.
     """
 
     def __init__(
@@ -85,7 +88,8 @@ class Stepper:
         self.network = network.to(device)
         self.optimiser = _optimiser(self.network, config)
         self.average = WeightAverage(self.network, config.ema) if config.ema else None
-        self.batches = Batches(positives, config, seed, sampler)
+        moments = pair_moments(interactions, target) if config.time_respecting else None
+        self.batches = Batches(positives, config, seed, sampler, moments)
         self.graph = graph.to(device)
         self.block = None if sampler else full_block(self.graph)
         self._device = device

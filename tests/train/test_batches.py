@@ -1,14 +1,23 @@
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.core.config import TrainConfig
+from recsys.core.config import GraphConfig, TrainConfig, build_config
+from recsys.core.errors import ConfigError
+from recsys.core.ids import IdMap
+from recsys.core.interactions import fit_interactions
+from recsys.core.tables import ITEM as ITEM_CODE
+from recsys.core.tables import TIME
+from recsys.core.tables import USER as USER_CODE
+from recsys.graph.build import build_graph
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER
-from recsys.train.batches import Batches
+from recsys.graph.temporal import TemporalSampler
+from recsys.train.batches import Batches, pair_moments
 
 KNOWN = sparse.csr_matrix(np.array([[1, 1, 0, 0, 0], [0, 1, 0, 0, 1], [0, 0, 1, 0, 0]], np.float32))
 
@@ -84,6 +93,46 @@ def test_sampled_rows_point_at_the_same_nodes_and_the_pairs_are_not_in_the_block
         users = block.nodes[USER][adjacency.indices.long()].tolist()
         items = block.nodes[ITEM][adjacency.destinations()].tolist()
         assert not excluded & set(zip(users, items, strict=True))
+
+
+def timed_world():
+    """Thirty users and twenty items; every pair has a moment of its own, but for some that share one."""
+    draw = np.random.default_rng(5)
+    user, item = np.divmod(np.sort(draw.choice(600, 200, replace=False)), 20)
+    rows = pl.DataFrame({USER_CODE: user, ITEM_CODE: item, TIME: draw.integers(0, 150, 200)})
+    ids = [IdMap(pl.Series([str(one) for one in range(count)]), name) for count, name in ((30, "user"), (20, "item"))]
+    return fit_interactions(rows, *ids, ("interaction",))
+
+
+def test_time_respecting_steps_know_only_what_came_before():
+    log = timed_world()
+    graph = build_graph(log, GraphConfig())
+    config = TrainConfig(batch_size=40, negatives=8, time_respecting=True)
+    moments = pair_moments(log, "interaction")
+    pairs = log.matrix(("interaction",)).tocoo()
+    moment_of = dict(zip(zip(pairs.row.tolist(), pairs.col.tolist(), strict=True), moments.tolist(), strict=True))
+    for user, item, time in zip(log.user.tolist(), log.item.tolist(), log.time.tolist(), strict=True):
+        assert moment_of[user, item] == time
+    seen, edges = [], 0
+    for batch in Batches(log.matrix(("interaction",)), config, 1, TemporalSampler(graph, [-1], 2), moments).epoch(0):
+        mine = list(zip(batch.users.tolist(), batch.items.tolist(), strict=True))
+        first = min(moment_of[pair] for pair in mine)
+        seen += mine
+        for block in batch.blocks:
+            adjacency = block.messages[graph.target].adjacency
+            users = block.nodes[USER][adjacency.indices.long()].tolist()
+            items = block.nodes[ITEM][adjacency.destinations()].tolist()
+            edges += len(users)
+            assert all(moment_of[pair] < first for pair in zip(users, items, strict=True))
+    assert sorted(seen) == sorted(moment_of)
+    assert edges > 0
+
+
+def test_time_respecting_training_needs_times(phase):
+    with pytest.raises(ConfigError, match="needs times"):
+        pair_moments(phase, "interaction")
+    with pytest.raises(ConfigError, match="time_respecting"):
+        build_config({"train": {"time_respecting": True, "mode": "full"}})
 
 
 def test_bpr_draws_one_rival_a_pair():

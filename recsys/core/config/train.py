@@ -1,10 +1,11 @@
 """How a training goes."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from recsys.core.config.section import Section
+from recsys.core.errors import ConfigError
 
 
 class TrainConfig(Section):
@@ -54,6 +55,9 @@ class TrainConfig(Section):
     """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
     fanouts: list[PositiveInt] = Field([20, 10], min_length=1)
     """sampled: neighbours drawn per relation, seeds' layer first; the last one repeats for further layers."""
+    time_respecting: bool = False
+    """sampled: a step takes pairs of one stretch of time, in which users and items know only what came before it. Needs
+    times; relations without times are known throughout."""
     sampler: Literal["csr", "dgl"] = "csr"
     """sampled: who draws the neighbours, our own drawing from the edge lists or DGL from its heterograph. Same kind of
     draws; our own is faster and does not depend on the number of threads."""
@@ -85,3 +89,12 @@ class TrainConfig(Section):
     """bf16: autocast, on a GPU only."""
     max_memory_gb: float | None = Field(None, gt=0)
     """Refuse to start when the forecast is above it; the machine's free memory when absent."""
+
+    @model_validator(mode="after")
+    def _time_needs_samples(self) -> Self:
+        if self.time_respecting and (self.mode == "full" or self.sampler == "dgl"):
+            raise ConfigError(
+                f"train.time_respecting with train.mode = {self.mode!r} and train.sampler = {self.sampler!r}",
+                'Only mode "sampled" (or "auto") with sampler "csr" can leave out what comes later',
+            )
+        return self
