@@ -10,6 +10,7 @@ from pipelines.places import (
     GRAPH,
     INDEX,
     LOG,
+    NEWCOMERS,
     RELATIONS,
     REPORT,
     SPLIT,
@@ -17,14 +18,29 @@ from pipelines.places import (
     TEST,
     TRAINED,
     VALIDATION,
+    WITHOUT,
 )
 from pipelines.runner import Stage, run_plan
-from pipelines.stages import audit, baselines, blend, graphs, ingest, relations, report, serving, split, training
+from pipelines.stages import (
+    ablation,
+    audit,
+    baselines,
+    blend,
+    graphs,
+    ingest,
+    newcomers,
+    relations,
+    report,
+    serving,
+    split,
+    training,
+)
 from pipelines.stages.training import LIGHTGCN, MODEL
 from recsys.closed_form.catalogue import baseline
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
+from recsys.graph.parts import configured_parts
 from recsys.index.life_cycle import publish
 from recsys.phases import PhaseName
 
@@ -43,7 +59,10 @@ def plan(config: RunConfig) -> list[Stage]:
     variants = (MODEL, LIGHTGCN) if LIGHTGCN in config.evaluate.baselines else (MODEL,)
     others = tuple(baseline(name).name for name in config.evaluate.baselines if name != LIGHTGCN)
     lists = [place.format(bucket=name) for place in (VALIDATION, TEST) for name in (*variants, *others)]
-    inputs = (*_ROWS, AUDIT, GRAPH.format(phase="final"), INDEX.format(phase="final"), *lists)
+    ablations = configured_parts(config.graph) if config.evaluate.ablate_relations else []
+    lists += [WITHOUT.format(bucket=part) for part in ablations]
+    trained = TRAINED.format(phase="final", bucket=MODEL)
+    inputs = (*_ROWS, AUDIT, GRAPH.format(phase="final"), INDEX.format(phase="final"), trained, NEWCOMERS, *lists)
     return [
         Stage("ingest", ingest.ingest, LOG, (SUPPRESSED,), config=("data", "clean"), files=_files(config.data)),
         *_relations(config),
@@ -65,6 +84,8 @@ def plan(config: RunConfig) -> list[Stage]:
         _blend("final", variants),
         _score("final", variants),
         Stage("test", baselines.score_test, TEST, (*_ROWS, VALIDATION), _JUDGED, buckets=others),
+        *_ablations(config, ablations),
+        _newcomers(config),
         _index("final"),
         Stage("report", report.write, REPORT, inputs, ("name", "data", "clean", "split", *_LEARNED, "evaluate")),
         *_serve(config),
@@ -122,6 +143,21 @@ def _score(phase: PhaseName, variants: Sequence[str]) -> Stage:
     name, output = ("validate", VALIDATION) if phase == "select" else ("test-model", TEST)
     inputs = (*_ROWS, BLEND.replace("{phase}", phase), TRAINED.replace("{phase}", phase))
     return Stage(name, training.score(phase), output, inputs, _JUDGED, buckets=tuple(variants))
+
+
+def _ablations(config: RunConfig, parts: Sequence[str]) -> list[Stage]:
+    """The model without each part of its graph, when that is asked for."""
+    chosen = [place.format(phase="select", bucket=MODEL) for place in (TRAINED, BLEND)]
+    inputs = (*_ROWS, *_side_inputs(config), GRAPH.format(phase="final"), *chosen)
+    keys = (*_LEARNED, "blend", "evaluate")
+    return [Stage("ablate", ablation.rank_without, WITHOUT, inputs, keys, buckets=tuple(parts))] if parts else []
+
+
+def _newcomers(config: RunConfig) -> Stage:
+    """The tested model on visitors and on items that nobody took in train."""
+    found = [place.format(phase="final", bucket=MODEL) for place in (TRAINED, BLEND)]
+    inputs = (*_ROWS, *_side_inputs(config), GRAPH.format(phase="final"), *found)
+    return Stage("newcomers", newcomers.judge, NEWCOMERS, inputs, ("evaluate", "graph", "seed"))
 
 
 def _serve(config: RunConfig) -> list[Stage]:

@@ -21,11 +21,12 @@ def add_items(
     The same file again changes nothing. The next `recsys run` makes its bundle from its own item table.
     """
     from pipelines.console import print_document, print_text
-    from recsys.core.artefacts import RunFolder, switch_link
+    from recsys.core.artefacts import RunFolder
     from recsys.core.config import DataConfig
     from recsys.core.errors import UsageError
     from recsys.index.bundle import Bundle, write_bundle
     from recsys.index.cold_items import contents_of, read_new_items, with_items
+    from recsys.index.life_cycle import publish
     from recsys.logs.read import read_item_rows
 
     folder = RunFolder.existing(run)
@@ -36,7 +37,7 @@ def add_items(
         new = read_new_items(contents, read_item_rows(items, DataConfig(item_col=item_col, title_col=title_col)))
         before = folder.bundle.resolve()
         path = write_bundle(folder.bundles, with_items(contents, new)) if len(new.table) else before
-        switch_link(folder.bundle, path)
+        publish(folder, path, "add-items")
     facts = {"bundle": path.name, "before": before.name, "added": len(new.table), "left_out": dict(new.drops)}
     facts |= {"unknown_values": new.unknown}
     if as_json:

@@ -8,19 +8,22 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import AUDIT, GRAPH, INDEX, LOG, TEST, VALIDATION
+from pipelines.places import AUDIT, GRAPH, INDEX, LOG, NEWCOMERS, TEST, TRAINED, VALIDATION, WITHOUT
 from pipelines.runner import Facts, Work
+from pipelines.stages.newcomers import FIGURES
 from pipelines.stages.scores import Scored
 from pipelines.stages.serving import THROUGH
-from pipelines.stages.training import LIGHTGCN, MODEL
+from pipelines.stages.training import LIGHTGCN, MASS, MODEL
 from recsys.core.artefacts import read_json
 from recsys.core.machine import versions
 from recsys.core.tables import Drops
-from recsys.evaluate.document import Epoch, RunFacts, ThroughIndex
+from recsys.evaluate.document import ColdItems, Epoch, RelationRow, RunFacts, ThroughIndex, VisitorRow
 from recsys.evaluate.lists import catalogue_of
 from recsys.evaluate.metrics import rank_metrics
+from recsys.evaluate.relations import relation_rows
 from recsys.evaluate.report import Judged, Test, build_report, write_report
 from recsys.evaluate.slices import cold_rows, slices_of
+from recsys.graph.parts import configured_parts, part_of
 from recsys.graph.schema import ITEM, Graph
 from recsys.graph.store import load_graph
 from recsys.phases import Phase
@@ -48,10 +51,45 @@ def write(work: Work) -> Facts:
         index=ThroughIndex(**read_json(work.read(INDEX.format(phase="final")) / THROUGH)),
         warnings=[*audit["warnings"], *(one["message"] for one in audit["findings"] if one["severity"] != "note")],
     )
+    report = report.model_copy(update={**_newcomers(work), "relations": _relations(work, final)})
     write_report(report, work.out)
     work.progress.say(report.headline)
     work.progress.say(report.verdict.line)
     return Facts(rows_out=len(final.held_out_users), figures={"headline": report.headline})
+
+
+def _newcomers(work: Work) -> dict[str, Any]:
+    """Fields of the report."""
+    found = read_json(work.read(NEWCOMERS) / FIGURES)
+    cold = found["cold_items"]
+    return {
+        "visitors": [VisitorRow(**one) for one in found["visitors"]],
+        "cold_items": None if cold is None else ColdItems(**cold),
+    }
+
+
+def _relations(work: Work, final: Phase) -> list[RelationRow]:
+    """Shares of the messages, and what the model is without each part where that was asked for."""
+    config, mass = work.config, work.read(TRAINED.format(phase="final", bucket=MODEL)) / MASS
+    if not mass.exists():
+        return []
+    parts = configured_parts(config.graph)
+    shares = read_json(mass)
+    relations = dict.fromkeys(name for kind in shares.values() for name in kind)
+    asked = parts if config.evaluate.ablate_relations else []
+    scored = {part: Scored.load(work.read(WITHOUT.format(bucket=part))).ranked for part in asked}
+    main = Scored.load(work.read(TEST.format(bucket=MODEL))).ranked
+    return relation_rows(
+        shares,
+        {name: part_of(name, parts) for name in relations},
+        {part: ranked for part, ranked in scored.items() if ranked is not None},
+        np.empty((0, 0), np.int32) if main is None else main,
+        final.held_out_users,
+        final.held_out_matrix,
+        f"ndcg@{config.evaluate.ks[0]}",
+        config.evaluate.bootstrap,
+        config.seed,
+    )
 
 
 def _facts(work: Work, final: Phase) -> RunFacts:

@@ -16,12 +16,13 @@ from recsys.core.config import ModelConfig
 from recsys.fitting import fit_phase
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
+from recsys.model.mass import message_mass
 from recsys.phases import Phase, PhaseName
 from recsys.train.warm_start import WarmStart, load_states, save_states
 
 MODEL, LIGHTGCN = "model", "lightgcn"
 TITLES = {MODEL: "Graph attention", LIGHTGCN: "LightGCN (γ = 0, same budget)"}
-CARD = "training.json"
+CARD, MASS = "training.json", "mass.json"
 
 
 def fit(phase: PhaseName) -> Callable[[Work], Facts]:
@@ -36,6 +37,8 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
         )
         save_embeddings(trained.embeddings, work.out)
         save_states(work.out, trained.network, graph, data.interactions)
+        if len(graph.relations) > 2:  # more than the target behaviour and its reverse
+            write_json(work.out / MASS, message_mass(trained.network, graph))
         # No timings in the output: the same weights are the same bytes, and what follows them stays unchanged.
         card = {"epochs": trained.best_epoch, "value": trained.best_value, "stopped": trained.stopped}
         write_json(work.out / CARD, card)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from recsys.evaluate.document import Comparison, Report, Value
-from recsys.evaluate.plots import models_plot, slices_plot, training_plot
+from recsys.evaluate.plots import models_plot, slices_plot, training_plot, visitors_plot
 
 _TITLES = {
     "recall": "Recall",
@@ -83,6 +83,8 @@ def _plots(report: Report, titles: dict[str, str]) -> dict[str, str]:
     plots = {"models": models_plot(report.models, report.main, report.deciding)}
     if any(report.main in row.values for row in report.slices):
         plots["slices"] = slices_plot(report.slices, report.main, _best_rival(report), titles, report.deciding)
+    if report.visitors:
+        plots["visitors"] = visitors_plot(report.visitors, report.deciding)
     if report.history:
         plots["training"] = training_plot(report.history)
     return plots

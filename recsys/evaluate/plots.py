@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib import rc_context
 from matplotlib.ticker import MaxNLocator
 
-from recsys.evaluate.document import Epoch, ModelRow, SliceRow
+from recsys.evaluate.document import Epoch, ModelRow, SliceRow, VisitorRow
 from recsys.evaluate.drawing import INK, MAIN, OTHER, STYLE, new_figure, svg_text
 
 
@@ -54,6 +54,21 @@ def slices_plot(rows: Sequence[SliceRow], main: str, other: str | None, titles: 
         axes.set_xlabel(deciding.upper())
         figure.legend(frameon=False, labelcolor=INK, loc="outside upper right", ncols=2)
         return svg_text(figure, f"{deciding} on slices of the test; the table holds the same figures")
+
+
+def visitors_plot(rows: Sequence[VisitorRow], deciding: str) -> str:
+    """Trained vectors and visitors by the number of events that are known, on the same users."""
+    places = range(len(rows))
+    with rc_context(STYLE):
+        figure, axes = new_figure(2.6)
+        axes.plot(places, [row.visitor for row in rows], color=MAIN, marker="o", markersize=4, label="as a visitor")
+        axes.plot(places, [row.trained for row in rows], color=OTHER, marker="o", markersize=4, label="trained vector")
+        axes.set_xticks(list(places), [str(row.events) for row in rows])
+        axes.set_xlabel("last events known")
+        axes.set_ylabel(deciding.upper())
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, labelcolor=INK, loc="lower right")
+        return svg_text(figure, f"{deciding} of visitors by events known; the table holds the same figures")
 
 
 def training_plot(history: Sequence[Epoch]) -> str:

@@ -16,6 +16,8 @@ BEHAVIOR_GROUP = "behaviour"
 MIN_USERS = 100
 """A slice with fewer users is shown, and left out when the worst one is named."""
 
+SPARSE = 5
+
 
 class Slice(NamedTuple):
     """Part of the test: held-out pairs (users, items) of one kind."""
@@ -26,9 +28,13 @@ class Slice(NamedTuple):
 
 
 def slices_of(train: Interactions, held_out: sparse.csr_matrix, target: str, catalogue: Catalogue) -> Iterator[Slice]:
-    """By the user's history length, by the item's popularity, and by what the user did with the item under other behaviours."""
+    """By the user's history length, by the item's popularity, and by what the user did with the item under other behaviours.
+
+    Sparse users and items, of whom train holds at most SPARSE pairs, are slices of their own besides.
+    """
     yield from _by_history(np.diff(train.matrix((target,)).indptr), held_out)
     yield from _by_popularity(catalogue, held_out)
+    yield from _sparse(train.matrix((target,)), held_out)
     yield from _by_behavior(train, held_out, target)
 
 
@@ -113,6 +119,15 @@ def _by_popularity(catalogue: Catalogue, held_out: sparse.csr_matrix) -> Iterato
     yield Slice("item popularity", "top 10 % of items", _keep(held_out, columns=head))
     yield Slice("item popularity", "next 40 % of items", _keep(held_out, columns=middle & ~head))
     yield Slice("item popularity", "bottom 50 % of items", _keep(held_out, columns=~middle & ~head))
+
+
+def _sparse(pairs: sparse.csr_matrix, held_out: sparse.csr_matrix) -> Iterator[Slice]:
+    """Users with few pairs, and items with few; not where all have few."""
+    few_rows = np.diff(pairs.indptr) <= SPARSE
+    few_columns = np.asarray(pairs.sum(axis=0)).ravel() <= SPARSE
+    users = Slice("sparse users", f"at most {SPARSE} interactions", _keep(held_out, rows=few_rows))
+    items = Slice("sparse items", f"at most {SPARSE} users", _keep(held_out, columns=few_columns))
+    yield from (one for one in (users, items) if one.held_out.nnz < held_out.nnz)
 
 
 def _by_behavior(train: Interactions, held_out: sparse.csr_matrix, target: str) -> Iterator[Slice]:

@@ -64,6 +64,7 @@ def contents_of(bundle: "Bundle") -> Contents:
         item_map=bundle.item_map,
         cold_items=bundle.cold_items,
         user_segments=bundle.user_segments,
+        test_values=bundle.test_values,
     )
 
 

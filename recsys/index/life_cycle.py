@@ -19,7 +19,7 @@ from recsys.index.bundle import Bundle
 from recsys.index.stored import load_document, whole
 
 HISTORY = "promotions.jsonl"
-By = Literal["run", "promote", "rollback", "forget"]
+By = Literal["run", "promote", "rollback", "forget", "add-items"]
 
 
 @dataclass(frozen=True)

@@ -115,3 +115,14 @@ def test_cold_rows_are_counted() -> None:
         ("cold users' rows", 7, {}),
         ("cold items' rows", 2, {}),
     ]
+
+
+def test_sparse_users_and_items_are_slices_where_others_are_not() -> None:
+    from recsys.evaluate.slices import SPARSE, _sparse
+
+    pairs = sparse.csr_matrix(np.tril(np.ones((8, 8), np.float32)))  # user n has n + 1 items, item n has 8 − n users
+    held_out = sparse.csr_matrix(np.eye(8, dtype=np.float32))
+    users, items = _sparse(pairs, held_out)
+    assert np.flatnonzero(np.diff(users.held_out.indptr)).tolist() == list(range(SPARSE))
+    assert np.flatnonzero(items.held_out.toarray().any(axis=0)).tolist() == [3, 4, 5, 6, 7]
+    assert list(_sparse(pairs[:3], held_out[:3])) == []
