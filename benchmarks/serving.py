@@ -51,7 +51,7 @@ app = make_app(settings)
 body = b'{"items":"' + b"x" * (int(sys.argv[3]) - 12) + b'"}'
 async def constant() -> Response:
     return Response(body, media_type="application/json")
-app.app.add_api_route("/constant", constant)
+app.app.app.add_api_route("/constant", constant)
 uvicorn.run(app, **listening(settings))
 """
 

@@ -26,6 +26,7 @@ from serving.routes import admin, catalogue, live, probes, recommend, run
 from serving.routes.wire import PROBLEMS
 from serving.service import Service
 from serving.settings import Settings
+from serving.shortcut import Shortcut
 from serving.state import State
 
 _LOG = logging.getLogger("recsys.serving")
@@ -52,9 +53,8 @@ def make_app(settings: Settings) -> ASGIApp:
     answer_errors(app)
     for router in (recommend.router, catalogue.router, live.router, admin.router, run.router, probes.router):
         app.include_router(router)
-    app.router.routes.insert(0, recommend.recommend_user_fast)
     app.mount("/page", StaticFiles(directory=probes.PAGE, check_dir=False), "page")
-    guarded: ASGIApp = Guard(app, settings, context.keys, context.metrics)
+    guarded: ASGIApp = Guard(Shortcut(app), settings, context.keys, context.metrics)
     return (
         CORSMiddleware(guarded, settings.cors, allow_methods=["*"], allow_headers=["*"]) if settings.cors else guarded
     )

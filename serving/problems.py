@@ -2,7 +2,6 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -46,7 +45,7 @@ def problem(status: int, detail: str, remedy: str = "", headers: dict[str, str] 
 def answer_errors(app: FastAPI) -> None:
     """Give an application the handlers that turn every error into a problem document."""
     app.add_exception_handler(RecsysError, of_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(RequestValidationError, of_error)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, of_error)
 
@@ -59,16 +58,12 @@ def of_error(request: Request | None, error: Exception) -> Response:
         return problem(400, error.message, error.remedy)
     if isinstance(error, RecsysError):
         return problem(503, error.message, error.remedy)
-    _LOG.error("%s: %s", type(error).__name__, error, exc_info=error)
-    return problem(500, f"{type(error).__name__} while answering", BUG)
-
-
-def _invalid(request: Request, error: Exception) -> Response:
-    first: dict[str, Any] = {"loc": (), "msg": str(error)}
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return problem(422, f"{place}: {first['msg']}", "See /openapi.json for the fields and their ranges")
+        place = ".".join(str(part) for part in first["loc"])
+        return problem(422, f"{place}: {first['msg']}", "See /openapi.json for the fields and their ranges")
+    _LOG.error("%s: %s", type(error).__name__, error, exc_info=error)
+    return problem(500, f"{type(error).__name__} while answering", BUG)
 
 
 def _http(request: Request, error: Exception) -> Response:

@@ -1,8 +1,6 @@
 """Lists and reasons."""
 
 from fastapi import APIRouter, Request, Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
 
 from serving.bodies import ExplainBody, Id, QueryParts, RecommendBody, RecommendQuery
 from serving.context import Context
@@ -20,19 +18,6 @@ async def recommend_user(request: Request) -> Response:
     asked = read_query(RecommendQuery, request)
     here: Context = request.app.state.context
     return document(await here.service.recommend_one(Question(asked.user), asked.rules()))
-
-
-class _NamedRoute(Route):
-    """One that leaves itself in the scope, as those of FastAPI do: figures are kept by route."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, found = super().matches(scope)
-        return match, {**found, "route": self}
-
-
-# What is asked most goes past FastAPI, which would spend as long on a request as the answer takes. To be put before its
-# twin above, which stays as the one that OpenAPI shows.
-recommend_user_fast = _NamedRoute("/v1/recommend/{user:path}", recommend_user, methods=["GET"])
 
 
 @router.post("/recommend", response_model=Answers)
