@@ -109,7 +109,7 @@ def _refuse_too_much(plan: Plan, train: TrainConfig, device: torch.device) -> No
         whose = "train.max_memory_gb" if train.max_memory_gb else f"free on {device}"
         raise MachineError(
             f"{plan.mode} training is forecast to take {_gigabytes(plan.bytes)}, and {_gigabytes(limit)} is {whose}",
-            "Set train.mode = sampled with smaller train.fanouts and train.batch_size, lower model.width, "
+            "Set train.mode = sampled with smaller train.fanouts and train.batch_size, lower model.width, leave out relations, "
             "or raise train.max_memory_gb",
         )
 

@@ -50,6 +50,26 @@ def test_tables_are_counted():
     assert wide - narrow >= 2000 * 64 * 4 * 7
 
 
+@pytest.mark.parametrize("mode", ["full", "sampled"])
+def test_more_relations_than_memory_are_refused(mode):
+    one = graph_of(100_000, 50_000, 400_000)
+    edges = one.relations[TARGET]
+    names = {("user", f"kind {place}", "item"): edges for place in range(40)}
+    many = Graph(one.num_nodes, one.relations | names, TARGET)
+    config = TrainConfig(mode=mode, max_memory_gb=4)
+    assert plan_training(one, ModelConfig(), config, CPU).bytes < 4e9
+    with pytest.raises(MachineError, match=f"{mode} training is forecast to take .* 4.00 GB is train.max_memory_gb"):
+        plan_training(many, ModelConfig(), config, CPU)
+
+
+def test_a_relation_counts_what_a_layer_keeps_of_it():
+    one = graph_of(1000, 500, 10)
+    more = Graph(one.num_nodes, one.relations | {("user", "view", "item"): one.relations[TARGET]}, TARGET)
+    config, model = TrainConfig(), ModelConfig(attention=False, layers=2)
+    difference = full_plan(more, model, config).bytes - full_plan(one, model, config).bytes
+    assert difference == 2 * (2 * 1000 + 4 * 500) * 64 * 4 + 10 * 64
+
+
 def test_sampled_edges_by_hand():
     # Every node has 10 neighbours; 2 × 10 pairs and 10 negatives make 30 seeds of 200 nodes: 30 · 5 = 150 edges,
     # then all 180 known nodes draw 2 each: 360.
