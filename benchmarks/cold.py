@@ -1,6 +1,6 @@
 """Items that nobody took: a tenth of the items is hidden from training, their attributes stay.
 
-    python -m benchmarks cold ml-100k|citeulike-a [--data data] [--cache runs/cold] [--seeds 3]
+    python -m benchmarks cold ml-100k|citeulike-a [--data data] [--cache runs/cold] [--seeds 3] [--epochs N]
 
 Hidden items, drawn by the seed, lose all their rows; they get vectors from what they are, as `recsys add-items` gives
 them. Judged on every user who is left and had one of them: NDCG@10 with the hidden items as candidates, beside its
@@ -50,7 +50,6 @@ GRAPHS: dict[str, dict[str, Any]] = {
         "graph": {"attributes": [{"column": "genres"}, {"column": "release_year"}]},
     },
     "citeulike-a": {
-        "train": {"epochs": 6},
         "graph": {
             "relations": [
                 {"name": "tags", "file": "item_tags.parquet", "between": ["item", "tag"]},
@@ -80,7 +79,7 @@ def hide(log: CodedLog, splits: Splits, seed: int) -> tuple[NDArray[np.int64], S
 
 
 def judge(name: str, config: RunConfig, cache: Path, epochs: int | None) -> dict[str, Any]:
-    """Figures of one seed. epochs: those that validation chose for the first seed; chosen here when None."""
+    """Figures of one seed. epochs: of the training; validation chooses them when None."""
     log, splits = load(config, cache / name)
     relations = read_relations(config.graph, config.data, log)
     hidden, left, taken = hide(log, splits, config.seed)
@@ -207,10 +206,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cold"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--epochs", type=int, help="of every seed; those that validation chooses for the first when absent"
+    )
     given = parser.parse_args()
     found: dict[str, dict[str, Any]] = {}
     for seed in range(given.seeds):
-        epochs = found["0"]["epochs"] if found else None
+        epochs = found["0"]["epochs"] if found else given.epochs
         config = _configuration(given.dataset, given.data, seed)
         found[str(seed)] = judge(given.dataset, config, given.cache, epochs)
         print(given.dataset, seed, found[str(seed)], flush=True)
