@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
+from threadpoolctl import threadpool_limits
 
-from recsys.core.machine import versions
+from recsys.core.machine import cores, versions
 from serving.audit import Audit
 from serving.batching import Batcher
 from serving.context import Context
@@ -70,7 +71,7 @@ def _context(settings: Settings) -> Context:
         settings=settings,
         keys=None if settings.keys is None else Keys(settings.keys, settings.workers),
         state=state,
-        service=Service(state, log, metrics),
+        service=Service(state, log, metrics, _threads(settings)),
         live=log,
         metrics=metrics,
         audit=Audit(settings.audit),
@@ -86,12 +87,18 @@ async def _following(app: FastAPI) -> AsyncIterator[None]:
     following = asyncio.create_task(_follow(context))
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    yield
+    with threadpool_limits(_threads(context.settings), "blas"):
+        yield
     sys.setswitchinterval(before)
     following.cancel()
     with suppress(asyncio.CancelledError):
         await following
     context.service.close()
+
+
+def _threads(settings: Settings) -> int:
+    """For matrix products: what one worker's share of the cores leaves beside the thread that reads requests."""
+    return max(1, cores() // settings.workers - 1)
 
 
 async def _follow(context: Context) -> None:

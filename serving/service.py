@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar, cast
 
+import faiss
+
 from recsys.core.errors import RecsysError
 from recsys.index.answers import Explained as LookupExplained
 from recsys.index.visits import History
@@ -31,12 +33,12 @@ class Ask(NamedTuple):
 
 
 class Service:
-    """Answers from the state's bundle, with live events folded in."""
+    """Answers from the state's bundle, with live events folded in. threads: of FAISS, for each search."""
 
-    def __init__(self, state: State, live: LiveEvents, metrics: Metrics) -> None:
+    def __init__(self, state: State, live: LiveEvents, metrics: Metrics, threads: int = 1) -> None:
         self.state, self.live, self.metrics = state, live, metrics
-        self._together = ThreadPoolExecutor(1, "recommend")
-        self._apart = ThreadPoolExecutor(_THREADS, "answer")
+        self._together = ThreadPoolExecutor(1, "recommend", faiss.omp_set_num_threads, (threads,))
+        self._apart = ThreadPoolExecutor(_THREADS, "answer", faiss.omp_set_num_threads, (threads,))
         self._batcher: Batcher[Ask, Answer] = Batcher(self._answer_all, self._together)
 
     def close(self) -> None:
