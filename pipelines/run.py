@@ -166,7 +166,7 @@ def _serve(config: RunConfig) -> list[Stage]:
     trained = TRAINED.format(phase=phase, bucket=MODEL)
     blended = BLEND.format(phase=phase, bucket=MODEL)
     again = [_graph("serve", config), _train("serve", (MODEL,)), _blend("serve", (MODEL,)), _index("serve")]
-    made = (GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase))
+    made = (*_side_inputs(config), GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase))
     inputs = (*_ROWS, *made, REPORT, TEST.format(bucket=MODEL))
     keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, *_SERVED)
     return [*(again if config.refit else []), Stage("bundle", serving.bundle(phase), None, inputs, keys)]
