@@ -15,6 +15,7 @@ _TABLE_COPIES = 7  # parameter, gradient, two Adam moments, best epoch, and two 
 _AVERAGE_COPIES = 2  # the moving average, and one while a checkpoint is written
 _STATE_COPIES = 6  # of (nodes, width) a layer: state, unit rows, message, and their gradients
 _SENT_COPIES, _HEARD_COPIES = 2, 4  # of (nodes, width) a layer and added relation: by head and unit; mixed, gradients
+_STORED_EDGE_BYTES = 32  # of an edge of a graph that is sampled: no transposed order, and nothing for gradients
 _EDGE_BYTES = 64  # of an edge: indices, weight, degree prior, transposed order
 _SCORE_COPIES = 5  # of (edges, heads) a layer: cosine, exponential, attention, and their gradients
 _BATCHES_IN_FLIGHT = 3  # drawn, waiting and stepping
@@ -72,7 +73,8 @@ def full_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
     nodes = sum(graph.num_nodes.values())
     states = nodes * model.width * _FLOAT_BYTES * _STATE_COPIES * (model.layers + 1)
     states += _relation_bytes(graph, model) * model.layers
-    memory = _fixed_bytes(graph, model, train) + states + _attention_bytes(graph.num_edges, model)
+    edges = graph.num_edges * _EDGE_BYTES
+    memory = _fixed_bytes(graph, model, train) + edges + states + _attention_bytes(graph.num_edges, model)
     return Plan("full", memory, _steps(graph, train), graph.num_edges * model.layers)
 
 
@@ -81,15 +83,16 @@ def sampled_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
     all_nodes = sum(graph.num_nodes.values())
     batch = batch_size(_pairs(graph), train)
     nodes = min(all_nodes, 2 * batch + -(-batch // train.share_size) * train.negatives)
-    edges = sources = 0
+    edges = sources = relations = 0
     for layer in range(model.layers):
         fanout = train.fanouts[min(layer, len(train.fanouts) - 1)]
-        drawn = _drawn_edges(graph, nodes / all_nodes, fanout)
+        heard = nodes / all_nodes
+        drawn = _drawn_edges(graph, heard, fanout)
         nodes = min(all_nodes, nodes + drawn)
         edges, sources = edges + drawn, sources + nodes
-    states = sources * model.width * _FLOAT_BYTES * _STATE_COPIES
-    states += int(_relation_bytes(graph, model) * sources / all_nodes)
-    blocks = _BATCHES_IN_FLIGHT * edges * _EDGE_BYTES
+        relations += _relation_bytes(graph, model, nodes / all_nodes, heard)
+    states = sources * model.width * _FLOAT_BYTES * _STATE_COPIES + relations
+    blocks = _BATCHES_IN_FLIGHT * edges * _EDGE_BYTES + graph.num_edges * _STORED_EDGE_BYTES
     memory = _fixed_bytes(graph, model, train) + states + blocks + _attention_bytes(edges // model.layers, model)
     return Plan("sampled", memory, _steps(graph, train), edges)
 
@@ -143,21 +146,25 @@ def _drawn_edges(graph: Graph, share: float, fanout: int) -> int:
 
 
 def _fixed_bytes(graph: Graph, model: ModelConfig, train: TrainConfig) -> int:
-    """Tables with their optimiser state, the graph with its features, and the scores of one share."""
+    """Tables with their optimiser state, features, and the scores of one share."""
     copies = _TABLE_COPIES + (_AVERAGE_COPIES if train.ema else 0)
     tables = sum(graph.num_nodes.values()) * model.width * _FLOAT_BYTES * copies
     candidates = train.negatives + (train.share_size if train.in_batch else 0)
     scores = train.share_size * candidates * _FLOAT_BYTES * 2
     features = sum(one.values.numel() for one in graph.features.values()) * _FLOAT_BYTES
-    return tables + features + graph.num_edges * _EDGE_BYTES + scores
+    return tables + features + scores
 
 
-def _relation_bytes(graph: Graph, model: ModelConfig) -> int:
-    """What a layer keeps of the relations beyond the base one of each type: states of their sources and destinations."""
+def _relation_bytes(graph: Graph, model: ModelConfig, sent: float = 1.0, heard: float = 1.0) -> int:
+    """What a layer keeps of the relations beyond the base one of each type: states of their sources and destinations.
+
+    sent, heard: share of the nodes that are sources and destinations of the layer.
+    """
     base = {graph.base_relation(kind) for kind in graph.num_nodes}
     added = [edge_type for edge_type in graph.relations if edge_type not in base]
-    rows = sum(_SENT_COPIES * graph.num_nodes[one[0]] + _HEARD_COPIES * graph.num_nodes[one[2]] for one in added)
-    return rows * model.width * _FLOAT_BYTES
+    sources, destinations = (sum(graph.num_nodes[one[end]] for one in added) for end in (0, 2))
+    rows = _SENT_COPIES * sent * sources + _HEARD_COPIES * heard * destinations
+    return int(rows * model.width * _FLOAT_BYTES)
 
 
 def _attention_bytes(edges: int, model: ModelConfig) -> int:
