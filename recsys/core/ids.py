@@ -29,7 +29,7 @@ class IdMap:
 
     @cached_property
     def _dense(self) -> dict[str, int]:
-        return {outside: dense for dense, outside in enumerate(self.ids)}
+        return {outside: dense for dense, outside in enumerate(self.ids.to_list())}
 
     @cached_property
     def _outside(self) -> list[str]:
