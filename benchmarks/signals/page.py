@@ -13,8 +13,8 @@ _INTRODUCTION = """# What signals add
 
 *Bipartite* is the default configuration on the target behaviour alone; *heterogeneous* the same with every behaviour,
 attribute, link and knowledge graph of the run configuration. All choices are made on validation, the model is refitted
-on train + validation, and the test is scored once; three seeds, a user's values averaged over them, the interval paired
-over users (95 %, bootstrap). Splits: ml-100k the last 20 % of each user; lastfm-hetrec, citeulike-a, yelp-hin and
+on train + validation, and the test is scored once. A user's values are averaged over the seeds first, and the interval is
+paired over users (95 %, bootstrap). Trainings are short, for all variants alike (`benchmarks/signals/variants.py`). Splits: ml-100k the last 20 % of each user; lastfm-hetrec, citeulike-a, yelp-hin and
 amazon-hin a random 20 % of each user, seed 0; tmall-mbcgcn as published. Made from
 [`benchmarks/signals/results.json`](../benchmarks/signals/results.json) by `python -m benchmarks signals page`; one run is
 
@@ -39,8 +39,11 @@ def write() -> Path:
 
 
 def _together(rows: list[dict[str, Any]]) -> str:
-    head = ["NDCG@10", BIPARTITE, HETEROGENEOUS, "difference, 95 % interval", "HR@10", "seconds a run"]
-    return table(head, [[row["dataset"], *_compared(row), _both(row["hr@10"]), _seconds(row)] for row in rows])
+    head = ["NDCG@10", BIPARTITE, HETEROGENEOUS, "difference, 95 % interval", "HR@10", "seeds", "seconds a run"]
+    lines = [
+        [row["dataset"], *_compared(row), _both(row["hr@10"]), str(len(row["seeds"])), _seconds(row)] for row in rows
+    ]
+    return table(head, lines)
 
 
 def _alone(rows: list[dict[str, Any]]) -> str:
