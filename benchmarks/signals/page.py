@@ -14,9 +14,11 @@ _INTRODUCTION = """# What signals add
 *Bipartite* is the default configuration on the target behaviour alone; *heterogeneous* the same with every behaviour,
 attribute, link and knowledge graph of the run configuration. All choices are made on validation, the model is refitted
 on train + validation, and the test is scored once. A user's values are averaged over the seeds first, and the interval is
-paired over users (95 %, bootstrap). Trainings are short, for all variants alike (`benchmarks/signals/variants.py`). Splits: ml-100k the last 20 % of each user; lastfm-hetrec, citeulike-a, yelp-hin and
-amazon-hin a random 20 % of each user, seed 0; tmall-mbcgcn as published. Made from
-[`benchmarks/signals/results.json`](../benchmarks/signals/results.json) by `python -m benchmarks signals page`; one run is
+paired over users (95 %, bootstrap). Trainings are short, for all variants alike (`benchmarks/signals/variants.py`).
+
+Splits: ml-100k the last 20 % of each user; lastfm-hetrec, citeulike-a, yelp-hin and amazon-hin a random 20 % of each
+user, seed 0; tmall-mbcgcn as published. Made from [`results.json`](../benchmarks/signals/results.json) by
+`python -m benchmarks signals page`; one run is
 
     python -m benchmarks signals run DATASET VARIANT --data FOLDER --seed SEED"""
 _BEHAVIOURS = """The rule ranks what its user viewed or carted and did not buy, rarest first. Held-out pairs are told apart
