@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.core.config import ModelConfig
-from recsys.graph.schema import Adjacency, Block, EdgeType, Messages, NodeType, base_relation
+from recsys.graph.schema import ITEM, USER, Adjacency, Block, EdgeType, Messages, NodeType, base_relation
 from recsys.model.attention import DegreePriorAttention
 from recsys.model.bases import Bases
 from recsys.model.mixture import Mixture, shares
@@ -27,7 +27,9 @@ class Layer(nn.Module):
     """h_v = out_base(v) + Σ_{r added, N_r(v) ≠ ∅} tanh(gate_r) β_r(v) out_r(v).
 
     β_r(v) = softmax over the added relations present at v of κ_r cos(h_v, out_r(v)): semantic attention per node
-    (Wang et al. 2019, HAN, made node-wise). Gates start at 0, so that a graph starts as its base relations alone.
+    (Wang et al. 2019, HAN, made node-wise). Gates into users and items start at 0, so that a graph starts as its base
+    relations alone; those into other nodes start open: what these hear reaches users and items through gates of its own,
+    and two closed gates in a row would have no gradient to open by.
 
     relations: every edge type. target: the relation to predict; decides which relation into a type is its base.
     Textbook families end in ELU unless `last`.
@@ -39,8 +41,9 @@ class Layer(nn.Module):
         self.base = {kind: base_relation(relations, target, kind) for kind in sorted({r[2] for r in relations})}
         self.activate = config.family != "degree_prior" and not last
         self.attention = nn.ModuleDict({relation_name(r): _relation_layer(config) for r in relations})
-        added = [relation_name(r) for r in relations if r not in self.base.values()]
-        self.gate = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in added})
+        gates = {relation_name(r): _first_gate(r) for r in relations if r not in self.base.values()}
+        added = list(gates)
+        self.gate = nn.ParameterDict({name: nn.Parameter(torch.tensor(gate)) for name, gate in gates.items()})
         self.bases = self._bases(added, config)
         self.kappa = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in added})
 
@@ -119,6 +122,10 @@ def table_name(node_type: NodeType) -> str:
 def relation_name(relation: EdgeType) -> str:
     """A relation as a module name; the prefix keeps it apart from torch's own attributes, "type" and "pop" say."""
     return f"relation:{table_name(relation[1])}"
+
+
+def _first_gate(relation: EdgeType) -> float:
+    return 0.0 if relation[2] in (USER, ITEM) else 1.0
 
 
 def _present(adjacency: Adjacency) -> Tensor:

@@ -70,6 +70,28 @@ def test_so_are_those_of_blocks_around_seeds(phase, graphs):
     assert all(torch.allclose(plain[kind], joined[kind], atol=1e-6) for kind in ("user", "item"))
 
 
+def test_values_that_several_relations_reach_are_heard_from_the_start(phase, graphs):
+    """Tags reached by the second relation into their type alone: closed gates on both sides could never open."""
+    tags = [
+        EdgeRows(
+            name,
+            ("item", "item:tag"),
+            pl.DataFrame({"source": [one], "destination": [f"tag {one}"]}, schema_overrides={"source": pl.Int32}),
+        )
+        for one, name in enumerate(("first", "second"))
+    ]
+    named = [{"name": one.name, "file": "f.csv", "between": list(one.ends)} for one in tags]
+    graph = build_graph(phase, GraphConfig(relations=named), relations=tags)
+    network = first_network(phase, graph, ModelConfig(width=8, heads=2), 0, None, None)
+    _, first, _ = network.layer_states(full_block(graph))
+    assert first["item:tag"].abs().sum(1).gt(0).all()
+    vectors = network(full_block(graph))
+    plain = first_network(phase, graphs[0], ModelConfig(width=8, heads=2), 0, None, None)(full_block(graphs[0]))
+    assert torch.equal(vectors["item"], plain["item"])
+    (vectors["item"][1] @ vectors["user"][0]).backward()
+    assert all(layer.gate["relation:rev_second"].grad.abs() > 0 for layer in network.layers)
+
+
 def test_its_gate_hears_the_first_gradient(phase, graphs):
     _, graph = graphs
     network = first_network(phase, graph, ModelConfig(width=8, heads=2), 0, None, None)
