@@ -154,10 +154,9 @@ def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = Q
 
 
 def met_behaviors(phase: Phase) -> list[str]:
-    """Behaviours that lead to the target without hiding items: present, of a weight above 0, and neither negative."""
+    """Behaviours beside the target that count in favour of something: present, of a weight above 0, and not negative."""
     config, log = phase.config, phase.interactions
-    out = {*phase.seen_behaviors, *config.graph.negative_behaviors, phase.target}
-    weights = config.graph.behavior_weights
+    weights, out = config.graph.behavior_weights, {phase.target, *config.graph.negative_behaviors}
     wanted = [name for name in log.behaviors if name not in out and weights.get(name, 1.0)]
     return [name for name in wanted if log.of(name).any()] if config.blend.met else []
 
@@ -236,7 +235,7 @@ class _Search:
             best = self._best(self._best(best, "recent", _RECENT), "own", _OWN)
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
-        for behavior in self.made.met:
+        for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
             best = self._best(best, "met", [best.meeting(behavior, weight) for weight in _MET])
         best = self._best(best, "met_power", _MET_POWERS if best.met else _MET_POWERS[:1])
         best = self._best(best, "heard", _HEARD if self.made.met else _HEARD[:1])

@@ -106,7 +106,6 @@ def test_a_log_of_one_behaviour_meets_nothing(viewers, tmp_path):
     "changes",
     [
         {"blend": {"met": False}},
-        {"evaluate": {"seen_behaviors": ["buy", "view"]}},
         {"graph": {"behavior_weights": {"view": 0.0}}},
         {"graph": {"negative_behaviors": ["view"]}},
     ],
@@ -116,6 +115,15 @@ def test_behaviours_that_do_not_count_in_favour(viewers, changes):
     graph = {"target": "buy"} | changes.get("graph", {})
     config = build_config({"split": {"method": "random"}} | changes | {"graph": graph})
     assert met_behaviors(replace(select, config=config)) == []
+
+
+def test_what_is_hidden_gains_nothing_and_is_heard(viewers):
+    select = viewers[0]
+    hidden = {"graph": {"target": "buy"}, "evaluate": {"seen_behaviors": ["buy", "view"]}}
+    config = build_config({"split": {"method": "random"}, "train": {"metric_k": 5}} | hidden)
+    choice = choose_blend(replace(select, config=config), noise(select))
+    assert not any(one["met"] for one in choice.tried)
+    assert {one["heard"] for one in choice.tried} > {0.0}
 
 
 def test_seen_behaviours_must_be_those_of_the_log(viewers):

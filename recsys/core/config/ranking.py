@@ -37,7 +37,8 @@ class BlendConfig(Section):
     """Singular vectors of the low-pass, at most; 0 leaves it out, and spares a truncated SVD of the log."""
     met: bool = True
     """Let items gain that their user met under other behaviours than the target (viewed, not bought), by how often that
-    leads to the target. Behaviours that hide items, or have weight 0, do not count. Nothing in a log of one behaviour."""
+    leads to the target, and let such items speak in histories. Behaviours of weight 0 and negative ones do not count;
+    items that are hidden gain nothing. Nothing in a log of one behaviour."""
 
 
 class IndexConfig(Section):
