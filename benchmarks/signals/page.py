@@ -21,7 +21,8 @@ user, seed 0; tmall-mbcgcn as published. Made from [`results.json`](../benchmark
 `python -m benchmarks signals page`; one run is
 
     python -m benchmarks signals run DATASET VARIANT --data FOLDER --seed SEED"""
-_BEHAVIOURS = """The rule ranks what its user viewed or carted and did not buy, rarest first. Held-out pairs are told apart
+_BEHAVIOURS = """The rule ranks what its user viewed or carted and did not buy, rarest first; ties go to the
+smaller id, so that its figures differ a little from others' of the same rule. Held-out pairs are told apart
 by whether the user had met the item under another behaviour in train; lists "without items met" leave such items out, in
 both variants, as `evaluate.seen_behaviors` does."""
 
