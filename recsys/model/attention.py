@@ -1,5 +1,7 @@
 """Attention with a degree prior: contains weighted LightGCN at γ = 0."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +12,33 @@ from recsys.graph.schema import Messages
 from recsys.model.edges import SMALLEST, Edges, WeightedSum, by_head, edges_of, positive
 
 _NO_LENGTH = 1e-12
+
+
+class Prepared:
+    """States by head and their unit vectors, made once for all relations of a layer's pass that read the same states.
+
+    Lives for one pass: it knows states by their object, and would not see them change.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, str], tuple[Tensor, tuple[Tensor, ...]]] = {}
+
+    def of(self, source: Tensor, target: Tensor, heads: int) -> tuple[Tensor, ...]:
+        """Each head's source states and a column of ones (heads, num_src, d + 1); unit vectors (heads, n, d) of sources
+        and targets, each with the factors that made them (heads, n, 1).
+        """
+        table = self._once("table", source, heads, lambda: (_with_ones(source, heads),))
+        units = [self._once("unit", one, heads, partial(_units, one, heads)) for one in (source, target)]
+        return (*table, *units[0], *units[1])
+
+    def _once(
+        self, what: str, states: Tensor, heads: int, make: Callable[[], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        key = (id(states), heads, what)
+        if key not in self._known:
+            with torch.no_grad():
+                self._known[key] = states, make()  # the states are kept, so that no other gets their id
+        return self._known[key][1]
 
 
 class DegreePriorAttention(nn.Module):
@@ -54,13 +83,16 @@ class DegreePriorAttention(nn.Module):
         source: Float[Tensor, "sources width"],
         target: Float[Tensor, "targets width"],
         messages: Messages,
+        prepared: Prepared | None = None,
     ) -> Float[Tensor, "targets width"]:
+        """prepared: what other relations of the same pass have made of the same states."""
         edges = edges_of(messages)
         reach = self._power(messages.target_degree, self.target_exponent)
         if not self.attention:
             return self._prior_sum(source, edges, messages) * reach[:, None]
         keep = edges.dropout(len(self.gamma), self.dropout, self.training, messages.keep)
-        mixed: Tensor = _Mixture.apply(source, target, self.gamma, self.source_exponent, edges, keep)
+        ready = (prepared or Prepared()).of(source, target, len(self.gamma))
+        mixed: Tensor = _Mixture.apply(source, target, self.gamma, self.source_exponent, edges, keep, ready)
         drawn = self.mass(messages)
         return mixed * (drawn * self._correction(drawn, messages) * reach)[:, None]
 
@@ -118,11 +150,10 @@ class _Mixture(torch.autograd.Function):
         exponent: Tensor,
         edges: Edges,
         keep: Tensor | None,
+        ready: tuple[Tensor, ...] | None = None,
     ) -> Tensor:
         heads = len(gamma)
-        table = _with_ones(source, heads)
-        key, key_scale = _unit(by_head(source, heads))
-        query, query_scale = _unit(by_head(target, heads))
+        table, key, key_scale, query, query_scale = ready or Prepared().of(source, target, heads)
         prior = edges.log_weight.to(source.dtype) - exponent * edges.log_degree.to(source.dtype) - gamma.abs().max()
         weights = prior.repeat(heads, 1)
         mixed = target.new_empty(len(target), heads, key.shape[2])
@@ -164,7 +195,7 @@ class _Mixture(torch.autograd.Function):
         kept = weights if ctx.keep is None else torch.mul(weights, ctx.keep, out=slope)
         for head, values in enumerate(edges.turned(kept, out=turned)):
             slope_source[:, head] += edges.by_source.weighted_sum(values, asked[head])
-        return slope_source.flatten(1), slope_target.flatten(1), slope_gamma, slope_exponent, None, None
+        return slope_source.flatten(1), slope_target.flatten(1), slope_gamma, slope_exponent, None, None, None
 
 
 def _with_ones(states: Tensor, heads: int) -> Tensor:
@@ -180,6 +211,10 @@ def _empty_by_head(states: Tensor) -> Tensor:
     """Room for (n, heads, d), from the shape of (heads, n, d)."""
     heads, nodes, width = states.shape
     return states.new_empty(nodes, heads, width)
+
+
+def _units(states: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    return _unit(by_head(states, heads))
 
 
 def _unit(states: Tensor) -> tuple[Tensor, Tensor]:

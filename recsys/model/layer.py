@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from recsys.core.config import ModelConfig
 from recsys.graph.schema import ITEM, USER, Adjacency, Block, EdgeType, Messages, NodeType, base_relation
-from recsys.model.attention import DegreePriorAttention
+from recsys.model.attention import DegreePriorAttention, Prepared
 from recsys.model.bases import Bases
 from recsys.model.mixture import Mixture, shares
 from recsys.model.present import hear
@@ -56,9 +56,10 @@ class Layer(nn.Module):
 
     def forward(self, states: States, block: Block) -> States:
         """States of the sources → states of the destinations, by node type."""
+        prepared = Prepared()
         return {
-            node_type: self._node_type(node_type, count, states, block)
-            for node_type, count in block.num_dst.items()
+            node_type: self._node_type(node_type, states, block, prepared)
+            for node_type in block.num_dst
             if node_type in states
         }
 
@@ -68,42 +69,45 @@ class Layer(nn.Module):
 
     def sent(self, node_type: NodeType, states: States, block: Block) -> dict[EdgeType, Tensor]:
         """(num_dst, width) what each relation into a node type adds to its states, gates included."""
-        base, added = self._heard(node_type, states[node_type][: block.num_dst[node_type]], states, block)
+        target = _destinations(states[node_type], block.num_dst[node_type])
+        base, added = self._heard(node_type, target, states, block, Prepared())
         found: dict[EdgeType, Tensor] = {}
         if added:
-            factors = shares(
-                *self._mixing(added, states[node_type][: block.num_dst[node_type]], block), [o for _, o in added]
-            )
+            factors = shares(*self._mixing(added, target, block), [o for _, o in added])
             found = {relation: factor[:, None] * one for (relation, one), factor in zip(added, factors, strict=True)}
         return found if base is None else {cast(EdgeType, self.base[node_type]): base, **found}
 
-    def _node_type(self, node_type: NodeType, count: int, states: States, block: Block) -> Tensor:
-        target = states[node_type][:count]
-        base, added = self._heard(node_type, target, states, block)
+    def _node_type(self, node_type: NodeType, states: States, block: Block, prepared: Prepared) -> Tensor:
+        target = _destinations(states[node_type], block.num_dst[node_type])
+        base, added = self._heard(node_type, target, states, block, prepared)
         out = torch.zeros_like(target) if base is None else base
         if added:
             out = out + Mixture.apply(*self._mixing(added, target, block), *(one for _, one in added))
         return nn.functional.elu(out) if self.activate else out
 
     def _heard(
-        self, node_type: NodeType, target: Tensor, states: States, block: Block
+        self, node_type: NodeType, target: Tensor, states: States, block: Block, prepared: Prepared
     ) -> tuple[Tensor | None, list[tuple[EdgeType, Tensor]]]:
         """What the base relation sends, and what the added ones do, ungated."""
         base, added = None, []
         for relation in self.relations:
             if relation[2] != node_type or relation not in block.messages:
                 continue
-            mixed = self._relation(relation, states, target, block.messages[relation])
+            mixed = self._relation(relation, states, target, block.messages[relation], prepared)
             if relation == self.base[node_type]:
                 base = mixed
             else:
                 added.append((relation, mixed))
         return base, added
 
-    def _relation(self, relation: EdgeType, states: States, target: Tensor, messages: Messages) -> Tensor:
-        mixed = hear(self.of(relation), states[relation[0]], target, messages)
+    def _relation(
+        self, relation: EdgeType, states: States, target: Tensor, messages: Messages, prepared: Prepared
+    ) -> Tensor:
+        attention, source = self.of(relation), states[relation[0]]
+        if isinstance(attention, DegreePriorAttention):
+            return hear(attention, source, target, messages, prepared)
         # A textbook layer answers its bias where it hears nothing; here such a node stays at 0.
-        return mixed * _present(messages.adjacency)[:, None] if isinstance(self.of(relation), GATLayer) else mixed
+        return hear(attention, source, target, messages) * _present(messages.adjacency)[:, None]
 
     def _mixing(
         self, added: list[tuple[EdgeType, Tensor]], target: Tensor, block: Block
@@ -122,6 +126,11 @@ def table_name(node_type: NodeType) -> str:
 def relation_name(relation: EdgeType) -> str:
     """A relation as a module name; the prefix keeps it apart from torch's own attributes, "type" and "pop" say."""
     return f"relation:{table_name(relation[1])}"
+
+
+def _destinations(states: Tensor, count: int) -> Tensor:
+    """The first `count` states; these themselves when they are all, so that what is made of them is made once."""
+    return states if count == len(states) else states[:count]
 
 
 def _first_gate(relation: EdgeType) -> float:

@@ -35,11 +35,14 @@ class Present:
 _PRESENT: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def hear(attention: nn.Module, source: Tensor, target: Tensor, messages: Messages) -> Tensor:
-    """What a relation sends: (num_dst, width), zeros where it has no edge. Blocks of a sample are taken as they are."""
+def hear(attention: nn.Module, source: Tensor, target: Tensor, messages: Messages, *shared: object) -> Tensor:
+    """What a relation sends: (num_dst, width), zeros where it has no edge. Blocks of a sample are taken as they are.
+
+    shared: what the attention may use again where it reads all nodes.
+    """
     present = None if messages.row_scale is not None else _present_of(messages.adjacency)
     if present is None:
-        heard: Tensor = attention(source, target, messages)
+        heard: Tensor = attention(source, target, messages, *shared)
         return heard
     if not len(present.rows):
         return torch.zeros_like(target)
