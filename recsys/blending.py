@@ -5,92 +5,53 @@ behaviour (viewed, and did not buy) gains by how often that leads to the target.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from recsys.closed_form.conversion import conversion
-from recsys.closed_form.item_item import histories, item_item_tables
-from recsys.closed_form.low_pass import low_pass
+from recsys.closed_form.item_item import histories
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
-from recsys.graph.baskets import baskets
 from recsys.index.exact import Floats, VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past
+from recsys.ingredients import MET_POWERS, NO_BLEND, RANKS, RIDGES, Blend, Ingredients, ingredients, met_behaviors
 from recsys.phases import Phase
 from recsys.recency import RecentUsers
 
-_RIDGES = (15.0, 50.0, 5.0, 150.0)
-_RANKS = (512, 256, 128, 64)
+__all__ = [
+    "NO_BLEND",
+    "Blend",
+    "Choice",
+    "Ingredients",
+    "blended",
+    "choose_blend",
+    "fit_history",
+    "ingredients",
+    "met_behaviors",
+    "with_history",
+]
+
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
-    ("ridge", _RIDGES),
+    ("ridge", RIDGES),
     ("side", (0.0, 0.1, 0.3, 1.0, 3.0)),
     ("half_life", (None, 50.0, 20.0, 5.0)),
     ("low_pass", (0.0, 0.02, 0.05, 0.1, 0.2)),
-    ("rank", _RANKS),
+    ("rank", RANKS),
 )
 """One coordinate after the other, each with the others where they stand; the usual value first."""
 _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
 """Factors on the weights of the table and of what was met that are tried last."""
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
-_MET_POWERS = (1.0, 0.5, 0.25)
 _HEARD = (0.0, 0.1, 0.2, 0.4)
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
 _SPREAD_USERS = 2_000
-
-
-class Blend(BaseModel):
-    """How a score is put together.
-
-    recent: half-life in events of what a user's vector is made from, None where all events weigh alike. own: factor on
-    the part of it that is the user's own (`RecentUsers.embeddings_of`).
-    table, low_pass: weights of their scores once all spread alike over the items; 0 leaves one out.
-    ridge: see `item_item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`. met: by behaviour,
-    what an item gains on the mean that its user met under it, in standard deviations of the vectors' scores over the
-    items; met_power: what one item gains goes with this power of its `conversion`. heard: what an item that was met
-    counts in a history; above 0, what users met speaks in the table too. side: weight of `graph.baskets` in the table's
-    regression, as against that of the users' pairs.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    recent: float | None = None
-    own: float = 1.0
-    table: float = 0.2
-    ridge: float = _RIDGES[0]
-    half_life: float | None = None
-    low_pass: float = 0.0
-    rank: int = _RANKS[0]
-    met: tuple[tuple[str, float], ...] = ()
-    met_power: float = _MET_POWERS[0]
-    heard: float = 0.0
-    side: float = 0.0
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is added to the inner products of the vectors."""
-        return not self.table and not self.low_pass and not self.met
-
-    def weights(self) -> dict[str, float]:
-        """Of everything that may be added, in words."""
-        met = {f"met by {behavior}": weight for behavior, weight in self.met}
-        more = {"heard": self.heard, "side": self.side} if self.heard or self.side else {}
-        return {"item–item table": self.table, "low-pass": self.low_pass, **met, **more}
-
-    def meeting(self, behavior: str, weight: float) -> tuple[tuple[str, float], ...]:
-        """`met` with another weight for one behaviour; 0 leaves it out."""
-        return tuple((name, value) for name, value in {**dict(self.met), behavior: weight}.items() if value)
-
-
-NO_BLEND = Blend(table=0.0)
 
 
 class Choice(NamedTuple):
@@ -100,65 +61,6 @@ class Choice(NamedTuple):
     value: float | None
     alone: float | None
     tried: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Ingredients:
-    """What blends are made from; it depends on the rows of a phase alone.
-
-    tables: None for none. into, back: low-pass. met: by behaviour that may count, (users, items) 0/1.
-    """
-
-    tables: "Tables | None"
-    into: Floats
-    back: Floats
-    met: dict[str, sparse.csr_matrix]
-
-
-class Tables:
-    """Item–item tables of a phase, each made when a blend first asks for it.
-
-    taken: (users, items) 0/1 under the target. met: the same under any behaviour that may count. side: rows of items
-    that belong together.
-    """
-
-    def __init__(self, phase: Phase, met: Sequence[str], ridges: Sequence[float], progress: Progress) -> None:
-        log, graph = phase.interactions, phase.config.graph
-        self.taken, self.met = log.matrix((phase.target,)), log.matrix((phase.target, *met)) if met else None
-        found = baskets(phase.graph()) if graph.attributes or phase.relations else None
-        self.side = found if found is not None and found.nnz else None
-        self.ridges, self.neighbours, self.progress = tuple(ridges), phase.config.blend.neighbours, progress
-        self._made = lru_cache(None)(self._make)
-
-    def of(self, blend: Blend) -> sparse.csr_matrix:
-        """(items, items) the table of a blend."""
-        ridges = (blend.ridge,) if blend.side else self.ridges
-        return self._made(bool(blend.heard), blend.side, ridges)[blend.ridge]
-
-    def _make(self, heard: bool, side: float, ridges: tuple[float, ...]) -> dict[float, sparse.csr_matrix]:
-        matrix, target = (self.met, self.taken) if heard and self.met is not None else (self.taken, None)
-        if side and self.side is not None:
-            rows = self.side * np.float32(np.sqrt(side * self.taken.nnz / (self.side.data**2).sum()))
-            matrix, target = (sparse.vstack([one, rows], format="csr") for one in (matrix, self.taken))
-        return dict(zip(ridges, item_item_tables(matrix, self.neighbours, ridges, self.progress, target), strict=True))
-
-
-def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = QUIET) -> Ingredients:
-    """What every blend of the grid needs, or what `blend` does."""
-    config, log, behaviors = phase.config.blend, phase.interactions, met_behaviors(phase)
-    ridges = _RIDGES if blend is None else [blend.ridge] if blend.table else []
-    rank = max(_RANKS) if blend is None else blend.rank if blend.low_pass else 0
-    factors = low_pass(log.matrix((phase.target,)), min(rank, config.low_pass_rank), phase.config.seed)
-    tables = Tables(phase, behaviors, ridges, progress) if config.neighbours and ridges else None
-    return Ingredients(tables, *factors, {name: log.matrix((name,)) for name in behaviors})
-
-
-def met_behaviors(phase: Phase) -> list[str]:
-    """Behaviours beside the target that count in favour of something: present, of a weight above 0, and not negative."""
-    config, log = phase.config, phase.interactions
-    weights, out = config.graph.behavior_weights, {phase.target, *config.graph.negative_behaviors}
-    wanted = [name for name in log.behaviors if name not in out and weights.get(name, 1.0)]
-    return [name for name in wanted if log.of(name).any()] if config.blend.met else []
 
 
 def choose_blend(
@@ -237,7 +139,7 @@ class _Search:
             best = best.model_copy(update={"table": Blend().table})
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
             best = self._best(best, "met", [best.meeting(behavior, weight) for weight in _MET])
-        best = self._best(best, "met_power", _MET_POWERS if best.met else _MET_POWERS[:1])
+        best = self._best(best, "met_power", MET_POWERS if best.met else MET_POWERS[:1])
         best = self._best(best, "heard", _HEARD if self.made.met else _HEARD[:1])
         for name, options in progress.track(grid, "blending", len(grid)):
             best = self._best(best, name, options)
@@ -255,7 +157,7 @@ class _Search:
     def _grid(self) -> list[tuple[str, tuple[float | None, ...]]]:
         """The coordinates that the log and the configuration have."""
         rank = self.made.back.shape[1]
-        ranks = tuple(dict.fromkeys(min(one, rank) for one in _RANKS))
+        ranks = tuple(dict.fromkeys(min(one, rank) for one in RANKS))
         there = {
             "table": self.made.tables is not None,
             "ridge": self.made.tables is not None,
