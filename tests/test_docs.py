@@ -24,7 +24,8 @@ def blocks(page: Path) -> list[str]:
 
 def commands(page: Path, program: str) -> list[str]:
     """Command lines of a program in code blocks."""
-    return [line for block in blocks(page) for line in block.splitlines() if line.startswith(f"{program} ")]
+    lines = [part.strip() for block in blocks(page) for line in block.splitlines() for part in line.split("||")]
+    return [line for line in lines if line.startswith(f"{program} ")]
 
 
 def mentions(page: Path) -> list[str]:
