@@ -23,11 +23,14 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipelines.cli", "serve", str(tmp_path), "--port", str(_free_port())]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
-        found = re.search(r"http://\S+/v1/recommend/", server.stderr.readline())
-        assert found
-        answer = _ask(f"{found.group()}u01?k=3")
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
+        try:
+            found = re.search(r"http://[\w.]+:\d+", server.stderr.readline())
+            assert found
+            answer = _ask(f"{found.group()}/v1/recommend/u01?k=3")
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=30)
+        finally:
+            server.kill()
     assert len(answer["items"]) == 3
     assert answer["model_version"] == bundle.name
 
