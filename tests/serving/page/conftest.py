@@ -60,7 +60,7 @@ def make_report() -> Report:
     )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two bundles, the first of them live, and a report."""
     run, films = tmp_path_factory.mktemp("run"), make_films()
@@ -73,19 +73,19 @@ def run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def address(run_path: Path) -> Iterator[str]:
     with running(Settings(run_path / "bundle", run=run_path)) as address:
         yield address
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
     with browsing(tmp_path_factory.mktemp("profile")) as context:
         yield context
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return screenshots(tmp_path_factory.getbasetemp() / "screenshots")
 
