@@ -37,6 +37,9 @@ __all__ = [
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
+_CLEAR = (
+    1.1  # the users of a trained model are left alone unless validation gains a tenth: less did not carry to other rows
+)
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     ("ridge", RIDGES),
@@ -134,7 +137,7 @@ class _Search:
     def run(self, progress: Progress) -> tuple[Blend, float]:
         grid, best = self._grid(), NO_BLEND
         if self.users:
-            best = self._best(self._best(best, "recent", _RECENT), "own", _OWN)
+            best = self._recent(best)
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
@@ -143,12 +146,17 @@ class _Search:
         best = self._best(best, "heard", _HEARD if self.made.met else _HEARD[:1])
         for name, options in progress.track(grid, "blending", len(grid)):
             best = self._best(best, name, options)
-        if self.users:
+        if best.recent is not None:
             best = self._best(best, "recent", _RECENT)
         best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
         return best, self.value(best)
+
+    def _recent(self, blend: Blend) -> Blend:
+        """Vectors of users that lean on late events, where these alone are clearly better than as trained."""
+        late = self._best(self._best(blend, "recent", _RECENT[1:]), "own", _OWN)
+        return late if self.value(late) > _CLEAR * self.value(blend) else blend
 
     def _best(self, blend: Blend, name: str, options: Sequence[Any]) -> Blend:
         """The best of `options` for one coordinate; the earlier one among equals."""
