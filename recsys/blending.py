@@ -28,6 +28,7 @@ __all__ = [
     "Choice",
     "Ingredients",
     "blended",
+    "blended_users",
     "choose_blend",
     "fit_history",
     "ingredients",
@@ -37,9 +38,7 @@ __all__ = [
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
-_CLEAR = (
-    1.1  # the users of a trained model are left alone unless validation gains a tenth: less did not carry to other rows
-)
+_CLEAR = 1.1  # trained users are left alone unless validation gains a tenth: less did not carry to other rows
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     ("ridge", RIDGES),
@@ -116,6 +115,14 @@ def blended(
 ) -> VectorScorer | BlendedScorer:
     """`with_history` of a `fit_history`."""
     return with_history(phase, vectors, fit_history(phase, vectors, blend, progress, made))
+
+
+def blended_users(
+    phase: Phase, users: RecentUsers, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
+) -> VectorScorer | BlendedScorer:
+    """`blended` with the users that the blend asks for."""
+    found = users.embeddings_of(blend.recent, blend.own)
+    return blended(phase, VectorScorer(found.users, found.items), blend, progress, made)
 
 
 class _Search:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -87,12 +87,18 @@ class Tables:
     """
 
     def __init__(self, phase: Phase, met: Sequence[str], ridges: Sequence[float], progress: Progress) -> None:
-        log, graph = phase.interactions, phase.config.graph
+        self.phase, log = phase, phase.interactions
         self.taken, self.met = log.matrix((phase.target,)), log.matrix((phase.target, *met)) if met else None
-        found = baskets(phase.graph()) if graph.attributes or phase.relations else None
-        self.side = found if found is not None and found.nnz else None
         self.ridges, self.neighbours, self.progress = tuple(ridges), phase.config.blend.neighbours, progress
         self._made = lru_cache(None)(self._make)
+
+    @cached_property
+    def side(self) -> sparse.csr_matrix | None:
+        """Made when a blend first asks for it: it takes a graph."""
+        if not (self.phase.config.graph.attributes or self.phase.relations):
+            return None
+        found = baskets(self.phase.graph())
+        return found if found.nnz else None
 
     def of(self, blend: Blend) -> sparse.csr_matrix:
         """(items, items) the table of a blend."""

@@ -1,8 +1,8 @@
 """User vectors that lean on late events: every user encoded anew from a fading history, by the model as trained."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +64,7 @@ class RecentUsers:
         return VectorScorer(rows, self.embeddings.items)
 
     def _encoded(self, users: NDArray[np.int32], half_life: float | None, own: float) -> Floats:
-        state = replace(self.embeddings.encoder, half_life_events=half_life)
-        neighbours = faded(self._neighbours, self.interactions, state)
+        neighbours = self._faded(half_life)
         self_states = np.asarray(self.embeddings.user_self[users], np.float32) * np.float32(own)
         return self._encoder.encode({name: matrix[users] for name, matrix in neighbours.items()}, self_states)
 
@@ -74,8 +73,12 @@ class RecentUsers:
         return UserEncoder(self.embeddings.encoder)
 
     @cached_property
-    def _neighbours(self) -> dict[str, sparse.csr_matrix]:
-        return neighbours_into_users(self.graph.relations)
+    def _faded(self) -> Callable[[float | None], dict[str, sparse.csr_matrix]]:
+        """Half-life → neighbours; the last ones are kept, since several weights of users' own states go with them."""
+        neighbours, encoder = neighbours_into_users(self.graph.relations), self.embeddings.encoder
+        return lru_cache(1)(
+            lambda half_life: faded(neighbours, self.interactions, replace(encoder, half_life_events=half_life))
+        )
 
 
 def faded(

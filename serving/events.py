@@ -17,6 +17,7 @@ from typing import Any, NotRequired, TypedDict
 
 import orjson
 
+from recsys.core.artefacts import fsync
 from recsys.core.errors import MachineError
 from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID, WEIGHT
 from recsys.index.visits import Event
@@ -73,7 +74,7 @@ class EventLog:
             try:
                 yield log
                 if fresh:
-                    _fsync_folder(self.path.parent)
+                    fsync(self.path.parent)
             finally:
                 os.close(log)
         finally:
@@ -152,11 +153,3 @@ def _write(log: int, lines: bytes) -> None:
     left = memoryview(lines)
     while left:
         left = left[os.write(log, left) :]
-
-
-def _fsync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
-from recsys.blending import NO_BLEND, Blend, blended, choose_blend
+from recsys.blending import NO_BLEND, Blend, blended_users, choose_blend
 from recsys.closed_form.catalogue import baseline, choose
 from recsys.core.config import RunConfig
 from recsys.core.edge_rows import EdgeRows
@@ -20,7 +20,6 @@ from recsys.core.encoder import Embeddings
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import Ranking, rank_metrics
 from recsys.fitting import fit_phase
-from recsys.index.exact import VectorScorer
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
@@ -114,9 +113,7 @@ def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, ep
         return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
 
     def judge(found: Embeddings) -> Scorer:
-        blend = choices.blend
-        users = RecentUsers(final.interactions, found, graph).embeddings_of(blend.recent, blend.own)
-        return blended(final, VectorScorer(users.users, users.items), blend)
+        return blended_users(final, RecentUsers(final.interactions, found, graph), choices.blend)
 
     found = shared_training(cache, final, choices.epochs, refit, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}

@@ -4,10 +4,9 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import chosen
-from pipelines.stages.embeddings import vectors_of
 from pipelines.stages.scores import Scored
 from pipelines.stages.training import CARD, MODEL
-from recsys.blending import fit_history, with_history
+from recsys.blending import blended_users
 from recsys.core.artefacts import read_json
 from recsys.fitting import fit_phase
 from recsys.graph.parts import without
@@ -27,8 +26,7 @@ def rank_without(work: Work) -> Facts:
     trained = fit_phase(data, graph, work.config.model, work.resume, epochs, progress=work.progress)
     blend = chosen(work, MODEL)
     users = RecentUsers(data.interactions, trained.embeddings, graph)
-    vectors = vectors_of(users.embeddings_of(blend.recent, blend.own))
-    scorer = with_history(data, vectors, fit_history(data, vectors, blend, work.progress))
+    scorer = blended_users(data, users, blend, work.progress)
     ranked = data.ranked(scorer, max(work.config.evaluate.ks))
     Scored(work.bucket, title, {"epochs": epochs}, ranked=ranked).save(work.out)
     return Facts(rows_out=len(ranked))

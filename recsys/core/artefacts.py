@@ -30,9 +30,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         try:
             yield part
             part.chmod(0o644)
-            _fsync(part)
+            fsync(part)
             part.replace(path)
-            _fsync(path.parent)
+            fsync(path.parent)
         finally:
             part.unlink(missing_ok=True)
 
@@ -48,8 +48,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             part.chmod(0o755)
             for file in sorted(part.rglob("*")):
                 file.chmod(0o755 if file.is_dir() else 0o644)  # safetensors writes files that only their owner may read
-                _fsync(file)
-            _fsync(part)
+                fsync(file)
+            fsync(part)
             if path.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
                 path.replace(old / path.name)
@@ -57,7 +57,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(old)
             else:
                 part.replace(path)
-            _fsync(path.parent)
+            fsync(path.parent)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -77,7 +77,7 @@ def switch_link(link: Path, target: Path) -> None:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(os.path.relpath(target, link.parent))
     fresh.replace(link)
-    _fsync(link.parent)
+    fsync(link.parent)
 
 
 def file_sha256(path: Path) -> str:
@@ -186,7 +186,8 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Have the disk hold what was written to a file or a folder when this returns."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optuna import Study, TrialPruned
 from optuna.trial import Trial, TrialState
 
-from recsys.blending import Ingredients, blended, choose_blend, ingredients
+from recsys.blending import Ingredients, blended_users, choose_blend, ingredients
 from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig
 from recsys.core.errors import RecsysError, UsageError
@@ -159,9 +159,8 @@ class Search:
         """As the model would be served: with what histories do at their best for these vectors."""
         shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
         blend = choose_blend(phase, users.trained, made=shared, users=users).blend
-        vectors = users.vectors(phase.held_out_users, blend.recent, blend.own)
         k = phase.config.train.metric_k
-        ranked = phase.ranked(blended(phase, vectors, blend, made=shared), k)
+        ranked = phase.ranked(blended_users(phase, users, blend, made=shared), k)
         return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]
 
     @cached_property
