@@ -1,11 +1,10 @@
 """The bundle that answers: loaded from a private copy, verified, and swapped while requests go on."""
 
 import logging
-import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,14 +13,16 @@ from typing import Protocol
 
 import numpy as np
 
+from recsys.core.artefacts import at_once
 from recsys.core.errors import RecsysError
 from recsys.core.ids import UNKNOWN
-from recsys.index.bundle import Bundle, check_files
+from recsys.index.bundle import Bundle, copy_checked
 from recsys.index.lookup import Lookup
 from recsys.index.stored import load_document, whole
 from recsys.index.visits import Event
 
 _LOG = logging.getLogger("recsys.serving")
+_SHARE_OF_A_RELOAD = 0.2  # of a core, so that requests hardly wait for it
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,32 @@ class Served:
         return seen is not None and item in seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
 
 
-def load(path: Path) -> Served:
+def load(path: Path, between: Callable[[], None] = at_once) -> Served:
     """Load and verify the bundle at `path` (or that a link there names): hashes, then the golden requests.
 
     Arrays are mapped from a copy that has no name any more once this returns, so nothing that happens to the bundle
-    on disk reaches the answers. Raises DataError for a bundle that is damaged or answers otherwise than when written.
+    on disk reaches the answers. between: called after each small step of the work.
+    Raises DataError for a bundle that is damaged or answers otherwise than when written.
     """
     source = path.resolve()
-    check_files(source, hashes=False)
     with tempfile.TemporaryDirectory(prefix="recsys-bundle-") as folder, whole(source):
-        copy = Path(shutil.copytree(source, Path(folder) / source.name))
-        bundle = Bundle.load(copy)
+        copy = Path(folder) / source.name
+        copy_checked(source, copy, between)
+        bundle = Bundle.load(copy, verify=False)
+        bundle.replay(between)
         return Served(Lookup(bundle), _expected(copy / "golden.json"), (copy / "manifest.json").stat().st_mtime)
+
+
+class Pace:
+    """Called between the steps of some work, it sleeps until that took no more than `share` of its thread's time."""
+
+    def __init__(self, share: float) -> None:
+        self._rest = 1 / share - 1
+        self.done = time.thread_time()
+
+    def __call__(self) -> None:
+        time.sleep((time.thread_time() - self.done) * self._rest)
+        self.done = time.thread_time()
 
 
 def _expected(golden: Path) -> Expected:
@@ -119,7 +134,7 @@ class State:
         with self._loading:
             self._tried = self.link.resolve()
             try:
-                fresh = load(self.link)
+                fresh = load(self.link, Pace(_SHARE_OF_A_RELOAD))
             except RecsysError as error:
                 self.refused = error
                 self._listener.refused(error)

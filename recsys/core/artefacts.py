@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,21 @@ def file_sha256(path: Path) -> str:
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
+    return digest.hexdigest()
+
+
+def at_once() -> None:
+    """Between the steps of work that nobody waits beside: nothing."""
+
+
+def copy_sha256(source: Path, copy: Path, between: Callable[[], None] = at_once) -> str:
+    """Copy a file and return the hash of what was copied; `between` is called after every chunk."""
+    digest = hashlib.sha256()
+    with source.open("rb") as stream, copy.open("wb") as out:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            out.write(chunk)
+            between()
     return digest.hexdigest()
 
 

@@ -31,7 +31,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recsys.core.artefacts import atomic_folder, file_sha256, text_sha256
+from recsys.core.artefacts import at_once, atomic_folder, copy_sha256, file_sha256, text_sha256
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import DataError
 from recsys.core.ids import IdMap
@@ -55,7 +55,7 @@ from recsys.index.stored import (
     whole,
 )
 
-__all__ = ["Bundle", "Contents", "check_files", "neighbours_into_users", "write_bundle"]
+__all__ = ["Bundle", "Contents", "check_files", "copy_checked", "neighbours_into_users", "write_bundle"]
 
 _MANIFEST = "manifest.json"
 _CARDS = ("index_card.json", "model_card.json")
@@ -141,18 +141,47 @@ class Bundle:
 
         Raises DataError naming what is missing, damaged or answered otherwise than when the bundle was written.
         """
-        if not (path / _MANIFEST).exists():
-            raise DataError(f"{str(path)!r} is not a bundle: it has no {_MANIFEST}", "Make one with recsys index")
         check_files(path, hashes=verify)
         with whole(path):
             bundle = _read(path)
         if verify:
-            golden.replay(bundle, load_document(path / "golden.json"))
+            bundle.replay()
         return bundle
+
+    def replay(self, between: Callable[[], None] = at_once) -> None:
+        """Ask the golden requests again, with `between` after each. Raises DataError for the first other answer."""
+        golden.replay(self, load_document(self.path / "golden.json"), between)
 
 
 def check_files(path: Path, hashes: bool = True) -> None:
     """Compare the files of a bundle with its manifest. Raises DataError naming the first that differs."""
+    for name, facts in _manifest_of(path).items():
+        file = path / name
+        _require_size(path, name, facts)
+        if hashes and file_sha256(file) != facts["sha256"]:
+            raise _changed(path, name)
+
+
+def copy_checked(path: Path, copy: Path, between: Callable[[], None] = at_once) -> None:
+    """Copy a bundle into the new folder `copy`, with its hashes checked on the way; `between` is called after each MB.
+
+    Raises DataError naming the first file that differs from the manifest.
+    """
+    files = _manifest_of(path)
+    for name, facts in files.items():
+        _require_size(path, name, facts)
+    copy.mkdir()
+    with whole(path):
+        shutil.copy2(path / _MANIFEST, copy)
+        for name, facts in files.items():
+            if copy_sha256(path / name, copy / name, between) != facts["sha256"]:
+                raise _changed(path, name)
+
+
+def _manifest_of(path: Path) -> dict[str, dict[str, Any]]:
+    """Facts by file name. Raises DataError for what is not a bundle of this format."""
+    if not (path / _MANIFEST).exists():
+        raise DataError(f"{str(path)!r} is not a bundle: it has no {_MANIFEST}", "Make one with recsys index")
     with whole(path):
         manifest = load_document(path / _MANIFEST)
         known, files = manifest["format"] == FORMAT, dict(manifest["files"])
@@ -160,14 +189,19 @@ def check_files(path: Path, hashes: bool = True) -> None:
         raise DataError(
             f"bundle {str(path)!r} has format {manifest['format']}, this version reads {FORMAT}", "Write it again"
         )
-    for name, facts in files.items():
-        file = path / name
-        if not file.is_file():
-            raise DataError(f"bundle {str(path)!r} lacks {name}", "Write it again with recsys index")
-        if file.stat().st_size != facts["bytes"] or (hashes and file_sha256(file) != facts["sha256"]):
-            raise DataError(
-                f"{name} in bundle {str(path)!r} was changed or cut short", "Write it again with recsys index"
-            )
+    return files
+
+
+def _require_size(path: Path, name: str, facts: Mapping[str, Any]) -> None:
+    file = path / name
+    if not file.is_file():
+        raise DataError(f"bundle {str(path)!r} lacks {name}", "Write it again with recsys index")
+    if file.stat().st_size != facts["bytes"]:
+        raise _changed(path, name)
+
+
+def _changed(path: Path, name: str) -> DataError:
+    return DataError(f"{name} in bundle {str(path)!r} was changed or cut short", "Write it again with recsys index")
 
 
 def write_bundle(bundles: Path, contents: Contents) -> Path:

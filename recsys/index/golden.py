@@ -1,10 +1,11 @@
 """Golden requests: answers recorded when a bundle is written, replayed wherever it is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys.core.artefacts import at_once
 from recsys.core.errors import DataError
 from recsys.index.lookup import Lookup
 
@@ -22,8 +23,8 @@ def record(bundle: "Bundle") -> dict[str, Any]:
     return {"requests": [request | _answer(lookup, request) for request in requests]}
 
 
-def replay(bundle: "Bundle", document: Mapping[str, Any]) -> None:
-    """Ask again. Raises DataError naming the first request that is answered otherwise."""
+def replay(bundle: "Bundle", document: Mapping[str, Any], between: Callable[[], None] = at_once) -> None:
+    """Ask again, with `between` after each. Raises DataError naming the first request that is answered otherwise."""
     lookup = Lookup(bundle)
     for request in document["requests"]:
         found = _answer(lookup, request)
@@ -33,6 +34,7 @@ def replay(bundle: "Bundle", document: Mapping[str, Any]) -> None:
                 f"bundle {bundle.name} answers {asked} with {found['items'][:3]}…, not {request['items'][:3]}…",
                 "It is damaged, or this machine computes otherwise: write it again with recsys index",
             )
+        between()
 
 
 def agree(ids: list[str], scores: list[float], other_ids: list[str], other_scores: list[float]) -> bool:

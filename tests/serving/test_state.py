@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,7 @@ from recsys.index.visits import Event
 from servers import ask, running
 from serving.metrics import Metrics
 from serving.settings import Settings
-from serving.state import State, load
+from serving.state import Pace, State, load
 from worlds import make_contents
 
 
@@ -89,10 +90,24 @@ def test_a_refused_bundle_is_tried_once(run: Path, other_bundle_path: Path, monk
     damage(run / "bundles" / other_bundle_path.name)
     switch_link(run / "bundle", run / "bundles" / other_bundle_path.name)
     tries: list[Path] = []
-    monkeypatch.setattr("serving.state.load", lambda path: (tries.append(path), load(path))[1])
+    monkeypatch.setattr("serving.state.load", lambda path, between: (tries.append(path), load(path, between))[1])
     state.follow()
     state.follow()
     assert len(tries) == 1
+
+
+def test_a_reload_takes_small_steps_and_rests_between_them(bundle_path: Path) -> None:
+    steps: list[float] = []
+    pace = Pace(0.25)
+
+    def between() -> None:
+        began, worked = time.perf_counter(), time.thread_time() - pace.done
+        pace()
+        steps.append((time.perf_counter() - began) / worked)
+
+    load(bundle_path, between)
+    assert len(steps) > 64, "every golden request is a step, and every file"
+    assert min(steps) >= 3, "a quarter of the time is work"
 
 
 def test_a_service_does_not_start_on_a_damaged_bundle(run: Path, bundle_path: Path) -> None:
