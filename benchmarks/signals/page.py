@@ -24,7 +24,9 @@ user, seed 0; tmall-mbcgcn as published. Made from [`results.json`](../benchmark
 _BEHAVIOURS = """The rule ranks what its user viewed or carted and did not buy, rarest first; ties go to the
 smaller id, so that its figures differ a little from others' of the same rule. Held-out pairs are told apart
 by whether the user had met the item under another behaviour in train; lists "without items met" leave such items out, in
-both variants, as `evaluate.seen_behaviors` does."""
+both variants, as `evaluate.seen_behaviors` does. In lists of everything the items met come first, as 83 % of the
+held-out buys are such; half of the users who bought something new had met 26 items or more that they had not bought, which
+fill a list of ten. A shop that shows items met in a shelf of their own loses nothing."""
 
 
 def write() -> Path:
