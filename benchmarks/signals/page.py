@@ -28,6 +28,11 @@ both variants, as `evaluate.seen_behaviors` does. In lists of everything the ite
 held-out buys are such; half of the users who bought something new had met 26 items or more that they had not bought, which
 fill a list of ten. A shop that shows items met in a shelf of their own loses nothing."""
 
+_KNOWLEDGE = """The knowledge graph of ml-100k adds nothing that 943 test users could tell from chance, and here is where one
+would look for it: 85 % of the held-out pairs are films with 20 or more users in train, on 15 % it could help most and does
+not (5 to 19 users: NDCG@10 .0103 against .0113; 20 to 99: .0722 against .0705, +.0006 to +.0029), and validation gives it
+no rows in the item–item regression."""
+
 
 def write() -> Path:
     """Write the page; returns where it is."""
@@ -53,7 +58,9 @@ def _together(rows: list[dict[str, Any]]) -> str:
 
 def _alone(rows: list[dict[str, Any]]) -> str:
     lines = [[row["dataset"], name, *_compared(one)] for row in rows for name, one in row.get("alone", {}).items()]
-    return table(["NDCG@10", "signal", BIPARTITE, "with it", "difference, 95 % interval"], lines) if lines else ""
+    if not lines:
+        return ""
+    return table(["NDCG@10", "signal", BIPARTITE, "with it", "difference, 95 % interval"], lines) + f"\n\n{_KNOWLEDGE}"
 
 
 def _behaviours(row: dict[str, Any]) -> str:
