@@ -31,7 +31,7 @@ class SharedSoftmax(torch.autograd.Function):
         config: TrainConfig,
     ) -> Float[Tensor, ""]:
         temperature = config.temperature
-        positive_temperature = config.positive_temperature or temperature
+        positive_temperature = temperature * config.positive_ratio
         # Under autocast the product is bf16; sums over thousands of candidates need float32.
         scores = torch.addmm(share.bias, user, candidates.T, alpha=1 / temperature).float()
         scores[share.known[0], share.known[1]] = -torch.inf

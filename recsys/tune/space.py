@@ -85,7 +85,7 @@ def recipe(phase: Phase) -> Space:
     }
     if config.train.loss == "softmax":
         space["train.temperature"] = Range(0.04, 0.4, log=True)
-        space["train.negatives"] = Range(256, 4096, log=True, whole=True)
+        space["train.positive_ratio"] = Range(0.9, 1.15)
     if config.model.similarity == "cosine":
         space["model.popularity"] = Range(0.0, 0.3)
     if days := _days(phase):

@@ -75,7 +75,7 @@ def test_the_recipe_has_at_most_eight_keys_and_fits_the_model(small_phase: Phase
     for key in found:
         assert value_at(small_phase.config, key) is not None or key == "graph.half_life_days"
     bpr = with_overrides({}, ["train.loss=bpr", "model.similarity=dot"])
-    assert not {"train.temperature", "train.negatives", "model.popularity"} & set(recipe(_with(small_phase, bpr)))
+    assert not {"train.temperature", "train.positive_ratio", "model.popularity"} & set(recipe(_with(small_phase, bpr)))
 
 
 def _with(phase: Phase, config: RunConfig) -> Phase:

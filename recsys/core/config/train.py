@@ -21,9 +21,9 @@ class TrainConfig(Section):
     """Sampled softmax over cosine scores, or BPR (Rendle et al. 2009)."""
     temperature: float = Field(0.1, gt=0)
     """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
-    positive_temperature: float | None = Field(None, gt=0)
-    """softmax: divides the score of the pair itself (BSL, Wu et al. 2024); `temperature` when absent. Above it, noisy
-    pairs pull less; published ratios lie between 0.8 and 1.3."""
+    positive_ratio: float = Field(1.0, gt=0)
+    """softmax: the score of the pair itself is divided by this many times `temperature` (BSL, Wu et al. 2024). Above 1,
+    noisy pairs pull less; published ratios lie between 0.8 and 1.3, and far above 1 the training falls apart."""
     negatives: int = Field(2048, ge=0)
     """Drawn negatives, shared by `share_size` pairs (bpr: one a pair)."""
     negative_sampling: Literal["uniform", "popularity", "mixed"] = "uniform"
