@@ -22,7 +22,7 @@ from recsys.index.stored import load_document, whole
 from recsys.index.visits import Event
 
 _LOG = logging.getLogger("recsys.serving")
-_SHARE_OF_A_RELOAD = 0.2  # of a core, so that requests hardly wait for it
+_SHARE_OF_A_RELOAD = 0.1  # of a core, so that requests hardly wait for it
 
 
 @dataclass(frozen=True)
