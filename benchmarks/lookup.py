@@ -3,7 +3,8 @@
     python -m benchmarks lookup [--users 29858] [--items 40981] [--pairs 810128] [--width 64] [--rounds 5]
 
 A made-up bundle of Gowalla's size. One user: `Lookup.recommend` (ids, seen items, titles, documents) and the matrix
-product with the selection alone take turns on one thread. All users: our Parquet file with outside ids against
+product with the selection alone take turns on one thread. full_*: a bundle with an item–item table and a low-pass, against
+FAISS's exact search of its vectors. All users: our Parquet file with outside ids against
 `implicit` returning arrays from the same vectors, seen items left out, both on the same number of threads.
 """
 
@@ -11,7 +12,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import faiss
@@ -20,7 +21,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from benchmarks.made_up import made_up
+from benchmarks.made_up import made_up, with_histories
 from benchmarks.record import record
 from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.exact import faiss_threads
@@ -37,13 +38,15 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        path = write_bundle(Path(folder), made_up(given))
+        contents = made_up(given)
+        path = write_bundle(Path(folder), contents)
         written = time.perf_counter()
         lookup = Lookup(Bundle.load(path))
         figures = {
             "bundle_write_seconds": round(written - started, 2),
             "bundle_verify_seconds": round(time.perf_counter() - written, 2),
             **singles(lookup),
+            **full(Lookup(Bundle.load(write_bundle(Path(folder), with_histories(contents, given.seed))))),
             **batches(lookup, given, Path(folder) / "all.parquet"),
         }
     record("lookup", figures | vars(given), "made-up bundle", given.seed)
@@ -52,7 +55,6 @@ def main() -> None:
 def singles(lookup: Lookup) -> dict[str, float]:
     """Median and p95 milliseconds of single requests; sides take turns."""
     bundle = lookup.bundle
-    users = bundle.users.ids.sample(SINGLES, seed=0).to_list()
     items = bundle.items.ids.head(3).to_list()
     vectors, queries = np.asarray(bundle.item_vectors), np.asarray(bundle.user_vectors)
     sides: dict[str, Callable[[str], object]] = {
@@ -62,15 +64,33 @@ def singles(lookup: Lookup) -> dict[str, float]:
         "explain": lambda user: lookup.explain(user, items[0], parts=5),
         "similar": lambda user: lookup.similar_items(items[:1], K),
     }
+    figures = _in_turns(sides, bundle)
+    figures["overhead_p50_ms"] = round(figures["recommend_p50_ms"] - figures["bare_p50_ms"], 3)
+    return figures
+
+
+def full(lookup: Lookup) -> dict[str, float]:
+    """The same of a bundle where histories add to the scores."""
+    vectors = np.asarray(lookup.bundle.search_vectors)
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    sides: dict[str, Callable[[str], object]] = {
+        "full_faiss": lambda user: index.search(vectors[:1], K),
+        "full_recommend": lambda user: lookup.recommend([user], K),
+    }
+    figures = _in_turns(sides, lookup.bundle)
+    return figures | {"full_times_faiss": round(figures["full_recommend_p50_ms"] / figures["full_faiss_p50_ms"], 2)}
+
+
+def _in_turns(sides: Mapping[str, Callable[[str], object]], bundle: Bundle) -> dict[str, float]:
     taken: dict[str, list[float]] = {name: [] for name in sides}
     with threadpool_limits(1, "blas"), faiss_threads(1):
-        for user in users:
+        for user in bundle.users.ids.sample(SINGLES, seed=0).to_list():
             for name, ask in sides.items():
                 taken[name].append(1e3 * _seconds(lambda ask=ask, user=user: ask(user)))
     figures = {}
     for name, values in taken.items():
         figures[f"{name}_p50_ms"], figures[f"{name}_p95_ms"] = np.percentile(values[20:], [50, 95]).round(3).tolist()
-    figures["overhead_p50_ms"] = round(figures["recommend_p50_ms"] - figures["bare_p50_ms"], 3)
     return figures
 
 

@@ -1,16 +1,20 @@
-"""A made-up bundle of a size that is asked for: random pairs and vectors, attention on."""
+"""Made-up bundles of a size that is asked for: random pairs and vectors, attention on; and what histories add."""
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
+from recsys.closed_form.item_item import histories
+from recsys.core.config import BlendConfig
 from recsys.core.encoder import Embeddings, EncoderState, RelationState
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
 from recsys.core.tables import TITLE
 from recsys.index.bundle import Contents
+from recsys.index.history import HistoryScores
 
 
 def made_up(given: argparse.Namespace) -> Contents:
@@ -36,6 +40,19 @@ def made_up(given: argparse.Namespace) -> Contents:
     encoder = _encoder(edges, items, given.width)
     found = Embeddings(_unit(rng, given.users, given.width), items, own, encoder)
     return Contents(found, log, "visit", {"rev_visit": edges}, item_table=titles)
+
+
+def with_histories(contents: Contents, seed: int) -> Contents:
+    """The same with an item–item table and a low-pass of the default configuration's size."""
+    blend = BlendConfig()
+    neighbours, rank = blend.neighbours, blend.low_pass_rank
+    rng, items = np.random.default_rng(seed), len(contents.embeddings.items)
+    others = np.sort(rng.integers(0, items, (items, neighbours), np.int32), axis=1).ravel()
+    lent = rng.random(len(others), np.float32) / neighbours
+    table = sparse.csr_matrix((lent, others, np.arange(items + 1) * neighbours), shape=(items, items))
+    table.sum_duplicates()
+    added = HistoryScores(table, *(_unit(rng, items, rank) / rank for _ in range(2)))
+    return replace(contents, added=added, histories=histories(contents.interactions, contents.target, None))
 
 
 def _encoder(edges: sparse.csr_matrix, items: np.ndarray, width: int) -> EncoderState:
