@@ -34,14 +34,16 @@ def soak(run: Path, good: list[str], bad: str, requests: int, reloads: int) -> l
     """Requests from four clients, `reloads` switches among them, every tenth to the damaged bundle; memory after each."""
     settings = Settings(run / "bundle", run, events=run / "events.jsonl", poll_seconds=3600)
     memory, done = [], threading.Semaphore(0)
-    process = psutil.Process()
+    process, switched = psutil.Process(), threading.Event()
 
     def client(seed: int) -> set[str]:
         draw, seen = random.Random(seed), set()
         with Client(address) as service:
-            for _ in range(requests // 4):
+            asked = 0
+            while asked < requests // 4 or not switched.is_set():
                 seen.add(one_of_many(service, draw))
                 done.release()
+                asked += 1
         return seen
 
     with running(settings) as address, ThreadPoolExecutor(4) as clients:
@@ -53,6 +55,7 @@ def soak(run: Path, good: list[str], bad: str, requests: int, reloads: int) -> l
             switch_link(run / "bundle", run / "bundles" / (bad if corrupt else good[place % 2]))
             assert ask(f"{address}/v1/admin/reload", method="POST")[0] == (409 if corrupt else 200)
             memory.append(process.memory_info().rss)
+        switched.set()
         versions = set().union(*(one.result() for one in running_clients))
     assert versions == set(good)
     return memory
