@@ -23,7 +23,8 @@ class Row:
     """A row of the results page.
 
     datasets: those that `make bench-accuracy` runs it on; it can be run on any. baseline: name of a closed-form
-    recommender, tuned over its grid, in place of the model. script, settings, environment: of a peer; the last names
+    recommender, tuned over its grid, in place of the model. search: budget (trials, minutes) of a `recsys tune` that
+    starts from the row's configuration. script, settings, environment: of a peer; the last names
     the virtual environment that runs it (peers/<environment>.txt). changes: to the default configuration, by section.
     on: the same by dataset, on top.
     """
@@ -33,6 +34,7 @@ class Row:
     datasets: tuple[str, ...] = ()
     seeds: int = 1
     baseline: str | None = None
+    search: dict[str, Any] = field(default_factory=dict)
     script: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     environment: str | None = None

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.experiment import Choices, Scored, figures, score
 from benchmarks.accuracy.foreign import score_peer
 from benchmarks.accuracy.rows import Row
+from benchmarks.accuracy.search import searched
 from benchmarks.record import commit
 from recsys.blending import NO_BLEND, Blend
 from recsys.core.config import RunConfig, with_overrides
@@ -39,13 +41,16 @@ def run(
     """Fit, judge, keep, and return the entry of results.json."""
     config = configured(row, dataset, seed, place, threads)
     log, splits = load(config, place.of(dataset))
+    facts: dict[str, Any] = {}
+    if row.search:
+        config, facts = searched(row, config, log, splits, place.of(dataset))
     if row.script:
         scored = score_peer(row, config, log, splits, place.peers)
     else:
         epoch_log = EpochLog(log_path(row.name, dataset, seed)) if log_test else None
         scored = score(row, config, log, splits, place.of(dataset), choices_of(row.name, dataset, seed), epoch_log)
     kept.keep(place.of(dataset), row.name, seed, scored)
-    entry = result(row, dataset, config, scored)
+    entry = result(row, dataset, config, scored) | facts
     results.add(entry)
     return entry
 
