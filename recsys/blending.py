@@ -1,4 +1,4 @@
-"""What a user's past adds to the trained vectors, and how late events count in them, weighed on validation.
+"""What a user's past adds to the trained vectors, and what shape these take, weighed on validation.
 
 Items of the history speak for others through an item–item table and a low-pass; an item that its user met under another
 behaviour (viewed, and did not buy) gains by how often that leads to the target.
@@ -20,7 +20,7 @@ from recsys.index.exact import Floats, VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past
 from recsys.ingredients import MET_POWERS, NO_BLEND, RANKS, RIDGES, Blend, Ingredients, ingredients, met_behaviors
 from recsys.phases import Phase
-from recsys.recency import RecentUsers
+from recsys.trained_vectors import Shape, TrainedVectors
 
 __all__ = [
     "NO_BLEND",
@@ -28,7 +28,7 @@ __all__ = [
     "Choice",
     "Ingredients",
     "blended",
-    "blended_users",
+    "blended_shape",
     "choose_blend",
     "fit_history",
     "ingredients",
@@ -38,6 +38,10 @@ __all__ = [
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
+_STRETCHES: tuple[tuple[str, tuple[float, ...]], ...] = (
+    ("length", (0.0, 0.1, 0.2, 0.3, 0.5)),
+    ("popularity", (0.0, -0.05, 0.05, 0.1)),
+)
 _CLEAR = 1.1  # trained users are left alone unless validation gains a tenth: less did not carry to other rows
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
@@ -70,21 +74,20 @@ def choose_blend(
     vectors: VectorScorer,
     progress: Progress = QUIET,
     made: Ingredients | None = None,
-    users: RecentUsers | None = None,
+    trained: TrainedVectors | None = None,
 ) -> Choice:
     """The blend that does best on what is held out from `phase`; the vectors alone when nothing beats them.
 
-    made: `ingredients(phase)`, which several models can share; made here when absent. users: who can be encoded anew
-    with fading histories; None leaves their vectors as they are.
+    made: `ingredients(phase)`, which several models can share; made here when absent. trained: `vectors`, where they
+    can take other shapes; None leaves them as they are.
     """
     config = phase.config.blend
-    if not config.recency or (users and not users.possible):
-        users = None
-    if not len(phase.held_out_users) or not (
-        config.neighbours or config.low_pass_rank or met_behaviors(phase) or users
-    ):
+    fades = trained is not None and config.recency and trained.can_fade
+    stretches = trained is not None and config.lengths and trained.can_stretch
+    adds = config.neighbours or config.low_pass_rank or met_behaviors(phase)
+    if not len(phase.held_out_users) or not (adds or fades or stretches):
         return Choice(NO_BLEND, None, None, [])
-    search = _Search(phase, vectors, made or ingredients(phase, None, progress), users)
+    search = _Search(phase, vectors, made or ingredients(phase, None, progress), trained, fades, stretches)
     best, value = search.run(progress)
     return Choice(best, value, search.value(NO_BLEND), search.tried)
 
@@ -94,7 +97,7 @@ def fit_history(
 ) -> HistoryScores | None:
     """What histories add in `phase`, weighed in units of the vectors' scores; None when nothing.
 
-    vectors: with the users that the blend asks for (`RecentUsers.embeddings_of`).
+    vectors: in the blend's shape (`TrainedVectors.embeddings_of`).
     """
     if blend.empty:
         return None
@@ -117,11 +120,11 @@ def blended(
     return with_history(phase, vectors, fit_history(phase, vectors, blend, progress, made))
 
 
-def blended_users(
-    phase: Phase, users: RecentUsers, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
+def blended_shape(
+    phase: Phase, trained: TrainedVectors, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
 ) -> VectorScorer | BlendedScorer:
-    """`blended` with the users that the blend asks for."""
-    found = users.embeddings_of(blend.recent, blend.own)
+    """`blended` with vectors in the blend's shape."""
+    found = trained.embeddings_of(blend.shape)
     return blended(phase, VectorScorer(found.users, found.items), blend, progress, made)
 
 
@@ -129,11 +132,19 @@ class _Search:
     """Values of blends on one phase; what they share is kept from one to the next."""
 
     def __init__(
-        self, phase: Phase, vectors: VectorScorer, made: Ingredients, users: RecentUsers | None = None
+        self,
+        phase: Phase,
+        vectors: VectorScorer,
+        made: Ingredients,
+        trained: TrainedVectors | None = None,
+        fades: bool = False,
+        stretches: bool = False,
     ) -> None:
-        self.phase, self.trained, self.made, self.users = phase, vectors, made, users
+        self.phase, self.given, self.made, self.trained = phase, vectors, made, trained
+        self.fades, self.stretches = fades, stretches
         taken = phase.interactions.matrix((phase.target,))
         self.sample = _evenly(np.flatnonzero(np.diff(taken.indptr)).astype(np.int32), _SPREAD_USERS)
+        self.users = lru_cache(2)(self._users)
         self.vectors = lru_cache(2)(self._vectors)
         self.spread = lru_cache(None)(self._spread_of_vectors)
         self.tried: list[dict[str, Any]] = []
@@ -143,8 +154,9 @@ class _Search:
 
     def run(self, progress: Progress) -> tuple[Blend, float]:
         grid, best = self._grid(), NO_BLEND
-        if self.users:
+        if self.fades:
             best = self._recent(best)
+        best = self._stretched(best)
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
@@ -155,6 +167,7 @@ class _Search:
             best = self._best(best, name, options)
         if best.recent is not None:
             best = self._best(best, "recent", _RECENT)
+        best = self._stretched(best) if not best.empty else best
         best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
@@ -164,6 +177,12 @@ class _Search:
         """Vectors of users that lean on late events, where these alone are clearly better than as trained."""
         late = self._best(self._best(blend, "recent", _RECENT[1:]), "own", _OWN)
         return late if self.value(late) > _CLEAR * self.value(blend) else blend
+
+    def _stretched(self, blend: Blend) -> Blend:
+        """Item vectors of other lengths, where these are better."""
+        for name, options in _STRETCHES if self.stretches else ():
+            blend = self._best(blend, name, options)
+        return blend
 
     def _best(self, blend: Blend, name: str, options: Sequence[Any]) -> Blend:
         """The best of `options` for one coordinate; the earlier one among equals."""
@@ -189,21 +208,25 @@ class _Search:
         return value
 
     def _scorer(self, blend: Blend) -> Scorer:
-        vectors = self.vectors(blend.recent, blend.own)
+        vectors = self.vectors(blend.shape)
         return vectors if blend.empty else BlendedScorer(vectors, self.scores(blend), self.past(blend))
 
     @cached_property
     def _judges(self) -> NDArray[np.int32]:
         return _evenly(self.phase.held_out_users, _JUDGES)
 
-    def _vectors(self, recent: float | None, own: float) -> VectorScorer:
-        """Vectors whose rows are right for the users that a choice looks at."""
-        if self.users is None:
-            return self.trained
-        return self.users.vectors(np.union1d(self._judges, self.sample), recent, own)
+    def _users(self, recent: float | None, own: float) -> Floats:
+        """Users of whom those that a choice looks at are as asked for."""
+        assert self.trained is not None
+        return self.trained.users(np.union1d(self._judges, self.sample), Shape(recent, own))
 
-    def _spread_of_vectors(self, recent: float | None, own: float) -> float:
-        vectors = self.vectors(recent, own)
+    def _vectors(self, shape: Shape) -> VectorScorer:
+        if self.trained is None:
+            return self.given
+        return VectorScorer(self.users(shape.recent, shape.own), self.trained.items(shape))
+
+    def _spread_of_vectors(self, shape: Shape) -> float:
+        vectors = self.vectors(shape)
         return _spread(vectors.user_vectors[self.sample], vectors.item_vectors)
 
     def past(self, blend: Blend) -> Past:
@@ -215,7 +238,7 @@ class _Search:
 
     def scores(self, blend: Blend) -> HistoryScores:
         taken = self.histories(blend.half_life, blend.heard)
-        spread, rank = self.spread(blend.recent, blend.own), blend.rank
+        spread, rank = self.spread(blend.shape), blend.rank
         none = sparse.csr_matrix((taken.shape[1], taken.shape[1]), dtype=np.float32)
         table = self.made.tables.of(blend) if blend.table and self.made.tables else none
         into, back = (part[:, : rank if blend.low_pass else 0] for part in (self.made.into, self.made.back))

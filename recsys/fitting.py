@@ -18,9 +18,9 @@ from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer
 from recsys.index.segments import Segments, count_segments
 from recsys.phases import Phase
-from recsys.recency import faded
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.warm_start import WarmStart
+from recsys.trained_vectors import faded
 
 
 def fit_phase(

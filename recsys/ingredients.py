@@ -14,6 +14,7 @@ from recsys.core.progress import QUIET, Progress
 from recsys.graph.baskets import baskets
 from recsys.index.exact import Floats
 from recsys.phases import Phase
+from recsys.trained_vectors import Shape
 
 RIDGES = (15.0, 50.0, 5.0, 150.0)
 RANKS = (512, 256, 128, 64)
@@ -23,8 +24,7 @@ MET_POWERS = (1.0, 0.5, 0.25)
 class Blend(BaseModel):
     """How a score is put together.
 
-    recent: half-life in events of what a user's vector is made from, None where all events weigh alike. own: factor on
-    the part of it that is the user's own (`RecentUsers.embeddings_of`).
+    recent, own, length, popularity: what is made of the vectors (`Shape`).
     table, low_pass: weights of their scores once all spread alike over the items; 0 leaves one out.
     ridge: see `item_item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`. met: by behaviour,
     what an item gains on the mean that its user met under it, in standard deviations of the vectors' scores over the
@@ -37,6 +37,8 @@ class Blend(BaseModel):
 
     recent: float | None = None
     own: float = 1.0
+    length: float = 0.0
+    popularity: float = 0.0
     table: float = 0.2
     ridge: float = RIDGES[0]
     half_life: float | None = None
@@ -48,14 +50,19 @@ class Blend(BaseModel):
     side: float = 0.0
 
     @property
+    def shape(self) -> Shape:
+        return Shape(self.recent, self.own, self.length, self.popularity)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is added to the inner products of the vectors."""
         return not self.table and not self.low_pass and not self.met
 
     def weights(self) -> dict[str, float]:
-        """Of everything that may be added, in words."""
+        """Of everything that may be added or stretched, in words."""
         met = {f"met by {behavior}": weight for behavior, weight in self.met}
-        more = {"heard": self.heard, "side": self.side} if self.heard or self.side else {}
+        rare = {"heard": self.heard, "side": self.side, "length": self.length, "popularity": self.popularity}
+        more = {name: weight for name, weight in rare.items() if weight}
         return {"item–item table": self.table, "low-pass": self.low_pass, **met, **more}
 
     def meeting(self, behavior: str, weight: float) -> tuple[tuple[str, float], ...]:

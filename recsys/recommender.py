@@ -33,7 +33,7 @@ from recsys.index.lookup import Attributes, Explained, Filters, Lookup
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
 from recsys.phases import Phase
-from recsys.recency import RecentUsers
+from recsys.trained_vectors import TrainedVectors
 
 _MODEL, _TRAIN, _BLEND, _SPLIT = ModelConfig(), TrainConfig(), BlendConfig(), SplitConfig()
 _BUNDLE, _CARD = "bundle", "recommender.json"
@@ -136,7 +136,7 @@ class GraphRecommender(BaseEstimator):
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, epochs=epochs, progress=progress)
-        found = RecentUsers(phase.interactions, trained.embeddings, graph).embeddings_of(blend.recent, blend.own)
+        found = TrainedVectors(phase.interactions, trained.embeddings, graph).embeddings_of(blend.shape)
         scorer = blended(phase, VectorScorer(found.users, found.items), blend)
         vectors = searched(scorer)
         popularity = phase.interactions.popularity(phase.target)
@@ -299,8 +299,8 @@ class GraphRecommender(BaseEstimator):
         phase = Phase("final", log, splits, config)
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, progress=progress)
-        users = RecentUsers(phase.interactions, trained.embeddings, graph)
-        return trained.best_epoch, choose_blend(phase, users.trained, progress, users=users).blend
+        vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
+        return trained.best_epoch, choose_blend(phase, vectors.plain, progress, trained=vectors).blend
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))

@@ -9,12 +9,13 @@ from recsys.core.config import build_config
 from recsys.fitting import bundle_contents, fit_phase
 from recsys.index.ann import TunedIndex
 from recsys.index.bundle import Bundle, neighbours_into_users, write_bundle
+from recsys.index.exact import VectorScorer
 from recsys.index.fold_in import UserEncoder
 from recsys.index.lookup import Event, Lookup
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.phases import Phase
-from recsys.recency import RecentUsers, faded
+from recsys.trained_vectors import AS_TRAINED, Shape, TrainedVectors, faded
 
 SECTIONS = {
     "split": {"method": "last_share", "test_share": 0.2, "validation_share": 0.2},
@@ -52,13 +53,13 @@ def select(tmp_path_factory):
 @pytest.fixture(scope="module")
 def users(select):
     graph = select.graph()
-    return RecentUsers(select.interactions, fit_phase(select, graph, select.config.model).embeddings, graph)
+    return TrainedVectors(select.interactions, fit_phase(select, graph, select.config.model).embeddings, graph)
 
 
 @pytest.fixture(scope="module")
 def lookup(select, users, tmp_path_factory):
-    found = users.embeddings_of(HALF_LIFE, 0.5)
-    contents = bundle_contents(select, users.graph, found, users.trained, TunedIndex(None, {"kind": "exact"}), {})
+    found = users.embeddings_of(Shape(HALF_LIFE, 0.5))
+    contents = bundle_contents(select, users.graph, found, users.plain, TunedIndex(None, {"kind": "exact"}), {})
     return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
 
 
@@ -66,7 +67,7 @@ def test_events_fade_by_their_place(select, users):
     neighbours = faded(neighbours_into_users(users.graph.relations), select.interactions, users.embeddings.encoder)
     [name] = neighbours
     assert (neighbours[name].data == 1).all()
-    encoder = users.embeddings_of(HALF_LIFE, 1.0).encoder
+    encoder = users.embeddings_of(Shape(HALF_LIFE)).encoder
     row = faded(neighbours, select.interactions, encoder)[name][0]
     mine = select.interactions.user == 0
     order = np.argsort(select.interactions.time[mine])
@@ -76,35 +77,35 @@ def test_events_fade_by_their_place(select, users):
 
 
 def test_nothing_asked_for_is_the_training_itself(users):
-    assert users.embeddings_of(None, 1.0) is users.embeddings
+    assert users.embeddings_of(AS_TRAINED) is users.embeddings
     everybody = np.arange(users.interactions.num_users, dtype=np.int32)
     anew = UserEncoder(users.embeddings.encoder).encode(
         neighbours_into_users(users.graph.relations), users.embeddings.user_self
     )
-    assert np.allclose(users.vectors(everybody, None, 1.0).user_vectors, anew, atol=1e-5)
+    assert np.allclose(users.users(everybody, AS_TRAINED), anew, atol=1e-5)
 
 
 def test_some_rows_are_the_rows_of_all(users):
-    whole = users.embeddings_of(HALF_LIFE, 0.3).users
+    whole = users.embeddings_of(Shape(HALF_LIFE, 0.3)).users
     rows = np.array([3, 17], np.int32)
-    some = users.vectors(rows, HALF_LIFE, 0.3).user_vectors
+    some = users.users(rows, Shape(HALF_LIFE, 0.3))
     assert np.allclose(some[rows], whole[rows], atol=1e-6)
     assert np.array_equal(np.delete(some, rows, axis=0), np.delete(users.embeddings.users, rows, axis=0))
 
 
 def test_validation_asks_for_recency_where_taste_drifts(select, users):
-    choice = choose_blend(select, users.trained, users=users)
+    choice = choose_blend(select, users.plain, trained=users)
     assert choice.blend.recent is not None
     assert choice.blend.empty
     assert choice.value > 1.1 * choice.alone
-    found = users.vectors(select.held_out_users, choice.blend.recent, choice.blend.own)
-    assert select.ndcg(found) == pytest.approx(choice.value)
+    found = users.embeddings_of(choice.blend.shape)
+    assert select.ndcg(VectorScorer(found.users, found.items)) == pytest.approx(choice.value)
 
 
 def test_recency_can_be_switched_off(select, users):
-    off = select.config.blend.model_copy(update={"recency": False})
+    off = select.config.blend.model_copy(update={"recency": False, "lengths": False})
     still = Phase("select", select.log, select.splits, select.config.model_copy(update={"blend": off}))
-    assert choose_blend(still, users.trained, users=users).blend == Blend(table=0.0)
+    assert choose_blend(still, users.plain, trained=users).blend == Blend(table=0.0)
 
 
 def test_logs_without_times_cannot_fade(tmp_path):
@@ -113,7 +114,7 @@ def test_logs_without_times_cannot_fade(tmp_path):
     phase = Phase("serve", load_log(tmp_path), None, config)
     graph = phase.graph()
     found = fit_phase(phase, graph, config.model, epochs=1).embeddings
-    assert not RecentUsers(phase.interactions, found, graph).possible
+    assert not TrainedVectors(phase.interactions, found, graph).can_fade
 
 
 def test_a_bundle_encodes_its_users_to_their_own_vectors(lookup):

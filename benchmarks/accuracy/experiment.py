@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
-from recsys.blending import NO_BLEND, Blend, blended_users, choose_blend
+from recsys.blending import NO_BLEND, Blend, blended_shape, choose_blend
 from recsys.closed_form.catalogue import baseline, choose
 from recsys.core.config import RunConfig
 from recsys.core.edge_rows import EdgeRows
@@ -24,8 +24,8 @@ from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
 from recsys.phases import Phase
-from recsys.recency import RecentUsers
 from recsys.train.loop import Trained
+from recsys.trained_vectors import TrainedVectors
 
 METRICS = ("recall@20", "ndcg@20", "recall@10", "ndcg@10", "hr@10")
 
@@ -113,7 +113,7 @@ def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, ep
         return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
 
     def judge(found: Embeddings) -> Scorer:
-        return blended_users(final, RecentUsers(final.interactions, found, graph), choices.blend)
+        return blended_shape(final, TrainedVectors(final.interactions, found, graph), choices.blend)
 
     found = shared_training(cache, final, choices.epochs, refit, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
@@ -131,8 +131,8 @@ def choose_all(select: Phase, cache: Path) -> Choices:
         return trained, {"epochs": trained.best_epoch, "value": trained.best_value}
 
     found = shared_training(cache, select, None, fit)
-    users = RecentUsers(select.interactions, found.embeddings, graph)
-    choice = choose_blend(select, users.trained, users=users)
+    vectors = TrainedVectors(select.interactions, found.embeddings, graph)
+    choice = choose_blend(select, vectors.plain, trained=vectors)
     return Choices(found.facts["epochs"], found.facts["value"], choice.blend, choice.value)
 
 

@@ -6,12 +6,12 @@ from pipelines.runner import Facts, Work
 from pipelines.stages.blend import chosen
 from pipelines.stages.scores import Scored
 from pipelines.stages.training import CARD, MODEL
-from recsys.blending import blended_users
+from recsys.blending import blended_shape
 from recsys.core.artefacts import read_json
 from recsys.fitting import fit_phase
 from recsys.graph.parts import without
 from recsys.graph.store import load_graph
-from recsys.recency import RecentUsers
+from recsys.trained_vectors import TrainedVectors
 
 
 def rank_without(work: Work) -> Facts:
@@ -25,8 +25,8 @@ def rank_without(work: Work) -> Facts:
     epochs = int(read_json(work.read(TRAINED.format(phase="select", bucket=MODEL)) / CARD)["epochs"])
     trained = fit_phase(data, graph, work.config.model, work.resume, epochs, progress=work.progress)
     blend = chosen(work, MODEL)
-    users = RecentUsers(data.interactions, trained.embeddings, graph)
-    scorer = blended_users(data, users, blend, work.progress)
+    vectors = TrainedVectors(data.interactions, trained.embeddings, graph)
+    scorer = blended_shape(data, vectors, blend, work.progress)
     ranked = data.ranked(scorer, max(work.config.evaluate.ks))
     Scored(work.bucket, title, {"epochs": epochs}, ranked=ranked).save(work.out)
     return Facts(rows_out=len(ranked))

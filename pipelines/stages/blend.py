@@ -8,7 +8,7 @@ from scipy import sparse
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import BLEND, GRAPH, TRAINED
 from pipelines.runner import Facts, Work
-from pipelines.stages.embeddings import load_embeddings, load_users, save_users, vectors_of
+from pipelines.stages.embeddings import load_embeddings, load_shape, save_shape, vectors_of
 from recsys.blending import (
     Blend,
     Choice,
@@ -26,10 +26,10 @@ from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores
 from recsys.index.stored import load_array, load_matrix, save_array, save_matrix
 from recsys.phases import Phase, PhaseName
-from recsys.recency import RecentUsers
+from recsys.trained_vectors import TrainedVectors
 
 _CHOICE = "blend.json"
-_USERS = "users"
+_SHAPE = "shape"
 
 
 def fit(phase: PhaseName) -> Callable[[Work], Facts]:
@@ -38,13 +38,13 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
     def fit_phase_blend(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
         trained = load_embeddings(work.read(TRAINED.format(phase=phase, bucket=work.bucket)))
-        users = RecentUsers(data.interactions, trained, load_graph(work.read(GRAPH.format(phase=phase))))
+        vectors = TrainedVectors(data.interactions, trained, load_graph(work.read(GRAPH.format(phase=phase))))
         if phase == "select":
             made = ingredients(data, None, work.progress)
-            choice = choose_blend(data, users.trained, work.progress, made, users)
-            _fit(work, data, users, choice.blend, made)
+            choice = choose_blend(data, vectors.plain, work.progress, made, vectors)
+            _fit(work, data, vectors, choice.blend, made)
             return _told(work, data, choice)
-        _fit(work, data, users, chosen(work, work.bucket))
+        _fit(work, data, vectors, chosen(work, work.bucket))
         return Facts()
 
     return fit_phase_blend
@@ -56,10 +56,10 @@ def chosen(work: Work, bucket: str) -> Blend:
 
 
 def embeddings_of(work: Work, phase: PhaseName, bucket: str) -> Embeddings:
-    """A trained variant with the users of its blend."""
+    """A trained variant in the shape of its blend."""
     trained = load_embeddings(work.read(TRAINED.format(phase=phase, bucket=bucket)))
-    recent = work.read(BLEND.format(phase=phase, bucket=bucket)) / _USERS
-    return load_users(trained, recent) if recent.exists() else trained
+    shape = work.read(BLEND.format(phase=phase, bucket=bucket)) / _SHAPE
+    return load_shape(trained, shape) if shape.exists() else trained
 
 
 def _load_history(work: Work, data: Phase, bucket: str) -> HistoryScores | None:
@@ -85,12 +85,12 @@ def scorer_of(work: Work, data: Phase, bucket: str) -> VectorScorer | BlendedSco
     return with_history(data, vectors, _load_history(work, data, bucket))
 
 
-def _fit(work: Work, data: Phase, users: RecentUsers, blend: Blend, made: Ingredients | None = None) -> None:
+def _fit(work: Work, data: Phase, vectors: TrainedVectors, blend: Blend, made: Ingredients | None = None) -> None:
     """Write what `blend` needs in this phase."""
-    found = users.embeddings_of(blend.recent, blend.own)
-    if found is not users.embeddings:
-        (work.out / _USERS).mkdir()
-        save_users(found, work.out / _USERS)
+    found = vectors.embeddings_of(blend.shape)
+    if found is not vectors.embeddings:
+        (work.out / _SHAPE).mkdir()
+        save_shape(found, vectors.embeddings, work.out / _SHAPE)
     _keep(work, blend, fit_history(data, vectors_of(found), blend, work.progress, made))
 
 

@@ -4,41 +4,48 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.index.exact import VectorScorer
 
-_ARRAYS = ("users", "items", "user_self")
-_OF_USERS = ("users", "user_self")
+_ARRAYS = ("users", "items", "user_self", "item_lengths")
+_SHAPED = ("users", "user_self", "items")
 
 
 def save_embeddings(embeddings: Embeddings, folder: Path) -> None:
-    """users.npy, items.npy, user_self.npy and the encoder's files."""
+    """users.npy, items.npy, user_self.npy, item_lengths.npy where there are any, and the encoder's files."""
     for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(embeddings, name))
+        if getattr(embeddings, name) is not None:
+            np.save(folder / f"{name}.npy", getattr(embeddings, name))
     embeddings.encoder.save(folder)
 
 
 def load_embeddings(folder: Path) -> Embeddings:
     """What `save_embeddings` wrote; the arrays are mapped."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-    return Embeddings(**arrays, encoder=EncoderState.load(folder))
+    return Embeddings(**_arrays(folder, _ARRAYS), encoder=EncoderState.load(folder))
 
 
-def save_users(embeddings: Embeddings, folder: Path) -> None:
-    """What `RecentUsers.embeddings_of` makes anew."""
-    for name in _OF_USERS:
-        np.save(folder / f"{name}.npy", getattr(embeddings, name))
-    np.save(folder / "visitor.npy", embeddings.encoder.visitor)
-    write_json(folder / "users.json", {"half_life_events": embeddings.encoder.half_life_events})
+def save_shape(found: Embeddings, trained: Embeddings, folder: Path) -> None:
+    """What `TrainedVectors.embeddings_of` made anew from `trained`."""
+    for name in _SHAPED:
+        if getattr(found, name) is not getattr(trained, name):
+            np.save(folder / f"{name}.npy", getattr(found, name))
+    np.save(folder / "visitor.npy", found.encoder.visitor)
+    write_json(folder / "encoder.json", {"half_life_events": found.encoder.half_life_events})
 
 
-def load_users(trained: Embeddings, folder: Path) -> Embeddings:
-    """`trained` with what `save_users` wrote; the arrays are mapped."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _OF_USERS}
-    visitor, facts = np.load(folder / "visitor.npy"), read_json(folder / "users.json")
-    return replace(trained, **arrays, encoder=replace(trained.encoder, visitor=visitor, **facts))
+def load_shape(trained: Embeddings, folder: Path) -> Embeddings:
+    """`trained` with what `save_shape` wrote; the arrays are mapped."""
+    visitor, facts = np.load(folder / "visitor.npy"), read_json(folder / "encoder.json")
+    return replace(trained, **_arrays(folder, _SHAPED), encoder=replace(trained.encoder, visitor=visitor, **facts))
+
+
+def _arrays(folder: Path, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+    """Those of the arrays that there are, mapped."""
+    paths = {name: folder / f"{name}.npy" for name in names}
+    return {name: np.load(path, mmap_mode="r") for name, path in paths.items() if path.exists()}
 
 
 def vectors_of(embeddings: Embeddings) -> VectorScorer:

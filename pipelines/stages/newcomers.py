@@ -20,7 +20,7 @@ from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.index.contents import neighbours_into_users
 from recsys.phases import Phase
-from recsys.recency import faded
+from recsys.trained_vectors import faded
 
 FIGURES = "newcomers.json"
 

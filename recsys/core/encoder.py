@@ -137,9 +137,12 @@ class Embeddings:
     users, items: (n, d) final vectors (all-zero rows stay zero). Under cosine users have unit length, items the length
     (degree / largest degree)^popularity, at most 1.
     user_self: (users, d) layer-0 states. encoder: how to encode a user anew.
+    item_lengths: (items,) lengths of the items' vectors before they were given these, 1 on average over the items that
+    have any; None unless under cosine.
     """
 
     users: Floats
     items: Floats
     user_self: Floats
     encoder: EncoderState
+    item_lengths: Floats | None = None

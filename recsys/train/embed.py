@@ -35,20 +35,28 @@ def embed(
             {kind: weight * layer[kind] for kind in (USER, ITEM)}
             for weight, layer in zip(network.layer_weights, states, strict=True)
         ]
-        vectors = network.finish({kind: torch.stack([one[kind] for one in weighted]).sum(0) for kind in (USER, ITEM)})
+        total = {kind: torch.stack([one[kind] for one in weighted]).sum(0) for kind in (USER, ITEM)}
+        vectors = network.finish(total)
         encoder = encoder_state(network, graph, states, interactions, config)
     network.train(was_training)
-    items = _array(vectors[ITEM])
+    items, lengths = _array(vectors[ITEM]), None
     if network.config.similarity == "cosine":
-        items *= item_lengths(graph, network.config.popularity)[:, None]
-    return Embeddings(_array(vectors[USER]), items, _array(states[0][USER]), encoder)
+        items *= degree_lengths(graph, network.config.popularity)[:, None]
+        lengths = _relative(_array(torch.linalg.vector_norm(total[ITEM], dim=1)))
+    return Embeddings(_array(vectors[USER]), items, _array(states[0][USER]), encoder, lengths)
 
 
-def item_lengths(graph: Graph, popularity: float) -> NDArray[np.float32]:
+def degree_lengths(graph: Graph, popularity: float) -> NDArray[np.float32]:
     """(items,) (d / largest d)^popularity; items without a target edge count as having one."""
     degrees = np.maximum(graph.relations[graph.target].indptr.diff().cpu().numpy(), 1)
     lengths: NDArray[np.float32] = ((degrees / degrees.max()) ** popularity).astype(np.float32)
     return lengths
+
+
+def _relative(lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same, 1 on average over those above 0."""
+    some = lengths > 0
+    return lengths / np.float32(lengths[some].mean()) if some.any() else lengths
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

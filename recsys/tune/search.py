@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optuna import Study, TrialPruned
 from optuna.trial import Trial, TrialState
 
-from recsys.blending import Ingredients, blended_users, choose_blend, ingredients
+from recsys.blending import Ingredients, blended_shape, choose_blend, ingredients
 from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig
 from recsys.core.errors import RecsysError, UsageError
@@ -23,10 +23,10 @@ from recsys.evaluate.metrics import rank_metrics
 from recsys.fitting import fit_phase
 from recsys.graph.schema import Graph
 from recsys.phases import Phase
-from recsys.recency import RecentUsers
 from recsys.train.checkpoint import EpochRecord
 from recsys.train.forecast import Plan
 from recsys.train.loop import forecast
+from recsys.trained_vectors import TrainedVectors
 from recsys.tune import study as trials
 from recsys.tune.space import Space, value_at, with_values
 from recsys.tune.values import described
@@ -147,7 +147,7 @@ class Search:
         trained = fit_phase(
             phase, graph, config.model, self.folder / "checkpoint", progress=_Bars(self.progress), watch=watch
         )
-        users = self._ndcg_of_users(phase, RecentUsers(phase.interactions, trained.embeddings, graph))
+        users = self._ndcg_of_users(phase, TrainedVectors(phase.interactions, trained.embeddings, graph))
         with atomic_file(self._users_file(trial.number)) as part:
             np.save(part, users)
         facts = {"epochs": len(trained.history), "best_epoch": trained.best_epoch, "stopped": trained.stopped}
@@ -155,12 +155,12 @@ class Search:
         trial.set_user_attr(trials.SECONDS, time.perf_counter() - began)
         return float(users.mean())
 
-    def _ndcg_of_users(self, phase: Phase, users: RecentUsers) -> NDArray[np.float64]:
+    def _ndcg_of_users(self, phase: Phase, vectors: TrainedVectors) -> NDArray[np.float64]:
         """As the model would be served: with what histories do at their best for these vectors."""
         shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
-        blend = choose_blend(phase, users.trained, made=shared, users=users).blend
+        blend = choose_blend(phase, vectors.plain, made=shared, trained=vectors).blend
         k = phase.config.train.metric_k
-        ranked = phase.ranked(blended_users(phase, users, blend, made=shared), k)
+        ranked = phase.ranked(blended_shape(phase, vectors, blend, made=shared), k)
         return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]
 
     @cached_property

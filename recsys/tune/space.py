@@ -86,8 +86,6 @@ def recipe(phase: Phase) -> Space:
     if config.train.loss == "softmax":
         space["train.temperature"] = Range(0.04, 0.4, log=True)
         space["train.positive_ratio"] = Range(0.9, 1.15)
-    if config.model.similarity == "cosine":
-        space["model.popularity"] = Range(0.0, 0.3)
     if days := _days(phase):
         space["graph.half_life_days"] = Choices.of(None, *(float(f"{days / part:.2g}") for part in (2, 8, 32)))
     return space

@@ -134,10 +134,10 @@ def test_headers_without_an_end_are_cut_off(address: str) -> None:
 
 
 def test_an_answer_that_takes_too_long_is_given_up(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.catalogue.similar_items", lambda *asked: time.sleep(1))
-    with running(Settings(bundle_path, answer_seconds=0.2)) as address:
+    monkeypatch.setattr("serving.catalogue.similar_items", lambda *asked: time.sleep(3))
+    with running(Settings(bundle_path, answer_seconds=1.5)) as address:
         status, problem = ask(f"{address}/v1/similar/i01")
-        assert (status, "0.2 seconds" in problem["detail"]) == (503, True)
+        assert (status, "1.5 seconds" in problem["detail"]) == (503, True)
         assert ask(f"{address}/v1/recommend/u01")[0] == 200
 
 

@@ -5,7 +5,7 @@ import torch
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.graph.schema import ITEM, USER, full_block
 from recsys.model.network import Network
-from recsys.train.embed import embed, item_lengths
+from recsys.train.embed import degree_lengths, embed
 from recsys.train.loop import train
 
 MODEL = ModelConfig(width=8, heads=2)
@@ -36,12 +36,25 @@ def test_an_item_taken_more_often_has_the_longer_vector(graph, phase):
     assert np.allclose(np.linalg.norm(found.users, axis=1), 1, atol=1e-5)
 
 
+def test_trained_lengths_are_those_before_items_got_their_own(graph, phase):
+    cosine, dot = (
+        Network(graph.num_nodes, list(graph.relations), graph.target, MODEL.model_copy(update={"similarity": one}), 0)
+        for one in ("cosine", "dot")
+    )
+    dot.load_state_dict(cosine.state_dict())
+    with torch.no_grad():
+        lengths = dot(full_block(graph))[ITEM].norm(dim=1).numpy()
+    found = embed(cosine, graph, phase).item_lengths
+    assert found is not None and np.allclose(found, lengths / lengths.mean(), rtol=1e-4)
+    assert embed(dot, graph, phase).item_lengths is None
+
+
 def test_length_by_hand(graph):
     degrees = graph.relations[graph.target].indptr.diff().numpy()
-    lengths = item_lengths(graph, 1.0)
+    lengths = degree_lengths(graph, 1.0)
     assert lengths[degrees.argmax()] == 1
     assert lengths[0] == pytest.approx(degrees[0] / degrees.max())
-    assert (item_lengths(graph, 0.0) == 1).all()
+    assert (degree_lengths(graph, 0.0) == 1).all()
 
 
 def test_embedding_leaves_training_mode_as_it_was(network, graph, phase):

@@ -13,7 +13,7 @@ from recsys.core.config import with_overrides
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.progress import Progress
 from recsys.fitting import fit_phase
-from recsys.recency import RecentUsers
+from recsys.trained_vectors import TrainedVectors
 from recsys.tune import search as module
 from recsys.tune import study as trials
 from recsys.tune.document import Tuning, best_values, tuning_of
@@ -38,8 +38,8 @@ def test_the_first_trial_is_the_configuration_as_given(new_search) -> None:
     config = search.phase.config
     assert (state, values) == ("COMPLETE", {"train.lr": config.train.lr, "model.layers": 1})
     found = fit_phase(search.phase, search.graph, config.model)
-    users = RecentUsers(search.phase.interactions, found.embeddings, search.graph)
-    assert value == pytest.approx(choose_blend(search.phase, users.trained, users=users).value)
+    users = TrainedVectors(search.phase.interactions, found.embeddings, search.graph)
+    assert value == pytest.approx(choose_blend(search.phase, users.plain, trained=users).value)
     assert value > found.best_value  # what histories add on top
 
 
@@ -121,7 +121,7 @@ def test_a_trial_below_the_median_is_pruned(new_search, small_phase, monkeypatch
         raw,
         [
             *("tune.startup=1", "train.epochs=6", "train.patience=6"),
-            *("blend.neighbours=0", "blend.low_pass_rank=0", "blend.recency=false"),
+            *("blend.neighbours=0", "blend.low_pass_rank=0", "blend.recency=false", "blend.lengths=false"),
         ],
     )
     search = new_search(config=config)

@@ -26,11 +26,14 @@ class EvaluateConfig(Section):
 
 class BlendConfig(Section):
     """What a user's history adds to the trained vectors: a sparse table of which items follow from which, and a low-pass
-    of the log, both in closed form from the phase's own rows. How much is chosen on validation; nothing, where nothing
-    helps."""
+    of the log, both in closed form from the phase's own rows; and what shape the vectors take. How much is chosen on
+    validation; nothing, where nothing helps."""
 
     recency: bool = True
     """In logs with times, let late events count more in the vectors of users, and their own states less."""
+    lengths: bool = True
+    """Let item vectors be longer or shorter than training left them, by their trained length and by their popularity.
+    Cosine only: of an inner product lengths are learnt."""
     neighbours: int = Field(200, ge=0)
     """Items that may speak for one item in the table; 0 leaves the table out."""
     low_pass_rank: int = Field(512, ge=0)

@@ -26,7 +26,7 @@ class TuneConfig(Section):
     """What `recsys tune` tries. It looks at validation, never at the test."""
 
     space: dict[str, ValuesConfig] = Field({})
-    """Dotted key → {low, high, log} or {choices}; when empty a recipe of at most eight keys, chosen by log and model."""
+    """Dotted key → {low, high, log} or {choices}; when empty a recipe, chosen by log and model."""
     startup: int = Field(5, ge=1)
     """Trials before the search learns from earlier ones; the first is the configuration as given, the others are drawn."""
     prune: bool = True
