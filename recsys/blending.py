@@ -4,6 +4,7 @@ Items of the history speak for others through an item–item table and a low-pas
 behaviour (viewed, and did not buy) gains by how often that leads to the target.
 """
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -38,10 +39,8 @@ __all__ = [
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
-_STRETCHES: tuple[tuple[str, tuple[float, ...]], ...] = (
-    ("length", (0.0, 0.1, 0.2, 0.3, 0.5)),
-    ("popularity", (0.0, -0.05, 0.05, 0.1)),
-)
+_STRETCHES = tuple(itertools.product((0.0, 0.1, 0.2, 0.3, 0.5), (0.0, -0.1, -0.08, -0.05, 0.05)))
+"""Powers of length and popularity, together: what one takes, the other gives."""
 _CLEAR = 1.1  # trained users are left alone unless validation gains a tenth: less did not carry to other rows
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
@@ -53,7 +52,7 @@ _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
 )
 """One coordinate after the other, each with the others where they stand; the usual value first."""
 _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
-"""Factors on the weights of the table and of what was met that are tried last."""
+"""Factors on the powers of lengths and the weights of the table and of what was met that are tried last."""
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
 _HEARD = (0.0, 0.1, 0.2, 0.4)
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
@@ -156,7 +155,7 @@ class _Search:
         grid, best = self._grid(), NO_BLEND
         if self.fades:
             best = self._recent(best)
-        best = self._stretched(best)
+        best = max([best, *(_stretched(best, *powers) for powers in _STRETCHES if self.stretches)], key=self.value)
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
@@ -167,7 +166,7 @@ class _Search:
             best = self._best(best, name, options)
         if best.recent is not None:
             best = self._best(best, "recent", _RECENT)
-        best = self._stretched(best) if not best.empty else best
+        best = max((_stretched(best, f * best.length, f * best.popularity) for f in _REFINED), key=self.value)
         best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
@@ -177,12 +176,6 @@ class _Search:
         """Vectors of users that lean on late events, where these alone are clearly better than as trained."""
         late = self._best(self._best(blend, "recent", _RECENT[1:]), "own", _OWN)
         return late if self.value(late) > _CLEAR * self.value(blend) else blend
-
-    def _stretched(self, blend: Blend) -> Blend:
-        """Item vectors of other lengths, where these are better."""
-        for name, options in _STRETCHES if self.stretches else ():
-            blend = self._best(blend, name, options)
-        return blend
 
     def _best(self, blend: Blend, name: str, options: Sequence[Any]) -> Blend:
         """The best of `options` for one coordinate; the earlier one among equals."""
@@ -259,6 +252,10 @@ class _Search:
         odds = self.odds(behavior) ** power
         of_pairs = float(odds[met.indices].mean(dtype=np.float64))
         return np.asarray(odds * _ratio(wanted, of_pairs), np.float32)
+
+
+def _stretched(blend: Blend, length: float, popularity: float) -> Blend:
+    return blend.model_copy(update={"length": length, "popularity": popularity})
 
 
 def _ratio(wanted: float, found: float) -> float:
