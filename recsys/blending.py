@@ -25,6 +25,7 @@ from recsys.trained_vectors import Shape, TrainedVectors
 
 __all__ = [
     "NO_BLEND",
+    "STRETCHES",
     "Blend",
     "Choice",
     "Ingredients",
@@ -39,7 +40,7 @@ __all__ = [
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
-_STRETCHES = tuple(itertools.product((0.0, 0.1, 0.2, 0.3, 0.5), (0.0, -0.1, -0.08, -0.05, 0.05)))
+STRETCHES = tuple(itertools.product((0.0, 0.1, 0.2, 0.3, 0.5), (0.0, -0.1, -0.08, -0.05, 0.05)))
 """Powers of length and popularity, together: what one takes, the other gives."""
 _CLEAR = 1.1  # trained users are left alone unless validation gains a tenth: less did not carry to other rows
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
@@ -155,7 +156,7 @@ class _Search:
         grid, best = self._grid(), NO_BLEND
         if self.fades:
             best = self._recent(best)
-        best = max([best, *(_stretched(best, *powers) for powers in _STRETCHES if self.stretches)], key=self.value)
+        best = max([best, *(_stretched(best, *powers) for powers in STRETCHES if self.stretches)], key=self.value)
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:

@@ -1,7 +1,8 @@
-"""Test metrics of every epoch of a refit, in a file that no choice reads; and the value that papers report from it.
+"""Test metrics of a refit in a file that no choice reads, and the value that papers report from it.
 
-Papers on these splits choose the epoch on the test. Their figure is the best epoch of this log; it is read after the
-row is done and kept as an entry of its own, `selected_on` "test".
+Papers on these splits choose epoch and settings on the test. Their figure is the best line of this log, which has one
+for every epoch, and for vectors alone one for every shape that validation chooses among; it is read after the row is
+done and kept as an entry of its own, `selected_on` "test".
 """
 
 import itertools
@@ -12,12 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from recsys.blending import STRETCHES
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import Progress
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import rank_metrics
+from recsys.index.exact import VectorScorer
 from recsys.phases import Phase
 from recsys.train.loop import Trained, train
+from recsys.trained_vectors import Shape, TrainedVectors
 
 Line = dict[str, float]
 ScorerOf = Callable[[Embeddings], Scorer]
@@ -78,6 +82,13 @@ class EpochLog:
             graph_config=config.graph,
         )
 
+    def shapes(self, final: Phase, epoch: int, vectors: TrainedVectors) -> None:
+        """Log the vectors of epoch `epoch` in every shape."""
+        for length, popularity in STRETCHES if vectors.can_stretch else ():
+            items = vectors.items(Shape(length=length, popularity=popularity))
+            facts: Line = {"epoch": epoch, "length": length, "popularity": popularity}
+            self._write(facts, final, VectorScorer(vectors.plain.user_vectors, items))
+
     def _write(self, facts: Line, final: Phase, scorer: Scorer) -> None:
         ks = final.config.evaluate.ks
         ranked = final.ranked(scorer, max(ks))
@@ -92,16 +103,19 @@ def read(path: Path) -> list[Line]:
 
 
 def best_on_test(path: Path) -> Line:
-    """The epoch of a log with the highest test Recall@20, as papers choose it; the earlier one among equals."""
+    """The line of a log with the highest test Recall@20, as papers choose it; the earlier one among equals."""
     return max(read(path), key=lambda line: line["recall@20"])
 
 
 def first_to_reach(path: Path, recall: float) -> Line | None:
     """The first epoch of a log with at least this test Recall@20."""
-    return next((line for line in read(path) if line["recall@20"] >= recall), None)
+    timed = (line for line in read(path) if "seconds" in line)
+    return next((line for line in timed if line["recall@20"] >= recall), None)
 
 
 def as_result(validation_selected: dict[str, Any], line: Line) -> dict[str, Any]:
     """The entry of a row whose epoch was chosen on the test, from that whose epoch was chosen on validation."""
     measured = {name: line[name] for name in validation_selected if name in line and "seconds" not in name}
-    return validation_selected | measured | {"selected_on": "test", "epochs": int(line["epoch"])}
+    found = validation_selected | measured | {"selected_on": "test", "epochs": int(line["epoch"])}
+    shape = {name: line[name] for name in ("length", "popularity") if name in line}
+    return found | {"blend": {**found.get("blend", {}), **shape}} if shape else found

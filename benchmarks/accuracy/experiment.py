@@ -107,6 +107,8 @@ def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, ep
     def refit() -> tuple[Trained, dict[str, Any]]:
         if epoch_log:
             trained = epoch_log.refit(final, choices.epochs, judge, Told())
+            if choices.blend.empty:
+                epoch_log.shapes(final, choices.epochs, TrainedVectors(final.interactions, trained.embeddings, graph))
         else:
             trained = fit_phase(final, graph, final.config.model, epochs=choices.epochs, progress=Told())
         networks.append(trained.network)

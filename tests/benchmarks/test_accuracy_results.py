@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.accuracy.epoch_log import as_result, best_on_test
+from benchmarks.accuracy.epoch_log import as_result, best_on_test, first_to_reach
 from benchmarks.accuracy.results import REQUIRED, add, read, summarise
 
 
@@ -59,6 +59,18 @@ def test_mean_and_spread_over_seeds() -> None:
     assert one.seeds == (0, 1, 2)
     assert one.mean["ndcg@20"] == pytest.approx(0.2)
     assert one.spread["ndcg@20"] == pytest.approx(0.1)  # divided by n − 1
+
+
+def test_a_shape_chosen_on_the_test_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "films.jsonl"
+    log.write_text(
+        '{"epoch": 1, "seconds": 2.0, "recall@20": 0.1, "ndcg@20": 0.3}\n'
+        '{"epoch": 1, "length": 0.2, "popularity": -0.05, "recall@20": 0.4, "ndcg@20": 0.2}\n'
+    )
+    found = as_result(entry(epochs=1), best_on_test(log))
+    assert (found["recall@20"], found["blend"]) == (0.4, {"length": 0.2, "popularity": -0.05})
+    assert first_to_reach(log, 0.1) == {"epoch": 1, "seconds": 2.0, "recall@20": 0.1, "ndcg@20": 0.3}
+    assert first_to_reach(log, 0.2) is None
 
 
 def test_one_seed_has_no_spread_and_what_some_seeds_lack_is_left_out() -> None:

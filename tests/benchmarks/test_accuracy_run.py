@@ -10,13 +10,13 @@ import torch
 
 from benchmarks.accuracy.attention import _logits
 from benchmarks.accuracy.data import configuration, load
-from benchmarks.accuracy.epoch_log import EpochLog
+from benchmarks.accuracy.epoch_log import EpochLog, read
 from benchmarks.accuracy.experiment import Choices, Told, score
 from benchmarks.accuracy.foreign import pairs, score_peer
 from benchmarks.accuracy.kept import keep, lists, seeds
 from benchmarks.accuracy.rows import Row, row
-from recsys.blending import NO_BLEND
-from recsys.core.config import RunConfig
+from recsys.blending import NO_BLEND, STRETCHES
+from recsys.core.config import BlendConfig, RunConfig
 from recsys.core.errors import MachineError, UsageError
 from recsys.graph.schema import full_block
 from recsys.logs.ingest import CodedLog
@@ -53,6 +53,17 @@ def test_a_logged_run_gives_the_figures_of_one_that_is_not(world: World, tmp_pat
     assert written["epoch"].to_list() == [1, 2, 3, 4]
     chosen = written.row(plain.facts["epochs"] - 1, named=True)
     assert chosen["recall@20"] == round(plain.ranking.overall["recall@20"], 5)
+
+
+def test_vectors_alone_are_logged_in_every_shape(world: World, tmp_path: Path) -> None:
+    config, log, splits = world
+    alone = config.model_copy(update={"blend": BlendConfig(neighbours=0, low_pass_rank=0, recency=False)})
+    found = score(ROW, alone, log, splits, tmp_path, epoch_log=EpochLog(tmp_path / "log.jsonl"))
+    shapes = [line for line in read(tmp_path / "log.jsonl") if "length" in line]
+    assert [(line["length"], line["popularity"]) for line in shapes] == list(STRETCHES)
+    blend = found.facts.get("blend", NO_BLEND.model_dump())
+    chosen = next(line for line in shapes if all(line[name] == blend[name] for name in ("length", "popularity")))
+    assert chosen["recall@20"] == round(found.ranking.overall["recall@20"], 5)
 
 
 def test_a_row_without_the_item_table_lends_its_training_to_one_with_it(world: World, tmp_path: Path) -> None:
