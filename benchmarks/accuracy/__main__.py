@@ -118,9 +118,9 @@ def compare_rows(
 
 @app.command("compare-all")
 def compare_all(cache: Cache = CACHE) -> None:
-    """The default minus every baseline, and attention minus γ = 0, on every dataset where both were run."""
-    baselines = [("default", name) for name, one in rows().items() if one.baseline]
-    for name, other in [*baselines, ("vectors", "gamma0"), ("default", "vectors")]:
+    """Default and tuned minus every baseline, and attention minus γ = 0, on every dataset where both were run."""
+    baselines = [(ours, name) for name, one in rows().items() if one.baseline for ours in ("default", "tuned")]
+    for name, other in [*baselines, ("vectors", "gamma0"), ("default", "vectors"), ("tuned", "default")]:
         for dataset in SETS:
             if all(kept.seeds(cache / dataset, one) for one in (name, other)):
                 compare.add(compare.compare(cache / dataset, dataset, name, other))
