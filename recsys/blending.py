@@ -40,7 +40,7 @@ __all__ = [
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
-STRETCHES = tuple(itertools.product((0.0, 0.1, 0.2, 0.3, 0.5), (0.0, -0.1, -0.08, -0.05, 0.05)))
+STRETCHES = tuple(itertools.product((0.0, 0.1, 0.2, 0.3, 0.5), (0.0, -0.1, -0.05, 0.05)))
 """Powers of length and popularity, together: what one takes, the other gives."""
 _CLEAR = 1.1  # trained users are left alone unless validation gains a tenth: less did not carry to other rows
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
@@ -53,7 +53,7 @@ _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
 )
 """One coordinate after the other, each with the others where they stand; the usual value first."""
 _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
-"""Factors on the powers of lengths and the weights of the table and of what was met that are tried last."""
+"""Factors on the weights of the table and of what was met that are tried last."""
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
 _HEARD = (0.0, 0.1, 0.2, 0.4)
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
@@ -156,7 +156,6 @@ class _Search:
         grid, best = self._grid(), NO_BLEND
         if self.fades:
             best = self._recent(best)
-        best = max([best, *(_stretched(best, *powers) for powers in STRETCHES if self.stretches)], key=self.value)
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
@@ -167,7 +166,7 @@ class _Search:
             best = self._best(best, name, options)
         if best.recent is not None:
             best = self._best(best, "recent", _RECENT)
-        best = max((_stretched(best, f * best.length, f * best.popularity) for f in _REFINED), key=self.value)
+        best = max([best, *(_stretched(best, *powers) for powers in STRETCHES if self.stretches)], key=self.value)
         best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
