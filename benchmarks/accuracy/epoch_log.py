@@ -87,7 +87,7 @@ class EpochLog:
         for length, popularity in STRETCHES if vectors.can_stretch else ():
             items = vectors.items(Shape(length=length, popularity=popularity))
             facts: Line = {"epoch": epoch, "length": length, "popularity": popularity}
-            self._write(facts, final, VectorScorer(vectors.plain.user_vectors, items))
+            self._write(facts, final, VectorScorer(vectors.embeddings.users, items))
 
     def _write(self, facts: Line, final: Phase, scorer: Scorer) -> None:
         ks = final.config.evaluate.ks

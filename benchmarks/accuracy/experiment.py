@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
-from recsys.blending import NO_BLEND, Blend, blended_shape, choose_blend
+from recsys.blending import NO_BLEND, Blend, Ingredients, blended_shape, choose_blend, ingredients
 from recsys.closed_form.catalogue import baseline, choose
 from recsys.core.config import RunConfig
 from recsys.core.edge_rows import EdgeRows
@@ -104,6 +105,10 @@ def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, ep
     choices, graph = choices or choose_all(select, cache), final.graph()
     networks: list[Network] = []
 
+    @lru_cache(1)
+    def made() -> Ingredients | None:
+        return None if choices.blend.empty else ingredients(final, choices.blend)
+
     def refit() -> tuple[Trained, dict[str, Any]]:
         if epoch_log:
             trained = epoch_log.refit(final, choices.epochs, judge, Told())
@@ -115,7 +120,7 @@ def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, ep
         return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
 
     def judge(found: Embeddings) -> Scorer:
-        return blended_shape(final, TrainedVectors(final.interactions, found, graph), choices.blend)
+        return blended_shape(final, TrainedVectors(final.interactions, found, graph), choices.blend, made=made())
 
     found = shared_training(cache, final, choices.epochs, refit, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
