@@ -71,24 +71,22 @@ class Choice(NamedTuple):
 
 def choose_blend(
     phase: Phase,
-    vectors: VectorScorer,
+    vectors: VectorScorer | TrainedVectors,
     progress: Progress = QUIET,
     made: Ingredients | None = None,
-    trained: TrainedVectors | None = None,
 ) -> Choice:
     """The blend that does best on what is held out from `phase`; the vectors alone when nothing beats them.
 
-    made: `ingredients(phase)`, which several models can share; made here when absent. trained: `vectors`, where they
-    can take other shapes; None leaves them as they are.
+    vectors: trained ones can take other shapes where the configuration lets them; those of a scorer stay as they are.
+    made: `ingredients(phase)`, which several models can share; made here when absent.
     """
     config = phase.config.blend
-    fades = trained is not None and config.recency and trained.can_fade
-    stretches = trained is not None and config.lengths and trained.can_stretch
+    shapes = _shapes(phase, vectors)
     adds = config.neighbours or config.low_pass_rank or met_behaviors(phase)
-    if not len(phase.held_out_users) or not (adds or fades or stretches):
+    if not len(phase.held_out_users) or not (adds or any(shapes)):
         return Choice(NO_BLEND, None, None, [])
-    search = _Search(phase, vectors, made or ingredients(phase, None, progress), trained, fades, stretches)
-    best, value = search.run(progress)
+    search = _Search(phase, vectors, made or ingredients(phase, None, progress))
+    best, value = search.run(progress, shapes)
     return Choice(best, value, search.value(NO_BLEND), search.tried)
 
 
@@ -128,33 +126,40 @@ def blended_shape(
     return blended(phase, VectorScorer(found.users, found.items), blend, progress, made)
 
 
+class _Shapes(NamedTuple):
+    """What a search may make of its vectors: users that lean on late events, items of other lengths."""
+
+    fading: bool
+    stretching: bool
+
+
+def _shapes(phase: Phase, vectors: VectorScorer | TrainedVectors) -> _Shapes:
+    if isinstance(vectors, VectorScorer):
+        return _Shapes(False, False)
+    config = phase.config.blend
+    return _Shapes(config.recency and vectors.can_fade, config.lengths and vectors.can_stretch)
+
+
 class _Search:
     """Values of blends on one phase; what they share is kept from one to the next."""
 
-    def __init__(
-        self,
-        phase: Phase,
-        vectors: VectorScorer,
-        made: Ingredients,
-        trained: TrainedVectors | None = None,
-        fades: bool = False,
-        stretches: bool = False,
-    ) -> None:
-        self.phase, self.given, self.made, self.trained = phase, vectors, made, trained
-        self.fades, self.stretches = fades, stretches
+    def __init__(self, phase: Phase, vectors: VectorScorer | TrainedVectors, made: Ingredients) -> None:
+        self.phase, self.given, self.made = phase, vectors, made
         taken = phase.interactions.matrix((phase.target,))
         self.sample = _evenly(np.flatnonzero(np.diff(taken.indptr)).astype(np.int32), _SPREAD_USERS)
         self.users = lru_cache(2)(self._users)
         self.vectors = lru_cache(2)(self._vectors)
         self.spread = lru_cache(None)(self._spread_of_vectors)
+        self.spread_of_table = lru_cache(None)(self._spread_of_table)
+        self.spread_of_low_pass = lru_cache(None)(self._spread_of_low_pass)
         self.tried: list[dict[str, Any]] = []
         self.histories = lru_cache(2)(self._histories)
         self.odds = lru_cache(None)(lambda behavior: conversion(made.met[behavior], taken))
         self.value = lru_cache(None)(self._value)
 
-    def run(self, progress: Progress) -> tuple[Blend, float]:
+    def run(self, progress: Progress, shapes: "_Shapes") -> tuple[Blend, float]:
         grid, best = self._grid(), NO_BLEND
-        if self.fades:
+        if shapes.fading:
             best = self._recent(best)
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
@@ -166,7 +171,7 @@ class _Search:
             best = self._best(best, name, options)
         if best.recent is not None:
             best = self._best(best, "recent", _RECENT)
-        best = max([best, *(_stretched(best, *powers) for powers in STRETCHES if self.stretches)], key=self.value)
+        best = max([best, *(_stretched(best, *powers) for powers in STRETCHES if shapes.stretching)], key=self.value)
         best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
@@ -210,13 +215,13 @@ class _Search:
 
     def _users(self, recent: float | None, own: float) -> Floats:
         """Users of whom those that a choice looks at are as asked for."""
-        assert self.trained is not None
-        return self.trained.users(np.union1d(self._judges, self.sample), Shape(recent, own))
+        assert isinstance(self.given, TrainedVectors)
+        return self.given.users(np.union1d(self._judges, self.sample), Shape(recent, own))
 
     def _vectors(self, shape: Shape) -> VectorScorer:
-        if self.trained is None:
+        if isinstance(self.given, VectorScorer):
             return self.given
-        return VectorScorer(self.users(shape.recent, shape.own), self.trained.items(shape))
+        return VectorScorer(self.users(shape.recent, shape.own), self.given.items(shape))
 
     def _spread_of_vectors(self, shape: Shape) -> float:
         vectors = self.vectors(shape)
@@ -230,21 +235,33 @@ class _Search:
         return histories(self.phase.interactions, self.phase.target, half_life, weights)
 
     def scores(self, blend: Blend) -> HistoryScores:
-        taken = self.histories(blend.half_life, blend.heard)
-        spread, rank = self.spread(blend.shape), blend.rank
-        none = sparse.csr_matrix((taken.shape[1], taken.shape[1]), dtype=np.float32)
-        table = self.made.tables.of(blend) if blend.table and self.made.tables else none
-        into, back = (part[:, : rank if blend.low_pass else 0] for part in (self.made.into, self.made.back))
-        plain, history = HistoryScores(table, into, back), taken[self.sample]
-        of_table, of_low_pass = _spread_of_rows(plain.lend(Past(history, {}))), _spread(plain.queries(history), back)
+        spread, heard = self.spread(blend.shape), (blend.half_life, blend.heard)
+        plain = self._plain(blend)
+        of_table = self.spread_of_table(*heard, blend.ridge, blend.side) if plain.table.nnz else 0.0
+        of_low_pass = self.spread_of_low_pass(*heard, blend.rank) if plain.back.shape[1] else 0.0
         return HistoryScores(
-            table * np.float32(_ratio(blend.table * spread, of_table)),
-            into * np.float32(_ratio(blend.low_pass * spread, of_low_pass)),
-            back,
+            plain.table * np.float32(_ratio(blend.table * spread, of_table)),
+            plain.into * np.float32(_ratio(blend.low_pass * spread, of_low_pass)),
+            plain.back,
             blend.half_life,
             {name: self._gain(name, weight * spread, blend.met_power) for name, weight in blend.met},
             dict.fromkeys(self.made.met, blend.heard) if blend.heard else {},
         )
+
+    def _plain(self, blend: Blend) -> HistoryScores:
+        """Table and low-pass before their weights; empty where a weight is 0."""
+        items, rank = len(self.made.back), blend.rank if blend.low_pass else 0
+        none = sparse.csr_matrix((items, items), dtype=np.float32)
+        table = self.made.tables.of(blend) if blend.table and self.made.tables else none
+        return HistoryScores(table, self.made.into[:, :rank], self.made.back[:, :rank])
+
+    def _spread_of_table(self, half_life: float | None, heard: float, ridge: float, side: float) -> float:
+        plain = self._plain(Blend(ridge=ridge, side=side, heard=heard))
+        return _spread_of_rows(plain.lend(Past(self.histories(half_life, heard)[self.sample], {})))
+
+    def _spread_of_low_pass(self, half_life: float | None, heard: float, rank: int) -> float:
+        plain = self._plain(Blend(table=0.0, low_pass=1.0, rank=rank))
+        return _spread(plain.queries(self.histories(half_life, heard)[self.sample]), plain.back)
 
     def _gain(self, behavior: str, wanted: float, power: float) -> Floats:
         """(items,) what meeting an item under `behavior` adds: `wanted` on the mean over the pairs met."""

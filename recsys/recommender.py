@@ -300,7 +300,7 @@ class GraphRecommender(BaseEstimator):
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, progress=progress)
         vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
-        return trained.best_epoch, choose_blend(phase, vectors.plain, progress, trained=vectors).blend
+        return trained.best_epoch, choose_blend(phase, vectors, progress).blend
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))

@@ -94,7 +94,7 @@ def test_some_rows_are_the_rows_of_all(users):
 
 
 def test_validation_asks_for_recency_where_taste_drifts(select, users):
-    choice = choose_blend(select, users.plain, trained=users)
+    choice = choose_blend(select, users)
     assert choice.blend.recent is not None
     assert choice.blend.empty
     assert choice.value > 1.1 * choice.alone
@@ -105,7 +105,7 @@ def test_validation_asks_for_recency_where_taste_drifts(select, users):
 def test_recency_can_be_switched_off(select, users):
     off = select.config.blend.model_copy(update={"recency": False, "lengths": False})
     still = Phase("select", select.log, select.splits, select.config.model_copy(update={"blend": off}))
-    assert choose_blend(still, users.plain, trained=users).blend == Blend(table=0.0)
+    assert choose_blend(still, users).blend == Blend(table=0.0)
 
 
 def test_logs_without_times_cannot_fade(tmp_path):

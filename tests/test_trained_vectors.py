@@ -69,7 +69,7 @@ def test_validation_asks_for_lengths_where_they_tell_what_is_taken(select, vecto
     items = np.stack([np.ones(log.num_items), rng.random(log.num_items)], axis=1).astype(np.float32)
     known = replace(vectors.embeddings, users=users, items=items, item_lengths=1 + taken)
     trained = replace(vectors, embeddings=known)
-    choice = choose_blend(select, trained.plain, trained=trained)
+    choice = choose_blend(select, trained)
     assert choice.blend.length > 0 and choice.blend.empty
     assert choice.value > choice.alone
     found = trained.embeddings_of(choice.blend.shape)
@@ -79,4 +79,4 @@ def test_validation_asks_for_lengths_where_they_tell_what_is_taken(select, vecto
 def test_lengths_can_be_switched_off(select, vectors):
     off = select.config.blend.model_copy(update={"lengths": False})
     still = replace(select, config=select.config.model_copy(update={"blend": off}))
-    assert choose_blend(still, vectors.plain, trained=vectors).blend == NO_BLEND
+    assert choose_blend(still, vectors).blend == NO_BLEND

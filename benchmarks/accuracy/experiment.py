@@ -139,7 +139,7 @@ def choose_all(select: Phase, cache: Path) -> Choices:
 
     found = shared_training(cache, select, None, fit)
     vectors = TrainedVectors(select.interactions, found.embeddings, graph)
-    choice = choose_blend(select, vectors.plain, trained=vectors)
+    choice = choose_blend(select, vectors)
     return Choices(found.facts["epochs"], found.facts["value"], choice.blend, choice.value)
 
 

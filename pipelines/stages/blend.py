@@ -41,7 +41,7 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
         vectors = TrainedVectors(data.interactions, trained, load_graph(work.read(GRAPH.format(phase=phase))))
         if phase == "select":
             made = ingredients(data, None, work.progress)
-            choice = choose_blend(data, vectors.plain, work.progress, made, vectors)
+            choice = choose_blend(data, vectors, work.progress, made)
             _fit(work, data, vectors, choice.blend, made)
             return _told(work, data, choice)
         _fit(work, data, vectors, chosen(work, work.bucket))

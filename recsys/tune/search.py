@@ -158,7 +158,7 @@ class Search:
     def _ndcg_of_users(self, phase: Phase, vectors: TrainedVectors) -> NDArray[np.float64]:
         """As the model would be served: with what histories do at their best for these vectors."""
         shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
-        blend = choose_blend(phase, vectors.plain, made=shared, trained=vectors).blend
+        blend = choose_blend(phase, vectors, made=shared).blend
         k = phase.config.train.metric_k
         ranked = phase.ranked(blended_shape(phase, vectors, blend, made=shared), k)
         return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]

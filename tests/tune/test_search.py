@@ -39,7 +39,7 @@ def test_the_first_trial_is_the_configuration_as_given(new_search) -> None:
     assert (state, values) == ("COMPLETE", {"train.lr": config.train.lr, "model.layers": 1})
     found = fit_phase(search.phase, search.graph, config.model)
     users = TrainedVectors(search.phase.interactions, found.embeddings, search.graph)
-    assert value == pytest.approx(choose_blend(search.phase, users.plain, trained=users).value)
+    assert value == pytest.approx(choose_blend(search.phase, users).value)
     assert value > found.best_value  # what histories add on top
 
 
