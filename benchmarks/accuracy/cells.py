@@ -17,11 +17,16 @@ def measured(one: Summary) -> str:
     return f"{cell(one, 'recall@20')} / {cell(one, 'ndcg@20')}"
 
 
-def cell(one: Summary | None, name: str, form: str | None = None) -> str:
+def cell(one: Summary | None, name: str) -> str:
     """The mean of a metric with its spread; empty where it was not measured."""
     if one is None or name not in one.mean:
         return ""
-    return form.format(one.mean[name]) if form else figure(one.mean[name], one.spread[name])
+    return figure(one.mean[name], one.spread[name])
+
+
+def cost(one: Summary, name: str, digits: int = 0) -> str:
+    """What the first seed took, which made the choices; empty where it was not measured."""
+    return f"{one.first[name]:.{digits}f}" if name in one.first else ""
 
 
 def change(lever: Summary, base: Summary, name: str) -> str:

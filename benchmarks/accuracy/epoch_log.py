@@ -7,12 +7,11 @@ done and kept as an entry of its own, `selected_on` "test".
 
 import itertools
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy.meter import Meter
 from recsys.blending import STRETCHES
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import Progress
@@ -25,24 +24,6 @@ from recsys.trained_vectors import Shape, TrainedVectors
 
 Line = dict[str, float]
 ScorerOf = Callable[[Embeddings], Scorer]
-
-
-class Clock:
-    """Wall and processor seconds of this process since it was made, without those while it was stopped."""
-
-    def __init__(self) -> None:
-        self.wall, self.processor = time.perf_counter(), time.process_time()
-
-    def seconds(self) -> Line:
-        wall, processor = time.perf_counter() - self.wall, time.process_time() - self.processor
-        return {"seconds": round(wall, 1), "cpu_seconds": round(processor, 1)}
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        wall, processor = time.perf_counter(), time.process_time()
-        yield
-        self.wall += time.perf_counter() - wall
-        self.processor += time.process_time() - processor
 
 
 class EpochLog:
@@ -62,12 +43,12 @@ class EpochLog:
         config = final.config
         schedule = config.train.model_copy(update={"patience": config.train.epochs, "max_minutes": None})
         judged = itertools.count(schedule.validate_every, schedule.validate_every)
-        clock = Clock()
+        meter = Meter()
 
         def log(found: Embeddings) -> float:
             epoch = min(next(judged), config.train.epochs)
-            with clock.stopped():
-                self._write({"epoch": epoch, **clock.seconds()}, final, scorer(found))
+            with meter.stopped():
+                self._write({"epoch": epoch, **meter.cost()}, final, scorer(found))
             return float(epoch == chosen)
 
         return train(

@@ -1,7 +1,6 @@
 """One row on one dataset: every choice on validation, refitted on train + validation, scored once on the test."""
 
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.epoch_log import EpochLog
+from benchmarks.accuracy.meter import Meter
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
 from recsys.blending import NO_BLEND, Blend, Ingredients, blended_shape, choose_blend, ingredients
@@ -83,16 +83,17 @@ def score(
     choices: of epochs and blend, made on validation with another seed; made here when absent. cache: where trainings
     are shared. epoch_log: told every epoch of the refit; nothing here reads it. relations: rows of graph.relations.
     """
-    wall, processor = time.perf_counter(), time.process_time()
+    meter = Meter()
     select, final = (Phase(name, log, splits, config, relations) for name in ("select", "final"))
     fitted = (
-        _baseline(row.baseline, select, final) if row.baseline else _model(select, final, cache, choices, epoch_log)
+        _baseline(row.baseline, select, final)
+        if row.baseline
+        else _model(select, final, cache, meter, choices, epoch_log)
     )
-    spent = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - processor}
+    spent = meter.cost()
     ranked = final.ranked(fitted.scorer, max(config.evaluate.ks))
     ranking = rank_metrics(ranked, final.held_out_users, final.held_out_matrix, config.evaluate.ks)
-    facts = {name: round(value, 1) for name, value in spent.items()} | fitted.facts
-    return Scored(ranking, ranked, facts, fitted.network)
+    return Scored(ranking, ranked, spent | fitted.facts, fitted.network)
 
 
 def figures(ranking: Ranking) -> dict[str, float]:
@@ -100,9 +101,11 @@ def figures(ranking: Ranking) -> dict[str, float]:
     return {name: round(ranking.overall[name], 5) for name in METRICS}
 
 
-def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, epoch_log: EpochLog | None) -> _Fitted:
+def _model(
+    select: Phase, final: Phase, cache: Path, meter: Meter, choices: Choices | None, epoch_log: EpochLog | None
+) -> _Fitted:
     """The model, its epochs and its blend with what histories add chosen on validation, refitted."""
-    choices, graph = choices or choose_all(select, cache), final.graph()
+    choices, graph = choices or choose_all(select, cache, meter), final.graph()
     networks: list[Network] = []
 
     @lru_cache(1)
@@ -122,22 +125,22 @@ def _model(select: Phase, final: Phase, cache: Path, choices: Choices | None, ep
     def judge(found: Embeddings) -> Scorer:
         return blended_shape(final, TrainedVectors(final.interactions, found, graph), choices.blend, made=made())
 
-    found = shared_training(cache, final, choices.epochs, refit, fresh=epoch_log is not None)
+    found = shared_training(cache, final, choices.epochs, refit, meter, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
     if choices.blend != NO_BLEND:
         facts |= {"blend": choices.blend.model_dump(), "validation_blended": choices.blended}
     return _Fitted(judge(found.embeddings), facts, networks[0] if networks else None)
 
 
-def choose_all(select: Phase, cache: Path) -> Choices:
-    """Epochs, then the blend, by validation."""
+def choose_all(select: Phase, cache: Path, meter: Meter) -> Choices:
+    """Epochs, then the blend, by validation. meter: told of a training that another row left in `cache`."""
     graph = select.graph()
 
     def fit() -> tuple[Trained, dict[str, Any]]:
         trained = fit_phase(select, graph, select.config.model, progress=Told())
         return trained, {"epochs": trained.best_epoch, "value": trained.best_value}
 
-    found = shared_training(cache, select, None, fit)
+    found = shared_training(cache, select, None, fit, meter)
     vectors = TrainedVectors(select.interactions, found.embeddings, graph)
     choice = choose_blend(select, vectors)
     return Choices(found.facts["epochs"], found.facts["value"], choice.blend, choice.value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.accuracy import attention, compare, plots, results
 from benchmarks.accuracy.attention_page import attention_page
-from benchmarks.accuracy.cells import cell, change, difference, measured, seeds, verdict
+from benchmarks.accuracy.cells import cell, change, cost, difference, measured, seeds, verdict
 from benchmarks.accuracy.data import TIME_ORDERED
 from benchmarks.accuracy.published import PUBLISHED_SETS, goals, ladder, ladder_points, published, sources
 from benchmarks.accuracy.results import Result, Summaries, Summary
@@ -165,7 +165,7 @@ def ablation_text(summaries: Summaries) -> str:
     lines = []
     for dataset, title, lever, base in found:
         changes = [change(lever, base, metric) for metric in ("validation", "ndcg@20", "recall@20")]
-        lines.append([dataset, title, *changes, seeds(lever), f"{lever.mean['seconds']:.0f}"])
+        lines.append([dataset, title, *changes, seeds(lever), cost(lever, "seconds")])
     head = ["dataset", "lever", "validation NDCG", "NDCG@20", "Recall@20", "seeds", "seconds"]
     text = (
         "One lever at a time changes the base; epochs are few, so that a row takes at most 15 minutes on one core "
@@ -184,12 +184,13 @@ def peers(summaries: Summaries, titles: dict[str, str]) -> str:
         summaries.items(), key=lambda one: (one[0][0], -one[1].mean["recall@20"])
     ):
         if dataset in compared and selected == "validation" and not row.startswith(ABLATION):
-            cost = [f"{one.mean['seconds']:.1f}", cell(one, "cpu_seconds", "{:.1f}"), f"{one.mean['peak_mb']:.0f}"]
-            lines.append([dataset, titles.get(row, row), measured(one), *cost])
+            spent = [cost(one, "seconds", 1), cost(one, "cpu_seconds", 1), cost(one, "peak_mb")]
+            lines.append([dataset, titles.get(row, row), measured(one), *spent])
     if not lines:
         return ""
     said = (
-        "Rows with the same training share it: `full` and `default` count what comes after that of the vectors alone."
+        "Seconds to choose, train and refit, of seed 0; a training that rows share counts in each of them. Other seeds "
+        "take over what seed 0 chose."
     )
     return said + "\n\n" + table(["dataset", "row", "Recall@20 / NDCG@20", "seconds", "of processor", "peak MB"], lines)
 
@@ -237,8 +238,8 @@ def entries(summaries: Summaries) -> str:
                 seeds(one),
                 selected,
                 *metrics,
-                f"{one.mean['seconds']:.0f}",
-                f"{one.mean['peak_mb']:.0f}",
+                cost(one, "seconds"),
+                cost(one, "peak_mb"),
             ]
         )
     head = ["dataset", "row", "seeds", "selected on", "Recall@20", "NDCG@20", "NDCG@10", "seconds", "peak MB"]

@@ -1,6 +1,7 @@
 """benchmarks/accuracy/results.json: one entry a dataset, row, seed and way of selection; written whole or not at all."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -27,7 +28,10 @@ REQUIRED = (
 
 
 class Summary(NamedTuple):
-    """The seeds of one dataset, row and way of selection. spread: standard deviation over seeds, None of one alone."""
+    """The seeds of one dataset, row and way of selection. spread: standard deviation over seeds, None of one alone.
+
+    first: the numbers of the first seed, which makes the choices that others take over.
+    """
 
     dataset: str
     row: str
@@ -35,6 +39,7 @@ class Summary(NamedTuple):
     seeds: tuple[int, ...]
     mean: dict[str, float]
     spread: dict[str, float | None]
+    first: dict[str, float]
 
 
 Summaries = dict[tuple[str, str, str], Summary]
@@ -68,7 +73,8 @@ def _summary(key: tuple[str, str, str], group: list[Result]) -> Summary:
     values = {name: [float(one[name]) for one in group] for name in names}
     spread = {name: stdev(found) if len(found) > 1 else None for name, found in values.items()}
     seeds = tuple(sorted(one["seed"] for one in group))
-    return Summary(*key, seeds, {name: mean(found) for name, found in values.items()}, spread)
+    means, first = ({name: of(found) for name, found in values.items()} for of in (mean, itemgetter(0)))
+    return Summary(*key, seeds, means, spread, first)
 
 
 def _numbers(result: Result) -> set[str]:

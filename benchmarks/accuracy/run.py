@@ -18,7 +18,7 @@ from benchmarks.accuracy.search import searched
 from benchmarks.record import commit
 from recsys.blending import NO_BLEND, Blend
 from recsys.core.config import RunConfig, with_overrides
-from recsys.core.machine import cores, peak_memory_bytes
+from recsys.core.machine import cores
 
 LOGS = Path(__file__).parent / "test_log"
 
@@ -75,7 +75,7 @@ def configured(
 
 
 def result(row: Row, dataset: str, config: RunConfig, scored: Scored) -> results.Result:
-    """The entry of results.json; peak_mb is that of the process that trained."""
+    """The entry of results.json."""
     return {
         "dataset": dataset,
         "row": row.name,
@@ -84,7 +84,6 @@ def result(row: Row, dataset: str, config: RunConfig, scored: Scored) -> results
         "config": row.settings or config.model_dump(exclude_defaults=True, exclude={"data", "seed", "threads"}),
         "commit": commit(),
         "data_sha256": checksums(config),
-        "peak_mb": peak_memory_bytes() // 2**20,
         "device": device(config),
         **figures(scored.ranking),
         **scored.facts,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import recsys
+from benchmarks.accuracy.meter import Meter
 from pipelines.stages.embeddings import load_embeddings, save_embeddings
 from recsys.core.artefacts import atomic_folder, read_json, text_sha256, write_json
 from recsys.core.encoder import Embeddings
@@ -16,7 +17,7 @@ from recsys.train.loop import Trained
 
 _LEARNT_BY = ("graph/*.py", "model/*.py", "train/*.py", "closed_form/spectral.py")
 _LEARNT_FROM = {"model", "train", "graph", "split", "clean", "seed", "threads"}
-_FACTS = "facts.json"
+_FACTS = "training.json"
 
 Fit = Callable[[], tuple[Trained, dict[str, Any]]]
 """Trains; returns what was trained and the facts to keep of it."""
@@ -30,16 +31,24 @@ class Vectors:
     facts: dict[str, Any]
 
 
-def shared_training(cache: Path, phase: Phase, epochs: int | None, fit: Fit, fresh: bool = False) -> Vectors:
-    """The vectors of `fit`, from the cache when the same training, by the same code, left them there; `fresh`: never."""
+def shared_training(
+    cache: Path, phase: Phase, epochs: int | None, fit: Fit, meter: Meter, fresh: bool = False
+) -> Vectors:
+    """The vectors of `fit`, from the cache when the same training, by the same code, left them there; `fresh`: never.
+
+    meter: of the row; it counts the training whether it was done now or for another row.
+    """
     path = cache / "trained" / _address(phase, epochs)
-    if fresh or not path.exists():
+    if not fresh and (path / _FACTS).exists():
+        meter.add(read_json(path / _FACTS)["cost"])
+    else:
+        own = Meter()
         trained, facts = fit()
         shutil.rmtree(path, ignore_errors=True)
         with atomic_folder(path) as part:
             save_embeddings(trained.embeddings, part)
-            write_json(part / _FACTS, facts)
-    return Vectors(load_embeddings(path), read_json(path / _FACTS))
+            write_json(part / _FACTS, {"facts": facts, "cost": own.cost()})
+    return Vectors(load_embeddings(path), read_json(path / _FACTS)["facts"])
 
 
 def _address(phase: Phase, epochs: int | None) -> str:

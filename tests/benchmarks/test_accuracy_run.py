@@ -16,6 +16,7 @@ from benchmarks.accuracy.foreign import pairs, score_peer
 from benchmarks.accuracy.kept import keep, lists, seeds
 from benchmarks.accuracy.rows import Row, row
 from recsys.blending import NO_BLEND, STRETCHES
+from recsys.core.artefacts import read_json
 from recsys.core.config import BlendConfig, RunConfig
 from recsys.core.errors import MachineError, UsageError
 from recsys.graph.schema import full_block
@@ -73,6 +74,9 @@ def test_a_row_without_the_item_table_lends_its_training_to_one_with_it(world: W
     assert first.network is not None and second.network is None
     assert second.facts["epochs"] == first.facts["epochs"]
     assert len(list((tmp_path / "trained").iterdir())) == 2  # one a phase
+    costs = [read_json(file)["cost"] for file in (tmp_path / "trained").glob("*/training.json")]
+    assert second.facts["seconds"] >= round(sum(cost["seconds"] for cost in costs), 1) > 0
+    assert second.facts["peak_mb"] >= max(cost["peak_mb"] for cost in costs)
     again = score(ROW, *world, tmp_path / "elsewhere")
     assert (again.ranked == second.ranked).all()
 
