@@ -211,9 +211,9 @@ class GraphRecommender(BaseEstimator):
         """(width,) vector of a visitor with these items and attributes, without training."""
         return self.lookup_.fold_in([str(item) for item in ids_of(history)], attributes)
 
-    def explain(self, user: object, item: object, parts: int | None = None) -> Explained:
-        """The score of an item as one additive share per neighbour, and a rest."""
-        return self.lookup_.explain(user, item, parts=parts)
+    def explain(self, user: object, item: object, parts: int | None = None, popularity: float = 0.0) -> Explained:
+        """The score of an item as one additive share per neighbour, and a rest. popularity: as in `recommend`."""
+        return self.lookup_.explain(user, item, parts=parts, popularity=popularity)
 
     def evaluate(self, test: object, ks: Sequence[int] = (10, 20)) -> dict[str, float]:
         """Exact metrics on held-out rows of users and items that were learnt; what was learnt is masked.

@@ -26,6 +26,7 @@ QueryK = Annotated[int, Query(ge=1, le=MAX_K, description=_K)]
 Offset = Annotated[int, Field(ge=0, le=MAX_K, description=_OFFSET)]
 Popularity = Annotated[float, Field(ge=-100, le=100, description=_POPULARITY)]
 Diversity = Annotated[float, Field(ge=0, le=1, description=_DIVERSITY)]
+QueryPopularity = Annotated[float, Query(ge=-100, le=100, allow_inf_nan=False, description=_POPULARITY)]
 QueryParts = Annotated[int, Query(ge=0, le=MAX_K, description="Reasons that are listed; the others are added up.")]
 FilterText = Annotated[str, Field(pattern=r"^[^:]+:", description="COLUMN:VALUE")]
 Text = Annotated[str, Query(max_length=200, description="Part of an id or title, whatever the case.")]
@@ -145,10 +146,11 @@ class SimilarUsersBody(Body):
 
 
 class ExplainBody(Wanted):
-    """Why an item for a user or a visitor; the largest `parts` shares."""
+    """Why an item for a user or a visitor; the largest `parts` shares, at the dial of the list."""
 
     item: Id
     parts: int = Field(10, ge=0, le=MAX_K)
+    popularity: Popularity = 0.0
 
 
 class ItemsBody(Body):

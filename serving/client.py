@@ -88,8 +88,10 @@ class Client:
     def similar_users(self, user: str, k: int = 10) -> Answer:
         return cast(Answer, self._ask("POST", "/v1/similar-users", {"user": user, "k": k}))
 
-    def explain(self, user: str, item: str, parts: int = 10) -> Explained:
-        return cast(Explained, self._ask("POST", "/v1/explain", {"user": user, "item": item, "parts": parts}))
+    def explain(self, user: str, item: str, parts: int = 10, popularity: float = 0.0) -> Explained:
+        """Why an item has its score; popularity: of the list that it stands in."""
+        body = {"user": user, "item": item, "parts": parts, "popularity": popularity}
+        return cast(Explained, self._ask("POST", "/v1/explain", body))
 
     def items(self, items: Sequence[str]) -> CatalogueItems:
         return cast(CatalogueItems, self._ask("POST", "/v1/items", {"items": items}))

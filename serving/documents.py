@@ -57,9 +57,9 @@ class Answers(TypedDict):
 
 
 class Explained(TypedDict):
-    """score = Σ shares + others + rest. others: neighbours left out of `parts`. rest: own state, biases.
+    """score = Σ shares + others + popularity + rest. others: neighbours left out of `parts`. rest: own state, biases.
 
-    because: the same in words, neighbours of a kind together.
+    popularity: the dial's share, present when it is turned. because: the same in words, neighbours of a kind together.
     """
 
     item: str
@@ -70,6 +70,7 @@ class Explained(TypedDict):
     source: Source
     unknown: list[str]
     model_version: str
+    popularity: NotRequired[float]
     because: NotRequired[list[Because]]
     title: NotRequired[str]
 

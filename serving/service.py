@@ -65,11 +65,11 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._apart, answer, self.state.current)
 
-    def explain(self, served: Served, question: Question, item: str, parts: int) -> Explained:
+    def explain(self, served: Served, question: Question, item: str, parts: int, popularity: float = 0.0) -> Explained:
         """Raises Refused (404) for an unknown item, UsageError when nothing is known of the user or visitor."""
         require_item(served, item)
         self.live.refresh()
-        found = self._explained(served, question, item, parts)
+        found = self._explained(served, question, item, parts, popularity)
         return cast(Explained, {**found, "model_version": served.version})
 
     def _document(self, served: Served, questions: Sequence[Question], rules: Rules) -> Answers:
@@ -139,7 +139,9 @@ class Service:
         for item in answer["items"]:
             item["reasons"] = self._explained(served, question, item["id"], _REASONS)["parts"]
 
-    def _explained(self, served: Served, question: Question, item: str, parts: int) -> LookupExplained:
+    def _explained(
+        self, served: Served, question: Question, item: str, parts: int, popularity: float = 0.0
+    ) -> LookupExplained:
         return served.lookup.explain(
             question.user,
             item,
@@ -147,6 +149,7 @@ class Service:
             attributes=dict(question.attributes),
             friends=question.friends,
             parts=parts,
+            popularity=popularity,
         )
 
 

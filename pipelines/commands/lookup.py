@@ -117,13 +117,15 @@ def explain(
     attribute: Attribute = None,
     friend: Friend = None,
     parts: Parts = 10,
+    popularity: Popularity = 0.0,
     as_json: Json = False,
 ) -> None:
     """Why an item: the score as a sum of one share per neighbour and a rest."""
     events, attributes, friends = id_list(history), attribute_values(attribute), id_list(friend)
     _require_someone(user, events, attributes, friends)
     lookup = open_lookup(run)
-    found = lookup.explain(user, item, history=events, attributes=attributes, friends=friends or (), parts=parts)
+    visitor: dict[str, Any] = {"history": events, "attributes": attributes, "friends": friends or ()}
+    found = lookup.explain(user, item, **visitor, parts=parts, popularity=popularity)
     asked = {"user": user, "history": events, "attributes": attributes, "friends": friends}
     document = {**_given(asked), **found, "bundle": lookup.bundle.name}
     if as_json:
@@ -132,10 +134,9 @@ def explain(
     from pipelines.console import print_table, print_text
 
     rows = [[part["relation"], part.get("title") or part["id"], f"{part['share']:+.4f}"] for part in found["parts"]]
-    rows += [
-        ["", "other neighbours", f"{found['others']:+.4f}"],
-        ["", "rest (own state, biases)", f"{found['rest']:+.4f}"],
-    ]
+    rows += [["", "other neighbours", f"{found['others']:+.4f}"]]
+    rows += [["", "popularity dial", f"{found['popularity']:+.4f}"]] if "popularity" in found else []
+    rows += [["", "rest (own state, biases)", f"{found['rest']:+.4f}"]]
     print_table(
         f"{found.get('title') or item}: score {found['score']:.4f} as additive shares",
         ["relation", "because of", "share"],

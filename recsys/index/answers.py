@@ -61,9 +61,9 @@ class ExplainedPart(TypedDict):
 
 
 class Explained(TypedDict):
-    """score = Σ shares + others + rest. others: neighbours left out of `parts`. rest: own state, biases.
+    """score = Σ shares + others + popularity + rest. others: neighbours left out of `parts`. rest: own state, biases.
 
-    because: the same in words, neighbours of a kind together.
+    popularity: the dial's share, present when it is turned. because: the same in words, neighbours of a kind together.
     """
 
     item: str
@@ -73,6 +73,7 @@ class Explained(TypedDict):
     rest: float
     source: Source
     unknown: list[str]
+    popularity: NotRequired[float]
     because: NotRequired[list[Because]]
     title: NotRequired[str]
 
@@ -120,6 +121,8 @@ def explained_document(
         "source": source,
         "unknown": unknown,
     }
+    if found.dial:
+        document["popularity"] = found.dial
     [title] = titles_of(bundle, np.array([item]))
     if title is not None:
         document["title"] = title

@@ -31,6 +31,11 @@ def turned(queries: Floats, dial: float, unit: float) -> Floats:
     return np.column_stack([queries, np.full(len(queries), dial * unit)]).astype(np.float32)
 
 
+def share(dial: float, count: float) -> float:
+    """What the dial adds to the score of an item that `count` users had."""
+    return float(dial * np.log1p(np.float64(count)))
+
+
 @dataclass(frozen=True)
 class TurnedScorer:
     """Scores of `scorer` at a dial. counts: (items,) users who had each item."""

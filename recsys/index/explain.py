@@ -1,6 +1,6 @@
 """Why this item: the score as a sum of one part per neighbour and a rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,15 +24,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Explanation:
-    """score = Σ part values + rest. parts: largest first.
+    """score = Σ part values + dial + rest. parts: largest first.
 
-    rest: the user's own state, biases, and what passed a non-linearity: of the textbook families only the last layer
-    splits into parts.
+    dial: the share of the popularity dial. rest: the user's own state, biases, and what passed a non-linearity: of the
+    textbook families only the last layer splits into parts.
     """
 
     score: float
     parts: list[Part]
     rest: float
+    dial: float = 0.0
+
+    def with_dial(self, share: float) -> "Explanation":
+        """With what the popularity dial adds."""
+        return replace(self, score=self.score + share, dial=share)
 
     def with_added(self, added: list[Part]) -> "Explanation":
         """With what the history adds: each part joins that of the same neighbour under the same relation."""
@@ -40,7 +45,7 @@ class Explanation:
         for part in added:
             key = (part.relation, part.source, part.neighbour)
             values[key] = values.get(key, 0.0) + part.value
-        return Explanation(self.score + sum(part.value for part in added), _by_size(values), self.rest)
+        return replace(self, score=self.score + sum(part.value for part in added), parts=_by_size(values))
 
 
 def explain(

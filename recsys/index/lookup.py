@@ -118,15 +118,18 @@ class Lookup:
         attributes: Attributes | None = None,
         friends: Friends = (),
         parts: int | None = None,
+        popularity: float = 0.0,
     ) -> Explained:
         """Why a score: one share per neighbour, largest first; with `parts`, the others are summed up.
 
-        user, history, attributes, friends: as one entry of `recommend`. Raises UsageError for an unknown user or item.
+        user, history, attributes, friends: as one entry of `recommend`; popularity: as there, its share is told apart.
+        Raises UsageError for an unknown user or item.
         """
+        wanted = Wanted(1, popularity)
         dense = self.bundle.items.dense(item)
         asked = Asked(None if user is None else str(user), history or (), attributes or {}, friends)
         [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
-        found = Why(self.bundle, self.encoder, request).of(dense)
+        found = Why(self.bundle, self.encoder, request, wanted.popularity).of(dense)
         document = explained_document(self.bundle, dense, found, parts, request.source, request.unknown)
         return {**document, "because": because(self.bundle, dense, found, request)}
 

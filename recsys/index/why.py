@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.core.ids import UNKNOWN
+from recsys.index.dial import share
 from recsys.index.explain import Explanation, explain, item_parts
 from recsys.index.fold_in import Encoded, Floats, Neighbours, UserEncoder
 from recsys.index.requests import Request
@@ -18,19 +19,23 @@ if TYPE_CHECKING:
 class Why:
     """Of one request, for any number of items: the user is traced once."""
 
-    def __init__(self, bundle: "Bundle", encoder: UserEncoder, request: Request) -> None:
-        self.bundle, self.encoder, self.request = bundle, encoder, request
+    def __init__(self, bundle: "Bundle", encoder: UserEncoder, request: Request, dial: float = 0.0) -> None:
+        self.bundle, self.encoder, self.request, self.dial = bundle, encoder, request, dial
 
     def of(self, item: int) -> Explanation:
-        """The score of a dense item in parts; that of a popular item is rest alone."""
+        """The score of a dense item in parts; that of a popular item is rest alone, at any dial."""
         request, bundle = self.request, self.bundle
         if request.vector is None:
-            share = float(bundle.shares(request.segment)[item])
-            return Explanation(share, [], share)
+            popularity = float(bundle.shares(request.segment)[item])
+            return Explanation(popularity, [], popularity)
         found = explain(self.encoder, self._neighbours, bundle.item_vectors[item], None, request.vector, self._encoded)
         if bundle.added is None or request.past is None:
-            return found
-        return found.with_added(item_parts(bundle.added, request.past, item, f"rev_{bundle.target}"))
+            return self._turned(found, item)
+        found = found.with_added(item_parts(bundle.added, request.past, item, f"rev_{bundle.target}"))
+        return self._turned(found, item)
+
+    def _turned(self, found: Explanation, item: int) -> Explanation:
+        return found.with_dial(share(self.dial, self.bundle.counts[item])) if self.dial else found
 
     @cached_property
     def _neighbours(self) -> Neighbours:

@@ -62,7 +62,8 @@ export class Recommend {
 
   async #why({ id }) {
     try {
-      return reasons(await ask("/v1/explain", { ...wanted(this.#question), item: id, parts: PARTS }));
+      const { popularity } = this.#question;
+      return reasons(await ask("/v1/explain", { ...wanted(this.#question), item: id, parts: PARTS, popularity }));
     } catch (error) {
       this.failed(error);
       return h("p", { class: "soft" }, "No reasons can be given.");

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from serving.bodies import ExplainBody, Id, QueryParts, RecommendBody, RecommendQuery
+from serving.bodies import ExplainBody, Id, QueryParts, QueryPopularity, RecommendBody, RecommendQuery
 from serving.context import Context
 from serving.documents import Answer, Answers, Explained
 from serving.questions import Question
@@ -32,9 +32,14 @@ async def recommend(here: Here, body: RecommendBody) -> Response:
 
 
 @router.get("/explain", response_model=Explained)
-async def explain_user(here: Here, item: Id, user: Id, parts: QueryParts = 10) -> Response:
+async def explain_user(
+    here: Here, item: Id, user: Id, parts: QueryParts = 10, popularity: QueryPopularity = 0.0
+) -> Response:
     """Why an item for a user: the score as a sum of shares."""
-    return document(await here.service.run(lambda served: here.service.explain(served, Question(user), item, parts)))
+    question = Question(user)
+    return document(
+        await here.service.run(lambda served: here.service.explain(served, question, item, parts, popularity))
+    )
 
 
 @router.post("/explain", response_model=Explained)
@@ -42,5 +47,7 @@ async def explain(here: Here, body: ExplainBody) -> Response:
     """Why an item for a user, a visitor, or a user with new events."""
     question = body.question()
     return document(
-        await here.service.run(lambda served: here.service.explain(served, question, body.item, body.parts))
+        await here.service.run(
+            lambda served: here.service.explain(served, question, body.item, body.parts, body.popularity)
+        )
     )

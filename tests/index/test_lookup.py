@@ -202,6 +202,7 @@ def test_likeness_is_cosine_whatever_the_lengths(bundle):
     assert ids(stretched.similar_items(["i03"], 9)[0]) == ids(Lookup(bundle).similar_items(["i03"], 9)[0])
 
 
+@pytest.mark.parametrize("dial", [0.0, -0.3])
 @pytest.mark.parametrize(
     "asked",
     [
@@ -211,18 +212,22 @@ def test_likeness_is_cosine_whatever_the_lengths(bundle):
         {"user": None, "history": ["i01"], "attributes": {"country": "it"}},
     ],
 )
-def test_reasons_sum_to_the_score(lookup, asked):
-    why = lookup.explain(item="i04", **asked)
-    total = sum(part["share"] for part in why["parts"]) + why["others"] + why["rest"]
+def test_reasons_sum_to_the_score(lookup, asked, dial):
+    why = lookup.explain(item="i04", popularity=dial, **asked)
+    dialled = dial * np.log1p(lookup.bundle.counts[4])
+    assert why.get("popularity", 0.0) == pytest.approx(dialled, abs=1e-6)
+    total = sum(part["share"] for part in why["parts"]) + why["others"] + why["rest"] + dialled
     assert total == pytest.approx(why["score"], abs=1e-5)
     users = [asked["user"]] if asked["user"] else None
     histories = [asked["history"]] if "history" in asked else None
     attributes = [asked["attributes"]] if "attributes" in asked else None
-    [answer] = lookup.recommend(users, 40, histories=histories, attributes=attributes, exclude_seen=False)
+    [answer] = lookup.recommend(
+        users, 40, histories=histories, attributes=attributes, exclude_seen=False, popularity=dial
+    )
     [listed] = [item["score"] for item in answer["items"] if item["id"] == "i04"]
     assert why["score"] == pytest.approx(listed, abs=1e-5)
     assert why["source"] == answer["source"]
-    short = lookup.explain(item="i04", parts=1, **asked)
+    short = lookup.explain(item="i04", parts=1, popularity=dial, **asked)
     assert short["parts"] == why["parts"][:1]
     assert short["others"] == pytest.approx(sum(part["share"] for part in why["parts"][1:]), abs=1e-9)
 

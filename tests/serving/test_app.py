@@ -91,6 +91,12 @@ def test_reasons_add_up(address: str) -> None:
     assert status == 200
     total = sum(part["share"] for part in reasons["parts"]) + reasons["others"] + reasons["rest"]
     assert total == pytest.approx(reasons["score"], abs=1e-5)
+    by_get = ask(f"{address}/v1/explain?user=u01&item=i02&parts=2&popularity=0.5")[1]
+    assert by_get == ask(f"{address}/v1/explain", {"user": "u01", "item": "i02", "parts": 2, "popularity": 0.5})[1]
+    assert by_get["score"] == pytest.approx(reasons["score"] + by_get["popularity"], abs=1e-5)
+    _, answer = ask(f"{address}/v1/recommend/u01?k=40&exclude_seen=false&popularity=0.5")
+    [listed] = [item["score"] for item in answer["items"] if item["id"] == "i02"]
+    assert by_get["score"] == pytest.approx(listed, abs=1e-5)
 
 
 def test_items_and_users_are_found_by_a_part_of_their_text(address: str) -> None:

@@ -61,6 +61,16 @@ def test_dials_change_the_list(page: Page, address: str, name: str, key: str, va
     until(page, listed(address, {"user": "u04"}, **{name: value}))
 
 
+def test_reasons_at_a_dial_name_its_share(page: Page, address: str) -> None:
+    choose_user(page)
+    page.get_by_label("Popularity").press("End")
+    until(page, listed(address, {"user": "u04"}, popularity=1))
+    page.get_by_role("button", name="Why").first.click()
+    _, why = ask(f"{address}/v1/explain", {"user": "u04", "item": shown(page)[0], "popularity": 1})
+    line = page.get_by_role("list", name="What adds to the score").get_by_role("listitem").filter(has_text="as dialled")
+    expect(line).to_contain_text(f"{why['popularity']:.3f}")
+
+
 def test_what_was_seen_can_be_let_in(page: Page, address: str) -> None:
     choose_user(page)
     page.get_by_label("Leave out what was seen").uncheck()
