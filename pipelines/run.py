@@ -41,7 +41,7 @@ from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.parts import configured_parts
-from recsys.index.life_cycle import publish
+from recsys.index.life_cycle import publish, was_live
 from recsys.phases import PhaseName
 
 _ROWS = (LOG, SPLIT)
@@ -99,12 +99,22 @@ def run(
     fresh: bool = False,
     since: str | None = None,
     until: str | None = None,
+    hold: bool = False,
 ) -> Manifest:
-    """Run the plan of `config` in its run folder (`out`, config.out or runs/<name>); returns the manifest."""
+    """Run the plan of `config` in its run folder (`out`, config.out or runs/<name>); returns the manifest.
+
+    A new bundle goes live at the end, unless `hold`. One that was live before and is so no more (rolled back, say)
+    stays as it is while nothing changes.
+    """
     folder = RunFolder(out or Path(config.out or f"runs/{config.name}"))
     manifest = run_plan(plan(config), config, folder, progress, fresh, since, until)
-    if "bundle" in manifest.touched and not folder.bundle.exists():
-        publish(folder, folder.path / manifest.entries["bundle"].output)
+    if "bundle" in manifest.touched:
+        path = folder.path / manifest.entries["bundle"].output
+        if hold:
+            progress.say(f"bundle {path.name} is held: recsys promote makes it live", bundle=path.name)
+        elif "bundle" in manifest.ran or not folder.bundle.exists() or not was_live(folder, path.name):
+            publish(folder, path)
+            progress.say(f"serving bundle {path.name}", bundle=path.name)
     return manifest
 
 

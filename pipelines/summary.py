@@ -5,6 +5,7 @@ from typing import Any
 
 from pipelines.console import print_table, print_text
 from recsys.core.artefacts import RunFolder, read_json
+from recsys.index.life_cycle import live, was_live
 
 Rows = list[list[object]]
 
@@ -18,7 +19,8 @@ def document(folder: RunFolder, ran: Sequence[str] = ()) -> dict[str, Any]:
         "status": manifest["status"],
         "ran": list(ran),
         "skipped": [name for name in stages if name not in ran] if manifest["status"] == "done" else [],
-        "bundle": folder.bundle.resolve().name if folder.bundle.exists() else None,
+        "bundle": live(folder),
+        "held": _held(folder, stages),
         "report": _read(folder, "report/report.json"),
         "index_card": _read(folder, "bundle/index_card.json"),
         "stages": {name: _brief(entry) for name, entry in stages.items()},
@@ -27,10 +29,17 @@ def document(folder: RunFolder, ran: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
+def _held(folder: RunFolder, stages: Mapping[str, Any]) -> str | None:
+    """The bundle of the run when it was never live."""
+    name = stages["bundle"]["figures"]["bundle"] if "bundle" in stages else None
+    return None if name is None or was_live(folder, name) else name
+
+
 def print_summary(folder: RunFolder) -> None:
     """Data, models, index and timings, as tables on stdout."""
     found = document(folder)
-    print_text(f"run {found['run']} ({found['status']}), serving bundle {found['bundle']}")
+    held = f", holding {found['held']}" if found["held"] else ""
+    print_text(f"run {found['run']} ({found['status']}), serving bundle {found['bundle']}{held}")
     report = found["report"]
     if report:
         print_table("Data", ["", ""], _data_rows(report["facts"]))

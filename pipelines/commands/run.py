@@ -11,6 +11,9 @@ from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import UsageError
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every stage again.")]
+Hold = Annotated[
+    bool, typer.Option("--hold", help="Leave the old bundle live; recsys promote switches to the new one.")
+]
 
 
 @sets_keys(LOG)
@@ -20,6 +23,7 @@ def run(
     out: Out = None,
     sets: Sets = None,
     fresh: Fresh = False,
+    hold: Hold = False,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
@@ -27,7 +31,7 @@ def run(
     """Run the whole chain: from a log to a report, a bundle and an index. Unchanged stages are skipped."""
     made = configuration(config, sets, **keys)
     _require_log(made)
-    finish(made, out, as_json, log_json, quiet, fresh=fresh)
+    finish(made, out, as_json, log_json, quiet, fresh=fresh, hold=hold)
 
 
 @sets_keys(LOG)
@@ -69,13 +73,14 @@ def finish(
     fresh: bool = False,
     since: str | None = None,
     until: str | None = None,
+    hold: bool = False,
 ) -> None:
     """Run the plan, then print what it found."""
     use_threads(config.threads)
     from pipelines.console import print_document, progress_to
     from pipelines.run import run as run_chain
 
-    manifest = run_chain(config, out, progress_to(log_json, quiet), fresh, since, until)
+    manifest = run_chain(config, out, progress_to(log_json, quiet), fresh, since, until, hold)
     from pipelines.summary import document, print_summary
 
     if as_json:

@@ -27,7 +27,6 @@ from recsys.index.dial import turned, with_popularity
 from recsys.index.exact import ExactIndex, VectorScorer
 from recsys.index.filters import Planner
 from recsys.index.history import BlendedScorer, searched, with_lent
-from recsys.index.life_cycle import publish
 from recsys.phases import Phase, PhaseName
 
 THROUGH = "through_index.json"
@@ -59,7 +58,7 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
 
 
 def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
-    """A stage function that writes the bundle of `phase` and switches the link to it."""
+    """A stage function that writes the bundle of `phase`; whether it goes live is for the run to say."""
 
     def bundle_phase(work: Work) -> Facts:
         config, folder = work.config, work.folder
@@ -78,8 +77,6 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         if contents.cold_items:
             work.progress.say(f"{contents.cold_items:,} items that nobody took, placed by what they are")
         path = write_bundle(folder.bundles, contents)
-        publish(folder, path)
-        work.progress.say(f"serving bundle {path.name}", bundle=path.name)
         return Facts(figures={"bundle": path.name}, output=str(path.relative_to(folder.path)))
 
     return bundle_phase

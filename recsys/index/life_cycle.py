@@ -113,6 +113,11 @@ def publish(folder: RunFolder, path: Path, by: By = "run") -> Promotion | None:
         return _switch(folder, path, by)
 
 
+def was_live(folder: RunFolder, name: str) -> bool:
+    """Whether a bundle is live, or was."""
+    return name == live(folder) or any(name in (one.bundle, one.before) for one in history(folder))
+
+
 def rollback_target(folder: RunFolder) -> str | None:
     """Where a rollback would go: promotions are a pile, and a rollback takes one off."""
     here = live(folder)

@@ -6,12 +6,13 @@ import pytest
 
 from chain import Heard, Settings
 from pipelines.run import plan, run
+from pipelines.summary import document
 from recsys.core.artefacts import RunFolder, read_json
 from recsys.core.config import RunConfig
 from recsys.core.errors import ConfigError, DataError
 from recsys.evaluate.document import Report
 from recsys.index.bundle import Bundle
-from recsys.index.life_cycle import history, live, rollback
+from recsys.index.life_cycle import history, live, promote, rollback
 from recsys.logs.synthetic import communities
 
 
@@ -96,6 +97,32 @@ def test_what_was_rolled_back_stays_so_until_something_changes(
     assert one.columns == other.columns and one["user_id"].equals(other["user_id"])
     report = Report.load(folder.report / "report.json").row("model").metrics
     assert other["ndcg@5"].mean() == pytest.approx(report["ndcg@5"].value)
+
+
+def test_a_held_bundle_waits_for_its_promotion(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(copy(finished, tmp_path / "held"))
+    first = live(folder)
+    run(settings(world, "seed=1"), folder.path, hold=True)
+    held = document(folder)["held"]
+    assert live(folder) == first == document(folder)["bundle"] and held not in (None, first)
+    assert [one.by for one in history(folder)] == ["run"]
+    assert run(settings(world, "seed=1"), folder.path, hold=True).ran == [] and live(folder) == first
+    # The same run without holding it back makes it live, though no stage has to run.
+    again = RunFolder(copy(folder, tmp_path / "let-go"))
+    assert run(settings(world, "seed=1"), again.path).ran == [] and live(again) == held
+    promote(folder, str(held), force=True)
+    assert live(folder) == held and document(folder)["held"] is None
+    assert rollback(folder).bundle == first and document(folder)["held"] is None
+
+
+def test_a_first_bundle_can_be_held_too(settings: Settings, finished: RunFolder, world: Path, tmp_path: Path) -> None:
+    folder = RunFolder(copy(finished, tmp_path / "first"))
+    (folder.path / "bundle").unlink()
+    (folder.path / "promotions.jsonl").unlink()
+    run(settings(world), folder.path, hold=True)
+    assert live(folder) is None and document(folder)["held"] == finished.bundle.resolve().name
 
 
 def test_without_refit_the_tested_model_is_served(
