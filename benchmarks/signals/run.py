@@ -11,7 +11,6 @@ from benchmarks.accuracy.run import Place, choices_of, device
 from benchmarks.record import commit
 from benchmarks.signals.variants import configuration
 from recsys.core.config import RunConfig
-from recsys.core.machine import peak_memory_bytes
 from recsys.logs.relations import read_relations
 from recsys.phases import Phase
 
@@ -50,6 +49,5 @@ def _facts(dataset: str, variant: str, config: RunConfig) -> results.Result:
         ),
         "commit": commit(),
         "data_sha256": checksums(config),
-        "peak_mb": peak_memory_bytes() // 2**20,
         "device": device(config),
     }
