@@ -32,6 +32,10 @@ _KNOWLEDGE = """The knowledge graph of ml-100k adds nothing that 943 test users 
 would look for it: 85 % of the held-out pairs are films with 20 or more users in train, on 15 % it could help most and does
 not (5 to 19 users: NDCG@10 .0103 against .0113; 20 to 99: .0722 against .0705, +.0006 to +.0029), and validation gives it
 no rows in the item–item regression."""
+_FRIENDS = """Friends on lastfm-hetrec are heard through their gate alone, and three epochs open it to .03 in the first layer and
+.05 in the second: too little to show. What friends took does speak: with the mean of the friends' histories added to a
+user's own at weight .4, the bipartite model has .1723 on validation in place of .1703 (.1711 at .1, .1718 at .2, .1710 at
+.8). That is not built; tags, beside which friends stand in the heterogeneous row, enter the regression and pay."""
 
 
 def write() -> Path:
@@ -60,7 +64,10 @@ def _alone(rows: list[dict[str, Any]]) -> str:
     lines = [[row["dataset"], name, *_compared(one)] for row in rows for name, one in row.get("alone", {}).items()]
     if not lines:
         return ""
-    return table(["NDCG@10", "signal", BIPARTITE, "with it", "difference, 95 % interval"], lines) + f"\n\n{_KNOWLEDGE}"
+    return (
+        table(["NDCG@10", "signal", BIPARTITE, "with it", "difference, 95 % interval"], lines)
+        + f"\n\n{_KNOWLEDGE}\n\n{_FRIENDS}"
+    )
 
 
 def _behaviours(row: dict[str, Any]) -> str:
