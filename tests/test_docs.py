@@ -24,7 +24,9 @@ def blocks(page: Path) -> list[str]:
 
 def commands(page: Path, program: str) -> list[str]:
     """Command lines of a program in code blocks."""
-    lines = [part.strip() for block in blocks(page) for line in block.splitlines() for part in line.split("||")]
+    lines = [
+        part.strip() for block in blocks(page) for line in block.splitlines() for part in re.split(r"\|\||&&", line)
+    ]
     return [line for line in lines if line.startswith(f"{program} ")]
 
 
