@@ -7,7 +7,7 @@ behaviour (viewed, and did not buy) gains by how often that leads to the target.
 import itertools
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from recsys.closed_form.item_item import histories
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
 from recsys.index.exact import Floats, VectorScorer
-from recsys.index.history import BlendedScorer, HistoryScores, Past, past_of
+from recsys.index.history import BlendedScorer, HistoryScores, Past
 from recsys.ingredients import MET_POWERS, NO_BLEND, RANKS, RIDGES, Blend, Ingredients, ingredients, met_behaviors
 from recsys.phases import Phase
 from recsys.trained_vectors import Shape, TrainedVectors
@@ -56,7 +56,6 @@ _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
 """Factors on the weights of the table and of what was met that are tried last."""
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
 _HEARD = (0.0, 0.1, 0.2, 0.4)
-_FRIENDS = (0.0, 0.1, 0.2, 0.4, 0.8)
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
 _SPREAD_USERS = 2_000
 
@@ -109,9 +108,7 @@ def with_history(phase: Phase, vectors: VectorScorer, added: HistoryScores | Non
         return vectors
     log = phase.interactions
     met = {name: log.matrix((name,)) for name in added.met}
-    known = phase.friends if added.friends else {}
-    past = past_of(added, histories(log, phase.target, added.half_life, added.heard), met, known)
-    return BlendedScorer(vectors, added, past)
+    return BlendedScorer(vectors, added, Past(histories(log, phase.target, added.half_life, added.heard), met))
 
 
 def blended(
@@ -167,21 +164,17 @@ class _Search:
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
-            best = self._weighed(best, "met", behavior, _MET)
+            best = self._best(best, "met", [best.meeting(behavior, weight) for weight in _MET])
         best = self._best(best, "met_power", MET_POWERS if best.met else MET_POWERS[:1])
         best = self._best(best, "heard", _HEARD if self.made.met else _HEARD[:1])
         for name, options in progress.track(grid, "blending", len(grid)):
             best = self._best(best, name, options)
-        for relation in self.made.friends:
-            best = self._weighed(best, "friends", relation, _FRIENDS)
         if best.recent is not None:
             best = self._best(best, "recent", _RECENT)
         best = max([best, *(_stretched(best, *powers) for powers in STRETCHES if shapes.stretching)], key=self.value)
         best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         for behavior, weight in best.met:
-            best = self._weighed(best, "met", behavior, [factor * weight for factor in _REFINED])
-        for relation, weight in best.friends:
-            best = self._weighed(best, "friends", relation, [factor * weight for factor in _REFINED])
+            best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
         return best, self.value(best)
 
     def _recent(self, blend: Blend) -> Blend:
@@ -192,10 +185,6 @@ class _Search:
     def _best(self, blend: Blend, name: str, options: Sequence[Any]) -> Blend:
         """The best of `options` for one coordinate; the earlier one among equals."""
         return max((blend.model_copy(update={name: option}) for option in options), key=self.value)
-
-    def _weighed(self, blend: Blend, name: Literal["met", "friends"], one: str, weights: Sequence[float]) -> Blend:
-        """The best of `weights` for one behaviour or relation."""
-        return max((blend.weighing(name, one, weight) for weight in weights), key=self.value)
 
     def _grid(self) -> list[tuple[str, tuple[float | None, ...]]]:
         """The coordinates that the log and the configuration have."""
@@ -239,8 +228,7 @@ class _Search:
         return _spread(vectors.user_vectors[self.sample], vectors.item_vectors)
 
     def past(self, blend: Blend) -> Past:
-        histories = self.histories(blend.half_life, blend.heard)
-        return past_of(self.scores(blend), histories, self.made.met, self.made.friends)
+        return Past(self.histories(blend.half_life, blend.heard), self.made.met)
 
     def _histories(self, half_life: float | None, heard: float) -> sparse.csr_matrix:
         weights = dict.fromkeys(self.made.met, heard) if heard else {}
@@ -258,7 +246,6 @@ class _Search:
             blend.half_life,
             {name: self._gain(name, weight * spread, blend.met_power) for name, weight in blend.met},
             dict.fromkeys(self.made.met, blend.heard) if blend.heard else {},
-            dict(blend.friends),
         )
 
     def _plain(self, blend: Blend) -> HistoryScores:
@@ -270,15 +257,11 @@ class _Search:
 
     def _spread_of_table(self, half_life: float | None, heard: float, ridge: float, side: float) -> float:
         plain = self._plain(Blend(ridge=ridge, side=side, heard=heard))
-        return _spread_of_rows(plain.lend(self._sampled(half_life, heard)))
+        return _spread_of_rows(plain.lend(Past(self.histories(half_life, heard)[self.sample], {})))
 
     def _spread_of_low_pass(self, half_life: float | None, heard: float, rank: int) -> float:
         plain = self._plain(Blend(table=0.0, low_pass=1.0, rank=rank))
-        return _spread(plain.queries(self._sampled(half_life, heard)), plain.back)
-
-    def _sampled(self, half_life: float | None, heard: float) -> Past:
-        """Histories of the users whose scores tell how far these spread."""
-        return Past(self.histories(half_life, heard)[self.sample], {})
+        return _spread(plain.queries(self.histories(half_life, heard)[self.sample]), plain.back)
 
     def _gain(self, behavior: str, wanted: float, power: float) -> Floats:
         """(items,) what meeting an item under `behavior` adds: `wanted` on the mean over the pairs met."""

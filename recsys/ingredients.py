@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +12,6 @@ from recsys.closed_form.item_item import item_item_tables
 from recsys.closed_form.low_pass import low_pass
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.baskets import baskets
-from recsys.graph.parts import part_of
 from recsys.index.exact import Floats
 from recsys.phases import Phase
 from recsys.trained_vectors import Shape
@@ -32,8 +30,7 @@ class Blend(BaseModel):
     what an item gains on the mean that its user met under it, in standard deviations of the vectors' scores over the
     items; met_power: what one item gains goes with this power of its `conversion`. heard: what an item that was met
     counts in a history; above 0, what users met speaks in the table too. side: weight of `graph.baskets` in the table's
-    regression, as against that of the users' pairs. friends: by relation, what the histories of those count whom a user
-    knows, on the mean, beside the user's own (`HistoryScores`).
+    regression, as against that of the users' pairs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +48,6 @@ class Blend(BaseModel):
     met_power: float = MET_POWERS[0]
     heard: float = 0.0
     side: float = 0.0
-    friends: tuple[tuple[str, float], ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -67,18 +63,11 @@ class Blend(BaseModel):
         met = {f"met by {behavior}": weight for behavior, weight in self.met}
         rare = {"heard": self.heard, "side": self.side, "length": self.length, "popularity": self.popularity}
         more = {name: weight for name, weight in rare.items() if weight}
-        friends = {f"histories by {relation}": weight for relation, weight in self.friends}
-        return {"item–item table": self.table, "low-pass": self.low_pass, **met, **friends, **more}
+        return {"item–item table": self.table, "low-pass": self.low_pass, **met, **more}
 
-    def without(self, part: str) -> "Blend":
-        """Without the histories that a part of the graph leads to."""
-        kept = tuple((relation, weight) for relation, weight in self.friends if part_of(relation, [part]) != part)
-        return self.model_copy(update={"friends": kept})
-
-    def weighing(self, name: Literal["met", "friends"], one: str, weight: float) -> "Blend":
-        """With another weight for one behaviour of `met`, or relation of `friends`; 0 leaves it out."""
-        weights = {**dict(getattr(self, name)), one: weight}
-        return self.model_copy(update={name: tuple((key, value) for key, value in weights.items() if value)})
+    def meeting(self, behavior: str, weight: float) -> tuple[tuple[str, float], ...]:
+        """`met` with another weight for one behaviour; 0 leaves it out."""
+        return tuple((name, value) for name, value in {**dict(self.met), behavior: weight}.items() if value)
 
 
 NO_BLEND = Blend(table=0.0)
@@ -89,14 +78,12 @@ class Ingredients:
     """What blends are made from; it depends on the rows of a phase alone.
 
     tables: None for none. into, back: low-pass. met: by behaviour that may count, (users, items) 0/1.
-    friends: by relation that may count, (users, users) edge weights.
     """
 
     tables: "Tables | None"
     into: Floats
     back: Floats
     met: dict[str, sparse.csr_matrix]
-    friends: dict[str, sparse.csr_matrix]
 
 
 class Tables:
@@ -140,8 +127,7 @@ def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = Q
     rank = max(RANKS) if blend is None else blend.rank if blend.low_pass else 0
     factors = low_pass(log.matrix((phase.target,)), min(rank, config.low_pass_rank), phase.config.seed)
     tables = Tables(phase, behaviors, ridges, progress) if config.neighbours and ridges else None
-    friends = phase.friends if config.friends and (blend is None or blend.friends) else {}
-    return Ingredients(tables, *factors, {name: log.matrix((name,)) for name in behaviors}, friends)
+    return Ingredients(tables, *factors, {name: log.matrix((name,)) for name in behaviors})
 
 
 def met_behaviors(phase: Phase) -> list[str]:

@@ -23,9 +23,7 @@ from recsys.core.tables import BEHAVIOR, ITEM, USER, in_order
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.graph.build import build_graph, require_behaviors, target_behavior
 from recsys.graph.schema import Graph, NodeType
-from recsys.index.contents import neighbours_into_users
 from recsys.index.exact import rank
-from recsys.index.history import friend_relations
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 
@@ -119,16 +117,6 @@ class Phase:
         """The last moment that the phase knows; no limit for what is served, or without times."""
         time = self.interactions.time
         return None if self.name == "serve" or time is None else int(time.max(initial=0))
-
-    @cached_property
-    def friends(self) -> dict[str, sparse.csr_matrix]:
-        """By relation by which users hear from people they know, (users, users) edge weights of this phase's graph."""
-        if not any(one.ends == (USER, USER) for one in self.relations):
-            return {}
-        found = {edge: edges for edge, edges in self.graph().relations.items() if edge[0] == edge[2] == USER}
-        names = friend_relations([name for _, name, _ in found])
-        known = neighbours_into_users(found)
-        return {name: known[name] for name in names if known[name].nnz}
 
     def graph(self) -> Graph:
         tables = self.item_table, self.user_table

@@ -1,7 +1,6 @@
 """Blends are chosen by validation alone, and leave the table out where it does not help."""
 
 import numpy as np
-import polars as pl
 import pytest
 
 from recsys.blending import NO_BLEND, Blend, blended, choose_blend, fit_history
@@ -10,7 +9,6 @@ from recsys.core.config import build_config
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, Past
 from recsys.logs.ingest import ingest, load_log
-from recsys.logs.relations import read_relations
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
 from recsys.phases import Phase
@@ -106,34 +104,3 @@ def test_attributes_speak_in_the_table(tmp_path):
     assert choice.value > without
     plain, with_side = (fit_history(select, noise(select), Blend(side=side)) for side in (0.0, 1.0))
     assert with_side.table.nnz > plain.table.nnz
-
-
-def test_histories_of_friends_speak_for_users_of_few_events(tmp_path):
-    """Who knows five people of their own community learns from them; the weight of that is on the grid, and helps."""
-    world = communities(events_per_user=8, num_users=120, seed=3)
-    rng, names = np.random.default_rng(0), world.users["user_id"].to_numpy()
-    pairs = [(u, f) for u in range(120) for f in rng.choice(np.flatnonzero(world.user_group == world.user_group[u]), 5)]
-    follows = pl.DataFrame({"who": [names[u] for u, _ in pairs], "whom": [names[f] for _, f in pairs]})
-    for name, table in {"log": world.log, "users": world.users, "follows": follows}.items():
-        table.write_parquet(tmp_path / f"{name}.parquet")
-    relation = {"name": "follows", "file": str(tmp_path / "follows.parquet"), "between": ["user", "user"]}
-    relation |= {"columns": ["who", "whom"]}
-    raw = {"split": {"method": "random"}, "train": {"metric_k": 5}, "graph": {"relations": [relation]}}
-    config = build_config(raw | {"data": {"log": str(tmp_path / "log.parquet")}})
-    ingest(config.data.log, config.data, config.clean, tmp_path / "ingested")
-    log = load_log(tmp_path / "ingested")
-    relations = read_relations(config.graph, config.data, log)
-    select = Phase("select", log, split_log(log, config.split, "interaction", 0), config, relations)
-    assert list(select.friends) == ["rev_follows"]
-    choice = choose_blend(select, noise(select))
-    [(relation, weight)] = choice.blend.friends
-    assert relation == "rev_follows" and weight > 0
-    assert choice.value > max(one["value"] for one in choice.tried if not one["friends"])
-    assert choice.blend.without("follows").friends == ()
-    assert choose_blend(alone(select), noise(select)).blend.friends == ()
-
-
-def alone(phase):
-    """The same phase of a configuration by which friends say nothing."""
-    config = phase.config.model_copy(update={"blend": phase.config.blend.model_copy(update={"friends": False})})
-    return Phase(phase.name, phase.log, phase.splits, config, phase.relations)

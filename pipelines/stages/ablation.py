@@ -24,7 +24,7 @@ def rank_without(work: Work) -> Facts:
         return Facts()
     epochs = int(read_json(work.read(TRAINED.format(phase="select", bucket=MODEL)) / CARD)["epochs"])
     trained = fit_phase(data, graph, work.config.model, work.resume, epochs, progress=work.progress)
-    blend = chosen(work, MODEL).without(work.bucket)
+    blend = chosen(work, MODEL)
     vectors = TrainedVectors(data.interactions, trained.embeddings, graph)
     scorer = blended_shape(data, vectors, blend, work.progress)
     ranked = data.ranked(scorer, max(work.config.evaluate.ks))

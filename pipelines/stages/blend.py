@@ -76,7 +76,6 @@ def _load_history(work: Work, data: Phase, bucket: str) -> HistoryScores | None:
         blend.half_life,
         dict(zip(dict(blend.met), load_array(folder / "met_gain.npy"), strict=True)) if blend.met else {},
         dict.fromkeys(met_behaviors(data), blend.heard) if blend.heard else {},
-        dict(blend.friends),
     )
 
 

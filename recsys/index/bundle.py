@@ -44,7 +44,7 @@ from recsys.index.attributes import ItemAttributes
 from recsys.index.cold import ItemMap
 from recsys.index.contents import ALL, FORMAT, Contents, check_contents, neighbours_into_users, write_files
 from recsys.index.exact import VectorScorer
-from recsys.index.history import BlendedScorer, HistoryScores, Past, past_of
+from recsys.index.history import BlendedScorer, HistoryScores, Past
 from recsys.index.segments import Segments
 from recsys.index.stored import (
     Floats,
@@ -113,7 +113,7 @@ class Bundle:
         """What `added` is asked with for known users; None where nothing is added."""
         if self.added is None or self.histories is None:
             return None
-        return past_of(self.added, self.histories, self.seen, self.neighbours)
+        return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.met})
 
     @property
     def counts(self) -> Floats:
@@ -300,12 +300,11 @@ def _history_scores(
     half_life: float | None,
     met: Sequence[str] = (),
     heard: Mapping[str, float] = MappingProxyType({}),
-    friends: Mapping[str, float] = MappingProxyType({}),
 ) -> HistoryScores:
     """met: behaviours, the rows of met_gain.npy."""
     table = load_matrix(path, "item_item", len(back), True)
     gain = dict(zip(met, load_array(path / "met_gain.npy"), strict=True)) if met else {}
-    return HistoryScores(table, load_array(path / "low_pass_into.npy"), back, half_life, gain, heard, friends)
+    return HistoryScores(table, load_array(path / "low_pass_into.npy"), back, half_life, gain, heard)
 
 
 def _manifest(folder: Path, address: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from recsys.index.ann import tune
 from recsys.index.cold import Floats, ItemMap, features_of
 from recsys.index.contents import Contents
 from recsys.index.exact import VectorScorer
-from recsys.index.history import HistoryScores, past_of
+from recsys.index.history import HistoryScores
 from recsys.index.segments import Segments
 
 if TYPE_CHECKING:
@@ -256,9 +256,7 @@ def _searched_anew(contents: Contents) -> Contents:
     found, card = contents.embeddings, contents.index_card
     vectors = VectorScorer(np.asarray(found.users), found.items)
     if contents.added is not None and contents.histories is not None:
-        met = {name: contents.interactions.matrix((name,)) for name in contents.added.met}
-        past = past_of(contents.added, contents.histories, met, contents.neighbours)
-        vectors = VectorScorer(*contents.added.widened(vectors.user_vectors, vectors.item_vectors, past))
+        vectors = VectorScorer(*contents.added.widened(vectors.user_vectors, vectors.item_vectors, contents.histories))
     config = IndexConfig(kind=card["kind"], target_recall=card["target_recall"], k=card["k"])
     popularity = contents.interactions.popularity(contents.target)
     tuned = tune(vectors.item_vectors, vectors.user_vectors, config, seed=card["seed"], popularity=popularity)

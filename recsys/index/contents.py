@@ -104,10 +104,7 @@ def check_contents(contents: Contents) -> None:
     for name, (has, wanted) in sizes.items():
         if has != wanted:
             raise UsageError(f"{has} {name} for {wanted} dense ids", "Take all parts from the same phase")
-    heard = {relation.name for relation in found.encoder.relations} | set(
-        contents.added.friends if contents.added else ()
-    )
-    missing = heard - set(contents.neighbours)
+    missing = {relation.name for relation in found.encoder.relations} - set(contents.neighbours)
     if missing:
         raise UsageError(
             f"no neighbours for the relations {sorted(missing)}", "Use neighbours_into_users(graph.relations)"
@@ -161,7 +158,7 @@ def write_files(folder: Path, contents: Contents) -> None:
 
 def _facts(added: HistoryScores) -> dict[str, Any]:
     """half_life; where there are any, the behaviours of the rows of met_gain.npy, and what counts in a history beside."""
-    more = {"met": list(added.gain), "heard": dict(added.heard), "friends": dict(added.friends)}
+    more = {"met": list(added.gain), "heard": dict(added.heard)}
     return {"half_life": added.half_life} | {name: value for name, value in more.items() if value}
 
 

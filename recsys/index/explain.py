@@ -71,21 +71,14 @@ def explain(
 
 
 def item_parts(added: HistoryScores, past: Past, item: int, relation: str) -> list[Part]:
-    """What each item of one user's history adds to `item`, and each friend's history, and what having met it adds.
+    """What each item of one user's history adds to `item`, and what having met it adds.
 
     relation: name of the parts of items under the target behaviour; one that was only met goes by that behaviour.
     """
-    own, friends = added.parts(past, item)
-    values = zip(past.history.indices, past.history.data, own, strict=True)
+    values = zip(past.history.indices, past.history.data, added.parts(past.history, item), strict=True)
     lent = [
         Part(relation if share == 1 else _met_under(added, past, j) or relation, "item", int(j), float(value))
         for j, share, value in values
-        if value
-    ]
-    lent += [
-        Part(name, "user", int(friend), float(value))
-        for name, of_friends in friends.items()
-        for friend, value in zip(past.friends[name].indices, of_friends, strict=True)
         if value
     ]
     return lent + [

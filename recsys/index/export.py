@@ -54,7 +54,7 @@ def vectors(bundle: Bundle) -> tuple[Floats, Floats]:
     users, items = np.asarray(bundle.user_vectors), np.asarray(bundle.item_vectors)
     if bundle.added is None or bundle.past is None:
         return users, items
-    users, items = bundle.added.widened(users, items, bundle.past)
+    users, items = bundle.added.widened(users, items, bundle.past.history)
     return np.asarray(users, np.float32), np.asarray(items, np.float32)
 
 

@@ -1,9 +1,8 @@
 """What the items of a history add to the inner products of vectors, in evaluation and serving alike."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +12,6 @@ from scipy import sparse
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.index.exact import Floats, VectorScorer, pairs_of
 
-_OF_INTERACTIONS = "similar_users"  # made from what users took: it joins nobody who knows each other
-_ROWS_AT_ONCE = 4_096  # histories of friends are added to so many at a time
 _LENGTH_POWER = 0.75  # between a sum over the history and its mean; on Gowalla's validation as good as any
 
 
@@ -23,42 +20,34 @@ class Past(NamedTuple):
 
     history: (users, items) float32 weights h of the items of each history (`closed_form.item_item.histories`).
     met: by behaviour of `HistoryScores.met`, (users, items) with an entry for every item that a user met under it.
-    friends: by relation of `HistoryScores.friends`, (users, people) what each of the people a user knows counts, together
-    1 or nothing (`mean_weights`). people: (people, items) their histories; None where `friends` is empty.
     """
 
     history: sparse.csr_matrix
     met: Mapping[str, sparse.csr_matrix]
-    friends: Mapping[str, sparse.csr_matrix] = MappingProxyType({})
-    people: sparse.csr_matrix | None = None
 
     def of(self, users: NDArray[np.integer]) -> "Past":
         """The rows of `users`."""
-        met, friends = ({name: one[users] for name, one in some.items()} for some in (self.met, self.friends))
-        return self._replace(history=self.history[users], met=met, friends=friends)
+        return Past(self.history[users], {name: matrix[users] for name, matrix in self.met.items()})
 
 
 def stacked(pasts: Sequence[Past]) -> Past:
-    """One below the other; at least one, all of the same people."""
-    first = pasts[0]
-    met = {name: sparse.vstack([one.met[name] for one in pasts], format="csr") for name in first.met}
-    friends = {name: sparse.vstack([one.friends[name] for one in pasts], format="csr") for name in first.friends}
-    return first._replace(history=sparse.vstack([one.history for one in pasts], format="csr"), met=met, friends=friends)
+    """One below the other; at least one."""
+    met = {name: sparse.vstack([one.met[name] for one in pasts], format="csr") for name in pasts[0].met}
+    return Past(sparse.vstack([one.history for one in pasts], format="csr"), met)
 
 
 @dataclass(frozen=True)
 class HistoryScores:
     """Added to the inner product of user u and item i:
 
-    Σ_j g_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j g_uj)^¾ + Σ_b [u met i under b] gain_b(i),
-    g_uj = h_uj + Σ_r friends_r Σ_f a_r,uf h_fj, a_r being what each of those counts whom u knows by r (`Past.friends`).
+    Σ_j h_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j h_uj)^¾ + Σ_b [u met i under b] gain_b(i).
 
     table: (items, items) float32, the item–item table, row j being what j lends; none negative. into, back: (items, rank)
     float32, the low-pass factors; rank 0 for none. half_life: events after which one of a history counts half, None
     where all count alike (`closed_form.item_item.histories`). gain: by behaviour b other than the target, (items,)
     float32, what an item gains in the lists of users who viewed it, say, and did not buy it; none negative. All with
     their weights multiplied in. heard: by other behaviour, what an item met under it counts in a history, as against 1
-    of the target. friends: by relation between users, what the mean history of those counts whom somebody knows by it.
+    of the target.
     """
 
     table: sparse.csr_matrix
@@ -67,7 +56,6 @@ class HistoryScores:
     half_life: float | None = None
     gain: Mapping[str, Floats] = field(default_factory=dict)
     heard: Mapping[str, float] = field(default_factory=dict)
-    friends: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def met(self) -> tuple[str, ...]:
@@ -76,55 +64,26 @@ class HistoryScores:
 
     def lend(self, past: Past) -> sparse.csr_matrix:
         """(users, items) what the table adds, and what was met."""
-        history = self.with_friends(past)
-        lent = (sparse.diags(_shares(history)) @ history @ self.table).tocsr()
+        lent = (sparse.diags(_shares(past.history)) @ past.history @ self.table).tocsr()
         for behavior, gain in self.gain.items():
             lent = lent + gained(past.met[behavior], gain)
         lent.sort_indices()
         return lent.astype(np.float32)
 
-    def with_friends(self, past: Past) -> sparse.csr_matrix:
-        """(users, items) g: the histories with those of friends. They are denser than `past.history`."""
-        history = past.history
-        for relation, weight in self.friends.items():
-            if past.people is not None and relation in past.friends:
-                history = history + np.float32(weight) * (past.friends[relation] @ past.people)
-        return history
-
-    def queries(self, past: Past) -> Floats:
+    def queries(self, histories: sparse.csr_matrix) -> Floats:
         """(users, rank) vectors whose inner products with `back` are what the low-pass adds."""
-        if not self.friends:
-            return self._queries(past.history)
-        rows = np.arange(past.history.shape[0])
-        blocks = (rows[at : at + _ROWS_AT_ONCE] for at in range(0, max(len(rows), 1), _ROWS_AT_ONCE))
-        return np.concatenate([self._queries(self.with_friends(past.of(block))) for block in blocks])
-
-    def _queries(self, histories: sparse.csr_matrix) -> Floats:
         return np.asarray(_shares(histories)[:, None] * (histories @ self.into), np.float32)
 
-    def widened(self, users: Floats, items: Floats, past: Past) -> tuple[Floats, Floats]:
+    def widened(self, users: Floats, items: Floats, histories: sparse.csr_matrix) -> tuple[Floats, Floats]:
         """Vectors of users (n, d + rank) and items with the low-pass beside the trained ones: one inner product."""
         if not self.back.shape[1]:
             return users, items
-        return np.hstack([users, self.queries(past)]), np.hstack([items, self.back])
+        return np.hstack([users, self.queries(histories)]), np.hstack([items, self.back])
 
-    def parts(self, past: Past, item: int) -> tuple[Floats, dict[str, Floats]]:
-        """What each entry of one user's history adds to one item, and by relation what each friend does.
-
-        (entries of `past.history`,) and (entries of `past.friends[relation]`,); past: of a single user.
-        """
-        history = self.with_friends(past)
-        share, column = _shares(history)[0], np.zeros(len(self.back), np.float32)
-        column[history.indices] = self.table[history.indices, item].toarray().ravel()
-        column[history.indices] += self.into[history.indices] @ self.back[item]
-        own = np.asarray(share * past.history.data * column[past.history.indices], np.float32)
-        friends = {}
-        for relation, weight in self.friends.items():
-            if past.people is not None and relation in past.friends:
-                known = past.friends[relation]
-                values = share * weight * known.data * (past.people[known.indices] @ column)
-                friends[relation] = np.asarray(values, np.float32)
-        return own, friends
+    def parts(self, history: sparse.csr_matrix, item: int) -> Floats:
+        """(entries of `history`,) what each of them adds to one item; history: (1, items)."""
+        column = self.table[history.indices, item].toarray().ravel() + self.into[history.indices] @ self.back[item]
+        return np.asarray(_shares(history)[0] * history.data * column, np.float32)
 
     def extended(self, old: Past, events: Sequence[tuple[str, int]], target: str) -> Past:
         """A past of one user with later events: (behaviour, dense item), the latest last."""
@@ -132,7 +91,7 @@ class HistoryScores:
         counted = [(item, weights[behavior]) for behavior, item in events if behavior in weights]
         history = self._with_events(old.history, counted) if counted else old.history
         met = {name: [item for behavior, item in events if behavior == name] for name in old.met}
-        return old._replace(history=history, met={name: _with_entries(row, met[name]) for name, row in old.met.items()})
+        return Past(history, {name: _with_entries(row, met[name]) for name, row in old.met.items()})
 
     def _with_events(self, old: sparse.csr_matrix, counted: Sequence[tuple[int, float]]) -> sparse.csr_matrix:
         new = np.array(list(dict.fromkeys(item for item, _ in reversed(counted)))[::-1])
@@ -158,7 +117,9 @@ class BlendedScorer:
     @cached_property
     def wide(self) -> VectorScorer:
         """The trained vectors with the low-pass beside them."""
-        return VectorScorer(*self.added.widened(self.vectors.user_vectors, self.vectors.item_vectors, self.past))
+        return VectorScorer(
+            *self.added.widened(self.vectors.user_vectors, self.vectors.item_vectors, self.past.history)
+        )
 
     def score(self, users: NDArray[np.int32]) -> Floats:
         """(len(users), items) float32."""
@@ -175,33 +136,6 @@ class BlendedScorer:
 def searched(scorer: VectorScorer | BlendedScorer) -> VectorScorer:
     """The vectors whose inner products an index looks up."""
     return scorer.wide if isinstance(scorer, BlendedScorer) else scorer
-
-
-def past_of(
-    added: HistoryScores,
-    histories: sparse.csr_matrix,
-    met: Mapping[str, sparse.csr_matrix],
-    neighbours: Mapping[str, sparse.csr_matrix],
-) -> Past:
-    """What `added` is asked with. met, neighbours: at least what it counts, by behaviour and by relation into users."""
-    friends = {name: mean_weights(neighbours[name]) for name in added.friends}
-    return Past(histories, {name: met[name] for name in added.met}, friends, histories if friends else None)
-
-
-def friend_relations(names: Collection[str]) -> list[str]:
-    """Of relations from users to users those by which somebody hears from people they know, ascending.
-
-    Of a directed one it is that by which they hear from those they point to.
-    """
-    given = set(names) - {_OF_INTERACTIONS}
-    return [name for name in sorted(given) if f"rev_{name}" not in given]
-
-
-def mean_weights(known: sparse.csr_matrix) -> sparse.csr_matrix:
-    """The same with rows that sum to 1; empty ones stay empty."""
-    total = np.asarray(known.sum(axis=1), np.float64).ravel()
-    each = np.repeat(total, np.diff(known.indptr))
-    return sparse.csr_matrix(((known.data / each).astype(np.float32), known.indices, known.indptr), shape=known.shape)
 
 
 def gained(met: sparse.csr_matrix, gain: Floats) -> sparse.csr_matrix:

@@ -189,7 +189,7 @@ class Lookup:
         if self.bundle.added is None:
             return planner.search(self._at_dial(queries, dial), k, exclude, mask)
         past = stacked([one.past for one in requests if one.past is not None])
-        queries = self._at_dial(np.hstack([queries, self.bundle.added.queries(past)]), dial)
+        queries = self._at_dial(np.hstack([queries, self.bundle.added.queries(past.history)]), dial)
         hits = planner.search(queries, k, exclude, mask)
         lent = self.bundle.added.lend(past)
         return with_lent(hits, queries, planner.exact.item_vectors, lent, exclude, mask)

@@ -13,7 +13,7 @@ from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.index.answers import Source
 from recsys.index.fold_in import Floats, Neighbours, UserEncoder
-from recsys.index.history import Past, mean_weights
+from recsys.index.history import Past
 from recsys.index.visits import (
     Attributes,
     Friends,
@@ -137,9 +137,9 @@ def _user(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tuple
     seen = [matrix.indices[matrix.indptr[dense] : matrix.indptr[dense + 1]] for matrix in lists]
     new = visit.under(behaviors)
     excluded = seen[0] if len(seen) == 1 and not len(new) else _union([*seen, new])
+    past = _past(bundle, visit, dense)
     friends, strangers = read_friends(bundle, asked.friends)
     unknown = [*visit.unknown, *strangers]
-    past = _past(bundle, visit, friends, dense)
     traits = read_attributes(bundle, _segment(bundle, asked.attributes)[1])
     if not visit.neighbours and not friends and not traits:
         return Request("model", bundle.user_vectors[dense], excluded, unknown, dense, past=past)
@@ -161,7 +161,7 @@ def _visitor(bundle: "Bundle", encoder: UserEncoder, asked: Asked, behaviors: tu
         return Request("segment" if segment else "fallback", None, excluded, unknown, segment=segment)
     source: Source = "fold_in" if visit.neighbours else "attributes" if traits else "social"
     vector = encoder.encode(neighbours)[0]
-    return Request(source, vector, excluded, unknown, UNKNOWN, neighbours, _past(bundle, visit, friends))
+    return Request(source, vector, excluded, unknown, UNKNOWN, neighbours, _past(bundle, visit))
 
 
 def _segment(bundle: "Bundle", attributes: Attributes) -> tuple[tuple[int, ...], Attributes]:
@@ -175,25 +175,16 @@ def _segment(bundle: "Bundle", attributes: Attributes) -> tuple[tuple[int, ...],
     return tuple(int(place) for place in row.indices), rest
 
 
-def _past(bundle: "Bundle", visit: Visit, friends: Neighbours, user: int = UNKNOWN) -> Past | None:
-    """Of a known user, of a visit with its friends, or of both."""
+def _past(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> Past | None:
+    """Of a known user, of a visit, or of both."""
     if bundle.added is None or bundle.past is None:
         return None
     nothing = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
-    old = bundle.past._replace(history=nothing, met=dict.fromkeys(bundle.past.met, nothing))
+    old = Past(nothing, dict.fromkeys(bundle.past.met, nothing))
     if user != UNKNOWN:
         rows = {name: row_of(matrix, user) for name, matrix in bundle.past.met.items()}
-        old = old._replace(history=row_of(bundle.past.history, user), met=rows)
-    known = {name: _known(bundle, name, friends, user) for name in bundle.past.friends}
-    return bundle.added.extended(old._replace(friends=known), visit.events, bundle.target)
-
-
-def _known(bundle: "Bundle", relation: str, friends: Neighbours, user: int) -> sparse.csr_matrix:
-    """(1, users) what each of those counts whom a user knew by a relation, or is now said to know."""
-    nobody = sparse.csr_matrix((1, len(bundle.users)), dtype=np.float32)
-    old = nobody if user == UNKNOWN else row_of(bundle.neighbours[relation], user)
-    new = {relation: friends[relation]} if relation in friends else {}
-    return mean_weights(merged({relation: old}, new)[relation])
+        old = Past(row_of(bundle.past.history, user), rows)
+    return bundle.added.extended(old, visit.events, bundle.target)
 
 
 def _union(lists: list[NDArray[np.integer]]) -> NDArray[np.integer]:

@@ -14,7 +14,6 @@ from recsys.core.encoder import RelationState
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN
 from recsys.index.fold_in import Neighbours, edge_weights
-from recsys.index.history import friend_relations
 
 if TYPE_CHECKING:
     from recsys.index.bundle import Bundle
@@ -39,6 +38,7 @@ Friends = Sequence[object]
 """Ids of known users: whom somebody follows, trusts or is friends with."""
 
 _USER_NODES = "user:"
+_OF_INTERACTIONS = "similar_users"  # made from what users took, so nobody can name them
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,15 @@ def read_friends(bundle: "Bundle", friends: Friends) -> tuple[Neighbours, list[s
     """
     if not friends:
         return {}, []
-    names = friend_relations([one.name for one in bundle.encoder.relations if one.source == "user"])
+    names = {one.name for one in bundle.encoder.relations if one.source == "user"} - {_OF_INTERACTIONS}
     if not names:
         raise UsageError("friends: this model knows no relation between users", "Train with one in graph.relations")
     dense = bundle.users.lookup(friends)
     known = np.unique(dense[dense != UNKNOWN]).astype(np.int64)
     row = one_row(known, np.ones(len(known), np.float32), len(bundle.users))
     unknown = [str(one) for one, place in zip(friends, dense, strict=True) if place == UNKNOWN]
-    return dict.fromkeys(names if len(known) else [], row), unknown
+    heard = [name for name in sorted(names) if f"rev_{name}" not in names] if len(known) else []
+    return dict.fromkeys(heard, row), unknown
 
 
 def known_neighbours(bundle: "Bundle", user: int) -> dict[str, sparse.csr_matrix]:

@@ -12,47 +12,36 @@ from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past, with_lent
 from recsys.index.lookup import Event, Lookup
-from worlds import ITEMS, make_contents, with_friends
+from worlds import ITEMS, make_contents
 
 
 @pytest.fixture(
-    scope="module",
-    params=[(None, 0.0, 0.0), (2.0, 0.0, 0.0), (None, 0.25, 0.0), (None, 0.0, 0.5)],
-    ids=["all alike", "the latest most", "views count", "friends count"],
+    scope="module", params=[(None, 0.0), (2.0, 0.0), (None, 0.25)], ids=["all alike", "the latest most", "views count"]
 )
 def lookup(request, tmp_path_factory):
-    half_life, heard, friends = request.param
-    contents = with_friends(make_contents()) if friends else make_contents()
+    contents = make_contents()
     rng = np.random.default_rng(3)
     table = sparse.csr_matrix(rng.random((ITEMS, ITEMS)) * (rng.random((ITEMS, ITEMS)) < 0.2), dtype=np.float32)
     bought = contents.interactions.matrix(("buy",))
+    half_life, heard = request.param
     if half_life:
         bought.data = np.exp2(-rng.integers(0, 5, bought.nnz) / half_life).astype(np.float32)
     if heard:
         bought = bought.maximum(heard * contents.interactions.matrix(("view",))).tocsr()
     into, back = (rng.normal(size=(ITEMS, rank)).astype(np.float32) for rank in (3, 3))
     gain = {"view": rng.random(ITEMS).astype(np.float32)}
-    counting = {"view": heard} if heard else {}, {"rev_friend": friends} if friends else {}
-    added = HistoryScores(table, into, back, half_life, gain, *counting)
+    added = HistoryScores(table, into, back, half_life, gain, {"view": heard} if heard else {})
     contents = replace(contents, added=added, histories=bought)
     return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
 
 
-def naive(bundle, vector, history, viewed, known=None):
-    """(items,) scores by the formula. known: (users,) what each friend's edge weighs."""
+def naive(bundle, vector, history, viewed):
+    """(items,) scores by the formula."""
     added = bundle.added
-    if known is not None and known.sum():
-        [weight] = added.friends.values()
-        history = history + weight * (known / known.sum()) @ bundle.histories.toarray()
     lent = history @ (added.table.toarray() + added.into @ added.back.T)
     scores = bundle.item_vectors @ vector + lent / max(history.sum(), 1e-30) ** 0.75
     scores[viewed] += added.gain["view"][viewed]
     return scores
-
-
-def known_by(bundle, user):
-    """(users,) edge weights of a user's friends; None where they do not count."""
-    return bundle.neighbours["rev_friend"][user].toarray().ravel() if bundle.added.friends else None
 
 
 def listed(bundle, scores, hidden, k):
@@ -69,8 +58,7 @@ def test_known_users_are_answered_as_they_are_scored(lookup, tmp_path):
     for user in users:
         name = f"u{user:02}"
         viewed = bundle.seen["view"][user].indices
-        history = bundle.histories[user].toarray().ravel()
-        scores = naive(bundle, bundle.user_vectors[user], history, viewed, known_by(bundle, user))
+        scores = naive(bundle, bundle.user_vectors[user], bundle.histories[user].toarray().ravel(), viewed)
         assert scored[user] == pytest.approx(scores, abs=1e-5)
         [answer] = lookup.recommend([name], 5)
         wanted = listed(bundle, scores, set(bundle.seen["buy"][user].indices), 5)
@@ -123,13 +111,10 @@ def test_new_events_of_a_known_user_come_on_top(lookup):
         {"user": "u04"},
         {"user": "u04", "history": ["i01", Event("i13", "view")]},
         {"user": None, "history": ["i01", Event("i13", "view")]},
-        {"user": None, "history": ["i01"], "friends": ["u03", "u05"]},
-        {"user": "u04", "friends": ["u05"]},
     ],
 )
 def test_parts_and_rest_are_the_score(lookup, asked):
-    friends = asked.get("friends", ()) if lookup.bundle.added.friends else ()
-    why = lookup.explain(asked["user"], "i13", history=asked.get("history"), friends=friends)
+    why = lookup.explain(asked["user"], "i13", history=asked.get("history"))
     assert sum(part["share"] for part in why["parts"]) + why["rest"] == pytest.approx(why["score"], abs=1e-5)
     named = [(part["relation"], part["id"]) for part in why["parts"]]
     assert len(named) == len(set(named))
@@ -137,30 +122,10 @@ def test_parts_and_rest_are_the_score(lookup, asked):
         None if asked["user"] is None else [asked["user"]],
         1,
         histories=[asked["history"]] if "history" in asked else None,
-        friends=[friends],
         allow=["i13"],
         exclude_seen=False,
     )
     assert answer["items"][0]["score"] == pytest.approx(why["score"], abs=1e-5)
-
-
-def test_the_histories_of_friends_speak_for_what_follows_from_them(tmp_path):
-    contents = with_friends(make_contents())
-    none = np.zeros((ITEMS, 0), np.float32)
-    bought = contents.interactions.matrix(("buy",))
-    friend = 3
-    theirs = bought[friend].indices
-    table = sparse.csr_matrix((np.ones(len(theirs)), (theirs, np.full(len(theirs), 13))), (ITEMS, ITEMS), np.float32)
-    added = HistoryScores(table, none, none, friends={"rev_friend": 0.5})
-    lookup = Lookup(Bundle.load(write_bundle(tmp_path, replace(contents, added=added, histories=bought))))
-    [alone] = lookup.recommend(friends=[[f"u{friend:02}"]], k=1, allow=["i13"])
-    by_vector = lookup.bundle.item_vectors[13] @ lookup.fold_in([], friends=[f"u{friend:02}"])
-    total = 0.5 * len(theirs)
-    assert alone["items"][0]["score"] == pytest.approx(float(by_vector) + total / total**0.75, abs=1e-5)
-    why = lookup.explain(None, "i13", friends=[f"u{friend:02}"])
-    [part] = [one for one in why["parts"] if one["relation"] == "friend"]
-    assert part["id"] == f"u{friend:02}" and part["share"] > 0.9 * total**0.25
-    assert why["because"][0]["text"] in ("a friend bought it", "what friends go for")
 
 
 def test_an_item_that_was_viewed_says_so(lookup):

@@ -12,40 +12,42 @@ from recsys.index.bundle import Bundle, write_bundle
 from recsys.index.forget import without_user
 from recsys.index.history import HistoryScores
 from recsys.index.lookup import Lookup
-from worlds import ITEMS, LAYERS, USERS, WIDTH, make_contents, with_friends
+from worlds import ITEMS, LAYERS, USERS, WIDTH, make_contents, make_relation
 
 
-@pytest.fixture(params=["vectors", "blended", "friends", "friends speak"])
+@pytest.fixture(params=["vectors", "blended", "friends"])
 def bundle(request, tmp_path):
     contents = make_contents()
     values = pl.DataFrame({"user_id": [f"u{one:02}" for one in range(0, USERS, 2)], "ndcg@5": [0.5] * (USERS // 2)})
     contents = replace(contents, test_values=values)
     rng = np.random.default_rng(3)
-    if request.param.startswith("friends"):
-        contents = with_friends(contents)
-    if request.param in ("blended", "friends speak"):
-        friends = {"rev_friend": 0.5} if request.param == "friends speak" else {}
+    if request.param == "blended":
         table = sparse.csr_matrix(rng.random((ITEMS, ITEMS)) * (rng.random((ITEMS, ITEMS)) < 0.2), dtype=np.float32)
         into, back = (rng.normal(size=(ITEMS, 3)).astype(np.float32) for _ in range(2))
-        added = HistoryScores(table, into, back, friends=friends)
-        contents = replace(contents, added=added, histories=contents.interactions.matrix(("buy",)))
+        contents = replace(
+            contents, added=HistoryScores(table, into, back), histories=contents.interactions.matrix(("buy",))
+        )
+    if request.param == "friends":
+        friends = sparse.random(USERS, USERS, 0.2, "csr", np.float32, rng=1)
+        relation = replace(make_relation("rev_friend", friends, False, 9), source="user", behavior=None)
+        encoder = contents.embeddings.encoder
+        states = encoder.states | {"user": rng.normal(size=(LAYERS, USERS, WIDTH)).astype(np.float32)}
+        encoder = replace(encoder, states=states, relations=(*encoder.relations, relation))
+        contents = replace(
+            contents,
+            embeddings=replace(contents.embeddings, encoder=encoder),
+            neighbours={**contents.neighbours, "rev_friend": friends},
+        )
     return Bundle.load(write_bundle(tmp_path, contents))
 
 
 @pytest.mark.parametrize("user", [0, 4, USERS - 1])
 def test_everybody_else_is_answered_as_before(bundle, user):
     forgotten = f"u{user:02}"
-    knew = (
-        bundle.past.friends["rev_friend"][:, [user]].toarray().ravel() if bundle.past and bundle.past.friends else None
-    )
-    others = [
-        one for place, one in enumerate(bundle.users.ids) if one != forgotten and (knew is None or not knew[place])
-    ]
+    others = [one for one in bundle.users.ids if one != forgotten]
     fresh = Bundle.load(without_user(bundle, user))
     before, after = Lookup(bundle), Lookup(fresh)
-    assert (
-        fresh.users.ids.to_list() == [one for one in bundle.users.ids if one != forgotten] and fresh.name != bundle.name
-    )
+    assert fresh.users.ids.to_list() == others and fresh.name != bundle.name
     for old, new in zip(before.recommend(others, 7), after.recommend(others, 7), strict=True):
         assert [one["id"] for one in new["items"]] == [one["id"] for one in old["items"]]
         assert [one["score"] for one in new["items"]] == pytest.approx([one["score"] for one in old["items"]], abs=1e-5)

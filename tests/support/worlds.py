@@ -131,16 +131,3 @@ def make_contents_with_genres() -> Contents:
     return replace(
         contents, item_table=table, labels=labels, item_map=make_item_map(contents), separators={"genres": "|"}
     )
-
-
-def with_friends(contents: Contents) -> Contents:
-    """The same world, whose users follow others: "rev_friend" is how they hear from them."""
-    rng = np.random.default_rng(3)
-    known = sparse.random(USERS, USERS, 0.2, "csr", np.float32, rng=1)
-    found = contents.embeddings
-    relation = replace(make_relation("rev_friend", known, False, 9), source="user", behavior=None)
-    states = found.encoder.states | {"user": rng.normal(size=(LAYERS, USERS, WIDTH)).astype(np.float32)}
-    encoder = replace(found.encoder, states=states, relations=(*found.encoder.relations, relation))
-    neighbours = {**contents.neighbours, "rev_friend": known}
-    users = UserEncoder(encoder).encode(neighbours, found.user_self)
-    return replace(contents, embeddings=replace(found, users=users, encoder=encoder), neighbours=neighbours)

@@ -42,8 +42,6 @@ class BlendConfig(Section):
     """Let items gain that their user met under other behaviours than the target (viewed, not bought), by how often that
     leads to the target, and let such items speak in histories. Behaviours of weight 0 and negative ones do not count;
     items that are hidden gain nothing. Nothing in a log of one behaviour."""
-    friends: bool = True
-    """Let the histories of those speak whom a user knows (graph.relations between users), beside the user's own."""
 
 
 class IndexConfig(Section):
