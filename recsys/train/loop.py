@@ -19,6 +19,7 @@ from recsys.model.network import Network
 from recsys.train import checkpoint
 from recsys.train.checkpoint import EpochRecord, Standing
 from recsys.train.embed import embed
+from recsys.train.factors import factor_states
 from recsys.train.forecast import Plan, plan_training, refuse_too_slow
 from recsys.train.stepper import Start, Stepper, first_network
 from recsys.train.warm_start import save_states
@@ -78,12 +79,15 @@ def train(
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
-        network = first_network(interactions, graph, model, seed, start, shared)
+        identity = checkpoint.fingerprint(graph, model, train, seed, epochs, (start or {}) | (shared or {}))
+        factors = None
+        if train.factor_epochs and start is None and not (folder and checkpoint.load(folder, identity)):
+            factors = factor_states(interactions, graph.target[1], model, train, seed, device, progress)
+        network = first_network(interactions, graph, model, seed, start, shared, factors)
         stepper = Stepper(network, interactions, graph, train, seed, plan, device)
         plan = plan.timed(stepper.seconds_a_step())
         progress.say(plan.sentence(), **plan.facts())
         refuse_too_slow(plan, train)
-        identity = checkpoint.fingerprint(graph, model, train, seed, epochs, (start or {}) | (shared or {}))
 
         def embeddings() -> Embeddings:
             return embed(network, graph, interactions, graph_config, stepper.block)

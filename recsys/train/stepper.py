@@ -39,14 +39,23 @@ _LAST_SHARE = 0.1  # of the learning rate, at the end of its path
 
 
 def first_network(
-    interactions: Interactions, graph: Graph, model: ModelConfig, seed: int, start: Start | None, shared: Start | None
+    interactions: Interactions,
+    graph: Graph,
+    model: ModelConfig,
+    seed: int,
+    start: Start | None,
+    shared: Start | None,
+    factors: Start | None = None,
 ) -> Network:
-    """The network before its first step, with `start` states or the configured ones."""
+    """The network before its first step, with `start` states as they are, `factors` of the configured length, or the
+    configured ones."""
     network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed, graph.features)
     if start is not None:
         network.load_start(start)
     else:
-        if model.start == "svd":
+        if factors is not None:
+            network.load_start(factors)
+        elif model.start == "svd":
             network.load_start(start_states(interactions, graph.target[1], model.width, seed))
         _scale_tables(network, model.start_length)
     load_shared(network, shared or {})

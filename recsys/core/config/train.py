@@ -15,6 +15,9 @@ class TrainConfig(Section):
     """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and time."""
     epochs: int = Field(20, ge=0)
     """Passes over the positive pairs, at most; early stopping usually ends sooner."""
+    factor_epochs: int = Field(0, ge=0)
+    """Passes that first train the states of users and items by themselves, as matrix factors under the same loss, in
+    place of `model.start`; each costs a fifth of an epoch. 0 leaves them out."""
     batch_size: int | None = Field(None, ge=1)
     """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
     loss: Literal["softmax", "bpr"] = "softmax"

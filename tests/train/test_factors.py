@@ -1,0 +1,65 @@
+"""Matrix factors trained before the network: repeatable, worth their passes, and skipped where a training goes on."""
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
+from recsys.core.progress import QUIET
+from recsys.graph.build import build_graph
+from recsys.logs.synthetic import communities
+from recsys.train import loop
+from recsys.train.factors import factor_states
+from recsys.train.loop import train
+
+MODEL = ModelConfig(width=8, heads=2)
+CONFIG = TrainConfig(epochs=2, batch_size=256, negatives=64, factor_epochs=25)
+WORLD = communities(num_users=60, num_items=40, events_per_user=12, seed=4)
+
+
+@pytest.fixture
+def phase(make_phase):
+    return make_phase(WORLD.log)
+
+
+def states(phase, **changes):
+    config = CONFIG.model_copy(update=changes)
+    return factor_states(phase, "interaction", MODEL, config, 0, torch.device("cpu"), QUIET)
+
+
+def agreement(phase, found):
+    """Mean cosine of pairs of one community, less that of pairs of two."""
+    users, items = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (found["user"], found["item"]))
+    group = {one: place % 4 for place, one in enumerate(WORLD.users["user_id"])}
+    kind = {one: place % 4 for place, one in enumerate(WORLD.items["item_id"])}
+    same = np.array([[group[u] == kind[i] for i in phase.items.ids] for u in phase.users.ids])
+    scores = users @ items.T
+    return scores[same].mean() - scores[~same].mean()
+
+
+def test_passes_bring_users_to_the_items_of_their_community(phase):
+    assert agreement(phase, states(phase, factor_epochs=0)) == pytest.approx(0, abs=0.1)
+    assert agreement(phase, states(phase, factor_epochs=100)) > 0.4
+
+
+def test_the_same_seed_gives_the_same_bytes(phase):
+    first, second = states(phase), states(phase)
+    assert all((first[kind] == second[kind]).all() for kind in ("user", "item"))
+
+
+def stop_after_two(record):
+    if record.epoch == 2:
+        raise KeyboardInterrupt
+
+
+def test_a_training_starts_from_them_once(phase, tmp_path, monkeypatch):
+    graph, calls = build_graph(phase, GraphConfig()), []
+    monkeypatch.setattr(loop, "factor_states", lambda *args: (calls.append(1), factor_states(*args))[1])
+    whole = train(phase, graph, MODEL, CONFIG, folder=tmp_path / "a", threads=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(phase, graph, MODEL, CONFIG, folder=tmp_path / "b", threads=1, watch=stop_after_two)
+    continued = train(phase, graph, MODEL, CONFIG, folder=tmp_path / "b", threads=1)
+    assert len(calls) == 2 and len(continued.history) == 2
+    assert (continued.embeddings.users == whole.embeddings.users).all()
+    plain = train(phase, graph, MODEL, CONFIG.model_copy(update={"factor_epochs": 0}), threads=1)
+    assert not np.allclose(plain.embeddings.users, whole.embeddings.users, atol=0.05)
