@@ -40,7 +40,12 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
         if len(graph.relations) > 2:  # more than the target behaviour and its reverse
             write_json(work.out / MASS, message_mass(trained.network, graph))
         # No timings in the output: the same weights are the same bytes, and what follows them stays unchanged.
-        card = {"epochs": trained.best_epoch, "value": trained.best_value, "stopped": trained.stopped}
+        card: dict[str, Any] = {
+            "epochs": trained.best_epoch,
+            "value": trained.best_value,
+            "stopped": trained.stopped,
+            "weight_powers": trained.network.weight_powers(),
+        }
         write_json(work.out / CARD, card)
         history = [asdict(record) for record in trained.history]
         return Facts(rows_in=len(data.interactions), figures={**card, "history": history, "plan": trained.plan.facts()})
@@ -56,7 +61,10 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
         ranked = data.ranked(scorer_of(work, data, work.bucket), max(work.config.evaluate.ks))
         card = read_json(work.read(TRAINED.format(phase=phase, bucket=work.bucket)) / CARD)
         weights = chosen(work, work.bucket).weights()
-        params = {"epochs": card["epochs"], **{name: weight for name, weight in weights.items() if weight}}
+        powers = {
+            f"{name} weights to the power": round(power, 2) for name, power in card.get("weight_powers", {}).items()
+        }
+        params = {"epochs": card["epochs"], **{name: weight for name, weight in weights.items() if weight}, **powers}
         Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)
         return Facts(rows_out=len(ranked))
 

@@ -3,7 +3,7 @@
 The mathematics (degree_prior; layers l = 1..L, heads m, relation r into users, target v, sources u ∈ N_r(v)):
 
     p_uv   = w_uv · d_r(u)^(−a)                                   the degree prior
-    α_uv^m = p_uv exp(γ^m cos(h_u^m, h_v^m)) / Σ_u' (the same)    h: states of layer l − 1
+    α_uv^m = w_uv^(c − 1) p_uv exp(γ^m cos(h_u^m, h_v^m)) / Σ_u' (the same)    h: states of layer l − 1
     out_r  = (Σ_u p_uv) · d_r(v)^(−b) · concat_m Σ_u α_uv^m h_u^m
     h_v^l  = out_base + Σ_{r added, N_r(v) ≠ ∅} tanh(gate_r) β_r(v) out_r
     β_r(v) = softmax over the added relations present at v of κ_r cos(h_v^(l−1), out_r)
@@ -45,6 +45,7 @@ class RelationState:
     base: the relation whose output is taken ungated. source_degree: (sources,) weighted degrees d_r(u).
     source_exponent a, target_exponent b, gate, kappa: (L,). gamma: (L, heads).
     half_life_days: in place of the encoder's own, for a behaviour that ages at another rate.
+    weight_power: c, (L,); None for 1.
     """
 
     name: str
@@ -59,6 +60,7 @@ class RelationState:
     gate: Floats
     kappa: Floats
     half_life_days: float | None = None
+    weight_power: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class EncoderState:
         arrays |= {f"dense.{name}": value for name, value in self.dense.items()}
         for relation in self.relations:
             arrays |= {f"relation.{relation.name}.{name}": getattr(relation, name) for name in _RELATION_ARRAYS}
+            if relation.weight_power is not None:
+                arrays[f"relation.{relation.name}.weight_power"] = relation.weight_power
         save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / "encoder.safetensors")
         for node_type, states in self.states.items():
             np.save(folder / f"states_{node_type}.npy", states)
@@ -111,7 +115,11 @@ class EncoderState:
         document = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
         arrays: dict[str, Any] = load_file(folder / "encoder.safetensors")
         relations = tuple(
-            RelationState(**one, **{name: arrays[f"relation.{one['name']}.{name}"] for name in _RELATION_ARRAYS})
+            RelationState(
+                **one,
+                **{name: arrays[f"relation.{one['name']}.{name}"] for name in _RELATION_ARRAYS},
+                weight_power=arrays.get(f"relation.{one['name']}.weight_power"),
+            )
             for one in document["relations"]
         )
         mode: Literal["r"] | None = "r" if map_states else None

@@ -63,7 +63,10 @@ class DegreePrior:
         degrees = relation.source_degree[matrix.indices].astype(np.float64)
         # A source without edges in the graph has a new one now: the edge itself is its degree.
         prior = matrix.data * np.where(degrees > 0, degrees, matrix.data) ** -a
-        alpha = row_softmax(self._likeness(layer, relation, matrix, hidden), matrix.indptr, prior[:, None])
+        logits = self._likeness(layer, relation, matrix, hidden)
+        if relation.weight_power is not None:
+            logits += (float(relation.weight_power[layer - 1]) - 1) * np.log(matrix.data.astype(np.float64))[:, None]
+        alpha = row_softmax(logits, matrix.indptr, prior[:, None])
         degree = row_reduce(np.add, matrix.data.astype(np.float64), matrix.indptr)
         scale = row_reduce(np.add, prior, matrix.indptr) * np.where(degree > 0, degree, 1.0) ** -b
         return np.asarray(scale[rows_of(matrix)][:, None] * alpha)

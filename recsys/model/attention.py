@@ -45,17 +45,19 @@ class DegreePriorAttention(nn.Module):
     """Messages of one relation, attended by cosine on top of a degree prior.
 
         p_uv   = w_uv · d(u)^(−a)
-        α_uv^m = p_uv exp(γ^m cos(h_u^m, h_v^m)) / Σ_u' (the same)
+        α_uv^m = w_uv^(c − 1) p_uv exp(γ^m cos(h_u^m, h_v^m)) / Σ_u' (the same)
         out_v  = (Σ_u p_uv) · d(v)^(−b) · concat_m Σ_u α_uv^m h_u^m
 
-    With γ = 0 and a = b = ½ this is one weighted LightGCN layer (He et al. 2020, eq. 3): Σ_u w_uv h_u / √(d(u) d(v)).
-    Heads m are disjoint slices of the width. The cosine with a zero vector is 0.
+    With γ = 0, c = 1 and a = b = ½ this is one weighted LightGCN layer (He et al. 2020, eq. 3): Σ_u w_uv h_u / √(d(u) d(v)).
+    Heads m are disjoint slices of the width. The cosine with a zero vector is 0. Where weights halve in h days, attention
+    hears edges as if they did in h / c; how much a node hears in all stays as the weights say.
 
     Args:
         heads: number of heads; must divide the width.
         exponent: a and b at the start. learn_exponents: false keeps them there.
         attention: false keeps γ at 0, for one sparse product in place of scores.
         dropout: share of attention weights dropped in training, after the softmax.
+        learn_weight_power: learn ln c, from 0; else c is 1.
 
     Shape:
         source (num_src, width), target (num_dst, width) → (num_dst, width); rows without neighbours are 0.
@@ -68,6 +70,7 @@ class DegreePriorAttention(nn.Module):
         learn_exponents: bool = True,
         attention: bool = True,
         dropout: float = 0.0,
+        learn_weight_power: bool = False,
     ) -> None:
         super().__init__()
         self.attention = attention
@@ -75,6 +78,8 @@ class DegreePriorAttention(nn.Module):
         self.source_exponent = nn.Parameter(torch.tensor(exponent), requires_grad=learn_exponents)
         self.target_exponent = nn.Parameter(torch.tensor(exponent), requires_grad=learn_exponents)
         self.gamma = nn.Parameter(torch.zeros(heads), requires_grad=attention)
+        learnt = learn_weight_power and attention
+        self.log_weight_power = nn.Parameter(torch.zeros(())) if learnt else None
         self.full_mass: Tensor | None
         self.register_buffer("full_mass", None, persistent=False)
 
@@ -92,9 +97,15 @@ class DegreePriorAttention(nn.Module):
             return self._prior_sum(source, edges, messages) * reach[:, None]
         keep = edges.dropout(len(self.gamma), self.dropout, self.training, messages.keep)
         ready = (prepared or Prepared()).of(source, target, len(self.gamma))
-        mixed: Tensor = _Mixture.apply(source, target, self.gamma, self.source_exponent, edges, keep, ready)
+        learnt = self.gamma, self.source_exponent, self.weight_power
+        mixed: Tensor = _Mixture.apply(source, target, *learnt, edges, keep, ready)
         drawn = self.mass(messages)
         return mixed * (drawn * self._correction(drawn, messages) * reach)[:, None]
+
+    @property
+    def weight_power(self) -> Tensor | None:
+        """c; None where it stays 1."""
+        return None if self.log_weight_power is None else self.log_weight_power.exp()
 
     def mass(self, messages: Messages) -> Float[Tensor, " targets"]:
         """Σ_u p_uv of every target over the edges of `messages`."""
@@ -148,13 +159,16 @@ class _Mixture(torch.autograd.Function):
         target: Tensor,
         gamma: Tensor,
         exponent: Tensor,
+        power: Tensor | None,
         edges: Edges,
         keep: Tensor | None,
         ready: tuple[Tensor, ...] | None = None,
     ) -> Tensor:
         heads = len(gamma)
         table, key, key_scale, query, query_scale = ready or Prepared().of(source, target, heads)
-        prior = edges.log_weight.to(source.dtype) - exponent * edges.log_degree.to(source.dtype) - gamma.abs().max()
+        prior = edges.log_weight.to(source.dtype)
+        prior = prior if power is None else prior * power
+        prior = prior - exponent * edges.log_degree.to(source.dtype) - gamma.abs().max()
         weights = prior.repeat(heads, 1)
         mixed = target.new_empty(len(target), heads, key.shape[2])
         total = target.new_empty(heads, len(target))
@@ -188,6 +202,7 @@ class _Mixture(torch.autograd.Function):
             slope_gamma[head] = torch.dot(sums.flatten(), query[head].flatten())
             slope_target[:, head] = _through_unit(sums, query[head], query_scale[head] * gamma[head])
         slope_exponent = -(slope @ edges.log_degree.to(slope.dtype)).sum()
+        slope_power = (slope @ edges.log_weight.to(slope.dtype)).sum() if ctx.needs_input_grad[4] else None
         turned = edges.turned(slope)
         for head, values in enumerate(turned):
             sums = edges.by_source.weighted_sum(values, query[head])
@@ -195,7 +210,16 @@ class _Mixture(torch.autograd.Function):
         kept = weights if ctx.keep is None else torch.mul(weights, ctx.keep, out=slope)
         for head, values in enumerate(edges.turned(kept, out=turned)):
             slope_source[:, head] += edges.by_source.weighted_sum(values, asked[head])
-        return slope_source.flatten(1), slope_target.flatten(1), slope_gamma, slope_exponent, None, None, None
+        return (
+            slope_source.flatten(1),
+            slope_target.flatten(1),
+            slope_gamma,
+            slope_exponent,
+            slope_power,
+            None,
+            None,
+            None,
+        )
 
 
 def _with_ones(states: Tensor, heads: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from recsys.model.attention import DegreePriorAttention
 
-_FIELDS = ("source_exponent", "target_exponent", "gamma")
+_FIELDS = ("source_exponent", "target_exponent", "gamma")  # powers of weights stay each relation's own: its decay is
 
 
 class Bases(nn.Module):

@@ -65,6 +65,7 @@ def _relation_state(network: Network, graph: Graph, relation: EdgeType, config: 
         gate=_gates([layer.gate for layer in layers], relation),
         kappa=_gates([layer.kappa for layer in layers], relation),
         half_life_days=config.behavior_half_life_days.get(behavior or ""),
+        weight_power=_weight_power(attention),
     )
 
 
@@ -81,6 +82,13 @@ def _of_layers(attention: list[nn.Module], name: str, absent: float | NDArray) -
         for layer in attention
     ]
     return np.stack(values)
+
+
+def _weight_power(attention: list[nn.Module]) -> NDArray[np.float32] | None:
+    """(L,), None where it is not learnt."""
+    learnt = [one.weight_power for one in attention if isinstance(one, DegreePriorAttention)]
+    powers = [_array(power) for power in learnt if power is not None]
+    return np.stack(powers) if powers else None
 
 
 def _gates(values: list[nn.ParameterDict], relation: EdgeType) -> NDArray[np.float32]:

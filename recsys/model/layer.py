@@ -145,7 +145,12 @@ def _present(adjacency: Adjacency) -> Tensor:
 def _relation_layer(config: ModelConfig) -> nn.Module:
     if config.family == "degree_prior":
         return DegreePriorAttention(
-            config.heads, config.exponent, config.learn_exponents, config.attention, config.attention_dropout
+            config.heads,
+            config.exponent,
+            config.learn_exponents,
+            config.attention,
+            config.attention_dropout,
+            config.learn_weight_power,
         )
     textbook = GATLayer if config.family == "gat" else GATv2Layer
     return textbook(config.width, config.heads, config.width // config.heads, config.attention_dropout)

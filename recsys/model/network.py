@@ -137,6 +137,17 @@ class Network(nn.Module):
                 if isinstance(attention, DegreePriorAttention):
                     attention.refresh_mass(messages)
 
+    def weight_powers(self) -> dict[str, float]:
+        """By relation, the power c of its edge weights, the geometric mean over layers; empty where it is not learnt."""
+        found: dict[str, float] = {}
+        for relation in self.relations:
+            modules = [cast(Layer, layer).of(relation) for layer in self.layers]
+            learnt = [one.weight_power for one in modules if isinstance(one, DegreePriorAttention)]
+            logs = [power.log() for power in learnt if power is not None]
+            if logs:
+                found[relation[1]] = torch.stack(logs).mean().exp().item()
+        return found
+
     def _start(self, block: Block, full: bool, hidden: Tensor | None) -> States:
         """Layer-0 states of the block's nodes."""
         states: States = {

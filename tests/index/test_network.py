@@ -23,6 +23,7 @@ from recsys.model.export import encoder_state
 from recsys.model.network import Network
 
 FAMILIES = ["degree_prior", "gat", "gatv2"]
+POWERS = "degree_prior, powers of weights"
 
 
 def make_world():
@@ -47,11 +48,12 @@ def make_world():
     return log, build_graph(log, config, None, table, similar), config
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=[*FAMILIES, POWERS])
 def trained(request):
     """A network whose every parameter was moved away from its start, and what it exports."""
     log, graph, config = make_world()
-    model = ModelConfig(family=request.param, width=8, layers=2, heads=2)
+    family = request.param.split(",")[0]
+    model = ModelConfig(family=family, width=8, layers=2, heads=2, learn_weight_power=request.param == POWERS)
     network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed=1)
     draws = torch.Generator().manual_seed(5)
     with torch.no_grad():

@@ -19,9 +19,11 @@ def random_weights(rows: int, columns: int, seed: int = 0) -> np.ndarray:
     return dense
 
 
-def layer_with(gamma, a=0.4, b=0.7):
-    layer = DegreePriorAttention(len(gamma), a)
+def layer_with(gamma, a=0.4, b=0.7, power=None):
+    layer = DegreePriorAttention(len(gamma), a, learn_weight_power=power is not None)
     with torch.no_grad():
+        if power is not None:
+            layer.log_weight_power.fill_(math.log(power))
         layer.gamma.copy_(torch.tensor(gamma))
         layer.target_exponent.fill_(b)
     return layer
@@ -32,7 +34,7 @@ def cosine(x: np.ndarray, y: np.ndarray) -> float:
     return float(x @ y / lengths) if lengths else 0.0
 
 
-def oracle(dense: np.ndarray, source: np.ndarray, target: np.ndarray, gamma, a: float, b: float) -> np.ndarray:
+def oracle(dense: np.ndarray, source: np.ndarray, target: np.ndarray, gamma, a: float, b: float, c=1.0) -> np.ndarray:
     """The formulae of core.encoder, one edge and one head at a time, in float64."""
     degree_u, degree_v = dense.sum(0), dense.sum(1)
     out = np.zeros_like(target)
@@ -42,7 +44,8 @@ def oracle(dense: np.ndarray, source: np.ndarray, target: np.ndarray, gamma, a: 
         prior = {u: dense[v, u] * degree_u[u] ** -a for u in neighbours}
         for m, strength in enumerate(gamma):
             part = slice(m * head_width, (m + 1) * head_width)
-            weight = {u: prior[u] * math.exp(strength * cosine(source[u, part], target[v, part])) for u in neighbours}
+            likeness = {u: math.exp(strength * cosine(source[u, part], target[v, part])) for u in neighbours}
+            weight = {u: dense[v, u] ** (c - 1) * prior[u] * likeness[u] for u in neighbours}
             for u in neighbours:
                 alpha = weight[u] / sum(weight.values())
                 out[v, part] += sum(prior.values()) * degree_v[v] ** -b * alpha * source[u, part]
@@ -68,6 +71,43 @@ def test_equals_the_loops(make_messages, gamma):
     source, target = draw.normal(size=(13, 8)), draw.normal(size=(9, 8))
     out = layer_with(gamma)(torch.tensor(source).float(), torch.tensor(target).float(), make_messages(dense))
     np.testing.assert_allclose(out.detach(), oracle(dense, source, target, gamma, 0.4, 0.7), atol=2e-6)
+
+
+@pytest.mark.parametrize("power", [0.3, 1.0, 2.5])
+def test_powers_of_weights_equal_the_loops(make_messages, power):
+    dense = random_weights(9, 13)
+    draw = np.random.default_rng(1)
+    source, target = draw.normal(size=(13, 8)), draw.normal(size=(9, 8))
+    states = torch.tensor(source).float(), torch.tensor(target).float()
+    out = layer_with([0.8, -0.3], power=power)(*states, make_messages(dense))
+    np.testing.assert_allclose(out.detach(), oracle(dense, source, target, [0.8, -0.3], 0.4, 0.7, power), atol=2e-6)
+
+
+def test_weights_of_ancient_edges_are_taken_to_a_power(make_messages):
+    """Weights down to the smallest number there is: nothing vanishes, nothing overflows."""
+    dense = np.array([[1.0, np.finfo(np.float32).tiny], [np.finfo(np.float32).tiny] * 2])
+    for power in (0.01, 20.0):
+        out = layer_with([1.0], power=power)(torch.randn(2, 4), torch.randn(2, 4), make_messages(dense))
+        assert out.isfinite().all()
+
+
+def test_learns_how_fast_neighbours_fade(make_messages):
+    """Targets that hear their neighbours' weights squared, half-lives half as long that is: the power becomes 2."""
+    messages = make_messages(random_weights(30, 40, seed=2))
+    source, target = torch.randn(40, 8), torch.randn(30, 8)
+    with torch.no_grad():
+        wanted = layer_with([0.0, 0.0], power=2.0)(source, target, messages)
+    layer = layer_with([0.0, 0.0], power=1.0)
+    optimiser = torch.optim.Adam([layer.log_weight_power], lr=0.05)
+    for _ in range(120):
+        optimiser.zero_grad()
+        (layer(source, target, messages) - wanted).square().sum().backward()
+        optimiser.step()
+    assert layer.weight_power.item() == pytest.approx(2.0, rel=1e-2)
+
+
+def test_the_power_stays_at_one_without_attention():
+    assert DegreePriorAttention(2, attention=False, learn_weight_power=True).weight_power is None
 
 
 @settings(deadline=None, max_examples=25)
@@ -101,13 +141,19 @@ def test_without_attention_it_is_weighted_lightgcn(make_messages, attention):
     np.testing.assert_allclose(out.detach(), normalised @ source.numpy().astype(np.float64), atol=1e-6)
 
 
+@pytest.mark.parametrize("power", [None, 1.7])
 @pytest.mark.parametrize("dropped", [False, True])
-def test_gradients_of_the_mixture(make_messages, dropped):
+def test_gradients_of_the_mixture(make_messages, dropped, power):
     edges = edges_of(make_messages(random_weights(6, 7)))
     keep = torch.randint(0, 2, (2, len(edges.weight))).double() * 1.6 if dropped else None
     inputs = [torch.randn(7, 6), torch.randn(6, 6), torch.randn(2), torch.tensor(0.4)]
+    inputs += [] if power is None else [torch.tensor(power)]
     inputs = [one.double().requires_grad_() for one in inputs]
-    assert torch.autograd.gradcheck(lambda *x: _Mixture.apply(*x, edges, keep), inputs)
+
+    def mixture(*x):
+        return _Mixture.apply(*x, *([None] if power is None else []), edges, keep)
+
+    assert torch.autograd.gradcheck(mixture, inputs)
 
 
 def test_gradients_of_the_weighted_sum(make_messages):
@@ -235,6 +281,6 @@ def test_shapes_are_checked_here(make_messages):
 def test_gradients_that_are_expanded_views(make_messages):
     edges = edges_of(make_messages(random_weights(6, 7)))
     source, target = torch.randn(7, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True)
-    out = _Mixture.apply(source, target, torch.tensor([0.5, 1.0]), torch.tensor(0.5), edges, None)
+    out = _Mixture.apply(source, target, torch.tensor([0.5, 1.0]), torch.tensor(0.5), None, edges, None)
     by_view = torch.autograd.grad(out.sum(), source, retain_graph=True)[0]
     torch.testing.assert_close(by_view, torch.autograd.grad(out, source, torch.ones_like(out))[0])

@@ -9,6 +9,7 @@ from pipelines.run import plan, run
 from pipelines.summary import document
 from recsys.core.artefacts import RunFolder, read_json
 from recsys.core.config import RunConfig
+from recsys.core.encoder import EncoderState
 from recsys.core.errors import ConfigError, DataError
 from recsys.evaluate.document import Report
 from recsys.index.bundle import Bundle
@@ -205,3 +206,14 @@ def test_sampled_training_and_attributes_go_through_the_chain(settings: Settings
     run(settings(world, *wanted), tmp_path / "run")
     report = Report.load(tmp_path / "run/report/report.json")
     assert "diversity@5" in report.row("model").metrics
+
+
+def test_what_attention_learnt_of_fading_is_told_and_served(settings: Settings, world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(settings(world, "graph.half_life_days=20", "model.learn_weight_power=true"), out)
+    rows = {row.name: row for row in Report.load(out / "report/report.json").models}
+    powers = {key: value for key, value in rows["model"].params.items() if key.endswith("weights to the power")}
+    assert len(powers) == 2 and all(power > 0 for power in powers.values()) and set(powers.values()) != {1.0}
+    assert not any("power" in key for key in rows["lightgcn"].params)
+    # A bundle encodes its users anew and refuses what differs from training.
+    assert EncoderState.load(RunFolder(out).bundle).relations[0].weight_power is not None

@@ -25,6 +25,9 @@ class ModelConfig(Section):
     """Learn the degree exponents a and b per relation and layer; false keeps both at `exponent`."""
     exponent: float = 0.5
     """Where both degree exponents start; ½ is the symmetric normalisation of LightGCN (He et al. 2020)."""
+    learn_weight_power: bool = False
+    """Attention learns a power c of the edge weights per relation and layer: where these halve in half_life_days, it
+    hears edges as if they did in half_life_days / c. degree_prior only."""
     similarity: Literal["cosine", "dot"] = "cosine"
     """Score of a user and an item."""
     popularity: float = Field(0.05, ge=0)
@@ -50,6 +53,11 @@ class ModelConfig(Section):
         if self.bases is not None and self.family != "degree_prior":
             raise ConfigError(
                 f"model.bases = {self.bases} with model.family = {self.family!r}: only degree_prior has bases",
+                "Leave one of the two out",
+            )
+        if self.learn_weight_power and self.family != "degree_prior":
+            raise ConfigError(
+                f"model.learn_weight_power with model.family = {self.family!r}: textbook layers hear no edge weights",
                 "Leave one of the two out",
             )
         return self
