@@ -1,15 +1,18 @@
 """Matrix factors as a place to start from: layer-0 states of users and items, trained by themselves, without messages."""
 
+import itertools
+import time
+
 import torch
 from torch import nn
 
 from recsys.core.config import ModelConfig, TrainConfig
-from recsys.core.errors import DataError
+from recsys.core.errors import DataError, MachineError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import Progress
 from recsys.graph.schema import ITEM, USER, NodeType
 from recsys.model.attention import unit_rows
-from recsys.train.batches import Batches
+from recsys.train.batches import Batch, Batches
 from recsys.train.objective import loss_and_gradient
 from recsys.train.stepper import Start, learning_rate_factor
 
@@ -31,25 +34,59 @@ def factor_states(
 
     Matrix factorisation under the loss, temperature and negatives of `train`, from normal draws of deviation 0.1 and in
     steps of 2,048 pairs; half a cosine of learning rate. Most of what a training learns needs no messages, and such a
-    pass costs a fifth of one through the layers. Raises DataError when there is no pair.
+    pass costs a fifth of one through the layers. Raises DataError when there is no pair, MachineError when a factor stops
+    being a number.
     """
     pairs = interactions.matrix((target,))
     if not pairs.nnz:
         raise DataError(f"no pair of the target behaviour {target!r} to learn from", "Check the split")
     config = train.model_copy(update={**_SMALL_STEPS, "epochs": train.factor_epochs, "lr": _LEARNING_RATE})
-    draw = torch.Generator().manual_seed(seed)
-    tables: dict[NodeType, nn.Parameter] = {
-        kind: nn.Parameter((torch.randn(count, model.width, generator=draw) * _DEVIATION).to(device))
-        for kind, count in ((USER, interactions.num_users), (ITEM, interactions.num_items))
-    }
-    optimiser = torch.optim.Adam(tables.values(), lr=config.lr, fused=True)
+    counts = {USER: interactions.num_users, ITEM: interactions.num_items}
+    factors = _Factors(counts, model, config, seed, device)
     batches = Batches(pairs, config, seed, None)
+    if config.epochs:
+        seconds = factors.seconds_a_step(batches) * batches.steps * config.epochs
+        progress.say(f"matrix factors first: {config.epochs} passes of {batches.steps} steps, about {seconds:.0f} s")
     for epoch in progress.track(range(config.epochs), "matrix factors", config.epochs):
-        optimiser.param_groups[0]["lr"] = config.lr * learning_rate_factor(epoch, config)
+        factors.optimiser.param_groups[0]["lr"] = config.lr * learning_rate_factor(epoch, config)
         for batch in batches.epoch(epoch):
-            vectors = {kind: unit_rows(t) if model.similarity == "cosine" else t for kind, t in tables.items()}
-            _, gradient = loss_and_gradient({k: v.detach() for k, v in vectors.items()}, batch.to(device), config)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward([vectors[kind] for kind in gradient], list(gradient.values()))
-            optimiser.step()
-    return {kind: table.detach().cpu().numpy() for kind, table in tables.items()}
+            factors.gradients(batch)
+            factors.optimiser.step()
+        if not all(bool(table.isfinite().all()) for table in factors.tables.values()):
+            raise MachineError(
+                f"a matrix factor became infinite or no number in pass {epoch + 1}",
+                "Raise train.temperature, or set train.factor_epochs = 0",
+            )
+    return {kind: table.detach().cpu().numpy() for kind, table in factors.tables.items()}
+
+
+class _Factors:
+    """The two tables, their gradients and their optimiser. counts: rows by node type."""
+
+    def __init__(
+        self, counts: dict[NodeType, int], model: ModelConfig, config: TrainConfig, seed: int, device: torch.device
+    ) -> None:
+        draw = torch.Generator().manual_seed(seed)
+        self.tables: dict[NodeType, nn.Parameter] = {
+            kind: nn.Parameter((torch.randn(count, model.width, generator=draw) * _DEVIATION).to(device))
+            for kind, count in counts.items()
+        }
+        self.optimiser = torch.optim.Adam(self.tables.values(), lr=config.lr, fused=True)
+        self.config, self.device, self.cosine = config, device, model.similarity == "cosine"
+
+    def gradients(self, batch: Batch) -> None:
+        """Those of one step's loss, in place of the last ones."""
+        vectors = {kind: unit_rows(table) if self.cosine else table for kind, table in self.tables.items()}
+        ends = {kind: vector.detach() for kind, vector in vectors.items()}
+        _, gradient = loss_and_gradient(ends, batch.to(self.device), self.config)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward([vectors[kind] for kind in gradient], list(gradient.values()))
+
+    def seconds_a_step(self, batches: Batches) -> float:
+        """From two steps that change nothing, after one that warms up."""
+        taken = []
+        for batch in itertools.islice(itertools.cycle(batches.epoch(0)), 3):
+            began = time.perf_counter()
+            self.gradients(batch)
+            taken.append(time.perf_counter() - began)
+        return min(taken[1:])

@@ -1,14 +1,17 @@
 """Matrix factors trained before the network: repeatable, worth their passes, and skipped where a training goes on."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
+from recsys.core.errors import MachineError
 from recsys.core.progress import QUIET
 from recsys.graph.build import build_graph
 from recsys.logs.synthetic import communities
-from recsys.train import loop
+from recsys.train import factors, loop
 from recsys.train.factors import factor_states
 from recsys.train.loop import train
 
@@ -45,6 +48,29 @@ def test_passes_bring_users_to_the_items_of_their_community(phase):
 def test_the_same_seed_gives_the_same_bytes(phase):
     first, second = states(phase), states(phase)
     assert all((first[kind] == second[kind]).all() for kind in ("user", "item"))
+
+
+class Heard:
+    def __init__(self):
+        self.lines = []
+
+    def say(self, message, **fields):
+        self.lines.append(message)
+
+    def track(self, things, label, total=None):
+        yield from things
+
+
+def test_what_it_will_cost_is_said_first(phase):
+    heard = Heard()
+    factor_states(phase, "interaction", MODEL, CONFIG, 0, torch.device("cpu"), heard)
+    assert re.fullmatch(r"matrix factors first: 25 passes of \d+ steps, about \d+ s", heard.lines[0])
+
+
+def test_factors_that_diverge_are_refused(phase, monkeypatch):
+    monkeypatch.setattr(factors, "_LEARNING_RATE", 3e38)
+    with pytest.raises(MachineError, match=r"matrix factor became infinite or no number in pass \d"):
+        states(phase)
 
 
 def stop_after_two(record):
