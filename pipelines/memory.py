@@ -1,12 +1,12 @@
 """The largest memory that one stage took."""
 
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from recsys.core.machine import peak_memory_bytes
 
 _CLEAR = Path("/proc/self/clear_refs")
-_STATUS = Path("/proc/self/status")
 
 
 class PeakMemory:
@@ -18,25 +18,15 @@ class PeakMemory:
     bytes: int = 0
 
     def __enter__(self) -> "PeakMemory":
-        self._reset = _reset_high_water()
+        _reset_high_water()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bytes = _high_water() if self._reset else peak_memory_bytes()
+        self.bytes = peak_memory_bytes()
 
 
-def _reset_high_water() -> bool:
-    try:
+def _reset_high_water() -> None:
+    with suppress(OSError):
         _CLEAR.write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return True
-
-
-def _high_water() -> int:
-    for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return peak_memory_bytes()

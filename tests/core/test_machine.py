@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from recsys.core import machine
@@ -29,6 +32,14 @@ def test_peak_is_not_below_what_was_taken():
     before = machine.peak_memory_bytes()
     taken = bytearray(64 << 20)
     assert machine.peak_memory_bytes() >= max(before, len(taken))
+
+
+def test_the_peak_of_a_program_is_its_own():
+    """Not that of the process that started it."""
+    taken = bytearray(b"x") * (512 << 20)
+    script = "from recsys.core.machine import peak_memory_bytes; print(peak_memory_bytes())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < len(taken) <= machine.peak_memory_bytes()
 
 
 def test_an_absent_package_is_said_to_be_absent():
