@@ -11,7 +11,8 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from recsys.model.attention import DegreePriorAttention
 
-_FIELDS = ("source_exponent", "target_exponent", "gamma")  # powers of weights stay each relation's own: its decay is
+# Not the power of weights: how fast edges fade is each relation's own.
+_FIELDS = ("source_exponent", "target_exponent", "gamma")
 
 
 class Bases(nn.Module):

@@ -51,7 +51,7 @@ def encoder_state(
 def _relation_state(network: Network, graph: Graph, relation: EdgeType, config: GraphConfig) -> RelationState:
     layers = [cast(Layer, layer) for layer in network.layers]
     attention = [layer.of(relation) for layer in layers]
-    behavior = _behavior(relation, config)
+    behavior, power = _behavior(relation, config), network.weight_power(relation)
     return RelationState(
         name=relation[1],
         source=relation[0],
@@ -65,7 +65,7 @@ def _relation_state(network: Network, graph: Graph, relation: EdgeType, config: 
         gate=_gates([layer.gate for layer in layers], relation),
         kappa=_gates([layer.kappa for layer in layers], relation),
         half_life_days=config.behavior_half_life_days.get(behavior or ""),
-        weight_power=_weight_power(attention),
+        weight_power=None if power is None else _array(power),
     )
 
 
@@ -82,13 +82,6 @@ def _of_layers(attention: list[nn.Module], name: str, absent: float | NDArray) -
         for layer in attention
     ]
     return np.stack(values)
-
-
-def _weight_power(attention: list[nn.Module]) -> NDArray[np.float32] | None:
-    """(L,), None where it is not learnt."""
-    learnt = [one.weight_power for one in attention if isinstance(one, DegreePriorAttention)]
-    powers = [_array(power) for power in learnt if power is not None]
-    return np.stack(powers) if powers else None
 
 
 def _gates(values: list[nn.ParameterDict], relation: EdgeType) -> NDArray[np.float32]:

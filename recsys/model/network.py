@@ -137,16 +137,17 @@ class Network(nn.Module):
                 if isinstance(attention, DegreePriorAttention):
                     attention.refresh_mass(messages)
 
+    def weight_power(self, relation: EdgeType) -> Float[Tensor, " layers"] | None:
+        """The power c of a relation's edge weights, by layer; None where it is not learnt."""
+        attention = [cast(Layer, layer).of(relation) for layer in self.layers]
+        found = [one.weight_power for one in attention if isinstance(one, DegreePriorAttention)]
+        powers = [power for power in found if power is not None]
+        return torch.stack(powers) if powers else None
+
     def weight_powers(self) -> dict[str, float]:
-        """By relation, the power c of its edge weights, the geometric mean over layers; empty where it is not learnt."""
-        found: dict[str, float] = {}
-        for relation in self.relations:
-            modules = [cast(Layer, layer).of(relation) for layer in self.layers]
-            learnt = [one.weight_power for one in modules if isinstance(one, DegreePriorAttention)]
-            logs = [power.log() for power in learnt if power is not None]
-            if logs:
-                found[relation[1]] = torch.stack(logs).mean().exp().item()
-        return found
+        """By relation, the geometric mean of its powers over layers; empty where they are not learnt."""
+        powers = {relation[1]: self.weight_power(relation) for relation in self.relations}
+        return {name: power.log().mean().exp().item() for name, power in powers.items() if power is not None}
 
     def _start(self, block: Block, full: bool, hidden: Tensor | None) -> States:
         """Layer-0 states of the block's nodes."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -80,8 +80,9 @@ def train(
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
         identity = checkpoint.fingerprint(graph, model, train, seed, epochs, (start or {}) | (shared or {}))
+        standing = checkpoint.load(folder, identity) if folder else None
         factors = None
-        if train.factor_epochs and start is None and not (folder and checkpoint.load(folder, identity)):
+        if train.factor_epochs and start is None and standing is None:
             factors = factor_states(interactions, graph.target[1], model, train, seed, device, progress)
         network = first_network(interactions, graph, model, seed, start, shared, factors)
         stepper = Stepper(network, interactions, graph, train, seed, plan, device)
@@ -94,7 +95,7 @@ def train(
 
         judge = (lambda: float(validate(embeddings()))) if validate and epochs is None else None
         last = train.epochs if epochs is None else epochs
-        training = _Training(stepper, train, folder, identity, judge, last, watch or _unwatched)
+        training = _Training(stepper, train, folder, identity, judge, last, watch or _unwatched, standing or Standing())
         stopped = training.run(progress)
         if folder:
             save_states(folder, network, graph, interactions)
@@ -133,7 +134,7 @@ def choose_device(config: TrainConfig) -> torch.device:
 
 @dataclass
 class _Training:
-    """Epochs, validations and checkpoints, up to epoch `last`."""
+    """Epochs, validations and checkpoints, from where `standing` is up to epoch `last`."""
 
     stepper: Stepper
     config: TrainConfig
@@ -142,11 +143,12 @@ class _Training:
     judge: Callable[[], float] | None
     last: int
     watch: Watch
-    standing: Standing = field(default_factory=Standing)
+    standing: Standing
 
     def run(self, progress: Progress) -> str:
         """Train until there is a reason to stop, which is returned; the network then has the best weights."""
-        if self._resume():
+        if self.standing.epoch:
+            self.stepper.restore(self.standing)
             progress.say(f"continuing after epoch {self.standing.epoch}", epoch=self.standing.epoch)
         for record in self.standing.history:
             self.watch(record)
@@ -188,15 +190,6 @@ class _Training:
         if limit is not None and sum(one.seconds for one in standing.history) > 60 * limit:
             return "max_minutes"
         return None
-
-    def _resume(self) -> bool:
-        """Take up the checkpoint of the folder, if it belongs to this training."""
-        found = checkpoint.load(self.folder, self.identity) if self.folder else None
-        if found is None:
-            return False
-        self.standing = found
-        self.stepper.restore(found)
-        return True
 
     def _save(self) -> None:
         if self.folder:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from chain import Heard
 from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
 from recsys.core.errors import MachineError
 from recsys.core.progress import QUIET
@@ -48,17 +49,6 @@ def test_passes_bring_users_to_the_items_of_their_community(phase):
 def test_the_same_seed_gives_the_same_bytes(phase):
     first, second = states(phase), states(phase)
     assert all((first[kind] == second[kind]).all() for kind in ("user", "item"))
-
-
-class Heard:
-    def __init__(self):
-        self.lines = []
-
-    def say(self, message, **fields):
-        self.lines.append(message)
-
-    def track(self, things, label, total=None):
-        yield from things
 
 
 def test_what_it_will_cost_is_said_first(phase):
