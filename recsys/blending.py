@@ -40,9 +40,11 @@ __all__ = [
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
-STRETCHES = tuple(itertools.product((0.0, 0.1, 0.2, 0.3, 0.5), (0.0, -0.1, -0.05, 0.05)))
+_LENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+_POPULARITIES = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2)
+STRETCHES = tuple(itertools.product(_LENGTHS, _POPULARITIES))
 """Powers of length and popularity, together: what one takes, the other gives."""
-_CLEAR = 1.1  # trained users are left alone unless validation gains a tenth: less did not carry to other rows
+_CLEAR = 1.1  # vectors are left as trained at first unless validation gains a tenth: less did not carry to other rows
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     ("ridge", RIDGES),
@@ -160,7 +162,9 @@ class _Search:
     def run(self, progress: Progress, shapes: "_Shapes") -> tuple[Blend, float]:
         grid, best = self._grid(), NO_BLEND
         if shapes.fading:
-            best = self._recent(best)
+            best = self._clearly(best, self._recent(best))
+        if shapes.stretching:
+            best = self._clearly(best, self._stretched(best))
         if self.made.tables:
             best = best.model_copy(update={"table": Blend().table})
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
@@ -171,16 +175,30 @@ class _Search:
             best = self._best(best, name, options)
         if best.recent is not None:
             best = self._best(best, "recent", _RECENT)
-        best = max([best, *(_stretched(best, *powers) for powers in STRETCHES if shapes.stretching)], key=self.value)
+        if shapes.stretching:
+            best = self._stretched(best)
         best = self._best(best, "table", [factor * best.table for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
         return best, self.value(best)
 
     def _recent(self, blend: Blend) -> Blend:
-        """Vectors of users that lean on late events, where these alone are clearly better than as trained."""
-        late = self._best(self._best(blend, "recent", _RECENT[1:]), "own", _OWN)
-        return late if self.value(late) > _CLEAR * self.value(blend) else blend
+        """Vectors of users that lean on late events."""
+        return self._best(self._best(blend, "recent", _RECENT[1:]), "own", _OWN)
+
+    def _stretched(self, blend: Blend) -> Blend:
+        """Item vectors of other lengths: from one point of `STRETCHES` to the best beside it, until there is none."""
+        while True:
+            powers = itertools.product(_beside(blend.length, _LENGTHS), _beside(blend.popularity, _POPULARITIES))
+            near = [blend.model_copy(update={"length": one, "popularity": other}) for one, other in powers]
+            best = max([blend, *near], key=self.value)
+            if best == blend:
+                return blend
+            blend = best
+
+    def _clearly(self, blend: Blend, other: Blend) -> Blend:
+        """The other one where it is clearly better."""
+        return other if self.value(other) > _CLEAR * self.value(blend) else blend
 
     def _best(self, blend: Blend, name: str, options: Sequence[Any]) -> Blend:
         """The best of `options` for one coordinate; the earlier one among equals."""
@@ -271,8 +289,10 @@ class _Search:
         return np.asarray(odds * _ratio(wanted, of_pairs), np.float32)
 
 
-def _stretched(blend: Blend, length: float, popularity: float) -> Blend:
-    return blend.model_copy(update={"length": length, "popularity": popularity})
+def _beside(value: float, places: tuple[float, ...]) -> tuple[float, ...]:
+    """A place and those before and after it."""
+    at = places.index(value)
+    return places[max(at - 1, 0) : at + 2]
 
 
 def _ratio(wanted: float, found: float) -> float:

@@ -51,7 +51,7 @@ def fit_phase(
         shared=warm.shared if warm else None,
         threads=phase.config.threads,
         progress=progress,
-        graph_config=phase.config.graph,
+        graph_config=phase.graph_config,
         watch=watch,
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.closed_form.cooccurrence import cooccurrence
-from recsys.core.config import RunConfig
+from recsys.core.config import GraphConfig, RunConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import UsageError
 from recsys.core.interactions import HeldOut, Interactions, fit_interactions, hold_out
@@ -23,9 +23,10 @@ from recsys.core.tables import BEHAVIOR, ITEM, USER, in_order
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.graph.build import build_graph, require_behaviors, target_behavior
 from recsys.graph.schema import Graph, NodeType
+from recsys.graph.weights import automatic_half_life
 from recsys.index.exact import rank
 from recsys.logs.ingest import CodedLog
-from recsys.logs.split import Splits
+from recsys.logs.split import Splits, held_out_later
 
 PhaseName = Literal["select", "final", "serve"]
 
@@ -118,9 +119,19 @@ class Phase:
         time = self.interactions.time
         return None if self.name == "serve" or time is None else int(time.max(initial=0))
 
+    @cached_property
+    def graph_config(self) -> GraphConfig:
+        """What the graph is built with: half_life_days = "auto" is a number of days here, or "none"."""
+        config, time = self.config.graph, self.interactions.time
+        if config.half_life_days != "auto":
+            return config
+        later = time is not None and held_out_later(self.log, self.config.split)
+        days = automatic_half_life(time) if later and time is not None else None
+        return config.model_copy(update={"half_life_days": days or "none"})
+
     def graph(self) -> Graph:
         tables = self.item_table, self.user_table
-        return build_graph(self.interactions, self.config.graph, *tables, self.similar, self.relations, self.until)
+        return build_graph(self.interactions, self.graph_config, *tables, self.similar, self.relations, self.until)
 
     def ranked(self, scorer: Scorer, k: int, users: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
         """(users, k) dense item ids: the lists of `scorer`, without what their users have seen.

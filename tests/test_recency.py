@@ -18,6 +18,7 @@ from recsys.phases import Phase
 from recsys.trained_vectors import AS_TRAINED, Shape, TrainedVectors, faded
 
 SECTIONS = {
+    "graph": {"half_life_days": "none"},
     "split": {"method": "last_share", "test_share": 0.2, "validation_share": 0.2},
     "model": {"width": 8, "heads": 2},
     "train": {"epochs": 6, "metric_k": 5, "negatives": 32},

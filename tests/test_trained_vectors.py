@@ -1,11 +1,12 @@
 """Item vectors of other lengths: by hand, chosen where they help, and the same in every phase."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from recsys.blending import NO_BLEND, choose_blend
+from recsys.blending import NO_BLEND, STRETCHES, choose_blend
 from recsys.core.config import build_config
 from recsys.core.errors import UsageError
 from recsys.index.exact import VectorScorer
@@ -74,6 +75,21 @@ def test_validation_asks_for_lengths_where_they_tell_what_is_taken(select, vecto
     assert choice.value > choice.alone
     found = trained.embeddings_of(choice.blend.shape)
     assert select.ndcg(VectorScorer(found.users, found.items)) == pytest.approx(choice.value)
+
+
+def test_no_lengths_beside_the_chosen_ones_are_better(select, vectors):
+    """The search goes from one point of the grid to the best beside it; here its path is long."""
+    shrunk = replace(vectors, embeddings=replace(vectors.embeddings, items=vectors.items(Shape(popularity=-0.4))))
+    choice = choose_blend(select, shrunk)
+    found = (choice.blend.length, choice.blend.popularity)
+    values = {(one["length"], one["popularity"]): one["value"] for one in choice.tried}
+    lengths, popularities = (sorted({one[axis] for one in STRETCHES}) for axis in (0, 1))
+    places = lengths.index(found[0]), popularities.index(found[1])
+    near = itertools.product(
+        lengths[max(places[0] - 1, 0) : places[0] + 2], popularities[max(places[1] - 1, 0) : places[1] + 2]
+    )
+    assert choice.value == values[found] == max(values[one] for one in near)
+    assert found[1] > 0 and choice.value > choice.alone
 
 
 def test_lengths_can_be_switched_off(select, vectors):

@@ -60,7 +60,7 @@ class EpochLog:
             validate=log,
             threads=config.threads,
             progress=progress,
-            graph_config=config.graph,
+            graph_config=final.graph_config,
         )
 
     def shapes(self, final: Phase, epoch: int, vectors: TrainedVectors) -> None:

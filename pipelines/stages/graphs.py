@@ -16,6 +16,9 @@ def build(phase: PhaseName) -> Callable[[Work], Facts]:
         data = load_phase(work.folder.path, work.config, phase)
         graph = data.graph()
         save_graph(graph, work.out)
+        if (days := data.graph_config.half_life_of()) is not None:
+            asked = work.config.graph.half_life_days
+            work.progress.say(f"edges of the log halve in {days:.1f} days (graph.half_life_days = {asked})", days=days)
         for name in left_out(graph, work.config.graph, data.relations, data.interactions.behaviors):
             work.progress.say(f"relation {name} has no edge in the phase {phase} and is left out", relation=name)
         edges = {relation: adjacency.num_edges for (_, relation, _), adjacency in graph.relations.items()}

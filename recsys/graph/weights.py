@@ -8,6 +8,7 @@ from recsys.core.errors import ConfigError, DataError
 from recsys.core.interactions import Interactions
 
 _DAY_SECONDS = 86_400
+_AUTOMATIC_SHARE = 1 / 8  # chosen on the validation of four logs: docs/tried.md
 
 
 def row_weights(interactions: Interactions, config: GraphConfig) -> NDArray[np.float64]:
@@ -16,16 +17,17 @@ def row_weights(interactions: Interactions, config: GraphConfig) -> NDArray[np.f
     if config.use_weights:
         weight *= _checked(interactions.weight)
     for behavior in interactions.behaviors:
-        half_life_days = half_life_of(behavior, config)
+        half_life_days = config.half_life_of(behavior)
         if half_life_days is not None:
             rows = interactions.of(behavior)
             weight[rows] *= _log_decay(interactions.time, half_life_days)[rows]
     return weight
 
 
-def half_life_of(behavior: str, config: GraphConfig) -> float | None:
-    """Days after which a row of a behaviour weighs half; None when it does not age."""
-    return config.behavior_half_life_days.get(behavior, config.half_life_days)
+def automatic_half_life(time: NDArray[np.int64]) -> float | None:
+    """An eighth of the days from the first moment to the last; None where there is but one moment."""
+    span = int(time.max() - time.min()) if len(time) else 0
+    return span / _DAY_SECONDS * _AUTOMATIC_SHARE or None
 
 
 def _checked(weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -110,6 +110,18 @@ def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Spl
     return _assemble(placed, method, target)
 
 
+def held_out_later(log: CodedLog, config: SplitConfig) -> bool:
+    """Whether rows are held out by time: after all that is learned from, or after what their user did before."""
+    columns = log.rows.collect_schema().names()
+    if TIME not in columns:
+        return False
+    method = _method(config, columns)
+    if method == "given":
+        rows = log.rows.select(TIME, SPLIT).collect()
+        return _time_safe(rows, _given_places(rows))
+    return method != "random"
+
+
 def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Splits]:
     """All folds of "rolling_time", the earliest first."""
     each = [config.model_copy(update={"method": "rolling_time", "fold": fold}) for fold in range(config.folds)]
@@ -186,8 +198,7 @@ def _per_user(
 
 
 def _given(rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, log: CodedLog, seed: int) -> _Placed:
-    codes = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-    place = rows[SPLIT].replace_strict(codes, return_dtype=pl.Int8).to_numpy().copy()
+    place = _given_places(rows)
     held = (place != TRAIN) & ~target
     cuts: dict[str, int] = {}
     if config.validation_share and VALIDATION not in place:
@@ -196,6 +207,11 @@ def _given(rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, l
     drops = Drops({OTHER_HELD: int(held.sum())})
     rows, place = rows.drop(SPLIT).filter(pl.Series(~held)), place[~held]
     return _Placed(rows, place, _time_safe(rows, place), cuts, drops)
+
+
+def _given_places(rows: pl.DataFrame) -> NDArray[np.int8]:
+    codes = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+    return rows[SPLIT].replace_strict(codes, return_dtype=pl.Int8).to_numpy().copy()
 
 
 def _carve(

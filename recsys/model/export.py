@@ -41,7 +41,7 @@ def encoder_state(
             for source in sorted({relation[0] for relation in into_users})
         },
         relations=tuple(_relation_state(network, graph, relation, config) for relation in into_users),
-        half_life_days=config.half_life_days,
+        half_life_days=config.half_life_of(),
         now=last,
         use_weights=config.use_weights,
         dense=_dense(network, into_users),

@@ -87,7 +87,9 @@ def recipe(phase: Phase) -> Space:
         space["train.temperature"] = Range(0.04, 0.4, log=True)
         space["train.positive_ratio"] = Range(0.9, 1.15)
     if days := _days(phase):
-        space["graph.half_life_days"] = Choices.of(None, *(float(f"{days / part:.2g}") for part in (2, 8, 32)))
+        given = config.graph.half_life_days
+        lives = ("none", *(float(f"{days / part:.2g}") for part in (2, 8, 32)))
+        space["graph.half_life_days"] = Choices.of(*dict.fromkeys((given, *lives)))
     return space
 
 

@@ -12,7 +12,7 @@ from recsys.core.ids import IdMap
 from recsys.core.tables import BEHAVIOR, CODED_SCHEMA, ITEM, SPLIT, TIME, USER, in_order
 from recsys.logs.audit import audit_splits, enforce
 from recsys.logs.ingest import CodedLog
-from recsys.logs.split import KNOWN_TEST, OTHER_HELD, OTHER_LATE, folds, load, split_log
+from recsys.logs.split import KNOWN_TEST, OTHER_HELD, OTHER_LATE, folds, held_out_later, load, split_log
 from recsys.logs.time_cut import cut_moment
 
 METHODS = ("global_time", "rolling_time", "leave_last", "last_share", "random")
@@ -40,6 +40,24 @@ def test_global_time_by_hand():
     assert splits.cuts == {"validation": 600, "test": 800}
     assert sorted(splits.test[TIME]) == [800, 900] and sorted(splits.validation[TIME]) == [600, 700]
     assert len(splits.train) == 6 and not splits.drops
+
+
+@pytest.mark.parametrize(
+    ("method", "later"),
+    [(method, method != "random") for method in ("auto", *METHODS)],
+)
+def test_what_is_held_out_comes_later_unless_it_is_drawn(method, later):
+    assert held_out_later(TEN, SplitConfig(method=method)) is later
+
+
+def test_nothing_comes_later_without_times():
+    assert not held_out_later(coded([(0, 0), (1, 1)], (USER, ITEM)), SplitConfig())
+
+
+@pytest.mark.parametrize(("moment", "later"), [(9, False), (11, True)])
+def test_published_files_come_later_if_their_times_say_so(moment, later):
+    rows = [(0, 0, 5, "train"), (1, 1, 10, "train"), (0, 1, moment, "test")]
+    assert held_out_later(coded(rows, (USER, ITEM, TIME, SPLIT)), SplitConfig(method="given")) is later
 
 
 def test_rows_at_the_cut_go_to_one_side():

@@ -30,7 +30,7 @@ def test_choices_may_be_lists_and_none() -> None:
     space = space_of(
         "tune.space.graph.half_life_days={choices=[30, 'none']}", "tune.space.train.fanouts={choices=[[5], [20, 10]]}"
     )
-    assert space["graph.half_life_days"] == Choices.of(30, None)
+    assert space["graph.half_life_days"] == Choices.of(30, "none")
     fanouts = space["train.fanouts"]
     assert isinstance(fanouts, Choices) and [fanouts.value(label) for label in fanouts.labels] == [[5], [20, 10]]
 

@@ -1,8 +1,8 @@
 """What becomes an edge."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from recsys.core.config.section import Section
 from recsys.core.errors import ConfigError
@@ -141,8 +141,10 @@ class GraphConfig(Section):
     items are hidden, unless evaluate.seen_behaviors says otherwise, and never count in favour of anything."""
     use_weights: bool = False
     """Multiply edge weights by the log's weight column."""
-    half_life_days: float | None = Field(None, gt=0)
-    """Edge weights halve with this age, counted back from the last row of the phase; needs times."""
+    half_life_days: PositiveFloat | Literal["auto", "none"] = "auto"
+    """Edge weights halve with this age, counted back from the last row of the phase; needs times. auto: an eighth of the
+    time from a phase's first row to its last, where what is held out comes later than what is learned from; else, and
+    without times, edges do not fade. none: they never do."""
     behavior_half_life_days: dict[str, PositiveFloat] = Field({})
     """The same per behaviour, in place of half_life_days for those named: views may age faster than purchases."""
     attributes: list[AttributeConfig] = Field([])
@@ -157,6 +159,20 @@ class GraphConfig(Section):
     """Link items that share users, as an added relation whose gate starts closed; none when absent."""
     user_neighbours: NeighbourConfig | None = None
     """Link users that share items. A visitor has no such links."""
+
+    @field_validator("half_life_days", mode="before")
+    @classmethod
+    def _absent_is_none(cls, value: Any) -> Any:
+        """Older run folders say null."""
+        return "none" if value is None else value
+
+    def half_life_of(self, behavior: str | None = None) -> float | None:
+        """Days after which a row of a behaviour weighs half, or of one that is not named; None when it does not age.
+
+        "auto" is no number yet: `Phase.graph_config` works it out from the log.
+        """
+        common = None if isinstance(self.half_life_days, str) else self.half_life_days
+        return self.behavior_half_life_days.get(behavior or "", common)
 
     @property
     def files(self) -> tuple[str, ...]:
