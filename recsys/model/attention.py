@@ -55,7 +55,7 @@ class DegreePriorAttention(nn.Module):
     Args:
         heads: number of heads; must divide the width.
         exponent: a and b at the start. learn_exponents: false keeps them there.
-        attention: false keeps γ at 0, for one sparse product in place of scores.
+        attention: false keeps γ at 0, for one sparse product in place of scores. So does `opened`, until it is true.
         dropout: share of attention weights dropped in training, after the softmax.
         learn_weight_power: learn ln c, from 0; else c is 1.
 
@@ -74,6 +74,7 @@ class DegreePriorAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.attention = attention
+        self.opened = True
         self.dropout = dropout
         self.source_exponent = nn.Parameter(torch.tensor(exponent), requires_grad=learn_exponents)
         self.target_exponent = nn.Parameter(torch.tensor(exponent), requires_grad=learn_exponents)
@@ -93,7 +94,7 @@ class DegreePriorAttention(nn.Module):
         """prepared: what other relations of the same pass have made of the same states."""
         edges = edges_of(messages)
         reach = self._power(messages.target_degree, self.target_exponent)
-        if not self.attention:
+        if not (self.attention and self.opened):
             return self._prior_sum(source, edges, messages) * reach[:, None]
         keep = edges.dropout(len(self.gamma), self.dropout, self.training, messages.keep)
         ready = (prepared or Prepared()).of(source, target, len(self.gamma))

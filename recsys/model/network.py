@@ -137,6 +137,12 @@ class Network(nn.Module):
                 if isinstance(attention, DegreePriorAttention):
                     attention.refresh_mass(messages)
 
+    def open_attention(self, opened: bool) -> None:
+        """Let the relations of the degree-prior layers attend, or hold them to their prior, which is faster."""
+        for module in self.modules():
+            if isinstance(module, DegreePriorAttention):
+                module.opened = opened
+
     def weight_power(self, relation: EdgeType) -> Float[Tensor, " layers"] | None:
         """The power c of a relation's edge weights, by layer; None where it is not learnt."""
         attention = [cast(Layer, layer).of(relation) for layer in self.layers]

@@ -104,11 +104,19 @@ class Stepper:
         self._device = device
 
     def seconds_a_step(self) -> float:
-        """Time of a step: the median of a few that change nothing, after one that warms up.
+        """Time of a step, on average over the configured epochs: those before attention opens are faster."""
+        prior = min(self.config.prior_epochs / max(self.config.epochs, 1), 1.0)
+        spent = [
+            share * self._probed(epoch) for epoch, share in ((0, prior), (self.config.prior_epochs, 1 - prior)) if share
+        ]
+        return sum(spent)
+
+    def _probed(self, epoch: int) -> float:
+        """Time of a step in an epoch: the median of a few that change nothing, after one that warms up.
 
         Drawing goes on beside stepping, so the slower of the two counts.
         """
-        self._prepare(0)
+        self._prepare(epoch)
         drawing: list[float] = []
         stepping: list[float] = []
         batches = itertools.chain.from_iterable(map(self.batches.epoch, itertools.count()))
@@ -149,6 +157,7 @@ class Stepper:
 
     def _prepare(self, epoch: int) -> None:
         self.network.train()
+        self.network.open_attention(epoch >= self.config.prior_epochs)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base_lr"] * learning_rate_factor(epoch, self.config)
         if self.block is None:

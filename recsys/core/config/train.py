@@ -18,6 +18,9 @@ class TrainConfig(Section):
     factor_epochs: int = Field(0, ge=0)
     """Passes that first train the states of users and items by themselves, as matrix factors under the same loss, in
     place of `model.start`; each costs a fifth of an epoch. 0 leaves them out."""
+    prior_epochs: int = Field(0, ge=0)
+    """Epochs that train with γ at 0 before attention opens: the degree prior alone speaks in them, and a layer costs a
+    fraction. 0 opens it at once."""
     batch_size: int | None = Field(None, ge=1)
     """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
     loss: Literal["softmax", "bpr"] = "softmax"
