@@ -86,6 +86,7 @@ def recipe(phase: Phase) -> Space:
     if config.train.loss == "softmax":
         space["train.temperature"] = Range(0.04, 0.4, log=True)
         space["train.positive_ratio"] = Range(0.9, 1.15)
+        space["train.negative_sampling"] = Choices.of("uniform", "popularity")
     if days := _days(phase):
         given = config.graph.half_life_days
         lives = ("none", *(float(f"{days / part:.2g}") for part in (2, 8, 32)))

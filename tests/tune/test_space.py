@@ -71,11 +71,13 @@ def test_a_wrong_space_is_named(key: str, values: str, told: str) -> None:
 
 def test_the_recipe_is_short_and_fits_the_model(small_phase: Phase) -> None:
     found = recipe(small_phase)
-    assert len(found) == 7 and "graph.half_life_days" in found
+    assert len(found) == 8 and "graph.half_life_days" in found
     for key in found:
-        assert value_at(small_phase.config, key) is not None or key == "graph.half_life_days"
+        assert value_at(small_phase.config, key) is not None
     bpr = with_overrides({}, ["train.loss=bpr", "model.similarity=dot"])
-    assert not {"train.temperature", "train.positive_ratio"} & set(recipe(_with(small_phase, bpr)))
+    assert not {"train.temperature", "train.positive_ratio", "train.negative_sampling"} & set(
+        recipe(_with(small_phase, bpr))
+    )
 
 
 def _with(phase: Phase, config: RunConfig) -> Phase:
