@@ -72,10 +72,20 @@ def _values(annotation: Any) -> str:
     choices = get_args(annotation)
     if choices and all(isinstance(choice, str) for choice in choices):
         return ", ".join(f"`{choice}`" for choice in choices)
-    names = [getattr(one, "__name__", str(one)) for one in (choices or (annotation,)) if one is not type(None)]
+    names = [_name(one) for one in (choices or (annotation,)) if one is not type(None)]
     text = str(annotation) if getattr(annotation, "__origin__", None) in (list, dict) else " or ".join(names)
     text = re.sub(r"typing\.Annotated\[(\w+), [^]]*\]", r"\1", text)
     return text.replace("|", "or").replace("recsys.core.config.", "")
+
+
+def _name(one: Any) -> str:
+    """Of one alternative: a type, a type with limits, or words."""
+    parts = get_args(one)
+    if parts and all(isinstance(part, str) for part in parts):
+        return ", ".join(f"`{part}`" for part in parts)
+    if hasattr(one, "__metadata__"):
+        one = parts[0]
+    return getattr(one, "__name__", str(one))
 
 
 if __name__ == "__main__":
