@@ -191,7 +191,7 @@ def peers(summaries: Summaries, titles: dict[str, str]) -> str:
     said = (
         "Seconds to choose, train and refit, of seed 0; a training that rows share counts in each of them. Other seeds "
         "take over what seed 0 chose. Commits before 3d6acc7 counted only what came after a shared training: "
-        "so do `attention-64-uniform` on Gowalla and `full-uniform` below."
+        "so do `attention-64` and `full-64` on Gowalla below."
     )
     return said + "\n\n" + table(["dataset", "row", "Recall@20 / NDCG@20", "seconds", "of processor", "peak MB"], lines)
 
