@@ -125,9 +125,9 @@ class Phase:
         config, time = self.config.graph, self.interactions.time
         if config.half_life_days != "auto":
             return config
-        later = time is not None and held_out_later(self.log, self.config.split)
-        days = automatic_half_life(time) if later and time is not None else None
-        return config.model_copy(update={"half_life_days": days or "none"})
+        if time is None or not held_out_later(self.log, self.config.split):
+            return config.model_copy(update={"half_life_days": "none"})
+        return config.model_copy(update={"half_life_days": automatic_half_life(time) or "none"})
 
     def graph(self) -> Graph:
         tables = self.item_table, self.user_table

@@ -138,10 +138,13 @@ class Network(nn.Module):
                     attention.refresh_mass(messages)
 
     def open_attention(self, opened: bool) -> None:
-        """Let the relations of the degree-prior layers attend, or hold them to their prior, which is faster."""
+        """Let the relations of the degree-prior layers attend, or hold them to their prior, which is faster.
+
+        One whose γ is not 0, after a warm start say, stays open: vectors and encoder would differ else.
+        """
         for module in self.modules():
             if isinstance(module, DegreePriorAttention):
-                module.opened = opened
+                module.opened = opened or bool(module.gamma.any())
 
     def weight_power(self, relation: EdgeType) -> Float[Tensor, " layers"] | None:
         """The power c of a relation's edge weights, by layer; None where it is not learnt."""

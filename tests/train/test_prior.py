@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from recsys.core.config import ModelConfig, TrainConfig
+from recsys.model.attention import DegreePriorAttention
 from recsys.train.loop import train
 
 MODEL = ModelConfig(width=8, heads=2)
@@ -31,6 +32,13 @@ def test_before_it_opens_the_training_is_that_of_the_prior(phase, graph, mode):
 @pytest.mark.parametrize("mode", ["full", "sampled"])
 def test_from_then_on_it_learns(phase, graph, mode):
     assert (gammas(trained(phase, graph, mode=mode, prior_epochs=2)) != 0).all()
+
+
+def test_attention_that_has_learnt_stays_open(phase, graph):
+    """As after a warm start: what encodes visitors reads γ, so the vectors must too."""
+    network = trained(phase, graph, prior_epochs=0).network
+    network.open_attention(False)
+    assert all(one.opened for one in network.modules() if isinstance(one, DegreePriorAttention))
 
 
 def test_a_training_goes_on_where_it_was_killed(phase, graph, tmp_path):
