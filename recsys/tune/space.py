@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args, get_origin
 
+import numpy as np
 from pydantic import BaseModel
 
 from recsys.core.config import RunConfig, ValuesConfig, build_config
@@ -36,6 +37,15 @@ class Range:
         """Three significant figures are as many as validation can tell apart."""
         return int(drawn) if self.whole else min(max(float(f"{drawn:.3g}"), self.low), self.high)
 
+    def beside(self, drawn: Any, draw: np.random.Generator) -> Any:
+        """Half way from a value to anywhere in the range, a whole number one up or down; anywhere from None."""
+        if drawn is not None and self.whole:
+            return int(draw.choice([one for one in (drawn - 1, drawn + 1) if self.holds(one)] or [drawn]))
+        scale, back = (np.log, np.exp) if self.log else (float, float)
+        found = draw.uniform(scale(self.low), scale(self.high))
+        found = back(found if drawn is None else (scale(drawn) + found) / 2)
+        return round(found) if self.whole else float(np.clip(found, self.low, self.high))
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -55,6 +65,10 @@ class Choices:
 
     def value(self, drawn: Any) -> Any:
         return json.loads(drawn)
+
+    def beside(self, drawn: Any, draw: np.random.Generator) -> str:
+        """Another choice; any from None."""
+        return str(draw.choice([label for label in self.labels if label != drawn] or list(self.labels)))
 
 
 Dimension = Range | Choices

@@ -21,6 +21,7 @@ from recsys.core.errors import MachineError
 from recsys.tune.space import Choices, Dimension, Space
 
 FILE = "study.db"
+_MOVED = 2  # keys that change from the best so far, until the search learns from all
 _WARM_UP_EPOCHS = 2  # the first validations say little about the last ones
 _RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -33,7 +34,7 @@ def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
     """The study in `folder`, a new one or that of an earlier process; what a killed one left running is to be tried again."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    pruner = MedianPruner(settings.startup, _WARM_UP_EPOCHS) if settings.prune else NopPruner()
+    pruner = MedianPruner(-(-settings.startup // 2), _WARM_UP_EPOCHS) if settings.prune else NopPruner()
     storage = None
     try:
         storage = RDBStorage(URL.create("sqlite", database=str(folder / FILE)).render_as_string())
@@ -54,12 +55,17 @@ def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
 def ask(study: optuna.Study, space: Space, given: Mapping[str, Any], seed: int, startup: int) -> Trial:
     """The next trial: the configuration as given first, then what was interrupted, then what the search suggests.
 
-    Same seed and same finished trials, same suggestion (TPE, Bergstra et al. 2011), in whichever process.
+    Up to `startup` trials that is something beside the best so far, later what TPE (Bergstra et al. 2011) makes of all.
+    Same seed and same finished trials, same suggestion, in whichever process.
     """
+    done = len(finished(study))
+    draw = np.random.default_rng([seed, done])
     if not any(GIVEN in trial.user_attrs and trial.state != TrialState.FAIL for trial in study.trials):
         study.enqueue_trial(_drawn(space, given), user_attrs={GIVEN: True})
+    elif done < startup and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial(_beside(space, _drawn(space, best(complete(study)).user_attrs[VALUES]), draw))
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    study.sampler = TPESampler(n_startup_trials=startup, seed=_seed(seed, len(finished(study))))
+    study.sampler = TPESampler(n_startup_trials=startup, seed=int(draw.integers(2**32)))
     keys = waiting[0].system_attrs["fixed_params"] if waiting and GIVEN in waiting[0].user_attrs else space
     return study.ask({key: _distribution(space[key]) for key in keys})
 
@@ -109,13 +115,15 @@ def _drawn(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _beside(space: Space, values: Mapping[str, Any], draw: np.random.Generator) -> dict[str, Any]:
+    """Values as the search draws them, a few of them moved; what the space does not hold moves into it."""
+    moved = {*draw.choice(sorted(space), min(_MOVED, len(space)), replace=False), *(space.keys() - values.keys())}
+    return {key: one.beside(values.get(key), draw) if key in moved else values[key] for key, one in space.items()}
+
+
 def _distribution(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, Choices):
         return CategoricalDistribution(dimension.labels)
     if dimension.whole:
         return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-
-
-def _seed(seed: int, done: int) -> int:
-    return int(np.random.SeedSequence([seed, done]).generate_state(1)[0])

@@ -50,6 +50,22 @@ def test_given_values_outside_the_space_are_still_tried_first(new_search, small_
     assert rows[1][2]["model.layers"] in (1, 2)
 
 
+def test_at_first_trials_stand_beside_the_best_so_far(new_search, small_phase) -> None:
+    space = {
+        "train.lr": {"low": 1e-3, "high": 3e-2, "log": True},
+        "train.temperature": {"low": 0.05, "high": 0.4},
+        "train.user_dropout": {"low": 0.0, "high": 0.4},
+        "model.layers": {"choices": [1, 2]},
+    }
+    raw = small_phase.config.model_dump(exclude_unset=True)
+    config = with_overrides({**raw, "tune": {"space": space, "startup": 6, "prune": False}}, [])
+    rows = tried(new_search(config=config), Budget(6, 30))
+    best = rows[0]
+    for row in rows[1:]:
+        assert 1 <= sum(row[2][key] != best[2][key] for key in space) <= 2
+        best = max(best, row, key=lambda one: one[1])
+
+
 def test_same_seed_same_trials_in_one_process_or_in_several(new_search) -> None:
     at_once = tried(new_search("at once"))
     parts = new_search("in parts")

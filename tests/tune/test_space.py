@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,3 +106,23 @@ def test_drawn_numbers_are_rounded_and_stay_in_their_range(drawn: float) -> None
     value = Range(0.0123456, 0.0123499).value(drawn)
     assert 0.0123456 <= value <= 0.0123499
     assert Range(0.001, 1).value(drawn) == 0.0123
+
+
+@given(st.floats(1e-3, 1), st.integers(0, 1000))
+def test_what_lies_beside_is_in_the_range_and_nearer_than_half_of_it(value: float, seed: int) -> None:
+    for one in (Range(1e-3, 1), Range(1e-3, 1, log=True)):
+        found = one.beside(value, np.random.default_rng(seed))
+        scale = np.log if one.log else float
+        assert one.holds(found) and abs(scale(found) - scale(value)) <= (scale(1) - scale(1e-3)) / 2 + 1e-9
+        assert one.holds(one.beside(None, np.random.default_rng(seed)))
+
+
+@given(st.integers(1, 3), st.integers(0, 1000))
+def test_beside_a_whole_number_is_the_next_beside_a_choice_another(value: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    assert abs(Range(1, 3, whole=True).beside(value, draw) - value) == 1
+    assert Range(1, 1, whole=True).beside(1, draw) == 1
+    assert Range(1, 3, whole=True).beside(None, draw) in (1, 2, 3)
+    choices = Choices.of("a", None, value)
+    assert choices.beside(choices.labels[1], draw) in (choices.labels[0], choices.labels[2])
+    assert Choices.of("a").beside(Choices.of("a").labels[0], draw) == '"a"'
