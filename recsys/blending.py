@@ -1,7 +1,8 @@
 """What a user's past adds to the trained vectors, and what shape these take, weighed on validation.
 
 Items of the history speak for others through an item–item table and a low-pass; an item that its user met under another
-behaviour (viewed, and did not buy) gains by how often that leads to the target.
+behaviour (viewed, and did not buy) gains by how often that leads to the target; and one that was taken of late gains in
+everybody's lists.
 """
 
 import itertools
@@ -19,7 +20,17 @@ from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
 from recsys.index.exact import Floats, VectorScorer
 from recsys.index.history import BlendedScorer, HistoryScores, Past
-from recsys.ingredients import MET_POWERS, NO_BLEND, RANKS, RIDGES, Blend, Ingredients, ingredients, met_behaviors
+from recsys.ingredients import (
+    MET_POWERS,
+    NO_BLEND,
+    RANKS,
+    RIDGES,
+    Blend,
+    Ingredients,
+    ingredients,
+    met_behaviors,
+    trending,
+)
 from recsys.phases import Phase
 from recsys.trained_vectors import Shape, TrainedVectors
 
@@ -55,9 +66,12 @@ _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
 )
 """One coordinate after the other, each with the others where they stand; the usual value first."""
 _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
-"""Factors on the weights of the table and of what was met that are tried last."""
+"""Factors on the weights of the table, the trend and of what was met that are tried last."""
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
 _HEARD = (0.0, 0.1, 0.2, 0.4)
+_TREND = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_TREND_PARTS = (8, 32, 128, 512)
+"""Half-lives of the trend, as parts of the days that a phase has seen."""
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
 _SPREAD_USERS = 2_000
 
@@ -84,7 +98,7 @@ def choose_blend(
     """
     config = phase.config.blend
     shapes = _shapes(phase, vectors)
-    adds = config.neighbours or config.low_pass_rank or met_behaviors(phase)
+    adds = config.neighbours or config.low_pass_rank or config.trend or met_behaviors(phase)
     if not len(phase.held_out_users) or not (adds or any(shapes)):
         return Choice(NO_BLEND, None, None, [])
     search = _Search(phase, vectors, made or ingredients(phase, None, progress))
@@ -175,9 +189,11 @@ class _Search:
             best = self._best(best, name, options)
         if best.recent is not None:
             best = self._best(best, "recent", _RECENT)
+        best = self._trending(best)
         if shapes.stretching:
             best = self._stretched(best)
-        best = self._best(best, "table", [factor * best.table for factor in _REFINED])
+        for name in ("table", "trend"):
+            best = self._best(best, name, [factor * getattr(best, name) for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
         return best, self.value(best)
@@ -195,6 +211,16 @@ class _Search:
             if best == blend:
                 return blend
             blend = best
+
+    def _trending(self, blend: Blend) -> Blend:
+        """With what was taken of late, where what is held out comes later."""
+        days = self.phase.interactions.days
+        if not (days and self.phase.config.blend.trend and self.phase.held_out_later):
+            return blend
+        half_lives = [float(f"{days / part:.3g}") for part in _TREND_PARTS]
+        pairs = itertools.product(half_lives, _TREND)
+        tried = [blend.model_copy(update={"trend_days": half_life, "trend": weight}) for half_life, weight in pairs]
+        return max([blend, *tried], key=self.value)
 
     def _clearly(self, blend: Blend, other: Blend) -> Blend:
         """The other one where it is clearly better."""
@@ -260,7 +286,7 @@ class _Search:
         return HistoryScores(
             plain.table * np.float32(_ratio(blend.table * spread, of_table)),
             plain.into * np.float32(_ratio(blend.low_pass * spread, of_low_pass)),
-            plain.back,
+            np.hstack([plain.back, self._trend(blend.trend_days, blend.trend * spread)]) if blend.trend else plain.back,
             blend.half_life,
             {name: self._gain(name, weight * spread, blend.met_power) for name, weight in blend.met},
             dict.fromkeys(self.made.met, blend.heard) if blend.heard else {},
@@ -280,6 +306,11 @@ class _Search:
     def _spread_of_low_pass(self, half_life: float | None, heard: float, rank: int) -> float:
         plain = self._plain(Blend(table=0.0, low_pass=1.0, rank=rank))
         return _spread(plain.queries(self.histories(half_life, heard)[self.sample]), plain.back)
+
+    def _trend(self, days: float, wanted: float) -> Floats:
+        """(items, 1) what was taken of late, of that standard deviation."""
+        found = trending(self.phase.interactions, self.phase.target, days)
+        return found[:, None] * np.float32(_ratio(wanted, float(found.std(dtype=np.float64))))
 
     def _gain(self, behavior: str, wanted: float, power: float) -> Floats:
         """(items,) what meeting an item under `behavior` adds: `wanted` on the mean over the pairs met."""

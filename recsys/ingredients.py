@@ -10,8 +10,10 @@ from scipy import sparse
 
 from recsys.closed_form.item_item import item_item_tables
 from recsys.closed_form.low_pass import low_pass
+from recsys.core.interactions import Interactions
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.baskets import baskets
+from recsys.graph.weights import decay
 from recsys.index.exact import Floats
 from recsys.phases import Phase
 from recsys.trained_vectors import Shape
@@ -29,7 +31,8 @@ class Blend(BaseModel):
     ridge: see `item_item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`. met: by behaviour,
     what an item gains on the mean that its user met under it, in standard deviations of the vectors' scores over the
     items; met_power: what one item gains goes with this power of its `conversion`. heard: what an item that was met
-    counts in a history; above 0, what users met speaks in the table too. side: weight of `graph.baskets` in the table's
+    counts in a history; above 0, what users met speaks in the table too. trend: weight of `trending`, as of the table;
+    trend_days: its half-life. side: weight of `graph.baskets` in the table's
     regression, as against that of the users' pairs.
     """
 
@@ -48,6 +51,8 @@ class Blend(BaseModel):
     met_power: float = MET_POWERS[0]
     heard: float = 0.0
     side: float = 0.0
+    trend: float = 0.0
+    trend_days: float = 0.0
 
     @property
     def shape(self) -> Shape:
@@ -56,12 +61,12 @@ class Blend(BaseModel):
     @property
     def empty(self) -> bool:
         """Whether nothing is added to the inner products of the vectors."""
-        return not self.table and not self.low_pass and not self.met
+        return not (self.table or self.low_pass or self.met or self.trend)
 
     def weights(self) -> dict[str, float]:
         """Of everything that may be added or stretched, in words."""
         met = {f"met by {behavior}": weight for behavior, weight in self.met}
-        rare = {"heard": self.heard, "side": self.side, "length": self.length, "popularity": self.popularity}
+        rare = {name: getattr(self, name) for name in ("heard", "side", "trend", "length", "popularity")}
         more = {name: weight for name, weight in rare.items() if weight}
         return {"item–item table": self.table, "low-pass": self.low_pass, **met, **more}
 
@@ -128,6 +133,17 @@ def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = Q
     factors = low_pass(log.matrix((phase.target,)), min(rank, config.low_pass_rank), phase.config.seed)
     tables = Tables(phase, behaviors, ridges, progress) if config.neighbours and ridges else None
     return Ingredients(tables, *factors, {name: log.matrix((name,)) for name in behaviors})
+
+
+def trending(interactions: Interactions, target: str, half_life_days: float) -> Floats:
+    """(items,) ln(1 + 10 n / mean n), n being the rows of an item under the target behaviour, each counting half for
+    every half-life before the last row. The log must have times.
+    """
+    assert interactions.time is not None
+    rows = interactions.of(target)
+    fading = decay(interactions.time[rows], int(interactions.time.max(initial=0)), half_life_days)
+    counts = np.bincount(interactions.item[rows], fading, interactions.num_items)
+    return np.asarray(np.log1p(10 * counts / max(counts.mean(), np.finfo(np.float64).tiny)), np.float32)
 
 
 def met_behaviors(phase: Phase) -> list[str]:

@@ -120,12 +120,17 @@ class Phase:
         return None if self.name == "serve" or time is None else int(time.max(initial=0))
 
     @cached_property
+    def held_out_later(self) -> bool:
+        """Whether what is held out comes later than what is learned from: see `logs.split.held_out_later`."""
+        return held_out_later(self.log, self.config.split)
+
+    @cached_property
     def graph_config(self) -> GraphConfig:
         """What the graph is built with: half_life_days = "auto" is a number of days here, or "none"."""
         config, time = self.config.graph, self.interactions.time
         if config.half_life_days != "auto":
             return config
-        if time is None or not held_out_later(self.log, self.config.split):
+        if time is None or not self.held_out_later:
             return config.model_copy(update={"half_life_days": "none"})
         return config.model_copy(update={"half_life_days": automatic_half_life(time) or "none"})
 

@@ -104,7 +104,7 @@ def test_validation_asks_for_recency_where_taste_drifts(select, users):
 
 
 def test_recency_can_be_switched_off(select, users):
-    off = select.config.blend.model_copy(update={"recency": False, "lengths": False})
+    off = select.config.blend.model_copy(update={"recency": False, "lengths": False, "trend": False})
     still = Phase("select", select.log, select.splits, select.config.model_copy(update={"blend": off}))
     assert choose_blend(still, users).blend == Blend(table=0.0)
 

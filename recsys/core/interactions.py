@@ -10,6 +10,8 @@ from scipy import sparse
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, WEIGHT, Drops
 
+_DAY_SECONDS = 86_400
+
 
 @dataclass(frozen=True)
 class Interactions:
@@ -41,6 +43,12 @@ class Interactions:
     @property
     def num_items(self) -> int:
         return len(self.items)
+
+    @property
+    def days(self) -> float:
+        """From the first row to the last; 0 without times."""
+        times = self.time
+        return 0.0 if times is None or not len(times) else float(times.max() - times.min()) / _DAY_SECONDS
 
     def of(self, behavior: str) -> NDArray[np.bool_]:
         """(n,) which rows are of `behavior`; none when the phase has no such row."""

@@ -233,14 +233,13 @@ def _longer_encoder(encoder: EncoderState, states: Floats) -> EncoderState:
 
 
 def _longer_history(added: HistoryScores, count: int) -> HistoryScores:
-    """New items lend nothing and are lent nothing."""
+    """New items lend nothing and are lent nothing, and nobody took them of late."""
     size = added.table.shape[0] + count
-    none = np.zeros((count, added.back.shape[1]), np.float32)
     return replace(
         added,
         table=_wider(added.table, size, size),
-        into=_below(added.into, none),
-        back=_below(added.back, none),
+        into=_below(added.into, np.zeros((count, added.into.shape[1]), np.float32)),
+        back=_below(added.back, np.zeros((count, added.back.shape[1]), np.float32)),
         gain={name: np.concatenate([gain, np.zeros(count, np.float32)]) for name, gain in added.gain.items()},
     )
 

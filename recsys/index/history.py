@@ -40,10 +40,11 @@ def stacked(pasts: Sequence[Past]) -> Past:
 class HistoryScores:
     """Added to the inner product of user u and item i:
 
-    Σ_j h_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j h_uj)^¾ + Σ_b [u met i under b] gain_b(i).
+    Σ_j h_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j h_uj)^¾ + Σ_b [u met i under b] gain_b(i) + trend_i.
 
     table: (items, items) float32, the item–item table, row j being what j lends; none negative. into, back: (items, rank)
-    float32, the low-pass factors; rank 0 for none. half_life: events after which one of a history counts half, None
+    float32, the low-pass factors; rank 0 for none. Where `back` has one column more, that is the trend: what an item
+    gains in everybody's lists for being taken of late. half_life: events after which one of a history counts half, None
     where all count alike (`closed_form.item_item.histories`). gain: by behaviour b other than the target, (items,)
     float32, what an item gains in the lists of users who viewed it, say, and did not buy it; none negative. All with
     their weights multiplied in. heard: by other behaviour, what an item met under it counts in a history, as against 1
@@ -62,6 +63,16 @@ class HistoryScores:
         """Behaviours other than the target that count."""
         return tuple(dict.fromkeys([*self.gain, *self.heard]))
 
+    @property
+    def rank(self) -> int:
+        """Of the low-pass."""
+        return int(self.into.shape[1])
+
+    @property
+    def trend(self) -> Floats:
+        """(items,) of `back`, or nothing but zeros."""
+        return np.asarray(self.back[:, self.rank :].sum(axis=1), np.float32)
+
     def lend(self, past: Past) -> sparse.csr_matrix:
         """(users, items) what the table adds, and what was met."""
         lent = (sparse.diags(_shares(past.history)) @ past.history @ self.table).tocsr()
@@ -71,18 +82,25 @@ class HistoryScores:
         return lent.astype(np.float32)
 
     def queries(self, histories: sparse.csr_matrix) -> Floats:
-        """(users, rank) vectors whose inner products with `back` are what the low-pass adds."""
-        return np.asarray(_shares(histories)[:, None] * (histories @ self.into), np.float32)
+        """(users, columns of `back`) vectors whose inner products with it are what low-pass and trend add."""
+        low_pass = _shares(histories)[:, None] * (histories @ self.into)
+        everybody = np.ones((len(low_pass), self.back.shape[1] - self.rank))
+        return np.hstack([low_pass, everybody]).astype(np.float32)
 
     def widened(self, users: Floats, items: Floats, histories: sparse.csr_matrix) -> tuple[Floats, Floats]:
-        """Vectors of users (n, d + rank) and items with the low-pass beside the trained ones: one inner product."""
+        """Vectors of users (n, d + columns of `back`) and items with low-pass and trend beside the trained ones: one
+        inner product.
+        """
         if not self.back.shape[1]:
             return users, items
         return np.hstack([users, self.queries(histories)]), np.hstack([items, self.back])
 
     def parts(self, history: sparse.csr_matrix, item: int) -> Floats:
         """(entries of `history`,) what each of them adds to one item; history: (1, items)."""
-        column = self.table[history.indices, item].toarray().ravel() + self.into[history.indices] @ self.back[item]
+        column = (
+            self.table[history.indices, item].toarray().ravel()
+            + self.into[history.indices] @ self.back[item, : self.rank]
+        )
         return np.asarray(_shares(history)[0] * history.data * column, np.float32)
 
     def extended(self, old: Past, events: Sequence[tuple[str, int]], target: str) -> Past:
@@ -116,7 +134,7 @@ class BlendedScorer:
 
     @cached_property
     def wide(self) -> VectorScorer:
-        """The trained vectors with the low-pass beside them."""
+        """The trained vectors with low-pass and trend beside them."""
         return VectorScorer(
             *self.added.widened(self.vectors.user_vectors, self.vectors.item_vectors, self.past.history)
         )

@@ -15,7 +15,6 @@ from recsys.phases import Phase
 
 _JUDGING = ("data", "clean", "split", "evaluate", "index", "tune", "graph.target", "train.metric_k")
 _RUNNING = ("name", "out", "seed", "threads", "refit", "train.max_minutes", "train.max_memory_gb", "train.warm_start")
-_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def recipe(phase: Phase) -> Space:
         space["train.temperature"] = Range(0.04, 0.4, log=True)
         space["train.positive_ratio"] = Range(0.9, 1.15)
         space["train.negative_sampling"] = Choices.of("uniform", "popularity")
-    if days := _days(phase):
+    if days := phase.interactions.days:
         given = config.graph.half_life_days
         lives = ("none", *(float(f"{days / part:.2g}") for part in (2, 8, 32)))
         space["graph.half_life_days"] = Choices.of(*dict.fromkeys((given, *lives)))
@@ -178,9 +177,3 @@ def _leaves(section: type[BaseModel], before: str = "") -> Iterator[tuple[str, A
         if sections != [annotation]:
             yield before + name, annotation
         yield from _leaves(sections[0], f"{before}{name}.")
-
-
-def _days(phase: Phase) -> float:
-    """Days from the first row to the last; 0 without times."""
-    times = phase.interactions.time
-    return 0.0 if times is None or not len(times) else float(times.max() - times.min()) / _DAY_SECONDS

@@ -42,6 +42,8 @@ class BlendConfig(Section):
     """Let items gain that their user met under other behaviours than the target (viewed, not bought), by how often that
     leads to the target, and let such items speak in histories. Behaviours of weight 0 and negative ones do not count;
     items that are hidden gain nothing. Nothing in a log of one behaviour."""
+    trend: bool = True
+    """Where what is held out comes later, let items gain in everybody's lists by how much they were taken of late."""
 
 
 class IndexConfig(Section):
