@@ -70,8 +70,8 @@ _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
 _HEARD = (0.0, 0.1, 0.2, 0.4)
 _TREND = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-_TREND_PARTS = (8, 32, 128, 512)
-"""Half-lives of the trend, as parts of the days that a phase has seen."""
+_TREND_PARTS = (8, 32, 128)
+"""Half-lives of the trend, as parts of the days that a phase has seen: none so short that lists would be of hours."""
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
 _SPREAD_USERS = 2_000
 

@@ -57,9 +57,10 @@ class Answers(TypedDict):
 
 
 class Explained(TypedDict):
-    """score = Σ shares + others + popularity + rest. others: neighbours left out of `parts`. rest: own state, biases.
+    """score = Σ shares + others + trend + popularity + rest. others: neighbours left out of `parts`. rest: own state.
 
-    popularity: the dial's share, present when it is turned. because: the same in words, neighbours of a kind together.
+    trend: for being taken of late, where that counts. popularity: the dial's share, when it is turned. because: the same
+    in words, neighbours of a kind together.
     """
 
     item: str
@@ -70,6 +71,7 @@ class Explained(TypedDict):
     source: Source
     unknown: list[str]
     model_version: str
+    trend: NotRequired[float]
     popularity: NotRequired[float]
     because: NotRequired[list[Because]]
     title: NotRequired[str]

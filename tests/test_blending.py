@@ -1,6 +1,7 @@
 """Blends are chosen by validation alone, and leave the table out where it does not help."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recsys.blending import NO_BLEND, Blend, blended, choose_blend, fit_history
@@ -8,6 +9,7 @@ from recsys.closed_form.gfcf import fit_gfcf
 from recsys.core.config import build_config
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, Past
+from recsys.ingredients import trending
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
@@ -104,3 +106,43 @@ def test_attributes_speak_in_the_table(tmp_path):
     assert choice.value > without
     plain, with_side = (fit_history(select, noise(select), Blend(side=side)) for side in (0.0, 1.0))
     assert with_side.table.nnz > plain.table.nnz
+
+
+def fashion(folder, method, **blend):
+    """Phase "select" of a log in which everybody takes whatever is new: item n around day n."""
+    draw = np.random.default_rng(0)
+    days = np.sort(draw.uniform(0, 60, 3000))
+    items = np.clip(days + draw.normal(0, 2, len(days)), 0, 59).astype(int)
+    users = draw.integers(0, 100, len(days))
+    log = pl.DataFrame({"user_id": users, "item_id": items, "timestamp": (days * 86_400).astype(int)})
+    log.write_parquet(folder / "log.parquet")
+    raw = {"data": {"log": str(folder / "log.parquet"), "time_col": "timestamp"}, "split": {"method": method}}
+    config = build_config(raw | {"train": {"metric_k": 5}, "blend": {"neighbours": 0, "low_pass_rank": 0, **blend}})
+    ingest(config.data.log, config.data, config.clean, folder / "ingested")
+    log = load_log(folder / "ingested")
+    return Phase("select", log, split_log(log, config.split, "interaction", 0), config)
+
+
+def test_what_was_taken_of_late_counts_where_the_future_is_asked_for(tmp_path):
+    phase = fashion(tmp_path, "global_time")
+    choice = choose_blend(phase, noise(phase))
+    assert choice.blend.trend > 0 and choice.blend.trend_days < 10
+    assert choice.value > 2 * choice.alone
+    found = blended(phase, noise(phase), choice.blend)
+    assert phase.ndcg(found) == pytest.approx(choice.value)
+    latest = np.argsort(-found.added.trend)[:5]
+    assert set(phase.interactions.items.outside(latest)) <= {str(day) for day in range(35, 60)}
+
+
+@pytest.mark.parametrize(("method", "blend"), [("random", {}), ("global_time", {"trend": False})])
+def test_it_counts_nowhere_else(tmp_path, method, blend):
+    phase = fashion(tmp_path, method, **blend)
+    assert choose_blend(phase, noise(phase)).blend == NO_BLEND
+
+
+def test_the_trend_by_hand(tmp_path):
+    phase = fashion(tmp_path, "global_time")
+    log = phase.interactions
+    late = 2.0 ** (-(log.time.max() - log.time) / (3 * 86_400))
+    counts = np.array([late[log.item == item].sum() for item in range(log.num_items)])
+    assert trending(log, phase.target, 3.0) == pytest.approx(np.log(1 + 10 * counts / counts.mean()), rel=1e-5)

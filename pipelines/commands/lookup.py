@@ -135,6 +135,7 @@ def explain(
 
     rows = [[part["relation"], part.get("title") or part["id"], f"{part['share']:+.4f}"] for part in found["parts"]]
     rows += [["", "other neighbours", f"{found['others']:+.4f}"]]
+    rows += [["", "taken often of late", f"{found['trend']:+.4f}"]] if "trend" in found else []
     rows += [["", "popularity dial", f"{found['popularity']:+.4f}"]] if "popularity" in found else []
     rows += [["", "rest (own state, biases)", f"{found['rest']:+.4f}"]]
     print_table(

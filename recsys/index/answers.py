@@ -61,9 +61,10 @@ class ExplainedPart(TypedDict):
 
 
 class Explained(TypedDict):
-    """score = Σ shares + others + popularity + rest. others: neighbours left out of `parts`. rest: own state, biases.
+    """score = Σ shares + others + trend + popularity + rest. others: neighbours left out of `parts`. rest: own state.
 
-    popularity: the dial's share, present when it is turned. because: the same in words, neighbours of a kind together.
+    trend: for being taken of late, where that counts. popularity: the dial's share, when it is turned. because: the same
+    in words, neighbours of a kind together.
     """
 
     item: str
@@ -73,6 +74,7 @@ class Explained(TypedDict):
     rest: float
     source: Source
     unknown: list[str]
+    trend: NotRequired[float]
     popularity: NotRequired[float]
     because: NotRequired[list[Because]]
     title: NotRequired[str]
@@ -121,6 +123,8 @@ def explained_document(
         "source": source,
         "unknown": unknown,
     }
+    if found.trend:
+        document["trend"] = found.trend
     if found.dial:
         document["popularity"] = found.dial
     [title] = titles_of(bundle, np.array([item]))

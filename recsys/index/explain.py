@@ -24,28 +24,30 @@ class Part:
 
 @dataclass(frozen=True)
 class Explanation:
-    """score = Σ part values + dial + rest. parts: largest first.
+    """score = Σ part values + trend + dial + rest. parts: largest first.
 
-    dial: the share of the popularity dial. rest: the user's own state, biases, and what passed a non-linearity: of the
-    textbook families only the last layer splits into parts.
+    trend: for being taken of late. dial: the share of the popularity dial. rest: the user's own state, biases, and what
+    passed a non-linearity: of the textbook families only the last layer splits into parts.
     """
 
     score: float
     parts: list[Part]
     rest: float
+    trend: float = 0.0
     dial: float = 0.0
 
     def with_dial(self, share: float) -> "Explanation":
         """With what the popularity dial adds."""
         return replace(self, score=self.score + share, dial=share)
 
-    def with_added(self, added: list[Part]) -> "Explanation":
-        """With what the history adds: each part joins that of the same neighbour under the same relation."""
+    def with_added(self, added: list[Part], trend: float = 0.0) -> "Explanation":
+        """With what the history adds, each part joining that of the same neighbour under the same relation; and the trend."""
         values = {(part.relation, part.source, part.neighbour): part.value for part in self.parts}
         for part in added:
             key = (part.relation, part.source, part.neighbour)
             values[key] = values.get(key, 0.0) + part.value
-        return replace(self, score=self.score + sum(part.value for part in added), parts=_by_size(values))
+        score = self.score + sum(part.value for part in added) + trend
+        return replace(self, score=score, parts=_by_size(values), trend=trend)
 
 
 def explain(

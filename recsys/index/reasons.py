@@ -23,11 +23,13 @@ def because(bundle: "Bundle", item: int, found: Explanation, request: Request) -
     """Why somebody is shown a dense item, the largest share first; only what speaks for it.
 
     "because of *Alien* and *Blade Runner* (genre: sci-fi)": items of the history, and what they share with this one.
-    "a friend bought it": friends who had it. Without a vector, the popularity that the answer goes by.
+    "a friend bought it": friends who had it. "often bought of late": the trend. Without a vector, the popularity that the
+    answer goes by.
     """
     if request.vector is None:
         return [Because(text=_popular(bundle, request), share=found.score)]
     reasons = [*_items(bundle, item, found.parts), *_users(bundle, item, found.parts), *_values(bundle, found.parts)]
+    reasons += [Because(text=f"often {_past(bundle.target)} of late", share=found.trend)]
     return sorted((one for one in reasons if one["share"] > 0), key=lambda one: -one["share"])
 
 

@@ -31,8 +31,8 @@ class Why:
         found = explain(self.encoder, self._neighbours, bundle.item_vectors[item], None, request.vector, self._encoded)
         if bundle.added is None or request.past is None:
             return self._turned(found, item)
-        found = found.with_added(item_parts(bundle.added, request.past, item, f"rev_{bundle.target}"))
-        return self._turned(found, item)
+        parts = item_parts(bundle.added, request.past, item, f"rev_{bundle.target}")
+        return self._turned(found.with_added(parts, float(bundle.added.trend[item])), item)
 
     def _turned(self, found: Explanation, item: int) -> Explanation:
         return found.with_dial(share(self.dial, self.bundle.counts[item])) if self.dial else found

@@ -16,19 +16,21 @@ from worlds import ITEMS, make_contents
 
 
 @pytest.fixture(
-    scope="module", params=[(None, 0.0), (2.0, 0.0), (None, 0.25)], ids=["all alike", "the latest most", "views count"]
+    scope="module",
+    params=[(None, 0.0, False), (2.0, 0.0, False), (None, 0.25, False), (None, 0.0, True)],
+    ids=["all alike", "the latest most", "views count", "a trend"],
 )
 def lookup(request, tmp_path_factory):
     contents = make_contents()
     rng = np.random.default_rng(3)
     table = sparse.csr_matrix(rng.random((ITEMS, ITEMS)) * (rng.random((ITEMS, ITEMS)) < 0.2), dtype=np.float32)
     bought = contents.interactions.matrix(("buy",))
-    half_life, heard = request.param
+    half_life, heard, trend = request.param
     if half_life:
         bought.data = np.exp2(-rng.integers(0, 5, bought.nnz) / half_life).astype(np.float32)
     if heard:
         bought = bought.maximum(heard * contents.interactions.matrix(("view",))).tocsr()
-    into, back = (rng.normal(size=(ITEMS, rank)).astype(np.float32) for rank in (3, 3))
+    into, back = (rng.normal(size=(ITEMS, rank)).astype(np.float32) for rank in (3, 3 + trend))
     gain = {"view": rng.random(ITEMS).astype(np.float32)}
     added = HistoryScores(table, into, back, half_life, gain, {"view": heard} if heard else {})
     contents = replace(contents, added=added, histories=bought)
@@ -38,8 +40,8 @@ def lookup(request, tmp_path_factory):
 def naive(bundle, vector, history, viewed):
     """(items,) scores by the formula."""
     added = bundle.added
-    lent = history @ (added.table.toarray() + added.into @ added.back.T)
-    scores = bundle.item_vectors @ vector + lent / max(history.sum(), 1e-30) ** 0.75
+    lent = history @ (added.table.toarray() + added.into @ added.back[:, :3].T)
+    scores = bundle.item_vectors @ vector + added.back[:, 3:].sum(1) + lent / max(history.sum(), 1e-30) ** 0.75
     scores[viewed] += added.gain["view"][viewed]
     return scores
 
@@ -115,7 +117,12 @@ def test_new_events_of_a_known_user_come_on_top(lookup):
 )
 def test_parts_and_rest_are_the_score(lookup, asked):
     why = lookup.explain(asked["user"], "i13", history=asked.get("history"))
-    assert sum(part["share"] for part in why["parts"]) + why["rest"] == pytest.approx(why["score"], abs=1e-5)
+    whole = sum(part["share"] for part in why["parts"]) + why.get("trend", 0.0) + why["rest"]
+    assert whole == pytest.approx(why["score"], abs=1e-5)
+    trend = float(lookup.bundle.added.trend[13])
+    assert why.get("trend", 0.0) == trend
+    late = [reason["share"] for reason in why["because"] if reason["text"] == "often bought of late"]
+    assert late == ([trend] if trend > 0 else [])
     named = [(part["relation"], part["id"]) for part in why["parts"]]
     assert len(named) == len(set(named))
     [answer] = lookup.recommend(

@@ -137,7 +137,13 @@ def test_a_trial_below_the_median_is_pruned(new_search, small_phase, monkeypatch
         raw,
         [
             *("tune.startup=1", "train.epochs=6", "train.patience=6"),
-            *("blend.neighbours=0", "blend.low_pass_rank=0", "blend.recency=false", "blend.lengths=false", "blend.trend=false"),
+            *(
+                "blend.neighbours=0",
+                "blend.low_pass_rank=0",
+                "blend.recency=false",
+                "blend.lengths=false",
+                "blend.trend=false",
+            ),
         ],
     )
     search = new_search(config=config)
