@@ -21,6 +21,7 @@ from recsys.trained_vectors import Shape
 RIDGES = (15.0, 50.0, 5.0, 150.0)
 RANKS = (512, 256, 128, 64)
 MET_POWERS = (1.0, 0.5, 0.25)
+_LATEST = 0.999
 
 
 class Blend(BaseModel):
@@ -66,7 +67,8 @@ class Blend(BaseModel):
     def weights(self) -> dict[str, float]:
         """Of everything that may be added or stretched, in words."""
         met = {f"met by {behavior}": weight for behavior, weight in self.met}
-        rare = {name: getattr(self, name) for name in ("heard", "side", "trend", "length", "popularity")}
+        rare = {name: getattr(self, name) for name in ("heard", "side", "length", "popularity")}
+        rare |= {f"trend of {self.trend_days:g} days": self.trend}
         more = {name: weight for name, weight in rare.items() if weight}
         return {"item–item table": self.table, "low-pass": self.low_pass, **met, **more}
 
@@ -137,11 +139,14 @@ def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = Q
 
 def trending(interactions: Interactions, target: str, half_life_days: float) -> Floats:
     """(items,) ln(1 + 10 n / mean n), n being the rows of an item under the target behaviour, each counting half for
-    every half-life before the last row. The log must have times.
+    every half-life before the latest. One in a thousand may be later than that: a single row dated wrongly would make
+    its item the only one taken of late. The log must have times.
     """
     assert interactions.time is not None
     rows = interactions.of(target)
-    fading = decay(interactions.time[rows], int(interactions.time.max(initial=0)), half_life_days)
+    time = interactions.time[rows]
+    now = int(np.quantile(time, _LATEST, method="lower")) if len(time) else 0
+    fading = decay(np.minimum(time, now), now, half_life_days)
     counts = np.bincount(interactions.item[rows], fading, interactions.num_items)
     return np.asarray(np.log1p(10 * counts / max(counts.mean(), np.finfo(np.float64).tiny)), np.float32)
 
