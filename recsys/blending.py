@@ -7,7 +7,7 @@ everybody's lists.
 
 import itertools
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,7 +98,7 @@ def choose_blend(
     """
     config = phase.config.blend
     shapes = _shapes(phase, vectors)
-    adds = config.neighbours or config.low_pass_rank or config.trend or met_behaviors(phase)
+    adds = config.neighbours or config.low_pass_rank or _trend_lives(phase) or met_behaviors(phase)
     if not len(phase.held_out_users) or not (adds or any(shapes)):
         return Choice(NO_BLEND, None, None, [])
     search = _Search(phase, vectors, made or ingredients(phase, None, progress))
@@ -170,6 +170,7 @@ class _Search:
         self.spread_of_low_pass = lru_cache(None)(self._spread_of_low_pass)
         self.tried: list[dict[str, Any]] = []
         self.histories = lru_cache(2)(self._histories)
+        self.trend = lru_cache(None)(partial(trending, phase.interactions, phase.target))
         self.odds = lru_cache(None)(lambda behavior: conversion(made.met[behavior], taken))
         self.value = lru_cache(None)(self._value)
 
@@ -213,12 +214,8 @@ class _Search:
             blend = best
 
     def _trending(self, blend: Blend) -> Blend:
-        """With what was taken of late, where what is held out comes later."""
-        days = self.phase.interactions.days
-        if not (days and self.phase.config.blend.trend and self.phase.held_out_later):
-            return blend
-        half_lives = [float(f"{days / part:.3g}") for part in _TREND_PARTS]
-        pairs = itertools.product(half_lives, _TREND)
+        """With what was taken of late."""
+        pairs = itertools.product(_trend_lives(self.phase), _TREND)
         tried = [blend.model_copy(update={"trend_days": half_life, "trend": weight}) for half_life, weight in pairs]
         return max([blend, *tried], key=self.value)
 
@@ -309,7 +306,7 @@ class _Search:
 
     def _trend(self, days: float, wanted: float) -> Floats:
         """(items, 1) what was taken of late, of that standard deviation."""
-        found = trending(self.phase.interactions, self.phase.target, days)
+        found = self.trend(days)
         return found[:, None] * np.float32(_ratio(wanted, float(found.std(dtype=np.float64))))
 
     def _gain(self, behavior: str, wanted: float, power: float) -> Floats:
@@ -318,6 +315,14 @@ class _Search:
         odds = self.odds(behavior) ** power
         of_pairs = float(odds[met.indices].mean(dtype=np.float64))
         return np.asarray(odds * _ratio(wanted, of_pairs), np.float32)
+
+
+def _trend_lives(phase: Phase) -> list[float]:
+    """Half-lives of the trend in days; none unless what is held out comes later."""
+    days = phase.interactions.days
+    if not (days and phase.config.blend.trend and phase.held_out_later):
+        return []
+    return [float(f"{days / part:.3g}") for part in _TREND_PARTS]
 
 
 def _beside(value: float, places: tuple[float, ...]) -> tuple[float, ...]:

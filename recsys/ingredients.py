@@ -33,8 +33,8 @@ class Blend(BaseModel):
     what an item gains on the mean that its user met under it, in standard deviations of the vectors' scores over the
     items; met_power: what one item gains goes with this power of its `conversion`. heard: what an item that was met
     counts in a history; above 0, what users met speaks in the table too. trend: weight of `trending`, as of the table;
-    trend_days: its half-life. side: weight of `graph.baskets` in the table's
-    regression, as against that of the users' pairs.
+    trend_days: its half-life. side: weight of `graph.baskets` in the table's regression, as against that of the users'
+    pairs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -127,12 +127,11 @@ class Phase:
     @cached_property
     def graph_config(self) -> GraphConfig:
         """What the graph is built with: half_life_days = "auto" is a number of days here, or "none"."""
-        config, time = self.config.graph, self.interactions.time
+        config = self.config.graph
         if config.half_life_days != "auto":
             return config
-        if time is None or not self.held_out_later:
-            return config.model_copy(update={"half_life_days": "none"})
-        return config.model_copy(update={"half_life_days": automatic_half_life(time) or "none"})
+        days = automatic_half_life(self.interactions) if self.held_out_later else None
+        return config.model_copy(update={"half_life_days": days or "none"})
 
     def graph(self) -> Graph:
         tables = self.item_table, self.user_table

@@ -10,7 +10,7 @@ from scipy import sparse
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, WEIGHT, Drops
 
-_DAY_SECONDS = 86_400
+DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Interactions:
     def days(self) -> float:
         """From the first row to the last; 0 without times."""
         times = self.time
-        return 0.0 if times is None or not len(times) else float(times.max() - times.min()) / _DAY_SECONDS
+        return 0.0 if times is None or not len(times) else float(times.max() - times.min()) / DAY_SECONDS
 
     def of(self, behavior: str) -> NDArray[np.bool_]:
         """(n,) which rows are of `behavior`; none when the phase has no such row."""

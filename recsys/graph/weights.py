@@ -5,9 +5,8 @@ from numpy.typing import NDArray
 
 from recsys.core.config import GraphConfig
 from recsys.core.errors import ConfigError, DataError
-from recsys.core.interactions import Interactions
+from recsys.core.interactions import DAY_SECONDS, Interactions
 
-_DAY_SECONDS = 86_400
 _AUTOMATIC_SHARE = 1 / 8  # chosen on the validation of four logs: docs/tried.md
 
 
@@ -24,10 +23,9 @@ def row_weights(interactions: Interactions, config: GraphConfig) -> NDArray[np.f
     return weight
 
 
-def automatic_half_life(time: NDArray[np.int64]) -> float | None:
-    """An eighth of the days from the first moment to the last; None where there is but one moment."""
-    span = int(time.max() - time.min()) if len(time) else 0
-    return span / _DAY_SECONDS * _AUTOMATIC_SHARE or None
+def automatic_half_life(interactions: Interactions) -> float | None:
+    """An eighth of the days from the first row to the last; None where there is but one moment, or no time."""
+    return interactions.days * _AUTOMATIC_SHARE or None
 
 
 def _checked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -51,5 +49,5 @@ def _log_decay(time: NDArray[np.int64] | None, half_life_days: float) -> NDArray
 
 def decay(time: NDArray[np.int64], now: int, half_life_days: float) -> NDArray[np.float64]:
     """(n,) 2^(−age / half-life), counted back from `now`, unix seconds."""
-    age_days = (now - time) / _DAY_SECONDS
+    age_days = (now - time) / DAY_SECONDS
     return np.asarray(np.exp2(-age_days / half_life_days))

@@ -68,10 +68,10 @@ class HistoryScores:
         """Of the low-pass."""
         return int(self.into.shape[1])
 
-    @property
+    @cached_property
     def trend(self) -> Floats:
-        """(items,) of `back`, or nothing but zeros."""
-        return np.asarray(self.back[:, self.rank :].sum(axis=1), np.float32)
+        """(items,) the column of `back`, read where it is asked; nothing but zeros where there is none."""
+        return self.back[:, self.rank] if self.back.shape[1] > self.rank else np.zeros(len(self.back), np.float32)
 
     def lend(self, past: Past) -> sparse.csr_matrix:
         """(users, items) what the table adds, and what was met."""
