@@ -14,7 +14,9 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from recsys.blending import NO_BLEND, Blend, blended, choose_blend
+from recsys.blending.additions import blended
+from recsys.blending.choice import choose_blend
+from recsys.blending.ingredients import NO_BLEND, Blend
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import BlendConfig, ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
 from recsys.core.errors import UsageError

@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys.blending import Blend, blended, choose_blend, fit_history, met_behaviors
+from recsys.blending.additions import blended, fit_history
+from recsys.blending.choice import choose_blend
+from recsys.blending.ingredients import Blend, met_behaviors
 from recsys.closed_form.conversion import conversion
 from recsys.core.config import build_config
 from recsys.core.errors import ConfigError

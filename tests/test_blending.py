@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.blending import NO_BLEND, Blend, blended, choose_blend, fit_history
+from recsys.blending.additions import blended, fit_history
+from recsys.blending.choice import choose_blend
+from recsys.blending.ingredients import NO_BLEND, Blend, trending
 from recsys.closed_form.gfcf import fit_gfcf
 from recsys.core.config import build_config
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, Past
-from recsys.ingredients import trending
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities

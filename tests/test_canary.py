@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.blending import Blend, blended
+from recsys.blending.additions import blended
+from recsys.blending.ingredients import Blend
 from recsys.core.config import RunConfig, build_config
 from recsys.core.interactions import dense_of
 from recsys.core.ranking import top_k

@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.blending import Blend, blended, choose_blend
+from recsys.blending.additions import blended
+from recsys.blending.choice import choose_blend
+from recsys.blending.ingredients import Blend
 from recsys.core.config import build_config
 from recsys.fitting import bundle_contents, fit_phase
 from recsys.index.ann import TunedIndex

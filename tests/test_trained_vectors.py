@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.blending import NO_BLEND, STRETCHES, choose_blend
+from recsys.blending.choice import STRETCHES, choose_blend
+from recsys.blending.ingredients import NO_BLEND
 from recsys.core.config import build_config
 from recsys.core.errors import UsageError
 from recsys.index.exact import VectorScorer

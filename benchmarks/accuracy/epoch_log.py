@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.meter import Meter
-from recsys.blending import STRETCHES
+from recsys.blending.choice import STRETCHES
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import Progress
 from recsys.core.ranking import Scorer

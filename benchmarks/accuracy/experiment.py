@@ -13,7 +13,9 @@ from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.meter import Meter
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
-from recsys.blending import NO_BLEND, Blend, Ingredients, blended_shape, choose_blend, ingredients
+from recsys.blending.additions import blended_shape
+from recsys.blending.choice import choose_blend
+from recsys.blending.ingredients import NO_BLEND, Blend, Ingredients, ingredients
 from recsys.closed_form.catalogue import baseline, choose
 from recsys.core.config import RunConfig
 from recsys.core.edge_rows import EdgeRows

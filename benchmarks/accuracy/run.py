@@ -16,7 +16,7 @@ from benchmarks.accuracy.foreign import score_peer
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.search import searched
 from benchmarks.record import commit
-from recsys.blending import NO_BLEND, Blend
+from recsys.blending.ingredients import NO_BLEND, Blend
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.machine import cores
 

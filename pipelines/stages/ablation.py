@@ -6,7 +6,7 @@ from pipelines.runner import Facts, Work
 from pipelines.stages.blend import chosen
 from pipelines.stages.scores import Scored
 from pipelines.stages.training import CARD, MODEL
-from recsys.blending import blended_shape
+from recsys.blending.additions import blended_shape
 from recsys.core.artefacts import read_json
 from recsys.fitting import fit_phase
 from recsys.graph.parts import without

@@ -9,16 +9,9 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import BLEND, GRAPH, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.embeddings import load_embeddings, load_shape, save_shape, vectors_of
-from recsys.blending import (
-    Blend,
-    Choice,
-    Ingredients,
-    choose_blend,
-    fit_history,
-    ingredients,
-    met_behaviors,
-    with_history,
-)
+from recsys.blending.additions import fit_history, with_history
+from recsys.blending.choice import Choice, choose_blend
+from recsys.blending.ingredients import Blend, Ingredients, ingredients, met_behaviors
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings
 from recsys.graph.store import load_graph

@@ -40,6 +40,11 @@ def evaluable_users(held_out: sparse.csr_matrix) -> NDArray[np.int32]:
     return np.flatnonzero(np.diff(held_out.indptr)).astype(np.int32)
 
 
+def evenly(users: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """At most `count` of them, spread evenly: no draw, so the same every time."""
+    return users if len(users) <= count else users[np.arange(count) * len(users) // count]
+
+
 def match(ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix) -> Matches:
     """Look every ranked item up among its user's held-out items.
 

@@ -12,7 +12,7 @@ from recsys.core.interactions import Interactions
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.ranking import Scorer
 from recsys.evaluate.document import ColdItems, VisitorRow
-from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.evaluate.metrics import evaluable_users, evenly, rank_metrics
 from recsys.index.exact import Floats, VectorScorer, rank
 from recsys.index.fold_in import UserEncoder
 from recsys.index.history import BlendedScorer, Past
@@ -68,7 +68,7 @@ def visitor_rows(
     rows = []
     for length in LENGTHS:
         users = evaluable_users(held_out)
-        users = _evenly(users[np.diff(later.indptr)[users] >= length])
+        users = evenly(users[np.diff(later.indptr)[users] >= length], _MOST_USERS)
         if len(users):
             values = [
                 _ndcg(rank(scorer, users, k, seen).items, users, held_out, k)
@@ -148,7 +148,3 @@ def _row(length: int, values: Sequence[PerUser], draws: int, seed: int) -> Visit
 def _ndcg(ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, k: int) -> PerUser:
     per_user: Mapping[str, PerUser] = rank_metrics(ranked, users, held_out, [k]).per_user
     return per_user[f"ndcg@{k}"]
-
-
-def _evenly(users: NDArray[np.int32]) -> NDArray[np.int32]:
-    return users if len(users) <= _MOST_USERS else users[np.arange(_MOST_USERS) * len(users) // _MOST_USERS]

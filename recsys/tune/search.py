@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from optuna import Study, TrialPruned
 from optuna.trial import Trial, TrialState
 
-from recsys.blending import Ingredients, blended_shape, choose_blend, ingredients
+from recsys.blending.additions import blended_shape
+from recsys.blending.choice import choose_blend
+from recsys.blending.ingredients import Ingredients, ingredients
 from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig
 from recsys.core.errors import RecsysError, UsageError

@@ -15,7 +15,8 @@ from benchmarks.accuracy.experiment import Choices, Told, score
 from benchmarks.accuracy.foreign import pairs, score_peer
 from benchmarks.accuracy.kept import keep, lists, seeds
 from benchmarks.accuracy.rows import Row, row
-from recsys.blending import NO_BLEND, STRETCHES
+from recsys.blending.choice import STRETCHES
+from recsys.blending.ingredients import NO_BLEND
 from recsys.core.artefacts import read_json
 from recsys.core.config import BlendConfig, RunConfig
 from recsys.core.errors import MachineError, UsageError

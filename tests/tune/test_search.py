@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from chain import Heard
-from recsys.blending import choose_blend
+from recsys.blending.choice import choose_blend
 from recsys.core.config import with_overrides
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.progress import Progress

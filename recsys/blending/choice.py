@@ -1,26 +1,15 @@
-"""What a user's past adds to the trained vectors, and what shape these take, weighed on validation.
-
-Items of the history speak for others through an item–item table and a low-pass; an item that its user met under another
-behaviour (viewed, and did not buy) gains by how often that leads to the target; and one that was taken of late gains in
-everybody's lists.
-"""
+"""How a blend is chosen: on what is held out, one coordinate after the other."""
 
 import itertools
 from collections.abc import Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from recsys.closed_form.conversion import conversion
-from recsys.closed_form.item_item import histories
-from recsys.core.progress import QUIET, Progress
-from recsys.core.ranking import Scorer
-from recsys.index.exact import Floats, VectorScorer
-from recsys.index.history import BlendedScorer, HistoryScores, Past
-from recsys.ingredients import (
+from recsys.blending.additions import Additions
+from recsys.blending.ingredients import (
     MET_POWERS,
     NO_BLEND,
     RANKS,
@@ -29,25 +18,12 @@ from recsys.ingredients import (
     Ingredients,
     ingredients,
     met_behaviors,
-    trending,
 )
+from recsys.core.progress import QUIET, Progress
+from recsys.evaluate.metrics import evenly
+from recsys.index.exact import Floats, VectorScorer
 from recsys.phases import Phase
 from recsys.trained_vectors import Shape, TrainedVectors
-
-__all__ = [
-    "NO_BLEND",
-    "STRETCHES",
-    "Blend",
-    "Choice",
-    "Ingredients",
-    "blended",
-    "blended_shape",
-    "choose_blend",
-    "fit_history",
-    "ingredients",
-    "met_behaviors",
-    "with_history",
-]
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
@@ -73,7 +49,6 @@ _TREND = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _TREND_PARTS = (8, 32, 128)
 """Half-lives of the trend, as parts of the days that a phase has seen: none so short that lists would be of hours."""
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
-_SPREAD_USERS = 2_000
 
 
 class Choice(NamedTuple):
@@ -106,42 +81,6 @@ def choose_blend(
     return Choice(best, value, search.value(NO_BLEND), search.tried)
 
 
-def fit_history(
-    phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
-) -> HistoryScores | None:
-    """What histories add in `phase`, weighed in units of the vectors' scores; None when nothing.
-
-    vectors: in the blend's shape (`TrainedVectors.embeddings_of`).
-    """
-    if blend.empty:
-        return None
-    return _Search(phase, vectors, made or ingredients(phase, blend, progress)).scores(blend)
-
-
-def with_history(phase: Phase, vectors: VectorScorer, added: HistoryScores | None) -> VectorScorer | BlendedScorer:
-    """The scorer of a phase: the vectors, and what histories add."""
-    if added is None:
-        return vectors
-    log = phase.interactions
-    met = {name: log.matrix((name,)) for name in added.met}
-    return BlendedScorer(vectors, added, Past(histories(log, phase.target, added.half_life, added.heard), met))
-
-
-def blended(
-    phase: Phase, vectors: VectorScorer, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
-) -> VectorScorer | BlendedScorer:
-    """`with_history` of a `fit_history`."""
-    return with_history(phase, vectors, fit_history(phase, vectors, blend, progress, made))
-
-
-def blended_shape(
-    phase: Phase, trained: TrainedVectors, blend: Blend, progress: Progress = QUIET, made: Ingredients | None = None
-) -> VectorScorer | BlendedScorer:
-    """`blended` with vectors in the blend's shape."""
-    found = trained.embeddings_of(blend.shape)
-    return blended(phase, VectorScorer(found.users, found.items), blend, progress, made)
-
-
 class _Shapes(NamedTuple):
     """What a search may make of its vectors: users that lean on late events, items of other lengths."""
 
@@ -161,20 +100,12 @@ class _Search:
 
     def __init__(self, phase: Phase, vectors: VectorScorer | TrainedVectors, made: Ingredients) -> None:
         self.phase, self.given, self.made = phase, vectors, made
-        taken = phase.interactions.matrix((phase.target,))
-        self.sample = _evenly(np.flatnonzero(np.diff(taken.indptr)).astype(np.int32), _SPREAD_USERS)
         self.users = lru_cache(2)(self._users)
-        self.vectors = lru_cache(2)(self._vectors)
-        self.spread = lru_cache(None)(self._spread_of_vectors)
-        self.spread_of_table = lru_cache(None)(self._spread_of_table)
-        self.spread_of_low_pass = lru_cache(None)(self._spread_of_low_pass)
+        self.additions = Additions(phase, made, lru_cache(2)(self._vectors))
         self.tried: list[dict[str, Any]] = []
-        self.histories = lru_cache(2)(self._histories)
-        self.trend = lru_cache(None)(partial(trending, phase.interactions, phase.target))
-        self.odds = lru_cache(None)(lambda behavior: conversion(made.met[behavior], taken))
         self.value = lru_cache(None)(self._value)
 
-    def run(self, progress: Progress, shapes: "_Shapes") -> tuple[Blend, float]:
+    def run(self, progress: Progress, shapes: _Shapes) -> tuple[Blend, float]:
         grid, best = self._grid(), NO_BLEND
         if shapes.fading:
             best = self._clearly(best, self._recent(best))
@@ -242,79 +173,23 @@ class _Search:
         return [(name, ranks if name == "rank" else options) for name, options in _GRID if there[name]]
 
     def _value(self, blend: Blend) -> float:
-        value = self.phase.ndcg(self._scorer(blend), self._judges)
+        value = self.phase.ndcg(self.additions.scorer(blend), self._judges)
         self.tried.append({**blend.model_dump(), "value": value})
         return value
 
-    def _scorer(self, blend: Blend) -> Scorer:
-        vectors = self.vectors(blend.shape)
-        return vectors if blend.empty else BlendedScorer(vectors, self.scores(blend), self.past(blend))
-
     @cached_property
     def _judges(self) -> NDArray[np.int32]:
-        return _evenly(self.phase.held_out_users, _JUDGES)
+        return evenly(self.phase.held_out_users, _JUDGES)
 
     def _users(self, recent: float | None, own: float) -> Floats:
         """Users of whom those that a choice looks at are as asked for."""
         assert isinstance(self.given, TrainedVectors)
-        return self.given.users(np.union1d(self._judges, self.sample), Shape(recent, own))
+        return self.given.users(np.union1d(self._judges, self.additions.sample), Shape(recent, own))
 
     def _vectors(self, shape: Shape) -> VectorScorer:
         if isinstance(self.given, VectorScorer):
             return self.given
         return VectorScorer(self.users(shape.recent, shape.own), self.given.items(shape))
-
-    def _spread_of_vectors(self, shape: Shape) -> float:
-        vectors = self.vectors(shape)
-        return _spread(vectors.user_vectors[self.sample], vectors.item_vectors)
-
-    def past(self, blend: Blend) -> Past:
-        return Past(self.histories(blend.half_life, blend.heard), self.made.met)
-
-    def _histories(self, half_life: float | None, heard: float) -> sparse.csr_matrix:
-        weights = dict.fromkeys(self.made.met, heard) if heard else {}
-        return histories(self.phase.interactions, self.phase.target, half_life, weights)
-
-    def scores(self, blend: Blend) -> HistoryScores:
-        spread, heard = self.spread(blend.shape), (blend.half_life, blend.heard)
-        plain = self._plain(blend)
-        of_table = self.spread_of_table(*heard, blend.ridge, blend.side) if plain.table.nnz else 0.0
-        of_low_pass = self.spread_of_low_pass(*heard, blend.rank) if plain.back.shape[1] else 0.0
-        return HistoryScores(
-            plain.table * np.float32(_ratio(blend.table * spread, of_table)),
-            plain.into * np.float32(_ratio(blend.low_pass * spread, of_low_pass)),
-            np.hstack([plain.back, self._trend(blend.trend_days, blend.trend * spread)]) if blend.trend else plain.back,
-            blend.half_life,
-            {name: self._gain(name, weight * spread, blend.met_power) for name, weight in blend.met},
-            dict.fromkeys(self.made.met, blend.heard) if blend.heard else {},
-        )
-
-    def _plain(self, blend: Blend) -> HistoryScores:
-        """Table and low-pass before their weights; empty where a weight is 0."""
-        items, rank = len(self.made.back), blend.rank if blend.low_pass else 0
-        none = sparse.csr_matrix((items, items), dtype=np.float32)
-        table = self.made.tables.of(blend) if blend.table and self.made.tables else none
-        return HistoryScores(table, self.made.into[:, :rank], self.made.back[:, :rank])
-
-    def _spread_of_table(self, half_life: float | None, heard: float, ridge: float, side: float) -> float:
-        plain = self._plain(Blend(ridge=ridge, side=side, heard=heard))
-        return _spread_of_rows(plain.lend(Past(self.histories(half_life, heard)[self.sample], {})))
-
-    def _spread_of_low_pass(self, half_life: float | None, heard: float, rank: int) -> float:
-        plain = self._plain(Blend(table=0.0, low_pass=1.0, rank=rank))
-        return _spread(plain.queries(self.histories(half_life, heard)[self.sample]), plain.back)
-
-    def _trend(self, days: float, wanted: float) -> Floats:
-        """(items, 1) what was taken of late, of that standard deviation."""
-        found = self.trend(days)
-        return found[:, None] * np.float32(_ratio(wanted, float(found.std(dtype=np.float64))))
-
-    def _gain(self, behavior: str, wanted: float, power: float) -> Floats:
-        """(items,) what meeting an item under `behavior` adds: `wanted` on the mean over the pairs met."""
-        met = self.made.met[behavior]
-        odds = self.odds(behavior) ** power
-        of_pairs = float(odds[met.indices].mean(dtype=np.float64))
-        return np.asarray(odds * _ratio(wanted, of_pairs), np.float32)
 
 
 def _trend_lives(phase: Phase) -> list[float]:
@@ -329,30 +204,3 @@ def _beside(value: float, places: tuple[float, ...]) -> tuple[float, ...]:
     """A place and those before and after it."""
     at = places.index(value)
     return places[max(at - 1, 0) : at + 2]
-
-
-def _ratio(wanted: float, found: float) -> float:
-    return wanted / found if found > 0 else 0.0
-
-
-def _evenly(users: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """At most `count` of them, spread evenly: no draw, so the same for every blend."""
-    if len(users) <= count:
-        return users
-    return users[np.arange(count) * len(users) // count]
-
-
-def _spread(queries: Floats, items: Floats) -> float:
-    """Mean standard deviation of a query's scores over the items, from the covariance of the item vectors."""
-    if not items.shape[1]:
-        return 0.0
-    covariance = np.atleast_2d(np.cov(items.astype(np.float64), rowvar=False, bias=True))
-    chosen = queries.astype(np.float64)
-    return float(np.sqrt(np.maximum(np.einsum("nd,nd->n", chosen @ covariance, chosen), 0.0)).mean())
-
-
-def _spread_of_rows(matrix: sparse.csr_matrix) -> float:
-    """Mean standard deviation of rows, zeros included."""
-    squares = np.asarray(matrix.multiply(matrix).mean(axis=1)).ravel()
-    means = np.asarray(matrix.mean(axis=1)).ravel()
-    return float(np.sqrt(np.maximum(squares - means**2, 0.0)).mean())
