@@ -11,6 +11,7 @@ from pipelines.places import (
     INDEX,
     LOG,
     NEWCOMERS,
+    POPULARITY,
     RELATIONS,
     REPORT,
     SPLIT,
@@ -29,6 +30,7 @@ from pipelines.stages import (
     graphs,
     ingest,
     newcomers,
+    popularity,
     relations,
     report,
     serving,
@@ -79,6 +81,7 @@ def plan(config: RunConfig) -> list[Stage]:
         _blend("select", variants),
         _score("select", variants),
         Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=others),
+        Stage("popularity", popularity.choose, POPULARITY, _ROWS, (*_JUDGED, "split", "blend.trend")),
         _graph("final", config),
         _train("final", variants),
         _blend("final", variants),
@@ -166,7 +169,7 @@ def _ablations(config: RunConfig, parts: Sequence[str]) -> list[Stage]:
 def _newcomers(config: RunConfig) -> Stage:
     """The tested model on visitors and on items that nobody took in train."""
     found = [place.format(phase="final", bucket=MODEL) for place in (TRAINED, BLEND)]
-    inputs = (*_ROWS, *_side_inputs(config), GRAPH.format(phase="final"), *found)
+    inputs = (*_ROWS, *_side_inputs(config), GRAPH.format(phase="final"), POPULARITY, *found)
     return Stage("newcomers", newcomers.judge, NEWCOMERS, inputs, ("evaluate", "graph", "seed"))
 
 
@@ -177,7 +180,7 @@ def _serve(config: RunConfig) -> list[Stage]:
     blended = BLEND.format(phase=phase, bucket=MODEL)
     again = [_graph("serve", config), _train("serve", (MODEL,)), _blend("serve", (MODEL,)), _index("serve")]
     made = (*_side_inputs(config), GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase))
-    inputs = (*_ROWS, *made, REPORT, TEST.format(bucket=MODEL))
+    inputs = (*_ROWS, *made, POPULARITY, REPORT, TEST.format(bucket=MODEL))
     keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, *_SERVED)
     return [*(again if config.refit else []), Stage("bundle", serving.bundle(phase), None, inputs, keys)]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from recsys.blending.trend import Taken, taken
 from recsys.cold_start import item_map, separators_of, with_untaken_items
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
@@ -64,8 +65,13 @@ def bundle_contents(
     tuned: TunedIndex,
     model_card: Mapping[str, Any],
     test_values: pl.DataFrame | None = None,
+    popular_days: float | None = None,
 ) -> Contents:
-    """What the bundle of a phase is written from. scorer: how its users are scored. test_values: as in `Contents`."""
+    """What the bundle of a phase is written from. scorer: how its users are scored. test_values: as in `Contents`.
+
+    popular_days: half-life of what visitors of whom nothing is known get (`blending.trend.choose_popularity`).
+    """
+    took = taken(phase.interactions, phase.target, popular_days)
     added, histories = (scorer.added, scorer.past.history) if isinstance(scorer, BlendedScorer) else (None, None)
     contents = Contents(
         embeddings=embeddings,
@@ -77,18 +83,19 @@ def bundle_contents(
         labels={kind: tuple(labels) for kind, labels in graph.labels.items()},
         index=tuned.index,
         index_card=tuned.card,
-        model_card=model_card,
+        model_card=model_card if popular_days is None else {**model_card, "popular_days": popular_days},
         added=added,
         histories=histories,
         test_values=test_values,
         separators=separators_of(phase),
         item_map=item_map(phase, graph, embeddings),
-        user_segments=_segments(phase),
+        user_segments=_segments(phase, took),
+        popular=None if popular_days is None else took.shares,
     )
     return with_untaken_items(contents, phase) if phase.config.index.cold_items else contents
 
 
-def _segments(phase: Phase) -> Segments | None:
+def _segments(phase: Phase, took: Taken) -> Segments | None:
     """What users of each value of index.segment took. Raises ConfigError when the user table has no such column."""
     name = phase.config.index.segment
     if name is None:
@@ -96,4 +103,4 @@ def _segments(phase: Phase) -> Segments | None:
     if name not in phase.user_table.columns:
         hint = nearest(name, phase.user_table.columns) or f"It has {phase.user_table.columns}"
         raise ConfigError(f"index.segment = {name!r} is not a column of the user table", hint)
-    return count_segments(phase.user_table[name], phase.interactions.matrix((phase.target,)))
+    return count_segments(phase.user_table[name], took.pairs, took.users)

@@ -34,8 +34,13 @@ class FrameStyle:
         return FrameStyle("pandas" if isinstance(frame, pd.DataFrame) else "polars", user_col, item_col, integers)
 
     def back(self, table: pl.DataFrame) -> Frame:
-        """A table of results as the caller writes logs; ids are text in `table`."""
-        typed = table.with_columns(pl.col(name).cast(pl.Int64) for name in self.integers if name in table.columns)
+        """A table of results as the caller writes logs; ids are text in `table`, and stay so beside one that was asked
+        for and is no integer.
+        """
+        numbers = table.select(
+            pl.col(name).cast(pl.Int64, strict=False) for name in self.integers if name in table.columns
+        )
+        typed = table.with_columns(column for column in numbers if not column.null_count())
         return typed.to_pandas() if self.library == "pandas" else typed
 
     @staticmethod

@@ -5,7 +5,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from recsys.blending.additions import blended
 from recsys.blending.choice import choose_blend
 from recsys.blending.ingredients import NO_BLEND, Blend
+from recsys.blending.trend import choose_popularity
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import BlendConfig, ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
 from recsys.core.errors import UsageError
@@ -39,6 +40,14 @@ from recsys.trained_vectors import TrainedVectors
 
 _MODEL, _TRAIN, _BLEND, _SPLIT = ModelConfig(), TrainConfig(), BlendConfig(), SplitConfig()
 _BUNDLE, _CARD = "bundle", "recommender.json"
+
+
+class _Chosen(NamedTuple):
+    """popular_days: as in `bundle_contents`."""
+
+    epochs: int
+    blend: Blend = NO_BLEND
+    popular_days: float | None = None
 
 
 class GraphRecommender(BaseEstimator):
@@ -134,19 +143,20 @@ class GraphRecommender(BaseEstimator):
         home = Path(tempfile.mkdtemp(prefix="recsys-"))
         finalizer = weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
         log_, config = self._ingest(to_polars(interactions), {"items": items, "users": users}, home, progress)
-        epochs, blend = self._choose(log_, config, progress)
+        chosen = self._choose(log_, config, progress)
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
-        trained = fit_phase(phase, graph, config.model, epochs=epochs, progress=progress)
-        found = TrainedVectors(phase.interactions, trained.embeddings, graph).embeddings_of(blend.shape)
-        scorer = blended(phase, VectorScorer(found.users, found.items), blend)
+        trained = fit_phase(phase, graph, config.model, epochs=chosen.epochs, progress=progress)
+        found = TrainedVectors(phase.interactions, trained.embeddings, graph).embeddings_of(chosen.blend.shape)
+        scorer = blended(phase, VectorScorer(found.users, found.items), chosen.blend)
         vectors = searched(scorer)
         popularity = phase.interactions.popularity(phase.target)
         tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=self.seed, popularity=popularity)
-        card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": epochs, "refit": True}
-        bundle = write_bundle(home / "bundles", bundle_contents(phase, graph, found, scorer, tuned, card))
+        card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": chosen.epochs, "refit": True}
+        contents = bundle_contents(phase, graph, found, scorer, tuned, card, popular_days=chosen.popular_days)
+        bundle = write_bundle(home / "bundles", contents)
         self._take(bundle, style, finalizer)
-        self.epochs_ = epochs
+        self.epochs_ = chosen.epochs
         return self
 
     def recommend(
@@ -292,17 +302,18 @@ class GraphRecommender(BaseEstimator):
         ingest(rows, config.data, config.clean, home / "log", progress)
         return load_log(home / "log"), config
 
-    def _choose(self, log: CodedLog, config: RunConfig, progress: Progress) -> tuple[int, Blend]:
-        """The epochs and the blend that do best on held-out rows; `epochs` itself, and vectors alone, without them."""
+    def _choose(self, log: CodedLog, config: RunConfig, progress: Progress) -> _Chosen:
+        """What does best on held-out rows; `epochs` itself, and vectors alone, without them."""
         if not self.early_stopping or not self.epochs:
-            return self.epochs, NO_BLEND
+            return _Chosen(self.epochs)
         behaviors = fit_interactions(log.rows.head(0).collect(), log.users, log.items, log.behaviors)
         splits = split_log(log, config.split, target_behavior(behaviors, config.graph), self.seed)
         phase = Phase("final", log, splits, config)
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, progress=progress)
         vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
-        return trained.best_epoch, choose_blend(phase, vectors, progress).blend
+        blend = choose_blend(phase, vectors, progress).blend
+        return _Chosen(trained.best_epoch, blend, choose_popularity(phase).half_life_days)
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))

@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from fashion import DAYS, fashion_log
 from recsys import GraphRecommender
 from recsys.core.config import ModelConfig, SplitConfig, TrainConfig
 from recsys.core.errors import ConfigError, DataError, UsageError
@@ -116,6 +117,15 @@ def test_unknown_users(fitted: GraphRecommender) -> None:
     with pytest.raises(UsageError, match="unknown user 'nobody'"):
         fitted.recommend("nobody")
     assert len(fitted.recommend("nobody", k=3, unknown="popularity")) == 3
+
+
+def test_strangers_get_what_is_popular_of_late_where_fashions_change() -> None:
+    made = GraphRecommender(**SMALL, time_col="timestamp", patience=1).fit(fashion_log())
+    [days] = [made.lookup_.bundle.model_card["popular_days"]]
+    assert 0 < days < DAYS / 4
+    table = made.recommend(["nobody", 7], k=5, unknown="popularity")
+    assert table["user_id"].to_list() == ["nobody"] * 5 + ["7"] * 5
+    assert table["item_id"][:5].min() > DAYS / 2
 
 
 def test_likeness_stays_within_communities(fitted: GraphRecommender) -> None:

@@ -7,7 +7,9 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
+from pipelines.stages.popularity import popular_days
 from pipelines.stages.training import MODEL
+from recsys.blending.trend import taken
 from recsys.cold_start import place_items
 from recsys.core.artefacts import write_json
 from recsys.core.encoder import Embeddings
@@ -32,10 +34,12 @@ def judge(work: Work) -> Facts:
     embeddings = embeddings_of(work, "final", MODEL)
     neighbours = faded(neighbours_into_users(graph.relations), data.interactions, embeddings.encoder)
     relation = f"rev_{data.target}"
-    trained = Trained(scorer_of(work, data, MODEL), embeddings.encoder, relation, neighbours[relation])
+    popular = taken(data.interactions, data.target, popular_days(work)).shares
+    trained = Trained(scorer_of(work, data, MODEL), embeddings.encoder, relation, neighbours[relation], popular)
     k, config = work.config.evaluate.ks[0], work.config
     draws, seed = config.evaluate.bootstrap, config.seed
-    visitors = visitor_rows(trained, data.interactions, data.target, data.held_out_matrix, data.seen, k, draws, seed)
+    held_out, seen = data.held_out_matrix, data.seen
+    visitors = visitor_rows(trained, data.interactions, data.target, held_out, seen, k, draws, seed)
     cold = _cold_items(data, graph, embeddings, k)
     document = {"visitors": [one.model_dump() for one in visitors], "cold_items": cold and cold.model_dump()}
     write_json(work.out / FIGURES, document)

@@ -11,6 +11,7 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, INDEX, REPORT, TEST, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
+from pipelines.stages.popularity import popular_days
 from pipelines.stages.scores import Scored
 from pipelines.stages.training import CARD, MODEL
 from recsys.core.artefacts import read_json, text_sha256, write_json
@@ -73,7 +74,7 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         tested = load_phase(folder.path, config, "final")
         values = _test_values(tested, Scored.load(work.read(TEST.format(bucket=MODEL))))
         card |= {"test_rows": _held_out_sha256(tested)}
-        contents = bundle_contents(data, graph, embeddings, scorer, tuned, card, values)
+        contents = bundle_contents(data, graph, embeddings, scorer, tuned, card, values, popular_days(work))
         if contents.cold_items:
             work.progress.say(f"{contents.cold_items:,} items that nobody took, placed by what they are")
         path = write_bundle(folder.bundles, contents)

@@ -11,7 +11,8 @@ from functools import lru_cache, partial
 import numpy as np
 from scipy import sparse
 
-from recsys.blending.ingredients import Blend, Ingredients, ingredients, trending
+from recsys.blending.ingredients import Blend, Ingredients, ingredients
+from recsys.blending.trend import trending
 from recsys.closed_form.conversion import conversion
 from recsys.closed_form.item_item import histories
 from recsys.core.progress import QUIET, Progress

@@ -19,6 +19,7 @@ from recsys.blending.ingredients import (
     ingredients,
     met_behaviors,
 )
+from recsys.blending.trend import CLEAR, half_lives
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.metrics import evenly
 from recsys.index.exact import Floats, VectorScorer
@@ -31,7 +32,6 @@ _LENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 _POPULARITIES = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2)
 STRETCHES = tuple(itertools.product(_LENGTHS, _POPULARITIES))
 """Powers of length and popularity, together: what one takes, the other gives."""
-_CLEAR = 1.1  # vectors are left as trained at first unless validation gains a tenth: less did not carry to other rows
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     ("ridge", RIDGES),
@@ -46,8 +46,6 @@ _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
 _HEARD = (0.0, 0.1, 0.2, 0.4)
 _TREND = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-_TREND_PARTS = (8, 32, 128)
-"""Half-lives of the trend, as parts of the days that a phase has seen: none so short that lists would be of hours."""
 _JUDGES = 10_000  # held-out users that a choice looks at: enough to tell NDCG apart by less than the grid's steps
 
 
@@ -73,7 +71,7 @@ def choose_blend(
     """
     config = phase.config.blend
     shapes = _shapes(phase, vectors)
-    adds = config.neighbours or config.low_pass_rank or _trend_lives(phase) or met_behaviors(phase)
+    adds = config.neighbours or config.low_pass_rank or half_lives(phase) or met_behaviors(phase)
     if not len(phase.held_out_users) or not (adds or any(shapes)):
         return Choice(NO_BLEND, None, None, [])
     search = _Search(phase, vectors, made or ingredients(phase, None, progress))
@@ -146,13 +144,13 @@ class _Search:
 
     def _trending(self, blend: Blend) -> Blend:
         """With what was taken of late."""
-        pairs = itertools.product(_trend_lives(self.phase), _TREND)
+        pairs = itertools.product(half_lives(self.phase), _TREND)
         tried = [blend.model_copy(update={"trend_days": half_life, "trend": weight}) for half_life, weight in pairs]
         return max([blend, *tried], key=self.value)
 
     def _clearly(self, blend: Blend, other: Blend) -> Blend:
-        """The other one where it is clearly better."""
-        return other if self.value(other) > _CLEAR * self.value(blend) else blend
+        """The other one where it is clearly better: vectors are else left as trained at first."""
+        return other if self.value(other) > CLEAR * self.value(blend) else blend
 
     def _best(self, blend: Blend, name: str, options: Sequence[Any]) -> Blend:
         """The best of `options` for one coordinate; the earlier one among equals."""
@@ -190,14 +188,6 @@ class _Search:
         if isinstance(self.given, VectorScorer):
             return self.given
         return VectorScorer(self.users(shape.recent, shape.own), self.given.items(shape))
-
-
-def _trend_lives(phase: Phase) -> list[float]:
-    """Half-lives of the trend in days; none unless what is held out comes later."""
-    days = phase.interactions.days
-    if not (days and phase.config.blend.trend and phase.held_out_later):
-        return []
-    return [float(f"{days / part:.3g}") for part in _TREND_PARTS]
 
 
 def _beside(value: float, places: tuple[float, ...]) -> tuple[float, ...]:

@@ -10,10 +10,8 @@ from scipy import sparse
 
 from recsys.closed_form.item_item import item_item_tables
 from recsys.closed_form.low_pass import low_pass
-from recsys.core.interactions import Interactions
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.baskets import baskets
-from recsys.graph.weights import decay
 from recsys.index.exact import Floats
 from recsys.phases import Phase
 from recsys.trained_vectors import Shape
@@ -21,7 +19,6 @@ from recsys.trained_vectors import Shape
 RIDGES = (15.0, 50.0, 5.0, 150.0)
 RANKS = (512, 256, 128, 64)
 MET_POWERS = (1.0, 0.5, 0.25)
-_LATEST = 0.999
 
 
 class Blend(BaseModel):
@@ -135,20 +132,6 @@ def ingredients(phase: Phase, blend: Blend | None = None, progress: Progress = Q
     factors = low_pass(log.matrix((phase.target,)), min(rank, config.low_pass_rank), phase.config.seed)
     tables = Tables(phase, behaviors, ridges, progress) if config.neighbours and ridges else None
     return Ingredients(tables, *factors, {name: log.matrix((name,)) for name in behaviors})
-
-
-def trending(interactions: Interactions, target: str, half_life_days: float) -> Floats:
-    """(items,) ln(1 + 10 n / mean n), n being the rows of an item under the target behaviour, each counting half for
-    every half-life before the latest. One in a thousand may be later than that: a single row dated wrongly would make
-    its item the only one taken of late. The log must have times.
-    """
-    assert interactions.time is not None
-    rows = interactions.of(target)
-    time = interactions.time[rows]
-    now = int(np.quantile(time, _LATEST, method="lower")) if len(time) else 0
-    fading = decay(np.minimum(time, now), now, half_life_days)
-    counts = np.bincount(interactions.item[rows], fading, interactions.num_items)
-    return np.asarray(np.log1p(10 * counts / max(counts.mean(), np.finfo(np.float64).tiny)), np.float32)
 
 
 def met_behaviors(phase: Phase) -> list[str]:

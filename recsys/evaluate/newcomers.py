@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.closed_form.popularity import Popularity
 from recsys.core.encoder import EncoderState
 from recsys.core.interactions import Interactions
 from recsys.core.intervals import bootstrap_means, difference
@@ -17,7 +18,7 @@ from recsys.index.exact import Floats, VectorScorer, rank
 from recsys.index.fold_in import UserEncoder
 from recsys.index.history import BlendedScorer, Past
 
-LENGTHS = (1, 2, 5, 10, 20)
+LENGTHS = (0, 1, 2, 5, 10, 20)
 _MOST_USERS = 2_000
 PerUser = NDArray[np.float64]
 
@@ -27,12 +28,14 @@ class Trained:
     """A trained model as it scores known users, and what encodes anybody else.
 
     edges: (users, items) weights of the relation called `relation`, by which users hear from items they took.
+    popular: (items,) by which those of whom nothing is known are answered.
     """
 
     scorer: VectorScorer | BlendedScorer
     encoder: EncoderState
     relation: str
     edges: sparse.csr_matrix
+    popular: Floats
 
     def visitors(self, kept: sparse.csr_matrix, users: NDArray[np.int32]) -> Scorer:
         """The same for `users` if they had come for the first time with the events `kept` (users, items), 1 for each."""
@@ -62,7 +65,8 @@ def visitor_rows(
     """NDCG@k of users with their trained vector and as visitors with their last events, on the same users.
 
     For each of LENGTHS the test users with at least so many events of the target, at most 2,000 spread evenly over
-    them. Logs without times take events in an order drawn by `seed`. seen: (users, items), left out of every list.
+    them; of 0 events nothing is known. Logs without times take events in an order drawn by `seed`. seen: (users, items),
+    left out of every list.
     """
     later = later_events(interactions, target, seed)
     rows = []
@@ -70,9 +74,9 @@ def visitor_rows(
         users = evaluable_users(held_out)
         users = evenly(users[np.diff(later.indptr)[users] >= length], _MOST_USERS)
         if len(users):
+            visitors = trained.visitors(_first(later, length), users) if length else Popularity(trained.popular)
             values = [
-                _ndcg(rank(scorer, users, k, seen).items, users, held_out, k)
-                for scorer in (trained.scorer, trained.visitors(_first(later, length), users))
+                _ndcg(rank(scorer, users, k, seen).items, users, held_out, k) for scorer in (trained.scorer, visitors)
             ]
             rows.append(_row(length, values, draws, seed))
     return rows

@@ -10,6 +10,7 @@ index.faiss            when search is approximate             index_card.json, m
 item_item.*.npy        what items lend each other, if any     histories.*.npy        (users, items) that it is asked with
 low_pass_into.npy      of histories, if any                   search_vectors.npy     item vectors | low-pass | popularity
 test_values.parquet    metrics of each test user, if the model was tested
+popular.npy            (items,) share of users, of late, if that is what visitors of whom nothing is known get
 met_gain.npy           what items gain that a user viewed, say, and did not buy: (behaviours, items), if anything
 cold_<n>.npy           vectors of what items are, if known    cold_mean.npy, cold_states.npy
 segments.*.npy         (values of a user column, items) users who took them, if asked for
@@ -101,6 +102,7 @@ class Bundle:
     item_map: ItemMap | None
     cold_items: int
     user_segments: Segments | None
+    popular: Floats | None
 
     @property
     def scorer(self) -> Scorer:
@@ -121,8 +123,11 @@ class Bundle:
         return np.asarray(self.popularity[self.segments.index(self.target)])
 
     def shares(self, segment: Sequence[int] = ()) -> Floats:
-        """(items,) share of the users, or of those of some values of `user_segments`, with the item under the target."""
-        everybody = (self.counts / max(len(self.users), 1)).astype(np.float32)
+        """(items,) share of the users, or of those of some values of `user_segments`, with the item under the target; of
+        late, where the bundle says so.
+        """
+        of_all = self.counts / max(len(self.users), 1) if self.popular is None else self.popular
+        everybody = np.asarray(of_all, np.float32)
         return self.user_segments.shares(segment, everybody) if self.user_segments and segment else everybody
 
     @property
@@ -271,6 +276,7 @@ def _read(path: Path) -> Bundle:
         item_map=ItemMap.load(path, facts["item_map"]) if "item_map" in facts else None,
         cold_items=facts.get("cold_items", 0),
         user_segments=Segments.load(path, facts["user_segments"], num_items) if "user_segments" in facts else None,
+        popular=load_array(path / "popular.npy") if (path / "popular.npy").exists() else None,
     )
 
 

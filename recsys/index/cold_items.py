@@ -64,6 +64,7 @@ def contents_of(bundle: "Bundle") -> Contents:
         item_map=bundle.item_map,
         cold_items=bundle.cold_items,
         user_segments=bundle.user_segments,
+        popular=bundle.popular,
         test_values=bundle.test_values,
     )
 
@@ -115,6 +116,7 @@ def with_items(contents: Contents, new: NewItems) -> Contents:
         model_card={**contents.model_card, "cold_items": contents.cold_items + count},
         cold_items=contents.cold_items + count,
         user_segments=contents.user_segments and _longer_segments(contents.user_segments, num_items),
+        popular=None if contents.popular is None else np.append(contents.popular, np.zeros(count, np.float32)),
     )
     return _searched_anew(longer)
 

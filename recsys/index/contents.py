@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys.core.encoder import Embeddings
+from recsys.core.encoder import Embeddings, Floats
 from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, ITEM_ID, LABEL, NODE_TYPE, USER_ID
@@ -39,6 +39,7 @@ class Contents:
     item_map: gives vectors to items from what they are; None where nothing says it. cold_items: how many of the last items
     got theirs from it.
     user_segments: what users of each value of a column took.
+    popular: (items,) the share of users by which visitors of whom nothing is known are answered; None for that of all.
     test_values: USER_ID and a column for each metric, what the tested model reached for each test user: bundles are
     compared user by user.
     Timings in a card belong under "measured": that key does not change the address of the bundle.
@@ -60,6 +61,7 @@ class Contents:
     item_map: ItemMap | None = None
     cold_items: int = 0
     user_segments: Segments | None = None
+    popular: Floats | None = None
     test_values: pl.DataFrame | None = None
 
 
@@ -127,6 +129,8 @@ def write_files(folder: Path, contents: Contents) -> None:
     segments = (ALL, *log.behaviors)
     popularity = np.stack([log.popularity(None if name == ALL else name) for name in segments])
     save_array(folder / "popularity.npy", popularity)
+    if contents.popular is not None:
+        save_array(folder / "popular.npy", contents.popular)
     vectors = found.items if contents.added is None else np.hstack([found.items, contents.added.back])
     searched, unit = with_popularity(vectors, log.popularity(contents.target))
     save_array(folder / "search_vectors.npy", searched)

@@ -34,10 +34,10 @@ def because(bundle: "Bundle", item: int, found: Explanation, request: Request) -
 
 
 def _popular(bundle: "Bundle", request: Request) -> str:
-    segments = bundle.user_segments
+    segments, what = bundle.user_segments, "popular" if bundle.popular is None else "popular of late"
     if segments is None or not request.segment:
-        return "popular"
-    return f"popular where {_word(segments.column)} is {_listed([segments.values[one] for one in request.segment])}"
+        return what
+    return f"{what} where {_word(segments.column)} is {_listed([segments.values[one] for one in request.segment])}"
 
 
 def _items(bundle: "Bundle", item: int, parts: Sequence[Part]) -> Iterator[Because]:

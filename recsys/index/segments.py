@@ -20,13 +20,13 @@ _DOUBT = 10.0  # users: so many count like everybody beside those of the segment
 class Segments:
     """column: of the user table. values: ascending. counts: (values, items) users of each value who took each item.
 
-    sizes: users of each value.
+    sizes: users of each value. Where what was taken of late counts for more, so does who took something of late.
     """
 
     column: str
     values: tuple[str, ...]
     counts: sparse.csr_matrix
-    sizes: tuple[int, ...]
+    sizes: tuple[float, ...]
 
     def shares(self, places: Sequence[int], everybody: Floats) -> Floats:
         """(items,) share of the users of any of these values who took each item.
@@ -50,8 +50,10 @@ class Segments:
         return Segments(facts["column"], tuple(facts["values"]), counts, tuple(facts["sizes"]))
 
 
-def count_segments(column: pl.Series, pairs: sparse.csr_matrix) -> Segments:
-    """column: one value (or list of values) a user. pairs: (users, items) 1 for each pair."""
+def count_segments(column: pl.Series, pairs: sparse.csr_matrix, users: Floats) -> Segments:
+    """column: one value (or list of values) a user. pairs: (users, items) 1 for each pair, or what it counts. users: the
+    same of each user.
+    """
     rows = owner_values(column)
     values = rows[VALUE].unique().sort()
     place = values.search_sorted(rows[VALUE]).to_numpy()
@@ -59,4 +61,4 @@ def count_segments(column: pl.Series, pairs: sparse.csr_matrix) -> Segments:
     members = sparse.csr_matrix((ones, (place, rows[OWNER].to_numpy())), shape=(len(values), len(column)))
     counts = (members @ pairs).tocsr().astype(np.float32)
     counts.sort_indices()
-    return Segments(column.name, tuple(values), counts, tuple(int(one) for one in np.diff(members.indptr)))
+    return Segments(column.name, tuple(values), counts, tuple((members @ users).tolist()))

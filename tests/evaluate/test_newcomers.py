@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from recsys.closed_form.popularity import Popularity
 from recsys.core.interactions import Interactions
+from recsys.evaluate.metrics import rank_metrics
 from recsys.evaluate.newcomers import LENGTHS, Trained, cold_items, expected_ndcg, later_events, visitor_rows
-from recsys.index.exact import VectorScorer
+from recsys.index.exact import VectorScorer, rank
 from recsys.index.fold_in import UserEncoder
 from recsys.index.history import BlendedScorer, HistoryScores, Past
 from worlds import ITEMS, USERS, make_contents, make_interactions
@@ -40,7 +42,9 @@ def trained_world() -> tuple[Trained, Interactions]:
     contents = make_contents()
     found = contents.embeddings
     edges = contents.neighbours["rev_buy"]
-    return Trained(VectorScorer(found.users, found.items), found.encoder, "rev_buy", edges), contents.interactions
+    log = contents.interactions
+    trained = VectorScorer(found.users, found.items)
+    return Trained(trained, found.encoder, "rev_buy", edges, log.popularity("buy")), log
 
 
 def test_a_visitor_with_the_whole_history_is_encoded_from_it() -> None:
@@ -84,6 +88,10 @@ def test_rows_compare_the_same_users() -> None:
         assert row.users == int((judged & (lengths >= row.events)).sum())
         assert row.difference == pytest.approx(row.visitor - row.trained)
         assert row.low <= row.difference <= row.high
+    judged = np.flatnonzero(judged).astype(np.int32)
+    popular = rank(Popularity(log.popularity("buy")), judged, 5, seen).items
+    nothing_known = rank_metrics(popular, judged, held_out, [5]).overall["ndcg@5"]
+    assert rows[0].visitor == pytest.approx(nothing_known)
 
 
 def test_cold_items_by_hand() -> None:

@@ -10,9 +10,10 @@ from scipy import sparse
 
 from recsys.core.errors import UsageError
 from recsys.index.bundle import Bundle, Contents, write_bundle
+from recsys.index.cold_items import contents_of
 from recsys.index.lookup import Lookup
 from recsys.index.segments import count_segments
-from worlds import LAYERS, USERS, WIDTH, make_contents, make_relation
+from worlds import ITEMS, LAYERS, USERS, WIDTH, make_contents, make_relation
 
 
 def make_social(seed: int = 3) -> Contents:
@@ -33,7 +34,7 @@ def make_social(seed: int = 3) -> Contents:
         contents,
         embeddings=replace(contents.embeddings, encoder=encoder),
         neighbours={**contents.neighbours, **edges},
-        user_segments=count_segments(cities, contents.interactions.matrix(("buy",))),
+        user_segments=count_segments(cities, contents.interactions.matrix(("buy",)), np.ones(USERS)),
     )
 
 
@@ -102,11 +103,32 @@ def test_what_nobody_has_is_refused(social: Lookup, bundle: Bundle) -> None:
 
 def test_segments_count_users_once_and_leave_the_nameless_out() -> None:
     pairs = sparse.csr_matrix(np.array([[1, 0], [1, 1], [0, 1]], np.float32))
-    found = count_segments(pl.Series("city", ["b", "a", None]), pairs)
+    found = count_segments(pl.Series("city", ["b", "a", None]), pairs, np.ones(3))
     assert (found.values, found.sizes) == (("a", "b"), (1, 1))
     assert found.counts.toarray().tolist() == [[1, 1], [1, 0]]
-    several = count_segments(pl.Series("likes", [["x", "y"], ["x"], []]), pairs)
+    several = count_segments(pl.Series("likes", [["x", "y"], ["x"], []]), pairs, np.ones(3))
     assert several.sizes == (2, 1) and several.counts.toarray().tolist() == [[2, 1], [1, 0]]
+    late = count_segments(
+        pl.Series("city", ["b", "a", "b"]), pairs.multiply([[1], [1], [0.5]]).tocsr(), np.array([1, 1, 0.5])
+    )
+    assert late.sizes == (1, 1.5) and late.counts.toarray().tolist() == [[1, 1], [1, 0.5]]
+
+
+@pytest.mark.parametrize("segmented", [False, True])
+def test_popular_of_late_by_hand(tmp_path: Path, segmented: bool) -> None:
+    """Where the bundle says what is popular of late, it answers for those of whom nothing is known, and says so."""
+    late = np.linspace(0.5, 0, ITEMS, dtype=np.float32)
+    nobody = count_segments(pl.Series("city", ["Bonn"]), sparse.csr_matrix((1, ITEMS), dtype=np.float32), np.zeros(1))
+    contents = replace(make_contents(), popular=late, user_segments=nobody)
+    bundle = Bundle.load(write_bundle(tmp_path, contents))
+    attributes = {"city": "Bonn"} if segmented else {}
+    [answer] = Lookup(bundle).recommend(attributes=[attributes], k=4, fallback="popularity", reasons=True)
+    assert answer["source"] == ("segment" if segmented else "fallback")
+    assert [one["id"] for one in answer["items"]] == ["i00", "i01", "i02", "i03"]
+    assert [one["score"] for one in answer["items"]] == pytest.approx(late[:4])
+    said = "popular of late where city is Bonn" if segmented else "popular of late"
+    assert [one["text"] for one in answer["items"][0]["because"]] == [said]
+    assert write_bundle(tmp_path / "again", contents_of(bundle)).name == bundle.name
 
 
 def test_the_bundle_guards_the_segments(tmp_path: Path) -> None:

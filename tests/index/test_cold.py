@@ -82,6 +82,14 @@ def test_new_items_are_recommended_and_the_others_stay(placed, tmp_path):
     assert found.popularity[:, ITEMS:].sum() == 0 and found.available[ITEMS:].all()
 
 
+def test_nobody_took_new_items_of_late(placed, tmp_path):
+    late = Bundle.load(
+        write_bundle(tmp_path / "late", replace(contents_of(placed), popular=np.ones(ITEMS, np.float32)))
+    )
+    found, _ = longer(late, tmp_path / "longer")
+    assert found.popular.tolist() == [1.0] * ITEMS + [0.0] * 2
+
+
 def test_a_history_may_hold_new_items(placed, tmp_path):
     found, _ = longer(placed, tmp_path)
     lookup = Lookup(found)

@@ -31,7 +31,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     genres[0], genres[1], genres[2] = ["sci-fi"], ["sci-fi", "drama"], ["drama", "sci-fi"]
     titles = pl.Series(TITLE, ["Arrival", "Alien", "Blade Runner", *(f"Film {one}" for one in range(3, ITEMS))])
     table = contents.item_table.with_columns(titles, genres=pl.Series(genres))
-    cities = count_segments(pl.Series("home_city", ["Bonn"] * USERS), contents.interactions.matrix(("buy",)))
+    cities = count_segments(
+        pl.Series("home_city", ["Bonn"] * USERS), contents.interactions.matrix(("buy",)), np.ones(USERS)
+    )
     changed = replace(contents, item_table=table, user_segments=cities)
     return Bundle.load(write_bundle(tmp_path_factory.mktemp("films"), changed))
 

@@ -28,7 +28,7 @@ def report_folder(world: Path, settings: Settings, tmp_path_factory: pytest.Temp
 
 def test_visitors_cold_items_and_relations(report_folder: Path) -> None:
     report = Report.load(report_folder / "report.json")
-    assert [row.events for row in report.visitors][:3] == [1, 2, 5]
+    assert [row.events for row in report.visitors][:4] == [0, 1, 2, 5]
     for row in report.visitors:
         assert row.low <= row.difference <= row.high and 0 <= row.visitor <= 1
     cold = report.cold_items

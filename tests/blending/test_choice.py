@@ -1,14 +1,12 @@
 """Blends are chosen by validation alone, and leave the table out where it does not help."""
 
-from dataclasses import replace
-
 import numpy as np
-import polars as pl
 import pytest
 
+from fashion import fashion
 from recsys.blending.additions import blended, fit_history
 from recsys.blending.choice import choose_blend
-from recsys.blending.ingredients import NO_BLEND, Blend, trending
+from recsys.blending.ingredients import NO_BLEND, Blend
 from recsys.closed_form.gfcf import fit_gfcf
 from recsys.core.config import build_config
 from recsys.index.exact import VectorScorer
@@ -111,21 +109,6 @@ def test_attributes_speak_in_the_table(tmp_path):
     assert with_side.table.nnz > plain.table.nnz
 
 
-def fashion(folder, method, **blend):
-    """Phase "select" of a log in which everybody takes whatever is new: item n around day n."""
-    draw = np.random.default_rng(0)
-    days = np.sort(draw.uniform(0, 60, 3000))
-    items = np.clip(days + draw.normal(0, 2, len(days)), 0, 59).astype(int)
-    users = draw.integers(0, 100, len(days))
-    log = pl.DataFrame({"user_id": users, "item_id": items, "timestamp": (days * 86_400).astype(int)})
-    log.write_parquet(folder / "log.parquet")
-    raw = {"data": {"log": str(folder / "log.parquet"), "time_col": "timestamp"}, "split": {"method": method}}
-    config = build_config(raw | {"train": {"metric_k": 5}, "blend": {"neighbours": 0, "low_pass_rank": 0, **blend}})
-    ingest(config.data.log, config.data, config.clean, folder / "ingested")
-    log = load_log(folder / "ingested")
-    return Phase("select", log, split_log(log, config.split, "interaction", 0), config)
-
-
 def test_what_was_taken_of_late_counts_where_the_future_is_asked_for(tmp_path):
     phase = fashion(tmp_path, "global_time")
     choice = choose_blend(phase, noise(phase))
@@ -141,20 +124,3 @@ def test_what_was_taken_of_late_counts_where_the_future_is_asked_for(tmp_path):
 def test_it_counts_nowhere_else(tmp_path, method, blend):
     phase = fashion(tmp_path, method, **blend)
     assert choose_blend(phase, noise(phase)).blend == NO_BLEND
-
-
-def test_the_trend_by_hand(tmp_path):
-    phase = fashion(tmp_path, "global_time")
-    log = phase.interactions
-    now = np.sort(log.time)[int(0.999 * (len(log) - 1))]
-    late = 2.0 ** (-(now - np.minimum(log.time, now)) / (3 * 86_400))
-    counts = np.array([late[log.item == item].sum() for item in range(log.num_items)])
-    assert trending(log, phase.target, 3.0) == pytest.approx(np.log(1 + 10 * counts / counts.mean()), rel=1e-5)
-
-
-def test_a_row_of_the_far_future_does_not_make_a_trend(tmp_path):
-    log = fashion(tmp_path, "global_time").interactions
-    time = log.time.copy()
-    time[0] += 10**9
-    plain, stray = (trending(one, "interaction", 3.0) for one in (log, replace(log, time=time)))
-    assert np.corrcoef(plain, stray)[0, 1] > 0.99
