@@ -5,14 +5,14 @@ behaviour (viewed, and did not buy) gains by how often that leads to the target;
 everybody's lists.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 import numpy as np
 from scipy import sparse
 
 from recsys.blending.ingredients import Blend, Ingredients, ingredients
-from recsys.blending.trend import trending
+from recsys.blending.trend import freshness, trending
 from recsys.closed_form.conversion import conversion
 from recsys.closed_form.item_item import histories
 from recsys.core.progress import QUIET, Progress
@@ -23,6 +23,8 @@ from recsys.phases import Phase
 from recsys.trained_vectors import Shape, TrainedVectors
 
 _SPREAD_USERS = 2_000
+_OF_TABLE = ("ridge", "side", "heard", "half_life", "table_days", "fresh_days")
+_OF_LOW_PASS = ("rank", "heard", "half_life")
 
 
 class Additions:
@@ -41,6 +43,8 @@ class Additions:
         self.spread_of_low_pass = lru_cache(None)(self._spread_of_low_pass)
         self.histories = lru_cache(2)(self._histories)
         self.trend = lru_cache(None)(partial(trending, phase.interactions, phase.target))
+        self.freshness = lru_cache(None)(partial(freshness, phase.interactions, phase.target))
+        self.table = lru_cache(2)(self._table)
         self.odds = lru_cache(None)(lambda behavior: conversion(made.met[behavior], taken))
 
     def scorer(self, blend: Blend) -> VectorScorer | BlendedScorer:
@@ -50,10 +54,9 @@ class Additions:
 
     def scores(self, blend: Blend) -> HistoryScores:
         """What a blend adds, in units of the scores of its vectors."""
-        spread, heard = self.spread(blend.shape), (blend.half_life, blend.heard)
-        plain = self._plain(blend)
-        of_table = self.spread_of_table(*heard, blend.ridge, blend.side) if plain.table.nnz else 0.0
-        of_low_pass = self.spread_of_low_pass(*heard, blend.rank) if plain.back.shape[1] else 0.0
+        spread, plain = self.spread(blend.shape), self._plain(blend)
+        of_table = self.spread_of_table(_alone(blend, _OF_TABLE)) if plain.table.nnz else 0.0
+        of_low_pass = self.spread_of_low_pass(_alone(blend, _OF_LOW_PASS)) if plain.back.shape[1] else 0.0
         return HistoryScores(
             plain.table * np.float32(_ratio(blend.table * spread, of_table)),
             plain.into * np.float32(_ratio(blend.low_pass * spread, of_low_pass)),
@@ -75,20 +78,27 @@ class Additions:
         """Table and low-pass before their weights; empty where a weight is 0."""
         items, rank = len(self.made.back), blend.rank if blend.low_pass else 0
         none = sparse.csr_matrix((items, items), dtype=np.float32)
-        table = self.made.tables.of(blend) if blend.table and self.made.tables else none
+        table = self.table(_alone(blend, _OF_TABLE)) if blend.table and self.made.tables else none
         return HistoryScores(table, self.made.into[:, :rank], self.made.back[:, :rank])
 
     def _spread_of_vectors(self, shape: Shape) -> float:
         vectors = self.vectors(shape)
         return _spread(vectors.user_vectors[self.sample], vectors.item_vectors)
 
-    def _spread_of_table(self, half_life: float | None, heard: float, ridge: float, side: float) -> float:
-        plain = self._plain(Blend(ridge=ridge, side=side, heard=heard))
-        return _spread_of_rows(plain.lend(Past(self.histories(half_life, heard)[self.sample], {})))
+    def _table(self, alone: Blend) -> sparse.csr_matrix:
+        assert self.made.tables is not None
+        table, days = self.made.tables.of(alone), alone.fresh_days
+        return table if days is None else (table @ sparse.diags(self.freshness(days))).tocsr()
 
-    def _spread_of_low_pass(self, half_life: float | None, heard: float, rank: int) -> float:
-        plain = self._plain(Blend(table=0.0, low_pass=1.0, rank=rank))
-        return _spread(plain.queries(self.histories(half_life, heard)[self.sample]), plain.back)
+    def _spread_of_table(self, alone: Blend) -> float:
+        return _spread_of_rows(self._plain(alone).lend(self._past_of_sample(alone)))
+
+    def _spread_of_low_pass(self, alone: Blend) -> float:
+        plain = self._plain(alone.model_copy(update={"table": 0.0, "low_pass": 1.0}))
+        return _spread(plain.queries(self._past_of_sample(alone).history), plain.back)
+
+    def _past_of_sample(self, blend: Blend) -> Past:
+        return Past(self.histories(blend.half_life, blend.heard)[self.sample], {})
 
     def _trend(self, days: float, wanted: float) -> Floats:
         """(items, 1) what was taken of late, of that standard deviation."""
@@ -137,6 +147,11 @@ def blended_shape(
     """`blended` with vectors in the blend's shape."""
     found = trained.embeddings_of(blend.shape)
     return blended(phase, VectorScorer(found.users, found.items), blend, progress, made)
+
+
+def _alone(blend: Blend, names: Sequence[str]) -> Blend:
+    """A blend as far as its coordinates of these names go: what is kept for one part is kept by these."""
+    return Blend(**{name: getattr(blend, name) for name in names})
 
 
 def _ratio(wanted: float, found: float) -> float:

@@ -19,7 +19,7 @@ from recsys.blending.ingredients import (
     ingredients,
     met_behaviors,
 )
-from recsys.blending.trend import CLEAR, half_lives
+from recsys.blending.trend import CLEAR, half_lives, span
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.metrics import evenly
 from recsys.index.exact import Floats, VectorScorer
@@ -32,15 +32,17 @@ _LENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 _POPULARITIES = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2)
 STRETCHES = tuple(itertools.product(_LENGTHS, _POPULARITIES))
 """Powers of length and popularity, together: what one takes, the other gives."""
+_TABLE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
-    ("table", (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     ("ridge", RIDGES),
     ("side", (0.0, 0.1, 0.3, 1.0, 3.0)),
     ("half_life", (None, 50.0, 20.0, 5.0)),
     ("low_pass", (0.0, 0.02, 0.05, 0.1, 0.2)),
     ("rank", RANKS),
+    ("table_days", (None,)),
 )
-"""One coordinate after the other, each with the others where they stand; the usual value first."""
+"""One coordinate after the other, each with the others where they stand; the usual value first, and those of a log
+beside."""
 _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
 """Factors on the weights of the table, the trend and of what was met that are tried last."""
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
@@ -104,7 +106,25 @@ class _Search:
         self.value = lru_cache(None)(self._value)
 
     def run(self, progress: Progress, shapes: _Shapes) -> tuple[Blend, float]:
-        grid, best = self._grid(), NO_BLEND
+        grid, best = self._grid(), self._start(shapes)
+        if self.made.tables:
+            best = self._late(self._best(best, "table", _TABLE), "fresh_days", "table", _TABLE)
+        for name, options in progress.track(grid, "blending", len(grid)):
+            best = self._best(best, name, options)
+        if best.recent is not None:
+            best = self._best(best, "recent", _RECENT)
+        best = self._late(best, "trend_days", "trend", _TREND)
+        if shapes.stretching:
+            best = self._stretched(best)
+        for name in ("table", "trend"):
+            best = self._best(best, name, [factor * getattr(best, name) for factor in _REFINED])
+        for behavior, weight in best.met:
+            best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
+        return best, self.value(best)
+
+    def _start(self, shapes: _Shapes) -> Blend:
+        """Vectors in a shape of their own only where that is clearly better; what users met, beside the usual table."""
+        best = NO_BLEND
         if shapes.fading:
             best = self._clearly(best, self._recent(best))
         if shapes.stretching:
@@ -114,19 +134,7 @@ class _Search:
         for behavior in [name for name in self.made.met if name not in self.phase.seen_behaviors]:
             best = self._best(best, "met", [best.meeting(behavior, weight) for weight in _MET])
         best = self._best(best, "met_power", MET_POWERS if best.met else MET_POWERS[:1])
-        best = self._best(best, "heard", _HEARD if self.made.met else _HEARD[:1])
-        for name, options in progress.track(grid, "blending", len(grid)):
-            best = self._best(best, name, options)
-        if best.recent is not None:
-            best = self._best(best, "recent", _RECENT)
-        best = self._trending(best)
-        if shapes.stretching:
-            best = self._stretched(best)
-        for name in ("table", "trend"):
-            best = self._best(best, name, [factor * getattr(best, name) for factor in _REFINED])
-        for behavior, weight in best.met:
-            best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
-        return best, self.value(best)
+        return self._best(best, "heard", _HEARD if self.made.met else _HEARD[:1])
 
     def _recent(self, blend: Blend) -> Blend:
         """Vectors of users that lean on late events."""
@@ -142,11 +150,12 @@ class _Search:
                 return blend
             blend = best
 
-    def _trending(self, blend: Blend) -> Blend:
-        """With what was taken of late."""
-        pairs = itertools.product(half_lives(self.phase), _TREND)
-        tried = [blend.model_copy(update={"trend_days": half_life, "trend": weight}) for half_life, weight in pairs]
-        return max([blend, *tried], key=self.value)
+    def _late(self, blend: Blend, days: str, weight: str, weights: Sequence[float]) -> Blend:
+        """With what was taken of late, of any half-life and weight."""
+        pairs = itertools.product(half_lives(self.phase), weights)
+        return max(
+            [blend, *(blend.model_copy(update={days: one, weight: other}) for one, other in pairs)], key=self.value
+        )
 
     def _clearly(self, blend: Blend, other: Blend) -> Blend:
         """The other one where it is clearly better: vectors are else left as trained at first."""
@@ -158,17 +167,18 @@ class _Search:
 
     def _grid(self) -> list[tuple[str, tuple[float | None, ...]]]:
         """The coordinates that the log and the configuration have."""
-        rank = self.made.back.shape[1]
+        rank, table = self.made.back.shape[1], self.made.tables is not None
         ranks = tuple(dict.fromkeys(min(one, rank) for one in RANKS))
         there = {
-            "table": self.made.tables is not None,
-            "ridge": self.made.tables is not None,
+            "ridge": table,
             "half_life": self.phase.interactions.time is not None,
             "low_pass": rank > 0,
             "rank": len(ranks) > 1,
             "side": self.made.tables is not None and self.made.tables.side is not None,
+            "table_days": table and len(half_lives(self.phase)) > 0,
         }
-        return [(name, ranks if name == "rank" else options) for name, options in _GRID if there[name]]
+        own = {"rank": ranks, "table_days": (None, span(self.phase))}
+        return [(name, own.get(name, options)) for name, options in _GRID if there[name]]
 
     def _value(self, blend: Blend) -> float:
         value = self.phase.ndcg(self.additions.scorer(blend), self._judges)

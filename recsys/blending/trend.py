@@ -21,13 +21,17 @@ _LATEST = 0.999
 
 
 def half_lives(phase: Phase) -> list[float]:
-    """Half-lives of the trend in days, as parts of those that a phase has seen: none so short that lists would be of
-    hours. None at all unless what is held out comes later.
+    """Half-lives of what was taken of late in days, as parts of those that a phase has seen: none so short that lists
+    would be of hours. None at all unless what is held out comes later.
     """
-    days = phase.interactions.days
-    if not (days and phase.config.blend.trend and phase.held_out_later):
+    if not (phase.interactions.days and phase.config.blend.trend and phase.held_out_later):
         return []
-    return [float(f"{days / part:.3g}") for part in _PARTS]
+    return [_short(phase.interactions.days / part) for part in _PARTS]
+
+
+def span(phase: Phase) -> float:
+    """The days that a phase has seen."""
+    return _short(phase.interactions.days)
 
 
 def trending(interactions: Interactions, target: str, half_life_days: float) -> Floats:
@@ -36,6 +40,16 @@ def trending(interactions: Interactions, target: str, half_life_days: float) -> 
     faded = _faded(interactions, rows, half_life_days)
     counts = np.bincount(interactions.item[rows], faded, interactions.num_items)
     return np.asarray(np.log1p(10 * counts / max(counts.mean(), np.finfo(np.float64).tiny)), np.float32)
+
+
+def freshness(interactions: Interactions, target: str, half_life_days: float) -> Floats:
+    """(items,) how much of what was ever taken of an item was taken of late: its rows under the target behaviour, faded
+    (`_faded`), over their number; between 0 and 1, and 0 for an item without any.
+    """
+    rows = np.flatnonzero(interactions.of(target))
+    item, faded = interactions.item[rows], _faded(interactions, rows, half_life_days)
+    late, ever = (np.bincount(item, weights, interactions.num_items) for weights in (faded, None))
+    return np.asarray(late / np.maximum(ever, 1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -101,3 +115,7 @@ def _faded(interactions: Interactions, rows: NDArray[np.integer], half_life_days
     time = interactions.time[rows]
     now = int(np.quantile(time, _LATEST, method="lower")) if len(time) else 0
     return np.asarray(decay(np.minimum(time, now), now, half_life_days), np.float64)
+
+
+def _short(days: float) -> float:
+    return float(f"{days:.3g}")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fashion import fashion
-from recsys.blending.trend import choose_popularity, half_lives, taken, trending
+from recsys.blending.trend import choose_popularity, freshness, half_lives, taken, trending
 from recsys.core.interactions import Interactions
 from worlds import make_interactions
 
@@ -48,6 +48,12 @@ def test_shares_of_late_by_hand() -> None:
     assert found.pairs.toarray()[:2, 5:8] == pytest.approx(np.array([[0.25, 0.5, 0], [1, 1, 0]]))
     assert found.users[:3] == pytest.approx([0.5, 1, 0])
     assert found.shares[5:8] == pytest.approx([1.25 / 1.5, 1, 0])
+
+
+def test_freshness_by_hand() -> None:
+    """Item 5 was taken twenty days ago and now, item 6 ten days ago and now; nobody bought item 7."""
+    found = freshness(bought([0, 0, 1, 1], [5, 6, 5, 6], [0, 10, 20, 20]), "buy", 10.0)
+    assert found[5:8] == pytest.approx([1.25 / 2, 1.5 / 2, 0.0])
 
 
 def test_shares_of_all_time_are_of_all_users() -> None:
