@@ -1,4 +1,4 @@
-"""What was taken of late: in everybody's lists, and for visitors of whom nothing is known."""
+"""What was taken of late: in everybody's lists, in the item–item table, and for visitors of whom nothing is known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
