@@ -23,7 +23,7 @@ from recsys.phases import Phase
 from recsys.trained_vectors import Shape, TrainedVectors
 
 _SPREAD_USERS = 2_000
-_OF_TABLE = ("ridge", "side", "heard", "half_life", "table_days", "fresh_days")
+_OF_TABLE = ("ridge", "side", "heard", "half_life", "fresh_days")
 _OF_LOW_PASS = ("rank", "heard", "half_life")
 
 

@@ -19,7 +19,7 @@ from recsys.blending.ingredients import (
     ingredients,
     met_behaviors,
 )
-from recsys.blending.trend import CLEAR, half_lives, span
+from recsys.blending.trend import CLEAR, half_lives
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.metrics import evenly
 from recsys.index.exact import Floats, VectorScorer
@@ -39,10 +39,8 @@ _GRID: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("half_life", (None, 50.0, 20.0, 5.0)),
     ("low_pass", (0.0, 0.02, 0.05, 0.1, 0.2)),
     ("rank", RANKS),
-    ("table_days", (None,)),
 )
-"""One coordinate after the other, each with the others where they stand; the usual value first, and those of a log
-beside."""
+"""One coordinate after the other, each with the others where they stand; the usual value first."""
 _REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
 """Factors on the weights of the table, the trend and of what was met that are tried last."""
 _MET = (0.0, 1.0, 2.0, 4.0, 8.0)
@@ -106,13 +104,23 @@ class _Search:
         self.value = lru_cache(None)(self._value)
 
     def run(self, progress: Progress, shapes: _Shapes) -> tuple[Blend, float]:
-        grid, best = self._grid(), self._start(shapes)
+        """Two ways where the table can be told what is fresh: told from the beginning, the other coordinates end
+        elsewhere.
+        """
+        starts = [self._start(shapes)]
         if self.made.tables:
-            best = self._late(self._best(best, "table", _TABLE), "fresh_days", "table", _TABLE)
-        for name, options in progress.track(grid, "blending", len(grid)):
-            best = self._best(best, name, options)
-        if best.recent is not None:
-            best = self._best(best, "recent", _RECENT)
+            plain = self._best(starts[0], "table", _TABLE)
+            starts = list(dict.fromkeys([plain, self._late(plain, "fresh_days", "table", _TABLE)]))
+        grid = self._grid()
+        steps = list(itertools.product(range(len(starts)), grid))
+        for way, (name, options) in progress.track(steps, "blending", len(steps)):
+            starts[way] = self._best(starts[way], name, options)
+        best = max((self._refined(one, shapes) for one in starts), key=self.value)
+        return best, self.value(best)
+
+    def _refined(self, blend: Blend, shapes: _Shapes) -> Blend:
+        """With what was taken of late, in shape, and at finer weights."""
+        best = self._best(blend, "recent", _RECENT) if blend.recent is not None else blend
         best = self._late(best, "trend_days", "trend", _TREND)
         if shapes.stretching:
             best = self._stretched(best)
@@ -120,7 +128,7 @@ class _Search:
             best = self._best(best, name, [factor * getattr(best, name) for factor in _REFINED])
         for behavior, weight in best.met:
             best = self._best(best, "met", [best.meeting(behavior, factor * weight) for factor in _REFINED])
-        return best, self.value(best)
+        return best
 
     def _start(self, shapes: _Shapes) -> Blend:
         """Vectors in a shape of their own only where that is clearly better; what users met, beside the usual table."""
@@ -167,18 +175,16 @@ class _Search:
 
     def _grid(self) -> list[tuple[str, tuple[float | None, ...]]]:
         """The coordinates that the log and the configuration have."""
-        rank, table = self.made.back.shape[1], self.made.tables is not None
+        rank = self.made.back.shape[1]
         ranks = tuple(dict.fromkeys(min(one, rank) for one in RANKS))
         there = {
-            "ridge": table,
+            "ridge": self.made.tables is not None,
             "half_life": self.phase.interactions.time is not None,
             "low_pass": rank > 0,
             "rank": len(ranks) > 1,
             "side": self.made.tables is not None and self.made.tables.side is not None,
-            "table_days": table and len(half_lives(self.phase)) > 0,
         }
-        own = {"rank": ranks, "table_days": (None, span(self.phase))}
-        return [(name, own.get(name, options)) for name, options in _GRID if there[name]]
+        return [(name, ranks if name == "rank" else options) for name, options in _GRID if there[name]]
 
     def _value(self, blend: Blend) -> float:
         value = self.phase.ndcg(self.additions.scorer(blend), self._judges)

@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
-from recsys.blending.trend import taken
 from recsys.closed_form.item_item import item_item_tables
 from recsys.closed_form.low_pass import low_pass
 from recsys.core.progress import QUIET, Progress
@@ -32,7 +31,7 @@ class Blend(BaseModel):
     items; met_power: what one item gains goes with this power of its `conversion`. heard: what an item that was met
     counts in a history; above 0, what users met speaks in the table too. trend: weight of `trending`, as of the table;
     trend_days: its half-life. side: weight of `graph.baskets` in the table's regression, as against that of the users'
-    pairs. table_days: half-life of these pairs, None where all count alike. fresh_days: of the `freshness` by which what
+    pairs. fresh_days: half-life of the `freshness` by which what
     the table adds to an item is multiplied, None where it is not.
     """
 
@@ -53,7 +52,6 @@ class Blend(BaseModel):
     side: float = 0.0
     trend: float = 0.0
     trend_days: float = 0.0
-    table_days: float | None = None
     fresh_days: float | None = None
 
     @property
@@ -71,12 +69,8 @@ class Blend(BaseModel):
         rare = {name: getattr(self, name) for name in ("heard", "side", "length", "popularity")}
         rare |= {f"trend of {self.trend_days:g} days": self.trend}
         more = {name: weight for name, weight in rare.items() if weight}
-        table = "item–item table" + "".join(
-            f", {what} of {days:g} days"
-            for what, days in (("pairs", self.table_days), ("freshness", self.fresh_days))
-            if days is not None
-        )
-        return {table: self.table, "low-pass": self.low_pass, **met, **more}
+        fresh = "" if self.fresh_days is None else f", freshness of {self.fresh_days:g} days"
+        return {f"item–item table{fresh}": self.table, "low-pass": self.low_pass, **met, **more}
 
     def meeting(self, behavior: str, weight: float) -> tuple[tuple[str, float], ...]:
         """`met` with another weight for one behaviour; 0 leaves it out."""
@@ -102,13 +96,13 @@ class Ingredients:
 class Tables:
     """Item–item tables of a phase, each made when a blend first asks for it.
 
-    met: (users, items) 0/1 under the target and any behaviour that may count. side: rows of items
+    taken: (users, items) 0/1 under the target. met: the same under any behaviour that may count. side: rows of items
     that belong together.
     """
 
     def __init__(self, phase: Phase, met: Sequence[str], ridges: Sequence[float], progress: Progress) -> None:
         self.phase, log = phase, phase.interactions
-        self.met = log.matrix((phase.target, *met)) if met else None
+        self.taken, self.met = log.matrix((phase.target,)), log.matrix((phase.target, *met)) if met else None
         self.ridges, self.neighbours, self.progress = tuple(ridges), phase.config.blend.neighbours, progress
         self._made = lru_cache(None)(self._make)
 
@@ -122,17 +116,14 @@ class Tables:
 
     def of(self, blend: Blend) -> sparse.csr_matrix:
         """(items, items) the table of a blend."""
-        ridges = (blend.ridge,) if blend.side or blend.table_days else self.ridges
-        return self._made(bool(blend.heard), blend.side, blend.table_days, ridges)[blend.ridge]
+        ridges = (blend.ridge,) if blend.side else self.ridges
+        return self._made(bool(blend.heard), blend.side, ridges)[blend.ridge]
 
-    def _make(
-        self, heard: bool, side: float, days: float | None, ridges: tuple[float, ...]
-    ) -> dict[float, sparse.csr_matrix]:
-        pairs = taken(self.phase.interactions, self.phase.target, days).pairs
-        matrix, target = (self.met, pairs) if heard and self.met is not None else (pairs, None)
+    def _make(self, heard: bool, side: float, ridges: tuple[float, ...]) -> dict[float, sparse.csr_matrix]:
+        matrix, target = (self.met, self.taken) if heard and self.met is not None else (self.taken, None)
         if side and self.side is not None:
-            rows = self.side * np.float32(np.sqrt(side * _squares(pairs) / _squares(self.side)))
-            matrix, target = (sparse.vstack([one, rows], format="csr") for one in (matrix, pairs))
+            rows = self.side * np.float32(np.sqrt(side * self.taken.nnz / (self.side.data**2).sum()))
+            matrix, target = (sparse.vstack([one, rows], format="csr") for one in (matrix, self.taken))
         return dict(zip(ridges, item_item_tables(matrix, self.neighbours, ridges, self.progress, target), strict=True))
 
 
@@ -152,7 +143,3 @@ def met_behaviors(phase: Phase) -> list[str]:
     weights, out = config.graph.behavior_weights, {phase.target, *config.graph.negative_behaviors}
     wanted = [name for name in log.behaviors if name not in out and weights.get(name, 1.0)]
     return [name for name in wanted if log.of(name).any()] if config.blend.met else []
-
-
-def _squares(matrix: sparse.csr_matrix) -> float:
-    return float(np.square(matrix.data, dtype=np.float64).sum())

@@ -26,12 +26,7 @@ def half_lives(phase: Phase) -> list[float]:
     """
     if not (phase.interactions.days and phase.config.blend.trend and phase.held_out_later):
         return []
-    return [_short(phase.interactions.days / part) for part in _PARTS]
-
-
-def span(phase: Phase) -> float:
-    """The days that a phase has seen."""
-    return _short(phase.interactions.days)
+    return [float(f"{phase.interactions.days / part:.3g}") for part in _PARTS]
 
 
 def trending(interactions: Interactions, target: str, half_life_days: float) -> Floats:
@@ -115,7 +110,3 @@ def _faded(interactions: Interactions, rows: NDArray[np.integer], half_life_days
     time = interactions.time[rows]
     now = int(np.quantile(time, _LATEST, method="lower")) if len(time) else 0
     return np.asarray(decay(np.minimum(time, now), now, half_life_days), np.float64)
-
-
-def _short(days: float) -> float:
-    return float(f"{days:.3g}")

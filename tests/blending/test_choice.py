@@ -6,10 +6,9 @@ import pytest
 from fashion import fashion
 from recsys.blending.additions import blended, fit_history
 from recsys.blending.choice import choose_blend
-from recsys.blending.ingredients import NO_BLEND, Blend, ingredients
-from recsys.blending.trend import freshness, taken
+from recsys.blending.ingredients import NO_BLEND, Blend
+from recsys.blending.trend import freshness
 from recsys.closed_form.gfcf import fit_gfcf
-from recsys.closed_form.item_item import item_item_tables
 from recsys.core.config import build_config
 from recsys.index.exact import VectorScorer
 from recsys.index.history import BlendedScorer, Past
@@ -143,13 +142,3 @@ def test_freshness_is_in_the_columns_of_the_table(tmp_path):
     plain, scaled = (fit_history(phase, noise(phase), Blend(fresh_days=days)) for days in (None, 4.0))
     wanted = plain.table.toarray() * fresh
     assert scaled.table.toarray() == pytest.approx(wanted * scaled.table.sum() / wanted.sum(), rel=1e-3)
-
-
-def test_the_table_may_learn_from_pairs_that_fade(tmp_path):
-    phase = fashion(tmp_path, "global_time", neighbours=50)
-    made = ingredients(phase)
-    pairs = taken(phase.interactions, phase.target, 20.0).pairs
-    for blend in (Blend(table_days=20.0), Blend(table_days=20.0, ridge=50.0)):
-        [wanted] = item_item_tables(pairs, 50, [blend.ridge])
-        assert made.tables.of(blend).toarray() == pytest.approx(wanted.toarray())
-    assert made.tables.of(Blend()).toarray() != pytest.approx(wanted.toarray())

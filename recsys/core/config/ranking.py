@@ -44,8 +44,8 @@ class BlendConfig(Section):
     items that are hidden gain nothing. Nothing in a log of one behaviour."""
     trend: bool = True
     """Where what is held out comes later, let items gain in everybody's lists by how much they were taken of late, the
-    item–item table learn more from late pairs and speak for fresh items, and visitors of whom nothing is known get what is
-    popular of late: each as far as validation says so."""
+    item–item table speak for fresh items, and visitors of whom nothing is known get what is popular of late: each as far
+    as validation says so."""
 
 
 class IndexConfig(Section):
