@@ -23,7 +23,8 @@ from recsys.phases import Phase
 from recsys.trained_vectors import Shape, TrainedVectors
 
 _SPREAD_USERS = 2_000
-_OF_TABLE = ("ridge", "side", "heard", "half_life", "fresh_days")
+_OF_TABLE = ("ridge", "side", "heard", "fresh_days")
+_OF_TABLE_SCORES = (*_OF_TABLE, "half_life")
 _OF_LOW_PASS = ("rank", "heard", "half_life")
 
 
@@ -55,7 +56,7 @@ class Additions:
     def scores(self, blend: Blend) -> HistoryScores:
         """What a blend adds, in units of the scores of its vectors."""
         spread, plain = self.spread(blend.shape), self._plain(blend)
-        of_table = self.spread_of_table(_alone(blend, _OF_TABLE)) if plain.table.nnz else 0.0
+        of_table = self.spread_of_table(_alone(blend, _OF_TABLE_SCORES)) if plain.table.nnz else 0.0
         of_low_pass = self.spread_of_low_pass(_alone(blend, _OF_LOW_PASS)) if plain.back.shape[1] else 0.0
         return HistoryScores(
             plain.table * np.float32(_ratio(blend.table * spread, of_table)),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.closed_form.item_item import latest_rows
 from recsys.closed_form.popularity import Popularity
 from recsys.core.interactions import Interactions
 from recsys.graph.weights import decay
@@ -31,9 +32,7 @@ def half_lives(phase: Phase) -> list[float]:
 
 def trending(interactions: Interactions, target: str, half_life_days: float) -> Floats:
     """(items,) ln(1 + 10 n / mean n), n being the rows of an item under the target behaviour, faded (`_faded`)."""
-    rows = np.flatnonzero(interactions.of(target))
-    faded = _faded(interactions, rows, half_life_days)
-    counts = np.bincount(interactions.item[rows], faded, interactions.num_items)
+    counts, _ = _late_and_ever(interactions, target, half_life_days)
     return np.asarray(np.log1p(10 * counts / max(counts.mean(), np.finfo(np.float64).tiny)), np.float32)
 
 
@@ -41,9 +40,7 @@ def freshness(interactions: Interactions, target: str, half_life_days: float) ->
     """(items,) how much of what was ever taken of an item was taken of late: its rows under the target behaviour, faded
     (`_faded`), over their number; between 0 and 1, and 0 for an item without any.
     """
-    rows = np.flatnonzero(interactions.of(target))
-    item, faded = interactions.item[rows], _faded(interactions, rows, half_life_days)
-    late, ever = (np.bincount(item, weights, interactions.num_items) for weights in (faded, None))
+    late, ever = _late_and_ever(interactions, target, half_life_days)
     return np.asarray(late / np.maximum(ever, 1), np.float32)
 
 
@@ -66,18 +63,13 @@ class Taken:
 
 def taken(interactions: Interactions, target: str, half_life_days: float | None = None) -> Taken:
     """Over all time, where every user counts for 1; or of late, where pairs fade (`_faded`) and users with their latest."""
-    pairs = interactions.matrix((target,))
     if half_life_days is None:
-        return Taken(pairs, np.ones(interactions.num_users, np.float32))
-    rows = np.flatnonzero(interactions.of(target))
+        return Taken(interactions.matrix((target,)), np.ones(interactions.num_users, np.float32))
+    rows = latest_rows(interactions, (target,))
     faded = _faded(interactions, rows, half_life_days).astype(np.float32)
-    user, item = interactions.user[rows], interactions.item[rows]
-    latest = np.zeros(interactions.num_users, np.float32)
-    np.maximum.at(latest, user, faded)
-    first = np.argsort(-faded, kind="stable")  # of a repeated pair the latest
-    _, once = np.unique(user[first].astype(np.int64) * interactions.num_items + item[first], return_index=True)
-    kept = first[once]
-    return Taken(sparse.csr_matrix((faded[kept], (user[kept], item[kept])), shape=pairs.shape), latest)
+    ends = interactions.user[rows], interactions.item[rows]
+    pairs = sparse.csr_matrix((faded, ends), shape=(interactions.num_users, interactions.num_items))
+    return Taken(pairs, pairs.max(axis=1).toarray().ravel())
 
 
 class PopularityChoice(NamedTuple):
@@ -100,6 +92,16 @@ def choose_popularity(phase: Phase) -> PopularityChoice:
     }
     best = max(tried, key=tried.__getitem__)
     return PopularityChoice(best if tried[best] > CLEAR * tried[None] else None, tried)
+
+
+def _late_and_ever(
+    interactions: Interactions, target: str, half_life_days: float
+) -> tuple[NDArray[np.float64], NDArray[np.integer]]:
+    """(items,) rows of each item under the target behaviour, faded, and their number."""
+    rows = np.flatnonzero(interactions.of(target))
+    item, faded = interactions.item[rows], _faded(interactions, rows, half_life_days)
+    late = np.asarray(np.bincount(item, faded, interactions.num_items), np.float64)
+    return late, np.bincount(item, minlength=interactions.num_items)
 
 
 def _faded(interactions: Interactions, rows: NDArray[np.integer], half_life_days: float) -> NDArray[np.float64]:

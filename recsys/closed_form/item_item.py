@@ -74,7 +74,7 @@ def histories(
         return counted
     if interactions.time is None:
         raise UsageError(f"a half-life of {half_life:g} events needs a log with times", "Leave the half-life out")
-    kept = _latest(interactions, tuple(weights))
+    kept = latest_rows(interactions, tuple(weights))
     user = interactions.user[kept]
     later = np.cumsum(np.bincount(user, minlength=interactions.num_users))[user] - 1 - np.arange(len(kept))
     values = np.exp2(-later / half_life).astype(np.float32)
@@ -82,6 +82,17 @@ def histories(
     matrix = matrix.multiply(counted).tocsr() if heard else matrix
     matrix.sort_indices()
     return matrix
+
+
+def latest_rows(interactions: Interactions, behaviors: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of some behaviours by user and time, the last one of each pair alone."""
+    rows = np.flatnonzero(np.logical_or.reduce([interactions.of(name) for name in behaviors]))
+    time = interactions.time[rows] if interactions.time is not None else rows
+    order = rows[np.lexsort((rows, time, interactions.user[rows]))]
+    pair = interactions.user[order].astype(np.int64) * interactions.num_items + interactions.item[order]
+    _, from_the_end = np.unique(pair[::-1], return_index=True)
+    latest: NDArray[np.int64] = order[np.sort(len(order) - 1 - from_the_end)]
+    return latest
 
 
 def _sources(matrix: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
@@ -147,17 +158,6 @@ def _table(sources: sparse.csr_matrix, values: NDArray[np.float32]) -> sparse.cs
     table.eliminate_zeros()
     table.sort_indices()
     return table
-
-
-def _latest(interactions: Interactions, behaviors: Sequence[str]) -> NDArray[np.int64]:
-    """Rows of some behaviours by user and time, the last one of each pair alone."""
-    rows = np.flatnonzero(np.logical_or.reduce([interactions.of(name) for name in behaviors]))
-    time = interactions.time[rows] if interactions.time is not None else rows
-    order = rows[np.lexsort((rows, time, interactions.user[rows]))]
-    pair = interactions.user[order].astype(np.int64) * interactions.num_items + interactions.item[order]
-    _, from_the_end = np.unique(pair[::-1], return_index=True)
-    latest: NDArray[np.int64] = order[np.sort(len(order) - 1 - from_the_end)]
-    return latest
 
 
 def _power(degrees: NDArray[np.floating], exponent: float) -> NDArray[np.float32]:
