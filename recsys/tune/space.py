@@ -100,6 +100,8 @@ def recipe(phase: Phase) -> Space:
         space["train.temperature"] = Range(0.04, 0.4, log=True)
         space["train.positive_ratio"] = Range(0.9, 1.15)
         space["train.negative_sampling"] = Choices.of("uniform", "popularity")
+    if config.blend.neighbours:
+        space["blend.neighbours"] = Choices.of(*sorted({config.blend.neighbours, 50, 100, 200, 400}))
     if days := phase.interactions.days:
         given = config.graph.half_life_days
         lives = ("none", *(float(f"{days / part:.2g}") for part in (2, 8, 32)))

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
-from optuna.pruners import MedianPruner, NopPruner
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -23,6 +23,8 @@ from recsys.tune.space import Choices, Dimension, Space
 FILE = "study.db"
 _MOVED = 2  # keys that change from the best so far, until the search learns from all
 _WARM_UP_EPOCHS = 2  # the first validations say little about the last ones
+_COMPLETE_FIRST = 5  # trials, before any is pruned
+_CLEAR = 1.1  # epochs judge the vectors alone, and what histories add may turn round what lies nearer together
 _RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 # What is kept of a trial beside its parameters and values.
@@ -34,7 +36,7 @@ def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
     """The study in `folder`, a new one or that of an earlier process; what a killed one left running is to be tried again."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    pruner = MedianPruner(-(-settings.startup // 2), _WARM_UP_EPOCHS) if settings.prune else NopPruner()
+    pruner = _ClearlyBelow(min(_COMPLETE_FIRST, settings.startup)) if settings.prune else NopPruner()
     storage = None
     try:
         storage = RDBStorage(URL.create("sqlite", database=str(folder / FILE)).render_as_string())
@@ -50,6 +52,26 @@ def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
         if storage is not None:
             storage.remove_session()
             storage.engine.dispose()
+
+
+class _ClearlyBelow(BasePruner):
+    """Ends a trial whose best epoch so far is a tenth below the median of what complete ones had after as many."""
+
+    def __init__(self, complete_first: int) -> None:
+        self.complete_first = complete_first
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        others = [found for one in complete(study) if (found := _best_until(one, trial.last_step)) is not None]
+        own = _best_until(trial, trial.last_step)
+        if own is None or len(trial.intermediate_values) < _WARM_UP_EPOCHS or len(others) < self.complete_first:
+            return False
+        return bool(_CLEAR * own < np.median(others))
+
+
+def _best_until(trial: FrozenTrial, step: int | None) -> float | None:
+    """The highest of the values reported up to a step; None without any."""
+    found = [value for at, value in trial.intermediate_values.items() if step is not None and at <= step]
+    return max(found, default=None)
 
 
 def ask(study: optuna.Study, space: Space, given: Mapping[str, Any], seed: int, startup: int) -> Trial:

@@ -131,7 +131,10 @@ def test_training_goes_on_from_the_checkpoint_of_an_interrupted_trial(new_search
     assert value == tried(new_search("undisturbed"), Budget(1, 30))[0][1]
 
 
-def test_a_trial_below_the_median_is_pruned(new_search, small_phase, monkeypatch) -> None:
+@pytest.mark.parametrize(("second", "fate"), [(0.1, "PRUNED"), (0.81, "PRUNED"), (0.83, "COMPLETE")])
+def test_a_trial_a_tenth_below_the_others_is_pruned(
+    new_search, small_phase, monkeypatch, second: float, fate: str
+) -> None:
     raw = small_phase.config.model_dump(exclude_unset=True)
     config = with_overrides(
         raw,
@@ -147,10 +150,10 @@ def test_a_trial_below_the_median_is_pruned(new_search, small_phase, monkeypatch
         ],
     )
     search = new_search(config=config)
-    values = iter([*[0.9] * 6, *[0.1] * 6])
+    values = iter([*[0.9] * 6, *[second] * 6])
     monkeypatch.setattr(type(small_phase), "ndcg", lambda phase, scorer: next(values))
     rows = tried(search, Budget(2, 30))
-    assert [row[0] for row in rows] == ["COMPLETE", "PRUNED"]
+    assert [row[0] for row in rows] == ["COMPLETE", fate]
 
 
 def test_a_trial_that_cannot_run_fails_with_its_reason_and_the_search_goes_on(new_search, small_phase) -> None:

@@ -72,13 +72,15 @@ def test_a_wrong_space_is_named(key: str, values: str, told: str) -> None:
 
 def test_the_recipe_is_short_and_fits_the_model(small_phase: Phase) -> None:
     found = recipe(small_phase)
-    assert len(found) == 8 and "graph.half_life_days" in found
+    assert len(found) == 9 and "graph.half_life_days" in found
     for key in found:
         assert value_at(small_phase.config, key) is not None
     bpr = with_overrides({}, ["train.loss=bpr", "model.similarity=dot"])
     assert not {"train.temperature", "train.positive_ratio", "train.negative_sampling"} & set(
         recipe(_with(small_phase, bpr))
     )
+    no_table = with_overrides({}, ["blend.neighbours=0"])
+    assert "blend.neighbours" in found and "blend.neighbours" not in recipe(_with(small_phase, no_table))
 
 
 def _with(phase: Phase, config: RunConfig) -> Phase:

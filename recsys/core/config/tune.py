@@ -27,11 +27,11 @@ class TuneConfig(Section):
 
     space: dict[str, ValuesConfig] = Field({})
     """Dotted key → {low, high, log} or {choices}; when empty a recipe, chosen by log and model."""
-    startup: int = Field(10, ge=1)
+    startup: int = Field(30, ge=1)
     """Trials before the search learns from all earlier ones; the first is the configuration as given, each of the others
     moves two keys of the best so far."""
     prune: bool = True
-    """Stop a trial whose best validation is below the median of the others' after as many epochs."""
+    """Stop a trial whose best validation is a tenth below the median of the others' after as many epochs."""
 
     @field_validator("space", mode="before")
     @classmethod
