@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 RUN ?= runs/demo
 DATA ?= data
 
@@ -19,7 +20,7 @@ demo: $(VENV)/.app
 test: format lint types contracts unit
 
 test-all: format lint types contracts
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(PYTEST)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -33,8 +34,9 @@ types: $(VENV)/.dev
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# A process for each core, of one thread; the tests of a file stay together, for they share what is costly to make.
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" -n logical --maxprocesses 4 --dist loadfile
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
