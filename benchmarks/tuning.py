@@ -10,12 +10,14 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.record import record
+from pipelines.tune import DOCUMENT, TUNED
 from recsys.core.artefacts import read_json
-from recsys.core.config import load_config
+from recsys.tune.document import Tuning
 
 _WORSE = 4  # the exit code of `recsys diff` where it is so
 
@@ -26,40 +28,34 @@ def main() -> None:
     threads = ["--threads", str(given.threads)]
     budget = ["--trials", str(given.trials), "--budget-minutes", str(given.budget_minutes)]
     _recsys("tune", str(given.config), "--out", str(search), *budget, *threads)
-    for name, config in (("as given", given.config), ("tuned", search / "tuned.toml")):
+    for name, config in (("as given", given.config), ("tuned", search / TUNED)):
         _recsys("run", str(config), "--out", str(runs[name]), *threads)
-    found = read_json(search / "tune.json")
-    config = load_config(given.config)
-    record(f"tune_{config.name}", _figures(found, *runs.values()), config.name, config.seed)
+    found = Tuning.model_validate_json((search / DOCUMENT).read_text(encoding="utf-8"))
+    record(f"tune_{found.name}", _figures(found, *runs.values()), found.name, found.seed)
 
 
-def _figures(found: dict[str, Any], as_given: Path, tuned: Path) -> dict[str, Any]:
-    metric, gain = found["metric"], found["gain"]
-    trials = {one["number"]: one for one in found["trials"]}
-    states = [one["state"] for one in found["trials"]]
-    best, given = (trials[found[name]] for name in ("best", "given"))
+def _figures(found: Tuning, as_given: Path, tuned: Path) -> dict[str, Any]:
+    states = [one.state for one in found.trials]
+    given, best = (found.row(number).value for number in (found.given, found.best))
+    compared = json.loads(_recsys("diff", str(as_given), str(tuned), "--json"))
+    [test] = [one for one in compared["deltas"] if one["metric"] == found.metric]
     return {
-        "metric": metric,
+        "metric": found.metric,
         "trials": {state: states.count(state) for state in sorted(set(states))},
-        "interrupted": found["interrupted"],
-        "seconds": round(found["seconds"]),
-        "validation": {
-            "as given": round(given["value"], 5),
-            "tuned": round(best["value"], 5),
-            "difference": [round(gain[name], 5) for name in ("difference", "low", "high")],
-        },
-        "test": _test(as_given, tuned, metric) | {"best baseline": _best_baseline(tuned, metric)},
-        "changed": {one["key"]: one["best"] for one in found["space"] if one["best"] != one["given"]},
+        "interrupted": found.interrupted,
+        "seconds": round(found.seconds),
+        "validation": _beside(given, best, found.gain.model_dump()),
+        "test": _beside(test["a"], test["b"], test) | {"best baseline": _best_baseline(tuned, found.metric)},
+        "changed": {one.key: one.best for one in found.space if one.best != one.given},
     }
 
 
-def _test(as_given: Path, tuned: Path, metric: str) -> dict[str, Any]:
-    compared = json.loads(_recsys("diff", str(as_given), str(tuned), "--json"))
-    [delta] = [one for one in compared["deltas"] if one["metric"] == metric]
+def _beside(given: float, tuned: float, change: Mapping[str, float]) -> dict[str, Any]:
+    """Both values, and their difference with its interval."""
     return {
-        "as given": round(delta["a"], 5),
-        "tuned": round(delta["b"], 5),
-        "difference": [round(delta[name], 5) for name in ("difference", "low", "high")],
+        "as given": round(given, 5),
+        "tuned": round(tuned, 5),
+        "difference": [round(change[name], 5) for name in ("difference", "low", "high")],
     }
 
 

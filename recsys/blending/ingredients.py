@@ -31,8 +31,8 @@ class Blend(BaseModel):
     items; met_power: what one item gains goes with this power of its `conversion`. heard: what an item that was met
     counts in a history; above 0, what users met speaks in the table too. trend: weight of `trending`, as of the table;
     trend_days: its half-life. side: weight of `graph.baskets` in the table's regression, as against that of the users'
-    pairs. fresh_days: half-life of the `freshness` by which what
-    the table adds to an item is multiplied, None where it is not.
+    pairs. fresh_days: half-life of the `freshness` by which what the table adds to an item is multiplied, None where it
+    is not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

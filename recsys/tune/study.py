@@ -61,17 +61,13 @@ class _ClearlyBelow(BasePruner):
         self.complete_first = complete_first
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        others = [found for one in complete(study) if (found := _best_until(one, trial.last_step)) is not None]
-        own = _best_until(trial, trial.last_step)
-        if own is None or len(trial.intermediate_values) < _WARM_UP_EPOCHS or len(others) < self.complete_first:
+        step = trial.last_step
+        if step is None or len(trial.intermediate_values) < _WARM_UP_EPOCHS:
             return False
-        return bool(_CLEAR * own < np.median(others))
-
-
-def _best_until(trial: FrozenTrial, step: int | None) -> float | None:
-    """The highest of the values reported up to a step; None without any."""
-    found = [value for at, value in trial.intermediate_values.items() if step is not None and at <= step]
-    return max(found, default=None)
+        until = [[value for at, value in one.intermediate_values.items() if at <= step] for one in complete(study)]
+        others = [max(values) for values in until if values]
+        own = max(trial.intermediate_values.values())
+        return len(others) >= self.complete_first and bool(_CLEAR * own < np.median(others))
 
 
 def ask(study: optuna.Study, space: Space, given: Mapping[str, Any], seed: int, startup: int) -> Trial:
