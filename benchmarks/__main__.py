@@ -1,4 +1,6 @@
-"""`make bench`: the benchmarks there are, and how to run one: python -m benchmarks NAME [ARGUMENTS]."""
+"""`make bench`: the benchmarks there are, and how to run one: python -m benchmarks NAME
+[ARGUMENTS].
+"""
 
 import ast
 import runpy

@@ -2,8 +2,9 @@
 
     python -m benchmarks acceptance gowalla=DATA/gowalla yelp2018=DATA/yelp2018
 
-Each folder holds train.parquet and test.parquet (user_id, item_id). GF-CF with 256 exact singular vectors and weight 0.3
-(Shen et al. 2021; figures of the BARS leaderboards) must give the published figures to every printed digit.
+Each folder holds train.parquet and test.parquet (user_id, item_id). GF-CF with 256 exact singular
+vectors and weight 0.3 (Shen et al. 2021; figures of the BARS leaderboards) must give the published
+figures to every printed digit.
 """
 
 import sys
@@ -15,7 +16,7 @@ from benchmarks.interactions_of import load_phase
 from benchmarks.record import record
 from recsys.closed_form.catalogue import baseline
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
-from recsys.index.exact import rank
+from recsys.search.exact import rank
 
 PUBLISHED = {
     "gowalla": {"recall@20": 0.1849, "ndcg@20": 0.1518},
@@ -36,7 +37,9 @@ def accept(name: str, folder: Path) -> dict[str, Any]:
     return {
         **figures,
         "published": PUBLISHED[name],
-        "agrees": all(round(found[metric], 4) == value for metric, value in PUBLISHED[name].items()),
+        "agrees": all(
+            round(found[metric], 4) == value for metric, value in PUBLISHED[name].items()
+        ),
         "users": len(users),
         "fit_seconds": round(fitted - started, 1),
         "rank_seconds": round(time.perf_counter() - fitted, 1),

@@ -1,8 +1,9 @@
 """Attention layers, forward + backward, on one direction of a log: ours against DGL's and PyG's.
 
-Every layer gets the same edges, the same states 64 wide, the same gradient and 4 heads × 16. Layers take turns in one
-process; times are medians. Memory is what a process of its own grows by at its peak during its first step, graph and
-inputs not counted. A peer that is not installed is named and left out; PYTHONPATH may point to an installed one.
+Every layer gets the same edges, the same states 64 wide, the same gradient and 4 heads × 16. Layers
+take turns in one process; times are medians. Memory is what a process of its own grows by at its
+peak during its first step, graph and inputs not counted. A peer that is not installed is named and
+left out; PYTHONPATH may point to an installed one.
 """
 
 import argparse
@@ -79,7 +80,9 @@ def ours(user: np.ndarray, item: np.ndarray, layer: str) -> Call:
 
 def dgl_layer(user: np.ndarray, item: np.ndarray, layer: str) -> Call:
     counts = {"item": int(item.max()) + 1, "user": int(user.max()) + 1}
-    graph = dgl.heterograph({("item", "to", "user"): (torch.from_numpy(item), torch.from_numpy(user))}, counts)
+    graph = dgl.heterograph(
+        {("item", "to", "user"): (torch.from_numpy(item), torch.from_numpy(user))}, counts
+    )
     graph.create_formats_()
     module = getattr(dgl.nn, layer)((WIDTH, WIDTH), HEAD_WIDTH, HEADS)
     return lambda pair: module(graph, pair).flatten(1)
@@ -89,7 +92,9 @@ def pyg_layer(user: np.ndarray, item: np.ndarray, layer: str) -> Call:
     import torch_geometric.nn
 
     edges = torch.from_numpy(np.stack([item, user]))
-    module = getattr(torch_geometric.nn, layer)((WIDTH, WIDTH), HEAD_WIDTH, HEADS, add_self_loops=False)
+    module = getattr(torch_geometric.nn, layer)(
+        (WIDTH, WIDTH), HEAD_WIDTH, HEADS, add_self_loops=False
+    )
     return lambda pair: module(pair, edges)
 
 
@@ -110,7 +115,9 @@ OURS = [name for name, (package, _, _) in LAYERS.items() if package is None]
 def inputs(user: np.ndarray, item: np.ndarray) -> tuple[Pair, Tensor]:
     generator = torch.Generator().manual_seed(0)
     num_items, num_users = int(item.max()) + 1, int(user.max()) + 1
-    source, target, gradient = (torch.randn(n, WIDTH, generator=generator) for n in (num_items, num_users, num_users))
+    source, target, gradient = (
+        torch.randn(n, WIDTH, generator=generator) for n in (num_items, num_users, num_users)
+    )
     return (source.requires_grad_(), target.requires_grad_()), gradient
 
 
@@ -125,8 +132,12 @@ def step(call: Call, pair: Pair, gradient: Tensor) -> tuple[float, float]:
     return (middle - start) * 1e3, (time.perf_counter() - middle) * 1e3
 
 
-def time_layers(user: np.ndarray, item: np.ndarray, names: list[str], rounds: int) -> dict[str, dict[str, float]]:
-    """Median milliseconds by layer; layers take turns, so that what else the machine does hits all of them."""
+def time_layers(
+    user: np.ndarray, item: np.ndarray, names: list[str], rounds: int
+) -> dict[str, dict[str, float]]:
+    """Median milliseconds by layer; layers take turns, so that what else the machine does hits all
+    of them.
+    """
     torch.manual_seed(0)
     pair, gradient = inputs(user, item)
     calls = {name: LAYERS[name][1](user, item, LAYERS[name][2]) for name in names}
@@ -150,12 +161,21 @@ def growth_bytes(user: np.ndarray, item: np.ndarray, name: str) -> int:
 
 
 def _status_bytes(field: str) -> int:
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    found = re.search(
+        rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8")
+    )
     return int(found[1]) * 1024 if found else 0
 
 
 def _memory(arguments: argparse.Namespace, name: str) -> int:
-    command = [sys.executable, "-m", "benchmarks.attention", str(arguments.train), "--memory-of", name]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.attention",
+        str(arguments.train),
+        "--memory-of",
+        name,
+    ]
     command += ["--threads", str(arguments.threads)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
@@ -163,7 +183,12 @@ def _memory(arguments: argparse.Namespace, name: str) -> int:
 def _summary(pairs: list[tuple[float, float]]) -> dict[str, float]:
     forward, backward = (statistics.median(values) for values in zip(*pairs, strict=True))
     both = [sum(pair) for pair in pairs]
-    named = {"forward_ms": forward, "backward_ms": backward, "both_ms": statistics.median(both), "best_ms": min(both)}
+    named = {
+        "forward_ms": forward,
+        "backward_ms": backward,
+        "both_ms": statistics.median(both),
+        "best_ms": min(both),
+    }
     return {key: round(value, 1) for key, value in named.items()}
 
 
@@ -171,7 +196,8 @@ def _ratios(figures: dict[str, dict[str, float]], peer: str) -> dict[str, dict[s
     """How many times a peer takes what each of ours takes."""
     return {
         name: {
-            key: round(figures[peer][key] / figures[name][key], 2) for key in ("both_ms", "best_ms", "peak_growth_mb")
+            key: round(figures[peer][key] / figures[name][key], 2)
+            for key in ("both_ms", "best_ms", "peak_growth_mb")
         }
         for name in OURS
     }
@@ -185,11 +211,15 @@ def _installed(name: str, package: str | None) -> bool:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("train", type=Path, help="Parquet with user_id and item_id, one row a pair")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=cores())
-    parser.add_argument("--memory-of", choices=LAYERS, help="print the memory of one layer and stop")
+    parser.add_argument(
+        "--memory-of", choices=LAYERS, help="print the memory of one layer and stop"
+    )
     return parser.parse_args()
 
 

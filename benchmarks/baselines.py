@@ -16,17 +16,21 @@ from recsys.closed_form.catalogue import BASELINES, Baseline, skip_reason
 from recsys.core.interactions import Interactions
 from recsys.core.machine import free_memory_bytes
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
-from recsys.index.exact import rank
+from recsys.search.exact import rank
 
 
-def measure(baseline: Baseline, train: Interactions, held_out: sparse.csr_matrix, target: str) -> dict[str, Any]:
+def measure(
+    baseline: Baseline, train: Interactions, held_out: sparse.csr_matrix, target: str
+) -> dict[str, Any]:
     if reason := skip_reason(baseline, train, 60, free_memory_bytes()):
         return {"skipped": reason}
     started = time.perf_counter()
     scorer = baseline.fit(train, target, baseline.grid[0])
     fitted = time.perf_counter()
     users = evaluable_users(held_out)
-    found = rank_metrics(rank(scorer, users, 20, train.matrix((target,))).items, users, held_out, [20]).overall
+    found = rank_metrics(
+        rank(scorer, users, 20, train.matrix((target,))).items, users, held_out, [20]
+    ).overall
     forecast = baseline.forecast(train.num_users, train.num_items, len(train))
     return {
         "recall@20": round(found["recall@20"], 4),

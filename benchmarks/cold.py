@@ -1,13 +1,16 @@
 """Items that nobody took: a tenth of the items is hidden from training, their attributes stay.
 
-    python -m benchmarks cold ml-100k|citeulike-a [--data data] [--cache runs/cold] [--seeds 3] [--epochs N]
+    python -m benchmarks cold ml-100k|citeulike-a [--data data] [--cache runs/cold] [--seeds 3]
+    [--epochs N]
 
-Hidden items, drawn by the seed, lose all their rows; they get vectors from what they are, as `recsys add-items` gives
-them. Judged on every user who is left and had one of them: NDCG@10 with the hidden items as candidates, beside its
-expectation under a random order and the order by popularity of their attributes (the users of the items with a value,
-summed over an item's values, or averaged, or as the mean of the values' users an item: whichever is best on the test).
-Hidden items without a known value stay candidates, and stand last. Ranks: among all items that the user has not had,
-by the trained vectors alone. Figures of a log go to results/cold.json, beside those of the others.
+Hidden items, drawn by the seed, lose all their rows; they get vectors from what they are, as
+`recsys add-items` gives them. Judged on every user who is left and had one of them: NDCG@10 with
+the hidden items as candidates, beside its expectation under a random order and the order by
+popularity of their attributes (the users of the items with a value, summed over an item's values,
+or averaged, or as the mean of the values' users an item: whichever is best on the test). Hidden
+items without a known value stay candidates, and stand last. Ranks: among all items that the user
+has not had, by the trained vectors alone. Figures of a log go to results/cold.json, beside those of
+the others.
 """
 
 import argparse
@@ -23,7 +26,7 @@ from scipy import sparse
 
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.record import RESULTS, record
-from recsys.cold_start import place_items
+from recsys.bundle.new_items import NewItems
 from recsys.core.config import RunConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import UsageError
@@ -32,15 +35,15 @@ from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.tables import ITEM, ITEM_ID, USER
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.evaluate.newcomers import expected_ndcg
-from recsys.fitting import fit_phase
+from recsys.fitting.cold_items import place_items
+from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph
 from recsys.graph.traits import item_traits
-from recsys.index.cold_items import NewItems
-from recsys.index.exact import VectorScorer, rank
 from recsys.logs.ingest import CodedLog
 from recsys.logs.relations import read_relations
 from recsys.logs.split import Splits
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
+from recsys.search.exact import VectorScorer, rank
 
 HIDDEN_SHARE, K = 0.1, 10
 _USERS_AT_ONCE = 512
@@ -53,7 +56,12 @@ GRAPHS: dict[str, dict[str, Any]] = {
         "graph": {
             "relations": [
                 {"name": "tags", "file": "item_tags.parquet", "between": ["item", "tag"]},
-                {"name": "cites", "file": "item_citation.parquet", "between": ["item", "item"], "directed": False},
+                {
+                    "name": "cites",
+                    "file": "item_citation.parquet",
+                    "between": ["item", "item"],
+                    "directed": False,
+                },
             ]
         },
     },
@@ -68,14 +76,20 @@ class World(NamedTuple):
     held_out: sparse.csr_matrix
 
 
-def hide(log: CodedLog, splits: Splits, seed: int) -> tuple[NDArray[np.int64], Splits, pl.DataFrame]:
+def hide(
+    log: CodedLog, splits: Splits, seed: int
+) -> tuple[NDArray[np.int64], Splits, pl.DataFrame]:
     """A tenth of the items (ascending codes), the splits without their rows, and these rows."""
     count = len(log.items)
     hidden = np.sort(np.random.default_rng(seed).permutation(count)[: round(HIDDEN_SHARE * count)])
     inside = pl.col(ITEM).is_in(hidden)
     parts = {name: getattr(splits, name) for name in ("train", "validation", "test", "after_train")}
     left = replace(splits, **{name: rows.filter(~inside) for name, rows in parts.items()})
-    return hidden, left, pl.concat([rows.filter(inside).select(USER, ITEM) for rows in parts.values()])
+    return (
+        hidden,
+        left,
+        pl.concat([rows.filter(inside).select(USER, ITEM) for rows in parts.values()]),
+    )
 
 
 def judge(name: str, config: RunConfig, cache: Path, epochs: int | None) -> dict[str, Any]:
@@ -97,7 +111,9 @@ def judge(name: str, config: RunConfig, cache: Path, epochs: int | None) -> dict
 def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -> dict[str, Any]:
     """What the page shows of one seed."""
     users, hidden = evaluable_users(world.held_out), len(world.hidden)
-    places = np.searchsorted(world.hidden, world.phase.log.items.lookup(new.table[ITEM_ID].to_list()))
+    places = np.searchsorted(
+        world.hidden, world.phase.log.items.lookup(new.table[ITEM_ID].to_list())
+    )
     vectors = np.zeros((hidden, new.vectors.shape[1]), np.float32)
     vectors[places] = new.vectors
     can = np.isin(np.arange(hidden), places)
@@ -129,7 +145,9 @@ def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -
 def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, NDArray[np.float64]]:
     """(placed items,) scores by how popular the values of each are."""
     phase = world.phase
-    traits = item_traits(graph, [one.name for one in phase.config.graph.relations if one.ends == (ITEM, ITEM)])
+    traits = item_traits(
+        graph, [one.name for one in phase.config.graph.relations if one.ends == (ITEM, ITEM)]
+    )
     users = phase.interactions.popularity(phase.target).astype(np.float64)
     features = new.features
     total = sum(features[name] @ (warm.T @ users) for name, (_, warm) in traits.items())
@@ -139,8 +157,12 @@ def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, NDArray[n
     return {"summed": total, "averaged": total / some, "users an item": each / some}
 
 
-def ranks(world: World, embeddings: Embeddings, vectors: NDArray[np.float32], can: NDArray[np.bool_]) -> dict[str, Any]:
-    """Where hidden items that were taken stand among all items that their user had not had; 1 is the first."""
+def ranks(
+    world: World, embeddings: Embeddings, vectors: NDArray[np.float32], can: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Where hidden items that were taken stand among all items that their user had not had; 1 is
+    the first.
+    """
     phase, found = world.phase, []
     items = np.concatenate([embeddings.items, vectors])
     wanted = world.held_out[:, can].tocsr()
@@ -171,7 +193,10 @@ class _Same:
 
 
 def _ndcg(
-    scorer: VectorScorer | _Same, users: NDArray[np.int32], held_out: sparse.csr_matrix, can: NDArray[np.bool_]
+    scorer: VectorScorer | _Same,
+    users: NDArray[np.int32],
+    held_out: sparse.csr_matrix,
+    can: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     hits = rank(scorer, users, K, None, candidates=can)
     return np.asarray(rank_metrics(hits.items, users, held_out, [K]).per_user[f"ndcg@{K}"])
@@ -188,7 +213,9 @@ def _held_out(phase: Phase, hidden: NDArray[np.int64], taken: pl.DataFrame) -> s
     user = dense_of(taken[USER].to_numpy(), phase.interactions.user_codes)
     item = np.searchsorted(hidden, taken[ITEM].to_numpy())
     known, shape = user >= 0, (phase.interactions.num_users, len(hidden))
-    matrix = sparse.csr_matrix((np.ones(int(known.sum()), np.float32), (user[known], item[known])), shape=shape)
+    matrix = sparse.csr_matrix(
+        (np.ones(int(known.sum()), np.float32), (user[known], item[known])), shape=shape
+    )
     matrix.data[:] = 1.0
     return matrix
 
@@ -207,7 +234,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/cold"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
-        "--epochs", type=int, help="of every seed; those that validation chooses for the first when absent"
+        "--epochs",
+        type=int,
+        help="of every seed; those that validation chooses for the first when absent",
     )
     given = parser.parse_args()
     found: dict[str, dict[str, Any]] = {}
@@ -218,7 +247,9 @@ def main() -> None:
         print(given.dataset, seed, found[str(seed)], flush=True)
     kept = RESULTS / "cold.json"
     others = json.loads(kept.read_text(encoding="utf-8"))["figures"] if kept.exists() else {}
-    record("cold", {**others, given.dataset: found}, "a tenth of the items hidden, drawn by each seed")
+    record(
+        "cold", {**others, given.dataset: found}, "a tenth of the items hidden, drawn by each seed"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Full-ranking evaluation from given vectors, against the `implicit` library's evaluation of its own model.
+"""Full-ranking evaluation from given vectors, against the `implicit` library's evaluation of its
+own model.
 
     python -m benchmarks evaluation DATA/gowalla [--rounds 7]
 
-Both sides rank every item for every test user with the same ALS vectors, train items masked, k = 20, and compute
-metrics; they take turns, and the medians are compared. NDCG has the same definition in both and must agree.
+Both sides rank every item for every test user with the same ALS vectors, train items masked, k =
+20, and compute metrics; they take turns, and the medians are compared. NDCG has the same definition
+in both and must agree.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.interactions_of import load_phase
 from benchmarks.record import record
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
-from recsys.index.exact import VectorScorer, rank
+from recsys.search.exact import VectorScorer, rank
 
 K = 20
 
@@ -42,14 +44,23 @@ def main() -> None:
         "implicit": lambda: _theirs(model, seen, held_out, given.threads),
     }
     seconds, ndcg = _take_turns(sides, given.rounds)
-    figures = {f"{name}_seconds": round(statistics.median(taken), 3) for name, taken in seconds.items()}
-    figures["times_as_fast"] = round(statistics.median(seconds["implicit"]) / statistics.median(seconds["ours"]), 2)
-    # Theirs cuts ties and rounding its own way; a user's list may differ where two scores are one rounding apart.
+    figures = {
+        f"{name}_seconds": round(statistics.median(taken), 3) for name, taken in seconds.items()
+    }
+    figures["times_as_fast"] = round(
+        statistics.median(seconds["implicit"]) / statistics.median(seconds["ours"]), 2
+    )
+    # Theirs cuts ties and rounding its own way; a user's list may differ where two scores are one
+    # rounding apart.
     if abs(ndcg["ours"] - ndcg["implicit"]) > 1e-5:
         raise SystemExit(f"the two evaluations disagree: {ndcg}")
     record(
         "evaluation",
-        {**figures, "ndcg@20": round(ndcg["ours"], 6), **vars(given) | {"folder": given.folder.name}},
+        {
+            **figures,
+            "ndcg@20": round(ndcg["ours"], 6),
+            **vars(given) | {"folder": given.folder.name},
+        },
         f"{given.folder.name}, published split",
     )
 
@@ -57,13 +68,23 @@ def main() -> None:
 def _als(seen: sparse.csr_matrix, width: int, threads: int) -> AlternatingLeastSquares:
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
-            factors=width, iterations=5, alpha=40.0, regularization=20.0, random_state=0, num_threads=threads
+            factors=width,
+            iterations=5,
+            alpha=40.0,
+            regularization=20.0,
+            random_state=0,
+            num_threads=threads,
         )
         model.fit(seen, show_progress=False)
     return model
 
 
-def _ours(model: AlternatingLeastSquares, seen: sparse.csr_matrix, held_out: sparse.csr_matrix, threads: int) -> float:
+def _ours(
+    model: AlternatingLeastSquares,
+    seen: sparse.csr_matrix,
+    held_out: sparse.csr_matrix,
+    threads: int,
+) -> float:
     users = evaluable_users(held_out)
     scorer = VectorScorer(np.asarray(model.user_factors), np.asarray(model.item_factors))
     hits = rank(scorer, users, K, seen, threads=threads)
@@ -71,14 +92,25 @@ def _ours(model: AlternatingLeastSquares, seen: sparse.csr_matrix, held_out: spa
 
 
 def _theirs(
-    model: AlternatingLeastSquares, seen: sparse.csr_matrix, held_out: sparse.csr_matrix, threads: int
+    model: AlternatingLeastSquares,
+    seen: sparse.csr_matrix,
+    held_out: sparse.csr_matrix,
+    threads: int,
 ) -> float:
     with threadpool_limits(1, "blas"):
-        return float(ranking_metrics_at_k(model, seen, held_out, K=K, show_progress=False, num_threads=threads)["ndcg"])
+        return float(
+            ranking_metrics_at_k(
+                model, seen, held_out, K=K, show_progress=False, num_threads=threads
+            )["ndcg"]
+        )
 
 
-def _take_turns(sides: dict[str, Callable[[], float]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Seconds of every round and the last result, by side; a first round warms both up and is not counted."""
+def _take_turns(
+    sides: dict[str, Callable[[], float]], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Seconds of every round and the last result, by side; a first round warms both up and is not
+    counted.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     results: dict[str, Any] = {}
     for _ in range(rounds + 1):

@@ -1,10 +1,11 @@
-"""A client that costs little: closed or paced loops over open connections, in one thread; prints JSON.
+"""A client that costs little: closed or paced loops over open connections, in one thread; prints
+JSON.
 
     python benchmarks/http_load.py PORT SECONDS CONNECTIONS RATE PATH…
 
-RATE: requests per second over all connections, 0 for as many as are answered. Every connection asks for one PATH after
-another, and is opened again where the server closes it. A latency counts from the moment a request was due, so that a
-stalled server is charged for all it delayed.
+RATE: requests per second over all connections, 0 for as many as are answered. Every connection asks
+for one PATH after another, and is opened again where the server closes it. A latency counts from
+the moment a request was due, so that a stalled server is charged for all it delayed.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ import uvloop
 
 @dataclass
 class Load:
-    """What all connections share, and what they found. rate: 0 for a closed loop. end: moment of the last request."""
+    """What all connections share, and what they found. rate: 0 for a closed loop. end: moment of
+    the last request.
+    """
 
     port: int
     connections: int
@@ -99,10 +102,14 @@ class Connection(asyncio.Protocol):
         else:
             self._forget()
             loop = asyncio.get_running_loop()
-            self.reopening = loop.create_task(loop.create_connection(lambda: self, "127.0.0.1", self.load.port))
+            self.reopening = loop.create_task(
+                loop.create_connection(lambda: self, "127.0.0.1", self.load.port)
+            )
 
 
-async def run(port: int, seconds: float, connections: int, rate: float, paths: list[str]) -> dict[str, float]:
+async def run(
+    port: int, seconds: float, connections: int, rate: float, paths: list[str]
+) -> dict[str, float]:
     requests = [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for path in paths]
     loop, started = asyncio.get_running_loop(), time.perf_counter()
     load = Load(port, connections, rate, started + seconds, requests)
@@ -122,5 +129,10 @@ async def run(port: int, seconds: float, connections: int, rate: float, paths: l
 
 
 if __name__ == "__main__":
-    port, seconds, connections, rate = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    port, seconds, connections, rate = (
+        int(sys.argv[1]),
+        float(sys.argv[2]),
+        int(sys.argv[3]),
+        float(sys.argv[4]),
+    )
     print(json.dumps(uvloop.run(run(port, seconds, connections, rate, sys.argv[5:]))))

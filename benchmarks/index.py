@@ -1,9 +1,11 @@
-"""Exact search against tuned FAISS indexes on made-up catalogues: recall, its bound, latency, size, build time.
+"""Exact search against tuned FAISS indexes on made-up catalogues: recall, its bound, latency, size,
+build time.
 
-    python -m benchmarks index [--items 41000 300000] [--kinds ivf hnsw pq] [--width 64] [--target 0.99] [--threads 2]
+    python -m benchmarks index [--items 41000 300000] [--kinds ivf hnsw pq] [--width 64] [--target
+    0.99] [--threads 2]
 
-Items lie around 500 centres with a long tail of sizes and have unit length; a query lies between two items,
-with noise, as users of a cosine model do. Latencies are of single queries on one thread.
+Items lie around 500 centres with a long tail of sizes and have unit length; a query lies between
+two items, with noise, as users of a cosine model do. Latencies are of single queries on one thread.
 """
 
 import argparse
@@ -15,14 +17,16 @@ from numpy.typing import NDArray
 from benchmarks.record import record
 from recsys.core.config import IndexConfig
 from recsys.core.errors import GateRefused
-from recsys.index.ann import tune
+from recsys.search.tuning import tune
 
 CENTRES, QUERIES, SPREAD, NOISE = 500, 8_000, 0.8, 0.2
 KEPT = ("parameters", "recall", "recall_lower_bound", "recall_by_items", "bytes", "queries")
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--items", type=int, nargs="+", default=[41_000, 300_000])
     options.add_argument("--kinds", nargs="+", default=["exact", "ivf", "hnsw", "pq"])
     options.add_argument("--width", type=int, default=64)
@@ -36,7 +40,12 @@ def main() -> None:
         for kind in given.kinds:
             figures[f"{count}_{kind}"] = _tuned(items, queries, kind, given)
             print(count, kind, figures[f"{count}_{kind}"], flush=True)
-    record("index", figures, f"made-up catalogues, {given.width} wide, recall@20 {given.target}", given.seed)
+    record(
+        "index",
+        figures,
+        f"made-up catalogues, {given.width} wide, recall@20 {given.target}",
+        given.seed,
+    )
 
 
 def catalogue(count: int, width: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -51,7 +60,9 @@ def catalogue(count: int, width: int, seed: int) -> tuple[NDArray[np.float32], N
     return _unit(items), _unit(between)
 
 
-def _tuned(items: NDArray[np.float32], queries: NDArray[np.float32], kind: str, given: argparse.Namespace) -> Any:
+def _tuned(
+    items: NDArray[np.float32], queries: NDArray[np.float32], kind: str, given: argparse.Namespace
+) -> Any:
     config = IndexConfig.model_validate({"kind": kind, "target_recall": given.target})
     try:
         card = tune(items, queries, config, threads=given.threads, seed=given.seed).card

@@ -1,9 +1,11 @@
-"""Ingest of a large log against the cheapest thing polars could do with it, in time and peak memory.
+"""Ingest of a large log against the cheapest thing polars could do with it, in time and peak
+memory.
 
-Ours: read 8 Parquet files with string ids, drop duplicates, 5-core to its fixed point, map ids, write coded rows and
-vocabularies. The other side: scan_parquet(...).group_by(user, item).agg(min time), streaming to one Parquet file. Both
-run in processes of their own, in turns, so that each has its own peak; seconds exclude the imports. --alone leaves the
-other side out, which at 100 million rows takes far more memory than ours (over 9 GB).
+Ours: read 8 Parquet files with string ids, drop duplicates, 5-core to its fixed point, map ids,
+write coded rows and vocabularies. The other side: scan_parquet(...).group_by(user, item).agg(min
+time), streaming to one Parquet file. Both run in processes of their own, in turns, so that each has
+its own peak; seconds exclude the imports. --alone leaves the other side out, which at 100 million
+rows takes far more memory than ours (over 9 GB).
 """
 
 import argparse
@@ -36,11 +38,23 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="recsys-bench-") as scratch:
         folder = Path(scratch) / "log"
-        large_log(folder, arguments.rows, arguments.rows // 10, arguments.rows // 100, files=8, seed=arguments.seed)
+        large_log(
+            folder,
+            arguments.rows,
+            arguments.rows // 10,
+            arguments.rows // 100,
+            files=8,
+            seed=arguments.seed,
+        )
         sides = ["ours"] if arguments.alone else list(SIDES)
         runs = [_run(side, folder) for _ in range(arguments.repeats) for side in sides]
     name = f"ingest_{arguments.rows // 1_000_000}m"
-    record(name, _figures(runs, arguments), data=f"synthetic.large_log, {arguments.rows:,} rows", seed=arguments.seed)
+    record(
+        name,
+        _figures(runs, arguments),
+        data=f"synthetic.large_log, {arguments.rows:,} rows",
+        seed=arguments.seed,
+    )
 
 
 def run_ours(folder: Path) -> dict[str, Any]:
@@ -50,7 +64,12 @@ def run_ours(folder: Path) -> dict[str, Any]:
     report = ingest(folder, DataConfig(), clean, out)
     seconds = time.perf_counter() - start
     shutil.rmtree(out)
-    return {"side": "ours", "seconds": seconds, "peak": peak_memory_bytes(), "report": _shown(report.document())}
+    return {
+        "side": "ours",
+        "seconds": seconds,
+        "peak": peak_memory_bytes(),
+        "report": _shown(report.document()),
+    }
 
 
 def run_polars(folder: Path) -> dict[str, Any]:
@@ -67,12 +86,17 @@ SIDES = {"ours": run_ours, "polars": run_polars}
 
 
 def _shown(report: dict[str, Any]) -> dict[str, Any]:
-    return {key: report[key] for key in ("rows_read", "rows_kept", "users", "items", "drops", "buckets", "core_rounds")}
+    return {
+        key: report[key]
+        for key in ("rows_read", "rows_kept", "users", "items", "drops", "buckets", "core_rounds")
+    }
 
 
 def _run(side: str, folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.ingest", "--side", side, "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     print(f"{side}: {found['seconds']:.1f} s, {found['peak'] / 1e9:.2f} GB", flush=True)
     return found
@@ -84,11 +108,16 @@ def _figures(runs: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[
     figures = {
         "rows": arguments.rows,
         "seconds": {side: [round(one, 2) for one in values] for side, values in seconds.items()},
-        "peak_gb": {side: round(max(run["peak"] for run in runs if run["side"] == side) / 1e9, 3) for side in sides},
+        "peak_gb": {
+            side: round(max(run["peak"] for run in runs if run["side"] == side) / 1e9, 3)
+            for side in sides
+        },
         "report": next(run["report"] for run in runs if run["side"] == "ours"),
     }
     if not arguments.alone:
-        ratios = [ours / polars for ours, polars in zip(seconds["ours"], seconds["polars"], strict=True)]
+        ratios = [
+            ours / polars for ours, polars in zip(seconds["ours"], seconds["polars"], strict=True)
+        ]
         figures["median_ratio_ours_to_polars"] = round(statistics.median(ratios), 3)
     return figures
 

@@ -15,10 +15,16 @@ TARGET = "interaction"
 def load_phase(folder: Path) -> tuple[Interactions, sparse.csr_matrix, str]:
     """Train as interactions, the held-out (users, items) matrix, and the target behaviour's name."""
     train, test = (pl.read_parquet(folder / f"{part}.parquet") for part in ("train", "test"))
-    users = IdMap(pl.concat([train[USER_ID], test[USER_ID]]).cast(pl.String).unique().sort(), "user")
-    items = IdMap(pl.concat([train[ITEM_ID], test[ITEM_ID]]).cast(pl.String).unique().sort(), "item")
+    users = IdMap(
+        pl.concat([train[USER_ID], test[USER_ID]]).cast(pl.String).unique().sort(), "user"
+    )
+    items = IdMap(
+        pl.concat([train[ITEM_ID], test[ITEM_ID]]).cast(pl.String).unique().sort(), "item"
+    )
     fitted = fit_interactions(_coded(train, users, items), users, items, (TARGET,))
-    held_out = hold_out(_coded(test, users, items), fitted).matrix(fitted.num_users, fitted.num_items)
+    held_out = hold_out(_coded(test, users, items), fitted).matrix(
+        fitted.num_users, fitted.num_items
+    )
     return fitted, held_out, TARGET
 
 

@@ -1,11 +1,14 @@
-"""What a lookup costs above the bare search, and all users' lists against `implicit`'s batch recommend.
+"""What a lookup costs above the bare search, and all users' lists against `implicit`'s batch
+recommend.
 
-    python -m benchmarks lookup [--users 29858] [--items 40981] [--pairs 810128] [--width 64] [--rounds 5]
+    python -m benchmarks lookup [--users 29858] [--items 40981] [--pairs 810128] [--width 64]
+    [--rounds 5]
 
-A made-up bundle of Gowalla's size. One user: `Lookup.recommend` (ids, seen items, titles, documents) and the matrix
-product with the selection alone take turns on one thread. full_*: a bundle with an item–item table and a low-pass, against
-FAISS's exact search of its vectors. All users: our Parquet file with outside ids against
-`implicit` returning arrays from the same vectors, seen items left out, both on the same number of threads.
+A made-up bundle of Gowalla's size. One user: `Lookup.recommend` (ids, seen items, titles,
+documents) and the matrix product with the selection alone take turns on one thread. full_*: a
+bundle with an item–item table and a low-pass, against FAISS's exact search of its vectors. All
+users: our Parquet file with outside ids against `implicit` returning arrays from the same vectors,
+seen items left out, both on the same number of threads.
 """
 
 import argparse
@@ -23,16 +26,27 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.made_up import made_up, with_histories
 from benchmarks.record import record
-from recsys.index.bundle import Bundle, write_bundle
-from recsys.index.exact import faiss_threads
-from recsys.index.lookup import Lookup
+from recsys.bundle.bundle import Bundle
+from recsys.lookup.lookup import Lookup
+from recsys.releases.publish import write_bundle
+from recsys.search.exact import faiss_threads
 
 K, SINGLES, BLOCK = 20, 300, 1_000
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sizes = {"users": 29_858, "items": 40_981, "pairs": 810_128, "width": 64, "threads": 2, "rounds": 5, "seed": 0}
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    sizes = {
+        "users": 29_858,
+        "items": 40_981,
+        "pairs": 810_128,
+        "width": 64,
+        "threads": 2,
+        "rounds": 5,
+        "seed": 0,
+    }
     for name, value in sizes.items():
         options.add_argument(f"--{name}", type=int, default=value)
     given = options.parse_args()
@@ -46,7 +60,11 @@ def main() -> None:
             "bundle_write_seconds": round(written - started, 2),
             "bundle_verify_seconds": round(time.perf_counter() - written, 2),
             **singles(lookup),
-            **full(Lookup(Bundle.load(write_bundle(Path(folder), with_histories(contents, given.seed))))),
+            **full(
+                Lookup(
+                    Bundle.load(write_bundle(Path(folder), with_histories(contents, given.seed)))
+                )
+            ),
             **batches(lookup, given, Path(folder) / "all.parquet"),
         }
     record("lookup", figures | vars(given), "made-up bundle", given.seed)
@@ -79,7 +97,11 @@ def full(lookup: Lookup) -> dict[str, float]:
         "full_recommend": lambda user: lookup.recommend([user], K),
     }
     figures = _in_turns(sides, lookup.bundle)
-    return figures | {"full_times_faiss": round(figures["full_recommend_p50_ms"] / figures["full_faiss_p50_ms"], 2)}
+    return figures | {
+        "full_times_faiss": round(
+            figures["full_recommend_p50_ms"] / figures["full_faiss_p50_ms"], 2
+        )
+    }
 
 
 def _in_turns(sides: Mapping[str, Callable[[str], object]], bundle: Bundle) -> dict[str, float]:
@@ -90,7 +112,9 @@ def _in_turns(sides: Mapping[str, Callable[[str], object]], bundle: Bundle) -> d
                 taken[name].append(1e3 * _seconds(lambda ask=ask, user=user: ask(user)))
     figures = {}
     for name, values in taken.items():
-        figures[f"{name}_p50_ms"], figures[f"{name}_p95_ms"] = np.percentile(values[20:], [50, 95]).round(3).tolist()
+        figures[f"{name}_p50_ms"], figures[f"{name}_p95_ms"] = (
+            np.percentile(values[20:], [50, 95]).round(3).tolist()
+        )
     return figures
 
 
@@ -100,7 +124,10 @@ def batches(lookup: Lookup, given: argparse.Namespace, out: Path) -> dict[str, f
     seen = sparse.csr_matrix(bundle.seen[bundle.target], dtype=np.float32)
     with threadpool_limits(1, "blas"):
         peer = AlternatingLeastSquares(factors=given.width, num_threads=given.threads)
-    peer.user_factors, peer.item_factors = np.asarray(bundle.user_vectors), np.asarray(bundle.item_vectors)
+    peer.user_factors, peer.item_factors = (
+        np.asarray(bundle.user_vectors),
+        np.asarray(bundle.item_vectors),
+    )
     sides = {"ours": lambda: lookup.batch(None, K, out), "implicit": lambda: _theirs(peer, seen)}
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(given.rounds):

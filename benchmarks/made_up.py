@@ -1,4 +1,6 @@
-"""Made-up bundles of a size that is asked for: random pairs and vectors, attention on; and what histories add."""
+"""Made-up bundles of a size that is asked for: random pairs and vectors, attention on; and what
+histories add.
+"""
 
 import argparse
 from dataclasses import replace
@@ -7,14 +9,14 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from recsys.bundle.bundle import Contents
 from recsys.closed_form.item_item import histories
 from recsys.core.config import BlendConfig
 from recsys.core.encoder import Embeddings, EncoderState, RelationState
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
 from recsys.core.tables import TITLE
-from recsys.index.bundle import Contents
-from recsys.index.history import HistoryScores
+from recsys.encode.history_scores import HistoryScores
 
 
 def made_up(given: argparse.Namespace) -> Contents:
@@ -49,10 +51,14 @@ def with_histories(contents: Contents, seed: int) -> Contents:
     rng, items = np.random.default_rng(seed), len(contents.embeddings.items)
     others = np.sort(rng.integers(0, items, (items, neighbours), np.int32), axis=1).ravel()
     lent = rng.random(len(others), np.float32) / neighbours
-    table = sparse.csr_matrix((lent, others, np.arange(items + 1) * neighbours), shape=(items, items))
+    table = sparse.csr_matrix(
+        (lent, others, np.arange(items + 1) * neighbours), shape=(items, items)
+    )
     table.sum_duplicates()
     added = HistoryScores(table, *(_unit(rng, items, rank) / rank for _ in range(2)))
-    return replace(contents, added=added, histories=histories(contents.interactions, contents.target, None))
+    return replace(
+        contents, added=added, histories=histories(contents.interactions, contents.target, None)
+    )
 
 
 def _encoder(edges: sparse.csr_matrix, items: np.ndarray, width: int) -> EncoderState:
@@ -60,10 +66,14 @@ def _encoder(edges: sparse.csr_matrix, items: np.ndarray, width: int) -> Encoder
     degrees = np.asarray(edges.sum(axis=0), np.float32).ravel()
     nothing = np.zeros(2, np.float32)
     gamma = np.ones((2, heads), np.float32)
-    relation = RelationState("rev_visit", "item", "visit", 1.0, True, degrees, half, half, gamma, nothing, nothing)
+    relation = RelationState(
+        "rev_visit", "item", "visit", 1.0, True, degrees, half, half, gamma, nothing, nothing
+    )
     third = np.full(3, 1 / 3, np.float32)
     states = {"item": np.stack([items, items])}
-    return EncoderState("degree_prior", heads, "cosine", third, items.mean(axis=0), states, (relation,))
+    return EncoderState(
+        "degree_prior", heads, "cosine", third, items.mean(axis=0), states, (relation,)
+    )
 
 
 def _unit(rng: np.random.Generator, count: int, width: int) -> np.ndarray:

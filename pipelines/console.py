@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
@@ -49,8 +55,15 @@ class RichProgress:
         if self._bars is not None:
             yield self._bars
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Bars(*columns, TimeRemainingColumn(), console=self.console, transient=True) as self._bars:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Bars(
+            *columns, TimeRemainingColumn(), console=self.console, transient=True
+        ) as self._bars:
             try:
                 yield self._bars
             finally:
@@ -73,7 +86,9 @@ class JsonLines:
                 self._write({"progress": label, "done": done, "total": total})
 
     def _write(self, fields: dict[str, Any]) -> None:
-        line = json.dumps({"time": round(time.time(), 3), **fields}, ensure_ascii=False, default=str)
+        line = json.dumps(
+            {"time": round(time.time(), 3), **fields}, ensure_ascii=False, default=str
+        )
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 

@@ -15,7 +15,18 @@ from typing import Any, Literal
 from recsys.core.machine import cores, free_memory_bytes, versions
 
 Status = Literal["ok", "warn", "fail"]
-_REQUIRED = ("numpy", "scipy", "polars", "pandas", "sklearn", "torch", "faiss", "pydantic", "safetensors", "jinja2")
+_REQUIRED = (
+    "numpy",
+    "scipy",
+    "polars",
+    "pandas",
+    "sklearn",
+    "torch",
+    "faiss",
+    "pydantic",
+    "safetensors",
+    "jinja2",
+)
 _OPTIONAL = {"implicit": "pip install 'recsys[als]' for the iALS baseline"}
 _LOW_MEMORY_BYTES = 2 << 30
 _LOW_DISK_BYTES = 2 << 30
@@ -35,26 +46,46 @@ def examine(folder: Path) -> list[Check]:
     """All checks; `folder` is where runs would be written."""
     checks = [_python(), *(_import(name) for name in _REQUIRED), _dgl()]
     checks += [_optional(name, remedy) for name, remedy in _OPTIONAL.items()]
-    return [*checks, _openmp(), _threads(), _device(), _memory(), _disk(folder), _writable(folder), _temporary()]
+    return [
+        *checks,
+        _openmp(),
+        _threads(),
+        _device(),
+        _memory(),
+        _disk(folder),
+        _writable(folder),
+        _temporary(),
+    ]
 
 
 def document(checks: list[Check]) -> dict[str, Any]:
     """The checks for a machine."""
     healthy = all(check.status != "fail" for check in checks)
-    return {"healthy": healthy, "versions": versions(), "checks": [asdict(check) for check in checks]}
+    return {
+        "healthy": healthy,
+        "versions": versions(),
+        "checks": [asdict(check) for check in checks],
+    }
 
 
 def _python() -> Check:
     supported = (3, 11) <= sys.version_info[:2] < (3, 13)
     remedy = "" if supported else "Use Python 3.11 or 3.12"
-    return Check("python", "ok" if supported else "fail", f"{platform.python_version()} at {sys.executable}", remedy)
+    return Check(
+        "python",
+        "ok" if supported else "fail",
+        f"{platform.python_version()} at {sys.executable}",
+        remedy,
+    )
 
 
 def _import(name: str) -> Check:
     try:
         module = importlib.import_module(name)
     except (ImportError, OSError) as error:
-        return Check(f"import {name}", "fail", str(error), "Install recsys again into a fresh environment")
+        return Check(
+            f"import {name}", "fail", str(error), "Install recsys again into a fresh environment"
+        )
     return Check(f"import {name}", "ok", str(getattr(module, "__version__", "imported")))
 
 
@@ -63,12 +94,19 @@ def _dgl() -> Check:
     environment = {**os.environ, "DGLBACKEND": "pytorch"}
     command = [sys.executable, "-W", "ignore", "-c", "import dgl; print(dgl.__version__)"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, env=environment, check=False
+        )
     except subprocess.TimeoutExpired:
         return Check("import dgl", "fail", "no answer within 120 s", "Install dgl==1.1.3 again")
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        return Check("import dgl", "fail", last, "pip install dgl==1.1.3 packaging; see the torch bound of recsys")
+        return Check(
+            "import dgl",
+            "fail",
+            last,
+            "pip install dgl==1.1.3 packaging; see the torch bound of recsys",
+        )
     return Check("import dgl", "ok", done.stdout.strip().splitlines()[-1])
 
 
@@ -85,18 +123,23 @@ def _openmp() -> Check:
 
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "openmp"]
     names = [
-        f"{pool['prefix']} ({Path(pool['filepath']).parent.name}, {pool['num_threads']} threads)" for pool in pools
+        f"{pool['prefix']} ({Path(pool['filepath']).parent.name}, {pool['num_threads']} threads)"
+        for pool in pools
     ]
     kinds = {pool["prefix"] for pool in pools}
     remedy = "Set OMP_NUM_THREADS to the number of cores" if len(kinds) > 1 else ""
-    return Check("openmp", "warn" if len(kinds) > 1 else "ok", ", ".join(names) or "none loaded", remedy)
+    return Check(
+        "openmp", "warn" if len(kinds) > 1 else "ok", ", ".join(names) or "none loaded", remedy
+    )
 
 
 def _threads() -> Check:
     wanted = os.environ.get("OMP_NUM_THREADS")
     found = f"{cores()} cores usable, OMP_NUM_THREADS {wanted or 'unset'}"
     too_many = wanted is not None and wanted.isdigit() and int(wanted) > cores()
-    return Check("threads", "warn" if too_many else "ok", found, "Lower OMP_NUM_THREADS" if too_many else "")
+    return Check(
+        "threads", "warn" if too_many else "ok", found, "Lower OMP_NUM_THREADS" if too_many else ""
+    )
 
 
 def _device() -> Check:
@@ -118,7 +161,10 @@ def _disk(folder: Path) -> Check:
     free = shutil.disk_usage(_nearest_existing(folder)).free
     low = free < _LOW_DISK_BYTES
     return Check(
-        "disk", "warn" if low else "ok", f"{free / 1e9:.1f} GB free for {folder}", "Choose another --out" if low else ""
+        "disk",
+        "warn" if low else "ok",
+        f"{free / 1e9:.1f} GB free for {folder}",
+        "Choose another --out" if low else "",
     )
 
 
@@ -127,7 +173,9 @@ def _writable(folder: Path) -> Check:
 
 
 def _temporary() -> Check:
-    return _try_write("write temporary files", Path(tempfile.gettempdir()), "Set TMPDIR to a writable folder")
+    return _try_write(
+        "write temporary files", Path(tempfile.gettempdir()), "Set TMPDIR to a writable folder"
+    )
 
 
 def _try_write(name: str, folder: Path, remedy: str) -> Check:

@@ -14,7 +14,8 @@ from recsys.logs.split import load as load_splits
 
 
 def export_splits(run: Path, out: Path) -> dict[str, Any]:
-    """Write train, validation and test .parquet and split.json into `out`, whole or absent; returns the facts.
+    """Write train, validation and test .parquet and split.json into `out`, whole or absent; returns
+    the facts.
 
     Raises UsageError when `out` holds anything but an earlier split.
     """
@@ -31,4 +32,6 @@ def export_splits(run: Path, out: Path) -> dict[str, Any]:
 def outside_ids(rows: pl.DataFrame, log: CodedLog) -> pl.DataFrame:
     """Coded rows with the ids of the log in place of the codes."""
     users, items = log.users.ids.gather(rows[USER]), log.items.ids.gather(rows[ITEM])
-    return pl.DataFrame({USER_ID: users, ITEM_ID: items}).hstack(rows.drop(USER, ITEM).get_columns())
+    return pl.DataFrame({USER_ID: users, ITEM_ID: items}).hstack(
+        rows.drop(USER, ITEM).get_columns()
+    )

@@ -1,4 +1,6 @@
-"""What decides a stage's result, as one hash: configuration, input contents and the sources of its own modules."""
+"""What decides a stage's result, as one hash: configuration, input contents and the sources of its
+own modules.
+"""
 
 import ast
 import json
@@ -31,21 +33,35 @@ class Mark:
 
 
 def mark_of(
-    module: str, config_keys: tuple[str, ...], config: Mapping[str, Any], inputs: Mapping[str, str], bucket: str
+    module: str,
+    config_keys: tuple[str, ...],
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    bucket: str,
 ) -> Mark:
-    """The mark of a function living in `module` that reads `config_keys` and `inputs` (path → content hash)."""
+    """The mark of a function living in `module` that reads `config_keys` and `inputs` (path →
+    content hash).
+    """
     read = {key: _at(config, key) for key in config_keys}
-    return Mark({**read, "bucket": bucket} if bucket else read, dict(inputs), sources_sha256(module))
+    return Mark(
+        {**read, "bucket": bucket} if bucket else read, dict(inputs), sources_sha256(module)
+    )
 
 
 def content_or_none(path: str) -> str | None:
-    """Content hash of an outside file or folder; None for what cannot be hashed from here (a cloud address)."""
+    """Content hash of an outside file or folder; None for what cannot be hashed from here (a cloud
+    address).
+    """
     if "://" in path:
         return None
     place = Path(path)
     if place.exists():
         return content_sha256(place)
-    matches = sorted(Path().glob(path)) if not place.is_absolute() else sorted(Path(place.anchor).glob(path[1:]))
+    matches = (
+        sorted(Path().glob(path))
+        if not place.is_absolute()
+        else sorted(Path(place.anchor).glob(path[1:]))
+    )
     return text_sha256("\n".join(f"{match.name} {content_sha256(match)}" for match in matches))
 
 
@@ -59,12 +75,18 @@ def _at(config: Mapping[str, Any], key: str) -> Any:
 @cache
 def sources_sha256(module: str) -> str:
     """Hash of the sources of `module` and of every module of ours that it imports, directly or not."""
-    return text_sha256("\n".join(f"{name} {text_sha256(_source(name))}" for name in sorted(reached_modules(module))))
+    return text_sha256(
+        "\n".join(
+            f"{name} {text_sha256(_source(name))}" for name in sorted(reached_modules(module))
+        )
+    )
 
 
 @cache
 def reached_modules(module: str) -> frozenset[str]:
-    """`module` and the modules of ours that it imports, followed to the end; imports inside functions count."""
+    """`module` and the modules of ours that it imports, followed to the end; imports inside
+    functions count.
+    """
     reached = {module}
     waiting = [module]
     while waiting:
@@ -94,4 +116,6 @@ def _file(module: str) -> Path | None:
     if root not in _ROOTS:
         return None
     place = _ROOTS[root].joinpath(*parts)
-    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+    return next(
+        (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None
+    )

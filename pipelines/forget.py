@@ -1,7 +1,9 @@
-"""Forgetting a person: out of the bundles, the live events and the run folder, and never read again.
+"""Forgetting a person: out of the bundles, the live events and the run folder, and never read
+again.
 
-The order bears being cut off anywhere: the list that later runs honour comes first, the rows by which the person is
-recognised go last, and every step done again finds nothing to do. Whoever is cut off says the same once more.
+The order bears being cut off anywhere: the list that later runs honour comes first, the rows by
+which the person is recognised go last, and every step done again finds nothing to do. Whoever is
+cut off says the same once more.
 """
 
 import json
@@ -15,14 +17,21 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from pipelines.places import LOG, RELATIONS, SPLIT, SUPPRESSED
-from recsys.core.artefacts import RunFolder, atomic_file, atomic_folder, exclusive, read_json, write_json
+from recsys.bundle.bundle import Bundle
+from recsys.core.artefacts import (
+    RunFolder,
+    atomic_file,
+    atomic_folder,
+    exclusive,
+    read_json,
+    write_json,
+)
 from recsys.core.progress import QUIET, Progress
 from recsys.core.suppression import Suppression
 from recsys.core.tables import BEHAVIOR, LABEL, NODE_TYPE, USER, USER_ID
-from recsys.index.bundle import Bundle
-from recsys.index.forget import without_user
-from recsys.index.life_cycle import all_bundles, replace_bundle
 from recsys.logs.reasons import SUPPRESSED as REASON_SUPPRESSED
+from recsys.releases.forget import without_user
+from recsys.releases.life_cycle import all_bundles, replace_bundle
 
 EVENTS = "events.jsonl"
 RECEIPTS = "receipts"
@@ -38,10 +47,11 @@ _REMAINS = (
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was done. user: the salted hash on the list, never the id. time: ISO, UTC. bundles: old name → new name.
+    """What was done. user: the salted hash on the list, never the id. time: ISO, UTC. bundles: old
+    name → new name.
 
-    rows, events: how many were removed. checkpoints: trained states that lost the person's. deleted: made anew by the
-    next run.
+    rows, events: how many were removed. checkpoints: trained states that lost the person's.
+    deleted: made anew by the next run.
     """
 
     time: str
@@ -54,11 +64,14 @@ class Receipt:
     remains: str = _REMAINS
 
 
-def forget(folder: RunFolder, user: str, events: Path | None = None, progress: Progress = QUIET) -> Receipt:
-    """Remove every row of a person from a run folder, and see that none comes back; the receipt is kept in it.
+def forget(
+    folder: RunFolder, user: str, events: Path | None = None, progress: Progress = QUIET
+) -> Receipt:
+    """Remove every row of a person from a run folder, and see that none comes back; the receipt is
+    kept in it.
 
-    events: the live log, RUN/events.jsonl when None. Raises UsageError while a run goes on, and DataError for a bundle
-    that cannot be read.
+    events: the live log, RUN/events.jsonl when None. Raises UsageError while a run goes on, and
+    DataError for a bundle that cannot be read.
     """
     with folder.locked():
         listed = Suppression.load(folder.path / SUPPRESSED).having(user)
@@ -69,7 +82,9 @@ def forget(folder: RunFolder, user: str, events: Path | None = None, progress: P
         checkpoints, deleted, rows = _forget_in_run(folder, user)
         time = datetime.now(UTC).isoformat(timespec="seconds")
         receipt = Receipt(time, listed.hash(user), bundles, num_events, checkpoints, rows, deleted)
-        write_json(folder.path / RECEIPTS / f"{receipt.user}-{time.replace(':', '')}.json", vars(receipt))
+        write_json(
+            folder.path / RECEIPTS / f"{receipt.user}-{time.replace(':', '')}.json", vars(receipt)
+        )
     return receipt
 
 
@@ -108,20 +123,32 @@ def _is_of(line: bytes, user: str) -> bool:
 
 
 def _forget_in_run(folder: RunFolder, user: str) -> tuple[int, list[str], int]:
-    """Checkpoints that lost a state, what was deleted, and the rows that went; the log goes last, as it knows the id."""
+    """Checkpoints that lost a state, what was deleted, and the rows that went; the log goes last,
+    as it knows the id.
+    """
     log = folder.path / LOG
-    if not (log / "ingest.json").exists() or user not in pl.read_parquet(log / "users.parquet")[USER_ID]:
+    if (
+        not (log / "ingest.json").exists()
+        or user not in pl.read_parquet(log / "users.parquet")[USER_ID]
+    ):
         return 0, [], 0
     trained = sorted(folder.checkpoint.glob("*/*/states"))
     checkpoints = sum(_forget_state(states, user) for states in trained)
     doomed = [folder.path / name for name in _DERIVED]
     doomed += [
-        file for one in trained for file in sorted(one.parent.iterdir()) if file.name not in _KEPT_OF_CHECKPOINTS
+        file
+        for one in trained
+        for file in sorted(one.parent.iterdir())
+        if file.name not in _KEPT_OF_CHECKPOINTS
     ]
     deleted = [path for path in doomed if path.exists()]
     for path in deleted:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return checkpoints, [str(path.relative_to(folder.path)) for path in deleted], _forget_rows(log, user)
+    return (
+        checkpoints,
+        [str(path.relative_to(folder.path)) for path in deleted],
+        _forget_rows(log, user),
+    )
 
 
 def _forget_state(states: Path, user: str) -> bool:
@@ -131,9 +158,14 @@ def _forget_state(states: Path, user: str) -> bool:
     if not theirs.any():
         return False
     arrays = load_file(states / "states.safetensors")
-    arrays[f"table/{USER}"] = arrays[f"table/{USER}"][~theirs[(labels[NODE_TYPE] == USER).to_numpy()]]
+    arrays[f"table/{USER}"] = arrays[f"table/{USER}"][
+        ~theirs[(labels[NODE_TYPE] == USER).to_numpy()]
+    ]
     with atomic_folder(states) as part:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part / "states.safetensors")
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            part / "states.safetensors",
+        )
         labels.filter(~theirs).write_parquet(part / "labels.parquet")
     return True
 
@@ -145,16 +177,26 @@ def _forget_rows(log: Path, user: str) -> int:
     facts = read_json(log / "ingest.json")
     gone = 0
     with atomic_folder(log) as part:
-        shutil.copytree(log, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("part-*.parquet"))
+        shutil.copytree(
+            log, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("part-*.parquet")
+        )
         for file in sorted((log / "rows").glob("part-*.parquet")):
             rows = pl.read_parquet(file)
-            kept = rows.filter(pl.col(USER) != code).with_columns(pl.col(USER) - (pl.col(USER) > code).cast(pl.Int32))
+            kept = rows.filter(pl.col(USER) != code).with_columns(
+                pl.col(USER) - (pl.col(USER) > code).cast(pl.Int32)
+            )
             gone += len(rows) - len(kept)
             facts["behaviors"] = _fewer(facts["behaviors"], rows.filter(pl.col(USER) == code))
             kept.write_parquet(part / "rows" / file.name, compression="zstd", compression_level=1)
         users.filter(pl.col(USER_ID) != user).write_parquet(part / "users.parquet")
-        drops = facts["drops"] | {REASON_SUPPRESSED: facts["drops"].get(REASON_SUPPRESSED, 0) + gone}
-        facts |= {"rows_kept": facts["rows_kept"] - gone, "users": facts["users"] - 1, "drops": drops}
+        drops = facts["drops"] | {
+            REASON_SUPPRESSED: facts["drops"].get(REASON_SUPPRESSED, 0) + gone
+        }
+        facts |= {
+            "rows_kept": facts["rows_kept"] - gone,
+            "users": facts["users"] - 1,
+            "drops": drops,
+        }
         write_json(part / "ingest.json", facts)
     return gone
 

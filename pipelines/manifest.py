@@ -52,7 +52,9 @@ class Manifest:
 
     @staticmethod
     def open(folder: RunFolder, config: RunConfig, keep: bool = True) -> "Manifest":
-        """The manifest of an earlier run of this folder, or a new one; keep=False forgets what earlier stages did."""
+        """The manifest of an earlier run of this folder, or a new one; keep=False forgets what
+        earlier stages did.
+        """
         earlier = folder.read_manifest()
         found = earlier.get("stages", {}) if keep and earlier.get("format") == FORMAT else {}
         entries = {name: Entry(**found[name]) for name in earlier.get("order", []) if name in found}
@@ -61,7 +63,9 @@ class Manifest:
         return manifest
 
     def unchanged(self, name: str, fingerprint: str) -> bool:
-        """Whether the stage was done with this fingerprint and its outputs still lie there, byte for byte."""
+        """Whether the stage was done with this fingerprint and its outputs still lie there, byte
+        for byte.
+        """
         entry = self.entries.get(name)
         if entry is None or entry.fingerprint != fingerprint:
             return False
@@ -70,12 +74,16 @@ class Manifest:
         self._keep(name, entry)
         return True
 
-    def changed_since(self, name: str, config: dict[str, Any], inputs: dict[str, str], sources: str) -> str:
+    def changed_since(
+        self, name: str, config: dict[str, Any], inputs: dict[str, str], sources: str
+    ) -> str:
         """Why the stage has to run, for people."""
         entry = self.entries.get(name)
         if entry is None:
             return "first time"
-        reasons = [f"config {key}" for key, value in config.items() if entry.config.get(key) != value]
+        reasons = [
+            f"config {key}" for key, value in config.items() if entry.config.get(key) != value
+        ]
         reasons += [path for path, sha256 in inputs.items() if entry.inputs.get(path) != sha256]
         if entry.sources != sources:
             reasons.append("source code")
@@ -90,7 +98,8 @@ class Manifest:
     def finish(self, whole: bool, to_the_end: bool) -> None:
         """Write the last state. A whole plan is done and forgets stages that it no longer has.
 
-        A part of it leaves a finished run finished when nothing was run, or when everything after it was.
+        A part of it leaves a finished run finished when nothing was run, or when everything after
+        it was.
         """
         if whole:
             self.entries = {name: self.entries[name] for name in self.touched}

@@ -12,7 +12,8 @@ _CLEAR = Path("/proc/self/clear_refs")
 class PeakMemory:
     """`with PeakMemory() as peak: …; peak.bytes`: largest resident size inside the block.
 
-    Where the system cannot reset its high-water mark (not Linux, or refused), it is that of the process so far.
+    Where the system cannot reset its high-water mark (not Linux, or refused), it is that of the
+    process so far.
     """
 
     bytes: int = 0
@@ -22,7 +23,10 @@ class PeakMemory:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.bytes = peak_memory_bytes()
 

@@ -7,7 +7,7 @@ from recsys.core.config import RunConfig
 from recsys.logs.ingest import load_log
 from recsys.logs.relations import load_relations
 from recsys.logs.split import load as load_splits
-from recsys.phases import Phase, PhaseName
+from recsys.phases.phase import Phase, PhaseName
 
 
 def load_phase(run: Path, config: RunConfig, name: PhaseName) -> Phase:

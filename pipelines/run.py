@@ -43,8 +43,8 @@ from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.parts import configured_parts
-from recsys.index.life_cycle import publish, was_live
-from recsys.phases import PhaseName
+from recsys.phases.phase import PhaseName
+from recsys.releases.life_cycle import publish, was_live
 
 _ROWS = (LOG, SPLIT)
 _LEARNED = ("graph", "model", "train", "seed", "threads")
@@ -54,19 +54,37 @@ _JUDGED = ("evaluate", "graph.target", "graph.negative_behaviors", "train.metric
 
 
 def plan(config: RunConfig) -> list[Stage]:
-    """Every stage of a run: choose on validation, refit and test once, then refit on the whole log and serve that.
+    """Every stage of a run: choose on validation, refit and test once, then refit on the whole log
+    and serve that.
 
     Raises UsageError for an unknown baseline, before anything runs.
     """
     variants = (MODEL, LIGHTGCN) if LIGHTGCN in config.evaluate.baselines else (MODEL,)
     others = tuple(baseline(name).name for name in config.evaluate.baselines if name != LIGHTGCN)
-    lists = [place.format(bucket=name) for place in (VALIDATION, TEST) for name in (*variants, *others)]
+    lists = [
+        place.format(bucket=name) for place in (VALIDATION, TEST) for name in (*variants, *others)
+    ]
     ablations = configured_parts(config.graph) if config.evaluate.ablate_relations else []
     lists += [WITHOUT.format(bucket=part) for part in ablations]
     trained = TRAINED.format(phase="final", bucket=MODEL)
-    inputs = (*_ROWS, AUDIT, GRAPH.format(phase="final"), INDEX.format(phase="final"), trained, NEWCOMERS, *lists)
+    inputs = (
+        *_ROWS,
+        AUDIT,
+        GRAPH.format(phase="final"),
+        INDEX.format(phase="final"),
+        trained,
+        NEWCOMERS,
+        *lists,
+    )
     return [
-        Stage("ingest", ingest.ingest, LOG, (SUPPRESSED,), config=("data", "clean"), files=_files(config.data)),
+        Stage(
+            "ingest",
+            ingest.ingest,
+            LOG,
+            (SUPPRESSED,),
+            config=("data", "clean"),
+            files=_files(config.data),
+        ),
         *_relations(config),
         Stage("split", split.split_rows, SPLIT, (LOG,), ("split", "graph.target", "seed")),
         Stage(
@@ -81,7 +99,9 @@ def plan(config: RunConfig) -> list[Stage]:
         _blend("select", variants),
         _score("select", variants),
         Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=others),
-        Stage("popularity", popularity.choose, POPULARITY, _ROWS, (*_JUDGED, "split", "blend.trend")),
+        Stage(
+            "popularity", popularity.choose, POPULARITY, _ROWS, (*_JUDGED, "split", "blend.trend")
+        ),
         _graph("final", config),
         _train("final", variants),
         _blend("final", variants),
@@ -90,7 +110,13 @@ def plan(config: RunConfig) -> list[Stage]:
         *_ablations(config, ablations),
         _newcomers(config),
         _index("final"),
-        Stage("report", report.write, REPORT, inputs, ("name", "data", "clean", "split", *_LEARNED, "evaluate")),
+        Stage(
+            "report",
+            report.write,
+            REPORT,
+            inputs,
+            ("name", "data", "clean", "split", *_LEARNED, "evaluate"),
+        ),
         *_serve(config),
     ]
 
@@ -104,18 +130,25 @@ def run(
     until: str | None = None,
     hold: bool = False,
 ) -> Manifest:
-    """Run the plan of `config` in its run folder (`out`, config.out or runs/<name>); returns the manifest.
+    """Run the plan of `config` in its run folder (`out`, config.out or runs/<name>); returns the
+    manifest.
 
-    A new bundle goes live at the end, unless `hold`. One that was live before and is so no more (rolled back, say)
-    stays as it is while nothing changes.
+    A new bundle goes live at the end, unless `hold`. One that was live before and is so no more
+    (rolled back, say) stays as it is while nothing changes.
     """
     folder = RunFolder(out or Path(config.out or f"runs/{config.name}"))
     manifest = run_plan(plan(config), config, folder, progress, fresh, since, until)
     if "bundle" in manifest.touched:
         path = folder.path / manifest.entries["bundle"].output
         if hold:
-            progress.say(f"bundle {path.name} is held: recsys promote makes it live", bundle=path.name)
-        elif "bundle" in manifest.ran or not folder.bundle.exists() or not was_live(folder, path.name):
+            progress.say(
+                f"bundle {path.name} is held: recsys promote makes it live", bundle=path.name
+            )
+        elif (
+            "bundle" in manifest.ran
+            or not folder.bundle.exists()
+            or not was_live(folder, path.name)
+        ):
             publish(folder, path)
             progress.say(f"serving bundle {path.name}", bundle=path.name)
     return manifest
@@ -134,7 +167,9 @@ def _side_inputs(config: RunConfig) -> tuple[str, ...]:
 
 def _graph(phase: PhaseName, config: RunConfig) -> Stage:
     inputs = (*((LOG,) if phase == "serve" else _ROWS), *_side_inputs(config))
-    return Stage(f"graph-{phase}", graphs.build(phase), GRAPH.format(phase=phase), inputs, ("graph",))
+    return Stage(
+        f"graph-{phase}", graphs.build(phase), GRAPH.format(phase=phase), inputs, ("graph",)
+    )
 
 
 def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
@@ -142,14 +177,18 @@ def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
     inputs = (*_ROWS, GRAPH.format(phase=phase), *earlier)
     keys = (*_LEARNED, "evaluate.seen_behaviors") if phase == "select" else _LEARNED
     output = TRAINED.replace("{phase}", phase)
-    return Stage(f"train-{phase}", training.fit(phase), output, inputs, keys, buckets=tuple(variants))
+    return Stage(
+        f"train-{phase}", training.fit(phase), output, inputs, keys, buckets=tuple(variants)
+    )
 
 
 def _blend(phase: PhaseName, variants: Sequence[str]) -> Stage:
     earlier = () if phase == "select" else (BLEND.replace("{phase}", "select"),)
     inputs = (*_ROWS, GRAPH.format(phase=phase), TRAINED.replace("{phase}", phase), *earlier)
     output = BLEND.replace("{phase}", phase)
-    return Stage(f"blend-{phase}", blend.fit(phase), output, inputs, _BLENDED, buckets=tuple(variants))
+    return Stage(
+        f"blend-{phase}", blend.fit(phase), output, inputs, _BLENDED, buckets=tuple(variants)
+    )
 
 
 def _score(phase: PhaseName, variants: Sequence[str]) -> Stage:
@@ -163,7 +202,11 @@ def _ablations(config: RunConfig, parts: Sequence[str]) -> list[Stage]:
     chosen = [place.format(phase="select", bucket=MODEL) for place in (TRAINED, BLEND)]
     inputs = (*_ROWS, *_side_inputs(config), GRAPH.format(phase="final"), *chosen)
     keys = (*_LEARNED, "blend", "evaluate")
-    return [Stage("ablate", ablation.rank_without, WITHOUT, inputs, keys, buckets=tuple(parts))] if parts else []
+    return (
+        [Stage("ablate", ablation.rank_without, WITHOUT, inputs, keys, buckets=tuple(parts))]
+        if parts
+        else []
+    )
 
 
 def _newcomers(config: RunConfig) -> Stage:
@@ -174,15 +217,31 @@ def _newcomers(config: RunConfig) -> Stage:
 
 
 def _serve(config: RunConfig) -> list[Stage]:
-    """Refit on the whole log (unless the tested model is to be served), index, bundle and the switched link."""
+    """Refit on the whole log (unless the tested model is to be served), index, bundle and the
+    switched link.
+    """
     phase: PhaseName = "serve" if config.refit else "final"
     trained = TRAINED.format(phase=phase, bucket=MODEL)
     blended = BLEND.format(phase=phase, bucket=MODEL)
-    again = [_graph("serve", config), _train("serve", (MODEL,)), _blend("serve", (MODEL,)), _index("serve")]
-    made = (*_side_inputs(config), GRAPH.format(phase=phase), trained, blended, INDEX.format(phase=phase))
+    again = [
+        _graph("serve", config),
+        _train("serve", (MODEL,)),
+        _blend("serve", (MODEL,)),
+        _index("serve"),
+    ]
+    made = (
+        *_side_inputs(config),
+        GRAPH.format(phase=phase),
+        trained,
+        blended,
+        INDEX.format(phase=phase),
+    )
     inputs = (*_ROWS, *made, POPULARITY, REPORT, TEST.format(bucket=MODEL))
     keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, *_SERVED)
-    return [*(again if config.refit else []), Stage("bundle", serving.bundle(phase), None, inputs, keys)]
+    return [
+        *(again if config.refit else []),
+        Stage("bundle", serving.bundle(phase), None, inputs, keys),
+    ]
 
 
 def _index(phase: PhaseName) -> Stage:
@@ -197,5 +256,14 @@ def _index(phase: PhaseName) -> Stage:
 def _files(data: DataConfig) -> tuple[str, ...]:
     """Everything that ingest reads."""
     logs = data.log if isinstance(data.log, list) else [data.log]
-    given = [*logs, data.train, data.validation, data.test, data.items, data.users, data.availability, data.suppressed]
+    given = [
+        *logs,
+        data.train,
+        data.validation,
+        data.test,
+        data.items,
+        data.users,
+        data.availability,
+        data.suppressed,
+    ]
     return tuple(path for path in given if path)

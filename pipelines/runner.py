@@ -1,4 +1,6 @@
-"""Runs a plan: a list of stages with a barrier after each. What is unchanged is skipped; what died is run again."""
+"""Runs a plan: a list of stages with a barrier after each. What is unchanged is skipped; what died
+is run again.
+"""
 
 import shutil
 import time
@@ -25,7 +27,8 @@ Result = TypeVar("Result")
 class Facts:
     """What a stage says about its work; kept in the manifest and shown to people.
 
-    output: only from a stage that names its own output (a content-addressed bundle), relative to the run folder.
+    output: only from a stage that names its own output (a content-addressed bundle), relative to
+    the run folder.
     """
 
     rows_in: int | None = None
@@ -37,10 +40,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class Work:
-    """All that a stage function may use: parameters, input files, one bucket, and the folder to fill.
+    """All that a stage function may use: parameters, input files, one bucket, and the folder to
+    fill.
 
-    out: empty folder that takes its place when the function returns. resume: folder for this very fingerprint that
-    outlives a killed process; what is found in it may be gone on with.
+    out: empty folder that takes its place when the function returns. resume: folder for this very
+    fingerprint that outlives a killed process; what is found in it may be gone on with.
     """
 
     config: RunConfig
@@ -59,9 +63,9 @@ class Work:
 class Stage:
     """One step of a plan: a pure, deterministic function over each of its buckets.
 
-    output: folder relative to the run folder, "{bucket}" filled in; None when the function names it (Facts.output).
-    inputs: outputs of earlier stages, "{bucket}" filled in. config: dotted keys of RunConfig that decide the result.
-    files: what it reads from outside the run folder.
+    output: folder relative to the run folder, "{bucket}" filled in; None when the function names it
+    (Facts.output). inputs: outputs of earlier stages, "{bucket}" filled in. config: dotted keys of
+    RunConfig that decide the result. files: what it reads from outside the run folder.
     """
 
     name: str
@@ -74,7 +78,9 @@ class Stage:
 
 
 def map(function: Callable[[Bucket], Result], buckets: Sequence[Bucket]) -> list[Result]:
-    """The results of `function` over `buckets`, in order, in this process: the place where a cluster plugs in."""
+    """The results of `function` over `buckets`, in order, in this process: the place where a
+    cluster plugs in.
+    """
     return [function(bucket) for bucket in buckets]
 
 
@@ -89,16 +95,21 @@ def run_plan(
 ) -> Manifest:
     """Run the stages in order while holding the folder's lock; returns the manifest.
 
-    fresh: run every stage again. since, until: first and last stage to look at; what lies before is taken as it is.
-    Raises UsageError when another process holds the folder, and what a stage raises.
+    fresh: run every stage again. since, until: first and last stage to look at; what lies before is
+    taken as it is. Raises UsageError when another process holds the folder, and what a stage
+    raises.
     """
     names = [stage.name for stage in plan]
-    wanted = plan[names.index(since) if since else 0 : names.index(until) + 1 if until else len(plan)]
+    wanted = plan[
+        names.index(since) if since else 0 : names.index(until) + 1 if until else len(plan)
+    ]
     with folder.locked():
         _require_earlier(plan[: names.index(since)] if since else [], folder)
         manifest = Manifest.open(folder, config, keep=not fresh)
         for number, stage in enumerate(wanted, start=1):
-            map(partial(_one, stage, manifest, progress, f"[{number}/{len(wanted)}]"), stage.buckets)
+            map(
+                partial(_one, stage, manifest, progress, f"[{number}/{len(wanted)}]"), stage.buckets
+            )
         manifest.finish(whole=len(wanted) == len(plan), to_the_end=until is None)
     return manifest
 
@@ -110,7 +121,8 @@ def _require_earlier(stages: Sequence[Stage], folder: RunFolder) -> None:
             output = (stage.output or "").format(bucket=bucket)
             if not (folder.path / output).exists():
                 raise UsageError(
-                    f"{folder.path} lacks {output}, which {stage.name} leaves", "Finish it with recsys run"
+                    f"{folder.path} lacks {output}, which {stage.name} leaves",
+                    "Finish it with recsys run",
                 )
 
 
@@ -128,25 +140,40 @@ def _one(stage: Stage, manifest: Manifest, progress: Progress, place: str, bucke
         facts, output = _execute(stage, bucket, name, mark, manifest, progress)
     seconds = round(time.perf_counter() - started, 3)
     manifest.record(name, _entry(mark, facts, output, manifest, seconds, peak.bytes))
-    progress.say(f"{place} {name}: {seconds:.1f} s", stage=name, seconds=seconds, peak_memory_bytes=peak.bytes)
+    progress.say(
+        f"{place} {name}: {seconds:.1f} s",
+        stage=name,
+        seconds=seconds,
+        peak_memory_bytes=peak.bytes,
+    )
 
 
 def _mark(stage: Stage, bucket: str, manifest: Manifest) -> tuple[Mark, bool]:
-    """The fingerprint, and whether it is certain: a cloud file's contents are unknown before it is read."""
-    inputs = {path: manifest.content(path) for path in (one.format(bucket=bucket) for one in stage.inputs)}
+    """The fingerprint, and whether it is certain: a cloud file's contents are unknown before it is
+    read.
+    """
+    inputs = {
+        path: manifest.content(path) for path in (one.format(bucket=bucket) for one in stage.inputs)
+    }
     files = {path: content_or_none(path) for path in stage.files}
     inputs |= {path: sha256 or "unknown" for path, sha256 in files.items()}
     config = manifest.config.model_dump(mode="json")
-    return mark_of(stage.function.__module__, stage.config, config, inputs, bucket), None not in files.values()
+    return mark_of(
+        stage.function.__module__, stage.config, config, inputs, bucket
+    ), None not in files.values()
 
 
 def _execute(
     stage: Stage, bucket: str, name: str, mark: Mark, manifest: Manifest, progress: Progress
 ) -> tuple[Facts, str]:
-    """Run the function with a folder that becomes the stage's output when it returns; tells where the output lies."""
+    """Run the function with a folder that becomes the stage's output when it returns; tells where
+    the output lies.
+    """
     folder = manifest.folder
     resume = _resume_folder(folder, name, mark)
-    work = partial(Work, config=manifest.config, folder=folder, bucket=bucket, resume=resume, progress=progress)
+    work = partial(
+        Work, config=manifest.config, folder=folder, bucket=bucket, resume=resume, progress=progress
+    )
     if stage.output is None:
         facts = stage.function(work(out=folder.path))
         output = str(facts.output)
@@ -160,7 +187,9 @@ def _execute(
 
 
 def _resume_folder(folder: RunFolder, name: str, mark: Mark) -> Path:
-    """checkpoint/resume/<stage>-<fingerprint>; those of other fingerprints of the stage are of no use any more."""
+    """checkpoint/resume/<stage>-<fingerprint>; those of other fingerprints of the stage are of no
+    use any more.
+    """
     stem = name.replace("[", "-").replace("]", "")
     wanted = folder.checkpoint / "resume" / f"{stem}-{mark.sha256[:12]}"
     for other in wanted.parent.glob(f"{stem}-{'?' * 12}"):
@@ -169,7 +198,9 @@ def _resume_folder(folder: RunFolder, name: str, mark: Mark) -> Path:
     return wanted
 
 
-def _entry(mark: Mark, facts: Facts, output: str, manifest: Manifest, seconds: float, peak_bytes: int) -> Entry:
+def _entry(
+    mark: Mark, facts: Facts, output: str, manifest: Manifest, seconds: float, peak_bytes: int
+) -> Entry:
     return Entry(
         fingerprint=mark.sha256,
         config=mark.config,

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.console import print_table, print_text
 from recsys.core.artefacts import RunFolder, read_json
-from recsys.index.life_cycle import live, was_live
+from recsys.releases.life_cycle import live, was_live
 
 Rows = list[list[object]]
 
@@ -18,7 +18,9 @@ def document(folder: RunFolder, ran: Sequence[str] = ()) -> dict[str, Any]:
         "run": str(folder.path),
         "status": manifest["status"],
         "ran": list(ran),
-        "skipped": [name for name in stages if name not in ran] if manifest["status"] == "done" else [],
+        "skipped": [name for name in stages if name not in ran]
+        if manifest["status"] == "done"
+        else [],
         "bundle": live(folder),
         "held": _held(folder, stages),
         "report": _read(folder, "report/report.json"),
@@ -47,9 +49,13 @@ def print_summary(folder: RunFolder) -> None:
     if found["index_card"]:
         print_table("Index", ["", ""], _flat(found["index_card"]))
     columns = ["stage", "rows in", "rows out", "dropped", "seconds", "peak MB"]
-    print_table("Stages", columns, [_stage_row(name, entry) for name, entry in found["stages"].items()])
+    print_table(
+        "Stages", columns, [_stage_row(name, entry) for name, entry in found["stages"].items()]
+    )
     if report:
-        print_text("\n".join([report["headline"], report["verdict"]["line"], report["worst_slice"]]))
+        print_text(
+            "\n".join([report["headline"], report["verdict"]["line"], report["worst_slice"]])
+        )
         print_text(f"Report: {folder.report / 'report.html'}")
 
 
@@ -58,12 +64,20 @@ def _print_models(report: Mapping[str, Any]) -> None:
     k = report["deciding"].partition("@")[2]
     metrics = [f"ndcg@{k}", f"recall@{k}", f"hr@{k}", f"coverage@{k}"]
     columns = ["model", f"{report['deciding']} on validation", *metrics, "95 % interval", "seconds"]
-    findings = {one["other"]: one for one in report["comparisons"] if one["metric"] == report["deciding"]}
+    findings = {
+        one["other"]: one for one in report["comparisons"] if one["metric"] == report["deciding"]
+    }
     rows = [_model_row(row, metrics, findings.get(row["name"])) for row in report["models"]]
-    print_table(f"Models on the test, {report['facts']['warm_users']:,} users", [*columns, "model against it"], rows)
+    print_table(
+        f"Models on the test, {report['facts']['warm_users']:,} users",
+        [*columns, "model against it"],
+        rows,
+    )
 
 
-def _model_row(row: Mapping[str, Any], metrics: Sequence[str], finding: Mapping[str, Any] | None) -> list[object]:
+def _model_row(
+    row: Mapping[str, Any], metrics: Sequence[str], finding: Mapping[str, Any] | None
+) -> list[object]:
     if row["skipped"]:
         return [row["title"], f"skipped: {row['skipped']}", *[""] * (len(metrics) + 3)]
     values = row["metrics"]
@@ -93,18 +107,29 @@ def _data_rows(facts: Mapping[str, Any]) -> Rows:
 
 
 def _stage_row(name: str, entry: Mapping[str, Any]) -> list[object]:
-    counts = [_count(entry["rows_in"]), _count(entry["rows_out"]), _count(sum(entry["drops"].values()) or None)]
+    counts = [
+        _count(entry["rows_in"]),
+        _count(entry["rows_out"]),
+        _count(sum(entry["drops"].values()) or None),
+    ]
     return [name, *counts, f"{entry['seconds']:.1f}", f"{entry['peak_memory_bytes'] / 1e6:,.0f}"]
 
 
 def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: entry[name] for name in ("rows_in", "rows_out", "drops", "figures", "seconds", "peak_memory_bytes")}
+    return {
+        name: entry[name]
+        for name in ("rows_in", "rows_out", "drops", "figures", "seconds", "peak_memory_bytes")
+    }
 
 
 def _flat(card: Mapping[str, Any], prefix: str = "") -> Rows:
     rows: Rows = []
     for key, value in card.items():
-        rows += _flat(value, f"{prefix}{key} ") if isinstance(value, dict) else [[f"{prefix}{key}", _plain(value)]]
+        rows += (
+            _flat(value, f"{prefix}{key} ")
+            if isinstance(value, dict)
+            else [[f"{prefix}{key}", _plain(value)]]
+        )
     return rows
 
 

@@ -1,4 +1,6 @@
-"""`recsys tune`: the first stages of a run in a folder of their own, then a search on what they left."""
+"""`recsys tune`: the first stages of a run in a folder of their own, then a search on what they
+left.
+"""
 
 import json
 import shutil
@@ -35,12 +37,18 @@ class Tuned:
 
 
 def tune(
-    config: RunConfig, budget: Budget, out: Path | None = None, progress: Progress = QUIET, fresh: bool = False
+    config: RunConfig,
+    budget: Budget,
+    out: Path | None = None,
+    progress: Progress = QUIET,
+    fresh: bool = False,
 ) -> Tuned:
-    """Search the configuration's space on validation; leaves tuned.toml, tune.json and tune.html in the folder.
+    """Search the configuration's space on validation; leaves tuned.toml, tune.json and tune.html in
+    the folder.
 
-    A search of the same configuration, log and split in this folder is gone on with, unless `fresh`. When interrupted
-    (KeyboardInterrupt) it leaves the results so far. Raises what stages raise, and what `Search` and its space do.
+    A search of the same configuration, log and split in this folder is gone on with, unless
+    `fresh`. When interrupted (KeyboardInterrupt) it leaves the results so far. Raises what stages
+    raise, and what `Search` and its space do.
     """
     given_space(config)
     folder = RunFolder(out or Path(f"{config.out or f'runs/{config.name}'}-tune"))
@@ -57,27 +65,39 @@ def _search(config: RunConfig, folder: RunFolder, progress: Progress, fresh: boo
     """The search of this configuration on what the stages left; another one has another folder."""
     phase = load_phase(folder.path, config, "select")
     space = given_space(config) or recipe(phase)
-    place = folder.path / SEARCHES / _identity(config, folder, [f"{key}: {values}" for key, values in space.items()])
+    place = (
+        folder.path
+        / SEARCHES
+        / _identity(config, folder, [f"{key}: {values}" for key, values in space.items()])
+    )
     if fresh:
         shutil.rmtree(place, ignore_errors=True)
     if not place.exists() and place.parent.exists():
-        progress.say("a new search: configuration, space, log or split differ from those of earlier ones here")
+        progress.say(
+            "a new search: configuration, space, log or split differ from those of earlier ones here"
+        )
     if config.train.warm_start:
         progress.say(
             "trials start fresh: a warm start would favour the configuration that its states were trained with"
         )
-    return Search(phase, load_graph(folder.path / GRAPH.format(phase="select")), space, place, progress)
+    return Search(
+        phase, load_graph(folder.path / GRAPH.format(phase="select")), space, place, progress
+    )
 
 
 def _identity(config: RunConfig, folder: RunFolder, space: list[str]) -> str:
     """Hash of all that a trial's value depends on."""
     decides = config.model_dump(mode="json", include={"graph", "model", "train", "seed"})
     inputs = [content_sha256(folder.path / part) for part in (LOG, SPLIT)]
-    return text_sha256(json.dumps([decides, config.evaluate.seen_behaviors, space, inputs], sort_keys=True))[:12]
+    return text_sha256(
+        json.dumps([decides, config.evaluate.seen_behaviors, space, inputs], sort_keys=True)
+    )[:12]
 
 
 @contextmanager
-def _results_even_if_interrupted(search: Search, study: Study, budget: Budget, folder: RunFolder) -> Iterator[None]:
+def _results_even_if_interrupted(
+    search: Search, study: Study, budget: Budget, folder: RunFolder
+) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:

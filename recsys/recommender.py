@@ -14,29 +14,37 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from recsys.blending.additions import blended
-from recsys.blending.choice import choose_blend
-from recsys.blending.ingredients import NO_BLEND, Blend
-from recsys.blending.trend import choose_popularity
+from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import atomic_folder, read_json, write_json
-from recsys.core.config import BlendConfig, ModelConfig, RunConfig, SplitConfig, TrainConfig, build_config
+from recsys.core.config import (
+    BlendConfig,
+    ModelConfig,
+    RunConfig,
+    SplitConfig,
+    TrainConfig,
+    build_config,
+)
 from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import fit_interactions
 from recsys.core.progress import QUIET, Progress
+from recsys.encode.history_scores import searched
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
-from recsys.fitting import bundle_contents, fit_phase
-from recsys.frames import Frame, FrameStyle, ids_of, lists_table, to_polars
+from recsys.fitting.fit import bundle_contents, fit_phase
 from recsys.graph.build import target_behavior
-from recsys.index.ann import tune
-from recsys.index.bundle import Bundle, write_bundle
-from recsys.index.exact import VectorScorer, rank
-from recsys.index.history import searched
-from recsys.index.lookup import Attributes, Explained, Filters, Lookup
+from recsys.logs.frames import Frame, FrameStyle, ids_of, lists_table, to_polars
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
-from recsys.phases import Phase
-from recsys.trained_vectors import TrainedVectors
+from recsys.lookup.lookup import Attributes, Explained, Filters, Lookup
+from recsys.phases.phase import Phase
+from recsys.releases.publish import write_bundle
+from recsys.scores.additions import blended
+from recsys.scores.choice import choose_blend
+from recsys.scores.ingredients import NO_BLEND, Blend
+from recsys.scores.trained_vectors import TrainedVectors
+from recsys.scores.trend import choose_popularity
+from recsys.search.exact import VectorScorer, rank
+from recsys.search.tuning import tune
 
 _MODEL, _TRAIN, _BLEND, _SPLIT = ModelConfig(), TrainConfig(), BlendConfig(), SplitConfig()
 _BUNDLE, _CARD = "bundle", "recommender.json"
@@ -53,10 +61,10 @@ class _Chosen(NamedTuple):
 class GraphRecommender(BaseEstimator):
     """A graph-attention recommender with the conventions of scikit-learn.
 
-    `fit` chooses the number of epochs, and what histories add, on rows held out from the log, then refits on all of it.
-    Parameters are those of the configuration (docs/configuration.md) under the same names and with the same defaults;
-    `epochs` with `early_stopping=False` trains for exactly that many, and takes the vectors alone. Column parameters
-    name the columns of the frames given.
+    `fit` chooses the number of epochs, and what histories add, on rows held out from the log, then
+    refits on all of it. Parameters are those of the configuration (docs/configuration.md) under the
+    same names and with the same defaults; `epochs` with `early_stopping=False` trains for exactly
+    that many, and takes the vectors alone. Column parameters name the columns of the frames given.
     """
 
     def __init__(
@@ -135,25 +143,41 @@ class GraphRecommender(BaseEstimator):
     ) -> Self:
         """Learn from a polars or pandas frame with one row per event.
 
-        items: frame of item ids, titles (column "title") and attribute columns. users: frame of user ids and attribute
-        columns. y: ignored, for scikit-learn.
-        Raises DataError for a frame that cannot be used, ConfigError for a parameter out of range.
+        items: frame of item ids, titles (column "title") and attribute columns. users: frame of
+        user ids and attribute columns. y: ignored, for scikit-learn. Raises DataError for a frame
+        that cannot be used, ConfigError for a parameter out of range.
         """
         style = FrameStyle.of(interactions, self.user_col, self.item_col)
         home = Path(tempfile.mkdtemp(prefix="recsys-"))
         finalizer = weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-        log_, config = self._ingest(to_polars(interactions), {"items": items, "users": users}, home, progress)
+        log_, config = self._ingest(
+            to_polars(interactions), {"items": items, "users": users}, home, progress
+        )
         chosen = self._choose(log_, config, progress)
         phase = Phase("serve", log_, None, config)
         graph = phase.graph()
         trained = fit_phase(phase, graph, config.model, epochs=chosen.epochs, progress=progress)
-        found = TrainedVectors(phase.interactions, trained.embeddings, graph).embeddings_of(chosen.blend.shape)
+        found = TrainedVectors(phase.interactions, trained.embeddings, graph).embeddings_of(
+            chosen.blend.shape
+        )
         scorer = blended(phase, VectorScorer(found.users, found.items), chosen.blend)
         vectors = searched(scorer)
         popularity = phase.interactions.popularity(phase.target)
-        tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=self.seed, popularity=popularity)
-        card = {"config": config.model_dump(mode="json", exclude={"data"}), "epochs": chosen.epochs, "refit": True}
-        contents = bundle_contents(phase, graph, found, scorer, tuned, card, popular_days=chosen.popular_days)
+        tuned = tune(
+            vectors.item_vectors,
+            vectors.user_vectors,
+            config.index,
+            seed=self.seed,
+            popularity=popularity,
+        )
+        card = {
+            "config": config.model_dump(mode="json", exclude={"data"}),
+            "epochs": chosen.epochs,
+            "refit": True,
+        }
+        contents = bundle_contents(
+            phase, graph, found, scorer, tuned, card, popular_days=chosen.popular_days
+        )
         bundle = write_bundle(home / "bundles", contents)
         self._take(bundle, style, finalizer)
         self.epochs_ = chosen.epochs
@@ -175,15 +199,17 @@ class GraphRecommender(BaseEstimator):
     ) -> Frame:
         """The k best items of each user: columns user, item, score, rank (from 1), best first.
 
-        histories: new items of each user, on top of what was learnt. allow, deny: item ids. filters, popularity,
-        diversity: as in `Lookup.recommend`. unknown: users that are not in the log raise UsageError, or get the most
-        popular items.
+        histories: new items of each user, on top of what was learnt. allow, deny: item ids.
+        filters, popularity, diversity: as in `Lookup.recommend`. unknown: users that are not in the
+        log raise UsageError, or get the most popular items.
         """
         wanted = ids_of(users)
         answers = self.lookup_.recommend(
             wanted,
             k,
-            histories=None if histories is None else [[str(item) for item in one] for one in histories],
+            histories=None
+            if histories is None
+            else [[str(item) for item in one] for one in histories],
             exclude_seen=exclude_seen,
             allow=None if allow is None else ids_of(allow),
             deny=None if deny is None else ids_of(deny),
@@ -192,10 +218,17 @@ class GraphRecommender(BaseEstimator):
             diversity=diversity,
             fallback=unknown,
         )
-        return self.style_.back(lists_table(answers, self.style_.user_col, wanted, self.style_.item_col))
+        return self.style_.back(
+            lists_table(answers, self.style_.user_col, wanted, self.style_.item_col)
+        )
 
     def recommend_history(
-        self, history: object, k: int = 10, *, attributes: Attributes | None = None, exclude_seen: bool = True
+        self,
+        history: object,
+        k: int = 10,
+        *,
+        attributes: Attributes | None = None,
+        exclude_seen: bool = True,
     ) -> Frame:
         """The k best items for a visitor with these items: columns item, score, rank.
 
@@ -210,7 +243,9 @@ class GraphRecommender(BaseEstimator):
     def similar_items(self, items: object, k: int = 10) -> Frame:
         """The k items nearest to each item by cosine: columns item, similar_<item>, score, rank."""
         wanted, column = ids_of(items), self.style_.item_col
-        table = lists_table(self.lookup_.similar_items(wanted, k), column, wanted, f"similar_{column}")
+        table = lists_table(
+            self.lookup_.similar_items(wanted, k), column, wanted, f"similar_{column}"
+        )
         return self.style_.back(table)
 
     def similar_users(self, users: object, k: int = 10) -> Frame:
@@ -223,37 +258,52 @@ class GraphRecommender(BaseEstimator):
         """(width,) vector of a visitor with these items and attributes, without training."""
         return self.lookup_.fold_in([str(item) for item in ids_of(history)], attributes)
 
-    def explain(self, user: object, item: object, parts: int | None = None, popularity: float = 0.0) -> Explained:
-        """The score of an item as one additive share per neighbour, and a rest. popularity: as in `recommend`."""
+    def explain(
+        self, user: object, item: object, parts: int | None = None, popularity: float = 0.0
+    ) -> Explained:
+        """The score of an item as one additive share per neighbour, and a rest. popularity: as in
+        `recommend`.
+        """
         return self.lookup_.explain(user, item, parts=parts, popularity=popularity)
 
     def evaluate(self, test: object, ks: Sequence[int] = (10, 20)) -> dict[str, float]:
-        """Exact metrics on held-out rows of users and items that were learnt; what was learnt is masked.
+        """Exact metrics on held-out rows of users and items that were learnt; what was learnt is
+        masked.
 
-        "users" counts the users averaged over, "dropped" the rows of users or items that are not known.
+        "users" counts the users averaged over, "dropped" the rows of users or items that are not
+        known.
         """
         bundle, rows = self.lookup_.bundle, to_polars(test)
         user = bundle.users.lookup(rows[self.style_.user_col].to_list())
         item = bundle.items.lookup(rows[self.style_.item_col].to_list())
         warm = (user != UNKNOWN) & (item != UNKNOWN)
         shape = (len(bundle.users), len(bundle.items))
-        held_out = sparse.csr_matrix((np.ones(int(warm.sum()), np.float32), (user[warm], item[warm])), shape=shape)
+        held_out = sparse.csr_matrix(
+            (np.ones(int(warm.sum()), np.float32), (user[warm], item[warm])), shape=shape
+        )
         users = evaluable_users(held_out)
         ranked = rank(bundle.scorer, users, max(ks), bundle.seen[bundle.target])
         found = rank_metrics(ranked.items, users, held_out, ks).overall
         return {**found, "users": len(users), "dropped": int((~warm).sum())}
 
     def save(self, folder: str | Path) -> Path:
-        """Write the fitted recommender as a folder, whole or absent; `recsys recommend` reads it too.
+        """Write the fitted recommender as a folder, whole or absent; `recsys recommend` reads it
+        too.
 
         Raises UsageError when the folder holds anything but an earlier recommender.
         """
         place = Path(folder)
         if place.exists() and any(place.iterdir()) and not (place / _CARD).exists():
-            raise UsageError(f"{str(folder)!r} holds other files", "Choose an empty or a new folder")
+            raise UsageError(
+                f"{str(folder)!r} holds other files", "Choose an empty or a new folder"
+            )
         with atomic_folder(place) as part:
             shutil.copytree(self.lookup_.bundle.path, part, dirs_exist_ok=True)
-            card = {"params": self.get_params(), "style": self.style_.document(), "epochs": self.epochs_}
+            card = {
+                "params": self.get_params(),
+                "style": self.style_.document(),
+                "epochs": self.epochs_,
+            }
             write_json(part / _CARD, card)
         return place
 
@@ -262,10 +312,14 @@ class GraphRecommender(BaseEstimator):
         """A recommender from a folder that `save` wrote. Raises DataError when it is damaged."""
         place = Path(folder)
         if not (place / _CARD).exists():
-            raise UsageError(f"{str(folder)!r} is not a saved recommender: it has no {_CARD}", "Give what save() wrote")
+            raise UsageError(
+                f"{str(folder)!r} is not a saved recommender: it has no {_CARD}",
+                "Give what save() wrote",
+            )
         card = read_json(place / _CARD)
         params: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in card["params"].items()
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in card["params"].items()
         }
         loaded = cls(**params)
         loaded._take(place, FrameStyle.read(card["style"]), None)
@@ -276,7 +330,9 @@ class GraphRecommender(BaseEstimator):
     def lookup_(self) -> Lookup:
         """The lookup of the fitted bundle. Raises NotFittedError before `fit`."""
         if not hasattr(self, "_lookup"):
-            raise NotFittedError("this GraphRecommender is not fitted; call fit(interactions) first")
+            raise NotFittedError(
+                "this GraphRecommender is not fitted; call fit(interactions) first"
+            )
         return self._lookup
 
     def configuration(self) -> RunConfig:
@@ -286,16 +342,26 @@ class GraphRecommender(BaseEstimator):
         for section, names in _SECTIONS.items():
             raw[section] = {name: given[name] for name in names}
         sides = {"item": self.attributes, "user": self.user_attributes}
-        columns = [{"column": name, "side": side} for side, names in sides.items() for name in names]
+        columns = [
+            {"column": name, "side": side} for side, names in sides.items() for name in names
+        ]
         raw["graph"] = {"target": self.target, "attributes": columns}
         raw["split"] = {"test_share": self.validation_share, "validation_share": 0.0}
         return build_config({**raw, "seed": self.seed, "threads": self.threads})
 
     def _ingest(
-        self, rows: pl.DataFrame, tables: Mapping[str, object | None], home: Path, progress: Progress
+        self,
+        rows: pl.DataFrame,
+        tables: Mapping[str, object | None],
+        home: Path,
+        progress: Progress,
     ) -> tuple[CodedLog, RunConfig]:
         config = self.configuration()
-        files = {name: str(home / f"{name}.parquet") for name, table in tables.items() if table is not None}
+        files = {
+            name: str(home / f"{name}.parquet")
+            for name, table in tables.items()
+            if table is not None
+        }
         for name, file in files.items():
             to_polars(tables[name]).write_parquet(file)
         config = config.model_copy(update={"data": config.data.model_copy(update=files)})
@@ -306,7 +372,9 @@ class GraphRecommender(BaseEstimator):
         """What does best on held-out rows; `epochs` itself, and vectors alone, without them."""
         if not self.early_stopping or not self.epochs:
             return _Chosen(self.epochs)
-        behaviors = fit_interactions(log.rows.head(0).collect(), log.users, log.items, log.behaviors)
+        behaviors = fit_interactions(
+            log.rows.head(0).collect(), log.users, log.items, log.behaviors
+        )
         splits = split_log(log, config.split, target_behavior(behaviors, config.graph), self.seed)
         phase = Phase("final", log, splits, config)
         graph = phase.graph()

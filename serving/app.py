@@ -32,15 +32,16 @@ from serving.shortcut import Shortcut
 from serving.state import State
 
 _LOG = logging.getLogger("recsys.serving")
-# A batch that comes back from its matrix product waits that long for the thread that reads requests, and so often; with
-# Python's 5 ms a sixth fewer requests were answered.
+# A batch that comes back from its matrix product waits that long for the thread that reads
+# requests, and so often; with Python's 5 ms a sixth fewer requests were answered.
 _SWITCH_SECONDS = 0.001
 
 
 def make_app(settings: Settings) -> ASGIApp:
     """The application, with its first bundle loaded and verified.
 
-    Raises DataError when that bundle is refused, ConfigError for a file of keys that cannot be used.
+    Raises DataError when that bundle is refused, ConfigError for a file of keys that cannot be
+    used.
     """
     context = _context(settings)
     app = FastAPI(
@@ -53,12 +54,21 @@ def make_app(settings: Settings) -> ASGIApp:
     )
     app.state.context = context
     answer_errors(app)
-    for router in (recommend.router, catalogue.router, live.router, admin.router, run.router, probes.router):
+    for router in (
+        recommend.router,
+        catalogue.router,
+        live.router,
+        admin.router,
+        run.router,
+        probes.router,
+    ):
         app.include_router(router)
     app.mount("/page", StaticFiles(directory=probes.PAGE, check_dir=False), "page")
     guarded: ASGIApp = Guard(Shortcut(app), settings, context.keys, context.metrics)
     return (
-        CORSMiddleware(guarded, settings.cors, allow_methods=["*"], allow_headers=["*"]) if settings.cors else guarded
+        CORSMiddleware(guarded, settings.cors, allow_methods=["*"], allow_headers=["*"])
+        if settings.cors
+        else guarded
     )
 
 
@@ -77,7 +87,9 @@ def _context(settings: Settings) -> Context:
         metrics=metrics,
         audit=Audit(settings.audit),
         others=Others(settings.run),
-        writer=None if events is None else Batcher(_appending(EventLog(events)), ThreadPoolExecutor(1, "events")),
+        writer=None
+        if events is None
+        else Batcher(_appending(EventLog(events)), ThreadPoolExecutor(1, "events")),
     )
 
 
@@ -100,7 +112,9 @@ async def _following(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _threads(settings: Settings) -> int:
-    """For matrix products: what one worker's share of the cores leaves beside the thread that reads requests."""
+    """For matrix products: what one worker's share of the cores leaves beside the thread that reads
+    requests.
+    """
     return max(1, cores() // settings.workers - 1)
 
 
@@ -113,7 +127,9 @@ async def _follow(context: Context) -> None:
             await loop.run_in_executor(None, context.others.follow)
             if context.keys is not None:
                 await loop.run_in_executor(None, context.keys.follow)
-        except Exception:  # a machine short of memory or files for a moment must not end the following
+        except (
+            Exception
+        ):  # a machine short of memory or files for a moment must not end the following
             _LOG.exception("could not look at what the service follows")
 
 

@@ -15,7 +15,9 @@ class Audit:
     path: Path | None
 
     def write(self, key: str, action: str, outcome: str) -> None:
-        """key: name of the API key. outcome: the bundle that answers afterwards, or why it was refused."""
+        """key: name of the API key. outcome: the bundle that answers afterwards, or why it was
+        refused.
+        """
         if self.path is None:
             return
         line = orjson.dumps(

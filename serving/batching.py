@@ -22,19 +22,26 @@ class _Waiting(NamedTuple):
 class Batcher(Generic[Asked, Given]):
     """Collects questions and answers up to AT_ONCE of them in one call.
 
-    answer: questions → as many answers, or errors to be raised to the one who asked; runs in `executor`, one call at a
-    time. A question that comes alone is not held back: there is no timer, and batches grow with the load.
+    answer: questions → as many answers, or errors to be raised to the one who asked; runs in
+    `executor`, one call at a time. A question that comes alone is not held back: there is no timer,
+    and batches grow with the load.
     """
 
-    def __init__(self, answer: Callable[[Sequence[Asked]], Sequence[Given | Exception]], executor: Executor) -> None:
+    def __init__(
+        self, answer: Callable[[Sequence[Asked]], Sequence[Given | Exception]], executor: Executor
+    ) -> None:
         self._answer, self._executor = answer, executor
         self._waiting: deque[_Waiting] = deque()
         self._running = False
 
     async def ask(self, question: Asked) -> Given:
-        """The answer. Raises what `answer` gave for this question, and Refused (503) when too many wait already."""
+        """The answer. Raises what `answer` gave for this question, and Refused (503) when too many
+        wait already.
+        """
         if len(self._waiting) >= WAITING:
-            raise Refused(503, f"{WAITING} requests wait already", "Try again", {"Retry-After": "1"})
+            raise Refused(
+                503, f"{WAITING} requests wait already", "Try again", {"Retry-After": "1"}
+            )
         loop = asyncio.get_running_loop()
         waiting = _Waiting(question, loop.create_future())
         self._waiting.append(waiting)
@@ -50,7 +57,9 @@ class Batcher(Generic[Asked, Given]):
         running = loop.run_in_executor(self._executor, self._answer, questions)  # type: ignore[arg-type]
         running.add_done_callback(lambda done: self._finish(loop, batch, done))
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], done: asyncio.Future) -> None:
+    def _finish(
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], done: asyncio.Future
+    ) -> None:
         error = done.exception()
         answers = [error] * len(batch) if error else done.result()
         for waiting, answer in zip(batch, answers, strict=True):

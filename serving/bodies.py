@@ -5,18 +5,22 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsys.index.visits import Event
+from recsys.lookup.visits import Event
 from serving.questions import Question, Rules
 
 MAX_K, MAX_REQUESTS, MAX_HISTORY, MAX_EVENTS, MAX_NAMED = 1000, 256, 20_000, 1000, 100_000
 MAX_COLUMNS = 20
 MAX_TIME = 4_102_444_800
-"""2100-01-01, as the default of clean.max_time: a later event would be dropped by the next batch run."""
+"""2100-01-01, as the default of clean.max_time: a later event would be dropped by the next batch
+run.
+"""
 
 _LONGEST_ID, _BUNDLE = 1024, r"^[0-9a-f]{12}$"
 
 Id = Annotated[str, Field(max_length=_LONGEST_ID, description="Id as in the log.")]
-PathId = Annotated[str, Path(max_length=_LONGEST_ID, description="Id as in the log; its POST twin takes any text.")]
+PathId = Annotated[
+    str, Path(max_length=_LONGEST_ID, description="Id as in the log; its POST twin takes any text.")
+]
 _K, _OFFSET = "Length of the list.", "Places of the list that are left out at its start."
 _POPULARITY = "Times ln(1 + users of an item), added to its score."
 _DIVERSITY = "How much a list avoids items like those before."
@@ -26,10 +30,16 @@ QueryK = Annotated[int, Query(ge=1, le=MAX_K, description=_K)]
 Offset = Annotated[int, Field(ge=0, le=MAX_K, description=_OFFSET)]
 Popularity = Annotated[float, Field(ge=-100, le=100, description=_POPULARITY)]
 Diversity = Annotated[float, Field(ge=0, le=1, description=_DIVERSITY)]
-QueryPopularity = Annotated[float, Query(ge=-100, le=100, allow_inf_nan=False, description=_POPULARITY)]
-QueryParts = Annotated[int, Query(ge=0, le=MAX_K, description="Reasons that are listed; the others are added up.")]
+QueryPopularity = Annotated[
+    float, Query(ge=-100, le=100, allow_inf_nan=False, description=_POPULARITY)
+]
+QueryParts = Annotated[
+    int, Query(ge=0, le=MAX_K, description="Reasons that are listed; the others are added up.")
+]
 FilterText = Annotated[str, Field(pattern=r"^[^:]+:", description="COLUMN:VALUE")]
-Text = Annotated[str, Query(max_length=200, description="Part of an id or title, whatever the case.")]
+Text = Annotated[
+    str, Query(max_length=200, description="Part of an id or title, whatever the case.")
+]
 Time = Annotated[float, Field(ge=0, le=MAX_TIME, description="Unix seconds; now when absent.")]
 Weight = Annotated[float, Field(gt=0, le=1e6, description="How much the event counts.")]
 
@@ -51,7 +61,8 @@ class HistoryEvent(Body):
 
 
 class Wanted(Body):
-    """One list: for a user, for a visitor by events, attributes or friends, or for a user with news.
+    """One list: for a user, for a visitor by events, attributes or friends, or for a user with
+    news.
 
     attributes: by column of the users, its values. friends: known users.
     """
@@ -63,11 +74,15 @@ class Wanted(Body):
 
     def question(self) -> Question:
         values = tuple((column, tuple(several)) for column, several in self.attributes.items())
-        return Question(self.user, tuple(one.event() for one in self.history), values, tuple(self.friends))
+        return Question(
+            self.user, tuple(one.event() for one in self.history), values, tuple(self.friends)
+        )
 
 
 class RecommendQuery(Body):
-    """One list for a user. category: short for filter=category:VALUE. filter: COLUMN:VALUE, which items must have."""
+    """One list for a user. category: short for filter=category:VALUE. filter: COLUMN:VALUE, which
+    items must have.
+    """
 
     user: Id
     k: K = 10
@@ -97,8 +112,9 @@ class RecommendQuery(Body):
 
 
 class RecommendBody(Body):
-    """Several lists under the same rules. allow, deny: item ids. filters: by column of the items, values
-    of which they must have one. explain: say of every item why."""
+    """Several lists under the same rules. allow, deny: item ids. filters: by column of the items,
+    values of which they must have one. explain: say of every item why.
+    """
 
     requests: list[Wanted] = Field(min_length=1, max_length=MAX_REQUESTS)
     k: K = 10
@@ -176,7 +192,9 @@ class EventsBody(Body):
 
 
 class PromoteBody(Body):
-    """bundle: name of a bundle of the run. force: though its own report calls it worse than a baseline."""
+    """bundle: name of a bundle of the run. force: though its own report calls it worse than a
+    baseline.
+    """
 
     bundle: str = Field(pattern=_BUNDLE)
     force: bool = False

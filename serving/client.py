@@ -16,7 +16,9 @@ from urllib.parse import urlencode, urlsplit
 from serving.documents import Accepted, Answer, CatalogueItems, Explained, Model
 
 IDLE_SECONDS = 4.0
-"""After which a connection is not used again: shorter than services and proxies keep one that is silent."""
+"""After which a connection is not used again: shorter than services and proxies keep one that is
+silent.
+"""
 
 
 class HistoryEvent(TypedDict):
@@ -50,27 +52,39 @@ class ServiceError(Exception):
 class Client:
     """One connection that is kept open; for one thread. timeout: seconds for any answer.
 
-    Every method raises ServiceError for what the service refuses, and OSError when it cannot be reached.
+    Every method raises ServiceError for what the service refuses, and OSError when it cannot be
+    reached.
     """
 
     def __init__(self, address: str, key: str | None = None, timeout: float = 10.0) -> None:
         parts = urlsplit(address)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
         self._connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
         self._used = time.monotonic()
-        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self._headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {key}"} if key else {}
+        )
 
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         self._connection.close()
 
     def recommend(self, user: str, k: int = 10, **rules: Any) -> Answer:
-        """The best items for one user. rules: as in the body of POST /v1/recommend, for example deny=["i1"]."""
+        """The best items for one user. rules: as in the body of POST /v1/recommend, for example
+        deny=["i1"].
+        """
         return self.recommend_all([{"user": user}], k, **rules)[0]
 
     def recommend_for(self, history: Sequence[HistoryEvent], k: int = 10, **rules: Any) -> Answer:
@@ -97,7 +111,9 @@ class Client:
         return cast(CatalogueItems, self._ask("POST", "/v1/items", {"items": items}))
 
     def find_items(self, text: str, k: int = 10) -> CatalogueItems:
-        return cast(CatalogueItems, self._ask("GET", f"/v1/items?{urlencode({'text': text, 'k': k})}"))
+        return cast(
+            CatalogueItems, self._ask("GET", f"/v1/items?{urlencode({'text': text, 'k': k})}")
+        )
 
     def model(self) -> Model:
         return cast(Model, self._ask("GET", "/v1/model"))
@@ -119,7 +135,9 @@ class Client:
             self._connection.close()
             raise
         if "json" not in answer.headers.get("Content-Type", ""):
-            raise ServiceError(answer.status, text.decode(errors="replace")[:200], "Is that the service's address?")
+            raise ServiceError(
+                answer.status, text.decode(errors="replace")[:200], "Is that the service's address?"
+            )
         found: dict[str, Any] = json.loads(text)
         if answer.status != http.client.OK:
             raise ServiceError(answer.status, found["detail"], found["remedy"])

@@ -15,7 +15,9 @@ from serving.state import Served, State
 
 @dataclass(frozen=True)
 class Context:
-    """writer: takes lists of rows and returns once they are on disk; None where no events are taken."""
+    """writer: takes lists of rows and returns once they are on disk; None where no events are
+    taken.
+    """
 
     settings: Settings
     keys: Keys | None

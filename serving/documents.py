@@ -1,12 +1,16 @@
-"""What the service answers: the documents of the API, shared by the application, its OpenAPI page and the client."""
+"""What the service answers: the documents of the API, shared by the application, its OpenAPI page
+and the client.
+"""
 
 from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads that of `typing` from Python 3.12 on only
 
 Source = Literal["model", "fold_in", "attributes", "social", "segment", "fallback"]
-"""model: the trained vector. fold_in: encoded from events just now. attributes, social: from attributes, from friends.
-segment: popularity among users of the same attribute. fallback: popularity."""
+"""model: the trained vector. fold_in: encoded from events just now. attributes, social: from
+attributes, from friends. segment: popularity among users of the same attribute. fallback:
+popularity.
+"""
 
 
 class Because(TypedDict):
@@ -17,7 +21,9 @@ class Because(TypedDict):
 
 
 class Reason(TypedDict):
-    """What one neighbour adds to a score. relation: a behaviour or attribute; type: node type; id: item or value."""
+    """What one neighbour adds to a score. relation: a behaviour or attribute; type: node type; id:
+    item or value.
+    """
 
     relation: str
     type: str
@@ -27,8 +33,8 @@ class Reason(TypedDict):
 
 
 class Item(TypedDict):
-    """One place of a list. rank: from 1, counted over all pages. When reasons are asked for: because: in words;
-    reasons: the largest shares, where a vector made the list.
+    """One place of a list. rank: from 1, counted over all pages. When reasons are asked for:
+    because: in words; reasons: the largest shares, where a vector made the list.
     """
 
     id: str
@@ -40,7 +46,9 @@ class Item(TypedDict):
 
 
 class Answer(TypedDict):
-    """One list. unknown: ids of the request that the bundle does not know. note: present when the list is short."""
+    """One list. unknown: ids of the request that the bundle does not know. note: present when the
+    list is short.
+    """
 
     items: list[Item]
     source: Source
@@ -57,10 +65,11 @@ class Answers(TypedDict):
 
 
 class Explained(TypedDict):
-    """score = Σ shares + others + trend + popularity + rest. others: neighbours left out of `parts`. rest: own state.
+    """score = Σ shares + others + trend + popularity + rest. others: neighbours left out of
+    `parts`. rest: own state.
 
-    trend: for being taken of late, where that counts. popularity: the dial's share, when it is turned. because: the same
-    in words, neighbours of a kind together.
+    trend: for being taken of late, where that counts. popularity: the dial's share, when it is
+    turned. because: the same in words, neighbours of a kind together.
     """
 
     item: str
@@ -78,7 +87,9 @@ class Explained(TypedDict):
 
 
 class CatalogueItem(TypedDict):
-    """What the bundle knows of an item. popularity: users who had it, by behaviour; `all` counts each user once."""
+    """What the bundle knows of an item. popularity: users who had it, by behaviour; `all` counts
+    each user once.
+    """
 
     id: str
     available: bool
@@ -132,7 +143,9 @@ class Model(TypedDict):
 
 
 class Accepted(TypedDict):
-    """Events that are on disk now. unknown: their item ids that the bundle does not know; they are kept all the same."""
+    """Events that are on disk now. unknown: their item ids that the bundle does not know; they are
+    kept all the same.
+    """
 
     accepted: int
     unknown: list[str]
@@ -158,7 +171,9 @@ class Switched(TypedDict):
 
 
 class ListedBundle(TypedDict):
-    """One bundle of the run. written: ISO, UTC. deciding, test: the metric that decides and its mean on the test."""
+    """One bundle of the run. written: ISO, UTC. deciding, test: the metric that decides and its
+    mean on the test.
+    """
 
     name: str
     written: str

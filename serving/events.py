@@ -1,7 +1,8 @@
-"""Live events: one append-only file of JSON lines that the workers of a host share, in the columns of a log.
+"""Live events: one append-only file of JSON lines that the workers of a host share, in the columns
+of a log.
 
-The next answers fold in what was appended, and the next batch run reads the file as one more log. An event is
-acknowledged when it is on disk: neither a kill nor a crash loses it.
+The next answers fold in what was appended, and the next batch run reads the file as one more log.
+An event is acknowledged when it is on disk: neither a kill nor a crash loses it.
 """
 
 import errno
@@ -20,7 +21,7 @@ import orjson
 from recsys.core.artefacts import fsync
 from recsys.core.errors import MachineError
 from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID, WEIGHT
-from recsys.index.visits import Event
+from recsys.lookup.visits import Event
 
 _LOG = logging.getLogger("recsys.serving")
 
@@ -29,7 +30,9 @@ _TAIL_BYTES = 1 << 16
 
 
 class Row(TypedDict):
-    """One line. Columns that the log of the run lacks are left out, so that both can be read as one."""
+    """One line. Columns that the log of the run lacks are left out, so that both can be read as
+    one.
+    """
 
     user_id: str
     item_id: str
@@ -45,7 +48,9 @@ class EventLog:
         self.path = path
 
     def append(self, rows: Sequence[Row]) -> None:
-        """On disk when this returns. Raises MachineError when the disk refuses; then no row of these is in the file."""
+        """On disk when this returns. Raises MachineError when the disk refuses; then no row of
+        these is in the file.
+        """
         lines = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
         try:
             with self._locked() as log:
@@ -66,7 +71,9 @@ class EventLog:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         """The file, open for reading and appending, while no other process writes to it."""
-        lock = os.open(self.path.with_name(f".{self.path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o640)
+        lock = os.open(
+            self.path.with_name(f".{self.path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o640
+        )
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             fresh = not self.path.exists()
@@ -82,7 +89,8 @@ class EventLog:
 
 
 class LiveEvents:
-    """The latest events of each user, read from the end of the file as it grows. Threads may share it.
+    """The latest events of each user, read from the end of the file as it grows. Threads may share
+    it.
 
     path: None for a service that takes no events.
     """
@@ -128,11 +136,18 @@ class LiveEvents:
     def _take(self, line: bytes) -> None:
         try:
             row: dict[str, Any] = orjson.loads(line)
-            event = Event(str(row[ITEM_ID]), row.get(BEHAVIOR), float(row[TIME]), float(row.get(WEIGHT, 1.0)))
+            event = Event(
+                str(row[ITEM_ID]), row.get(BEHAVIOR), float(row[TIME]), float(row.get(WEIGHT, 1.0))
+            )
             self._users.setdefault(str(row[USER_ID]), deque(maxlen=KEPT_PER_USER)).append(event)
         except (ValueError, KeyError, TypeError):
             self.broken_lines += 1
-            _LOG.warning("line %d of those in %s that are no events: %.200r", self.broken_lines, self.path, line)
+            _LOG.warning(
+                "line %d of those in %s that are no events: %.200r",
+                self.broken_lines,
+                self.path,
+                line,
+            )
 
 
 def _whole_bytes(log: int) -> int:

@@ -1,4 +1,6 @@
-"""Before and after every request: who may ask, how much, how long; headers, figures and problem documents."""
+"""Before and after every request: who may ask, how much, how long; headers, figures and problem
+documents.
+"""
 
 import asyncio
 import logging
@@ -35,8 +37,10 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 
 @dataclass
 class Guard:
-    """ASGI middleware around the whole application. keys: None where nobody is asked for one; then only loopback
-    names are served, so that no page on the web can reach the service through a name of its own."""
+    """ASGI middleware around the whole application. keys: None where nobody is asked for one; then
+    only loopback names are served, so that no page on the web can reach the service through a name
+    of its own.
+    """
 
     app: ASGIApp
     settings: Settings
@@ -53,7 +57,11 @@ class Guard:
             await self._answer(scope, receive, exchange)
         except TimeoutError:
             await exchange.refuse(
-                Refused(503, f"no answer within {self.settings.answer_seconds:g} seconds", "Ask for less")
+                Refused(
+                    503,
+                    f"no answer within {self.settings.answer_seconds:g} seconds",
+                    "Ask for less",
+                )
             )
         except Refused as refused:
             await exchange.refuse(refused)
@@ -71,7 +79,9 @@ class Guard:
             await self.app(scope, receive, exchange.send)
 
     def _admit(self, scope: Scope, headers: Headers) -> str:
-        """Name of the key. Raises Refused: 401 without one, 403 for lack of a scope, 429 when it asks too often."""
+        """Name of the key. Raises Refused: 401 without one, 403 for lack of a scope, 429 when it
+        asks too often.
+        """
         if self.keys is None:
             _require_loopback(headers)
             self._require_own_page(headers)
@@ -82,25 +92,42 @@ class Guard:
         key = self.keys.find(_token(headers))
         if key is None:
             challenge = {"WWW-Authenticate": "Bearer"}
-            raise Refused(401, "no known key", "Send the header: Authorization: Bearer KEY", challenge)
+            raise Refused(
+                401, "no known key", "Send the header: Authorization: Bearer KEY", challenge
+            )
         _require_scope(key, path)
         if wait := self.keys.wait(key):
             after = {"Retry-After": str(int(wait) + 1)}
-            raise Refused(429, f"key {key.name!r} may ask {key.rate:g} times a second", "Ask less often", after)
+            raise Refused(
+                429,
+                f"key {key.name!r} may ask {key.rate:g} times a second",
+                "Ask less often",
+                after,
+            )
         return key.name
 
     def _require_own_page(self, headers: Headers) -> None:
-        """Raises Refused (403): where nobody needs a key, a page elsewhere could have its reader's browser ask."""
+        """Raises Refused (403): where nobody needs a key, a page elsewhere could have its reader's
+        browser ask.
+        """
         origin = headers.get("origin")
-        if origin is not None and origin not in self.settings.cors and origin.partition("://")[2] != headers["host"]:
+        if (
+            origin is not None
+            and origin not in self.settings.cors
+            and origin.partition("://")[2] != headers["host"]
+        ):
             raise Refused(403, f"pages of {origin!r} may not ask", "Name the origin with --cors")
 
     async def _whole_body(self, headers: Headers, receive: Receive) -> Receive:
-        """Read the body before anything is computed. Raises Refused: 408 when it is slow, 413 large, 415 not JSON."""
+        """Read the body before anything is computed. Raises Refused: 408 when it is slow, 413
+        large, 415 not JSON.
+        """
         if not _has_body(headers):
             return receive
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Refused(415, f"content type {headers.get('content-type')!r}", "Send application/json")
+            raise Refused(
+                415, f"content type {headers.get('content-type')!r}", "Send application/json"
+            )
         if int(headers.get("content-length") or 0) > self.settings.body_bytes:
             raise self._too_large()
         try:
@@ -108,7 +135,10 @@ class Guard:
                 body = await self._read(receive)
         except TimeoutError:
             raise Refused(
-                408, f"the body took over {self.settings.body_seconds:g} seconds", "Send it at once", _CLOSE
+                408,
+                f"the body took over {self.settings.body_seconds:g} seconds",
+                "Send it at once",
+                _CLOSE,
             ) from None
         return _replay(body, receive)
 
@@ -125,14 +155,21 @@ class Guard:
         return b"".join(parts)
 
     def _too_large(self) -> Refused:
-        return Refused(413, f"the body is over {self.settings.body_bytes:,} bytes", "Send several requests", _CLOSE)
+        return Refused(
+            413,
+            f"the body is over {self.settings.body_bytes:,} bytes",
+            "Send several requests",
+            _CLOSE,
+        )
 
 
 _CLOSE = {"Connection": "close"}
 
 
 class _Exchange:
-    """The answer's way out: security headers are added, its status is noted, a refusal is sent once."""
+    """The answer's way out: security headers are added, its status is noted, a refusal is sent
+    once.
+    """
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope, self._send = scope, send
@@ -162,17 +199,27 @@ class _Exchange:
 
 
 def _require_loopback(headers: Headers) -> None:
-    """Raises Refused (421): a page elsewhere may point its own name at this machine, but not choose the host header."""
+    """Raises Refused (421): a page elsewhere may point its own name at this machine, but not choose
+    the host header.
+    """
     host = headers.get("host", "")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     if name.strip("[]").lower() not in LOOPBACK:
-        raise Refused(421, f"host {host!r} is not loopback", "Ask 127.0.0.1, or start the service with --keys")
+        raise Refused(
+            421, f"host {host!r} is not loopback", "Ask 127.0.0.1, or start the service with --keys"
+        )
 
 
 def _require_scope(key: Key, path: str) -> None:
-    needed = "admin" if path.startswith("/v1/admin/") else "events" if path == "/v1/events" else "read"
+    needed = (
+        "admin" if path.startswith("/v1/admin/") else "events" if path == "/v1/events" else "read"
+    )
     if needed not in key.scopes:
-        raise Refused(403, f"key {key.name!r} has no scope {needed!r}", f"Use a key with {needed!r} among its scopes")
+        raise Refused(
+            403,
+            f"key {key.name!r} has no scope {needed!r}",
+            f"Use a key with {needed!r} among its scopes",
+        )
 
 
 def _has_body(headers: Headers) -> bool:

@@ -1,4 +1,6 @@
-"""API keys: who may do what, and how often. The file holds hashes; a key itself is shown once, when it is made."""
+"""API keys: who may do what, and how often. The file holds hashes; a key itself is shown once, when
+it is made.
+"""
 
 import hashlib
 import logging
@@ -20,7 +22,9 @@ Scope = Literal["read", "events", "admin"]
 
 
 class Key(BaseModel):
-    """One key. sha256: of the key, in hex. rate: requests per second, with `burst` at once; no limit when None."""
+    """One key. sha256: of the key, in hex. rate: requests per second, with `burst` at once; no
+    limit when None.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -40,7 +44,8 @@ class _File(BaseModel):
 class Keys:
     """The keys of a TOML file of [[keys]], found by what a client sends.
 
-    workers: how many processes share the rates. Raises ConfigError naming what is wrong with the file.
+    workers: how many processes share the rates. Raises ConfigError naming what is wrong with the
+    file.
     """
 
     def __init__(self, path: Path, workers: int = 1) -> None:
@@ -48,7 +53,9 @@ class Keys:
         self._read()
 
     def follow(self) -> None:
-        """Read the file again when it was changed; one that cannot be used leaves the keys as they are."""
+        """Read the file again when it was changed; one that cannot be used leaves the keys as they
+        are.
+        """
         if self._path.exists() and _stamp(self._path) != self._stamp:
             try:
                 self._read()
@@ -64,7 +71,11 @@ class Keys:
                 f"cannot use the keys in {str(self._path)!r}: {error}", "Make one with: recsys key"
             ) from None
         # Every worker meters its own share: connections spread over them.
-        self._buckets = {key.sha256: Bucket(key.rate / self._workers, key.burst) for key in found.keys if key.rate}
+        self._buckets = {
+            key.sha256: Bucket(key.rate / self._workers, key.burst)
+            for key in found.keys
+            if key.rate
+        }
         self._keys = {key.sha256: key for key in found.keys}
 
     def find(self, token: str) -> Key | None:
@@ -77,7 +88,9 @@ class Keys:
 
 
 class Bucket:
-    """A token bucket: `rate` tokens per second flow in, up to `burst`. Indifferent to the wall clock."""
+    """A token bucket: `rate` tokens per second flow in, up to `burst`. Indifferent to the wall
+    clock.
+    """
 
     def __init__(self, rate: float, burst: int) -> None:
         self.rate, self.burst = rate, burst
@@ -95,14 +108,19 @@ class Bucket:
 
 
 def new_key(name: str, scopes: Sequence[str], rate: float | None = None) -> tuple[str, str]:
-    """A fresh key, and the lines for the file of keys, which hold its hash alone. Raises ConfigError for other scopes."""
-    # 256 random bits: nothing to guess, so that a plain hash keeps them as well as a slow one would.
+    """A fresh key, and the lines for the file of keys, which hold its hash alone. Raises
+    ConfigError for other scopes.
+    """
+    # 256 random bits: nothing to guess, so that a plain hash keeps them as well as a slow one
+    # would.
     token = secrets.token_urlsafe(32)
     entry = {"name": name, "sha256": _digest(token), "scopes": list(scopes), "rate": rate}
     try:
         Key.model_validate(entry)
     except ValidationError as error:
-        raise ConfigError(f"no such key can be made: {error}", "Scopes are read, events and admin") from None
+        raise ConfigError(
+            f"no such key can be made: {error}", "Scopes are read, events and admin"
+        ) from None
     return token, "[[keys]]\n" + to_toml(entry)
 
 

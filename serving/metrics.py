@@ -20,26 +20,46 @@ _REMEMBERED = 1000  # answers over which the mean of first scores is taken, abou
 
 
 class Metrics:
-    """Counters of one application. Names end as Prometheus asks: _total, _seconds, _timestamp_seconds."""
+    """Counters of one application. Names end as Prometheus asks: _total, _seconds,
+    _timestamp_seconds.
+    """
 
     def __init__(self) -> None:
         own = self.registry = CollectorRegistry()
         route = ("route", "method", "status")
-        self.seconds = Histogram("recsys_request_seconds", "Time to answer.", route, registry=own, buckets=_SECONDS)
+        self.seconds = Histogram(
+            "recsys_request_seconds", "Time to answer.", route, registry=own, buckets=_SECONDS
+        )
         self.batch = Histogram(
-            "recsys_batch_requests", "Answered together.", registry=own, buckets=(1, 2, 4, 8, 16, 32, 64)
+            "recsys_batch_requests",
+            "Answered together.",
+            registry=own,
+            buckets=(1, 2, 4, 8, 16, 32, 64),
         )
-        self.answers = Counter("recsys_answers_total", "Lists by where they came from.", ("source",), registry=own)
-        self.asked = Counter("recsys_asked_total", "Users, visitors and items asked about.", registry=own)
-        self.unknown = Counter("recsys_unknown_ids_total", "Ids that the bundle does not know.", registry=own)
+        self.answers = Counter(
+            "recsys_answers_total", "Lists by where they came from.", ("source",), registry=own
+        )
+        self.asked = Counter(
+            "recsys_asked_total", "Users, visitors and items asked about.", registry=own
+        )
+        self.unknown = Counter(
+            "recsys_unknown_ids_total", "Ids that the bundle does not know.", registry=own
+        )
         self.events = Counter("recsys_events_total", "Events acknowledged.", registry=own)
-        self.reloads = Counter("recsys_reloads_total", "Bundles loaded or refused.", ("outcome",), registry=own)
-        self.drift = self._gauge(
-            "recsys_score_drift", "Mean first score of known users: deviations from that of the bundle."
+        self.reloads = Counter(
+            "recsys_reloads_total", "Bundles loaded or refused.", ("outcome",), registry=own
         )
-        self.written = self._gauge("recsys_bundle_written_timestamp_seconds", "When the bundle was written.")
+        self.drift = self._gauge(
+            "recsys_score_drift",
+            "Mean first score of known users: deviations from that of the bundle.",
+        )
+        self.written = self._gauge(
+            "recsys_bundle_written_timestamp_seconds", "When the bundle was written."
+        )
         self.age = self._gauge("recsys_bundle_age_seconds", "Since the bundle was written.")
-        self.info = self._gauge("recsys_bundle_info", "1 for the bundle that answers.", "model_version")
+        self.info = self._gauge(
+            "recsys_bundle_info", "1 for the bundle that answers.", "model_version"
+        )
         self._served: Served | None = None
         self._mean = 0.0
 

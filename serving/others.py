@@ -10,7 +10,9 @@ from serving.state import Served, load
 
 
 class Others:
-    """The bundle that was asked for last is kept, mapped as the live one is; the one before it is given up."""
+    """The bundle that was asked for last is kept, mapped as the live one is; the one before it is
+    given up.
+    """
 
     def __init__(self, run: Path | None) -> None:
         self._run = run
@@ -35,10 +37,14 @@ class Others:
 
     def _path(self, name: str) -> Path:
         if self._run is None:
-            raise Refused(404, "this service serves one bundle, not a run", "Start it on a run folder")
+            raise Refused(
+                404, "this service serves one bundle, not a run", "Start it on a run folder"
+            )
         path = RunFolder(self._run).bundles / name
         if not path.is_dir():
-            raise Refused(404, f"the run has no bundle {name!r}", "See /v1/admin/bundles for those it has")
+            raise Refused(
+                404, f"the run has no bundle {name!r}", "See /v1/admin/bundles for those it has"
+            )
         return path
 
 

@@ -23,20 +23,28 @@ _REMEDIES = {
 
 
 class Refused(RecsysError):
-    """A request that is turned away with a status of HTTP. headers: sent along, such as Retry-After."""
+    """A request that is turned away with a status of HTTP. headers: sent along, such as
+    Retry-After.
+    """
 
-    def __init__(self, status: int, message: str, remedy: str = "", headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, remedy: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message, remedy)
         self.status = status
         self.headers = headers or {}
 
 
-def problem(status: int, detail: str, remedy: str = "", headers: dict[str, str] | None = None) -> Response:
+def problem(
+    status: int, detail: str, remedy: str = "", headers: dict[str, str] | None = None
+) -> Response:
     document: Problem = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail.encode("utf-8", "replace").decode(),  # names from a request may hold half a surrogate pair
+        "detail": detail.encode(
+            "utf-8", "replace"
+        ).decode(),  # names from a request may hold half a surrogate pair
         "remedy": remedy,
     }
     return Response(orjson.dumps(document), status, headers, MEDIA_TYPE)
@@ -61,7 +69,9 @@ def of_error(request: Request | None, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        return problem(422, f"{place}: {first['msg']}", "See /openapi.json for the fields and their ranges")
+        return problem(
+            422, f"{place}: {first['msg']}", "See /openapi.json for the fields and their ranges"
+        )
     _LOG.error("%s: %s", type(error).__name__, error, exc_info=error)
     return problem(500, f"{type(error).__name__} while answering", BUG)
 
@@ -71,5 +81,8 @@ def _http(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         status, detail, headers = error.status_code, str(error.detail), error.headers
     return problem(
-        status, f"{request.method} {request.url.path}: {detail}", _REMEDIES.get(status, ""), dict(headers or {})
+        status,
+        f"{request.method} {request.url.path}: {detail}",
+        _REMEDIES.get(status, ""),
+        dict(headers or {}),
     )

@@ -1,4 +1,6 @@
-"""HTTP/1.1 as uvicorn speaks it, with limits on the time and the room that a client may take for its headers."""
+"""HTTP/1.1 as uvicorn speaks it, with limits on the time and the room that a client may take for
+its headers.
+"""
 
 import asyncio
 from typing import ClassVar
@@ -9,7 +11,8 @@ HEAD_BYTES = 1 << 16
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers are not whole in time, or are too long; uvicorn itself would go on for ever.
+    """Closes a connection whose headers are not whole in time, or are too long; uvicorn itself
+    would go on for ever.
 
     header_seconds: from the first byte, or from the connection where none comes.
     """

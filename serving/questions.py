@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recsys.index.visits import Event
+from recsys.lookup.visits import Event
 
 Values = tuple[tuple[str, tuple[str, ...]], ...]
 """By column, some values of it."""
 
 
 class Question(NamedTuple):
-    """For whom: a user, a visitor (None) known by history, attributes or friends, or a user with news."""
+    """For whom: a user, a visitor (None) known by history, attributes or friends, or a user with
+    news.
+    """
 
     user: str | None
     history: tuple[Event, ...] = ()

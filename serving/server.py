@@ -23,8 +23,8 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 def serve(settings: Settings) -> None:
     """Serve until interrupted.
 
-    Raises UsageError for a host other than loopback without keys, ConfigError for a broken file of keys, DataError
-    when the first bundle is refused.
+    Raises UsageError for a host other than loopback without keys, ConfigError for a broken file of
+    keys, DataError when the first bundle is refused.
     """
     if settings.keys is None and settings.host not in LOOPBACK:
         raise UsageError(
@@ -39,7 +39,9 @@ def serve(settings: Settings) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="recsys-metrics-") as folder:
         os.environ |= {_SETTINGS: settings.to_json(), _METRICS: folder}
-        uvicorn.run("serving.server:worker", factory=True, workers=settings.workers, **listening(settings))
+        uvicorn.run(
+            "serving.server:worker", factory=True, workers=settings.workers, **listening(settings)
+        )
 
 
 def worker() -> ASGIApp:

@@ -1,4 +1,6 @@
-"""What the service knows how to answer, independent of HTTP: every method works on one bundle from start to end."""
+"""What the service knows how to answer, independent of HTTP: every method works on one bundle from
+start to end.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -9,8 +11,8 @@ from typing import NamedTuple, TypeVar, cast
 import faiss
 
 from recsys.core.errors import RecsysError
-from recsys.index.answers import Explained as LookupExplained
-from recsys.index.visits import History
+from recsys.lookup.answers import Explained as LookupExplained
+from recsys.lookup.visits import History
 from serving.batching import Batcher
 from serving.documents import Answer, Answers, Explained
 from serving.events import LiveEvents
@@ -33,7 +35,9 @@ class Ask(NamedTuple):
 
 
 class Service:
-    """Answers from the state's bundle, with live events folded in. threads: of FAISS, for each search."""
+    """Answers from the state's bundle, with live events folded in. threads: of FAISS, for each
+    search.
+    """
 
     def __init__(self, state: State, live: LiveEvents, metrics: Metrics, threads: int = 1) -> None:
         self.state, self.live, self.metrics = state, live, metrics
@@ -56,7 +60,9 @@ class Service:
         """Several lists, all from the same bundle."""
         return await self.run(lambda served: self._document(served, questions, rules))
 
-    async def recommend_by(self, find: Callable[[], Served], questions: Sequence[Question], rules: Rules) -> Answers:
+    async def recommend_by(
+        self, find: Callable[[], Served], questions: Sequence[Question], rules: Rules
+    ) -> Answers:
         """Several lists from a bundle that is not the live one; no figure counts them."""
         return await self.run(lambda live: self._by(find(), questions, rules))
 
@@ -65,8 +71,12 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._apart, answer, self.state.current)
 
-    def explain(self, served: Served, question: Question, item: str, parts: int, popularity: float = 0.0) -> Explained:
-        """Raises Refused (404) for an unknown item, UsageError when nothing is known of the user or visitor."""
+    def explain(
+        self, served: Served, question: Question, item: str, parts: int, popularity: float = 0.0
+    ) -> Explained:
+        """Raises Refused (404) for an unknown item, UsageError when nothing is known of the user or
+        visitor.
+        """
         require_item(served, item)
         self.live.refresh()
         found = self._explained(served, question, item, parts, popularity)
@@ -93,11 +103,17 @@ class Service:
         for rules, places in groups.items():
             answers = self._each(served, [asks[place].question for place in places], rules)
             found.update(zip(places, answers, strict=True))
-        self.metrics.observe(served, [one for one in found.values() if not isinstance(one, Exception)])
+        self.metrics.observe(
+            served, [one for one in found.values() if not isinstance(one, Exception)]
+        )
         return [found[place] for place in range(len(asks))]
 
-    def _each(self, served: Served, questions: Sequence[Question], rules: Rules) -> Sequence[Answer | Exception]:
-        """The lists; where the questions cannot be answered together, every one gets its own list or error."""
+    def _each(
+        self, served: Served, questions: Sequence[Question], rules: Rules
+    ) -> Sequence[Answer | Exception]:
+        """The lists; where the questions cannot be answered together, every one gets its own list
+        or error.
+        """
         try:
             return self._lists(served, questions, rules)
         except Exception as error:  # handed to the one who asked, who logs what is a bug

@@ -8,11 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Settings:
-    """bundle: a bundle, or the link to one, which is followed. run: the run folder it belongs to, if any.
+    """bundle: a bundle, or the link to one, which is followed. run: the run folder it belongs to,
+    if any.
 
-    events, audit, keys: files; without `events` none are taken, without `keys` nobody is asked for one.
-    body_bytes: largest request. header_seconds, body_seconds: until a slow client is cut off. answer_seconds: until a
-    request is given up. poll_seconds: how often the link is looked at. cors: origins that pages may call from.
+    events, audit, keys: files; without `events` none are taken, without `keys` nobody is asked for
+    one. body_bytes: largest request. header_seconds, body_seconds: until a slow client is cut off.
+    answer_seconds: until a request is given up. poll_seconds: how often the link is looked at.
+    cors: origins that pages may call from.
     """
 
     bundle: Path

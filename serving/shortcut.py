@@ -1,4 +1,6 @@
-"""The path that is asked most, past the layers of the framework, which would spend as long on a request as the answer."""
+"""The path that is asked most, past the layers of the framework, which would spend as long on a
+request as the answer.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,14 +14,20 @@ from serving.routes.recommend import recommend_user
 
 @dataclass(frozen=True)
 class Shortcut:
-    """GET /v1/recommend/{user} before the application, which has the same route for OpenAPI. path: as that is named."""
+    """GET /v1/recommend/{user} before the application, which has the same route for OpenAPI. path:
+    as that is named.
+    """
 
     app: FastAPI
     prefix: ClassVar[str] = "/v1/recommend/"
     path: ClassVar[str] = "/v1/recommend/{user:path}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(self.prefix):
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "GET"
+            or not scope["path"].startswith(self.prefix)
+        ):
             await self.app(scope, receive, send)
             return
         user = scope["path"].removeprefix(self.prefix)
@@ -31,5 +39,7 @@ class Shortcut:
 async def _answer(request: Request) -> Response:
     try:
         return await recommend_user(request)
-    except Exception as error:  # as the application's own handlers do: a bug is logged and told as one
+    except (
+        Exception
+    ) as error:  # as the application's own handlers do: a bug is logged and told as one
         return of_error(request, error)

@@ -13,13 +13,14 @@ from typing import Protocol
 
 import numpy as np
 
+from recsys.bundle.bundle import Bundle, copy_checked
+from recsys.bundle.storage import load_document, whole
 from recsys.core.artefacts import at_once
 from recsys.core.errors import RecsysError
 from recsys.core.ids import UNKNOWN
-from recsys.index.bundle import Bundle, copy_checked
-from recsys.index.lookup import Lookup
-from recsys.index.stored import load_document, whole
-from recsys.index.visits import Event
+from recsys.lookup.lookup import Lookup
+from recsys.lookup.visits import Event
+from recsys.releases.publish import replay_golden
 
 _LOG = logging.getLogger("recsys.serving")
 _SHARE_OF_A_RELOAD = 0.1  # of a core, so that requests hardly wait for it
@@ -59,7 +60,9 @@ class Served:
         return self.bundle.segments[1:] != ("interaction",)
 
     def news(self, user: str | None, events: Sequence[Event]) -> tuple[Event, ...]:
-        """The events of a user that the bundle has not learnt from: pairs it lacks, or later than all it has seen."""
+        """The events of a user that the bundle has not learnt from: pairs it lacks, or later than
+        all it has seen.
+        """
         bundle = self.bundle
         [row] = bundle.users.lookup([user]) if user is not None else [UNKNOWN]
         if row == UNKNOWN:
@@ -74,23 +77,30 @@ class Served:
 
 
 def load(path: Path, between: Callable[[], None] = at_once) -> Served:
-    """Load and verify the bundle at `path` (or that a link there names): hashes, then the golden requests.
+    """Load and verify the bundle at `path` (or that a link there names): hashes, then the golden
+    requests.
 
-    Arrays are mapped from a copy that has no name any more once this returns, so nothing that happens to the bundle
-    on disk reaches the answers. between: called after each small step of the work.
-    Raises DataError for a bundle that is damaged or answers otherwise than when written.
+    Arrays are mapped from a copy that has no name any more once this returns, so nothing that
+    happens to the bundle on disk reaches the answers. between: called after each small step of the
+    work. Raises DataError for a bundle that is damaged or answers otherwise than when written.
     """
     source = path.resolve()
     with tempfile.TemporaryDirectory(prefix="recsys-bundle-") as folder, whole(source):
         copy = Path(folder) / source.name
         copy_checked(source, copy, between)
         bundle = Bundle.load(copy, verify=False)
-        bundle.replay(between)
-        return Served(Lookup(bundle), _expected(copy / "golden.json"), (copy / "manifest.json").stat().st_mtime)
+        replay_golden(bundle, between)
+        return Served(
+            Lookup(bundle),
+            _expected(copy / "golden.json"),
+            (copy / "manifest.json").stat().st_mtime,
+        )
 
 
 class Pace:
-    """Called between the steps of some work, it sleeps until that took no more than `share` of its thread's time."""
+    """Called between the steps of some work, it sleeps until that took no more than `share` of its
+    thread's time.
+    """
 
     def __init__(self, share: float) -> None:
         self._rest = 1 / share - 1
@@ -102,7 +112,11 @@ class Pace:
 
 
 def _expected(golden: Path) -> Expected:
-    first = [one["scores"][0] for one in load_document(golden)["requests"] if "user" in one and one["scores"]]
+    first = [
+        one["scores"][0]
+        for one in load_document(golden)["requests"]
+        if "user" in one and one["scores"]
+    ]
     return Expected(float(np.mean(first or [0.0])), float(np.std(first or [0.0])))
 
 
@@ -118,7 +132,9 @@ class Listener(Protocol):
 
 
 class State:
-    """What answers now. Raises DataError when the first bundle is refused; later ones leave the old in place."""
+    """What answers now. Raises DataError when the first bundle is refused; later ones leave the old
+    in place.
+    """
 
     def __init__(self, link: Path, listener: Listener) -> None:
         self.link = link
@@ -130,7 +146,9 @@ class State:
         listener.loaded(self.current)
 
     def reload(self) -> Served:
-        """Load what the link names now. Raises RecsysError when it is refused; the bundle before goes on answering."""
+        """Load what the link names now. Raises RecsysError when it is refused; the bundle before
+        goes on answering.
+        """
         with self._loading:
             self._tried = self.link.resolve()
             try:
@@ -146,7 +164,9 @@ class State:
             return fresh
 
     def follow(self) -> None:
-        """Reload when the link names another bundle than the one last tried; a refused one is tried once."""
+        """Reload when the link names another bundle than the one last tried; a refused one is tried
+        once.
+        """
         if self.link.resolve() != self._tried:
             with suppress(RecsysError):  # kept in `refused`, and logged
                 self.reload()

@@ -1,4 +1,8 @@
-"""Shared by all areas: shapes on public signatures are checked while tests run, and seeds are fixed."""
+"""Shared by all areas: checked shapes, fixed seeds, and the bundle of a world made by hand."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +11,38 @@ from jaxtyping import install_import_hook
 # Before any test imports the model: what is imported already would go unchecked.
 install_import_hook("recsys.model", "beartype.beartype")
 
+from recsys.bundle.bundle import Bundle, Contents  # noqa: E402
+from recsys.lookup.lookup import Lookup  # noqa: E402
+from recsys.releases.publish import write_bundle  # noqa: E402
+from worlds import make_contents  # noqa: E402
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def contents() -> Contents:
+    return make_contents()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write the world's bundle with some fields replaced."""
+
+    def write_changed(**changes: object) -> Path:
+        return write_bundle(tmp_path / "bundles", replace(make_contents(), **changes))
+
+    return write_changed
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The world's bundle; nobody changes it."""
+    return Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), make_contents()))
+
+
+@pytest.fixture
+def lookup(bundle: Bundle) -> Lookup:
+    return Lookup(bundle)

@@ -1,4 +1,6 @@
-"""Behaviours beside the target: what was met gains, what was viewed is heard, what was disliked speaks against."""
+"""Behaviours beside the target: what was met gains, what was viewed is heard, what was disliked
+speaks against.
+"""
 
 from dataclasses import replace
 
@@ -7,19 +9,19 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys.blending.additions import blended, fit_history
-from recsys.blending.choice import choose_blend
-from recsys.blending.ingredients import Blend, met_behaviors
 from recsys.closed_form.conversion import conversion
 from recsys.core.config import build_config
 from recsys.core.errors import ConfigError
 from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID
-from recsys.fitting import fit_phase
+from recsys.fitting.fit import fit_phase
 from recsys.graph.build import left_out
-from recsys.index.exact import VectorScorer
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
+from recsys.scores.additions import blended, fit_history
+from recsys.scores.choice import choose_blend
+from recsys.scores.ingredients import Blend, met_behaviors
+from recsys.search.exact import VectorScorer
 
 USERS, ITEMS, GROUPS = 240, 60, 2
 
@@ -36,12 +38,16 @@ def phases(folder, log, target="buy", **sections):
 
 def log_of(rows):
     users, items, behaviors = zip(*rows, strict=True)
-    return pl.DataFrame({USER_ID: [f"u{u}" for u in users], ITEM_ID: [f"i{i}" for i in items], BEHAVIOR: behaviors})
+    return pl.DataFrame(
+        {USER_ID: [f"u{u}" for u in users], ITEM_ID: [f"i{i}" for i in items], BEHAVIOR: behaviors}
+    )
 
 
 @pytest.fixture(scope="module")
 def viewers(tmp_path_factory):
-    """Users view ten items of their group and buy five of them; half of the catalogue is never bought."""
+    """Users view ten items of their group and buy five of them; half of the catalogue is never
+    bought.
+    """
     draw, rows = np.random.default_rng(0), []
     for user in range(USERS):
         own = np.arange(user % GROUPS, ITEMS, GROUPS)
@@ -129,26 +135,37 @@ def test_what_is_hidden_gains_nothing_and_is_heard(viewers):
 
 
 def test_seen_behaviours_must_be_those_of_the_log(viewers):
-    config = build_config({"graph": {"target": "buy"}, "evaluate": {"seen_behaviors": ["buy", "vieww"]}})
-    with pytest.raises(ConfigError, match=r"evaluate.seen_behaviors names 'vieww'.*Did you mean 'view'"):
+    config = build_config(
+        {"graph": {"target": "buy"}, "evaluate": {"seen_behaviors": ["buy", "vieww"]}}
+    )
+    with pytest.raises(
+        ConfigError, match=r"evaluate.seen_behaviors names 'vieww'.*Did you mean 'view'"
+    ):
         _ = replace(viewers[0], config=config).seen
 
 
 @pytest.fixture(scope="module")
 def haters(tmp_path_factory):
-    """Users like three items of their own group of six and two others, and dislike half of what is not of their group."""
+    """Users like three items of their own group of six and two others, and dislike half of what is
+    not of their group.
+    """
     draw, rows, groups = np.random.default_rng(1), [], 6
     for user in range(USERS):
         own = np.arange(user % groups, ITEMS, groups)
         other = np.setdiff1d(np.arange(ITEMS), own)
         liked = {*draw.choice(own, 3, replace=False), *draw.choice(other, 2, replace=False)}
         rows += [(user, item, "like") for item in sorted(liked)]
-        rows += [(user, item, "dislike") for item in draw.choice(np.setdiff1d(other, list(liked)), 25, replace=False)]
+        rows += [
+            (user, item, "dislike")
+            for item in draw.choice(np.setdiff1d(other, list(liked)), 25, replace=False)
+        ]
     return log_of(rows)
 
 
 def test_dislikes_hide_items_and_pay(haters, tmp_path):
-    model = {"train": {"epochs": 15, "patience": 15, "batch_size": 128, "metric_k": 5, "shared_lr": 0.05}}
+    model = {
+        "train": {"epochs": 15, "patience": 15, "batch_size": 128, "metric_k": 5, "shared_lr": 0.05}
+    }
     base = model | {"split": {"method": "random", "test_share": 0.3}, "model": {"width": 16}}
     found = {}
     for name, graph in {
@@ -161,9 +178,15 @@ def test_dislikes_hide_items_and_pay(haters, tmp_path):
         found[name] = final.ndcg(vectors)
         if name == "with":
             assert final.seen_behaviors == ("like", "dislike")
-            gates = {key: float(gate) for key, gate in trained.network.state_dict().items() if ".gate." in key}
+            gates = {
+                key: float(gate)
+                for key, gate in trained.network.state_dict().items()
+                if ".gate." in key
+            }
             assert min(value for key, value in gates.items() if key.endswith("rev_dislike")) < 0
-            assert left_out(final.graph(), final.config.graph, [], final.interactions.behaviors) == []
+            assert (
+                left_out(final.graph(), final.config.graph, [], final.interactions.behaviors) == []
+            )
     assert found["with"] > 1.3 * found["without"]
 
 

@@ -19,13 +19,18 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(page: Path) -> list[str]:
-    return re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return re.findall(
+        r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
 
 
 def commands(page: Path, program: str) -> list[str]:
     """Command lines of a program in code blocks."""
     lines = [
-        part.strip() for block in blocks(page) for line in block.splitlines() for part in re.split(r"\|\||&&", line)
+        part.strip()
+        for block in blocks(page)
+        for line in block.splitlines()
+        for part in re.split(r"\|\||&&", line)
     ]
     return [line for line in lines if line.startswith(f"{program} ")]
 
@@ -67,28 +72,36 @@ def test_signals_are_configurations(block: str) -> None:
     build_config(tomllib.loads(block))
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "pipelines").glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "pipelines").glob("*.toml")), ids=lambda file: file.stem
+)
 def test_run_configurations_can_be_read(file: Path) -> None:
     load_config(file)
 
 
 def test_the_readme_shows_commands() -> None:
     assert len(commands(PAGES[0], "recsys")) >= 5
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    targets = re.findall(
+        r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     assert {line.split()[1] for line in commands(PAGES[0], "make")} <= set(targets)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_and_links_on_the_pages_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"`((?:recsys|pipelines|serving|tests|docs|benchmarks|data)/[\w./-]+)`", text)
+    named = re.findall(
+        r"`((?:recsys|pipelines|serving|tests|docs|benchmarks|data)/[\w./-]+)`", text
+    )
     assert [name for name in named if not (ROOT / name).exists()] == []
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 def test_the_metric_on_the_page_is_one() -> None:
-    [code] = [block for block in blocks(ROOT / "docs" / "extending.md") if "def first_place" in block]
+    [code] = [
+        block for block in blocks(ROOT / "docs" / "extending.md") if "def first_place" in block
+    ]
     known: dict[str, object] = {"METRICS": dict(METRICS), "Matches": Matches, "PerUser": PerUser}
     exec("import numpy as np\n" + code, known)
     assert set(known["METRICS"]) == {*METRICS, "first"}  # type: ignore[call-overload]

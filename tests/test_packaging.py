@@ -76,8 +76,14 @@ def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True)
     home = tmp_path / "home"
     home.mkdir()
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "MPLCONFIGDIR": str(tmp_path / "mpl")}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "MPLCONFIGDIR": str(tmp_path / "mpl"),
+    }
     command = [python.with_name("recsys"), "demo", "--out", str(tmp_path / "demo")]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert list(home.iterdir()) == []

@@ -1,23 +1,26 @@
-"""Late events count more where that helps, in training's vectors, in bundles and for visitors alike."""
+"""Late events count more where that helps, in training's vectors, in bundles and for visitors
+alike.
+"""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from recsys.blending.additions import blended
-from recsys.blending.choice import choose_blend
-from recsys.blending.ingredients import Blend
+from recsys.bundle.bundle import Bundle, neighbours_into_users
 from recsys.core.config import build_config
-from recsys.fitting import bundle_contents, fit_phase
-from recsys.index.ann import TunedIndex
-from recsys.index.bundle import Bundle, neighbours_into_users, write_bundle
-from recsys.index.exact import VectorScorer
-from recsys.index.fold_in import UserEncoder
-from recsys.index.lookup import Event, Lookup
+from recsys.encode.fold_in import UserEncoder
+from recsys.fitting.fit import bundle_contents, fit_phase
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
-from recsys.phases import Phase
-from recsys.trained_vectors import AS_TRAINED, Shape, TrainedVectors, faded
+from recsys.lookup.lookup import Event, Lookup
+from recsys.phases.phase import Phase
+from recsys.releases.publish import write_bundle
+from recsys.scores.additions import blended
+from recsys.scores.choice import choose_blend
+from recsys.scores.ingredients import Blend
+from recsys.scores.trained_vectors import AS_TRAINED, Shape, TrainedVectors, faded
+from recsys.search.exact import VectorScorer
+from recsys.search.tuning import TunedIndex
 
 SECTIONS = {
     "graph": {"half_life_days": "none"},
@@ -30,13 +33,17 @@ HALF_LIFE = 3.0
 
 
 def drifting(num_users=80, groups=6, each=12, seed=0):
-    """Every user goes through two groups of items, one after the other: what comes next is like what came last."""
+    """Every user goes through two groups of items, one after the other: what comes next is like
+    what came last.
+    """
     draw = np.random.default_rng(seed)
     rows = []
     for user in range(num_users):
         for half, group in enumerate(draw.choice(groups, 2, replace=False)):
             taken = draw.choice(each, 9, replace=False) + each * group
-            rows += [(f"u{user}", f"i{item}", 1000 * half + place) for place, item in enumerate(taken)]
+            rows += [
+                (f"u{user}", f"i{item}", 1000 * half + place) for place, item in enumerate(taken)
+            ]
     return pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
 
 
@@ -56,18 +63,24 @@ def select(tmp_path_factory):
 @pytest.fixture(scope="module")
 def users(select):
     graph = select.graph()
-    return TrainedVectors(select.interactions, fit_phase(select, graph, select.config.model).embeddings, graph)
+    return TrainedVectors(
+        select.interactions, fit_phase(select, graph, select.config.model).embeddings, graph
+    )
 
 
 @pytest.fixture(scope="module")
 def lookup(select, users, tmp_path_factory):
     found = users.embeddings_of(Shape(HALF_LIFE, 0.5))
-    contents = bundle_contents(select, users.graph, found, users.plain, TunedIndex(None, {"kind": "exact"}), {})
+    contents = bundle_contents(
+        select, users.graph, found, users.plain, TunedIndex(None, {"kind": "exact"}), {}
+    )
     return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
 
 
 def test_events_fade_by_their_place(select, users):
-    neighbours = faded(neighbours_into_users(users.graph.relations), select.interactions, users.embeddings.encoder)
+    neighbours = faded(
+        neighbours_into_users(users.graph.relations), select.interactions, users.embeddings.encoder
+    )
     [name] = neighbours
     assert (neighbours[name].data == 1).all()
     encoder = users.embeddings_of(Shape(HALF_LIFE)).encoder
@@ -76,7 +89,9 @@ def test_events_fade_by_their_place(select, users):
     order = np.argsort(select.interactions.time[mine])
     last_first = select.interactions.item[mine][order][::-1]
     expected = {int(item): 2 ** (-place / HALF_LIFE) for place, item in enumerate(last_first)}
-    assert dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) == pytest.approx(expected)
+    assert dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) == pytest.approx(
+        expected
+    )
 
 
 def test_nothing_asked_for_is_the_training_itself(users):
@@ -93,7 +108,9 @@ def test_some_rows_are_the_rows_of_all(users):
     rows = np.array([3, 17], np.int32)
     some = users.users(rows, Shape(HALF_LIFE, 0.3))
     assert np.allclose(some[rows], whole[rows], atol=1e-6)
-    assert np.array_equal(np.delete(some, rows, axis=0), np.delete(users.embeddings.users, rows, axis=0))
+    assert np.array_equal(
+        np.delete(some, rows, axis=0), np.delete(users.embeddings.users, rows, axis=0)
+    )
 
 
 def test_validation_asks_for_recency_where_taste_drifts(select, users):
@@ -106,8 +123,12 @@ def test_validation_asks_for_recency_where_taste_drifts(select, users):
 
 
 def test_recency_can_be_switched_off(select, users):
-    off = select.config.blend.model_copy(update={"recency": False, "lengths": False, "trend": False})
-    still = Phase("select", select.log, select.splits, select.config.model_copy(update={"blend": off}))
+    off = select.config.blend.model_copy(
+        update={"recency": False, "lengths": False, "trend": False}
+    )
+    still = Phase(
+        "select", select.log, select.splits, select.config.model_copy(update={"blend": off})
+    )
     assert choose_blend(still, users).blend == Blend(table=0.0)
 
 
@@ -142,7 +163,9 @@ def test_a_new_event_ages_the_old_ones(lookup):
     aged = row * 2 ** (-1 / HALF_LIFE)
     aged[0, new] = 1.0
     expected = encoder.encode({name: type(bundle.neighbours[name])(aged)}, bundle.user_self[:1])[0]
-    answer = lookup.recommend([bundle.users.ids[0]], 3, histories=[[bundle.items.ids[new]]], exclude_seen=False)[0]
+    answer = lookup.recommend(
+        [bundle.users.ids[0]], 3, histories=[[bundle.items.ids[new]]], exclude_seen=False
+    )[0]
     best = np.sort(bundle.item_vectors @ expected)[::-1][:3]
     assert answer["source"] == "fold_in"
     assert [item["score"] for item in answer["items"]] == pytest.approx(best.tolist(), abs=1e-5)

@@ -25,16 +25,20 @@ def fitted() -> GraphRecommender:
 
 
 def with_numbers(library: str) -> tuple[object, GraphRecommender]:
-    """The log with integer ids under other names, as a polars or pandas frame, and a recommender for it."""
+    """The log with integer ids under other names, as a polars or pandas frame, and a recommender
+    for it.
+    """
     numbers = [
-        pl.col(name).str.slice(1).cast(pl.Int64).alias(new) for name, new in (("user_id", "buyer"), ("item_id", "sku"))
+        pl.col(name).str.slice(1).cast(pl.Int64).alias(new)
+        for name, new in (("user_id", "buyer"), ("item_id", "sku"))
     ]
     log = WORLD.log.select(*numbers, "timestamp")
     made = GraphRecommender(**SMALL, user_col="buyer", item_col="sku", early_stopping=False)
     return (log.to_pandas() if library == "pandas" else log), made
 
 
-# --- conventions of scikit-learn ----------------------------------------------------------------------------------
+# --- conventions of scikit-learn
+# ----------------------------------------------------------------------------------
 
 
 def test_parameters_are_kept_set_and_cloned() -> None:
@@ -62,7 +66,8 @@ def test_before_fit_it_says_so() -> None:
         GraphRecommender().recommend(["u1"])
 
 
-# --- answers ------------------------------------------------------------------------------------------------------
+# --- answers
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_recommend_gives_a_ranked_frame(fitted: GraphRecommender) -> None:
@@ -86,8 +91,13 @@ def test_lists_are_filtered_and_bent_as_by_lookup(fitted: GraphRecommender) -> N
 def test_taste_is_found_again(fitted: GraphRecommender) -> None:
     users = [f"u{number}" for number in range(60)]
     table = fitted.recommend(users, k=3)
-    own = [int(item[1:]) % 4 == int(user[1:]) % 4 for user, item in table.select("user_id", "item_id").iter_rows()]
-    assert np.mean(own) > 0.45, "a quarter of the items is right by chance, and most of those were taken already"
+    own = [
+        int(item[1:]) % 4 == int(user[1:]) % 4
+        for user, item in table.select("user_id", "item_id").iter_rows()
+    ]
+    assert np.mean(own) > 0.45, (
+        "a quarter of the items is right by chance, and most of those were taken already"
+    )
 
 
 @pytest.mark.parametrize("library", ["polars", "pandas"])
@@ -102,7 +112,12 @@ def test_the_frame_comes_back_as_it_went_in(library: str) -> None:
 
 def test_one_user_a_series_or_an_array_will_do(fitted: GraphRecommender) -> None:
     expected = fitted.recommend(["u1", "u3"], k=2)
-    for users in (pl.Series(["u1", "u3"]), pd.Series(["u1", "u3"]), np.array(["u1", "u3"]), ("u1", "u3")):
+    for users in (
+        pl.Series(["u1", "u3"]),
+        pd.Series(["u1", "u3"]),
+        np.array(["u1", "u3"]),
+        ("u1", "u3"),
+    ):
         assert fitted.recommend(users, k=2).equals(expected)
     assert fitted.recommend("u1", k=2)["item_id"].to_list() == expected["item_id"].to_list()[:2]
     assert fitted.recommend([], k=2).schema == expected.schema
@@ -158,23 +173,29 @@ def test_a_visitor_with_attributes() -> None:
 
 def test_explanations_add_up(fitted: GraphRecommender) -> None:
     found = fitted.explain("u1", "i9")
-    assert sum(part["share"] for part in found["parts"]) + found["others"] + found["rest"] == pytest.approx(
-        found["score"], abs=1e-5
-    )
+    assert sum(part["share"] for part in found["parts"]) + found["others"] + found[
+        "rest"
+    ] == pytest.approx(found["score"], abs=1e-5)
     assert found["title"] == "Item number 9"
 
 
 def test_evaluate_masks_what_was_learnt(fitted: GraphRecommender) -> None:
-    rows = WORLD.log.sort("timestamp").unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    rows = WORLD.log.sort("timestamp").unique(
+        ["user_id", "item_id"], keep="first", maintain_order=True
+    )
     train, test = rows[:-150], rows[-150:]
     made = GraphRecommender(**SMALL, time_col="timestamp").fit(train)
     found = made.evaluate(test, ks=(5,))
     assert 0 < found["recall@5"] < 1 and found["users"] > 10
     strangers = pl.DataFrame({"user_id": ["u1", "nobody"], "item_id": ["nothing", "i1"]})
-    assert made.evaluate(pl.concat([test.select("user_id", "item_id"), strangers]), ks=(5,))["dropped"] >= 2
+    assert (
+        made.evaluate(pl.concat([test.select("user_id", "item_id"), strangers]), ks=(5,))["dropped"]
+        >= 2
+    )
 
 
-# --- what stays the same ------------------------------------------------------------------------------------------
+# --- what stays the same
+# ------------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_lists(fitted: GraphRecommender) -> None:
@@ -204,7 +225,9 @@ def test_a_frame_of_the_wrong_kind(fitted: GraphRecommender) -> None:
         GraphRecommender().fit(WORLD.log.drop("user_id"))
 
 
-def test_nothing_stays_behind_when_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_stays_behind_when_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     made = GraphRecommender(**SMALL, early_stopping=False).fit(WORLD.log)
     assert list(tmp_path.iterdir())

@@ -1,4 +1,6 @@
-"""Accuracy: one command a row, and the pages that show the figures of benchmarks/accuracy/results.json."""
+"""Accuracy: one command a row, and the pages that show the figures of
+benchmarks/accuracy/results.json.
+"""
 
 import json
 import subprocess
@@ -21,13 +23,19 @@ from recsys.core.errors import RecsysError, UsageError, nearest
 RowName = Annotated[str, typer.Argument(metavar="ROW")]
 Dataset = Annotated[str, typer.Argument(metavar="DATASET")]
 Data = Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Holds <dataset>/*.parquet.")]
-Cache = Annotated[Path, typer.Option("--cache", metavar="FOLDER", help="Ingested logs, lists and weights.")]
+Cache = Annotated[
+    Path, typer.Option("--cache", metavar="FOLDER", help="Ingested logs, lists and weights.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0)]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="All cores when absent.")]
-Peers = Annotated[Path | None, typer.Option("--peers", metavar="FOLDER", help="Of the peers' environments.")]
+Peers = Annotated[
+    Path | None, typer.Option("--peers", metavar="FOLDER", help="Of the peers' environments.")
+]
 
 CACHE = Path("runs/accuracy")
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 
 @app.command()
@@ -38,7 +46,9 @@ def run(
     seed: Seed = 0,
     cache: Cache = CACHE,
     threads: Threads = None,
-    log_test: Annotated[bool, typer.Option("--log-test", help="Log every epoch's test metrics, for nobody.")] = False,
+    log_test: Annotated[
+        bool, typer.Option("--log-test", help="Log every epoch's test metrics, for nobody.")
+    ] = False,
     peers: Peers = None,
 ) -> None:
     """Run one row on one dataset with one seed, and keep its figures."""
@@ -54,7 +64,10 @@ def from_log(name: RowName, dataset: Dataset, seed: Seed = 0) -> None:
     wanted = (dataset, name, seed, "validation")
     chosen = [one for one in results.read() if results.key(one) == wanted]
     if not chosen:
-        raise UsageError(f"no result of {name!r} on {dataset} with seed {seed}", "Run the row with --log-test first")
+        raise UsageError(
+            f"no result of {name!r} on {dataset} with seed {seed}",
+            "Run the row with --log-test first",
+        )
     results.add(as_result(chosen[0], line))
 
 
@@ -62,13 +75,19 @@ def from_log(name: RowName, dataset: Dataset, seed: Seed = 0) -> None:
 def ablation(
     dataset: Dataset,
     data: Data,
-    lever: Annotated[list[str] | None, typer.Option("--lever", help="Of ablation.toml; all when absent.")] = None,
+    lever: Annotated[
+        list[str] | None, typer.Option("--lever", help="Of ablation.toml; all when absent.")
+    ] = None,
     seed: Seed = 0,
     cache: Cache = CACHE,
     threads: Threads = None,
 ) -> None:
     """Run the base and every lever of ablation.toml, each in a process of its own."""
-    names = [ABLATION + one for one in lever] if lever else [name for name in rows() if name.startswith(ABLATION)]
+    names = (
+        [ABLATION + one for one in lever]
+        if lever
+        else [name for name in rows() if name.startswith(ABLATION)]
+    )
     for name in names:
         row(name)
         _in_its_own_process(name, dataset, seed, data, cache, threads, None)
@@ -80,10 +99,19 @@ def everything(
     cache: Cache = CACHE,
     threads: Threads = None,
     peers: Peers = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask after saying what it costs.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask after saying what it costs.")
+    ] = False,
 ) -> None:
-    """Every row on every dataset it names, with every seed; then the page. Says first what that costs."""
-    wanted = [(one, dataset, seed) for one in rows().values() for dataset in one.datasets for seed in range(one.seeds)]
+    """Every row on every dataset it names, with every seed; then the page. Says first what that
+    costs.
+    """
+    wanted = [
+        (one, dataset, seed)
+        for one in rows().values()
+        for dataset in one.datasets
+        for seed in range(one.seeds)
+    ]
     print(cost(wanted, results.read()))
     if not yes:
         typer.confirm("Go on?", abort=True)
@@ -99,7 +127,11 @@ def everything(
 def cost(wanted: list[tuple[Row, str, int]], known: list[results.Result]) -> str:
     """What the runs took when they were last measured."""
     seconds = {results.key(one)[:3]: one["seconds"] for one in known}
-    found = [seconds[key] for one, dataset, seed in wanted if (key := (dataset, one.name, seed)) in seconds]
+    found = [
+        seconds[key]
+        for one, dataset, seed in wanted
+        if (key := (dataset, one.name, seed)) in seconds
+    ]
     return (
         f"{len(wanted)} runs. {len(found)} of them were measured and took {sum(found) / 3600:.1f} h together; "
         f"{len(wanted) - len(found)} were never measured."
@@ -108,7 +140,10 @@ def cost(wanted: list[tuple[Row, str, int]], known: list[results.Result]) -> str
 
 @app.command("compare")
 def compare_rows(
-    name: RowName, other: Annotated[str, typer.Argument(metavar="OTHER")], dataset: Dataset, cache: Cache = CACHE
+    name: RowName,
+    other: Annotated[str, typer.Argument(metavar="OTHER")],
+    dataset: Dataset,
+    cache: Cache = CACHE,
 ) -> None:
     """ROW minus OTHER on DATASET, paired by user, from what their runs left in the cache."""
     entries = compare.compare(cache / dataset, dataset, name, other)
@@ -118,9 +153,21 @@ def compare_rows(
 
 @app.command("compare-all")
 def compare_all(cache: Cache = CACHE) -> None:
-    """Default and tuned minus every baseline, and attention minus γ = 0, on every dataset where both were run."""
-    baselines = [(ours, name) for name, one in rows().items() if one.baseline for ours in ("default", "tuned")]
-    for name, other in [*baselines, ("vectors", "gamma0"), ("default", "vectors"), ("tuned", "default")]:
+    """Default and tuned minus every baseline, and attention minus γ = 0, on every dataset where
+    both were run.
+    """
+    baselines = [
+        (ours, name)
+        for name, one in rows().items()
+        if one.baseline
+        for ours in ("default", "tuned")
+    ]
+    for name, other in [
+        *baselines,
+        ("vectors", "gamma0"),
+        ("default", "vectors"),
+        ("tuned", "default"),
+    ]:
         for dataset in SETS:
             if all(kept.seeds(cache / dataset, one) for one in (name, other)):
                 compare.add(compare.compare(cache / dataset, dataset, name, other))
@@ -135,7 +182,9 @@ def attention_facts(
     seed: Seed = 0,
     cache: Cache = CACHE,
 ) -> None:
-    """What attention does in a trained row: entropy, γ and exponents, and where it helps beside its γ = 0 twin."""
+    """What attention does in a trained row: entropy, γ and exponents, and where it helps beside its
+    γ = 0 twin.
+    """
     attention.measure(row(name), row(other), dataset, seed, Place(data, cache))
 
 
@@ -146,14 +195,21 @@ def speed(
     data: Data,
     peers: Peers,
     ours: Annotated[
-        str | None, typer.Option("--row", help="Ours, run with --log-test; the peer alone if absent.")
+        str | None,
+        typer.Option("--row", help="Ours, run with --log-test; the peer alone if absent."),
     ] = None,
     seed: Seed = 0,
-    recall: Annotated[float, typer.Option(help="Test Recall@20 to reach, the peer's published one.")] = 0.183,
-    batches: Annotated[int, typer.Option(help="Of the peer, measured; the rest is extrapolated.")] = 20,
+    recall: Annotated[
+        float, typer.Option(help="Test Recall@20 to reach, the peer's published one.")
+    ] = 0.183,
+    batches: Annotated[
+        int, typer.Option(help="Of the peer, measured; the rest is extrapolated.")
+    ] = 20,
     cache: Cache = CACHE,
 ) -> None:
-    """Time to a published Recall@20: of a peer by its published number of epochs, of our row as its log says."""
+    """Time to a published Recall@20: of a peer by its published number of epochs, of our row as its
+    log says.
+    """
     figures = {
         "recall@20": recall,
         "peer": peer,
@@ -172,11 +228,23 @@ def write_page() -> None:
 
 
 def _in_its_own_process(
-    name: str, dataset: str, seed: int, data: Path, cache: Path, threads: int | None, peers: Path | None
+    name: str,
+    dataset: str,
+    seed: int,
+    data: Path,
+    cache: Path,
+    threads: int | None,
+    peers: Path | None,
 ) -> None:
     """A run whose peak memory is its own. One that fails is told, and the others go on."""
     command = [sys.executable, "-m", "benchmarks", "accuracy", "run", name, dataset]
-    options = {"--data": data, "--cache": cache, "--seed": seed, "--threads": threads, "--peers": peers}
+    options = {
+        "--data": data,
+        "--cache": cache,
+        "--seed": seed,
+        "--threads": threads,
+        "--peers": peers,
+    }
     command += [str(part) for pair in options.items() if pair[1] is not None for part in pair]
     if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
         print(f"{name} on {dataset} with seed {seed} failed", file=sys.stderr)
@@ -184,7 +252,9 @@ def _in_its_own_process(
 
 def _known(dataset: str) -> None:
     if dataset not in SETS:
-        raise UsageError(f"unknown dataset {dataset!r}", nearest(dataset, SETS) or f"Known: {', '.join(SETS)}")
+        raise UsageError(
+            f"unknown dataset {dataset!r}", nearest(dataset, SETS) or f"Known: {', '.join(SETS)}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What attention does in a trained model: how far it departs from the degree prior, what it learnt, whom it helps.
+"""What attention does in a trained model: how far it departs from the degree prior, what it learnt,
+whom it helps.
 
 Read from the weights and lists that two runs left in the cache; nothing is trained here.
 """
@@ -25,7 +26,7 @@ from recsys.evaluate.slices import slices_of
 from recsys.graph.schema import EdgeType, Graph, Messages, full_block
 from recsys.model.attention import DegreePriorAttention, unit_rows
 from recsys.model.network import Network
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 
 FACTS = Path(__file__).parent / "attention.json"
 Floats = NDArray[np.float64]
@@ -35,7 +36,10 @@ def measure(row: Row, other: Row, dataset: str, seed: int, place: Place) -> None
     """Add what attention does in `row`, beside its γ = 0 twin `other`, to attention.json."""
     config = configured(row, dataset, seed, place)
     if config.model.family != "degree_prior":
-        raise UsageError(f"{row.name} is of the family {config.model.family!r}", "Its layers have no degree prior")
+        raise UsageError(
+            f"{row.name} is of the family {config.model.family!r}",
+            "Its layers have no degree prior",
+        )
     final = Phase("final", *load(config, place.of(dataset)), config)
     graph = final.graph()
     network = Network(graph.num_nodes, list(graph.relations), graph.target, config.model)
@@ -57,7 +61,9 @@ def read(path: Path = FACTS) -> list[dict[str, Any]]:
 
 
 def layer_facts(network: Network, graph: Graph) -> Iterator[dict[str, Any]]:
-    """Per layer and relation: γ by head, exponents, and the entropy of attention by the target's degree."""
+    """Per layer and relation: γ by head, exponents, and the entropy of attention by the target's
+    degree.
+    """
     block = full_block(graph)
     with torch.no_grad():
         states = list(network.eval().layer_states(block))
@@ -75,15 +81,22 @@ def layer_facts(network: Network, graph: Graph) -> Iterator[dict[str, Any]]:
 
 
 def entropy_by_degree(
-    module: DegreePriorAttention, relation: EdgeType, states: dict[str, torch.Tensor], messages: Messages
+    module: DegreePriorAttention,
+    relation: EdgeType,
+    states: dict[str, torch.Tensor],
+    messages: Messages,
 ) -> list[dict[str, float]]:
-    """Entropy of attention over that of the degree prior alone, targets of at least 2 neighbours, by powers of 2."""
+    """Entropy of attention over that of the degree prior alone, targets of at least 2 neighbours,
+    by powers of 2.
+    """
     indptr = messages.adjacency.indptr.numpy().astype(np.int64)
     degree = np.diff(indptr)
     with torch.no_grad():
         prior, logits = _logits(module, states[relation[0]], states[relation[2]], messages)
     flat = _entropy(prior.double().numpy(), indptr)
-    ratio = np.mean([_entropy(head.double().numpy(), indptr) for head in logits], axis=0) / np.where(flat > 0, flat, 1)
+    ratio = np.mean(
+        [_entropy(head.double().numpy(), indptr) for head in logits], axis=0
+    ) / np.where(flat > 0, flat, 1)
     found = []
     for power in range(1, int(degree.max()).bit_length()):
         inside = (degree >= 2**power) & (degree < 2 ** (power + 1))
@@ -95,7 +108,9 @@ def entropy_by_degree(
     return found
 
 
-def slice_facts(final: Phase, cache: Path, row: str, other: str, seed: int) -> Iterator[dict[str, Any]]:
+def slice_facts(
+    final: Phase, cache: Path, row: str, other: str, seed: int
+) -> Iterator[dict[str, Any]]:
     """NDCG@10 of both rows on every slice of the test, paired by user."""
     ours, plain = (kept.lists(cache, name, seed) for name in (row, other))
     train, held_out = final.interactions, final.held_out_matrix
@@ -103,7 +118,12 @@ def slice_facts(final: Phase, cache: Path, row: str, other: str, seed: int) -> I
         members = evaluable_users(part.held_out)
         if len(members):
             values = [_ndcg(one, members, part.held_out) for one in (ours, plain)]
-            yield {"group": part.group, "label": part.label, "users": len(members), **paired(*values)}
+            yield {
+                "group": part.group,
+                "label": part.label,
+                "users": len(members),
+                **paired(*values),
+            }
 
 
 def _ndcg(lists: kept.Kept, members: NDArray[np.int32], held_out: sparse.csr_matrix) -> Floats:
@@ -116,11 +136,18 @@ def _logits(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(edges,) logits of the prior, and (heads, edges) with γ times the cosine on top."""
     adjacency, heads = messages.adjacency, len(module.gamma)
-    prior = adjacency.weight.log() - module.source_exponent * messages.source_degree.log()[adjacency.indices.long()]
-    keys, queries = (unit_rows(states.reshape(len(states), heads, -1)) for states in (source, target))
+    prior = (
+        adjacency.weight.log()
+        - module.source_exponent * messages.source_degree.log()[adjacency.indices.long()]
+    )
+    keys, queries = (
+        unit_rows(states.reshape(len(states), heads, -1)) for states in (source, target)
+    )
     logits = []
     for head in range(heads):
-        nearness = (keys[adjacency.indices.long(), head] * queries[adjacency.destinations(), head]).sum(-1)
+        nearness = (
+            keys[adjacency.indices.long(), head] * queries[adjacency.destinations(), head]
+        ).sum(-1)
         logits.append(prior + module.gamma[head] * nearness)
     return prior, torch.stack(logits)
 

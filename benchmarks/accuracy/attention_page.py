@@ -18,11 +18,16 @@ nothing, lower where it picks out some neighbours.
     python -m benchmarks accuracy page"""
 
 
-def attention_page(facts: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -> dict[str, str]:
+def attention_page(
+    facts: list[dict[str, Any]], comparisons: list[dict[str, Any]]
+) -> dict[str, str]:
     """The files of the page by name; none without a measured dataset."""
     if not facts:
         return {}
-    files = {"attention.md": "\n\n".join([_INTRODUCTION, *(_dataset(one, comparisons) for one in facts)]) + "\n"}
+    files = {
+        "attention.md": "\n\n".join([_INTRODUCTION, *(_dataset(one, comparisons) for one in facts)])
+        + "\n"
+    }
     for one in facts:
         files[f"images/attention-entropy-{one['dataset']}.svg"] = plots.entropy(one["layers"])
         files[f"images/attention-slices-{one['dataset']}.svg"] = plots.slices(one["slices"])
@@ -41,15 +46,28 @@ def _dataset(facts: dict[str, Any], comparisons: list[dict[str, Any]]) -> str:
         f"How far it departs from the prior: median and middle 80 % of nodes.\n\n"
         f"![Entropy by degree](images/attention-entropy-{name}.svg)",
     ]
-    return section(f"{name}: `{facts['row']}` against `{facts['other']}`", "\n\n".join(part for part in parts if part))
+    return section(
+        f"{name}: `{facts['row']}` against `{facts['other']}`",
+        "\n\n".join(part for part in parts if part),
+    )
 
 
 def _paired(comparisons: list[dict[str, Any]]) -> str:
     lines = [
-        [one["metric"], figure(one["value"]), figure(one["other_value"]), *_interval(one), str(one["seeds"][0])]
+        [
+            one["metric"],
+            figure(one["value"]),
+            figure(one["other_value"]),
+            *_interval(one),
+            str(one["seeds"][0]),
+        ]
         for one in comparisons
     ]
-    return table(["metric", "attention", "γ = 0", "difference", "95 % interval", "seeds"], lines) if lines else ""
+    return (
+        table(["metric", "attention", "γ = 0", "difference", "95 % interval", "seeds"], lines)
+        if lines
+        else ""
+    )
 
 
 def _slices(facts: dict[str, Any]) -> str:
@@ -78,7 +96,9 @@ def _learnt(facts: dict[str, Any]) -> str:
         ]
         for one in facts["layers"]
     ]
-    return table(["layer", "relation", "γ by head", "exponent of the source", "of the target"], lines)
+    return table(
+        ["layer", "relation", "γ by head", "exponent of the source", "of the target"], lines
+    )
 
 
 def _interval(one: dict[str, Any]) -> tuple[str, str]:

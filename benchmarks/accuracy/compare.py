@@ -1,4 +1,6 @@
-"""Two rows of one dataset, paired by user: means over their seeds, difference with its 95 % interval."""
+"""Two rows of one dataset, paired by user: means over their seeds, difference with its 95 %
+interval.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -35,8 +35,15 @@ SETS: dict[str, Sections] = {
     "yelp-hin": {"data": _ONE_FILE} | _RANDOM_FIFTH,
     "amazon-hin": {"data": _ONE_FILE} | _RANDOM_FIFTH,
     "filmtrust": {"data": _ONE_FILE} | _RANDOM_FIFTH,
-    "tmall-mbcgcn": {"data": _PUBLISHED_FILES, "split": {"method": "given"}, "graph": {"target": "buy"}},
-    "ml-1m-temporal": {"data": _PUBLISHED_FILES | {"validation": "val.parquet"}, "split": {"method": "given"}},
+    "tmall-mbcgcn": {
+        "data": _PUBLISHED_FILES,
+        "split": {"method": "given"},
+        "graph": {"target": "buy"},
+    },
+    "ml-1m-temporal": {
+        "data": _PUBLISHED_FILES | {"validation": "val.parquet"},
+        "split": {"method": "given"},
+    },
     "online-retail": {
         "data": _ONE_FILE,
         "clean": {"min_user_interactions": 3, "min_item_interactions": 3},
@@ -45,7 +52,9 @@ SETS: dict[str, Sections] = {
     },
 }
 WITHOUT_TIMES = ("ml-1m",)
-"""Sets of which only some rows have a time: ingest would drop the others, so the column is not read."""
+"""Sets of which only some rows have a time: ingest would drop the others, so the column is not
+read.
+"""
 TIME_ORDERED = ("ml-1m-temporal", "online-retail")
 
 
@@ -72,7 +81,10 @@ def load(config: RunConfig, cache: Path) -> tuple[CodedLog, Splits]:
     """
     with locked(cache):
         if not (cache / "log" / "ingest.json").exists():
-            _ingest(_without_times(config, cache) if cache.name in WITHOUT_TIMES else config, cache / "log")
+            _ingest(
+                _without_times(config, cache) if cache.name in WITHOUT_TIMES else config,
+                cache / "log",
+            )
     log = load_log(cache / "log")
     return log, split_log(log, config.split, config.graph.target or log.behaviors[0], 0)
 
@@ -106,5 +118,11 @@ def _ingest(config: RunConfig, out: Path) -> None:
     if config.data.log:
         ingest(config.data.log, config.data, config.clean, out)
         return
-    files = {"train": config.data.train, "validation": config.data.validation, "test": config.data.test}
-    ingest_split({split: file for split, file in files.items() if file}, config.data, config.clean, out)
+    files = {
+        "train": config.data.train,
+        "validation": config.data.validation,
+        "test": config.data.test,
+    }
+    ingest_split(
+        {split: file for split, file in files.items() if file}, config.data, config.clean, out
+    )

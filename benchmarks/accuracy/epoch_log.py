@@ -1,8 +1,9 @@
 """Test metrics of a refit in a file that no choice reads, and the value that papers report from it.
 
-Papers on these splits choose epoch and settings on the test. Their figure is the best line of this log, which has one
-for every epoch, and for vectors alone one for every shape that validation chooses among; it is read after the row is
-done and kept as an entry of its own, `selected_on` "test".
+Papers on these splits choose epoch and settings on the test. Their figure is the best line of this
+log, which has one for every epoch, and for vectors alone one for every shape that validation
+chooses among; it is read after the row is done and kept as an entry of its own, `selected_on`
+"test".
 """
 
 import itertools
@@ -12,22 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.meter import Meter
-from recsys.blending.choice import STRETCHES
 from recsys.core.encoder import Embeddings
 from recsys.core.progress import Progress
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import rank_metrics
-from recsys.index.exact import VectorScorer
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
+from recsys.scores.choice import STRETCHES
+from recsys.scores.trained_vectors import Shape, TrainedVectors
+from recsys.search.exact import VectorScorer
 from recsys.train.loop import Trained, train
-from recsys.trained_vectors import Shape, TrainedVectors
 
 Line = dict[str, float]
 ScorerOf = Callable[[Embeddings], Scorer]
 
 
 class EpochLog:
-    """Writes a line an epoch to `path`, which starts empty: time since the refit began, and test metrics."""
+    """Writes a line an epoch to `path`, which starts empty: time since the refit began, and test
+    metrics.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,13 +38,16 @@ class EpochLog:
         path.write_text("", encoding="utf-8")
 
     def refit(self, final: Phase, chosen: int, scorer: ScorerOf, progress: Progress) -> Trained:
-        """Train through every epoch of the configuration, logging each; the model kept is that of epoch `chosen`.
+        """Train through every epoch of the configuration, logging each; the model kept is that of
+        epoch `chosen`.
 
         Its weights are those of a refit that ends there: the log changes nothing in the training.
         scorer: how the vectors of an epoch are judged.
         """
         config = final.config
-        schedule = config.train.model_copy(update={"patience": config.train.epochs, "max_minutes": None})
+        schedule = config.train.model_copy(
+            update={"patience": config.train.epochs, "max_minutes": None}
+        )
         judged = itertools.count(schedule.validate_every, schedule.validate_every)
         meter = Meter()
 
@@ -75,7 +81,10 @@ class EpochLog:
         ranked = final.ranked(scorer, max(ks))
         overall = rank_metrics(ranked, final.held_out_users, final.held_out_matrix, ks).overall
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(facts | {name: round(value, 5) for name, value in overall.items()}) + "\n")
+            file.write(
+                json.dumps(facts | {name: round(value, 5) for name, value in overall.items()})
+                + "\n"
+            )
 
 
 def read(path: Path) -> list[Line]:
@@ -84,7 +93,9 @@ def read(path: Path) -> list[Line]:
 
 
 def best_on_test(path: Path) -> Line:
-    """The line of a log with the highest test Recall@20, as papers choose it; the earlier one among equals."""
+    """The line of a log with the highest test Recall@20, as papers choose it; the earlier one among
+    equals.
+    """
     return max(read(path), key=lambda line: line["recall@20"])
 
 
@@ -95,8 +106,12 @@ def first_to_reach(path: Path, recall: float) -> Line | None:
 
 
 def as_result(validation_selected: dict[str, Any], line: Line) -> dict[str, Any]:
-    """The entry of a row whose epoch was chosen on the test, from that whose epoch was chosen on validation."""
-    measured = {name: line[name] for name in validation_selected if name in line and "seconds" not in name}
+    """The entry of a row whose epoch was chosen on the test, from that whose epoch was chosen on
+    validation.
+    """
+    measured = {
+        name: line[name] for name in validation_selected if name in line and "seconds" not in name
+    }
     found = validation_selected | measured | {"selected_on": "test", "epochs": int(line["epoch"])}
     shape = {name: line[name] for name in ("length", "popularity") if name in line}
     return found | {"blend": {**found.get("blend", {}), **shape}} if shape else found

@@ -1,4 +1,6 @@
-"""One row on one dataset: every choice on validation, refitted on train + validation, scored once on the test."""
+"""One row on one dataset: every choice on validation, refitted on train + validation, scored once
+on the test.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,30 +15,32 @@ from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.meter import Meter
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
-from recsys.blending.additions import blended_shape
-from recsys.blending.choice import choose_blend
-from recsys.blending.ingredients import NO_BLEND, Blend, Ingredients, ingredients
 from recsys.closed_form.catalogue import baseline, choose
 from recsys.core.config import RunConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.encoder import Embeddings
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import Ranking, rank_metrics
-from recsys.fitting import fit_phase
+from recsys.fitting.fit import fit_phase
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
+from recsys.scores.additions import blended_shape
+from recsys.scores.choice import choose_blend
+from recsys.scores.ingredients import NO_BLEND, Blend, Ingredients, ingredients
+from recsys.scores.trained_vectors import TrainedVectors
 from recsys.train.loop import Trained
-from recsys.trained_vectors import TrainedVectors
 
 METRICS = ("recall@20", "ndcg@20", "recall@10", "ndcg@10", "hr@10")
 
 
 class Scored(NamedTuple):
-    """ranking: of the test. ranked: (test users, k) dense items. facts: what was chosen and what it cost.
+    """ranking: of the test. ranked: (test users, k) dense items. facts: what was chosen and what it
+    cost.
 
-    network: of a model, trained on train + validation; None of a baseline, and where another row's training was taken.
+    network: of a model, trained on train + validation; None of a baseline, and where another row's
+    training was taken.
     """
 
     ranking: Ranking
@@ -82,8 +86,9 @@ def score(
 ) -> Scored:
     """Fit a row and judge it on the test.
 
-    choices: of epochs and blend, made on validation with another seed; made here when absent. cache: where trainings
-    are shared. epoch_log: told every epoch of the refit; nothing here reads it. relations: rows of graph.relations.
+    choices: of epochs and blend, made on validation with another seed; made here when absent.
+    cache: where trainings are shared. epoch_log: told every epoch of the refit; nothing here reads
+    it. relations: rows of graph.relations.
     """
     meter = Meter()
     select, final = (Phase(name, log, splits, config, relations) for name in ("select", "final"))
@@ -104,7 +109,12 @@ def figures(ranking: Ranking) -> dict[str, float]:
 
 
 def _model(
-    select: Phase, final: Phase, cache: Path, meter: Meter, choices: Choices | None, epoch_log: EpochLog | None
+    select: Phase,
+    final: Phase,
+    cache: Path,
+    meter: Meter,
+    choices: Choices | None,
+    epoch_log: EpochLog | None,
 ) -> _Fitted:
     """The model, its epochs and its blend with what histories add chosen on validation, refitted."""
     choices, graph = choices or choose_all(select, cache, meter), final.graph()
@@ -118,14 +128,22 @@ def _model(
         if epoch_log:
             trained = epoch_log.refit(final, choices.epochs, judge, Told())
             if choices.blend.empty:
-                epoch_log.shapes(final, choices.epochs, TrainedVectors(final.interactions, trained.embeddings, graph))
+                epoch_log.shapes(
+                    final,
+                    choices.epochs,
+                    TrainedVectors(final.interactions, trained.embeddings, graph),
+                )
         else:
-            trained = fit_phase(final, graph, final.config.model, epochs=choices.epochs, progress=Told())
+            trained = fit_phase(
+                final, graph, final.config.model, epochs=choices.epochs, progress=Told()
+            )
         networks.append(trained.network)
         return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
 
     def judge(found: Embeddings) -> Scorer:
-        return blended_shape(final, TrainedVectors(final.interactions, found, graph), choices.blend, made=made())
+        return blended_shape(
+            final, TrainedVectors(final.interactions, found, graph), choices.blend, made=made()
+        )
 
     found = shared_training(cache, final, choices.epochs, refit, meter, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
@@ -135,7 +153,9 @@ def _model(
 
 
 def choose_all(select: Phase, cache: Path, meter: Meter) -> Choices:
-    """Epochs, then the blend, by validation. meter: told of a training that another row left in `cache`."""
+    """Epochs, then the blend, by validation. meter: told of a training that another row left in
+    `cache`.
+    """
     graph = select.graph()
 
     def fit() -> tuple[Trained, dict[str, Any]]:
@@ -157,11 +177,20 @@ def _baseline(name: str, select: Phase, final: Phase) -> _Fitted:
 
 def _choice(config: RunConfig, value: float | None) -> dict[str, Any]:
     """The validation value that decided, None where nothing was to choose."""
-    return {"validation": value and round(value, 5), "validation_metric": f"ndcg@{config.train.metric_k}"}
+    return {
+        "validation": value and round(value, 5),
+        "validation_metric": f"ndcg@{config.train.metric_k}",
+    }
 
 
 def shared_numbers(network: Network) -> dict[str, Any]:
     """The learnt numbers that all nodes share, by parameter name."""
-    own = {name: value for name, value in network.named_parameters() if not name.startswith(("tables.", "visitor"))}
-    small = {name: value.detach().cpu().numpy() for name, value in own.items() if value.numel() <= 64}
+    own = {
+        name: value
+        for name, value in network.named_parameters()
+        if not name.startswith(("tables.", "visitor"))
+    }
+    small = {
+        name: value.detach().cpu().numpy() for name, value in own.items() if value.numel() <= 64
+    }
     return {name: np.round(value.astype(float), 3).tolist() for name, value in small.items()}

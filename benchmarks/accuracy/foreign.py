@@ -17,20 +17,25 @@ from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.evaluate.judge import judge
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 
 SEED_NAMES = {"with_implicit.py": "random_state"}
 
 
-def score_peer(row: Row, config: RunConfig, log: CodedLog, splits: Splits, environments: Path | None) -> Scored:
+def score_peer(
+    row: Row, config: RunConfig, log: CodedLog, splits: Splits, environments: Path | None
+) -> Scored:
     """Train on train + validation and judge on the test. Raises MachineError when its script fails."""
     if environments is None:
         raise UsageError(
-            f"{row.name} runs in an environment of its own", f"Give --peers; see peers/{row.environment}.txt"
+            f"{row.name} runs in an environment of its own",
+            f"Give --peers; see peers/{row.environment}.txt",
         )
     python = environments.absolute() / str(row.environment) / "bin" / "python"
     if not python.exists():
-        raise MachineError(f"{row.name} needs {python}", f"Make it as peers/{row.environment}.txt says")
+        raise MachineError(
+            f"{row.name} needs {python}", f"Make it as peers/{row.environment}.txt says"
+        )
     final = Phase("final", log, splits, config)
     settings = row.settings | {SEED_NAMES.get(str(row.script), "seed"): config.seed}
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
@@ -45,10 +50,14 @@ def score_peer(row: Row, config: RunConfig, log: CodedLog, splits: Splits, envir
 def pairs(interactions: Interactions, target: str) -> pl.DataFrame:
     """The pairs of the target behaviour in the ids of the log, each once."""
     user, item = interactions.matrix((target,)).nonzero()
-    return pl.DataFrame({USER_ID: interactions.users.outside(user), ITEM_ID: interactions.items.outside(item)})
+    return pl.DataFrame(
+        {USER_ID: interactions.users.outside(user), ITEM_ID: interactions.items.outside(item)}
+    )
 
 
-def _run(python: Path, script: Path, train: Path, lists: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def _run(
+    python: Path, script: Path, train: Path, lists: Path, settings: dict[str, Any]
+) -> dict[str, Any]:
     command = [str(python), str(script), str(train), str(lists), "--settings", json.dumps(settings)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=train.parent)
     if done.returncode:

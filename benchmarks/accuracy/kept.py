@@ -1,4 +1,6 @@
-"""What a run leaves in the cache for later looks: its lists, its metrics by user, and the weights of a model."""
+"""What a run leaves in the cache for later looks: its lists, its metrics by user, and the weights
+of a model.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -10,7 +10,14 @@ from benchmarks.accuracy import attention, compare, plots, results
 from benchmarks.accuracy.attention_page import attention_page
 from benchmarks.accuracy.cells import cell, change, cost, difference, measured, seeds, verdict
 from benchmarks.accuracy.data import TIME_ORDERED
-from benchmarks.accuracy.published import PUBLISHED_SETS, goals, ladder, ladder_points, published, sources
+from benchmarks.accuracy.published import (
+    PUBLISHED_SETS,
+    goals,
+    ladder,
+    ladder_points,
+    published,
+    sources,
+)
 from benchmarks.accuracy.results import Result, Summaries, Summary
 from benchmarks.accuracy.rows import ABLATION, FOLDER, PEER, Row, rows
 from benchmarks.accuracy.text import figure, section, table
@@ -59,7 +66,10 @@ def accuracy_page(
         _INTRODUCTION,
         section("Goals and the best published figures", goals(summaries, known)),
         *(
-            section(f"{PUBLISHED_SETS[name]}: published and ours", ladder(name, summaries, known, titles))
+            section(
+                f"{PUBLISHED_SETS[name]}: published and ours",
+                ladder(name, summaries, known, titles),
+            )
             for name in PUBLISHED_SETS
         ),
         section("Other logs", others(summaries, titles)),
@@ -80,7 +90,9 @@ def others(summaries: Summaries, titles: dict[str, str]) -> str:
     found = {
         (dataset, row)
         for dataset, row, selected in summaries
-        if selected == "validation" and dataset not in PUBLISHED_SETS and not row.startswith((ABLATION, PEER))
+        if selected == "validation"
+        and dataset not in PUBLISHED_SETS
+        and not row.startswith((ABLATION, PEER))
     }
     wanted, shown = (
         sorted({dataset for dataset, _ in found}),
@@ -93,13 +105,17 @@ def others(summaries: Summaries, titles: dict[str, str]) -> str:
     return table(["NDCG@10", *wanted], _bold_best(lines)) if lines else ""
 
 
-def against_baselines(comparisons: list[dict[str, Any]], named: dict[str, Row], ours: str = "default") -> str:
+def against_baselines(
+    comparisons: list[dict[str, Any]], named: dict[str, Row], ours: str = "default"
+) -> str:
     """By dataset: the baseline with the highest NDCG@10, and our row minus it."""
     best: dict[str, dict[str, Any]] = {}
     for one in comparisons:
         baseline = one["other"] in named and named[one["other"]].baseline
         if one["row"] == ours and one["metric"] == "ndcg@10" and baseline:
-            best[one["dataset"]] = max(one, best.get(one["dataset"], one), key=lambda known: known["other_value"])
+            best[one["dataset"]] = max(
+                one, best.get(one["dataset"], one), key=lambda known: known["other_value"]
+            )
     lines = [
         [
             name,
@@ -119,15 +135,24 @@ def recipe(comparisons: list[dict[str, Any]], named: dict[str, Row]) -> str:
     """The row that `recsys tune` found, beside the best baseline of each log."""
     found = against_baselines(comparisons, named, "tuned")
     return (
-        found and f"{named['tuned'].title}, on validation alone; then refitted and judged on the test once.\n\n{found}"
+        found
+        and f"{named['tuned'].title}, on validation alone; then refitted and judged on the test once.\n\n{found}"
     )
 
 
-def time_ordered(summaries: Summaries, comparisons: list[dict[str, Any]], titles: dict[str, str]) -> str:
-    """Each log whose test is later than its train: rows by NDCG@10, with the paired difference from the default."""
+def time_ordered(
+    summaries: Summaries, comparisons: list[dict[str, Any]], titles: dict[str, str]
+) -> str:
+    """Each log whose test is later than its train: rows by NDCG@10, with the paired difference from
+    the default.
+    """
     blocks = []
     for dataset in TIME_ORDERED:
-        found = [one for key, one in summaries.items() if key[0] == dataset and not key[1].startswith((ABLATION, PEER))]
+        found = [
+            one
+            for key, one in summaries.items()
+            if key[0] == dataset and not key[1].startswith((ABLATION, PEER))
+        ]
         apart = {
             one["other"]: one
             for one in comparisons
@@ -172,7 +197,9 @@ def ablation_text(summaries: Summaries) -> str:
         "([ablation.toml](../benchmarks/accuracy/ablation.toml)). In brackets: the change against the base."
     )
     return (
-        f"{text}\n\n![Change of validation NDCG by lever](images/ablation.svg)\n\n{table(head, lines)}" if lines else ""
+        f"{text}\n\n![Change of validation NDCG by lever](images/ablation.svg)\n\n{table(head, lines)}"
+        if lines
+        else ""
     )
 
 
@@ -193,7 +220,13 @@ def peers(summaries: Summaries, titles: dict[str, str]) -> str:
         "take over what seed 0 chose. Commits before 3d6acc7 counted only what came after a shared training: "
         "so do `attention-64` and `full-64` on Gowalla below."
     )
-    return said + "\n\n" + table(["dataset", "row", "Recall@20 / NDCG@20", "seconds", "of processor", "peak MB"], lines)
+    return (
+        said
+        + "\n\n"
+        + table(
+            ["dataset", "row", "Recall@20 / NDCG@20", "seconds", "of processor", "peak MB"], lines
+        )
+    )
 
 
 def speeds() -> list[dict[str, Any]]:
@@ -207,7 +240,11 @@ def speed_text(known: list[dict[str, Any]], titles: dict[str, str]) -> str:
     for document in known:
         found = document["figures"]
         theirs, ours = found["theirs"], found.get("ours")
-        line = [document["data"], figure(found["recall@20"]), titles.get(found["peer"], found["peer"])]
+        line = [
+            document["data"],
+            figure(found["recall@20"]),
+            titles.get(found["peer"], found["peer"]),
+        ]
         line += [
             theirs["device"],
             f"{theirs['seconds'] / 3600:.1f}",
@@ -215,7 +252,11 @@ def speed_text(known: list[dict[str, Any]], titles: dict[str, str]) -> str:
             str(theirs["batches_measured"]),
         ]
         if ours:
-            line += [f"`{found['row']}`", f"{ours['seconds'] / 3600:.2f}", f"{ours['cpu_seconds'] / 3600:.2f}"]
+            line += [
+                f"`{found['row']}`",
+                f"{ours['seconds'] / 3600:.2f}",
+                f"{ours['cpu_seconds'] / 3600:.2f}",
+            ]
             line += [f"{theirs['cpu_seconds'] / ours['cpu_seconds']:.0f} ×"]
         lines.append(line + [""] * (11 - len(line)))
     text = (
@@ -224,7 +265,11 @@ def speed_text(known: list[dict[str, Any]], titles: dict[str, str]) -> str:
         "reaches the figure. Ratio of processor hours, which do not depend on what else the machine did."
     )
     head = ["dataset", "Recall@20", "peer", "on", "hours", "of processor", "batches measured"]
-    return f"{text}\n\n{table([*head, 'ours', 'hours', 'of processor', 'ratio'], lines)}" if lines else ""
+    return (
+        f"{text}\n\n{table([*head, 'ours', 'hours', 'of processor', 'ratio'], lines)}"
+        if lines
+        else ""
+    )
 
 
 def entries(summaries: Summaries) -> str:
@@ -243,7 +288,17 @@ def entries(summaries: Summaries) -> str:
                 cost(one, "peak_mb"),
             ]
         )
-    head = ["dataset", "row", "seeds", "selected on", "Recall@20", "NDCG@20", "NDCG@10", "seconds", "peak MB"]
+    head = [
+        "dataset",
+        "row",
+        "seeds",
+        "selected on",
+        "Recall@20",
+        "NDCG@20",
+        "NDCG@10",
+        "seconds",
+        "peak MB",
+    ]
     return table(head, lines)
 
 
@@ -251,7 +306,10 @@ def _bold_best(lines: list[list[str]]) -> list[list[str]]:
     """The same cells with the highest figure of every column in bold."""
     best = [max((line[column] for line in lines), default="") for column in range(len(lines[0]))]
     return [
-        [f"**{cell}**" if column and cell and cell == best[column] else cell for column, cell in enumerate(line)]
+        [
+            f"**{cell}**" if column and cell and cell == best[column] else cell
+            for column, cell in enumerate(line)
+        ]
         for line in lines
     ]
 

@@ -23,7 +23,9 @@ _STYLE: Any = {
 
 
 def ablation(rows: Sequence[tuple[str, str, Summary, Summary]]) -> str:
-    """Change of validation NDCG by lever, one panel a dataset; whiskers: standard deviation over seeds."""
+    """Change of validation NDCG by lever, one panel a dataset; whiskers: standard deviation over
+    seeds.
+    """
     datasets = sorted({dataset for dataset, *_ in rows})
     if not datasets:
         return ""
@@ -50,16 +52,22 @@ def ladder(points: dict[str, list[tuple[str, float, bool]]]) -> str:
 
 
 def entropy(layers: Sequence[dict[str, Any]]) -> str:
-    """Entropy of attention over that of the prior, by degree: median and the middle 80 %, one panel a layer and relation."""
+    """Entropy of attention over that of the prior, by degree: median and the middle 80 %, one panel
+    a layer and relation.
+    """
     with _axes(len(layers), 2.6, share=True) as (figure, panels):
         for axes, facts in zip(panels, layers, strict=True):
             degree = [bin["degree"] for bin in facts["entropy"]]
-            low, middle, high = ([bin[name] for bin in facts["entropy"]] for name in ("low", "median", "high"))
+            low, middle, high = (
+                [bin[name] for bin in facts["entropy"]] for name in ("low", "median", "high")
+            )
             axes.fill_between(degree, low, high, color=_GREY, alpha=0.35, linewidth=0)
             axes.plot(degree, middle, color=_BLUE, marker="o", markersize=3)
             axes.axhline(1, color=_GREY, linewidth=0.8)
             axes.set_xscale("log", base=2)
-            axes.set_title(f"layer {facts['layer']}, into {facts['relation'].rpartition('–')[2]}", fontsize=10)
+            axes.set_title(
+                f"layer {facts['layer']}, into {facts['relation'].rpartition('–')[2]}", fontsize=10
+            )
             axes.set_xlabel("neighbours")
         panels[0].set_ylabel("entropy / prior's")
         return _svg(figure)
@@ -69,7 +77,10 @@ def slices(rows: Sequence[dict[str, Any]]) -> str:
     """Attention minus γ = 0 on every slice, with 95 % intervals."""
     with _axes(1, 0.9 + 0.3 * len(rows)) as (figure, (axes,)):
         shown = list(reversed(rows))
-        reach = [[row["difference"] - row["low"] for row in shown], [row["high"] - row["difference"] for row in shown]]
+        reach = [
+            [row["difference"] - row["low"] for row in shown],
+            [row["high"] - row["difference"] for row in shown],
+        ]
         labels = [f"{row['group']}: {row['label']}" for row in shown]
         values = [row["difference"] for row in shown]
         axes.errorbar(values, labels, xerr=reach, fmt="o", color=_BLUE, capsize=3, markersize=4)
@@ -83,7 +94,9 @@ def _changes(axes: Axes, dataset: str, rows: Sequence[tuple[str, Summary, Summar
     values = [_change(lever, base) for _, lever, base in shown]
     colors = [_BLUE if value > 0 else _RED for value in values]
     spread = [lever.spread["validation"] or 0.0 for _, lever, _ in shown]
-    axes.barh([title for title, *_ in shown], values, xerr=spread, color=colors, ecolor=_GREY, height=0.66)
+    axes.barh(
+        [title for title, *_ in shown], values, xerr=spread, color=colors, ecolor=_GREY, height=0.66
+    )
     axes.axvline(0, color=_GREY, linewidth=0.8)
     axes.set_title(dataset, fontsize=10)
     axes.set_xlabel("validation NDCG against the base")

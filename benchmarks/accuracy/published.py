@@ -1,4 +1,6 @@
-"""What others published, and our rows beside it: the parts of docs/accuracy.md that published.toml feeds."""
+"""What others published, and our rows beside it: the parts of docs/accuracy.md that published.toml
+feeds.
+"""
 
 import tomllib
 from collections.abc import Sequence
@@ -20,19 +22,30 @@ def published() -> dict[str, Any]:
 
 def goals(summaries: Summaries, known: dict[str, Any]) -> str:
     """The best published figures by kind, then the goal rows with ours and the distance."""
-    lines = [[best["kind"], *(_holder(best[name]) for name in PUBLISHED_SETS)] for best in known["best"]]
+    lines = [
+        [best["kind"], *(_holder(best[name]) for name in PUBLISHED_SETS)] for best in known["best"]
+    ]
     for goal in known["goal"]:
-        lines.append([f"**goal, `{goal['row']}`** ({goal['title']})", *(pair(goal[name]) for name in PUBLISHED_SETS)])
+        lines.append(
+            [
+                f"**goal, `{goal['row']}`** ({goal['title']})",
+                *(pair(goal[name]) for name in PUBLISHED_SETS),
+            ]
+        )
         for selected in ("validation", "test"):
             ours = [summaries.get((name, goal["row"], selected)) for name in PUBLISHED_SETS]
             if any(ours) or selected == "validation":
                 pairs = zip(ours, PUBLISHED_SETS, strict=True)
                 cells = [_against(summary, goal[name]) for summary, name in pairs]
-                lines.append([f"ours, `{goal['row']}`{' (on test)' if selected == 'test' else ''}", *cells])
+                lines.append(
+                    [f"ours, `{goal['row']}`{' (on test)' if selected == 'test' else ''}", *cells]
+                )
     return table(["Recall@20 / NDCG@20", *PUBLISHED_SETS.values()], lines)
 
 
-def ladder(dataset: str, summaries: Summaries, known: dict[str, Any], titles: dict[str, str]) -> str:
+def ladder(
+    dataset: str, summaries: Summaries, known: dict[str, Any], titles: dict[str, str]
+) -> str:
     """Published methods and our rows in one table, best Recall@20 first."""
     lines = [
         (method[dataset][0], [method["name"], pair(method[dataset]), method["source"]])
@@ -42,18 +55,33 @@ def ladder(dataset: str, summaries: Summaries, known: dict[str, Any], titles: di
     for (name, row, selected), summary in summaries.items():
         if name == dataset and not row.startswith(ABLATION):
             source = f"`{row}`, {seeds(summary)}{', on test' if selected == 'test' else ''}"
-            lines.append((summary.mean["recall@20"], [f"**{titles.get(row, row)}**", measured(summary), source]))
+            lines.append(
+                (
+                    summary.mean["recall@20"],
+                    [f"**{titles.get(row, row)}**", measured(summary), source],
+                )
+            )
     ordered = sorted(lines, key=lambda line: -line[0])
     return table(["method", "Recall@20 / NDCG@20", "source"], [line for _, line in ordered])
 
 
-def ladder_points(summaries: Summaries, known: dict[str, Any]) -> dict[str, list[tuple[str, float, bool]]]:
-    """(name, Recall@20, whether it is ours) of the named rows and the published methods, by dataset."""
+def ladder_points(
+    summaries: Summaries, known: dict[str, Any]
+) -> dict[str, list[tuple[str, float, bool]]]:
+    """(name, Recall@20, whether it is ours) of the named rows and the published methods, by
+    dataset.
+    """
     points: dict[str, list[tuple[str, float, bool]]] = {}
     for dataset, title in PUBLISHED_SETS.items():
-        points[title] = [(one["name"], one[dataset][0], False) for one in known["method"] if dataset in one]
+        points[title] = [
+            (one["name"], one[dataset][0], False) for one in known["method"] if dataset in one
+        ]
         for (name, row, selected), one in summaries.items():
-            if name == dataset and selected == "validation" and not row.startswith((ABLATION, PEER)):
+            if (
+                name == dataset
+                and selected == "validation"
+                and not row.startswith((ABLATION, PEER))
+            ):
                 points[title].append((row, one.mean["recall@20"], True))
     return points
 
@@ -67,7 +95,10 @@ def _against(one: Summary | None, goal: Sequence[float]) -> str:
     """Our figures with the distance from the goal, of a row that was run."""
     if one is None:
         return "not measured"
-    apart = [signed(one.mean[metric] - wanted) for metric, wanted in zip(("recall@20", "ndcg@20"), goal, strict=True)]
+    apart = [
+        signed(one.mean[metric] - wanted)
+        for metric, wanted in zip(("recall@20", "ndcg@20"), goal, strict=True)
+    ]
     return f"{measured(one)} ({' / '.join(apart)}; {seeds(one)})"
 
 

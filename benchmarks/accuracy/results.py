@@ -1,4 +1,6 @@
-"""benchmarks/accuracy/results.json: one entry a dataset, row, seed and way of selection; written whole or not at all."""
+"""benchmarks/accuracy/results.json: one entry a dataset, row, seed and way of selection; written
+whole or not at all.
+"""
 
 from collections.abc import Iterable
 from operator import itemgetter
@@ -28,7 +30,8 @@ REQUIRED = (
 
 
 class Summary(NamedTuple):
-    """The seeds of one dataset, row and way of selection. spread: standard deviation over seeds, None of one alone.
+    """The seeds of one dataset, row and way of selection. spread: standard deviation over seeds,
+    None of one alone.
 
     first: the numbers of the first seed, which makes the choices that others take over.
     """
@@ -51,7 +54,9 @@ def read(path: Path = RESULTS) -> list[Result]:
 
 
 def add(result: Result, path: Path = RESULTS) -> None:
-    """Add an entry, or replace that of the same key. Processes that add at once wait for each other."""
+    """Add an entry, or replace that of the same key. Processes that add at once wait for each
+    other.
+    """
     missing = [name for name in REQUIRED if name not in result]
     if missing:
         raise ValueError(f"a result without {', '.join(missing)}")
@@ -73,12 +78,16 @@ def _summary(key: tuple[str, str, str], group: list[Result]) -> Summary:
     values = {name: [float(one[name]) for one in group] for name in names}
     spread = {name: stdev(found) if len(found) > 1 else None for name, found in values.items()}
     seeds = tuple(sorted(one["seed"] for one in group))
-    means, first = ({name: of(found) for name, found in values.items()} for of in (mean, itemgetter(0)))
+    means, first = (
+        {name: of(found) for name, found in values.items()} for of in (mean, itemgetter(0))
+    )
     return Summary(*key, seeds, means, spread, first)
 
 
 def _numbers(result: Result) -> set[str]:
-    return {name for name, value in result.items() if isinstance(value, int | float) and name != "seed"}
+    return {
+        name for name, value in result.items() if isinstance(value, int | float) and name != "seed"
+    }
 
 
 def key(result: Result) -> tuple[str, str, int, str]:

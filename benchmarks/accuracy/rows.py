@@ -1,8 +1,9 @@
 """The rows of the results page by name: what each changes in the product's default configuration.
 
-rows.toml holds the named rows and groups of datasets, ablation.toml those that change one lever ("ablation:<lever>"),
-peers/peers.toml the other packages ("peer:<name>"). Keys of a row beside those of `Row` are sections of the run
-configuration; `on.<dataset>` holds what it changes on one dataset only.
+rows.toml holds the named rows and groups of datasets, ablation.toml those that change one lever
+("ablation:<lever>"), peers/peers.toml the other packages ("peer:<name>"). Keys of a row beside
+those of `Row` are sections of the run configuration; `on.<dataset>` holds what it changes on one
+dataset only.
 """
 
 import tomllib
@@ -22,11 +23,12 @@ ABLATION, PEER = "ablation:", "peer:"
 class Row:
     """A row of the results page.
 
-    datasets: those that `make bench-accuracy` runs it on; it can be run on any. baseline: name of a closed-form
-    recommender, tuned over its grid, in place of the model. search: budget (trials, minutes) of a `recsys tune` that
-    starts from the row's configuration. script, settings, environment: of a peer; the last names
-    the virtual environment that runs it (peers/<environment>.txt). changes: to the default configuration, by section.
-    on: the same by dataset, on top.
+    datasets: those that `make bench-accuracy` runs it on; it can be run on any. baseline: name of a
+    closed-form recommender, tuned over its grid, in place of the model. search: budget (trials,
+    minutes) of a `recsys tune` that starts from the row's configuration. script, settings,
+    environment: of a peer; the last names the virtual environment that runs it
+    (peers/<environment>.txt). changes: to the default configuration, by section. on: the same by
+    dataset, on top.
     """
 
     name: str
@@ -55,7 +57,9 @@ def row(name: str) -> Row:
     """The row of that name. Raises UsageError naming close ones."""
     known = rows()
     if name not in known:
-        raise UsageError(f"unknown row {name!r}", nearest(name, known) or f"Known: {', '.join(known)}")
+        raise UsageError(
+            f"unknown row {name!r}", nearest(name, known) or f"Known: {', '.join(known)}"
+        )
     return known[name]
 
 
@@ -63,7 +67,9 @@ def _named() -> Iterator[Row]:
     document = _read("rows.toml")
     groups = document.pop("groups")
     for name, table in document.items():
-        table["datasets"] = [dataset for one in table["datasets"] for dataset in groups.get(one, [one])]
+        table["datasets"] = [
+            dataset for one in table["datasets"] for dataset in groups.get(one, [one])
+        ]
         yield _row(name, table)
 
 
@@ -72,7 +78,14 @@ def _ablation() -> Iterator[Row]:
     base = _row(ABLATION, document["base"])
     for name, lever in {"base": {}, **document["lever"]}.items():
         title = lever.pop("title", name)
-        yield Row(ABLATION + name, title, base.datasets, base.seeds, changes=merged(base.changes, lever), on=base.on)
+        yield Row(
+            ABLATION + name,
+            title,
+            base.datasets,
+            base.seeds,
+            changes=merged(base.changes, lever),
+            on=base.on,
+        )
 
 
 def _peers() -> Iterator[Row]:

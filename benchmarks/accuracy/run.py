@@ -16,9 +16,9 @@ from benchmarks.accuracy.foreign import score_peer
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.search import searched
 from benchmarks.record import commit
-from recsys.blending.ingredients import NO_BLEND, Blend
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.machine import cores
+from recsys.scores.ingredients import NO_BLEND, Blend
 
 LOGS = Path(__file__).parent / "test_log"
 
@@ -36,7 +36,12 @@ class Place:
 
 
 def run(
-    row: Row, dataset: str, seed: int, place: Place, threads: int | None = None, log_test: bool = False
+    row: Row,
+    dataset: str,
+    seed: int,
+    place: Place,
+    threads: int | None = None,
+    log_test: bool = False,
 ) -> results.Result:
     """Fit, judge, keep, and return the entry of results.json."""
     config = configured(row, dataset, seed, place, threads)
@@ -48,7 +53,15 @@ def run(
         scored = score_peer(row, config, log, splits, place.peers)
     else:
         epoch_log = EpochLog(log_path(row.name, dataset, seed)) if log_test else None
-        scored = score(row, config, log, splits, place.of(dataset), choices_of(row.name, dataset, seed), epoch_log)
+        scored = score(
+            row,
+            config,
+            log,
+            splits,
+            place.of(dataset),
+            choices_of(row.name, dataset, seed),
+            epoch_log,
+        )
     kept.keep(place.of(dataset), row.name, seed, scored)
     entry = result(row, dataset, config, scored) | facts
     results.add(entry)
@@ -56,8 +69,12 @@ def run(
 
 
 def choices_of(row: str, dataset: str, seed: int, path: Path = results.RESULTS) -> Choices | None:
-    """What validation chose for seed 0, which the other seeds take over; None where they must choose themselves."""
-    chosen = [one for one in results.read(path) if results.key(one) == (dataset, row, 0, "validation")]
+    """What validation chose for seed 0, which the other seeds take over; None where they must
+    choose themselves.
+    """
+    chosen = [
+        one for one in results.read(path) if results.key(one) == (dataset, row, 0, "validation")
+    ]
     if not seed or not chosen or "epochs" not in chosen[0]:
         return None
     one = chosen[0]
@@ -66,7 +83,12 @@ def choices_of(row: str, dataset: str, seed: int, path: Path = results.RESULTS) 
 
 
 def configured(
-    row: Row, dataset: str, seed: int, place: Place, threads: int | None = None, sets: Sequence[str] = ()
+    row: Row,
+    dataset: str,
+    seed: int,
+    place: Place,
+    threads: int | None = None,
+    sets: Sequence[str] = (),
 ) -> RunConfig:
     """The run configuration of a row on a dataset."""
     config = configuration(dataset, place.data, row.changes_on(dataset))
@@ -81,7 +103,8 @@ def result(row: Row, dataset: str, config: RunConfig, scored: Scored) -> results
         "row": row.name,
         "seed": config.seed,
         "selected_on": "validation",
-        "config": row.settings or config.model_dump(exclude_defaults=True, exclude={"data", "seed", "threads"}),
+        "config": row.settings
+        or config.model_dump(exclude_defaults=True, exclude={"data", "seed", "threads"}),
         "commit": commit(),
         "data_sha256": checksums(config),
         "device": device(config),

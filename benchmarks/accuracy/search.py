@@ -9,7 +9,7 @@ from recsys.core.artefacts import text_sha256
 from recsys.core.config import RunConfig
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 from recsys.tune.document import best_values
 from recsys.tune.search import Budget, Search
 from recsys.tune.space import recipe, with_values
@@ -21,9 +21,11 @@ SEARCH_SEED = 0
 def searched(
     row: Row, config: RunConfig, log: CodedLog, splits: Splits, cache: Path
 ) -> tuple[RunConfig, dict[str, Any]]:
-    """The best configuration of the row's search, and what the search took; every seed takes over that of seed 0.
+    """The best configuration of the row's search, and what the search took; every seed takes over
+    that of seed 0.
 
-    cache: where trials are kept, so that a search is gone on with; one of another configuration has another folder.
+    cache: where trials are kept, so that a search is gone on with; one of another configuration has
+    another folder.
     """
     given = config.model_copy(update={"seed": SEARCH_SEED})
     phase = Phase("select", log, splits, given, ())

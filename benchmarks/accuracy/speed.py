@@ -1,4 +1,6 @@
-"""Time to reach a published figure: ours as logged, a peer's from a few of its batches times its published epochs."""
+"""Time to reach a published figure: ours as logged, a peer's from a few of its batches times its
+published epochs.
+"""
 
 import math
 from dataclasses import replace
@@ -32,9 +34,13 @@ def of_peer(row: Row, dataset: str, place: Place, batches: int) -> dict[str, Any
 
 
 def of_ours(row: Row, dataset: str, seed: int, recall: float) -> dict[str, float]:
-    """The line of a row's log that first reaches `recall` on the test. Raises DataError when none does."""
+    """The line of a row's log that first reaches `recall` on the test. Raises DataError when none
+    does.
+    """
     path = log_path(row.name, dataset, seed)
     line = first_to_reach(path, recall) if path.exists() else None
     if line is None:
-        raise DataError(f"{path.name} holds no epoch with Recall@20 of {recall}", "Run the row with --log-test")
+        raise DataError(
+            f"{path.name} holds no epoch with Recall@20 of {recall}", "Run the row with --log-test"
+        )
     return {name: line[name] for name in ("epoch", "recall@20", *TIMES)}

@@ -1,4 +1,6 @@
-"""Trainings that rows share: a row that differs from another only in what comes after training takes its vectors."""
+"""Trainings that rows share: a row that differs from another only in what comes after training
+takes its vectors.
+"""
 
 import json
 import shutil
@@ -12,7 +14,7 @@ from benchmarks.accuracy.meter import Meter
 from pipelines.stages.embeddings import load_embeddings, save_embeddings
 from recsys.core.artefacts import atomic_folder, read_json, text_sha256, write_json
 from recsys.core.encoder import Embeddings
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 from recsys.train.loop import Trained
 
 _LEARNT_BY = ("graph/*.py", "model/*.py", "train/*.py", "closed_form/spectral.py")
@@ -25,7 +27,9 @@ Fit = Callable[[], tuple[Trained, dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Vectors:
-    """What is left of a training. facts: epochs, the validation value, the mode, and the shared numbers."""
+    """What is left of a training. facts: epochs, the validation value, the mode, and the shared
+    numbers.
+    """
 
     embeddings: Embeddings
     facts: dict[str, Any]
@@ -34,7 +38,8 @@ class Vectors:
 def shared_training(
     cache: Path, phase: Phase, epochs: int | None, fit: Fit, meter: Meter, fresh: bool = False
 ) -> Vectors:
-    """The vectors of `fit`, from the cache when the same training, by the same code, left them there; `fresh`: never.
+    """The vectors of `fit`, from the cache when the same training, by the same code, left them
+    there; `fresh`: never.
 
     meter: of the row; it counts the training whether it was done now or for another row.
     """
@@ -54,5 +59,11 @@ def shared_training(
 def _address(phase: Phase, epochs: int | None) -> str:
     settings = phase.config.model_dump(mode="json", include=_LEARNT_FROM)
     package = Path(recsys.__file__).parent
-    code = [file.read_text(encoding="utf-8") for name in _LEARNT_BY for file in sorted(package.glob(name))]
-    return text_sha256(json.dumps([phase.name, epochs, settings, text_sha256("".join(code))], sort_keys=True))[:16]
+    code = [
+        file.read_text(encoding="utf-8")
+        for name in _LEARNT_BY
+        for file in sorted(package.glob(name))
+    ]
+    return text_sha256(
+        json.dumps([phase.name, epochs, settings, text_sha256("".join(code))], sort_keys=True)
+    )[:16]

@@ -1,4 +1,6 @@
-"""Signals: what behaviours, attributes, links and knowledge graphs add to the target behaviour alone, log by log."""
+"""Signals: what behaviours, attributes, links and knowledge graphs add to the target behaviour
+alone, log by log.
+"""
 
 import json
 import subprocess
@@ -15,12 +17,16 @@ from benchmarks.signals.variants import LOGS, log
 from recsys.core.errors import RecsysError
 
 Data = Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Holds <dataset>/*.parquet.")]
-Cache = Annotated[Path, typer.Option("--cache", metavar="FOLDER", help="Ingested logs, lists and weights.")]
+Cache = Annotated[
+    Path, typer.Option("--cache", metavar="FOLDER", help="Ingested logs, lists and weights.")
+]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="All cores when absent.")]
 
 CACHE = Path("runs/signals")
 SEEDS = 3
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 
 @app.command()
@@ -32,7 +38,9 @@ def run(
     cache: Cache = CACHE,
     threads: Threads = None,
 ) -> None:
-    """Run one variant of one log with one seed: heterogeneous, bipartite, alone-<relation>, discovery-<either>."""
+    """Run one variant of one log with one seed: heterogeneous, bipartite, alone-<relation>,
+    discovery-<either>.
+    """
     print(json.dumps(run_variant(dataset, variant, seed, Place(data, cache), threads), indent=1))
 
 
@@ -58,7 +66,9 @@ def write_page(data: Data, cache: Cache = CACHE) -> None:
     print(page.write())
 
 
-def _in_its_own_process(dataset: str, variant: str, seed: int, data: Path, cache: Path, threads: int | None) -> None:
+def _in_its_own_process(
+    dataset: str, variant: str, seed: int, data: Path, cache: Path, threads: int | None
+) -> None:
     """A run whose peak memory is its own. One that fails is told, and the others go on."""
     command = [sys.executable, "-m", "benchmarks", "signals", "run", dataset, variant]
     options = {"--data": data, "--cache": cache, "--seed": seed, "--threads": threads}

@@ -1,4 +1,6 @@
-"""benchmarks/signals/results.json: heterogeneous against bipartite, one row a log, from the runs that are kept."""
+"""benchmarks/signals/results.json: heterogeneous against bipartite, one row a log, from the runs
+that are kept.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,8 +30,14 @@ def read(path: Path = RESULTS) -> list[Outcome]:
 
 def write(place: Place, path: Path = RESULTS) -> list[Outcome]:
     """Write a row for every log of which both variants were run."""
-    wanted = [name for name in LOGS if all(kept.seeds(place.of(name), one) for one in (HETEROGENEOUS, BIPARTITE))]
-    found = {one["dataset"]: one for one in read(path)} | {name: outcome(name, place) for name in wanted}
+    wanted = [
+        name
+        for name in LOGS
+        if all(kept.seeds(place.of(name), one) for one in (HETEROGENEOUS, BIPARTITE))
+    ]
+    found = {one["dataset"]: one for one in read(path)} | {
+        name: outcome(name, place) for name in wanted
+    }
     write_json(path, [found[name] for name in LOGS if name in found])
     return [found[name] for name in wanted]
 
@@ -48,29 +56,45 @@ def outcome(dataset: str, place: Place) -> Outcome:
         "config": runs[HETEROGENEOUS][0]["config"],
         "commit": runs[HETEROGENEOUS][-1]["commit"],
     }
-    alone = {name: _against(cache, f"alone-{name}", BIPARTITE) for name in log.alone if runs[f"alone-{name}"]}
-    return found | ({"alone": alone} if alone else {}) | (_behaviours(dataset, log, place) if log.behaviors else {})
+    alone = {
+        name: _against(cache, f"alone-{name}", BIPARTITE)
+        for name in log.alone
+        if runs[f"alone-{name}"]
+    }
+    return (
+        found
+        | ({"alone": alone} if alone else {})
+        | (_behaviours(dataset, log, place) if log.behaviors else {})
+    )
 
 
 def _behaviours(dataset: str, log: Log, place: Place) -> Outcome:
-    """The rule's figures, and the held-out pairs that the user had met before against those that are new altogether."""
+    """The rule's figures, and the held-out pairs that the user had met before against those that
+    are new altogether.
+    """
     final = final_phase(dataset, HETEROGENEOUS, place)
     met = final.interactions.matrix(log.behaviors)
     parts = {"met": final.held_out_matrix.multiply(met).tocsr()}
     parts["new"] = (final.held_out_matrix - parts["met"]).tocsr()
     parts["new"].eliminate_zeros()
-    rule = rank_metrics(final.ranked(rarest_first(final), 10), final.held_out_users, final.held_out_matrix, [10])
+    rule = rank_metrics(
+        final.ranked(rarest_first(final), 10), final.held_out_users, final.held_out_matrix, [10]
+    )
     found: Outcome = {
         "rule": {name: round(rule.overall[name], 5) for name in ("hr@10", _METRIC)},
         "pairs": {name: _part(place.of(dataset), one) for name, one in parts.items()},
     }
     left, right = f"{DISCOVERY}-{HETEROGENEOUS}", f"{DISCOVERY}-{BIPARTITE}"
     if kept.seeds(place.of(dataset), left) and kept.seeds(place.of(dataset), right):
-        found["pairs"]["new, of lists without items met"] = _part(place.of(dataset), parts["new"], left, right)
+        found["pairs"]["new, of lists without items met"] = _part(
+            place.of(dataset), parts["new"], left, right
+        )
     return found
 
 
-def _part(cache: Path, pairs: sparse.csr_matrix, left: str = HETEROGENEOUS, right: str = BIPARTITE) -> Outcome:
+def _part(
+    cache: Path, pairs: sparse.csr_matrix, left: str = HETEROGENEOUS, right: str = BIPARTITE
+) -> Outcome:
     """Both variants on some held-out pairs."""
     members = evaluable_users(pairs)
     values = {name: _values(cache, name, members, pairs) for name in (left, right)}
@@ -87,7 +111,9 @@ def _values(
     """Metric → (members,) at 10, the mean over the seeds of a row."""
     lists = [kept.lists(cache, row, seed) for seed in kept.seeds(cache, row)]
     hits = [match(one.ranked[np.searchsorted(one.users, members)], members, pairs) for one in lists]
-    return {name: np.mean([METRICS[name](one, 10) for one in hits], axis=0) for name in ("ndcg", "hr")}
+    return {
+        name: np.mean([METRICS[name](one, 10) for one in hits], axis=0) for name in ("ndcg", "hr")
+    }
 
 
 def _against(cache: Path, left: str, right: str) -> Outcome:

@@ -48,7 +48,11 @@ def write() -> Path:
         _INTRODUCTION,
         section("All signals together", _together(rows)),
         section("One signal alone", _alone(rows)),
-        *(section(f"Behaviours: {row['dataset']}", _behaviours(row)) for row in rows if "rule" in row),
+        *(
+            section(f"Behaviours: {row['dataset']}", _behaviours(row))
+            for row in rows
+            if "rule" in row
+        ),
     ]
     with atomic_file(PAGE) as part:
         part.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
@@ -56,15 +60,34 @@ def write() -> Path:
 
 
 def _together(rows: list[dict[str, Any]]) -> str:
-    head = ["NDCG@10", BIPARTITE, HETEROGENEOUS, "difference, 95 % interval", "HR@10", "seeds", "seconds a run"]
+    head = [
+        "NDCG@10",
+        BIPARTITE,
+        HETEROGENEOUS,
+        "difference, 95 % interval",
+        "HR@10",
+        "seeds",
+        "seconds a run",
+    ]
     lines = [
-        [row["dataset"], *_compared(row), _both(row["hr@10"]), str(len(row["seeds"])), _seconds(row)] for row in rows
+        [
+            row["dataset"],
+            *_compared(row),
+            _both(row["hr@10"]),
+            str(len(row["seeds"])),
+            _seconds(row),
+        ]
+        for row in rows
     ]
     return table(head, lines)
 
 
 def _alone(rows: list[dict[str, Any]]) -> str:
-    lines = [[row["dataset"], name, *_compared(one)] for row in rows for name, one in row.get("alone", {}).items()]
+    lines = [
+        [row["dataset"], name, *_compared(one)]
+        for row in rows
+        for name, one in row.get("alone", {}).items()
+    ]
     if not lines:
         return ""
     return (
@@ -74,10 +97,22 @@ def _alone(rows: list[dict[str, Any]]) -> str:
 
 
 def _behaviours(row: dict[str, Any]) -> str:
-    head = ["held-out pairs", "pairs", f"NDCG@10 {BIPARTITE}", HETEROGENEOUS, "difference, 95 % interval", "HR@10"]
-    lines = [[name, f"{one['pairs']:,}", *_compared(one), _both(one["hr@10"])] for name, one in row["pairs"].items()]
+    head = [
+        "held-out pairs",
+        "pairs",
+        f"NDCG@10 {BIPARTITE}",
+        HETEROGENEOUS,
+        "difference, 95 % interval",
+        "HR@10",
+    ]
+    lines = [
+        [name, f"{one['pairs']:,}", *_compared(one), _both(one["hr@10"])]
+        for name, one in row["pairs"].items()
+    ]
     whole = ["all", "", *_compared(row), _both(row["hr@10"])]
-    rule = f"The rule: HR@10 {figure(row['rule']['hr@10'])}, NDCG@10 {figure(row['rule']['ndcg@10'])}."
+    rule = (
+        f"The rule: HR@10 {figure(row['rule']['hr@10'])}, NDCG@10 {figure(row['rule']['ndcg@10'])}."
+    )
     return "\n\n".join([_BEHAVIOURS, rule, table(head, [whole, *lines])])
 
 

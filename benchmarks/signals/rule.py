@@ -6,18 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 
 
 @dataclass(frozen=True)
 class RarestFirst:
-    """Items met under other behaviours, the fewest rows of the log first. met: (users, items) 0/1. rows: (items,)."""
+    """Items met under other behaviours, the fewest rows of the log first. met: (users, items) 0/1.
+    rows: (items,).
+    """
 
     met: sparse.csr_matrix
     rows: NDArray[np.int64]
 
     def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
-        return np.asarray((self.met[users] @ sparse.diags(1.0 / (self.rows + 1.0))).toarray(), np.float32)
+        return np.asarray(
+            (self.met[users] @ sparse.diags(1.0 / (self.rows + 1.0))).toarray(), np.float32
+        )
 
 
 def rarest_first(phase: Phase) -> RarestFirst:

@@ -12,21 +12,29 @@ from benchmarks.record import commit
 from benchmarks.signals.variants import configuration
 from recsys.core.config import RunConfig
 from recsys.logs.relations import read_relations
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 
 RUNS = Path(__file__).parent / "runs.json"
 _CHOSEN_BEFORE = partial(choices_of, path=RUNS)
 
 
-def run(dataset: str, variant: str, seed: int, place: Place, threads: int | None = None) -> results.Result:
+def run(
+    dataset: str, variant: str, seed: int, place: Place, threads: int | None = None
+) -> results.Result:
     """Fit, judge, keep, and return the entry of runs.json."""
-    config = configuration(dataset, variant, place.data).model_copy(update={"seed": seed, "threads": threads})
+    config = configuration(dataset, variant, place.data).model_copy(
+        update={"seed": seed, "threads": threads}
+    )
     log, splits = load(config, place.of(dataset))
     relations = read_relations(config.graph, config.data, log)
     choices = _CHOSEN_BEFORE(variant, dataset, seed)
-    scored = score(Row(variant, variant), config, log, splits, place.of(dataset), choices, relations=relations)
+    scored = score(
+        Row(variant, variant), config, log, splits, place.of(dataset), choices, relations=relations
+    )
     kept.keep(place.of(dataset), variant, seed, scored)
-    told = {name: value for name, value in scored.facts.items() if name != "shared"}  # thousands of numbers, unread
+    told = {
+        name: value for name, value in scored.facts.items() if name != "shared"
+    }  # thousands of numbers, unread
     entry = _facts(dataset, variant, config) | figures(scored.ranking) | told
     results.add(entry, RUNS)
     return entry
@@ -45,7 +53,9 @@ def _facts(dataset: str, variant: str, config: RunConfig) -> results.Result:
         "seed": config.seed,
         "selected_on": "validation",
         "config": config.model_dump(
-            mode="json", exclude_defaults=True, include={"split", "graph", "model", "train", "evaluate"}
+            mode="json",
+            exclude_defaults=True,
+            include={"split", "graph", "model", "train", "evaluate"},
         ),
         "commit": commit(),
         "data_sha256": checksums(config),

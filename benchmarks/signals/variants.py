@@ -17,15 +17,17 @@ _SMALL = {
     "train": {"batch_size": 16384, "epochs": 3, "lr": 0.01},
     "blend": {"neighbours": 100, "low_pass_rank": 256},
 }
-"""A few dozen large steps from the SVD and a thin table: minutes for a run, with every signal in the graph."""
+"""A few dozen large steps from the SVD and a thin table: minutes for a run, with every signal in
+the graph.
+"""
 
 
 @dataclass(frozen=True)
 class Log:
     """A log.
 
-    behaviors: those beside the target. alone: relations that are also measured one at a time. budget: of all variants,
-    beneath what the run configuration says.
+    behaviors: those beside the target. alone: relations that are also measured one at a time.
+    budget: of all variants, beneath what the run configuration says.
     """
 
     file: str
@@ -36,7 +38,9 @@ class Log:
     @property
     def variants(self) -> tuple[str, ...]:
         """Names of what is measured; with behaviours also lists of what is new to the user."""
-        discovery = (f"{DISCOVERY}-{HETEROGENEOUS}", f"{DISCOVERY}-{BIPARTITE}") if self.behaviors else ()
+        discovery = (
+            (f"{DISCOVERY}-{HETEROGENEOUS}", f"{DISCOVERY}-{BIPARTITE}") if self.behaviors else ()
+        )
         return (HETEROGENEOUS, BIPARTITE, *(f"alone-{name}" for name in self.alone), *discovery)
 
 
@@ -53,16 +57,26 @@ LOGS = {
 def log(dataset: str) -> Log:
     """Raises UsageError naming close ones."""
     if dataset not in LOGS:
-        raise UsageError(f"unknown dataset {dataset!r}", nearest(dataset, LOGS) or f"Known: {', '.join(LOGS)}")
+        raise UsageError(
+            f"unknown dataset {dataset!r}", nearest(dataset, LOGS) or f"Known: {', '.join(LOGS)}"
+        )
     return LOGS[dataset]
 
 
 def configuration(dataset: str, variant: str, folder: Path) -> RunConfig:
-    """The run configuration of a variant, its files in `folder`/<dataset>; NDCG@10 decides everything."""
+    """The run configuration of a variant, its files in `folder`/<dataset>; NDCG@10 decides
+    everything.
+    """
     one = log(dataset)
     if variant not in one.variants:
-        raise UsageError(f"{dataset} has no variant {variant!r}", f"It has {', '.join(one.variants)}")
-    text = (PIPELINES / one.file).read_text(encoding="utf-8").replace('"data/', f'"{folder.as_posix()}/')
+        raise UsageError(
+            f"{dataset} has no variant {variant!r}", f"It has {', '.join(one.variants)}"
+        )
+    text = (
+        (PIPELINES / one.file)
+        .read_text(encoding="utf-8")
+        .replace('"data/', f'"{folder.as_posix()}/')
+    )
     raw = merged(one.budget, _sections(text), _AT_TEN)
     seen = [raw["graph"]["target"], *one.behaviors] if variant.startswith(DISCOVERY) else None
     raw["evaluate"]["seen_behaviors"] = seen
@@ -71,7 +85,9 @@ def configuration(dataset: str, variant: str, folder: Path) -> RunConfig:
 
 
 def _sections(text: str) -> dict[str, Any]:
-    return {name: values for name, values in tomllib.loads(text).items() if isinstance(values, dict)}
+    return {
+        name: values for name, values in tomllib.loads(text).items() if isinstance(values, dict)
+    }
 
 
 def _kept(graph: Mapping[str, Any], variant: str, behaviors: tuple[str, ...]) -> dict[str, Any]:
@@ -79,11 +95,15 @@ def _kept(graph: Mapping[str, Any], variant: str, behaviors: tuple[str, ...]) ->
     if variant.endswith(HETEROGENEOUS):
         return dict(graph)
     plain = {
-        key: value for key, value in graph.items() if key not in ("attributes", "relations", "knowledge", "sessions")
+        key: value
+        for key, value in graph.items()
+        if key not in ("attributes", "relations", "knowledge", "sessions")
     }
     if behaviors:
         plain["behavior_weights"] = dict.fromkeys(behaviors, 0.0)
     alone = variant.removeprefix("alone-")
     if alone == "knowledge":
         return plain | {"knowledge": graph["knowledge"]}
-    return plain | {"relations": [one for one in graph.get("relations", []) if one["name"] == alone]}
+    return plain | {
+        "relations": [one for one in graph.get("relations", []) if one["name"] == alone]
+    }

@@ -8,41 +8,62 @@ import typer
 from pipelines.commands.options import Json
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
-NewItems = Annotated[str, typer.Option("--items", metavar="FILE", help="Table of new items: id, title, attributes.")]
+NewItems = Annotated[
+    str, typer.Option("--items", metavar="FILE", help="Table of new items: id, title, attributes.")
+]
 ItemCol = Annotated[str, typer.Option("--item-col", metavar="NAME", help="Column of the item ids.")]
 TitleCol = Annotated[str, typer.Option("--title-col", metavar="NAME", help="Column of the titles.")]
 
 
 def add_items(
-    run: Run, items: NewItems, item_col: ItemCol = "item_id", title_col: TitleCol = "title", as_json: Json = False
+    run: Run,
+    items: NewItems,
+    item_col: ItemCol = "item_id",
+    title_col: TitleCol = "title",
+    as_json: Json = False,
 ) -> None:
-    """Items with attributes and no interactions get vectors; a new bundle holds them beside the others and is served.
+    """Items with attributes and no interactions get vectors; a new bundle holds them beside the
+    others and is served.
 
-    The same file again changes nothing. The next `recsys run` makes its bundle from its own item table.
+    The same file again changes nothing. The next `recsys run` makes its bundle from its own item
+    table.
     """
     from pipelines.console import print_document, print_text
+    from recsys.bundle.new_items import contents_of, read_new_items, with_items
     from recsys.core.artefacts import RunFolder
     from recsys.core.config import DataConfig
     from recsys.core.errors import UsageError
-    from recsys.index.bundle import Bundle, write_bundle
-    from recsys.index.cold_items import contents_of, read_new_items, with_items
-    from recsys.index.life_cycle import publish
     from recsys.logs.read import read_item_rows
+    from recsys.releases.life_cycle import publish
+    from recsys.releases.publish import load_verified, write_bundle
 
     folder = RunFolder.existing(run)
     with folder.locked():
         if not folder.bundle.exists():
-            raise UsageError(f"the run {str(run)!r} has no bundle yet", "Finish it with the recsys run that began it")
-        contents = contents_of(Bundle.load(folder.bundle, verify=True))
-        new = read_new_items(contents, read_item_rows(items, DataConfig(item_col=item_col, title_col=title_col)))
+            raise UsageError(
+                f"the run {str(run)!r} has no bundle yet",
+                "Finish it with the recsys run that began it",
+            )
+        contents = contents_of(load_verified(folder.bundle))
+        new = read_new_items(
+            contents, read_item_rows(items, DataConfig(item_col=item_col, title_col=title_col))
+        )
         before = folder.bundle.resolve()
         path = write_bundle(folder.bundles, with_items(contents, new)) if len(new.table) else before
         publish(folder, path, "add-items")
-    facts = {"bundle": path.name, "before": before.name, "added": len(new.table), "left_out": dict(new.drops)}
+    facts = {
+        "bundle": path.name,
+        "before": before.name,
+        "added": len(new.table),
+        "left_out": dict(new.drops),
+    }
     facts |= {"unknown_values": new.unknown}
     if as_json:
         print_document(facts)
         return
     lost = [f"{count:,} {what}" for what, count in new.drops.items()]
     lost += [f"{count:,} unknown values of {name}" for name, count in new.unknown.items() if count]
-    print_text(f"{len(new.table):,} items added, serving bundle {path.name}" + "".join(f"; {one}" for one in lost))
+    print_text(
+        f"{len(new.table):,} items added, serving bundle {path.name}"
+        + "".join(f"; {one}" for one in lost)
+    )

@@ -10,19 +10,23 @@ from pipelines.commands.options import Json
 from recsys.core.artefacts import RunFolder
 
 if TYPE_CHECKING:
-    from recsys.index.life_cycle import Listed, Promotion
+    from recsys.releases.life_cycle import Listed, Promotion
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Name = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle, or how it begins.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[BUNDLE]...", help="Bundles; all when absent.")]
-Force = Annotated[bool, typer.Option("--force", help="Even if its own report calls it worse than another model.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[BUNDLE]...", help="Bundles; all when absent.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Even if its own report calls it worse than another model.")
+]
 Keep = Annotated[int, typer.Option("--keep", min=1, help="How many of the newest stay.")]
 
 
 def list_bundles(run: Folder, as_json: Json = False) -> None:
     """The bundles of a run folder, newest first, and which one is live."""
     from pipelines.console import print_document, print_table
-    from recsys.index.life_cycle import history, listed
+    from recsys.releases.life_cycle import history, listed
 
     folder = RunFolder.existing(run)
     found = listed(folder)
@@ -35,8 +39,10 @@ def list_bundles(run: Folder, as_json: Json = False) -> None:
 
 
 def promote(run: Folder, bundle: Name, force: Force = False, as_json: Json = False) -> None:
-    """Verify a bundle and make it live. Refused (exit 4) when its own report calls it worse than another model."""
-    from recsys.index import life_cycle
+    """Verify a bundle and make it live. Refused (exit 4) when its own report calls it worse than
+    another model.
+    """
+    from recsys.releases import life_cycle
 
     folder = RunFolder.existing(run)
     _tell(folder, life_cycle.promote(folder, bundle, force), as_json)
@@ -44,17 +50,19 @@ def promote(run: Folder, bundle: Name, force: Force = False, as_json: Json = Fal
 
 def rollback(run: Folder, as_json: Json = False) -> None:
     """Make the bundle live that was so before the present one."""
-    from recsys.index import life_cycle
+    from recsys.releases import life_cycle
 
     folder = RunFolder.existing(run)
     _tell(folder, life_cycle.rollback(folder), as_json)
 
 
 def verify(run: Folder, bundles: Names = None, as_json: Json = False) -> None:
-    """Compare every hash with the manifest and replay the golden requests; exit 1 names what is wrong."""
+    """Compare every hash with the manifest and replay the golden requests; exit 1 names what is
+    wrong.
+    """
     from pipelines.console import print_document, print_text
-    from recsys.index.life_cycle import listed
-    from recsys.index.life_cycle import verify as verify_bundle
+    from recsys.releases.life_cycle import listed
+    from recsys.releases.life_cycle import verify as verify_bundle
 
     folder = RunFolder.existing(run)
     names = bundles or [one.name for one in listed(folder)]
@@ -62,13 +70,15 @@ def verify(run: Folder, bundles: Names = None, as_json: Json = False) -> None:
     if as_json:
         print_document({"whole": whole})
     else:
-        print_text("\n".join(f"{name}: whole, and answers as when it was written" for name in whole))
+        print_text(
+            "\n".join(f"{name}: whole, and answers as when it was written" for name in whole)
+        )
 
 
 def prune(run: Folder, keep: Keep = 3, as_json: Json = False) -> None:
     """Delete older bundles; the live one and the one that rollback goes to always stay."""
     from pipelines.console import print_document, print_text
-    from recsys.index.life_cycle import prune as prune_bundles
+    from recsys.releases.life_cycle import prune as prune_bundles
 
     gone = prune_bundles(RunFolder.existing(run), keep)
     if as_json:
@@ -79,7 +89,7 @@ def prune(run: Folder, keep: Keep = 3, as_json: Json = False) -> None:
 
 def _tell(folder: RunFolder, made: "Promotion | None", as_json: bool) -> None:
     from pipelines.console import print_document, print_text
-    from recsys.index.life_cycle import live
+    from recsys.releases.life_cycle import live
 
     if as_json:
         print_document({"live": live(folder), "promotion": made and asdict(made)})
@@ -92,4 +102,12 @@ def _tell(folder: RunFolder, made: "Promotion | None", as_json: bool) -> None:
 def _row(one: "Listed") -> list[Any]:
     mark = "live" if one.live else "rollback goes here" if one.rolls_back_to else ""
     test = "" if one.test is None else f"{one.deciding} {one.test:.4f}"
-    return [one.name, mark, one.written, f"{one.bytes / 1e6:.1f}", f"{one.users:,}", f"{one.items:,}", test]
+    return [
+        one.name,
+        mark,
+        one.written,
+        f"{one.bytes / 1e6:.1f}",
+        f"{one.users:,}",
+        f"{one.items:,}",
+        test,
+    ]

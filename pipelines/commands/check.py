@@ -11,7 +11,9 @@ Folder = Annotated[Path, typer.Option("--out", help="Where runs would be written
 
 
 def doctor(out: Folder = Path("runs"), as_json: Json = False) -> None:
-    """Check the environment: versions, imports, threads, memory, disk. Exit code 1 when something required fails."""
+    """Check the environment: versions, imports, threads, memory, disk. Exit code 1 when something
+    required fails.
+    """
     from pipelines.console import print_document, print_table
     from pipelines.doctor import document, examine
 
@@ -19,7 +21,10 @@ def doctor(out: Folder = Path("runs"), as_json: Json = False) -> None:
     if as_json:
         print_document(found)
     else:
-        rows = [[check["status"], check["name"], check["found"], check["remedy"]] for check in found["checks"]]
+        rows = [
+            [check["status"], check["name"], check["found"], check["remedy"]]
+            for check in found["checks"]
+        ]
         print_table("recsys doctor", ["", "check", "found", "remedy"], rows)
     if not found["healthy"]:
         raise typer.Exit(1)

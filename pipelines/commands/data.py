@@ -21,7 +21,9 @@ from pipelines.commands.options import (
 )
 from pipelines.commands.run import use_threads
 
-app = typer.Typer(help="Look at a log, fetch a public one, or split one into files.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at a log, fetch a public one, or split one into files.", no_args_is_help=True
+)
 _SOURCES = Path(pipelines.__file__).parent.parent / "data" / "sources"
 
 
@@ -29,7 +31,10 @@ _SOURCES = Path(pipelines.__file__).parent.parent / "data" / "sources"
 @sets_keys(COLUMNS)
 def check(
     keys: dict[str, object],
-    log: Annotated[list[str], typer.Argument(metavar="LOG", help="File, folder, glob or cloud URL of interactions.")],
+    log: Annotated[
+        list[str],
+        typer.Argument(metavar="LOG", help="File, folder, glob or cloud URL of interactions."),
+    ],
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
@@ -48,8 +53,13 @@ def check(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A source in data/sources, or a descriptor's path.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to fill; data/NAME when absent.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A source in data/sources, or a descriptor's path."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to fill; data/NAME when absent.")
+    ] = None,
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,7 +69,11 @@ def fetch(
     from recsys.logs.fetch import find_descriptor, read_descriptor
 
     path = Path(name)
-    source = read_descriptor(path) if path.suffix == ".toml" and path.exists() else find_descriptor(name, _SOURCES)
+    source = (
+        read_descriptor(path)
+        if path.suffix == ".toml" and path.exists()
+        else find_descriptor(name, _SOURCES)
+    )
     folder = fetch_source(source, out or Path("data") / path.stem, progress_to(log_json, quiet))
     print_text(str(folder))
 
@@ -68,7 +82,9 @@ def fetch(
 @sets_keys(LOG)
 def split(
     keys: dict[str, object],
-    out: Annotated[Path, typer.Option("--out", help="Folder for train, validation and test .parquet.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for train, validation and test .parquet.")
+    ],
     config: Config = None,
     sets: Sets = None,
     as_json: Json = False,

@@ -9,7 +9,7 @@ from pipelines.commands.lookup import open_lookup
 from pipelines.commands.options import Json, LogJson, Quiet, Sets, Threads
 
 if TYPE_CHECKING:
-    from recsys.index.lookup import Lookup
+    from recsys.lookup.lookup import Lookup
 
 _REASONS = 3
 Folder = Annotated[Path, typer.Option("--out", help="Run folder.")]
@@ -23,7 +23,9 @@ def demo(
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the whole chain on a small log of films, compare with the baselines, and explain one user's list."""
+    """Run the whole chain on a small log of films, compare with the baselines, and explain one
+    user's list.
+    """
     from pipelines.commands.run import finish
     from pipelines.console import print_table
     from pipelines.demo import demo_config
@@ -39,10 +41,17 @@ def demo(
     user = typical_user(lookup)
     [answer] = lookup.recommend([user], 10)
     rows = [
-        [one["rank"], one.get("title") or one["id"], f"{one['score']:.3f}", _reasons(lookup, user, one)]
+        [
+            one["rank"],
+            one.get("title") or one["id"],
+            f"{one['score']:.3f}",
+            _reasons(lookup, user, one),
+        ]
         for one in answer["items"]
     ]
-    print_table(f"For user {user}, with reasons", ["rank", "title", "score", "mostly because of"], rows)
+    print_table(
+        f"For user {user}, with reasons", ["rank", "title", "score", "mostly because of"], rows
+    )
 
 
 def typical_user(lookup: "Lookup") -> str:
@@ -57,4 +66,6 @@ def typical_user(lookup: "Lookup") -> str:
 def _reasons(lookup: "Lookup", user: str, item: Any) -> str:
     """The items of the user's history with the largest shares of the score."""
     found = lookup.explain(user, item["id"], parts=_REASONS)
-    return ", ".join(f"{part.get('title') or part['id']} ({part['share']:+.3f})" for part in found["parts"])
+    return ", ".join(
+        f"{part.get('title') or part['id']} ({part['share']:+.3f})" for part in found["parts"]
+    )

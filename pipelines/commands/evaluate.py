@@ -7,27 +7,49 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands.options import COLUMNS, DRAWS, Json, LogJson, Quiet, Sets, configuration, sets_keys
+from pipelines.commands.options import (
+    COLUMNS,
+    DRAWS,
+    Json,
+    LogJson,
+    Quiet,
+    Sets,
+    configuration,
+    sets_keys,
+)
 from pipelines.commands.run import use_threads
 from recsys.core.config import RunConfig
 from recsys.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from recsys.core.progress import Progress
-    from recsys.phases import Phase
+    from recsys.phases.phase import Phase
 
 _GRAPH_MODELS = ("model", "lightgcn")
 
 Train = Annotated[str, typer.Option("--train", metavar="FILE", help="Interactions to learn from.")]
 Test = Annotated[str, typer.Option("--test", metavar="FILE", help="Interactions to be found.")]
-Validation = Annotated[str | None, typer.Option("--validation", metavar="FILE", help="Part of what is learnt from.")]
-Model = Annotated[str | None, typer.Option("--model", help="A baseline (gfcf, ease, itemknn, …), model or lightgcn.")]
-Ranked = Annotated[
-    str | None, typer.Option("--ranked", metavar="FILE", help="Lists made elsewhere: user, item, rank or score.")
+Validation = Annotated[
+    str | None, typer.Option("--validation", metavar="FILE", help="Part of what is learnt from.")
 ]
-Ks = Annotated[list[int] | None, typer.Option("-k", "--k", min=1, help="List length; repeat it for several.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="A baseline (gfcf, ease, itemknn, …), model or lightgcn."),
+]
+Ranked = Annotated[
+    str | None,
+    typer.Option(
+        "--ranked", metavar="FILE", help="Lists made elsewhere: user, item, rank or score."
+    ),
+]
+Ks = Annotated[
+    list[int] | None, typer.Option("-k", "--k", min=1, help="List length; repeat it for several.")
+]
 Params = Annotated[
-    list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A setting of the baseline; usual ones else.")
+    list[str] | None,
+    typer.Option(
+        "--param", metavar="NAME=VALUE", help="A setting of the baseline; usual ones else."
+    ),
 ]
 
 
@@ -46,7 +68,9 @@ def evaluate(
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Exact metrics of one model on published train and test files: every item is ranked, train is masked."""
+    """Exact metrics of one model on published train and test files: every item is ranked, train is
+    masked.
+    """
     if (model is None) == (ranked is None):
         raise UsageError("what should be evaluated?", "Give either --model NAME or --ranked FILE")
     files = {"data.train": train, "data.test": test, "data.validation": validation}
@@ -63,7 +87,12 @@ def evaluate(
 
 
 def _judge(
-    folder: Path, config: RunConfig, model: str | None, ranked: str | None, params: list[str], progress: "Progress"
+    folder: Path,
+    config: RunConfig,
+    model: str | None,
+    ranked: str | None,
+    params: list[str],
+    progress: "Progress",
 ) -> dict[str, Any]:
     if model in _GRAPH_MODELS:
         return _graph_model(folder, config, str(model), progress)
@@ -74,7 +103,9 @@ def _judge(
     if model is not None:
         baseline(model)  # an unknown one is refused before anything is read
     # Baselines take their settings as given, so that nothing needs to be held out for validation.
-    config = config.model_copy(update={"split": config.split.model_copy(update={"validation_share": 0.0})})
+    config = config.model_copy(
+        update={"split": config.split.model_copy(update={"validation_share": 0.0})}
+    )
     run(config, folder, progress, until="split")
     final = load_phase(folder, config, "final")
     _require_warm_users(final)
@@ -86,7 +117,9 @@ def _judge(
 def _require_warm_users(final: "Phase") -> None:
     """Raises DataError when nothing can be averaged, naming what every test row was dropped for."""
     if not len(final.held_out_users):
-        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(final.held_out.dropped.items()))
+        counts = ", ".join(
+            f"{count:,} {reason}" for reason, count in sorted(final.held_out.dropped.items())
+        )
         raise DataError(
             f"no test row has both a user and an item of the train file ({counts or 'there are no rows'})",
             "Check that both files use the same ids",
@@ -105,7 +138,9 @@ def _baseline(final: "Phase", name: str, params: list[str]) -> dict[str, Any]:
     return {"model": name, "params": chosen, **_document(final, lists)}
 
 
-def _graph_model(folder: Path, config: RunConfig, name: str, progress: "Progress") -> dict[str, Any]:
+def _graph_model(
+    folder: Path, config: RunConfig, name: str, progress: "Progress"
+) -> dict[str, Any]:
     """The whole chain as far as the test, epochs chosen on validation."""
     from pipelines.phases_on_disk import load_phase
     from pipelines.places import TEST
@@ -126,7 +161,12 @@ def _lists(final: "Phase", file: str) -> dict[str, Any]:
     config = final.config
     catalogue = catalogue_of(final.interactions, final.target)
     found = judge(
-        _read_lists(file, config), final.interactions, final.held_out_matrix, config.evaluate.ks, final.seen, catalogue
+        _read_lists(file, config),
+        final.interactions,
+        final.held_out_matrix,
+        config.evaluate.ks,
+        final.seen,
+        catalogue,
     )
     facts = _document(final, found.ranked)
     return {"model": file, "params": {}, **facts, "lists": dict(found.counts)}
@@ -143,10 +183,18 @@ def _read_lists(file: str, config: RunConfig) -> Any:
     list_files(file)
     with explained():
         # Ids in text stay as written: "007" is not 7.
-        table = pl.read_parquet(file) if file.endswith(".parquet") else pl.read_csv(file, infer_schema=False)
+        table = (
+            pl.read_parquet(file)
+            if file.endswith(".parquet")
+            else pl.read_csv(file, infer_schema=False)
+        )
     names = {config.data.user_col: USER_ID, config.data.item_col: ITEM_ID}
     table = table.rename({old: new for old, new in names.items() if old in table.columns})
-    numbers = [pl.col(name).cast(pl.Float64, strict=False) for name in (RANK, SCORE) if name in table.columns]
+    numbers = [
+        pl.col(name).cast(pl.Float64, strict=False)
+        for name in (RANK, SCORE)
+        if name in table.columns
+    ]
     return table.with_columns(numbers)
 
 
@@ -172,11 +220,16 @@ def _document(final: "Phase", lists: Any) -> dict[str, Any]:
 def _param(text: str, known: dict[str, Any]) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or name not in known:
-        raise UsageError(f"--param {text!r} is no setting", f"Settings: {', '.join(known) or 'none'}, as NAME=VALUE")
+        raise UsageError(
+            f"--param {text!r} is no setting",
+            f"Settings: {', '.join(known) or 'none'}, as NAME=VALUE",
+        )
     try:
         return name, type(known[name])(json.loads(value))
     except (ValueError, TypeError):
-        raise UsageError(f"--param {text!r}: the value is not a number", f"Usual is {known[name]}") from None
+        raise UsageError(
+            f"--param {text!r}: the value is not a number", f"Usual is {known[name]}"
+        ) from None
 
 
 def _show(document: dict[str, Any], as_json: bool) -> None:
@@ -186,4 +239,6 @@ def _show(document: dict[str, Any], as_json: bool) -> None:
         print_document(document)
         return
     rows = [[name, f"{value:.4f}"] for name, value in document["metrics"].items()]
-    print_table(f"{document['model']} on {document['users']:,} test users", ["metric", "value"], rows)
+    print_table(
+        f"{document['model']} on {document['users']:,} test users", ["metric", "value"], rows
+    )

@@ -10,7 +10,9 @@ from recsys.core.artefacts import RunFolder
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Person = Annotated[str, typer.Option("--user", metavar="ID", help="User id as in the log.")]
-Events = Annotated[Path | None, typer.Option("--events", help="Log of live events; RUN/events.jsonl when absent.")]
+Events = Annotated[
+    Path | None, typer.Option("--events", help="Log of live events; RUN/events.jsonl when absent.")
+]
 
 
 def forget(
@@ -21,7 +23,9 @@ def forget(
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Forget a person: new bundles without them, their rows and events removed, and later runs drop what comes again."""
+    """Forget a person: new bundles without them, their rows and events removed, and later runs drop
+    what comes again.
+    """
     from pipelines.console import print_document, print_text, progress_to
     from pipelines.forget import forget as forget_user
 

@@ -12,27 +12,57 @@ import typer
 from recsys.core.config import RunConfig, load_config
 from recsys.core.errors import UsageError
 
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a configuration key.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a configuration key."),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")
+]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; runs/NAME when absent.")]
 Count = Annotated[int, typer.Option("-k", "--k", min=1, help="Length of the lists.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything that is drawn.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads; all cores when absent.")]
-Config = Annotated[Path | None, typer.Argument(metavar="CONFIG.toml", show_default=False, help="Run configuration.")]
-Log = Annotated[
-    list[str] | None, typer.Option("--log", metavar="FILE", help="File, folder, glob or cloud URL of interactions.")
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Threads; all cores when absent.")
 ]
-UserCol = Annotated[str | None, typer.Option("--user-col", metavar="NAME", help="Column of the user ids.")]
-ItemCol = Annotated[str | None, typer.Option("--item-col", metavar="NAME", help="Column of the item ids.")]
-TimeCol = Annotated[str | None, typer.Option("--time-col", metavar="NAME", help="Column of the times.")]
-BehaviorCol = Annotated[str | None, typer.Option("--behavior-col", metavar="NAME", help="Column of the behaviours.")]
-WeightCol = Annotated[str | None, typer.Option("--weight-col", metavar="NAME", help="Column of event weights.")]
-RatingCol = Annotated[str | None, typer.Option("--rating-col", metavar="NAME", help="Column of ratings.")]
-Items = Annotated[str | None, typer.Option("--items", metavar="FILE", help="Table of items: id, title, attributes.")]
-Users = Annotated[str | None, typer.Option("--users", metavar="FILE", help="Table of users: id, attributes.")]
-Target = Annotated[str | None, typer.Option("--target", metavar="BEHAVIOR", help="Behaviour to predict.")]
+Config = Annotated[
+    Path | None,
+    typer.Argument(metavar="CONFIG.toml", show_default=False, help="Run configuration."),
+]
+Log = Annotated[
+    list[str] | None,
+    typer.Option("--log", metavar="FILE", help="File, folder, glob or cloud URL of interactions."),
+]
+UserCol = Annotated[
+    str | None, typer.Option("--user-col", metavar="NAME", help="Column of the user ids.")
+]
+ItemCol = Annotated[
+    str | None, typer.Option("--item-col", metavar="NAME", help="Column of the item ids.")
+]
+TimeCol = Annotated[
+    str | None, typer.Option("--time-col", metavar="NAME", help="Column of the times.")
+]
+BehaviorCol = Annotated[
+    str | None, typer.Option("--behavior-col", metavar="NAME", help="Column of the behaviours.")
+]
+WeightCol = Annotated[
+    str | None, typer.Option("--weight-col", metavar="NAME", help="Column of event weights.")
+]
+RatingCol = Annotated[
+    str | None, typer.Option("--rating-col", metavar="NAME", help="Column of ratings.")
+]
+Items = Annotated[
+    str | None,
+    typer.Option("--items", metavar="FILE", help="Table of items: id, title, attributes."),
+]
+Users = Annotated[
+    str | None, typer.Option("--users", metavar="FILE", help="Table of users: id, attributes.")
+]
+Target = Annotated[
+    str | None, typer.Option("--target", metavar="BEHAVIOR", help="Behaviour to predict.")
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a bundle folder.")]
 
 
@@ -47,7 +77,11 @@ COLUMNS: Flags = {
     "weight_col": (WeightCol, "data.weight_col"),
     "rating_col": (RatingCol, "data.rating_col"),
 }
-DRAWS: Flags = {"target": (Target, "graph.target"), "seed": (Seed, "seed"), "threads": (Threads, "threads")}
+DRAWS: Flags = {
+    "target": (Target, "graph.target"),
+    "seed": (Seed, "seed"),
+    "threads": (Threads, "threads"),
+}
 LOG: Flags = {
     "log": (Log, "data.log"),
     **COLUMNS,
@@ -58,7 +92,8 @@ LOG: Flags = {
 
 
 def sets_keys(flags: Flags) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these flags; its first argument becomes their values by configuration key, None when not given.
+    """Give a command these flags; its first argument becomes their values by configuration key,
+    None when not given.
 
     Typer reads the flags of a command from its signature, so they are added there.
     """
@@ -66,7 +101,10 @@ def sets_keys(flags: Flags) -> Callable[[Callable[..., None]], Callable[..., Non
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         keyword = inspect.Parameter.KEYWORD_ONLY
-        added = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, (kind, _) in flags.items()]
+        added = [
+            inspect.Parameter(name, keyword, default=None, annotation=kind)
+            for name, (kind, _) in flags.items()
+        ]
 
         @functools.wraps(command)
         def called(**given: Any) -> None:
@@ -89,9 +127,15 @@ def _required(parameters: list[inspect.Parameter]) -> int:
 def configuration(config: Path | None, sets: list[str] | None, **keys: object) -> RunConfig:
     """The file's configuration with keys from flags on top, and `--set` above both."""
     # JSON strings, numbers and lists of strings are TOML too, so that a flag's text stays text.
-    overrides = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in keys.items() if value is not None]
+    overrides = [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in keys.items()
+        if value is not None
+    ]
     made = load_config(config, [*overrides, *(sets or [])])
-    return made if config or made.name != "run" else made.model_copy(update={"name": _name_of(made)})
+    return (
+        made if config or made.name != "run" else made.model_copy(update={"name": _name_of(made)})
+    )
 
 
 def _name_of(config: RunConfig) -> str:
@@ -105,13 +149,17 @@ def one_or_many(value: object) -> object:
 
 
 def id_list(texts: list[str] | None) -> list[str] | None:
-    """Ids from repeated flags, each `A,B,C` or a JSON list for ids that hold commas. None when not given."""
+    """Ids from repeated flags, each `A,B,C` or a JSON list for ids that hold commas. None when not
+    given.
+    """
     if texts is None:
         return None
     return [one for text in texts for one in _ids(text)]
 
 
-def attribute_values(texts: list[str] | None, flag: str = "--attribute") -> dict[str, list[str]] | None:
+def attribute_values(
+    texts: list[str] | None, flag: str = "--attribute"
+) -> dict[str, list[str]] | None:
     """Values by column from repeated flags, each `COLUMN=VALUE`. None when not given."""
     if texts is None:
         return None
@@ -119,7 +167,9 @@ def attribute_values(texts: list[str] | None, flag: str = "--attribute") -> dict
     for text in texts:
         column, equals, value = text.partition("=")
         if not (column and equals):
-            raise UsageError(f"{flag} {text!r} has no column and value", "Write for example country=DE")
+            raise UsageError(
+                f"{flag} {text!r} has no column and value", "Write for example country=DE"
+            )
         values.setdefault(column, []).append(value)
     return values
 
@@ -142,4 +192,6 @@ def _ids(text: str) -> list[str]:
     try:
         return [str(one) for one in json.loads(text)]
     except json.JSONDecodeError as error:
-        raise UsageError(f"{text!r} is not a JSON list of ids: {error}", 'Write for example ["a,b", "c"]') from None
+        raise UsageError(
+            f"{text!r} is not a JSON list of ids: {error}", 'Write for example ["a,b", "c"]'
+        ) from None

@@ -6,13 +6,26 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import LOG, Config, Json, LogJson, Out, Quiet, Sets, configuration, sets_keys
+from pipelines.commands.options import (
+    LOG,
+    Config,
+    Json,
+    LogJson,
+    Out,
+    Quiet,
+    Sets,
+    configuration,
+    sets_keys,
+)
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import UsageError
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every stage again.")]
 Hold = Annotated[
-    bool, typer.Option("--hold", help="Leave the old bundle live; recsys promote switches to the new one.")
+    bool,
+    typer.Option(
+        "--hold", help="Leave the old bundle live; recsys promote switches to the new one."
+    ),
 ]
 
 
@@ -28,7 +41,9 @@ def run(
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the whole chain: from a log to a report, a bundle and an index. Unchanged stages are skipped."""
+    """Run the whole chain: from a log to a report, a bundle and an index. Unchanged stages are
+    skipped.
+    """
     made = configuration(config, sets, **keys)
     _require_log(made)
     finish(made, out, as_json, log_json, quiet, fresh=fresh, hold=hold)
@@ -57,11 +72,20 @@ def index(
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tune the index of a run again, for example with --set index.target_recall=0.95; the bundle follows."""
+    """Tune the index of a run again, for example with --set index.target_recall=0.95; the bundle
+    follows.
+    """
     from recsys.core.artefacts import RunFolder
 
     stored = RunFolder.existing(run_folder).read_manifest()["config"]
-    finish(with_overrides(stored, sets or []), run_folder, as_json, log_json, quiet, since="index-final")
+    finish(
+        with_overrides(stored, sets or []),
+        run_folder,
+        as_json,
+        log_json,
+        quiet,
+        since="index-final",
+    )
 
 
 def finish(
@@ -92,10 +116,17 @@ def finish(
 def use_threads(threads: int | None) -> None:
     """Thread pools read these when their library loads, which has not happened yet."""
     if threads is not None:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
+        for name in (
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "POLARS_MAX_THREADS",
+        ):
             os.environ[name] = str(threads)
 
 
 def _require_log(config: RunConfig) -> None:
     if config.data.log is None and config.data.train is None:
-        raise UsageError("nothing to run on", "Give CONFIG.toml, or --log FILE --user-col U --item-col I")
+        raise UsageError(
+            "nothing to run on", "Give CONFIG.toml, or --log FILE --user-col U --item-col I"
+        )

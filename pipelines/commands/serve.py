@@ -9,16 +9,31 @@ from recsys.core.artefacts import RunFolder
 from recsys.core.errors import UsageError
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a bundle folder.")]
-Host = Annotated[str, typer.Option("--host", help="Address to bind to; loopback only without --keys.")]
+Host = Annotated[
+    str, typer.Option("--host", help="Address to bind to; loopback only without --keys.")
+]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that share the port.")]
-KeyFile = Annotated[Path | None, typer.Option("--keys", metavar="FILE", help="TOML file of API keys.")]
-Events = Annotated[
-    Path | None, typer.Option("--events", metavar="FILE", help="Log of live events; RUN/events.jsonl when absent.")
+KeyFile = Annotated[
+    Path | None, typer.Option("--keys", metavar="FILE", help="TOML file of API keys.")
 ]
-Origins = Annotated[list[str] | None, typer.Option("--cors", metavar="ORIGIN", help="Origin that pages may call from.")]
-Scopes = Annotated[list[str], typer.Option("--scope", metavar="SCOPE", help="read, events or admin; several times.")]
-Rate = Annotated[float | None, typer.Option("--rate", help="Requests per second; no limit when absent.")]
+Events = Annotated[
+    Path | None,
+    typer.Option(
+        "--events", metavar="FILE", help="Log of live events; RUN/events.jsonl when absent."
+    ),
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option("--cors", metavar="ORIGIN", help="Origin that pages may call from."),
+]
+Scopes = Annotated[
+    list[str],
+    typer.Option("--scope", metavar="SCOPE", help="read, events or admin; several times."),
+]
+Rate = Annotated[
+    float | None, typer.Option("--rate", help="Requests per second; no limit when absent.")
+]
 
 
 def serve(
@@ -37,7 +52,9 @@ def serve(
     is_bundle = (run / "bundle.json").exists()
     folder = None if is_bundle else RunFolder.existing(run)
     if folder is not None and not folder.bundle.exists():
-        raise UsageError(f"the run {str(run)!r} has no bundle yet", "Finish it with the recsys run that began it")
+        raise UsageError(
+            f"the run {str(run)!r} has no bundle yet", "Finish it with the recsys run that began it"
+        )
     settings = Settings(
         bundle=run if folder is None else folder.bundle,
         run=None if folder is None else folder.path,
@@ -59,7 +76,9 @@ def key(
     scope: Scopes = ["read"],  # noqa: B006  typer reads the default
     rate: Rate = None,
 ) -> None:
-    """Make an API key: the key on stderr, once; the lines for the file of keys, which hold its hash, on stdout."""
+    """Make an API key: the key on stderr, once; the lines for the file of keys, which hold its
+    hash, on stdout.
+    """
     from serving.keys import new_key
 
     token, lines = new_key(name, scope, rate)

@@ -9,7 +9,9 @@ from pipelines.commands.options import Json
 from recsys.core.artefacts import RunFolder
 
 
-def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")], as_json: Json = False) -> None:
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")], as_json: Json = False
+) -> None:
     """Tables of what is in a run folder: data and drops, models and baselines, index, timings."""
     from pipelines.console import print_document
     from pipelines.summary import document, print_summary

@@ -16,21 +16,33 @@ _SHOWN = 10
 
 
 def tune(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", show_default=False, help="Run configuration.")],
-    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.")] = 20,
-    budget_minutes: Annotated[float, typer.Option(help="Minutes of trials in all, likewise.")] = 20.0,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder; runs/NAME-tune when absent.")] = None,
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.toml", show_default=False, help="Run configuration.")
+    ],
+    trials: Annotated[
+        int, typer.Option(help="Trials in all, those of earlier calls included.")
+    ] = 20,
+    budget_minutes: Annotated[
+        float, typer.Option(help="Minutes of trials in all, likewise.")
+    ] = 20.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder; runs/NAME-tune when absent.")
+    ] = None,
     seed: Seed = None,
     threads: Threads = None,
     sets: Sets = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the trials of earlier calls.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the trials of earlier calls.")
+    ] = False,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search for a better configuration on validation, within a budget; the same command goes on after an interruption.
+    """Search for a better configuration on validation, within a budget; the same command goes on
+    after an interruption.
 
-    The first trial is the configuration as given. Leaves tuned.toml, a complete configuration for `recsys run`.
+    The first trial is the configuration as given. Leaves tuned.toml, a complete configuration for
+    `recsys run`.
     """
     made = configuration(config, sets, seed=seed, threads=threads)
     use_threads(made.threads)
@@ -55,7 +67,13 @@ def _print(tuned: "Tuned") -> None:
     print_table("What was searched", ["key", "tried", "as given", "best"], keys)
     ranked = sorted(tuning.trials, key=lambda row: (row.state != "complete", -(row.value or 0.0)))
     rows = [
-        [_name(row), "" if row.value is None else f"{row.value:.4f}", row.epochs, f"{row.seconds:.1f}", row.state]
+        [
+            _name(row),
+            "" if row.value is None else f"{row.value:.4f}",
+            row.epochs,
+            f"{row.seconds:.1f}",
+            row.state,
+        ]
         for row in ranked[:_SHOWN]
     ]
     columns = ["trial", tuning.metric.upper(), "epochs", "seconds", "state"]

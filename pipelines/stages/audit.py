@@ -21,7 +21,7 @@ from recsys.logs.audit import (
     item_popularity,
 )
 from recsys.logs.split import split_log
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 
 FEW_WARM_USERS = (
     "only {warm} test users are warm (known from train), fewer than {wanted}: intervals will be too wide to decide "
@@ -31,8 +31,12 @@ FEW_WARM_USERS = (
 
 def check_splits(work: Work) -> Facts:
     """Leaks stop the run (GateRefused); few warm test users are told, with the remedy."""
-    select, final = (load_phase(work.folder.path, work.config, phase) for phase in ("select", "final"))
-    findings = audit_splits(select.required_splits, select.log, select.target) + _of(select) + _of(final)
+    select, final = (
+        load_phase(work.folder.path, work.config, phase) for phase in ("select", "final")
+    )
+    findings = (
+        audit_splits(select.required_splits, select.log, select.target) + _of(select) + _of(final)
+    )
     findings += audit_relations(final.relations, final.required_splits.test, final.until)
     warm = warm_users(final)
     if not warm:
@@ -42,9 +46,17 @@ def check_splits(work: Work) -> Facts:
         )
     warnings = _tell_warm_users(work, warm)
     for finding in findings:
-        work.progress.say(f"audit {finding.severity}: {finding.message}", finding=finding.name, count=finding.count)
+        work.progress.say(
+            f"audit {finding.severity}: {finding.message}",
+            finding=finding.name,
+            count=finding.count,
+        )
     enforce(findings)
-    figures = {"warm_test_users": warm, "warm_validation_users": warm_users(select), **_other_cut(work, final)}
+    figures = {
+        "warm_test_users": warm,
+        "warm_validation_users": warm_users(select),
+        **_other_cut(work, final),
+    }
     write_json(
         work.out / "audit.json",
         {**figures, "warnings": warnings, "findings": [asdict(finding) for finding in findings]},
@@ -54,7 +66,11 @@ def check_splits(work: Work) -> Facts:
 
 def _of(data: Phase) -> list[Finding]:
     """Id maps and popularity of a phase against those that its own rows give."""
-    fitted = {"popularity": np.bincount(data.interactions.item, minlength=data.interactions.num_items).astype(float)}
+    fitted = {
+        "popularity": np.bincount(
+            data.interactions.item, minlength=data.interactions.num_items
+        ).astype(float)
+    }
     recomputed = {"popularity": item_popularity(data.rows, data.interactions.item_codes)}
     return audit_phase(data.interactions, data.rows) + audit_fitted(fitted, recomputed)
 
@@ -74,13 +90,20 @@ def _tell_warm_users(work: Work, warm: int) -> list[str]:
 
 
 def _other_cut(work: Work, final: Phase) -> dict[str, Any]:
-    """Beside a split that is not safe in time: how many warm users one global cut of the same log would leave."""
+    """Beside a split that is not safe in time: how many warm users one global cut of the same log
+    would leave.
+    """
     log, splits = final.log, final.required_splits
     if splits.time_safe or splits.method == "given" or TIME not in log.rows.collect_schema():
         return {}
     settings = work.config.split.model_copy(update={"method": "global_time"})
     other = split_log(log, settings, final.target, work.config.seed)
-    held = hold_out(other.test, fit_interactions(other.rows("final"), log.users, log.items, log.behaviors))
+    held = hold_out(
+        other.test, fit_interactions(other.rows("final"), log.users, log.items, log.behaviors)
+    )
     warm = len(np.unique(held.user))
-    work.progress.say(f"beside it: a global time cut would leave {warm:,} warm test users", warm_test_users_global=warm)
+    work.progress.say(
+        f"beside it: a global time cut would leave {warm:,} warm test users",
+        warm_test_users_global=warm,
+    )
     return {"warm_test_users_of_global_time": warm}

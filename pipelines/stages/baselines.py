@@ -9,21 +9,26 @@ from pipelines.runner import Facts, Work
 from pipelines.stages.scores import Scored
 from recsys.closed_form.catalogue import Baseline, Params, baseline, choose, skip_reason
 from recsys.core.machine import free_memory_bytes
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 
 
 def tune(work: Work) -> Facts:
     """Choose the setting of one baseline on validation; too dear a baseline is skipped and named."""
     data = load_phase(work.folder.path, work.config, "select")
     one = baseline(work.bucket)
-    if reason := skip_reason(one, data.interactions, work.config.evaluate.baseline_minutes, free_memory_bytes()):
+    if reason := skip_reason(
+        one, data.interactions, work.config.evaluate.baseline_minutes, free_memory_bytes()
+    ):
         work.progress.say(f"{one.title} skipped: {reason}", baseline=one.name, skipped=reason)
         return _keep(work, Scored(one.name, one.title, skipped=reason))
     if not len(data.held_out_users):
         return _keep(work, Scored(one.name, one.title, one.grid[0]))
     choice = choose(one, data.interactions, data.target, data.ndcg, work.config.seed)
     facts = {"value": choice.value, "tried": [[params, value] for params, value in choice.tried]}
-    return _keep(work, Scored(one.name, one.title, choice.params, None, facts, _lists(one, data, choice.params)))
+    return _keep(
+        work,
+        Scored(one.name, one.title, choice.params, None, facts, _lists(one, data, choice.params)),
+    )
 
 
 def score_test(work: Work) -> Facts:

@@ -1,4 +1,6 @@
-"""What histories do to a trained model: weighed once, on validation; made anew from the rows of every phase."""
+"""What histories do to a trained model: weighed once, on validation; made anew from the rows of
+every phase.
+"""
 
 from collections.abc import Callable
 
@@ -9,29 +11,33 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import BLEND, GRAPH, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.embeddings import load_embeddings, load_shape, save_shape, vectors_of
-from recsys.blending.additions import fit_history, with_history
-from recsys.blending.choice import Choice, choose_blend
-from recsys.blending.ingredients import Blend, Ingredients, ingredients, met_behaviors
+from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings
+from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.graph.store import load_graph
-from recsys.index.exact import VectorScorer
-from recsys.index.history import BlendedScorer, HistoryScores
-from recsys.index.stored import load_array, load_matrix, save_array, save_matrix
-from recsys.phases import Phase, PhaseName
-from recsys.trained_vectors import TrainedVectors
+from recsys.phases.phase import Phase, PhaseName
+from recsys.scores.additions import fit_history, with_history
+from recsys.scores.choice import Choice, choose_blend
+from recsys.scores.ingredients import Blend, Ingredients, ingredients, met_behaviors
+from recsys.scores.trained_vectors import TrainedVectors
+from recsys.search.exact import VectorScorer
 
 _CHOICE = "blend.json"
 _SHAPE = "shape"
 
 
 def fit(phase: PhaseName) -> Callable[[Work], Facts]:
-    """A stage function that blends the bucket's variant: in "select" it chooses, later it takes what was chosen."""
+    """A stage function that blends the bucket's variant: in "select" it chooses, later it takes
+    what was chosen.
+    """
 
     def fit_phase_blend(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
         trained = load_embeddings(work.read(TRAINED.format(phase=phase, bucket=work.bucket)))
-        vectors = TrainedVectors(data.interactions, trained, load_graph(work.read(GRAPH.format(phase=phase))))
+        vectors = TrainedVectors(
+            data.interactions, trained, load_graph(work.read(GRAPH.format(phase=phase)))
+        )
         if phase == "select":
             made = ingredients(data, None, work.progress)
             choice = choose_blend(data, vectors, work.progress, made)
@@ -45,7 +51,9 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
 
 def chosen(work: Work, bucket: str) -> Blend:
     """What validation chose for a variant."""
-    return Blend.model_validate(read_json(work.read(BLEND.format(phase="select", bucket=bucket)) / _CHOICE))
+    return Blend.model_validate(
+        read_json(work.read(BLEND.format(phase="select", bucket=bucket)) / _CHOICE)
+    )
 
 
 def embeddings_of(work: Work, phase: PhaseName, bucket: str) -> Embeddings:
@@ -67,7 +75,9 @@ def _load_history(work: Work, data: Phase, bucket: str) -> HistoryScores | None:
         into,
         load_array(folder / "back.npy"),
         blend.half_life,
-        dict(zip(dict(blend.met), load_array(folder / "met_gain.npy"), strict=True)) if blend.met else {},
+        dict(zip(dict(blend.met), load_array(folder / "met_gain.npy"), strict=True))
+        if blend.met
+        else {},
         dict.fromkeys(met_behaviors(data), blend.heard) if blend.heard else {},
     )
 
@@ -78,7 +88,9 @@ def scorer_of(work: Work, data: Phase, bucket: str) -> VectorScorer | BlendedSco
     return with_history(data, vectors, _load_history(work, data, bucket))
 
 
-def _fit(work: Work, data: Phase, vectors: TrainedVectors, blend: Blend, made: Ingredients | None = None) -> None:
+def _fit(
+    work: Work, data: Phase, vectors: TrainedVectors, blend: Blend, made: Ingredients | None = None
+) -> None:
     """Write what `blend` needs in this phase."""
     found = vectors.embeddings_of(blend.shape)
     if found is not vectors.embeddings:
@@ -94,7 +106,12 @@ def _told(work: Work, data: Phase, choice: Choice) -> Facts:
             f"{work.bucket}: {', '.join(f'{name} {weight:g}' for name, weight in choice.blend.weights().items())}: "
             f"validation {metric} {choice.value:.4f} (vectors alone {choice.alone:.4f})"
         )
-    figures = {"value": choice.value, "alone": choice.alone, "tried": choice.tried, **choice.blend.model_dump()}
+    figures = {
+        "value": choice.value,
+        "alone": choice.alone,
+        "tried": choice.tried,
+        **choice.blend.model_dump(),
+    }
     return Facts(rows_in=len(data.interactions), figures=figures)
 
 

@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings, EncoderState
-from recsys.index.exact import VectorScorer
+from recsys.search.exact import VectorScorer
 
 _ARRAYS = ("users", "items", "user_self", "item_lengths")
 _SHAPED = ("users", "user_self", "items")
 
 
 def save_embeddings(embeddings: Embeddings, folder: Path) -> None:
-    """users.npy, items.npy, user_self.npy, item_lengths.npy where there are any, and the encoder's files."""
+    """users.npy, items.npy, user_self.npy, item_lengths.npy where there are any, and the encoder's
+    files.
+    """
     for name in _ARRAYS:
         if getattr(embeddings, name) is not None:
             np.save(folder / f"{name}.npy", getattr(embeddings, name))
@@ -39,7 +41,11 @@ def save_shape(found: Embeddings, trained: Embeddings, folder: Path) -> None:
 def load_shape(trained: Embeddings, folder: Path) -> Embeddings:
     """`trained` with what `save_shape` wrote; the arrays are mapped."""
     visitor, facts = np.load(folder / "visitor.npy"), read_json(folder / "encoder.json")
-    return replace(trained, **_arrays(folder, _SHAPED), encoder=replace(trained.encoder, visitor=visitor, **facts))
+    return replace(
+        trained,
+        **_arrays(folder, _SHAPED),
+        encoder=replace(trained.encoder, visitor=visitor, **facts),
+    )
 
 
 def _arrays(folder: Path, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:

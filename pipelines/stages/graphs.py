@@ -6,7 +6,7 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.runner import Facts, Work
 from recsys.graph.build import left_out
 from recsys.graph.store import save_graph
-from recsys.phases import PhaseName
+from recsys.phases.phase import PhaseName
 
 
 def build(phase: PhaseName) -> Callable[[Work], Facts]:
@@ -18,10 +18,17 @@ def build(phase: PhaseName) -> Callable[[Work], Facts]:
         save_graph(graph, work.out)
         if (days := data.graph_config.half_life_of()) is not None:
             asked = work.config.graph.half_life_days
-            work.progress.say(f"edges of the log halve in {days:.1f} days (graph.half_life_days = {asked})", days=days)
+            work.progress.say(
+                f"edges of the log halve in {days:.1f} days (graph.half_life_days = {asked})",
+                days=days,
+            )
         for name in left_out(graph, work.config.graph, data.relations, data.interactions.behaviors):
-            work.progress.say(f"relation {name} has no edge in the phase {phase} and is left out", relation=name)
-        edges = {relation: adjacency.num_edges for (_, relation, _), adjacency in graph.relations.items()}
+            work.progress.say(
+                f"relation {name} has no edge in the phase {phase} and is left out", relation=name
+            )
+        edges = {
+            relation: adjacency.num_edges for (_, relation, _), adjacency in graph.relations.items()
+        }
         return Facts(
             rows_in=len(data.interactions),
             rows_out=graph.num_edges,

@@ -26,14 +26,20 @@ def _ingest(work: Work) -> IngestReport:
     if parts := published_parts(data):
         return ingest_split(parts, data, clean, work.out, work.progress, suppressed=forgotten)
     if data.log is None:
-        raise ConfigError("the configuration names no log", "Give --log FILE, or data.log in the TOML file")
+        raise ConfigError(
+            "the configuration names no log", "Give --log FILE, or data.log in the TOML file"
+        )
     return ingest_log(data.log, data, clean, work.out, work.progress, suppressed=forgotten)
 
 
 def published_parts(data: DataConfig) -> dict[str, str]:
-    """The files of a published split by part; empty when the log is split here. Raises ConfigError for half of one."""
+    """The files of a published split by part; empty when the log is split here. Raises ConfigError
+    for half of one.
+    """
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     given = {part: path for part, path in parts.items() if path}
     if given and not (data.train and data.test):
-        raise ConfigError("a published split needs data.train and data.test", "Give both, or data.log instead")
+        raise ConfigError(
+            "a published split needs data.train and data.test", "Give both, or data.log instead"
+        )
     return given

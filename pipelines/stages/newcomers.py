@@ -9,8 +9,7 @@ from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popular_days
 from pipelines.stages.training import MODEL
-from recsys.blending.trend import taken
-from recsys.cold_start import place_items
+from recsys.bundle.contents import neighbours_into_users
 from recsys.core.artefacts import write_json
 from recsys.core.encoder import Embeddings
 from recsys.core.ids import UNKNOWN
@@ -18,11 +17,12 @@ from recsys.core.interactions import dense_of
 from recsys.core.tables import ITEM, ITEM_ID, USER
 from recsys.evaluate.document import ColdItems
 from recsys.evaluate.newcomers import Trained, cold_items, visitor_rows
+from recsys.fitting.cold_items import place_items
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
-from recsys.index.contents import neighbours_into_users
-from recsys.phases import Phase
-from recsys.trained_vectors import faded
+from recsys.phases.phase import Phase
+from recsys.scores.trained_vectors import faded
+from recsys.scores.trend import taken
 
 FIGURES = "newcomers.json"
 
@@ -32,16 +32,23 @@ def judge(work: Work) -> Facts:
     data = load_phase(work.folder.path, work.config, "final")
     graph = load_graph(work.read(GRAPH.format(phase="final")))
     embeddings = embeddings_of(work, "final", MODEL)
-    neighbours = faded(neighbours_into_users(graph.relations), data.interactions, embeddings.encoder)
+    neighbours = faded(
+        neighbours_into_users(graph.relations), data.interactions, embeddings.encoder
+    )
     relation = f"rev_{data.target}"
     popular = taken(data.interactions, data.target, popular_days(work)).shares
-    trained = Trained(scorer_of(work, data, MODEL), embeddings.encoder, relation, neighbours[relation], popular)
+    trained = Trained(
+        scorer_of(work, data, MODEL), embeddings.encoder, relation, neighbours[relation], popular
+    )
     k, config = work.config.evaluate.ks[0], work.config
     draws, seed = config.evaluate.bootstrap, config.seed
     held_out, seen = data.held_out_matrix, data.seen
     visitors = visitor_rows(trained, data.interactions, data.target, held_out, seen, k, draws, seed)
     cold = _cold_items(data, graph, embeddings, k)
-    document = {"visitors": [one.model_dump() for one in visitors], "cold_items": cold and cold.model_dump()}
+    document = {
+        "visitors": [one.model_dump() for one in visitors],
+        "cold_items": cold and cold.model_dump(),
+    }
     write_json(work.out / FIGURES, document)
     return Facts(figures=document)
 
@@ -60,6 +67,8 @@ def _cold_items(data: Phase, graph: Graph, embeddings: Embeddings, k: int) -> Co
     item = dense_of(rows[ITEM].to_numpy(), codes.astype(np.int32))
     both = (user != UNKNOWN) & (item != UNKNOWN)
     shape = (data.interactions.num_users, len(codes))
-    taken = sparse.csr_matrix((np.ones(int(both.sum()), np.float32), (user[both], item[both])), shape=shape)
+    taken = sparse.csr_matrix(
+        (np.ones(int(both.sum()), np.float32), (user[both], item[both])), shape=shape
+    )
     taken.data[:] = 1.0
     return cold_items(embeddings.users, vectors, np.isin(np.arange(len(codes)), places), taken, k)

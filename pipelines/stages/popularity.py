@@ -3,8 +3,8 @@
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import POPULARITY
 from pipelines.runner import Facts, Work
-from recsys.blending.trend import choose_popularity
 from recsys.core.artefacts import read_json, write_json
+from recsys.scores.trend import choose_popularity
 
 _CHOICE = "popularity.json"
 
@@ -16,7 +16,10 @@ def choose(work: Work) -> Facts:
     document = {"half_life_days": found.half_life_days, "tried": tried}
     if len(tried) > 1:
         days = found.half_life_days
-        shown = ", ".join(f"{'all of time' if one is None else f'{one:g} days'} {value:.4f}" for one, value in tried)
+        shown = ", ".join(
+            f"{'all of time' if one is None else f'{one:g} days'} {value:.4f}"
+            for one, value in tried
+        )
         work.progress.say(
             f"visitors of whom nothing is known get what is popular {'' if days is None else f'of late, {days:g} days '}"
             f"(validation NDCG@{work.config.train.metric_k} by half-life: {shown})"

@@ -1,4 +1,6 @@
-"""From files of edges to rows in the codes of the log, so that no later stage reads anything outside the run."""
+"""From files of edges to rows in the codes of the log, so that no later stage reads anything
+outside the run.
+"""
 
 from pipelines.places import LOG
 from pipelines.runner import Facts, Work

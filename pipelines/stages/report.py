@@ -17,7 +17,14 @@ from pipelines.stages.training import LIGHTGCN, MASS, MODEL
 from recsys.core.artefacts import read_json
 from recsys.core.machine import versions
 from recsys.core.tables import Drops
-from recsys.evaluate.document import ColdItems, Epoch, RelationRow, RunFacts, ThroughIndex, VisitorRow
+from recsys.evaluate.document import (
+    ColdItems,
+    Epoch,
+    RelationRow,
+    RunFacts,
+    ThroughIndex,
+    VisitorRow,
+)
 from recsys.evaluate.lists import catalogue_of
 from recsys.evaluate.metrics import rank_metrics
 from recsys.evaluate.relations import relation_rows
@@ -26,7 +33,7 @@ from recsys.evaluate.slices import cold_rows, slices_of
 from recsys.graph.parts import configured_parts, part_of
 from recsys.graph.schema import ITEM, Graph
 from recsys.graph.store import load_graph
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 
 Stages = Mapping[str, Any]
 Role = Literal["model", "ablation", "baseline"]
@@ -34,7 +41,9 @@ _ROLES: dict[str, Role] = {MODEL: "model", LIGHTGCN: "ablation"}
 
 
 def write(work: Work) -> Facts:
-    """report.json and report.html from the lists that the models left; timings are those of the manifest."""
+    """report.json and report.html from the lists that the models left; timings are those of the
+    manifest.
+    """
     config = work.config
     select, final = (load_phase(work.folder.path, config, phase) for phase in ("select", "final"))
     stages: Stages = work.folder.read_manifest()["stages"]
@@ -47,9 +56,14 @@ def write(work: Work) -> Facts:
         main=MODEL,
         draws=config.evaluate.bootstrap,
         seed=config.seed,
-        history=[Epoch(**epoch) for epoch in stages[f"train-select[{MODEL}]"]["figures"]["history"]],
+        history=[
+            Epoch(**epoch) for epoch in stages[f"train-select[{MODEL}]"]["figures"]["history"]
+        ],
         index=ThroughIndex(**read_json(work.read(INDEX.format(phase="final")) / THROUGH)),
-        warnings=[*audit["warnings"], *(one["message"] for one in audit["findings"] if one["severity"] != "note")],
+        warnings=[
+            *audit["warnings"],
+            *(one["message"] for one in audit["findings"] if one["severity"] != "note"),
+        ],
     )
     report = report.model_copy(update={**_newcomers(work), "relations": _relations(work, final)})
     write_report(report, work.out)
@@ -111,7 +125,9 @@ def _facts(work: Work, final: Phase) -> RunFacts:
         drops=dict(drops),
         seeds=[config.seed],
         versions=versions(),
-        settings=config.model_dump(mode="json", include={"clean", "split", "graph", "model", "train", "evaluate"}),
+        settings=config.model_dump(
+            mode="json", include={"clean", "split", "graph", "model", "train", "evaluate"}
+        ),
     )
 
 
@@ -135,26 +151,41 @@ def _deciding(select: Phase, ranked: NDArray[np.int32] | None) -> float | None:
     if ranked is None or not len(ranked):
         return None
     k = select.config.evaluate.ks[0]
-    return rank_metrics(ranked, select.held_out_users, select.held_out_matrix, [k]).overall[f"ndcg@{k}"]
+    return rank_metrics(ranked, select.held_out_users, select.held_out_matrix, [k]).overall[
+        f"ndcg@{k}"
+    ]
 
 
 def _seconds(name: str, stages: Stages) -> float:
-    """Fitting on train and validation and ranking the test users; choosing the settings is not in it."""
+    """Fitting on train and validation and ranking the test users; choosing the settings is not in
+    it.
+    """
     steps = ("train-final", "test-model", "test")
-    return round(sum(float(stages[f"{step}[{name}]"]["seconds"]) for step in steps if f"{step}[{name}]" in stages), 3)
+    return round(
+        sum(
+            float(stages[f"{step}[{name}]"]["seconds"])
+            for step in steps
+            if f"{step}[{name}]" in stages
+        ),
+        3,
+    )
 
 
 def _test(work: Work, final: Phase) -> Test:
     graph = load_graph(work.read(GRAPH.format(phase="final")))
     catalogue = catalogue_of(final.interactions, final.target, _attributes(graph))
     slices = tuple(slices_of(final.interactions, final.held_out_matrix, final.target, catalogue))
-    return Test(final.held_out_users, final.held_out_matrix, catalogue, slices, cold_rows(final.held_out))
+    return Test(
+        final.held_out_users, final.held_out_matrix, catalogue, slices, cold_rows(final.held_out)
+    )
 
 
 def _attributes(graph: Graph) -> sparse.csr_matrix | None:
     """(items, values) 0/1 matrix of every attribute of items in the graph; None when there is none."""
     found = [
-        edges for (source, _, kind), edges in graph.relations.items() if source == ITEM and kind.startswith("item:")
+        edges
+        for (source, _, kind), edges in graph.relations.items()
+        if source == ITEM and kind.startswith("item:")
     ]
     if not found:
         return None

@@ -16,8 +16,8 @@ _CARD = ("name", "title", "params", "skipped", "facts")
 class Scored:
     """A model's lists on held-out rows.
 
-    ranked: (held-out users of the phase, k) dense item ids; None when the model was skipped, with the reason, or when
-    nothing is held out.
+    ranked: (held-out users of the phase, k) dense item ids; None when the model was skipped, with
+    the reason, or when nothing is held out.
     """
 
     name: str
@@ -35,4 +35,6 @@ class Scored:
     @staticmethod
     def load(folder: Path) -> "Scored":
         lists = folder / "ranked.npy"
-        return Scored(**read_json(folder / "card.json"), ranked=np.load(lists) if lists.exists() else None)
+        return Scored(
+            **read_json(folder / "card.json"), ranked=np.load(lists) if lists.exists() else None
+        )

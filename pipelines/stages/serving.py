@@ -17,18 +17,18 @@ from pipelines.stages.training import CARD, MODEL
 from recsys.core.artefacts import read_json, text_sha256, write_json
 from recsys.core.encoder import Floats
 from recsys.core.tables import ITEM_ID, USER_ID
+from recsys.encode.history_scores import BlendedScorer, searched, with_lent
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import rank_metrics
-from recsys.fitting import bundle_contents
+from recsys.fitting.fit import bundle_contents
 from recsys.graph.store import load_graph
-from recsys.index.ann import TunedIndex, tune
-from recsys.index.approximate import ApproximateIndex
-from recsys.index.bundle import write_bundle
-from recsys.index.dial import turned, with_popularity
-from recsys.index.exact import ExactIndex, VectorScorer
-from recsys.index.filters import Planner
-from recsys.index.history import BlendedScorer, searched, with_lent
-from recsys.phases import Phase, PhaseName
+from recsys.phases.phase import Phase, PhaseName
+from recsys.releases.publish import write_bundle
+from recsys.search.approximate import ApproximateIndex
+from recsys.search.exact import ExactIndex, VectorScorer
+from recsys.search.planner import Planner
+from recsys.search.popularity_boost import turned, with_popularity
+from recsys.search.tuning import TunedIndex, tune
 
 THROUGH = "through_index.json"
 _FAISS, _CARD = "index.faiss", "index_card.json"
@@ -36,7 +36,9 @@ _METRICS = ("recall", "ndcg")
 
 
 def index(phase: PhaseName) -> Callable[[Work], Facts]:
-    """A stage function that finds how to search the item vectors of `phase`; "final" also measures through it."""
+    """A stage function that finds how to search the item vectors of `phase`; "final" also measures
+    through it.
+    """
 
     def index_phase(work: Work) -> Facts:
         config = work.config
@@ -44,7 +46,13 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
         scorer = scorer_of(work, data, MODEL)
         vectors = searched(scorer)
         popularity = data.interactions.popularity(data.target)
-        tuned = tune(vectors.item_vectors, vectors.user_vectors, config.index, seed=config.seed, popularity=popularity)
+        tuned = tune(
+            vectors.item_vectors,
+            vectors.user_vectors,
+            config.index,
+            seed=config.seed,
+            popularity=popularity,
+        )
         write_json(work.out / _CARD, tuned.card)
         if tuned.index is not None:
             tuned.index.save(work.out / _FAISS)
@@ -59,7 +67,9 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
 
 
 def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
-    """A stage function that writes the bundle of `phase`; whether it goes live is for the run to say."""
+    """A stage function that writes the bundle of `phase`; whether it goes live is for the run to
+    say.
+    """
 
     def bundle_phase(work: Work) -> Facts:
         config, folder = work.config, work.folder
@@ -74,16 +84,22 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         tested = load_phase(folder.path, config, "final")
         values = _test_values(tested, Scored.load(work.read(TEST.format(bucket=MODEL))))
         card |= {"test_rows": _held_out_sha256(tested)}
-        contents = bundle_contents(data, graph, embeddings, scorer, tuned, card, values, popular_days(work))
+        contents = bundle_contents(
+            data, graph, embeddings, scorer, tuned, card, values, popular_days(work)
+        )
         if contents.cold_items:
-            work.progress.say(f"{contents.cold_items:,} items that nobody took, placed by what they are")
+            work.progress.say(
+                f"{contents.cold_items:,} items that nobody took, placed by what they are"
+            )
         path = write_bundle(folder.bundles, contents)
         return Facts(figures={"bundle": path.name}, output=str(path.relative_to(folder.path)))
 
     return bundle_phase
 
 
-def _through(data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedIndex) -> dict[str, Any]:
+def _through(
+    data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedIndex
+) -> dict[str, Any]:
     """The test metrics by exact scores, and by what the index finds."""
     ks, users = data.config.evaluate.ks, data.held_out_users
     item_vectors, unit = _with_popularity(data, scorer)
@@ -97,7 +113,9 @@ def _through(data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedInde
         if lent is not None:
             hits = with_lent(hits, queries, item_vectors, lent, seen)
         overall = rank_metrics(hits.items, users, data.held_out_matrix, ks).overall
-        figures[name] = {metric: value for metric, value in overall.items() if metric.startswith(_METRICS)}
+        figures[name] = {
+            metric: value for metric, value in overall.items() if metric.startswith(_METRICS)
+        }
     return figures
 
 
@@ -109,14 +127,19 @@ def _with_popularity(data: Phase, scorer: VectorScorer | BlendedScorer) -> tuple
 def _tell(work: Work, through: Mapping[str, Any]) -> None:
     apart = {name: through["through"][name] - value for name, value in through["exact"].items()}
     shown = ", ".join(f"{name} {value:+.4f}" for name, value in apart.items())
-    work.progress.say(f"through the {through['kind']} index rather than exact scores: {shown}", **apart)
+    work.progress.say(
+        f"through the {through['kind']} index rather than exact scores: {shown}", **apart
+    )
 
 
 def _load_tuned(folder: Path, item_vectors: Floats) -> TunedIndex:
     card, file = read_json(folder / _CARD), folder / _FAISS
     vectors = np.asarray(item_vectors)
     return TunedIndex(
-        ApproximateIndex.load(file, vectors, card["kind"], card["parameters"]) if file.exists() else None, card
+        ApproximateIndex.load(file, vectors, card["kind"], card["parameters"])
+        if file.exists()
+        else None,
+        card,
     )
 
 
@@ -125,32 +148,42 @@ def _test_values(tested: Phase, scored: Scored) -> pl.DataFrame | None:
     users = tested.held_out_users
     if scored.ranked is None or not len(users):
         return None
-    found = rank_metrics(scored.ranked, users, tested.held_out_matrix, tested.config.evaluate.ks).per_user
+    found = rank_metrics(
+        scored.ranked, users, tested.held_out_matrix, tested.config.evaluate.ks
+    ).per_user
     return pl.DataFrame({USER_ID: tested.interactions.users.outside(users), **found})
 
 
 def _held_out_sha256(tested: Phase) -> str:
     """Two models with the same were tested on the same rows."""
     log, rows = tested.interactions, tested.held_out
-    pairs = pl.DataFrame({USER_ID: log.users.outside(rows.user), ITEM_ID: log.items.outside(rows.item)})
+    pairs = pl.DataFrame(
+        {USER_ID: log.users.outside(rows.user), ITEM_ID: log.items.outside(rows.item)}
+    )
     return text_sha256(pairs.sort(USER_ID, ITEM_ID).write_csv())
 
 
-def _model_card(work: Work, data: Phase, report: Report, training: Mapping[str, Any]) -> dict[str, Any]:
+def _model_card(
+    work: Work, data: Phase, report: Report, training: Mapping[str, Any]
+) -> dict[str, Any]:
     """What this model is, what it learnt from, and how its tested sibling did."""
     config = work.config
     row = report.row(report.main)
     return {
         "name": config.name,
         "refit": config.refit,
-        "learnt_from": "the whole log" if config.refit else "train and validation rows; the tested model itself",
+        "learnt_from": "the whole log"
+        if config.refit
+        else "train and validation rows; the tested model itself",
         "interactions": len(data.interactions),
         "users": data.interactions.num_users,
         "items": data.interactions.num_items,
         "target": data.target,
         "epochs": training["epochs"],
         "seed": config.seed,
-        "config": config.model_dump(mode="json", include={"clean", "split", "graph", "model", "train", "blend"}),
+        "config": config.model_dump(
+            mode="json", include={"clean", "split", "graph", "model", "train", "blend"}
+        ),
         "split": report.facts.split,
         "time_safe": report.facts.time_safe,
         "test": {name: value.value for name, value in row.metrics.items()},

@@ -15,7 +15,11 @@ def split_rows(work: Work) -> Facts:
     target = _target(log, config)
     splits = split_log(log, config.split, target, config.seed)
     splits.save(work.out)
-    parts = {"train": len(splits.train), "validation": len(splits.validation), "test": len(splits.test)}
+    parts = {
+        "train": len(splits.train),
+        "validation": len(splits.validation),
+        "test": len(splits.test),
+    }
     label = "time-safe" if splits.time_safe else "not time-safe"
     shown = ", ".join(f"{rows:,} {part}" for part, rows in parts.items())
     work.progress.say(f"split {splits.method} ({label}): {shown}", method=splits.method, **parts)
@@ -35,4 +39,6 @@ def split_rows(work: Work) -> Facts:
 
 def _target(log: CodedLog, config: RunConfig) -> str:
     no_rows = log.rows.head(0).collect()
-    return target_behavior(fit_interactions(no_rows, log.users, log.items, log.behaviors), config.graph)
+    return target_behavior(
+        fit_interactions(no_rows, log.users, log.items, log.behaviors), config.graph
+    )

@@ -1,4 +1,6 @@
-"""Training: epochs are chosen on validation in the phase "select"; the later phases train for that many."""
+"""Training: epochs are chosen on validation in the phase "select"; the later phases train for that
+many.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,11 +15,11 @@ from pipelines.stages.embeddings import save_embeddings
 from pipelines.stages.scores import Scored
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import ModelConfig
-from recsys.fitting import fit_phase
+from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.model.mass import message_mass
-from recsys.phases import Phase, PhaseName
+from recsys.phases.phase import Phase, PhaseName
 from recsys.train.warm_start import WarmStart, load_states, save_states
 
 MODEL, LIGHTGCN = "model", "lightgcn"
@@ -26,20 +28,29 @@ CARD, MASS = "training.json", "mass.json"
 
 
 def fit(phase: PhaseName) -> Callable[[Work], Facts]:
-    """A stage function that trains the bucket's variant ("model" or "lightgcn") on the rows of `phase`."""
+    """A stage function that trains the bucket's variant ("model" or "lightgcn") on the rows of
+    `phase`.
+    """
 
     def fit_variant(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
         model = variant(work.config.model, work.bucket)
         trained = fit_phase(
-            data, graph, model, work.resume, _epochs(work, phase), _start(work, data, graph), work.progress
+            data,
+            graph,
+            model,
+            work.resume,
+            _epochs(work, phase),
+            _start(work, data, graph),
+            work.progress,
         )
         save_embeddings(trained.embeddings, work.out)
         save_states(work.out, trained.network, graph, data.interactions)
         if len(graph.relations) > 2:  # more than the target behaviour and its reverse
             write_json(work.out / MASS, message_mass(trained.network, graph))
-        # No timings in the output: the same weights are the same bytes, and what follows them stays unchanged.
+        # No timings in the output: the same weights are the same bytes, and what follows them stays
+        # unchanged.
         card: dict[str, Any] = {
             "epochs": trained.best_epoch,
             "value": trained.best_value,
@@ -48,7 +59,10 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
         }
         write_json(work.out / CARD, card)
         history = [asdict(record) for record in trained.history]
-        return Facts(rows_in=len(data.interactions), figures={**card, "history": history, "plan": trained.plan.facts()})
+        return Facts(
+            rows_in=len(data.interactions),
+            figures={**card, "history": history, "plan": trained.plan.facts()},
+        )
 
     return fit_variant
 
@@ -62,9 +76,14 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
         card = read_json(work.read(TRAINED.format(phase=phase, bucket=work.bucket)) / CARD)
         weights = chosen(work, work.bucket).weights()
         powers = {
-            f"{name} weights to the power": round(power, 2) for name, power in card.get("weight_powers", {}).items()
+            f"{name} weights to the power": round(power, 2)
+            for name, power in card.get("weight_powers", {}).items()
         }
-        params = {"epochs": card["epochs"], **{name: weight for name, weight in weights.items() if weight}, **powers}
+        params = {
+            "epochs": card["epochs"],
+            **{name: weight for name, weight in weights.items() if weight},
+            **powers,
+        }
         Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)
         return Facts(rows_out=len(ranked))
 
@@ -73,24 +92,33 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 
 def variant(config: ModelConfig, name: str) -> ModelConfig:
     """What "lightgcn" changes: γ stays 0, everything else is the model's."""
-    return config.model_copy(update={"attention": False, "family": "degree_prior"}) if name == LIGHTGCN else config
+    return (
+        config.model_copy(update={"attention": False, "family": "degree_prior"})
+        if name == LIGHTGCN
+        else config
+    )
 
 
 def _start(work: Work, data: Phase, graph: Graph) -> WarmStart | None:
-    """The states of the same phase of an earlier run, when one is named; None for the configured start.
+    """The states of the same phase of an earlier run, when one is named; None for the configured
+    start.
 
-    Phase to phase, and before serving only under a split in time: states must not have seen what is held out now.
+    Phase to phase, and before serving only under a split in time: states must not have seen what is
+    held out now.
     """
     earlier, config = work.config.train.warm_start, work.config
     if earlier is None:
         return None
     if data.splits is not None and not data.splits.time_safe:
-        work.progress.say(f"{data.name}: no warm start, its states may have seen the rows held out here")
+        work.progress.say(
+            f"{data.name}: no warm start, its states may have seen the rows held out here"
+        )
         return None
     folder = Path(earlier) / TRAINED.format(phase=data.name, bucket=work.bucket)
     found = load_states(folder, graph, data.interactions, config.model.width, config.seed)
     work.progress.say(
-        f"{data.name}: warm start, " + ", ".join(f"{n:,} {kind} known" for kind, n in found.known.items())
+        f"{data.name}: warm start, "
+        + ", ".join(f"{n:,} {kind} known" for kind, n in found.known.items())
     )
     return found
 
@@ -99,5 +127,7 @@ def _epochs(work: Work, phase: PhaseName) -> int | None:
     """None lets validation choose; later phases take what it chose."""
     if phase == "select":
         return None
-    card: dict[str, Any] = read_json(work.read(TRAINED.format(phase="select", bucket=work.bucket)) / CARD)
+    card: dict[str, Any] = read_json(
+        work.read(TRAINED.format(phase="select", bucket=work.bucket)) / CARD
+    )
     return int(card["epochs"])

@@ -1,4 +1,6 @@
-"""The baselines by name: their grids, how they are fitted, what they will cost, and why one cannot run here."""
+"""The baselines by name: their grids, how they are fitted, what they will cost, and why one cannot
+run here.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,9 +31,9 @@ Sweep = Callable[[Interactions, str, Sequence[Params], int], Iterator[Scorer]]
 class Baseline:
     """One comparison model.
 
-    grid: settings to choose from on validation, the usual one first. sweep: fits several settings in turn, sharing the
-    work they have in common. forecast: (users, items, interactions) → cost of one fit and one ranking of every user.
-    available: why it cannot run on this machine, or None.
+    grid: settings to choose from on validation, the usual one first. sweep: fits several settings
+    in turn, sharing the work they have in common. forecast: (users, items, interactions) → cost of
+    one fit and one ranking of every user. available: why it cannot run on this machine, or None.
     """
 
     name: str
@@ -56,17 +58,27 @@ class Choice(NamedTuple):
 
 
 def choose(
-    baseline: Baseline, train: Interactions, target: str, value: Callable[[Scorer], float], seed: int = 0
+    baseline: Baseline,
+    train: Interactions,
+    target: str,
+    value: Callable[[Scorer], float],
+    seed: int = 0,
 ) -> Choice:
-    """The setting of the grid whose scorer has the largest `value` (validation NDCG@k); the earlier one among equals."""
+    """The setting of the grid whose scorer has the largest `value` (validation NDCG@k); the earlier
+    one among equals.
+    """
     scorers = baseline.sweep(train, target, baseline.grid, seed)
     tried = [(params, value(scorer)) for params, scorer in zip(baseline.grid, scorers, strict=True)]
     params, best = max(tried, key=lambda pair: pair[1])
     return Choice(params, best, tried)
 
 
-def skip_reason(baseline: Baseline, train: Interactions, minutes: float, free_bytes: int) -> str | None:
-    """Why `baseline` must be left out of a run on `train`, in words for its row of the report; None when it fits."""
+def skip_reason(
+    baseline: Baseline, train: Interactions, minutes: float, free_bytes: int
+) -> str | None:
+    """Why `baseline` must be left out of a run on `train`, in words for its row of the report; None
+    when it fits.
+    """
     if reason := baseline.available():
         return reason
     if baseline.needs_times and train.time is None:
@@ -83,19 +95,28 @@ def skip_reason(baseline: Baseline, train: Interactions, minutes: float, free_by
 def baseline(name: str) -> Baseline:
     """The baseline of that name. Raises UsageError naming close ones."""
     if name not in BASELINES:
-        raise UsageError(f"unknown baseline {name!r}", nearest(name, BASELINES) or f"Known: {', '.join(BASELINES)}")
+        raise UsageError(
+            f"unknown baseline {name!r}",
+            nearest(name, BASELINES) or f"Known: {', '.join(BASELINES)}",
+        )
     return BASELINES[name]
 
 
-def _popularity(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+def _popularity(
+    train: Interactions, target: str, grid: Sequence[Params], seed: int
+) -> Iterator[Scorer]:
     yield from (fit_popularity(train, target) for _ in grid)
 
 
-def _recent(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+def _recent(
+    train: Interactions, target: str, grid: Sequence[Params], seed: int
+) -> Iterator[Scorer]:
     yield from (fit_recent_popularity(train, target, params["share"]) for params in grid)
 
 
-def _itemknn(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+def _itemknn(
+    train: Interactions, target: str, grid: Sequence[Params], seed: int
+) -> Iterator[Scorer]:
     yield from (fit_itemknn(train, target, **params) for params in grid)
 
 
@@ -104,7 +125,9 @@ def _ease(train: Interactions, target: str, grid: Sequence[Params], seed: int) -
 
 
 def _gfcf(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
-    yield from fit_gfcf(train, target, [(params["rank"], params["weight"]) for params in grid], seed)
+    yield from fit_gfcf(
+        train, target, [(params["rank"], params["weight"]) for params in grid], seed
+    )
 
 
 def _ials(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
@@ -141,7 +164,11 @@ BASELINES: dict[str, Baseline] = {
             itemknn_cost,
         ),
         Baseline(
-            "ease", "EASE", [{"regularisation": value} for value in (200.0, 50.0, 500.0, 1000.0)], _ease, ease_cost
+            "ease",
+            "EASE",
+            [{"regularisation": value} for value in (200.0, 50.0, 500.0, 1000.0)],
+            _ease,
+            ease_cost,
         ),
         Baseline(
             "gfcf",
@@ -157,7 +184,12 @@ BASELINES: dict[str, Baseline] = {
             "ials",
             "iALS (implicit)",
             [
-                {"width": width, "confidence": confidence, "regularisation": weight, "iterations": 15}
+                {
+                    "width": width,
+                    "confidence": confidence,
+                    "regularisation": weight,
+                    "iterations": 15,
+                }
                 for width, confidence, weight in (
                     (64, 40.0, 20.0),
                     (64, 10.0, 10.0),

@@ -21,10 +21,10 @@ def cooccurrence(
 ) -> sparse.csr_matrix:
     """Each item's `top_n` most similar other items, as rows of an (items, items) float32 table.
 
-    With c_ij the users of both i and j, and c_i those of i: cosine c_ij / (√(c_i c_j) + shrinkage), Jaccard
-    c_ij / (c_i + c_j − c_ij + shrinkage), count c_ij. matrix: (users, items) 0/1, or with rows scaled by √ of a user's
-    weight. min_shared: pairs with a smaller c_ij are left out. Ties: the smaller id. Indices ascend.
-    Raises UsageError for an unknown measure or top_n < 1.
+    With c_ij the users of both i and j, and c_i those of i: cosine c_ij / (√(c_i c_j) + shrinkage),
+    Jaccard c_ij / (c_i + c_j − c_ij + shrinkage), count c_ij. matrix: (users, items) 0/1, or with
+    rows scaled by √ of a user's weight. min_shared: pairs with a smaller c_ij are left out. Ties:
+    the smaller id. Indices ascend. Raises UsageError for an unknown measure or top_n < 1.
     """
     if top_n < 1:
         raise UsageError(f"top_n = {top_n} similar items is less than one", "Ask for at least 1")
@@ -41,9 +41,15 @@ def cooccurrence(
 
 
 def _similar(
-    shared: sparse.csr_matrix, start: int, counts: NDArray[np.float64], measure: Measure, shrinkage: float
+    shared: sparse.csr_matrix,
+    start: int,
+    counts: NDArray[np.float64],
+    measure: Measure,
+    shrinkage: float,
 ) -> sparse.csr_matrix:
-    """Counts of shared users of items start… with every item → similarities, the item itself left out."""
+    """Counts of shared users of items start… with every item → similarities, the item itself left
+    out.
+    """
     own = np.repeat(np.arange(start, start + shared.shape[0]), np.diff(shared.indptr))
     both, other = shared.data.astype(np.float64), shared.indices
     if measure == "cosine":
@@ -64,7 +70,9 @@ def strongest(table: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
 
 
 def _row(table: sparse.csr_matrix, row: int, top_n: int) -> NDArray[np.int64]:
-    """Places in `table.data` of one row's largest entries, in column order; equals at the border by smaller column."""
+    """Places in `table.data` of one row's largest entries, in column order; equals at the border by
+    smaller column.
+    """
     first, last = table.indptr[row], table.indptr[row + 1]
     values = table.data[first:last]
     border = np.partition(values, -top_n)[-top_n] if len(values) > top_n else np.float32(0)

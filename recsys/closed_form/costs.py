@@ -1,16 +1,23 @@
-"""What a baseline will take, before it starts: formulas in users, items and interactions, with measured constants.
+"""What a baseline will take, before it starts: formulas in users, items and interactions, with
+measured constants.
 
-Constants: seconds of one core, fitted to `python -m benchmarks baselines` on Gowalla, Yelp2018 and MovieLens. They are
-meant to be right within a factor of two or three, which is what deciding to leave a baseline out takes.
+Constants: seconds of one core, fitted to `python -m benchmarks baselines` on Gowalla, Yelp2018 and
+MovieLens. They are meant to be right within a factor of two or three, which is what deciding to
+leave a baseline out takes.
 """
 
 from typing import NamedTuple
 
 DOUBLE_ITEMS = 10_000
-"""EASE computes in float64 up to here (0.8 GB a matrix), in float32 above, whose error is far below λ."""
+"""EASE computes in float64 up to here (0.8 GB a matrix), in float32 above, whose error is far below
+λ.
+"""
 
 _RANK_CELL = 3e-9  # scoring by vectors and taking the best, a user and an item
-_PRODUCT, _PRODUCT_SPREAD = 1e-9, 1e-12  # a multiply-add of a sparse product, and more of it as rows outgrow the cache
+_PRODUCT, _PRODUCT_SPREAD = (
+    1e-9,
+    1e-12,
+)  # a multiply-add of a sparse product, and more of it as rows outgrow the cache
 _SCATTER = 3e-13  # the same for rows times the filter, whose rows lie apart
 _SKEW = 3.0  # Σ d_u² over users / (interactions² / users): activity is uneven
 _BLOCK_BYTES = 200_000_000  # working memory of the ranking itself
@@ -29,7 +36,9 @@ def popularity_cost(users: int, items: int, interactions: int) -> Forecast:
 
 
 def itemknn_cost(users: int, items: int, interactions: int) -> Forecast:
-    """The product RᵀR a block of items at a time, the nearest of each item, and rows times the table."""
+    """The product RᵀR a block of items at a time, the nearest of each item, and rows times the
+    table.
+    """
     products = _products(users, interactions)
     seconds = products * _product_seconds(items) + 6e-5 * items + 1e-8 * interactions * 100
     held = 16 * 100 * items + 20 * min(products, 4096.0 * items)
@@ -42,24 +51,34 @@ def ease_cost(users: int, items: int, interactions: int) -> Forecast:
     double = side <= DOUBLE_ITEMS
     scoring = 3e-10 * interactions * side + 1e-8 * users * items
     seconds = side**3 * (8e-11 if double else 4e-11) + scoring
-    return Forecast(seconds + _rank_seconds(users, items), 3.0 * side**2 * (8 if double else 4) + _BLOCK_BYTES)
+    return Forecast(
+        seconds + _rank_seconds(users, items), 3.0 * side**2 * (8 if double else 4) + _BLOCK_BYTES
+    )
 
 
 def gfcf_cost(users: int, items: int, interactions: int) -> Forecast:
-    """256 singular vectors, the filter RᵀR, and for each user the sum of the filter's rows and a product 256 wide."""
+    """256 singular vectors, the filter RᵀR, and for each user the sum of the filter's rows and a
+    product 256 wide.
+    """
     products = _products(users, interactions)
     filled = min(products, float(items) ** 2)
     lanczos = 1000 * (4e-9 * interactions + 5e-7 * min(users, items))
     sums = min(float(interactions) * items, 2 * interactions * filled / max(items, 1))
     scoring = sums * (_PRODUCT + _SCATTER * items) + 1.5e-8 * users * items
     seconds = lanczos + products * _product_seconds(items) + scoring + _rank_seconds(users, items)
-    return Forecast(seconds, 20 * filled + 8 * 512 * min(users, items) + 16 * 256 * (users + items) + _BLOCK_BYTES)
+    return Forecast(
+        seconds,
+        20 * filled + 8 * 512 * min(users, items) + 16 * 256 * (users + items) + _BLOCK_BYTES,
+    )
 
 
 def ials_cost(users: int, items: int, interactions: int) -> Forecast:
     """15 rounds of conjugate gradients, 64 wide."""
     seconds = 15 * (2.5e-7 * interactions + 1.2e-5 * (users + items))
-    return Forecast(seconds + _rank_seconds(users, items), 4 * 64 * (users + items) + 16 * interactions + _BLOCK_BYTES)
+    return Forecast(
+        seconds + _rank_seconds(users, items),
+        4 * 64 * (users + items) + 16 * interactions + _BLOCK_BYTES,
+    )
 
 
 def _products(users: int, interactions: int) -> float:

@@ -14,11 +14,14 @@ from recsys.core.interactions import Interactions
 from recsys.core.ranking import Scorer
 
 
-def fit_ease(interactions: Interactions, target: str, regularisations: Sequence[float]) -> Iterator[Scorer]:
+def fit_ease(
+    interactions: Interactions, target: str, regularisations: Sequence[float]
+) -> Iterator[Scorer]:
     """One model for each λ, in order: B = −P / diag(P) with a zero diagonal, P = (RᵀR + λI)^(−1).
 
-    Inverts whichever Gram matrix is smaller, that of the items or that of the users; the scores are the same.
-    Holds two such dense matrices at a time. Raises MachineError when Gram matrix and λ are not positive definite.
+    Inverts whichever Gram matrix is smaller, that of the items or that of the users; the scores are
+    the same. Holds two such dense matrices at a time. Raises MachineError when Gram matrix and λ
+    are not positive definite.
     """
     rows = interactions.matrix((target,))
     fit = _by_items if rows.shape[1] <= rows.shape[0] else _by_users
@@ -58,11 +61,15 @@ def _by_users(rows: sparse.csr_matrix, gram: sparse.csr_matrix, regularisation: 
 
 
 def _quadratic_forms(rows: sparse.csr_matrix, kernel: NDArray[np.floating]) -> NDArray[np.floating]:
-    """(items,) r_jᵀ K r_j of every column, a column's entries at a time: never (users, items) dense."""
+    """(items,) r_jᵀ K r_j of every column, a column's entries at a time: never (users, items)
+    dense.
+    """
     columns = rows.tocsc()
     bounds = zip(columns.indptr[:-1], columns.indptr[1:], strict=True)
     holders = (columns.indices[first:last] for first, last in bounds)
-    return np.array([kernel[np.ix_(users, users)].sum(dtype=np.float64) for users in holders], kernel.dtype)
+    return np.array(
+        [kernel[np.ix_(users, users)].sum(dtype=np.float64) for users in holders], kernel.dtype
+    )
 
 
 def _inverse(gram: sparse.csr_matrix, regularisation: float) -> NDArray[np.floating]:
@@ -75,7 +82,10 @@ def _inverse(gram: sparse.csr_matrix, regularisation: float) -> NDArray[np.float
     if not failed:
         matrix, failed = invert(matrix, lower=True, overwrite_c=True)
     if failed:
-        raise MachineError("EASE: the Gram matrix and λ are not positive definite in this precision", "Use a larger λ")
+        raise MachineError(
+            "EASE: the Gram matrix and λ are not positive definite in this precision",
+            "Use a larger λ",
+        )
     for column in range(len(matrix)):  # LAPACK fills the lower triangle only
         matrix[column, column + 1 :] = matrix[column + 1 :, column]
     return np.asarray(matrix)

@@ -16,7 +16,8 @@ from recsys.core.interactions import Interactions
 class LowPassScorer:
     """score = r · filter + (r · into) · back.
 
-    rows: (users, items) train matrix. filter: (items, items) sparse. into: (items, rank), back: (rank, items).
+    rows: (users, items) train matrix. filter: (items, items) sparse. into: (items, rank), back:
+    (rank, items).
     """
 
     rows: sparse.csr_matrix
@@ -35,10 +36,11 @@ class LowPassScorer:
 def fit_gfcf(
     interactions: Interactions, target: str, settings: Sequence[tuple[int, float]], seed: int
 ) -> Iterator[LowPassScorer]:
-    """One model for each (rank, weight), in order, from one SVD: r·P + weight · r·D_I^(−½) V Vᵀ D_I^(½).
+    """One model for each (rank, weight), in order, from one SVD: r·P + weight · r·D_I^(−½) V Vᵀ
+    D_I^(½).
 
-    P = R̃ᵀR̃ with R̃ = D_U^(−½) R D_I^(−½), V its `rank` largest right singular vectors, exact. The published setting
-    is (256, 0.3).
+    P = R̃ᵀR̃ with R̃ = D_U^(−½) R D_I^(−½), V its `rank` largest right singular vectors, exact. The
+    published setting is (256, 0.3).
     """
     rows = interactions.matrix((target,))
     adjacency = normalised(rows)
@@ -46,4 +48,9 @@ def fit_gfcf(
     into, back = low_pass(rows, max(rank for rank, _ in settings), seed)
     for rank, weight in settings:
         kept = rank if weight else 0
-        yield LowPassScorer(rows, linear, into[:, :kept] * np.float32(weight), np.ascontiguousarray(back[:, :kept].T))
+        yield LowPassScorer(
+            rows,
+            linear,
+            into[:, :kept] * np.float32(weight),
+            np.ascontiguousarray(back[:, :kept].T),
+        )

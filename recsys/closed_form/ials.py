@@ -1,4 +1,6 @@
-"""iALS: weighted matrix factorisation by alternating least squares (Hu et al. 2008), computed by `implicit`."""
+"""iALS: weighted matrix factorisation by alternating least squares (Hu et al. 2008), computed by
+`implicit`.
+"""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,7 +12,9 @@ from threadpoolctl import threadpool_limits
 from recsys.core.errors import MachineError
 from recsys.core.interactions import Interactions
 
-_MISSING = 'the optional package implicit is not installed; install it with: pip install "recsys[als]"'
+_MISSING = (
+    'the optional package implicit is not installed; install it with: pip install "recsys[als]"'
+)
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,22 @@ def fit_ials(
     iterations: int,
     seed: int,
 ) -> FactorScorer:
-    """Factors of the 0/1 matrix; an observed pair weighs `confidence`, any other 1. Raises MachineError without implicit."""
+    """Factors of the 0/1 matrix; an observed pair weighs `confidence`, any other 1. Raises
+    MachineError without implicit.
+    """
     if reason := missing():
         raise MachineError(reason)
-    # Its BLAS calls sit inside its own threads; more than one BLAS thread each makes it many times slower, and it warns.
+    # Its BLAS calls sit inside its own threads; more than one BLAS thread each makes it many times
+    # slower, and it warns.
     with threadpool_limits(1, "blas"):
         from implicit.als import AlternatingLeastSquares
 
         model = AlternatingLeastSquares(
-            factors=width, alpha=confidence, regularization=regularisation, iterations=iterations, random_state=seed
+            factors=width,
+            alpha=confidence,
+            regularization=regularisation,
+            iterations=iterations,
+            random_state=seed,
         )
         model.fit(interactions.matrix((target,)), show_progress=False)
     return FactorScorer(np.asarray(model.user_factors), np.asarray(model.item_factors))

@@ -1,4 +1,6 @@
-"""The item–item table: which items follow from which, by SLIM's regression on sources chosen beforehand."""
+"""The item–item table: which items follow from which, by SLIM's regression on sources chosen
+beforehand.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -15,10 +17,17 @@ from recsys.core.interactions import Interactions
 from recsys.core.progress import QUIET, Progress
 
 _BLOCK_ROWS = 1024  # items at a time: the full product of a large catalogue would not fit in memory
-_BLOCK_PRODUCTS = 1 << 25  # and no more than these products of two entries, which bound what a block holds: 0.4 GB
+_BLOCK_PRODUCTS = (
+    1 << 25
+)  # and no more than these products of two entries, which bound what a block holds: 0.4 GB
 _DENSE_BLOCK = 1 << 26  # numbers of a dense block: 0.25 GB
-_DENSE_ITEMS = 10_000  # up to here the Gram matrix is kept dense (0.4 GB), and its parts are cut out of it
-_USER_POWER, _SOURCE_POWER = 0.7, 0.6  # of the co-occurrence that chooses sources; on Gowalla's validation the best
+_DENSE_ITEMS = (
+    10_000  # up to here the Gram matrix is kept dense (0.4 GB), and its parts are cut out of it
+)
+_USER_POWER, _SOURCE_POWER = (
+    0.7,
+    0.6,
+)  # of the co-occurrence that chooses sources; on Gowalla's validation the best
 
 Gram = Callable[[NDArray[np.int32]], NDArray[np.float32]]
 """Items (n,) → (n, n) how many users each two of them share."""
@@ -31,18 +40,22 @@ def item_item_tables(
     progress: Progress = QUIET,
     target: sparse.csr_matrix | None = None,
 ) -> list[sparse.csr_matrix]:
-    """For each ridge λ an (items, items) float32 table; column i holds what its sources give item i, none negative.
+    """For each ridge λ an (items, items) float32 table; column i holds what its sources give item
+    i, none negative.
 
-    Column i = max(0, (X_NᵀX_N + λI)^(−1) X_Nᵀ y_i) over the `neighbours` items N that co-occur most with i in X, i
-    itself not among them: fsSLIM (Ning and Karypis 2011) with EASE's closed form (Steck 2019) in place of an iterative
-    solver. X: `matrix` (rows, items), 0/1 rows of users, and beneath them any rows of items that belong together
-    (SSLIM2, Ning and Karypis 2012). Y: `target` (rows, items), X itself when absent: users who viewed speak for what
-    others bought. Raises UsageError for neighbours < 1 or a ridge that is not above 0.
+    Column i = max(0, (X_NᵀX_N + λI)^(−1) X_Nᵀ y_i) over the `neighbours` items N that co-occur most
+    with i in X, i itself not among them: fsSLIM (Ning and Karypis 2011) with EASE's closed form
+    (Steck 2019) in place of an iterative solver. X: `matrix` (rows, items), 0/1 rows of users, and
+    beneath them any rows of items that belong together (SSLIM2, Ning and Karypis 2012). Y: `target`
+    (rows, items), X itself when absent: users who viewed speak for what others bought. Raises
+    UsageError for neighbours < 1 or a ridge that is not above 0.
     """
     if neighbours < 1:
         raise UsageError(f"{neighbours} neighbours an item is less than one", "Ask for at least 1")
     if not ridges or min(ridges) <= 0:
-        raise UsageError(f"ridges {list(ridges)}: the regression needs each above 0", "Use 15, for example")
+        raise UsageError(
+            f"ridges {list(ridges)}: the regression needs each above 0", "Use 15, for example"
+        )
     sources, gram = _sources(matrix, neighbours), _gram(matrix, matrix.tocsc())
     shared = None if target is None else _shared(matrix, target)
     values = np.zeros((len(ridges), sources.nnz), np.float32)
@@ -58,13 +71,17 @@ def item_item_tables(
 
 
 def histories(
-    interactions: Interactions, target: str, half_life: float | None = None, heard: Mapping[str, float] | None = None
+    interactions: Interactions,
+    target: str,
+    half_life: float | None = None,
+    heard: Mapping[str, float] | None = None,
 ) -> sparse.csr_matrix:
     """(users, items) float32: 1 for each item of a user under the target behaviour.
 
-    heard: by other behaviour, what an item counts that was met under it; the most an item counts stays. half_life: with
-    it that falls by 2^(−p / half_life), p being how many of the user's pairs are later; of two at the same moment the
-    one that stands later in the log is the later. Raises UsageError when the log has no times.
+    heard: by other behaviour, what an item counts that was met under it; the most an item counts
+    stays. half_life: with it that falls by 2^(−p / half_life), p being how many of the user's pairs
+    are later; of two at the same moment the one that stands later in the log is the later. Raises
+    UsageError when the log has no times.
     """
     weights = {target: 1.0, **(heard or {})}
     counted = interactions.matrix((target,))
@@ -73,10 +90,16 @@ def histories(
     if half_life is None:
         return counted
     if interactions.time is None:
-        raise UsageError(f"a half-life of {half_life:g} events needs a log with times", "Leave the half-life out")
+        raise UsageError(
+            f"a half-life of {half_life:g} events needs a log with times", "Leave the half-life out"
+        )
     kept = latest_rows(interactions, tuple(weights))
     user = interactions.user[kept]
-    later = np.cumsum(np.bincount(user, minlength=interactions.num_users))[user] - 1 - np.arange(len(kept))
+    later = (
+        np.cumsum(np.bincount(user, minlength=interactions.num_users))[user]
+        - 1
+        - np.arange(len(kept))
+    )
     values = np.exp2(-later / half_life).astype(np.float32)
     matrix = sparse.csr_matrix((values, (user, interactions.item[kept])), shape=counted.shape)
     matrix = matrix.multiply(counted).tocsr() if heard else matrix
@@ -89,14 +112,19 @@ def latest_rows(interactions: Interactions, behaviors: Sequence[str]) -> NDArray
     rows = np.flatnonzero(np.logical_or.reduce([interactions.of(name) for name in behaviors]))
     time = interactions.time[rows] if interactions.time is not None else rows
     order = rows[np.lexsort((rows, time, interactions.user[rows]))]
-    pair = interactions.user[order].astype(np.int64) * interactions.num_items + interactions.item[order]
+    pair = (
+        interactions.user[order].astype(np.int64) * interactions.num_items
+        + interactions.item[order]
+    )
     _, from_the_end = np.unique(pair[::-1], return_index=True)
     latest: NDArray[np.int64] = order[np.sort(len(order) - 1 - from_the_end)]
     return latest
 
 
 def _sources(matrix: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
-    """(items, items): row i has an entry for the `top_n` items j of largest Σ_u r_ui r_uj d_u^(−0.7) · d_j^(−0.6)."""
+    """(items, items): row i has an entry for the `top_n` items j of largest Σ_u r_ui r_uj
+    d_u^(−0.7) · d_j^(−0.6).
+    """
     users = _power(np.asarray(matrix.sum(axis=1)).ravel(), _USER_POWER)
     items = _power(np.asarray(matrix.sum(axis=0)).ravel(), _SOURCE_POWER)
     weighted = (sparse.diags(users) @ matrix @ sparse.diags(items)).tocsr()
@@ -109,11 +137,15 @@ def _sources(matrix: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
 
 
 def _runs(by_item: sparse.csr_matrix, degrees: NDArray[np.integer]) -> Iterator[slice]:
-    """Rows of `by_item` (items, users) whose product with the transpose is small enough to hold; at least one a run."""
+    """Rows of `by_item` (items, users) whose product with the transpose is small enough to hold; at
+    least one a run.
+    """
     of_entries = np.concatenate([[0], np.cumsum(degrees[by_item.indices], dtype=np.int64)])
     products, start = of_entries[by_item.indptr], 0
     while start < by_item.shape[0]:
-        fitting = int(np.searchsorted(products, products[start] + _BLOCK_PRODUCTS, side="right")) - 1
+        fitting = (
+            int(np.searchsorted(products, products[start] + _BLOCK_PRODUCTS, side="right")) - 1
+        )
         stop = max(start + 1, min(fitting, start + _BLOCK_ROWS, by_item.shape[0]))
         yield slice(start, stop)
         start = stop
@@ -131,8 +163,12 @@ def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
     return of_columns
 
 
-def _shared(matrix: sparse.csr_matrix, target: sparse.csr_matrix) -> Callable[[int], NDArray[np.float32]]:
-    """Item → (items,) how often each item of `matrix` goes with it in `target`; items are asked for in order."""
+def _shared(
+    matrix: sparse.csr_matrix, target: sparse.csr_matrix
+) -> Callable[[int], NDArray[np.float32]]:
+    """Item → (items,) how often each item of `matrix` goes with it in `target`; items are asked for
+    in order.
+    """
     by_item, rows = target.T.tocsr(), max(1, min(_BLOCK_ROWS, _DENSE_BLOCK // matrix.shape[1]))
 
     @lru_cache(1)
@@ -142,19 +178,27 @@ def _shared(matrix: sparse.csr_matrix, target: sparse.csr_matrix) -> Callable[[i
     return lambda item: np.asarray(block(item - item % rows)[item % rows])
 
 
-def _weights(gram: NDArray[np.float32], shared: NDArray[np.float32], ridges: Sequence[float]) -> NDArray[np.float32]:
-    """(ridges, n) the regressions' weights, negative ones at 0. gram: (n, n), shared: (n,) users shared with the item."""
+def _weights(
+    gram: NDArray[np.float32], shared: NDArray[np.float32], ridges: Sequence[float]
+) -> NDArray[np.float32]:
+    """(ridges, n) the regressions' weights, negative ones at 0. gram: (n, n), shared: (n,) users
+    shared with the item.
+    """
     plain, found = np.einsum("ii->i", gram).copy(), np.empty((len(ridges), len(shared)), np.float32)
     for place, ridge in enumerate(ridges):
         np.fill_diagonal(gram, plain + ridge)
         _, found[place], failed = lapack.sposv(gram, shared)
         if failed:
-            raise MachineError(f"ridge {ridge:g} leaves a regression without a solution", "Use a larger one")
+            raise MachineError(
+                f"ridge {ridge:g} leaves a regression without a solution", "Use a larger one"
+            )
     return np.maximum(found, 0.0)
 
 
 def _table(sources: sparse.csr_matrix, values: NDArray[np.float32]) -> sparse.csr_matrix:
-    table = sparse.csr_matrix((values, sources.indices, sources.indptr), shape=sources.shape).T.tocsr()
+    table = sparse.csr_matrix(
+        (values, sources.indices, sources.indptr), shape=sources.shape
+    ).T.tocsr()
     table.eliminate_zeros()
     table.sort_indices()
     return table

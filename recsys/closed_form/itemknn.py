@@ -1,4 +1,6 @@
-"""ItemKNN: cosine similarity with shrinkage, each candidate scored by its own nearest items (Sarwar et al. 2001)."""
+"""ItemKNN: cosine similarity with shrinkage, each candidate scored by its own nearest items (Sarwar
+et al. 2001).
+"""
 
 from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.closed_form.linear import LinearScorer
@@ -9,9 +11,11 @@ from recsys.core.interactions import Interactions
 def fit_itemknn(
     interactions: Interactions, target: str, neighbours: int, shrinkage: float, damping: float = 0.0
 ) -> LinearScorer:
-    """score_ui = Σ s_ij over the items j of user u that are among the `neighbours` most similar to candidate i.
+    """score_ui = Σ s_ij over the items j of user u that are among the `neighbours` most similar to
+    candidate i.
 
-    damping: a user counts d_u^(−damping) in the similarity: that two items share a user of everything says little.
+    damping: a user counts d_u^(−damping) in the similarity: that two items share a user of
+    everything says little.
     """
     rows = interactions.matrix((target,))
     similar = cooccurrence(normalised(rows, damping / 2, 0.0), "cosine", neighbours, shrinkage)

@@ -1,4 +1,6 @@
-"""The low-pass of a log: what the strongest singular vectors keep of a history (Shen et al. 2021, GF-CF, eq. 12)."""
+"""The low-pass of a log: what the strongest singular vectors keep of a history (Shen et al. 2021,
+GF-CF, eq. 12).
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +9,13 @@ from scipy import sparse
 from recsys.closed_form.spectral import normalised, truncated_svd
 
 
-def low_pass(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def low_pass(
+    matrix: sparse.csr_matrix, rank: int, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(into, back), (items, rank) each: r · into · backᵀ = r D_I^(−½) V Vᵀ D_I^(½) of a history r.
 
-    V: the `rank` right singular vectors of D_U^(−½) R D_I^(−½), strongest first; fewer where R has fewer, none for rank 0.
-    matrix: R, (users, items) 0/1.
+    V: the `rank` right singular vectors of D_U^(−½) R D_I^(−½), strongest first; fewer where R has
+    fewer, none for rank 0. matrix: R, (users, items) 0/1.
     """
     items = matrix.shape[1]
     if not rank or min(matrix.shape) < 2:

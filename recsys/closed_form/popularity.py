@@ -22,24 +22,34 @@ class Popularity:
 
 def fit_popularity(interactions: Interactions, target: str) -> Popularity:
     """Distinct users of each item under the target behaviour, over the whole of train."""
-    return Popularity(np.asarray(interactions.matrix((target,)).sum(axis=0), dtype=np.float32).ravel())
+    return Popularity(
+        np.asarray(interactions.matrix((target,)).sum(axis=0), dtype=np.float32).ravel()
+    )
 
 
 def fit_recent_popularity(interactions: Interactions, target: str, share: float) -> Popularity:
-    """Distinct users of each item in the latest `share` of the target behaviour's rows, all-time popularity among ties.
+    """Distinct users of each item in the latest `share` of the target behaviour's rows, all-time
+    popularity among ties.
 
-    A share of the rows, not a number of days, so that the same values suit a log of hours and one of decades.
-    Raises DataError when the log has no times.
+    A share of the rows, not a number of days, so that the same values suit a log of hours and one
+    of decades. Raises DataError when the log has no times.
     """
     if interactions.time is None:
-        raise DataError("recent popularity needs times and this log has none", "Map them with --time-col")
+        raise DataError(
+            "recent popularity needs times and this log has none", "Map them with --time-col"
+        )
     whole = fit_popularity(interactions, target).weights
     rows = interactions.of(target)
     if not rows.any():
         return Popularity(whole)
     rows &= interactions.time >= np.quantile(interactions.time[rows], 1.0 - share, method="higher")
-    pairs = np.unique(interactions.user[rows].astype(np.int64) * interactions.num_items + interactions.item[rows])
+    pairs = np.unique(
+        interactions.user[rows].astype(np.int64) * interactions.num_items + interactions.item[rows]
+    )
     recent = np.bincount(pairs % interactions.num_items, minlength=interactions.num_items)
-    # The place in the order of (recent, all-time) is exact where a weighted sum of the two would round.
-    _, place = np.unique(np.stack([recent, whole.astype(np.int64)], axis=1), axis=0, return_inverse=True)
+    # The place in the order of (recent, all-time) is exact where a weighted sum of the two would
+    # round.
+    _, place = np.unique(
+        np.stack([recent, whole.astype(np.int64)], axis=1), axis=0, return_inverse=True
+    )
     return Popularity(place.astype(np.float32))

@@ -1,4 +1,6 @@
-"""A linear map from what items are to where a model has put them: ridge regression, for items that nobody took yet."""
+"""A linear map from what items are to where a model has put them: ridge regression, for items that
+nobody took yet.
+"""
 
 from dataclasses import dataclass
 
@@ -15,7 +17,9 @@ _TOLERANCE, _MOST_STEPS = 1e-4, 300
 
 @dataclass(frozen=True)
 class RidgeMap:
-    """vector ≈ mean + Σ weights of its values. mean: (d,). weights: (values, d). likeness: see `ridge_map`."""
+    """vector ≈ mean + Σ weights of its values. mean: (d,). weights: (values, d). likeness: see
+    `ridge_map`.
+    """
 
     mean: Floats
     weights: Floats
@@ -30,14 +34,16 @@ class RidgeMap:
 def ridge_map(features: sparse.csr_matrix, vectors: Floats) -> RidgeMap:
     """Fitted on the items that have any value. features: (items, values) 0/1. vectors: (items, d).
 
-    The ridge is the one whose map, fitted on nine of ten items, puts the tenth nearest to where they are: `likeness` is
-    the mean cosine there.
+    The ridge is the one whose map, fitted on nine of ten items, puts the tenth nearest to where
+    they are: `likeness` is the mean cosine there.
     """
     there = np.diff(features.indptr) > 0
     features, vectors = features[there].astype(np.float32), np.asarray(vectors, np.float32)[there]
     held = np.arange(len(vectors)) % _HELD == 0
     likeness = {
-        ridge: _likeness(_fit(features[~held], vectors[~held], ridge), features[held], vectors[held])
+        ridge: _likeness(
+            _fit(features[~held], vectors[~held], ridge), features[held], vectors[held]
+        )
         for ridge in _RIDGES
     }
     best = max(_RIDGES, key=lambda ridge: likeness[ridge])
@@ -57,9 +63,11 @@ def _likeness(fitted: tuple[Floats, Floats], features: sparse.csr_matrix, vector
 
 
 def _fit(features: sparse.csr_matrix, vectors: Floats, ridge: float) -> tuple[Floats, Floats]:
-    """The mean, and W of (XᵀX + ridge) W = Xᵀ(Z − mean) by conjugate gradients, preconditioned by the diagonal.
+    """The mean, and W of (XᵀX + ridge) W = Xᵀ(Z − mean) by conjugate gradients, preconditioned by
+    the diagonal.
 
-    All columns of W at once, each with steps of its own (Hestenes & Stiefel 1952): XᵀX itself would be dense.
+    All columns of W at once, each with steps of its own (Hestenes & Stiefel 1952): XᵀX itself would
+    be dense.
     """
     mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], np.float32)
     back = features.T.tocsr()

@@ -1,4 +1,6 @@
-"""Truncated SVD of the interaction matrix: exact, deterministic, and the start states it gives a model."""
+"""Truncated SVD of the interaction matrix: exact, deterministic, and the start states it gives a
+model.
+"""
 
 from typing import NamedTuple
 
@@ -18,8 +20,8 @@ _DENSE_ENTRIES = 4_000_000  # up to here the dense SVD is fast, and can give eve
 class Factors(NamedTuple):
     """matrix ≈ left · diag(values) · rightᵀ.
 
-    left: (rows, rank), values: (rank,) descending, right: (columns, rank); float64, orthonormal columns.
-    The entry of largest size in each column of `right` is positive.
+    left: (rows, rank), values: (rank,) descending, right: (columns, rank); float64, orthonormal
+    columns. The entry of largest size in each column of `right` is positive.
     """
 
     left: NDArray[np.float64]
@@ -27,45 +29,61 @@ class Factors(NamedTuple):
     right: NDArray[np.float64]
 
 
-def normalised(matrix: sparse.csr_matrix, user_exponent: float = 0.5, item_exponent: float = 0.5) -> sparse.csr_matrix:
-    """D_u^(−user_exponent) · R · D_i^(−item_exponent) in float64; rows and columns of zeros stay zero."""
+def normalised(
+    matrix: sparse.csr_matrix, user_exponent: float = 0.5, item_exponent: float = 0.5
+) -> sparse.csr_matrix:
+    """D_u^(−user_exponent) · R · D_i^(−item_exponent) in float64; rows and columns of zeros stay
+    zero.
+    """
     rows = _inverse_power(np.asarray(matrix.sum(axis=1)).ravel(), user_exponent)
     columns = _inverse_power(np.asarray(matrix.sum(axis=0)).ravel(), item_exponent)
     return (sparse.diags(rows) @ matrix.astype(np.float64) @ sparse.diags(columns)).tocsr()
 
 
 def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factors:
-    """The `rank` largest singular triplets, to rounding (a randomised SVD costs GF-CF 0.9 % of its Recall).
+    """The `rank` largest singular triplets, to rounding (a randomised SVD costs GF-CF 0.9 % of its
+    Recall).
 
-    The same arguments give the same bytes. Fewer come back where the matrix has fewer: min(matrix.shape), less one above
-    four million entries. Raises UsageError for a rank below 1.
+    The same arguments give the same bytes. Fewer come back where the matrix has fewer:
+    min(matrix.shape), less one above four million entries. Raises UsageError for a rank below 1.
     """
     if rank < 1:
         raise UsageError(f"rank = {rank} singular vectors is less than one", "Ask for at least 1")
     smaller = min(matrix.shape)
-    # Lanczos is bound by memory: more BLAS threads only add waiting, several times over where others use the cores too.
+    # Lanczos is bound by memory: more BLAS threads only add waiting, several times over where
+    # others use the cores too.
     with threadpool_limits(1, "blas"):
         if matrix.shape[0] * matrix.shape[1] <= _DENSE_ENTRIES:
-            left, values, right = linalg.svd(matrix.toarray().astype(np.float64), full_matrices=False)
+            left, values, right = linalg.svd(
+                matrix.toarray().astype(np.float64), full_matrices=False
+            )
         else:
             start = np.random.default_rng(seed).standard_normal(smaller)
-            left, values, right = svds(matrix.astype(np.float64), k=min(rank, smaller - 1), v0=start)
+            left, values, right = svds(
+                matrix.astype(np.float64), k=min(rank, smaller - 1), v0=start
+            )
     order = np.argsort(-values, kind="stable")[:rank]
     return _signed(left[:, order], values[order], right[order].T)
 
 
-def start_states(interactions: Interactions, target: str, width: int, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Layer-0 states of "user" (users, width) and "item" (items, width) from the target behaviour's matrix.
+def start_states(
+    interactions: Interactions, target: str, width: int, seed: int = 0
+) -> dict[str, NDArray[np.float32]]:
+    """Layer-0 states of "user" (users, width) and "item" (items, width) from the target behaviour's
+    matrix.
 
-    U·√s and V·√s of D_u^(−½) R D_i^(−½), times one number that makes the root mean square of all entries 0.1: the
-    inner products keep their proportions. Columns past the rank, and nodes without a pair of the target behaviour,
-    are filled with normal draws a hundredth that size, so that no state is zero.
+    U·√s and V·√s of D_u^(−½) R D_i^(−½), times one number that makes the root mean square of all
+    entries 0.1: the inner products keep their proportions. Columns past the rank, and nodes without
+    a pair of the target behaviour, are filled with normal draws a hundredth that size, so that no
+    state is zero.
     """
     pairs = interactions.matrix((target,))
     factors = truncated_svd(normalised(pairs), width, seed)
     roots = np.sqrt(factors.values)
     users, items = factors.left * roots, factors.right * roots
-    scale = _ENTRY_SCALE / max(np.sqrt((np.sum(users**2) + np.sum(items**2)) / (users.size + items.size)), 1e-12)
+    scale = _ENTRY_SCALE / max(
+        np.sqrt((np.sum(users**2) + np.sum(items**2)) / (users.size + items.size)), 1e-12
+    )
     draws = np.random.default_rng(seed)
     # Told by the counts: an iterative SVD leaves a trace of 1e-18 in rows that ought to be zero.
     bare_users, bare_items = pairs.getnnz(axis=1) == 0, pairs.getnnz(axis=0) == 0
@@ -81,7 +99,9 @@ def _inverse_power(degrees: NDArray[np.floating], exponent: float) -> NDArray[np
     return powers
 
 
-def _signed(left: NDArray[np.float64], values: NDArray[np.float64], right: NDArray[np.float64]) -> Factors:
+def _signed(
+    left: NDArray[np.float64], values: NDArray[np.float64], right: NDArray[np.float64]
+) -> Factors:
     largest = np.abs(right).argmax(axis=0)
     signs = np.where(right[largest, np.arange(right.shape[1])] < 0, -1.0, 1.0)
     return Factors(np.ascontiguousarray(left * signs), values, np.ascontiguousarray(right * signs))

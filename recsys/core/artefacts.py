@@ -1,4 +1,6 @@
-"""Files that are whole or absent: atomic writes, content hashes, the run folder with its manifest and lock."""
+"""Files that are whole or absent: atomic writes, content hashes, the run folder with its manifest
+and lock.
+"""
 
 import errno
 import fcntl
@@ -21,10 +23,14 @@ _CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when the block ends well, else it is removed."""
+    """A path beside `path` to write to; it takes the place of `path` when the block ends well, else
+    it is removed.
+    """
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent
+        )
         os.close(handle)
         part = Path(name)
         try:
@@ -39,7 +45,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to fill; it takes the place of `path` when the block ends well, else it is removed."""
+    """A folder beside `path` to fill; it takes the place of `path` when the block ends well, else
+    it is removed.
+    """
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -47,11 +55,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             yield part
             part.chmod(0o755)
             for file in sorted(part.rglob("*")):
-                file.chmod(0o755 if file.is_dir() else 0o644)  # safetensors writes files that only their owner may read
+                file.chmod(
+                    0o755 if file.is_dir() else 0o644
+                )  # safetensors writes files that only their owner may read
                 fsync(file)
             fsync(part)
             if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+                old = Path(
+                    tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)
+                )
                 path.replace(old / path.name)
                 part.replace(path)
                 shutil.rmtree(old)
@@ -64,7 +76,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, document: Any) -> None:
     with atomic_file(path) as part:
-        part.write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(
+            json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
 
 
 def read_json(path: Path) -> Any:
@@ -72,7 +87,9 @@ def read_json(path: Path) -> Any:
 
 
 def switch_link(link: Path, target: Path) -> None:
-    """Point the symbolic link at `target`, relative and in one step: a reader sees the old one or the new one."""
+    """Point the symbolic link at `target`, relative and in one step: a reader sees the old one or
+    the new one.
+    """
     fresh = link.with_name(f".{link.name}.{os.getpid()}.tmp")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(os.path.relpath(target, link.parent))
@@ -157,7 +174,9 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator["RunFolder"]:
         """Hold the folder for this process. Raises UsageError naming the pid that holds it already."""
-        with exclusive(self.path / ".lock", f"{self.path} is in use", "Wait for it, or choose another --out"):
+        with exclusive(
+            self.path / ".lock", f"{self.path} is in use", "Wait for it, or choose another --out"
+        ):
             _sweep(self.path)
             yield self
 
@@ -176,7 +195,8 @@ class RunFolder:
 def exclusive(lock: Path, busy: str, remedy: str, wait: bool = False) -> Iterator[None]:
     """Hold the file `lock` for this process until the block ends.
 
-    Raises UsageError, "`busy` by process …", when another holds it; with `wait` its end is waited for.
+    Raises UsageError, "`busy` by process …", when another holds it; with `wait` its end is waited
+    for.
     """
     with _explained(lock.parent):
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +206,9 @@ def exclusive(lock: Path, busy: str, remedy: str, wait: bool = False) -> Iterato
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             stream.seek(0)
-            raise UsageError(f"{busy} by process {stream.read().strip() or 'unknown'}", remedy) from None
+            raise UsageError(
+                f"{busy} by process {stream.read().strip() or 'unknown'}", remedy
+            ) from None
         stream.seek(0)
         stream.truncate()
         stream.write(str(os.getpid()))
@@ -198,7 +220,9 @@ def _sweep(folder: Path) -> None:
     """Remove what a killed process left half-written; only the holder of the lock may."""
     for pattern in (".*.tmp", ".*.tmp.*", ".*.old"):
         for left in folder.rglob(pattern):
-            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(
+                missing_ok=True
+            )
 
 
 def fsync(path: Path) -> None:
@@ -228,18 +252,22 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except RecsysError:
         raise
-    except Exception as error:  # libraries wrap a failed write in errors of their own; all others go on unchanged
+    except (
+        Exception
+    ) as error:  # libraries wrap a failed write in errors of their own; all others go on unchanged
         number = _number(error)
         if number not in remedies:
             raise
-        raise MachineError(f"cannot write {str(path)!r}: {os.strerror(number)}", remedies[number]) from error
+        raise MachineError(
+            f"cannot write {str(path)!r}: {os.strerror(number)}", remedies[number]
+        ) from error
 
 
 def _number(error: Exception) -> int:
     """The system's error number, 0 for none.
 
-    polars and safetensors, written in Rust, name it in their message only: "… (os error 28)"; numpy and FAISS only say
-    that less was written than asked for.
+    polars and safetensors, written in Rust, name it in their message only: "… (os error 28)"; numpy
+    and FAISS only say that less was written than asked for.
     """
     if isinstance(error, OSError) and error.errno:
         return error.errno

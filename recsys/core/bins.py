@@ -12,11 +12,14 @@ _JOIN = " to "
 
 
 def quantile_labels(values: NDArray[np.floating], bins: int) -> tuple[str, ...]:
-    """The bins of finite values (n,) as "low to high", rising; fewer where values repeat so often that bins are equal.
+    """The bins of finite values (n,) as "low to high", rising; fewer where values repeat so often
+    that bins are equal.
 
     A number belongs to the last bin whose low it reaches.
     """
-    bounds = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1))) if len(values) else np.empty(0)
+    bounds = (
+        np.unique(np.quantile(values, np.linspace(0, 1, bins + 1))) if len(values) else np.empty(0)
+    )
     texts = list(dict.fromkeys(f"{bound:.12g}" for bound in bounds))
     pairs = pairwise(texts) if len(texts) > 1 else zip(texts, texts, strict=True)
     return tuple(f"{low}{_JOIN}{high}" for low, high in pairs)
@@ -26,12 +29,16 @@ def bin_labels(values: pl.Series, labels: Sequence[str]) -> pl.Series:
     """The label of each number, null where it is not finite."""
     numbers = values.to_numpy().astype(np.float64)
     finite = np.isfinite(numbers)
-    place = np.where(finite, (np.searchsorted(_lows(labels), numbers, side="right") - 1).clip(min=0), -1)
+    place = np.where(
+        finite, (np.searchsorted(_lows(labels), numbers, side="right") - 1).clip(min=0), -1
+    )
     return pl.Series([labels[one] if one >= 0 else None for one in place.tolist()], dtype=pl.String)
 
 
 def bin_of(value: object, labels: Sequence[str]) -> str | None:
-    """The label of one number among those of `quantile_labels` in any order; None for what is no number or no bin."""
+    """The label of one number among those of `quantile_labels` in any order; None for what is no
+    number or no bin.
+    """
     try:
         number = float(str(value))
         lows = [float(label.split(_JOIN)[0]) for label in labels]

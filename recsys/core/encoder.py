@@ -39,13 +39,13 @@ Floats = NDArray[np.float32]
 class RelationState:
     """One relation into users.
 
-    name: the relation, for example "rev_buy". source: node type of its sources, "item" for behaviours.
-    behavior: behaviour whose events feed it; None for other relations: attributes, and similar users, whom a visitor
-    does not have. weight: factor on its edge weights.
-    base: the relation whose output is taken ungated. source_degree: (sources,) weighted degrees d_r(u).
-    source_exponent a, target_exponent b, gate, kappa: (L,). gamma: (L, heads).
-    half_life_days: in place of the encoder's own, for a behaviour that ages at another rate.
-    weight_power: c, (L,); None for 1.
+    name: the relation, for example "rev_buy". source: node type of its sources, "item" for
+    behaviours. behavior: behaviour whose events feed it; None for other relations: attributes, and
+    similar users, whom a visitor does not have. weight: factor on its edge weights. base: the
+    relation whose output is taken ungated. source_degree: (sources,) weighted degrees d_r(u).
+    source_exponent a, target_exponent b, gate, kappa: (L,). gamma: (L, heads). half_life_days: in
+    place of the encoder's own, for a behaviour that ages at another rate. weight_power: c, (L,);
+    None for 1.
     """
 
     name: str
@@ -67,12 +67,14 @@ class RelationState:
 class EncoderState:
     """Everything to encode a user with numpy.
 
-    layer_weights: (L + 1,). visitor: (d,) layer-0 state of somebody unknown.
-    states: by source node type, (L, nodes, d): what the sources send in layers 1..L, i.e. h^0..h^(L−1).
-    half_life_days: of the edge weights, None without decay; weights are counted back from `now`, unix seconds.
-    half_life_events: an event also weighs 2^(−p / half_life_events), p being how many of the user's events of that
+    layer_weights: (L + 1,). visitor: (d,) layer-0 state of somebody unknown. states: by source node
+    type, (L, nodes, d): what the sources send in layers 1..L, i.e. h^0..h^(L−1). half_life_days: of
+    the edge weights, None without decay; weights are counted back from `now`, unix seconds.
+    half_life_events: an event also weighs 2^(−p / half_life_events), p being how many of the user's
+    events of that
         behaviour are later; None where all weigh alike.
-    dense: weights of the textbook layers by "<layer from 1>.<relation>.<name>"; empty for degree_prior.
+    dense: weights of the textbook layers by "<layer from 1>.<relation>.<name>"; empty for
+    degree_prior.
         gat: source, target (d, d), left, right (heads, d / heads), bias (d,).
         gatv2: source, target (d, d), source_bias, target_bias (d,), attend (heads, d / heads).
     """
@@ -95,20 +97,33 @@ class EncoderState:
         return len(self.layer_weights) - 1
 
     def save(self, folder: Path) -> None:
-        """Write encoder.safetensors and encoder.json, and states_<type>.npy apart so that they can be mapped."""
+        """Write encoder.safetensors and encoder.json, and states_<type>.npy apart so that they can
+        be mapped.
+        """
         arrays = {"layer_weights": self.layer_weights, "visitor": self.visitor}
         arrays |= {f"dense.{name}": value for name, value in self.dense.items()}
         for relation in self.relations:
-            arrays |= {f"relation.{relation.name}.{name}": getattr(relation, name) for name in _RELATION_ARRAYS}
+            arrays |= {
+                f"relation.{relation.name}.{name}": getattr(relation, name)
+                for name in _RELATION_ARRAYS
+            }
             if relation.weight_power is not None:
                 arrays[f"relation.{relation.name}.weight_power"] = relation.weight_power
-        save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / "encoder.safetensors")
+        save_file(
+            {name: np.ascontiguousarray(value) for name, value in arrays.items()},
+            folder / "encoder.safetensors",
+        )
         for node_type, states in self.states.items():
             np.save(folder / f"states_{node_type}.npy", states)
         scalars = {name: getattr(self, name) for name in _SCALARS}
-        relations = [{name: getattr(relation, name) for name in _RELATION_SCALARS} for relation in self.relations]
+        relations = [
+            {name: getattr(relation, name) for name in _RELATION_SCALARS}
+            for relation in self.relations
+        ]
         document = scalars | {"relations": relations, "states": sorted(self.states)}
-        (folder / "encoder.json").write_text(json.dumps(document, indent=2, sort_keys=True), encoding="utf-8")
+        (folder / "encoder.json").write_text(
+            json.dumps(document, indent=2, sort_keys=True), encoding="utf-8"
+        )
 
     @staticmethod
     def load(folder: Path, map_states: bool = True) -> "EncoderState":
@@ -127,13 +142,24 @@ class EncoderState:
             **{name: document[name] for name in _SCALARS if name in document},
             layer_weights=arrays["layer_weights"],
             visitor=arrays["visitor"],
-            states={name: np.load(folder / f"states_{name}.npy", mmap_mode=mode) for name in document["states"]},
+            states={
+                name: np.load(folder / f"states_{name}.npy", mmap_mode=mode)
+                for name in document["states"]
+            },
             relations=relations,
             dense={name[6:]: value for name, value in arrays.items() if name.startswith("dense.")},
         )
 
 
-_SCALARS = ("family", "heads", "similarity", "half_life_days", "now", "use_weights", "half_life_events")
+_SCALARS = (
+    "family",
+    "heads",
+    "similarity",
+    "half_life_days",
+    "now",
+    "use_weights",
+    "half_life_events",
+)
 _RELATION_SCALARS = ("name", "source", "behavior", "weight", "base", "half_life_days")
 _RELATION_ARRAYS = ("source_degree", "source_exponent", "target_exponent", "gamma", "gate", "kappa")
 
@@ -142,11 +168,11 @@ _RELATION_ARRAYS = ("source_degree", "source_exponent", "target_exponent", "gamm
 class Embeddings:
     """What training hands on. Rows are dense ids of the phase; float32.
 
-    users, items: (n, d) final vectors (all-zero rows stay zero). Under cosine users have unit length, items the length
-    (degree / largest degree)^popularity, at most 1.
-    user_self: (users, d) layer-0 states. encoder: how to encode a user anew.
-    item_lengths: (items,) lengths of the items' vectors before they were given these, 1 on average over the items that
-    have any; None unless under cosine.
+    users, items: (n, d) final vectors (all-zero rows stay zero). Under cosine users have unit
+    length, items the length (degree / largest degree)^popularity, at most 1. user_self: (users, d)
+    layer-0 states. encoder: how to encode a user anew. item_lengths: (items,) lengths of the items'
+    vectors before they were given these, 1 on average over the items that have any; None unless
+    under cosine.
     """
 
     users: Floats

@@ -20,8 +20,9 @@ _MOST_VALUES = 4096
 class FeatureColumn:
     """How one column becomes `width` numbers, as fitted on the rows of a phase.
 
-    labels: values that each have a place, holding 0 or 1; none for numbers and lists of numbers. mean: (width,), taken
-    off; scale: then multiplied, so that rows have a root mean square length of 1. separator: of several values.
+    labels: values that each have a place, holding 0 or 1; none for numbers and lists of numbers.
+    mean: (width,), taken off; scale: then multiplied, so that rows have a root mean square length
+    of 1. separator: of several values.
     """
 
     column: str
@@ -36,18 +37,26 @@ class FeatureColumn:
 
     @classmethod
     def fit(cls, column: pl.Series, separator: str | None = None) -> Self:
-        """From the rows of a phase. Raises DataError for lists of several lengths, and for too many distinct values."""
+        """From the rows of a phase. Raises DataError for lists of several lengths, and for too many
+        distinct values.
+        """
         if not _is_numbers(column):
             labels = tuple(owner_values(column, separator)[VALUE].unique().sort())
             _require_few(column.name, labels)
             return cls(column.name, (0.0,) * len(labels), 1.0, labels, separator)
         values, there = _numbers(column, _length(column))
         mean = values[there].mean(axis=0) if there.any() else np.zeros(values.shape[1])
-        size = float(np.sqrt(np.square(values[there] - mean).sum(axis=1).mean())) if there.any() else 0.0
+        size = (
+            float(np.sqrt(np.square(values[there] - mean).sum(axis=1).mean()))
+            if there.any()
+            else 0.0
+        )
         return cls(column.name, tuple(mean.tolist()), 1 / size if size else 1.0)
 
     def apply(self, column: pl.Series) -> tuple[Floats, int]:
-        """(rows, width), zeros where a row says nothing that can be used; and how many rows that are."""
+        """(rows, width), zeros where a row says nothing that can be used; and how many rows that
+        are.
+        """
         if self.labels:
             return _marks(column, self.labels, self.separator)
         if not self.width:
@@ -62,7 +71,9 @@ class FeatureColumn:
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Self:
-        return cls(**document | {"mean": tuple(document["mean"]), "labels": tuple(document["labels"])})
+        return cls(
+            **document | {"mean": tuple(document["mean"]), "labels": tuple(document["labels"])}
+        )
 
 
 def _is_numbers(column: pl.Series) -> bool:
@@ -84,12 +95,24 @@ def _length(column: pl.Series) -> int:
 
 
 def _numbers(column: pl.Series, width: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(rows, width) numbers, 0 in unusable rows, and (rows,) which are usable: there, of that length, and finite."""
-    lists = column.cast(pl.List(pl.Float64)) if column.dtype.is_nested() else column.cast(pl.Float64).reshape((-1, 1))
+    """(rows, width) numbers, 0 in unusable rows, and (rows,) which are usable: there, of that
+    length, and finite.
+    """
+    lists = (
+        column.cast(pl.List(pl.Float64))
+        if column.dtype.is_nested()
+        else column.cast(pl.Float64).reshape((-1, 1))
+    )
     lists = lists.cast(pl.List(pl.Float64))
     fits = (lists.list.len() == width).fill_null(False).to_numpy()
     values = np.zeros((len(column), width))
-    values[fits] = lists.filter(pl.Series(fits)).explode().cast(pl.Float64).to_numpy().reshape(int(fits.sum()), width)
+    values[fits] = (
+        lists.filter(pl.Series(fits))
+        .explode()
+        .cast(pl.Float64)
+        .to_numpy()
+        .reshape(int(fits.sum()), width)
+    )
     there = fits & np.isfinite(values).all(axis=1)
     return np.where(there[:, None], values, 0.0), there
 

@@ -15,7 +15,9 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class IdMap:
-    """Outside ids by dense id: `ids[dense]`. Ids are unique strings; any text is allowed, the empty one too."""
+    """Outside ids by dense id: `ids[dense]`. Ids are unique strings; any text is allowed, the empty
+    one too.
+    """
 
     ids: pl.Series
     kind: str = "id"
@@ -33,7 +35,9 @@ class IdMap:
 
     @cached_property
     def _outside(self) -> list[str]:
-        """The texts that are in `_dense` anyway: a gather in polars costs a hundred times as much for a short list."""
+        """The texts that are in `_dense` anyway: a gather in polars costs a hundred times as much
+        for a short list.
+        """
         return list(self._dense)
 
     def __contains__(self, outside: object) -> bool:
@@ -45,14 +49,17 @@ class IdMap:
         if found is None:
             known = f"{len(self):,} {self.kind}s are known"
             raise UsageError(
-                f"unknown {self.kind} {str(outside)!r}", nearest(str(outside), self.ids.head(100_000)) or known
+                f"unknown {self.kind} {str(outside)!r}",
+                nearest(str(outside), self.ids.head(100_000)) or known,
             )
         return found
 
     def lookup(self, outside: Sequence[object]) -> NDArray[np.int32]:
         """Dense ids (n,), UNKNOWN (−1) where the outside id is not known."""
         known = self._dense
-        return np.fromiter((known.get(str(one), UNKNOWN) for one in outside), dtype=np.int32, count=len(outside))
+        return np.fromiter(
+            (known.get(str(one), UNKNOWN) for one in outside), dtype=np.int32, count=len(outside)
+        )
 
     def outside(self, dense: NDArray[np.integer]) -> list[str]:
         """Outside ids of dense ids; UNKNOWN is not accepted."""

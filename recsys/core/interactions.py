@@ -15,11 +15,13 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class Interactions:
-    """Rows of one phase (train; train + validation; everything) with ids fitted on these rows alone.
+    """Rows of one phase (train; train + validation; everything) with ids fitted on these rows
+    alone.
 
-    user, item: (n,) dense ids. weight: (n,). time: (n,) unix seconds or None. behavior: (n,) index into
-    `behaviors` (always present; a log without behaviours has the single one "interaction").
-    user_codes, item_codes: (users,), (items,) the code in the ingested log of each dense id, ascending.
+    user, item: (n,) dense ids. weight: (n,). time: (n,) unix seconds or None. behavior: (n,) index
+    into `behaviors` (always present; a log without behaviours has the single one "interaction").
+    user_codes, item_codes: (users,), (items,) the code in the ingested log of each dense id,
+    ascending.
     """
 
     user: NDArray[np.int32]
@@ -48,7 +50,11 @@ class Interactions:
     def days(self) -> float:
         """From the first row to the last; 0 without times."""
         times = self.time
-        return 0.0 if times is None or not len(times) else float(times.max() - times.min()) / DAY_SECONDS
+        return (
+            0.0
+            if times is None or not len(times)
+            else float(times.max() - times.min()) / DAY_SECONDS
+        )
 
     def of(self, behavior: str) -> NDArray[np.bool_]:
         """(n,) which rows are of `behavior`; none when the phase has no such row."""
@@ -56,12 +62,20 @@ class Interactions:
             return np.zeros(len(self), dtype=bool)
         return np.asarray(self.behavior == self.behaviors.index(behavior))
 
-    def matrix(self, behaviors: tuple[str, ...] | None = None, weighted: bool = False) -> sparse.csr_matrix:
+    def matrix(
+        self, behaviors: tuple[str, ...] | None = None, weighted: bool = False
+    ) -> sparse.csr_matrix:
         """(users, items) float32, sorted indices, no duplicates: 1 per pair, or the summed weights."""
-        rows = np.ones(len(self), bool) if behaviors is None else np.logical_or.reduce([self.of(b) for b in behaviors])
+        rows = (
+            np.ones(len(self), bool)
+            if behaviors is None
+            else np.logical_or.reduce([self.of(b) for b in behaviors])
+        )
         values = self.weight[rows] if weighted else np.ones(int(rows.sum()), np.float32)
         shape = (self.num_users, self.num_items)
-        matrix = sparse.coo_matrix((values, (self.user[rows], self.item[rows])), shape=shape).tocsr()
+        matrix = sparse.coo_matrix(
+            (values, (self.user[rows], self.item[rows])), shape=shape
+        ).tocsr()
         if not weighted:
             matrix.data[:] = 1.0
         matrix.sort_indices()
@@ -69,15 +83,18 @@ class Interactions:
 
     def popularity(self, behavior: str | None = None) -> NDArray[np.float32]:
         """(items,) users who had each item, under one behaviour or any."""
-        return np.asarray(self.matrix(None if behavior is None else (behavior,)).sum(axis=0), np.float32).ravel()
+        return np.asarray(
+            self.matrix(None if behavior is None else (behavior,)).sum(axis=0), np.float32
+        ).ravel()
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out pairs among warm users and items, in the dense ids of a phase, and what was left out.
+    """Held-out pairs among warm users and items, in the dense ids of a phase, and what was left
+    out.
 
-    user, item: (n,) sorted by user, item; unique pairs. dropped: rows by reason (cold user, cold item, seen in train).
-    cold: the cold rows (user code, item code), for the slice of their own.
+    user, item: (n,) sorted by user, item; unique pairs. dropped: rows by reason (cold user, cold
+    item, seen in train). cold: the cold rows (user code, item code), for the slice of their own.
     """
 
     user: NDArray[np.int32]
@@ -87,17 +104,23 @@ class HeldOut:
 
     def matrix(self, num_users: int, num_items: int) -> sparse.csr_matrix:
         values = np.ones(len(self.user), np.float32)
-        return sparse.coo_matrix((values, (self.user, self.item)), shape=(num_users, num_items)).tocsr()
+        return sparse.coo_matrix(
+            (values, (self.user, self.item)), shape=(num_users, num_items)
+        ).tocsr()
 
 
-def fit_interactions(rows: pl.DataFrame, users: IdMap, items: IdMap, behaviors: tuple[str, ...]) -> Interactions:
+def fit_interactions(
+    rows: pl.DataFrame, users: IdMap, items: IdMap, behaviors: tuple[str, ...]
+) -> Interactions:
     """Dense ids fitted on `rows` (coded by the vocabularies `users`, `items`) and on nothing else."""
     user_codes, user = np.unique(rows[USER].to_numpy(), return_inverse=True)
     item_codes, item = np.unique(rows[ITEM].to_numpy(), return_inverse=True)
     return Interactions(
         user=user.astype(np.int32),
         item=item.astype(np.int32),
-        weight=rows[WEIGHT].to_numpy().astype(np.float32) if WEIGHT in rows.columns else np.ones(len(rows), np.float32),
+        weight=rows[WEIGHT].to_numpy().astype(np.float32)
+        if WEIGHT in rows.columns
+        else np.ones(len(rows), np.float32),
         time=rows[TIME].to_numpy().astype(np.int64) if TIME in rows.columns else None,
         behavior=_behavior_index(rows, behaviors),
         behaviors=behaviors,
@@ -124,7 +147,9 @@ def dense_of(codes: NDArray[np.integer], fitted: NDArray[np.int32]) -> NDArray[n
 
 
 def hold_out(rows: pl.DataFrame, train: Interactions) -> HeldOut:
-    """Coded held-out rows of the target behaviour in the dense ids of `train`; cold rows are counted and kept apart."""
+    """Coded held-out rows of the target behaviour in the dense ids of `train`; cold rows are
+    counted and kept apart.
+    """
     user = dense_of(rows[USER].to_numpy(), train.user_codes)
     item = dense_of(rows[ITEM].to_numpy(), train.item_codes)
     warm = (user != UNKNOWN) & (item != UNKNOWN)
@@ -135,4 +160,6 @@ def hold_out(rows: pl.DataFrame, train: Interactions) -> HeldOut:
         }
     )
     pairs = np.unique(np.stack([user[warm], item[warm]], axis=1), axis=0)
-    return HeldOut(pairs[:, 0], pairs[:, 1], +dropped, rows.filter(pl.Series(~warm)).select(USER, ITEM))
+    return HeldOut(
+        pairs[:, 0], pairs[:, 1], +dropped, rows.filter(pl.Series(~warm)).select(USER, ITEM)
+    )

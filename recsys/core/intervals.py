@@ -1,4 +1,6 @@
-"""How sure a mean over users is: the paired bootstrap, and Holm's correction for several comparisons."""
+"""How sure a mean over users is: the paired bootstrap, and Holm's correction for several
+comparisons.
+"""
 
 from typing import NamedTuple
 
@@ -20,7 +22,9 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Mean of one model minus another's over the same users, its interval, and the two-sided p of no difference."""
+    """Mean of one model minus another's over the same users, its interval, and the two-sided p of
+    no difference.
+    """
 
     mean: float
     low: float
@@ -31,15 +35,20 @@ class Difference(NamedTuple):
 def bootstrap_means(values: Floats, draws: int = 10_000, seed: int = 0) -> Floats:
     """(draws, columns): means of `values` (users, columns) over users drawn with replacement.
 
-    Every column sees the same draws of users, so that a difference of two columns is a paired bootstrap. Memory is
-    bounded whatever the number of users. Raises UsageError without users or draws.
+    Every column sees the same draws of users, so that a difference of two columns is a paired
+    bootstrap. Memory is bounded whatever the number of users. Raises UsageError without users or
+    draws.
     """
     users = len(values)
     if not users or draws < 1:
-        raise UsageError(f"a bootstrap of {users} users with {draws} draws", "Both must be at least 1")
+        raise UsageError(
+            f"a bootstrap of {users} users with {draws} draws", "Both must be at least 1"
+        )
     generator = np.random.default_rng(seed)
     step = max(1, _BLOCK_ENTRIES // users)
-    counts = (_counts(generator, min(step, draws - start), users) for start in range(0, draws, step))
+    counts = (
+        _counts(generator, min(step, draws - start), users) for start in range(0, draws, step)
+    )
     return np.concatenate([block @ values for block in counts]) / users
 
 
@@ -47,7 +56,9 @@ def _counts(generator: np.random.Generator, draws: int, users: int) -> Floats:
     """(draws, users): how often each user was drawn; every row sums to the number of users."""
     drawn = generator.integers(0, users, size=(draws, users), dtype=np.int64)
     drawn += np.arange(draws)[:, None] * users
-    return np.bincount(drawn.ravel(), minlength=draws * users).reshape(draws, users).astype(np.float64)
+    return (
+        np.bincount(drawn.ravel(), minlength=draws * users).reshape(draws, users).astype(np.float64)
+    )
 
 
 def interval(values: Floats, means: Floats, level: float = 0.95) -> Interval:
@@ -55,8 +66,12 @@ def interval(values: Floats, means: Floats, level: float = 0.95) -> Interval:
     return Interval(float(np.mean(values)), *_middle(means, level))
 
 
-def difference(values: Floats, others: Floats, means: Floats, other_means: Floats, level: float = 0.95) -> Difference:
-    """`values` minus `others` (users,), from bootstrap means (draws,) that saw the same draws of users."""
+def difference(
+    values: Floats, others: Floats, means: Floats, other_means: Floats, level: float = 0.95
+) -> Difference:
+    """`values` minus `others` (users,), from bootstrap means (draws,) that saw the same draws of
+    users.
+    """
     apart = means - other_means
     low, high = _middle(apart, level)
     return Difference(float(np.mean(values - others)), low, high, _two_sided(apart))
@@ -66,7 +81,9 @@ def holm(p_values: NDArray[np.floating]) -> Floats:
     """Holm's step-down correction (1979): adjusted p-values in the order given, each at most 1."""
     count = len(p_values)
     order = np.argsort(p_values, kind="stable")
-    stepped = np.maximum.accumulate((count - np.arange(count)) * np.asarray(p_values, np.float64)[order])
+    stepped = np.maximum.accumulate(
+        (count - np.arange(count)) * np.asarray(p_values, np.float64)[order]
+    )
     adjusted = np.empty(count)
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted
@@ -78,7 +95,9 @@ def _middle(means: Floats, level: float) -> tuple[float, float]:
 
 
 def _two_sided(apart: Floats) -> float:
-    """Twice the smaller share of draws on either side of zero; the added one keeps it above zero (Davison & Hinkley 1997)."""
+    """Twice the smaller share of draws on either side of zero; the added one keeps it above zero
+    (Davison & Hinkley 1997).
+    """
     # Differences below rounding are none: a model compared with itself must give p = 1.
     near = 1e-12
     tail = min(int((apart <= near).sum()), int((apart >= -near).sum()))

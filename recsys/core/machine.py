@@ -54,7 +54,8 @@ def _cgroup_bytes(name: str) -> int | None:
 
 def peak_memory_bytes() -> int:
     """Largest resident size of this process so far, or since its high-water mark was last reset."""
-    # Not from getrusage where there is another way: there a program begins at the peak of the one that started it.
+    # Not from getrusage where there is another way: there a program begins at the peak of the one
+    # that started it.
     if _STATUS.exists():
         for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
@@ -63,8 +64,12 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def versions(packages: tuple[str, ...] = ("numpy", "polars", "torch", "dgl", "faiss-cpu", "scipy")) -> dict[str, str]:
-    """Versions of Python, recsys and the packages that decide results; "absent" where one is not installed."""
+def versions(
+    packages: tuple[str, ...] = ("numpy", "polars", "torch", "dgl", "faiss-cpu", "scipy"),
+) -> dict[str, str]:
+    """Versions of Python, recsys and the packages that decide results; "absent" where one is not
+    installed.
+    """
     found = {"python": platform.python_version()}
     for package in ("recsys", *packages):
         try:

@@ -1,4 +1,6 @@
-"""How long work tells what it is doing. The library speaks to this Protocol; the command line draws the bars."""
+"""How long work tells what it is doing. The library speaks to this Protocol; the command line draws
+the bars.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar

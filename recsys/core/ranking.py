@@ -11,9 +11,9 @@ NO_ITEM = -1
 class Hits(NamedTuple):
     """Ranked items of several queries.
 
-    items: (queries, k) int32 dense item ids, best first; NO_ITEM (−1) fills lists that ran out of candidates.
-    scores: (queries, k) float32; −inf where items is NO_ITEM.
-    Ties: the smaller dense id comes first.
+    items: (queries, k) int32 dense item ids, best first; NO_ITEM (−1) fills lists that ran out of
+    candidates. scores: (queries, k) float32; −inf where items is NO_ITEM. Ties: the smaller dense
+    id comes first.
     """
 
     items: NDArray[np.int32]
@@ -29,12 +29,15 @@ class Scorer(Protocol):
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> Hits:
-    """The k best columns of each row of `scores` (queries, items); −inf marks what may not be recommended."""
+    """The k best columns of each row of `scores` (queries, items); −inf marks what may not be
+    recommended.
+    """
     num_items = scores.shape[1]
     kept = min(k, num_items)
     items = _best(scores, kept)
     values = np.take_along_axis(scores, items, axis=1)
-    # Scores are rounded to their own precision only: exact ties go to the smaller id, whatever the partition did.
+    # Scores are rounded to their own precision only: exact ties go to the smaller id, whatever the
+    # partition did.
     order = np.lexsort((items, -values), axis=1)
     items = np.take_along_axis(items, order, axis=1).astype(np.int32)
     values = np.take_along_axis(values, order, axis=1).astype(np.float32)
@@ -47,7 +50,9 @@ def top_k(scores: NDArray[np.float32], k: int) -> Hits:
 
 
 def _best(scores: NDArray[np.float32], kept: int) -> NDArray[np.int64]:
-    """Columns of the `kept` best of each row, unordered; among equals at the border the smaller columns."""
+    """Columns of the `kept` best of each row, unordered; among equals at the border the smaller
+    columns.
+    """
     if kept == scores.shape[1]:
         return np.broadcast_to(np.arange(kept), scores.shape).copy()
     chosen = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]

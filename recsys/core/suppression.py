@@ -14,7 +14,9 @@ _SALT_BYTES = _HASH_BYTES = 16
 
 @dataclass(frozen=True)
 class Suppression:
-    """hashes: keyed BLAKE2b of each id under `salt` (hex). Whoever holds both can test a guess, but read no id off it."""
+    """hashes: keyed BLAKE2b of each id under `salt` (hex). Whoever holds both can test a guess, but
+    read no id off it.
+    """
 
     salt: str
     hashes: frozenset[str] = frozenset()
@@ -31,7 +33,9 @@ class Suppression:
         write_json(path, {"salt": self.salt, "hashes": sorted(self.hashes)})
 
     def hash(self, outside: str) -> str:
-        return hashlib.blake2b(outside.encode(), key=bytes.fromhex(self.salt), digest_size=_HASH_BYTES).hexdigest()
+        return hashlib.blake2b(
+            outside.encode(), key=bytes.fromhex(self.salt), digest_size=_HASH_BYTES
+        ).hexdigest()
 
     def holds(self, outside: str) -> bool:
         return self.hash(outside) in self.hashes

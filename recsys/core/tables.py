@@ -51,7 +51,9 @@ CODED_SCHEMA: dict[str, pl.DataType] = {
 CODED_ORDER = (USER, TIME, ITEM, BEHAVIOR, WEIGHT)
 
 Drops = Counter[str]
-"""Rows dropped, by reason. A filter returns the rows kept and its Drops; nothing vanishes uncounted."""
+"""Rows dropped, by reason. A filter returns the rows kept and its Drops; nothing vanishes
+uncounted.
+"""
 
 
 def require_columns(found: Iterable[str], wanted: Iterable[str], source: str) -> None:
@@ -61,7 +63,8 @@ def require_columns(found: Iterable[str], wanted: Iterable[str], source: str) ->
         if column not in present:
             remedy = "Name the right one with --user-col, --item-col, --time-col …, or under [data]"
             raise DataError(
-                f"{source} has no column {column!r}; it has {present}", f"{nearest(column, present)} {remedy}".strip()
+                f"{source} has no column {column!r}; it has {present}",
+                f"{nearest(column, present)} {remedy}".strip(),
             )
 
 

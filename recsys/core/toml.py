@@ -15,12 +15,17 @@ def to_toml(document: Mapping[str, Any]) -> str:
     """
     plain = {key: value for key, value in document.items() if not isinstance(value, Mapping)}
     sections = {key: value for key, value in document.items() if isinstance(value, Mapping)}
-    blocks = [_lines(plain), *(f"[{_key(name)}]\n{_lines(section)}" for name, section in sections.items())]
+    blocks = [
+        _lines(plain),
+        *(f"[{_key(name)}]\n{_lines(section)}" for name, section in sections.items()),
+    ]
     return "\n".join(block for block in blocks if block)
 
 
 def _lines(table: Mapping[str, Any]) -> str:
-    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)
+    return "".join(
+        f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None
+    )
 
 
 def _key(key: str) -> str:
@@ -33,7 +38,9 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, Mapping):
-        pairs = (f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None)
+        pairs = (
+            f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None
+        )
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(one) for one in value)}]"

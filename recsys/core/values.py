@@ -8,9 +8,12 @@ OWNER, VALUE = "owner", "value"
 def owner_values(column: pl.Series, separator: str | None = None) -> pl.DataFrame:
     """Distinct rows OWNER (place in the column), VALUE (text), in the order of the column.
 
-    Lists, and text where a separator is given, are taken apart; nulls, NaN and empty text are no values.
+    Lists, and text where a separator is given, are taken apart; nulls, NaN and empty text are no
+    values.
     """
-    values = pl.DataFrame({OWNER: pl.arange(len(column), eager=True, dtype=pl.Int64), VALUE: column})
+    values = pl.DataFrame(
+        {OWNER: pl.arange(len(column), eager=True, dtype=pl.Int64), VALUE: column}
+    )
     if separator is not None and column.dtype in (pl.String, pl.Categorical):
         values = values.with_columns(pl.col(VALUE).cast(pl.String).str.split(separator))
     if isinstance(values[VALUE].dtype, pl.List | pl.Array):

@@ -109,7 +109,9 @@ class SliceRow(_Part):
 
 
 class VisitorRow(_Part):
-    """The deciding metric of users by their trained vector, and as visitors with their last events alone."""
+    """The deciding metric of users by their trained vector, and as visitors with their last events
+    alone.
+    """
 
     events: int
     users: int
@@ -122,7 +124,9 @@ class VisitorRow(_Part):
 
 
 class ColdItems(_Part):
-    """Items of the log that nobody took in train, ranked among themselves by vectors from what they are."""
+    """Items of the log that nobody took in train, ranked among themselves by vectors from what they
+    are.
+    """
 
     items: int
     placed: int
@@ -141,9 +145,13 @@ class RelationRow(_Part):
 
     name: str
     mass: dict[str, float] = {}
-    """By node type that hears from it: its share of the length of all messages, averaged over nodes and layers."""
+    """By node type that hears from it: its share of the length of all messages, averaged over nodes
+    and layers.
+    """
     without: float | None = None
-    """The deciding metric of the model trained again without the relation, for as many epochs; None when not asked for."""
+    """The deciding metric of the model trained again without the relation, for as many epochs; None
+    when not asked for.
+    """
     worth: float | None = None
     """The main model minus that one, on the same users, with its paired 95 % interval."""
     low: float | None = None
@@ -168,7 +176,11 @@ class ThroughIndex(_Part):
 
     @property
     def differences(self) -> dict[str, float]:
-        return {name: self.through[name] - value for name, value in self.exact.items() if name in self.through}
+        return {
+            name: self.through[name] - value
+            for name, value in self.exact.items()
+            if name in self.through
+        }
 
 
 class Report(_Part):
@@ -200,7 +212,9 @@ class Report(_Part):
         for row in self.models:
             if row.name == name:
                 return row
-        raise DataError(f"the report has no model {name!r}", f"It has {[row.name for row in self.models]}")
+        raise DataError(
+            f"the report has no model {name!r}", f"It has {[row.name for row in self.models]}"
+        )
 
     def save(self, path: Path) -> None:
         with atomic_file(path) as part:

@@ -1,4 +1,6 @@
-"""How every plot of a page is drawn: SVG text in the page's own text colour, so that it suits light and dark."""
+"""How every plot of a page is drawn: SVG text in the page's own text colour, so that it suits light
+and dark.
+"""
 
 import io
 import re

@@ -22,8 +22,8 @@ _POSITION, _USER, _ITEM = "position", "dense_user", "dense_item"
 class Judgement(NamedTuple):
     """Metrics of foreign lists, the lists as they were judged, and what was odd about them.
 
-    ranked: (test users, k) dense item ids. counts: rows by oddity ("unknown item, kept as a miss", …) and users
-    without a list, who count as misses.
+    ranked: (test users, k) dense item ids. counts: rows by oddity ("unknown item, kept as a miss",
+    …) and users without a list, who count as misses.
     """
 
     ranking: Ranking
@@ -39,11 +39,13 @@ def judge(
     seen: sparse.csr_matrix | None = None,
     catalogue: Catalogue | None = None,
 ) -> Judgement:
-    """Metrics of the table `lists`: user_id, item_id, and rank (from 1) or score (higher is better); rank decides if both.
+    """Metrics of the table `lists`: user_id, item_id, and rank (from 1) or score (higher is
+    better); rank decides if both.
 
-    Every user with held-out items counts, with or without a list; items that train does not know, or that `seen`
-    (users, items) holds, keep their place as misses. Raises DataError for missing columns or values, an item twice in a
-    list, ranks that are not 1, 2, 3…, and a score that is not a number.
+    Every user with held-out items counts, with or without a list; items that train does not know,
+    or that `seen` (users, items) holds, keep their place as misses. Raises DataError for missing
+    columns or values, an item twice in a list, ranks that are not 1, 2, 3…, and a score that is not
+    a number.
     """
     require_columns(lists.columns, (USER_ID, ITEM_ID), "the table of ranked lists")
     ordered = _in_order(_checked(lists.with_columns(pl.col(USER_ID, ITEM_ID).cast(pl.String))))
@@ -62,18 +64,32 @@ def _checked(lists: pl.DataFrame) -> pl.DataFrame:
     by = RANK if RANK in lists.columns else SCORE
     require_columns(lists.columns, (by,), "the table of ranked lists")
     if not lists.schema[by].is_numeric():
-        raise DataError(f"the column {by!r} of the ranked lists is {lists.schema[by]}, not a number", "Give numbers")
+        raise DataError(
+            f"the column {by!r} of the ranked lists is {lists.schema[by]}, not a number",
+            "Give numbers",
+        )
     broken = lists.filter(
-        pl.any_horizontal(pl.col(USER_ID, ITEM_ID, by).is_null()) | pl.col(by).cast(pl.Float64).is_nan()
+        pl.any_horizontal(pl.col(USER_ID, ITEM_ID, by).is_null())
+        | pl.col(by).cast(pl.Float64).is_nan()
     )
-    _refuse(broken, "row(s) of the ranked lists have an empty user, item or " + by, "Fill them in or leave them out")
+    _refuse(
+        broken,
+        "row(s) of the ranked lists have an empty user, item or " + by,
+        "Fill them in or leave them out",
+    )
     twice = lists.filter(pl.struct(USER_ID, ITEM_ID).is_duplicated())
-    _refuse(twice, "row(s) of the ranked lists repeat an item within a user's list", "Keep each item once")
+    _refuse(
+        twice,
+        "row(s) of the ranked lists repeat an item within a user's list",
+        "Keep each item once",
+    )
     return lists
 
 
 def _in_order(lists: pl.DataFrame) -> pl.DataFrame:
-    """Rows with their position from 1: the given rank, or the place by falling score, equal scores by item id."""
+    """Rows with their position from 1: the given rank, or the place by falling score, equal scores
+    by item id.
+    """
     if RANK not in lists.columns:
         ordered = lists.sort(USER_ID, SCORE, ITEM_ID, descending=[False, True, False])
         return ordered.with_columns(pl.int_range(1, pl.len() + 1).over(USER_ID).alias(_POSITION))
@@ -91,7 +107,9 @@ def _in_order(lists: pl.DataFrame) -> pl.DataFrame:
 def _table(
     dense: pl.DataFrame, users: NDArray[np.int32], k: int, seen: sparse.csr_matrix | None
 ) -> tuple[NDArray[np.int32], Drops]:
-    """(users, k) dense items, NO_ITEM where there is none that could be right; and what was counted on the way."""
+    """(users, k) dense items, NO_ITEM where there is none that could be right; and what was counted
+    on the way.
+    """
     user, item, place = (dense[column].to_numpy() for column in (_USER, _ITEM, _POSITION))
     row = np.searchsorted(users, user).clip(max=max(len(users) - 1, 0))
     judged = (user != UNKNOWN) & (users[row] == user) if len(users) else np.zeros(len(user), bool)
@@ -102,7 +120,9 @@ def _table(
     repeated = np.zeros(len(item), bool)
     if seen is not None:
         # Without any known pair scipy gives a sparse answer rather than an array.
-        repeated[known] = np.asarray(seen[user[known], item[known]]).ravel() > 0 if known.any() else False
+        repeated[known] = (
+            np.asarray(seen[user[known], item[known]]).ravel() > 0 if known.any() else False
+        )
         ranked[row[repeated], place[repeated] - 1] = NO_ITEM
     counts = {
         "unknown user": int((user == UNKNOWN).sum()),
@@ -118,4 +138,7 @@ def _table(
 def _refuse(rows: pl.DataFrame, complaint: str, remedy: str) -> None:
     if len(rows):
         first = rows.row(0, named=True)
-        raise DataError(f"{len(rows)} {complaint}; the first: user {first[USER_ID]!r}, item {first[ITEM_ID]!r}", remedy)
+        raise DataError(
+            f"{len(rows)} {complaint}; the first: user {first[USER_ID]!r}, item {first[ITEM_ID]!r}",
+            remedy,
+        )

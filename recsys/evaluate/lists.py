@@ -1,4 +1,6 @@
-"""What a set of recommendation lists is like as a whole, whether or not it hits: coverage, novelty, concentration."""
+"""What a set of recommendation lists is like as a whole, whether or not it hits: coverage, novelty,
+concentration.
+"""
 
 from dataclasses import dataclass
 
@@ -10,7 +12,9 @@ from recsys.core.interactions import Interactions
 from recsys.core.ranking import NO_ITEM
 
 _HEAD_SHARE = 0.1
-_BLOCK_ENTRIES = 8_000_000  # entries of the dense attribute block that diversity holds at a time: 32 MB
+_BLOCK_ENTRIES = (
+    8_000_000  # entries of the dense attribute block that diversity holds at a time: 32 MB
+)
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,27 @@ class Catalogue:
         return len(self.item_users)
 
     def head(self) -> NDArray[np.bool_]:
-        """(items,) the most popular tenth of the catalogue, at least one item; ties to the smaller id."""
+        """(items,) the most popular tenth of the catalogue, at least one item; ties to the smaller
+        id.
+        """
         order = np.argsort(-self.item_users, kind="stable")
         mask = np.zeros(self.num_items, dtype=bool)
         mask[order[: max(1, round(_HEAD_SHARE * self.num_items))]] = True
         return mask
 
 
-def catalogue_of(train: Interactions, target: str, attributes: sparse.csr_matrix | None = None) -> Catalogue:
+def catalogue_of(
+    train: Interactions, target: str, attributes: sparse.csr_matrix | None = None
+) -> Catalogue:
     """The catalogue facts of a phase, counted over its target behaviour."""
     item_users = np.asarray(train.matrix((target,)).sum(axis=0), dtype=np.float64).ravel()
     return Catalogue(item_users, train.num_users, attributes)
 
 
 def list_metrics(ranked: NDArray[np.int32], catalogue: Catalogue) -> dict[str, float]:
-    """coverage, novelty, gini, popularity_share, and diversity where there are attributes, of lists (n, k)."""
+    """coverage, novelty, gini, popularity_share, and diversity where there are attributes, of lists
+    (n, k).
+    """
     shown = ranked[ranked != NO_ITEM]
     exposures = np.bincount(shown, minlength=catalogue.num_items)
     found = {
@@ -59,13 +69,17 @@ def list_metrics(ranked: NDArray[np.int32], catalogue: Catalogue) -> dict[str, f
 
 
 def novelty(exposures: NDArray[np.int64], catalogue: Catalogue) -> float:
-    """Mean over recommended items of −log2(train users of the item / users); an item without users counts as with one."""
+    """Mean over recommended items of −log2(train users of the item / users); an item without users
+    counts as with one.
+    """
     share = np.maximum(catalogue.item_users, 1.0) / max(catalogue.num_users, 1)
     return float(-(exposures @ np.log2(share)) / max(exposures.sum(), 1))
 
 
 def gini(exposures: NDArray[np.int64]) -> float:
-    """Gini coefficient of the exposures of all items, those never shown included: 0 all alike, near 1 one takes all."""
+    """Gini coefficient of the exposures of all items, those never shown included: 0 all alike, near
+    1 one takes all.
+    """
     ordered = np.sort(exposures).astype(np.float64)
     count, total = len(ordered), ordered.sum()
     if not total:
@@ -74,13 +88,18 @@ def gini(exposures: NDArray[np.int64]) -> float:
 
 
 def diversity(ranked: NDArray[np.int32], attributes: sparse.csr_matrix) -> float:
-    """Intra-list diversity: mean 1 − Jaccard of the attributes over the pairs of a list, then over lists.
+    """Intra-list diversity: mean 1 − Jaccard of the attributes over the pairs of a list, then over
+    lists.
 
-    Pairs with an item that has no attribute are left out, and so is a list without any pair; 0 when none has one.
+    Pairs with an item that has no attribute are left out, and so is a list without any pair; 0 when
+    none has one.
     """
     length = max(ranked.shape[1] * attributes.shape[1], 1)
     step = max(1, _BLOCK_ENTRIES // length)
-    blocks = [_pair_means(ranked[start : start + step], attributes) for start in range(0, len(ranked), step)]
+    blocks = [
+        _pair_means(ranked[start : start + step], attributes)
+        for start in range(0, len(ranked), step)
+    ]
     means = np.concatenate(blocks) if blocks else np.zeros(0)
     return float(np.nanmean(means)) if np.isfinite(means).any() else 0.0
 

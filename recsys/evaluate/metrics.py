@@ -1,4 +1,6 @@
-"""Ranking metrics, exactly: hits are computed once, every metric is a pure function on them, per user before any mean."""
+"""Ranking metrics, exactly: hits are computed once, every metric is a pure function on them, per
+user before any mean.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,9 @@ class Matches(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranking:
-    """Metrics of one model. per_user: metric → (n,) in the order of `users`; overall: its plain mean, and list-level."""
+    """Metrics of one model. per_user: metric → (n,) in the order of `users`; overall: its plain
+    mean, and list-level.
+    """
 
     users: NDArray[np.int32]
     per_user: Mapping[str, PerUser]
@@ -45,17 +49,21 @@ def evenly(users: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     return users if len(users) <= count else users[np.arange(count) * len(users) // count]
 
 
-def match(ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix) -> Matches:
+def match(
+    ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix
+) -> Matches:
     """Look every ranked item up among its user's held-out items.
 
-    ranked: (n, k) dense item ids, best first, unique within a list, NO_ITEM where a list ended. held_out: (users, items).
-    Raises UsageError for a user without held-out items: averages run over users that have some.
+    ranked: (n, k) dense item ids, best first, unique within a list, NO_ITEM where a list ended.
+    held_out: (users, items). Raises UsageError for a user without held-out items: averages run over
+    users that have some.
     """
     held = np.diff(held_out.indptr)[users].astype(np.int64)
     if not held.all():
         user = int(users[np.flatnonzero(held == 0)[0]])
         raise UsageError(
-            f"user {user} (dense id) has no held-out item", "Rank evaluate.metrics.evaluable_users(held_out) only"
+            f"user {user} (dense id) has no held-out item",
+            "Rank evaluate.metrics.evaluable_users(held_out) only",
         )
     num_items = held_out.shape[1]
     owner = np.repeat(np.arange(held_out.shape[0], dtype=np.int64), np.diff(held_out.indptr))
@@ -99,7 +107,8 @@ def ndcg(matches: Matches, k: int) -> PerUser:
     hit = matches.hit[:, :k]
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.minimum(k, matches.held) - 1]
-    # Summed in rank order, as the ideal is: a perfect list gives exactly 1, whichever users stand around it.
+    # Summed in rank order, as the ideal is: a perfect list gives exactly 1, whichever users stand
+    # around it.
     gained = np.cumsum(hit * discounts[: hit.shape[1]], axis=1)[:, -1]
     return np.asarray(gained / ideal, np.float64)
 
@@ -122,19 +131,26 @@ def rank_metrics(
     ks: Sequence[int],
     catalogue: Catalogue | None = None,
 ) -> Ranking:
-    """Every metric at every k of lists (n, at least max(ks) wide unless the catalogue is smaller) for `users` (n,).
+    """Every metric at every k of lists (n, at least max(ks) wide unless the catalogue is smaller)
+    for `users` (n,).
 
-    With `catalogue` facts the list-level metrics join `overall`. Raises UsageError for k < 1, no users, or a user
-    without held-out items.
+    With `catalogue` facts the list-level metrics join `overall`. Raises UsageError for k < 1, no
+    users, or a user without held-out items.
     """
     if not len(ks) or min(ks) < 1:
         raise UsageError(f"list lengths ks = {list(ks)} must all be at least 1")
     if not len(users):
-        raise UsageError("there is no user with held-out items to average over", "Hold out more rows or other users")
+        raise UsageError(
+            "there is no user with held-out items to average over",
+            "Hold out more rows or other users",
+        )
     matches = match(ranked, users, held_out)
     per_user = {f"{name}@{k}": metric(matches, k) for k in ks for name, metric in METRICS.items()}
     overall = {name: float(values.mean()) for name, values in per_user.items()}
     if catalogue is not None:
         for k in ks:
-            overall |= {f"{name}@{k}": value for name, value in list_metrics(ranked[:, :k], catalogue).items()}
+            overall |= {
+                f"{name}@{k}": value
+                for name, value in list_metrics(ranked[:, :k], catalogue).items()
+            }
     return Ranking(users, per_user, overall)

@@ -1,4 +1,6 @@
-"""What little is known suffices for: visitors with their last few events, and items that nobody took in train."""
+"""What little is known suffices for: visitors with their last few events, and items that nobody
+took in train.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +14,11 @@ from recsys.core.encoder import EncoderState
 from recsys.core.interactions import Interactions
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.ranking import Scorer
+from recsys.encode.fold_in import UserEncoder
+from recsys.encode.history_scores import BlendedScorer, Past
 from recsys.evaluate.document import ColdItems, VisitorRow
 from recsys.evaluate.metrics import evaluable_users, evenly, rank_metrics
-from recsys.index.exact import Floats, VectorScorer, rank
-from recsys.index.fold_in import UserEncoder
-from recsys.index.history import BlendedScorer, Past
+from recsys.search.exact import Floats, VectorScorer, rank
 
 LENGTHS = (0, 1, 2, 5, 10, 20)
 _MOST_USERS = 2_000
@@ -27,8 +29,8 @@ PerUser = NDArray[np.float64]
 class Trained:
     """A trained model as it scores known users, and what encodes anybody else.
 
-    edges: (users, items) weights of the relation called `relation`, by which users hear from items they took.
-    popular: (items,) by which those of whom nothing is known are answered.
+    edges: (users, items) weights of the relation called `relation`, by which users hear from items
+    they took. popular: (items,) by which those of whom nothing is known are answered.
     """
 
     scorer: VectorScorer | BlendedScorer
@@ -38,7 +40,9 @@ class Trained:
     popular: Floats
 
     def visitors(self, kept: sparse.csr_matrix, users: NDArray[np.int32]) -> Scorer:
-        """The same for `users` if they had come for the first time with the events `kept` (users, items), 1 for each."""
+        """The same for `users` if they had come for the first time with the events `kept` (users,
+        items), 1 for each.
+        """
         known = self.scorer if isinstance(self.scorer, VectorScorer) else self.scorer.vectors
         vectors = np.zeros((len(known.user_vectors), known.user_vectors.shape[1]), np.float32)
         neighbours = {self.relation: self.edges.multiply(kept).tocsr()[users]}
@@ -49,7 +53,9 @@ class Trained:
         nothing = sparse.csr_matrix(kept.shape, dtype=np.float32)
         past = self.scorer.past
         history = past.history.multiply(kept).tocsr().astype(np.float32)
-        return BlendedScorer(scorer, self.scorer.added, Past(history, dict.fromkeys(past.met, nothing)))
+        return BlendedScorer(
+            scorer, self.scorer.added, Past(history, dict.fromkeys(past.met, nothing))
+        )
 
 
 def visitor_rows(
@@ -62,11 +68,12 @@ def visitor_rows(
     draws: int,
     seed: int,
 ) -> list[VisitorRow]:
-    """NDCG@k of users with their trained vector and as visitors with their last events, on the same users.
+    """NDCG@k of users with their trained vector and as visitors with their last events, on the same
+    users.
 
-    For each of LENGTHS the test users with at least so many events of the target, at most 2,000 spread evenly over
-    them; of 0 events nothing is known. Logs without times take events in an order drawn by `seed`. seen: (users, items),
-    left out of every list.
+    For each of LENGTHS the test users with at least so many events of the target, at most 2,000
+    spread evenly over them; of 0 events nothing is known. Logs without times take events in an
+    order drawn by `seed`. seen: (users, items), left out of every list.
     """
     later = later_events(interactions, target, seed)
     rows = []
@@ -74,21 +81,34 @@ def visitor_rows(
         users = evaluable_users(held_out)
         users = evenly(users[np.diff(later.indptr)[users] >= length], _MOST_USERS)
         if len(users):
-            visitors = trained.visitors(_first(later, length), users) if length else Popularity(trained.popular)
+            visitors = (
+                trained.visitors(_first(later, length), users)
+                if length
+                else Popularity(trained.popular)
+            )
             values = [
-                _ndcg(rank(scorer, users, k, seen).items, users, held_out, k) for scorer in (trained.scorer, visitors)
+                _ndcg(rank(scorer, users, k, seen).items, users, held_out, k)
+                for scorer in (trained.scorer, visitors)
             ]
             rows.append(_row(length, values, draws, seed))
     return rows
 
 
 def later_events(interactions: Interactions, target: str, seed: int) -> sparse.csr_matrix:
-    """(users, items) with 1 + how many of the user's pairs are later, for each pair of the target behaviour."""
+    """(users, items) with 1 + how many of the user's pairs are later, for each pair of the target
+    behaviour.
+    """
     rows = np.flatnonzero(interactions.of(target))
     user, item = interactions.user[rows], interactions.item[rows]
-    when = np.random.default_rng(seed).permutation(len(rows)) if interactions.time is None else interactions.time[rows]
+    when = (
+        np.random.default_rng(seed).permutation(len(rows))
+        if interactions.time is None
+        else interactions.time[rows]
+    )
     order = np.lexsort((-np.arange(len(rows)), -when, user))
-    _, first = np.unique(user[order].astype(np.int64) * interactions.num_items + item[order], return_index=True)
+    _, first = np.unique(
+        user[order].astype(np.int64) * interactions.num_items + item[order], return_index=True
+    )
     order = order[np.sort(first)]  # of a repeated pair the latest
     counts = np.bincount(user[order], minlength=interactions.num_users)
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -100,9 +120,11 @@ def later_events(interactions: Interactions, target: str, seed: int) -> sparse.c
 def cold_items(
     users: Floats, items: Floats, placed: NDArray[np.bool_], held_out: sparse.csr_matrix, k: int
 ) -> ColdItems | None:
-    """How items that nobody took in train rank among themselves; None when no user of train took one in the test.
+    """How items that nobody took in train rank among themselves; None when no user of train took
+    one in the test.
 
-    users: (users, d). items: (cold, d), all zeros where not `placed`. held_out: (users, cold) test pairs.
+    users: (users, d). items: (cold, d), all zeros where not `placed`. held_out: (users, cold) test
+    pairs.
     """
     judged = evaluable_users(held_out)
     if not len(judged) or not placed.any():
@@ -120,7 +142,9 @@ def cold_items(
 
 
 def expected_ndcg(held: NDArray[np.integer], candidates: int, k: int) -> float:
-    """Mean over users of NDCG@k in a random order: each place holds a hit with probability held / candidates."""
+    """Mean over users of NDCG@k in a random order: each place holds a hit with probability held /
+    candidates.
+    """
     gain = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(gain)[np.minimum(held, k) - 1]
     return float((held / candidates * gain[: min(k, candidates)].sum() / ideal).mean())
@@ -149,6 +173,8 @@ def _row(length: int, values: Sequence[PerUser], draws: int, seed: int) -> Visit
     )
 
 
-def _ndcg(ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, k: int) -> PerUser:
+def _ndcg(
+    ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, k: int
+) -> PerUser:
     per_user: Mapping[str, PerUser] = rank_metrics(ranked, users, held_out, [k]).per_user
     return per_user[f"ndcg@{k}"]

@@ -24,7 +24,9 @@ _LIST_LEVEL = ("coverage", "novelty", "gini", "popularity_share", "diversity")
 
 
 def page_environment(package: str) -> Environment:
-    """The environment of a page whose template lies in `package`, with the style and the filters that pages share."""
+    """The environment of a page whose template lies in `package`, with the style and the filters
+    that pages share.
+    """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("recsys.evaluate", ".")]),
         autoescape=True,
@@ -68,11 +70,15 @@ def metric_title(name: str) -> str:
 def _metrics(report: Report, list_level: bool) -> dict[str, list[str]]:
     """Metric names by list length, in the order of the document, NDCG first: it decides."""
     by_length: dict[str, list[str]] = {}
-    for name in sorted(report.row(report.main).metrics, key=lambda name: not name.startswith("ndcg@")):
+    for name in sorted(
+        report.row(report.main).metrics, key=lambda name: not name.startswith("ndcg@")
+    ):
         metric, _, k = name.partition("@")
         if (metric in _LIST_LEVEL) == list_level:
             by_length.setdefault(k, []).append(name)
-    return dict(sorted(by_length.items(), key=lambda item: item[0] != report.deciding.partition("@")[2]))
+    return dict(
+        sorted(by_length.items(), key=lambda item: item[0] != report.deciding.partition("@")[2])
+    )
 
 
 def _of(comparisons: Sequence[Comparison], metric: str) -> list[Comparison]:
@@ -82,7 +88,9 @@ def _of(comparisons: Sequence[Comparison], metric: str) -> list[Comparison]:
 def _plots(report: Report, titles: dict[str, str]) -> dict[str, str]:
     plots = {"models": models_plot(report.models, report.main, report.deciding)}
     if any(report.main in row.values for row in report.slices):
-        plots["slices"] = slices_plot(report.slices, report.main, _best_rival(report), titles, report.deciding)
+        plots["slices"] = slices_plot(
+            report.slices, report.main, _best_rival(report), titles, report.deciding
+        )
     if report.visitors:
         plots["visitors"] = visitors_plot(report.visitors, report.deciding)
     if report.history:

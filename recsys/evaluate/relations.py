@@ -29,16 +29,22 @@ def relation_rows(
 ) -> list[RelationRow]:
     """One row for each part of the graph, the largest share first.
 
-    parts: by relation, the part that it belongs to. lists: by part, the lists (users, k) of the model trained without
-    it; main: those of the model itself.
+    parts: by relation, the part that it belongs to. lists: by part, the lists (users, k) of the
+    model trained without it; main: those of the model itself.
     """
     rows = []
     for part in dict.fromkeys([*parts.values(), *lists]):
         of_part = [relation for relation, one in parts.items() if one == part]
         shares = {
-            kind: _sum(mass[kind], of_part) for kind in _HEARING if any(one in mass.get(kind, {}) for one in of_part)
+            kind: _sum(mass[kind], of_part)
+            for kind in _HEARING
+            if any(one in mass.get(kind, {}) for one in of_part)
         }
-        worth = _worth(main, lists[part], users, held_out, deciding, draws, seed) if part in lists else {}
+        worth = (
+            _worth(main, lists[part], users, held_out, deciding, draws, seed)
+            if part in lists
+            else {}
+        )
         rows.append(RelationRow(name=part, mass=shares, **worth))
     return sorted(rows, key=lambda row: -max(row.mass.values(), default=0.0))
 
@@ -58,7 +64,14 @@ def _worth(
 ) -> dict[str, float]:
     """The main model minus the other, paired over users."""
     k = int(deciding.partition("@")[2])
-    own, other = (rank_metrics(one, users, held_out, [k]).per_user[deciding] for one in (main, without))
+    own, other = (
+        rank_metrics(one, users, held_out, [k]).per_user[deciding] for one in (main, without)
+    )
     means = bootstrap_means(np.stack([own, other], axis=1), draws, seed)
     apart = difference(own, other, means[:, 0], means[:, 1])
-    return {"without": float(other.mean()), "worth": apart.mean, "low": apart.low, "high": apart.high}
+    return {
+        "without": float(other.mean()),
+        "worth": apart.mean,
+        "low": apart.low,
+        "high": apart.high,
+    }

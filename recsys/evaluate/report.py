@@ -1,4 +1,6 @@
-"""The report of a run: every model on the same test users, with intervals, corrected comparisons, and a verdict."""
+"""The report of a run: every model on the same test users, with intervals, corrected comparisons,
+and a verdict.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +14,16 @@ from scipy import sparse
 from recsys.core.artefacts import atomic_file
 from recsys.core.errors import UsageError
 from recsys.core.intervals import Floats, bootstrap_means, difference, holm, interval
-from recsys.evaluate.document import Comparison, Epoch, ModelRow, Report, RunFacts, SliceRow, ThroughIndex, Value
+from recsys.evaluate.document import (
+    Comparison,
+    Epoch,
+    ModelRow,
+    Report,
+    RunFacts,
+    SliceRow,
+    ThroughIndex,
+    Value,
+)
 from recsys.evaluate.lists import Catalogue
 from recsys.evaluate.metrics import Ranking, rank_metrics
 from recsys.evaluate.page import render
@@ -26,8 +37,9 @@ SIGNIFICANT = 0.05
 class Judged:
     """One model's lists for the test users, or why there are none.
 
-    ranked: (test users, k) dense item ids in the order of `Test.users`. validation: the deciding metric there.
-    seconds: fitting and ranking. role "ablation" is for variants of the main model, such as γ fixed at 0.
+    ranked: (test users, k) dense item ids in the order of `Test.users`. validation: the deciding
+    metric there. seconds: fitting and ranking. role "ablation" is for variants of the main model,
+    such as γ fixed at 0.
     """
 
     name: str
@@ -42,7 +54,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Test:
-    """What the lists are judged on. users: (n,) ascending, each with held-out items; held_out: (users, items)."""
+    """What the lists are judged on. users: (n,) ascending, each with held-out items; held_out:
+    (users, items).
+    """
 
     __test__ = False  # not a test case of pytest
 
@@ -65,7 +79,8 @@ def build_report(
     index: ThroughIndex | None = None,
     warnings: Sequence[str] = (),
 ) -> Report:
-    """The document of a run. `main` names the model the run is about; NDCG at the first of `ks` decides.
+    """The document of a run. `main` names the model the run is about; NDCG at the first of `ks`
+    decides.
 
     Raises UsageError when `main` is not among the models with lists.
     """
@@ -76,7 +91,9 @@ def build_report(
         if one.ranked is not None
     }
     if main not in rankings:
-        raise UsageError(f"the main model {main!r} has no ranked lists", f"Models with lists: {list(rankings)}")
+        raise UsageError(
+            f"the main model {main!r} has no ranked lists", f"Models with lists: {list(rankings)}"
+        )
     means = _resampled(rankings, draws, seed)
     rows = [_row(one, rankings.get(one.name), means.get(one.name)) for one in judged]
     comparisons = _comparisons(rankings, means, main)
@@ -110,7 +127,9 @@ def _lists(judged: Sequence[Judged]) -> dict[str, NDArray[np.int32]]:
     return {one.name: one.ranked for one in judged if one.ranked is not None}
 
 
-def _resampled(rankings: Mapping[str, Ranking], draws: int, seed: int) -> dict[str, dict[str, Floats]]:
+def _resampled(
+    rankings: Mapping[str, Ranking], draws: int, seed: int
+) -> dict[str, dict[str, Floats]]:
     """Bootstrap means (draws,) by model and metric, over the same draws of users for all of them."""
     columns = [(name, metric) for name, ranking in rankings.items() for metric in ranking.per_user]
     values = np.stack([rankings[name].per_user[metric] for name, metric in columns], axis=1)
@@ -147,7 +166,9 @@ def _comparisons(
     found = []
     for metric, values in rankings[main].per_user.items():
         apart = [
-            difference(values, rankings[other].per_user[metric], means[main][metric], means[other][metric])
+            difference(
+                values, rankings[other].per_user[metric], means[main][metric], means[other][metric]
+            )
             for other in others
         ]
         corrected = holm(np.array([one.p for one in apart]))

@@ -27,10 +27,14 @@ class Slice(NamedTuple):
     held_out: sparse.csr_matrix
 
 
-def slices_of(train: Interactions, held_out: sparse.csr_matrix, target: str, catalogue: Catalogue) -> Iterator[Slice]:
-    """By the user's history length, by the item's popularity, and by what the user did with the item under other behaviours.
+def slices_of(
+    train: Interactions, held_out: sparse.csr_matrix, target: str, catalogue: Catalogue
+) -> Iterator[Slice]:
+    """By the user's history length, by the item's popularity, and by what the user did with the
+    item under other behaviours.
 
-    Sparse users and items, of whom train holds at most SPARSE pairs, are slices of their own besides.
+    Sparse users and items, of whom train holds at most SPARSE pairs, are slices of their own
+    besides.
     """
     yield from _by_history(np.diff(train.matrix((target,)).indptr), held_out)
     yield from _by_popularity(catalogue, held_out)
@@ -44,16 +48,24 @@ def slice_rows(
     users: NDArray[np.int32],
     deciding: str,
 ) -> list[SliceRow]:
-    """The deciding metric of every model's lists (n, k) for `users` (n,) on every slice that holds a pair."""
+    """The deciding metric of every model's lists (n, k) for `users` (n,) on every slice that holds
+    a pair.
+    """
     rows = []
     for part in slices:
         members = evaluable_users(part.held_out)
         if not len(members):
             continue
         places = np.searchsorted(users, members)
-        values = {name: _mean(lists[places], members, part.held_out, deciding) for name, lists in ranked.items()}
+        values = {
+            name: _mean(lists[places], members, part.held_out, deciding)
+            for name, lists in ranked.items()
+        }
         hit_rate = f"hr@{deciding.partition('@')[2]}"
-        hits = {name: _mean(lists[places], members, part.held_out, hit_rate) for name, lists in ranked.items()}
+        hits = {
+            name: _mean(lists[places], members, part.held_out, hit_rate)
+            for name, lists in ranked.items()
+        }
         small = len(members) < MIN_USERS
         rows.append(
             SliceRow(
@@ -73,14 +85,22 @@ def cold_rows(held_out: HeldOut) -> list[SliceRow]:
     """Held-out rows that no model fitted on train can be asked about: counted, not averaged."""
     reasons = ("cold user", "cold item")
     return [
-        SliceRow(group="not in train", label=f"{reason}s' rows", users=0, rows=held_out.dropped[reason], small=True)
+        SliceRow(
+            group="not in train",
+            label=f"{reason}s' rows",
+            users=0,
+            rows=held_out.dropped[reason],
+            small=True,
+        )
         for reason in reasons
         if held_out.dropped[reason]
     ]
 
 
 def worst_slice(rows: Sequence[SliceRow], main: str, overall: float, deciding: str) -> str:
-    """A sentence naming the slice with the smallest value among those with at least MIN_USERS users."""
+    """A sentence naming the slice with the smallest value among those with at least MIN_USERS
+    users.
+    """
     eligible = [row for row in rows if not row.small and main in row.values]
     if not eligible:
         return f"No slice has {MIN_USERS} test users, too few to name the worst."
@@ -92,13 +112,17 @@ def worst_slice(rows: Sequence[SliceRow], main: str, overall: float, deciding: s
     )
 
 
-def _mean(ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, deciding: str) -> float:
+def _mean(
+    ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, deciding: str
+) -> float:
     name, _, k = deciding.partition("@")
     return float(METRICS[name](match(ranked, users, held_out), int(k)).mean())
 
 
 def _by_history(lengths: NDArray[np.integer], held_out: sparse.csr_matrix) -> Iterator[Slice]:
-    """Quarters of the test users by the number of their train interactions; equal numbers stay together."""
+    """Quarters of the test users by the number of their train interactions; equal numbers stay
+    together.
+    """
     users = evaluable_users(held_out)
     if not len(users):
         return
@@ -131,22 +155,30 @@ def _sparse(pairs: sparse.csr_matrix, held_out: sparse.csr_matrix) -> Iterator[S
 
 
 def _by_behavior(train: Interactions, held_out: sparse.csr_matrix, target: str) -> Iterator[Slice]:
-    """Pairs that train holds under other behaviours (viewed before bought), and pairs that are new altogether."""
+    """Pairs that train holds under other behaviours (viewed before bought), and pairs that are new
+    altogether.
+    """
     others = [behavior for behavior in train.behaviors if behavior != target]
     for behavior in others:
         known = train.matrix((behavior,))
-        yield Slice(BEHAVIOR_GROUP, f"pair with {behavior} in train", held_out.multiply(known).tocsr())
+        yield Slice(
+            BEHAVIOR_GROUP, f"pair with {behavior} in train", held_out.multiply(known).tocsr()
+        )
     if others:
         known = train.matrix(tuple(others))
         if len(others) > 1:
-            yield Slice(BEHAVIOR_GROUP, "pair with any of them in train", held_out.multiply(known).tocsr())
+            yield Slice(
+                BEHAVIOR_GROUP, "pair with any of them in train", held_out.multiply(known).tocsr()
+            )
         new = (held_out - held_out.multiply(known)).tocsr()
         new.eliminate_zeros()
         yield Slice(BEHAVIOR_GROUP, "new pair", new)
 
 
 def _keep(
-    held_out: sparse.csr_matrix, rows: NDArray[np.bool_] | None = None, columns: NDArray[np.bool_] | None = None
+    held_out: sparse.csr_matrix,
+    rows: NDArray[np.bool_] | None = None,
+    columns: NDArray[np.bool_] | None = None,
 ) -> sparse.csr_matrix:
     kept = held_out
     if rows is not None:

@@ -1,4 +1,6 @@
-"""Attribute columns of the item and user tables: as nodes, one per distinct value, or as features of their owners."""
+"""Attribute columns of the item and user tables: as nodes, one per distinct value, or as features
+of their owners.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,17 +19,24 @@ from recsys.graph.edge_table import EdgeTable
 from recsys.graph.schema import Features, NodeType
 
 
-def read_attribute(config: AttributeConfig, table: pl.DataFrame | None, num_owners: int) -> tuple[EdgeTable, Drops]:
-    """Edges from owners (users or items) to the values of one attribute column; and the owners that have none.
+def read_attribute(
+    config: AttributeConfig, table: pl.DataFrame | None, num_owners: int
+) -> tuple[EdgeTable, Drops]:
+    """Edges from owners (users or items) to the values of one attribute column; and the owners that
+    have none.
 
-    Weights 1, a value repeated within an owner counts once. table: one row per owner, in dense order.
-    Raises ConfigError when there is no such table or column, DataError for bins of a column that holds no number.
+    Weights 1, a value repeated within an owner counts once. table: one row per owner, in dense
+    order. Raises ConfigError when there is no such table or column, DataError for bins of a column
+    that holds no number.
     """
     column, infinite = _values(config, _column(config, table, num_owners))
     pairs = owner_values(column, config.separator)
     edge_type = (config.side, config.column, f"{config.side}:{config.column}")
     missing = num_owners - infinite - pairs[OWNER].n_unique()
-    what = f"{config.side} without {config.column}", f"{config.side} with {config.column} not finite"
+    what = (
+        f"{config.side} without {config.column}",
+        f"{config.side} with {config.column} not finite",
+    )
     drops = +Drops(dict(zip(what, (missing, infinite), strict=True)))
     return EdgeTable(edge_type, pairs[OWNER], pairs[VALUE], np.ones(len(pairs))), drops
 
@@ -37,7 +46,9 @@ def read_features(
     tables: Mapping[NodeType, pl.DataFrame | None],
     num_owners: Mapping[NodeType, int],
 ) -> tuple[dict[NodeType, Features], Drops]:
-    """By side, the columns that are features, side by side; and the owners of whom one says nothing usable."""
+    """By side, the columns that are features, side by side; and the owners of whom one says nothing
+    usable.
+    """
     found: dict[NodeType, list[tuple[FeatureColumn, Tensor]]] = {}
     drops = Drops()
     for config in configs:
@@ -47,7 +58,9 @@ def read_features(
         drops[f"{config.side} without {config.column}"] += missing
         found.setdefault(config.side, []).append((fitted, torch.from_numpy(values)))
     sides = {
-        side: Features(tuple(one for one, _ in both), torch.cat([values for _, values in both], dim=1))
+        side: Features(
+            tuple(one for one, _ in both), torch.cat([values for _, values in both], dim=1)
+        )
         for side, both in found.items()
     }
     return sides, +drops
@@ -61,7 +74,9 @@ def _column(config: AttributeConfig, table: pl.DataFrame | None, num_owners: int
         )
     if config.column not in table.columns:
         hint = nearest(config.column, table.columns) or f"It has {table.columns}"
-        raise ConfigError(f"the {config.side} table has no column {config.column!r} for graph.attributes", hint)
+        raise ConfigError(
+            f"the {config.side} table has no column {config.column!r} for graph.attributes", hint
+        )
     if len(table) != num_owners:
         raise UsageError(
             f"the {config.side} table has {len(table)} rows for {num_owners} {config.side}s",
@@ -81,8 +96,14 @@ def _values(config: AttributeConfig, column: pl.Series) -> tuple[pl.Series, int]
 
 
 def numbers_of(config: AttributeConfig, column: pl.Series) -> pl.Series:
-    """The column as Float64, null where it holds no number. Raises DataError when it holds none at all."""
-    numbers = column.cast(pl.Float64, strict=False) if not column.dtype.is_nested() else column.clear(len(column))
+    """The column as Float64, null where it holds no number. Raises DataError when it holds none at
+    all.
+    """
+    numbers = (
+        column.cast(pl.Float64, strict=False)
+        if not column.dtype.is_nested()
+        else column.clear(len(column))
+    )
     if column.dtype.is_nested() or (numbers.is_null().all() and not column.is_null().all()):
         raise DataError(
             f"the {config.side} column {config.column!r} holds no number, {column.drop_nulls()[0]!r} say",

@@ -12,10 +12,12 @@ _SIZE_POWER = 0.25  # a row of n items counts n^(−½) a pair; on Yelp's and Am
 
 
 def baskets(graph: Graph) -> sparse.csr_matrix:
-    """(rows, items) float32: a row for each value of an attribute and for each item that others are linked to.
+    """(rows, items) float32: a row for each value of an attribute and for each item that others are
+    linked to.
 
-    Of an attribute the items that have the value; of a link between items an item with its neighbours; whole rows scaled
-    by n^(−¼), n being their number of items, so that a rare value says more. Rows of a single item are left out.
+    Of an attribute the items that have the value; of a link between items an item with its
+    neighbours; whole rows scaled by n^(−¼), n being their number of items, so that a rare value
+    says more. Rows of a single item are left out.
     """
     rows = [_scaled(found) for found in _rows(graph)]
     nothing = sparse.csr_matrix((0, graph.num_nodes[ITEM]), dtype=np.float32)
@@ -23,7 +25,9 @@ def baskets(graph: Graph) -> sparse.csr_matrix:
 
 
 def _rows(graph: Graph) -> Iterator[sparse.csr_matrix]:
-    """(rows, items) 0/1 of each relation between items and anything but users, that is not counted in the log itself."""
+    """(rows, items) 0/1 of each relation between items and anything but users, that is not counted
+    in the log itself.
+    """
     for (source, name, destination), edges in graph.relations.items():
         if destination != ITEM or source == USER or name in (similar_relation(ITEM), NEXT):
             continue
@@ -37,7 +41,9 @@ def _rows(graph: Graph) -> Iterator[sparse.csr_matrix]:
 def _incidence(edges: Adjacency) -> sparse.csr_matrix:
     """(destinations, sources) 0/1."""
     values = np.ones(edges.num_edges, np.float32)
-    return sparse.csr_matrix((values, edges.indices.numpy(), edges.indptr.numpy()), (edges.num_dst, edges.num_src))
+    return sparse.csr_matrix(
+        (values, edges.indices.numpy(), edges.indptr.numpy()), (edges.num_dst, edges.num_src)
+    )
 
 
 def _scaled(rows: sparse.csr_matrix) -> sparse.csr_matrix:

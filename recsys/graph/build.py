@@ -1,4 +1,6 @@
-"""Typed tables → the heterogeneous graph: a relation per behaviour, attribute and file of edges, with their reverses."""
+"""Typed tables → the heterogeneous graph: a relation per behaviour, attribute and file of edges,
+with their reverses.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,26 +47,29 @@ def build_graph(
 ) -> Graph:
     """The graph of one phase.
 
-    item_table, user_table: attributes, one row per dense id of the phase, in that order.
-    similar: (nodes, nodes) similarities by node type, for config.item_neighbours and config.user_neighbours; made from
-    rows of this phase alone (Phase.similar). They become the symmetric relations "similar_items" and "similar_users".
-    relations: rows of config.relations; one without an edge in this phase is left out (`left_out` names it). until:
-    last moment that the phase may know, None for no limit.
-    Weight of an edge: Σ over the rows of a pair of behaviour weight × log weight (use_weights) × 2^(−age / half-life),
-    age counted back from the last row of the phase, held within the positive float32 numbers; its time is that of the
-    latest row.
-    A behaviour of weight 0, or without a row in this phase, makes no relation.
-    Raises ConfigError or DataError naming the key or value that does not fit, UsageError for tables not asked for or
-    missing.
+    item_table, user_table: attributes, one row per dense id of the phase, in that order. similar:
+    (nodes, nodes) similarities by node type, for config.item_neighbours and config.user_neighbours;
+    made from rows of this phase alone (Phase.similar). They become the symmetric relations
+    "similar_items" and "similar_users". relations: rows of config.relations; one without an edge in
+    this phase is left out (`left_out` names it). until: last moment that the phase may know, None
+    for no limit. Weight of an edge: Σ over the rows of a pair of behaviour weight × log weight
+    (use_weights) × 2^(−age / half-life), age counted back from the last row of the phase, held
+    within the positive float32 numbers; its time is that of the latest row. A behaviour of weight
+    0, or without a row in this phase, makes no relation. Raises ConfigError or DataError naming the
+    key or value that does not fit, UsageError for tables not asked for or missing.
     """
     target = target_behavior(interactions, config)
     _check_weights_of_behaviors(interactions, config, target)
     num_nodes: dict[NodeType, int] = {USER: interactions.num_users, ITEM: interactions.num_items}
     found: dict[EdgeType, Adjacency] = {}
     drops = _add_behaviors(found, interactions, config)
-    tables, lost = _edge_tables(config, {USER: user_table, ITEM: item_table}, interactions, relations, until)
+    tables, lost = _edge_tables(
+        config, {USER: user_table, ITEM: item_table}, interactions, relations, until
+    )
     features, missing = read_features(
-        [one for one in config.attributes if one.use == "feature"], {USER: user_table, ITEM: item_table}, num_nodes
+        [one for one in config.attributes if one.use == "feature"],
+        {USER: user_table, ITEM: item_table},
+        num_nodes,
     )
     labels = labels_of(tables)
     num_nodes |= {node_type: len(values) for node_type, values in labels.items()}
@@ -85,7 +90,9 @@ def left_out(
 
 
 def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
-    """The behaviour to predict: config.target, or the only one. Raises ConfigError when it is not decided."""
+    """The behaviour to predict: config.target, or the only one. Raises ConfigError when it is not
+    decided.
+    """
     behaviors = interactions.behaviors
     if config.target is None:
         if len(behaviors) == 1:
@@ -100,7 +107,9 @@ def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
     return config.target
 
 
-def _add_behaviors(relations: dict[EdgeType, Adjacency], interactions: Interactions, config: GraphConfig) -> Drops:
+def _add_behaviors(
+    relations: dict[EdgeType, Adjacency], interactions: Interactions, config: GraphConfig
+) -> Drops:
     """A relation for every behaviour with rows and a weight; returns the rows left out."""
     weight = row_weights(interactions, config)
     drops = Drops()
@@ -108,16 +117,25 @@ def _add_behaviors(relations: dict[EdgeType, Adjacency], interactions: Interacti
         rows = interactions.of(behavior)
         factor = config.behavior_weights.get(behavior, 1.0)
         if factor and rows.any():
-            _add(relations, (USER, behavior, ITEM), _behavior_edges(interactions, rows, factor * weight[rows]))
+            _add(
+                relations,
+                (USER, behavior, ITEM),
+                _behavior_edges(interactions, rows, factor * weight[rows]),
+            )
         elif rows.any():
             drops[f"behavior {behavior} has weight 0"] = int(rows.sum())
     return drops
 
 
 def _add(
-    relations: dict[EdgeType, Adjacency], edge_type: EdgeType, adjacency: Adjacency, directed: bool = True
+    relations: dict[EdgeType, Adjacency],
+    edge_type: EdgeType,
+    adjacency: Adjacency,
+    directed: bool = True,
 ) -> None:
-    """A relation and its reverse. Raises ConfigError when its name is taken: names alone must tell relations apart."""
+    """A relation and its reverse. Raises ConfigError when its name is taken: names alone must tell
+    relations apart.
+    """
     name = edge_type[1]
     taken = {relation for _, relation, _ in relations}
     if name in taken or f"rev_{name}" in taken or name.startswith("rev_"):
@@ -130,7 +148,9 @@ def _add(
         relations[reverse(edge_type)] = transpose(adjacency)
 
 
-def _behavior_edges(interactions: Interactions, rows: NDArray[np.bool_], weight: NDArray[np.float64]) -> Adjacency:
+def _behavior_edges(
+    interactions: Interactions, rows: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> Adjacency:
     return collapse(
         destination=interactions.item[rows],
         source=interactions.user[rows],
@@ -152,58 +172,83 @@ def _edge_tables(
     absent = {one.name for one in config.relations} - {relation.name for relation in relations}
     if absent or (config.knowledge and not relations):
         raise UsageError(
-            f"graph.relations or graph.knowledge has no rows of {sorted(absent)}", "Pass what read_relations gives"
+            f"graph.relations or graph.knowledge has no rows of {sorted(absent)}",
+            "Pass what read_relations gives",
         )
     count = {USER: interactions.num_users, ITEM: interactions.num_items}
     read = [
-        read_attribute(one, side_tables[one.side], count[one.side]) for one in config.attributes if one.use == "nodes"
+        read_attribute(one, side_tables[one.side], count[one.side])
+        for one in config.attributes
+        if one.use == "nodes"
     ]
     linked = [edges_of_phase(relation, interactions, until) for relation in relations]
     drops = sum((lost for _, lost in (*read, *linked)), Drops())
     followed = [session_edges(interactions, config.sessions)] if config.sessions else []
-    return [table for table, _ in read] + [one for one in (*(t for t, _ in linked), *followed) if len(one)], drops
+    return [table for table, _ in read] + [
+        one for one in (*(t for t, _ in linked), *followed) if len(one)
+    ], drops
 
 
 def _add_similar(
-    relations: dict[EdgeType, Adjacency], similar: Mapping[NodeType, sparse.csr_matrix], config: GraphConfig
+    relations: dict[EdgeType, Adjacency],
+    similar: Mapping[NodeType, sparse.csr_matrix],
+    config: GraphConfig,
 ) -> None:
     """A symmetric relation for every table.
 
-    The user of a pair to predict is one of the users counted in its item's similarities, as in other published uses of
-    co-occurrence (UltraGCN, NESCL), where sampled blocks leave out the pair's own edge: at most 1 / c_ij of a weight.
+    The user of a pair to predict is one of the users counted in its item's similarities, as in
+    other published uses of co-occurrence (UltraGCN, NESCL), where sampled blocks leave out the
+    pair's own edge: at most 1 / c_ij of a weight.
     """
     asked = {ITEM: config.item_neighbours, USER: config.user_neighbours}
     wanted = {node_type for node_type, one in asked.items() if one is not None}
     if set(similar) != wanted:
         raise UsageError(
-            f"the graph asks for similar nodes of {sorted(wanted)} and got {sorted(similar)}", "Pass Phase.similar"
+            f"the graph asks for similar nodes of {sorted(wanted)} and got {sorted(similar)}",
+            "Pass Phase.similar",
         )
     for node_type, table in similar.items():
-        _add(relations, (node_type, similar_relation(node_type), node_type), symmetric(table), directed=False)
+        _add(
+            relations,
+            (node_type, similar_relation(node_type), node_type),
+            symmetric(table),
+            directed=False,
+        )
 
 
 def require_behaviors(key: str, names: Iterable[str], interactions: Interactions) -> None:
     """Raises ConfigError when a configured name is no behaviour of the log."""
     for name in names:
         if name not in interactions.behaviors:
-            hint = nearest(name, interactions.behaviors) or f"The log has {list(interactions.behaviors)}"
+            hint = (
+                nearest(name, interactions.behaviors)
+                or f"The log has {list(interactions.behaviors)}"
+            )
             raise ConfigError(f"{key} names {name!r}, which is not a behaviour of the log", hint)
 
 
-def _check_weights_of_behaviors(interactions: Interactions, config: GraphConfig, target: str) -> None:
+def _check_weights_of_behaviors(
+    interactions: Interactions, config: GraphConfig, target: str
+) -> None:
     require_behaviors("graph.behavior_weights", config.behavior_weights, interactions)
     require_behaviors("graph.behavior_half_life_days", config.behavior_half_life_days, interactions)
     require_behaviors("graph.negative_behaviors", config.negative_behaviors, interactions)
     if target in config.negative_behaviors:
-        raise ConfigError(f"the target behaviour {target!r} is among graph.negative_behaviors", "Take it out")
+        raise ConfigError(
+            f"the target behaviour {target!r} is among graph.negative_behaviors", "Take it out"
+        )
     for behavior, factor in config.behavior_weights.items():
         if not math.isfinite(factor) or factor < 0:
             raise ConfigError(
-                f"graph.behavior_weights.{behavior} = {factor} is not a weight", "Give a number ≥ 0; 0 leaves it out"
+                f"graph.behavior_weights.{behavior} = {factor} is not a weight",
+                "Give a number ≥ 0; 0 leaves it out",
             )
     if config.behavior_weights.get(target, 1.0) == 0:
-        raise ConfigError(f"the target behaviour {target!r} has weight 0", "Give it a weight above 0")
+        raise ConfigError(
+            f"the target behaviour {target!r} has weight 0", "Give it a weight above 0"
+        )
     if not interactions.of(target).any():
         raise DataError(
-            f"no row is of the target behaviour {target!r}", "Choose another graph.target, or check the split"
+            f"no row is of the target behaviour {target!r}",
+            "Choose another graph.target, or check the split",
         )

@@ -20,7 +20,9 @@ with warnings.catch_warnings():
 
 
 def to_dgl(graph: Graph) -> "dgl.DGLGraph":
-    """A heterograph whose edge ids are the positions in the relations' arrays; edge data "weight", and "time" if any."""
+    """A heterograph whose edge ids are the positions in the relations' arrays; edge data "weight",
+    and "time" if any.
+    """
     heterograph = _structure(graph)
     for edge_type, adjacency in graph.relations.items():
         heterograph.edges[edge_type].data["weight"] = adjacency.weight
@@ -33,17 +35,22 @@ def _structure(graph: Graph) -> "dgl.DGLGraph":
     wide = any(adjacency.indptr.dtype == torch.int64 for adjacency in graph.relations.values())
     in_place = torch.empty(0, dtype=torch.int32)
     edges = {
-        edge_type: ("csc", (adjacency.indptr, adjacency.indices, in_place.to(adjacency.indices.dtype)))
+        edge_type: (
+            "csc",
+            (adjacency.indptr, adjacency.indices, in_place.to(adjacency.indices.dtype)),
+        )
         for edge_type, adjacency in graph.relations.items()
     }
-    return dgl.heterograph(edges, num_nodes_dict=graph.num_nodes, idtype=torch.int64 if wide else torch.int32)
+    return dgl.heterograph(
+        edges, num_nodes_dict=graph.num_nodes, idtype=torch.int64 if wide else torch.int32
+    )
 
 
 class DglDraw:
     """Draws by dgl.sampling.sample_neighbors, reseeded at every call.
 
-    The same key gives the same draws at the same number of OpenMP threads, on the main thread only: DGL keeps one
-    random stream a thread. CsrDraw has neither restriction and is faster.
+    The same key gives the same draws at the same number of OpenMP threads, on the main thread only:
+    DGL keeps one random stream a thread. CsrDraw has neither restriction and is faster.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -53,7 +60,9 @@ class DglDraw:
     def __call__(self, edge_type: EdgeType, rows: Ints, fanout: int, key: tuple[int, ...]) -> Drawn:
         dgl.seed(int(np.random.SeedSequence(key).generate_state(1)[0]) >> 1)
         whole = self._slices[edge_type]
-        drawn = sampling.sample_neighbors(whole, {edge_type[2]: torch.from_numpy(rows).to(whole.idtype)}, fanout)
+        drawn = sampling.sample_neighbors(
+            whole, {edge_type[2]: torch.from_numpy(rows).to(whole.idtype)}, fanout
+        )
         position = drawn.edata[dgl.EID].numpy().astype(np.int64)
         return _row_after_row(position, drawn.edges(order="eid")[1].numpy(), rows)
 

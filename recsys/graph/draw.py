@@ -1,6 +1,8 @@
-"""Neighbours drawn without replacement, straight from CSR rows: the same arguments give the same draws anywhere.
+"""Neighbours drawn without replacement, straight from CSR rows: the same arguments give the same
+draws anywhere.
 
-Nothing is kept between calls, so draws do not depend on threads, processes or on what was drawn before.
+Nothing is kept between calls, so draws do not depend on threads, processes or on what was drawn
+before.
 """
 
 from typing import NamedTuple, Protocol
@@ -17,7 +19,8 @@ Ints = NDArray[np.int64]
 class Drawn(NamedTuple):
     """Edges drawn for some rows of a relation.
 
-    position: (edges,) where each edge stands in the relation's arrays, row after row. per_row: (rows,) edges a row.
+    position: (edges,) where each edge stands in the relation's arrays, row after row. per_row:
+    (rows,) edges a row.
     """
 
     position: Ints
@@ -28,7 +31,9 @@ class Draw(Protocol):
     """A way to draw edges; CsrDraw is the default, DglDraw (dgl_graph.py) does it by DGL."""
 
     def __call__(self, edge_type: EdgeType, rows: Ints, fanout: int, key: tuple[int, ...]) -> Drawn:
-        """Up to `fanout` distinct edges (ALL: every one) into each of `rows`, the same for the same `key`."""
+        """Up to `fanout` distinct edges (ALL: every one) into each of `rows`, the same for the same
+        `key`.
+        """
         ...
 
 
@@ -36,7 +41,9 @@ class CsrDraw:
     """Draws every subset of a neighbourhood with the same probability."""
 
     def __init__(self, graph: Graph) -> None:
-        self._indptr = {edge_type: adjacency.indptr.numpy() for edge_type, adjacency in graph.relations.items()}
+        self._indptr = {
+            edge_type: adjacency.indptr.numpy() for edge_type, adjacency in graph.relations.items()
+        }
 
     def __call__(self, edge_type: EdgeType, rows: Ints, fanout: int, key: tuple[int, ...]) -> Drawn:
         indptr = self._indptr[edge_type]
@@ -63,10 +70,12 @@ def draw_from_runs(start: Ints, length: Ints, fanout: int, key: tuple[int, ...])
 
 
 def subsets(size: NDArray[np.int32], k: int, key: tuple[int, ...]) -> NDArray[np.int32]:
-    """(k, n): column c holds k distinct numbers of 0 … size[c] − 1, every subset equally likely; k ≤ size.
+    """(k, n): column c holds k distinct numbers of 0 … size[c] − 1, every subset equally likely; k
+    ≤ size.
 
-    Floyd's algorithm, all columns at once (Bentley and Floyd, "A sample of brilliance", CACM 30(9), 1987): step j
-    takes a random number of 0 … size − k + j, or that bound itself when the number was taken before.
+    Floyd's algorithm, all columns at once (Bentley and Floyd, "A sample of brilliance", CACM 30(9),
+    1987): step j takes a random number of 0 … size − k + j, or that bound itself when the number
+    was taken before.
     """
     chosen = np.empty((k, len(size)), np.int32)
     bits = _random_bits(k * len(size), key).reshape(k, len(size))
@@ -79,8 +88,12 @@ def subsets(size: NDArray[np.int32], k: int, key: tuple[int, ...]) -> NDArray[np
 
 
 def _random_bits(count: int, key: tuple[int, ...]) -> NDArray[np.uint32]:
-    """(count,) random 32-bit words. numpy promises the raw stream of a bit generator for all its versions."""
-    words: NDArray[np.uint64] = np.random.SFC64(np.random.SeedSequence(key)).random_raw((count + 1) // 2)
+    """(count,) random 32-bit words. numpy promises the raw stream of a bit generator for all its
+    versions.
+    """
+    words: NDArray[np.uint64] = np.random.SFC64(np.random.SeedSequence(key)).random_raw(
+        (count + 1) // 2
+    )
     return words.view(np.uint32)[:count]
 
 
@@ -95,9 +108,14 @@ def find_edges(adjacency: Adjacency, rows: Ints, columns: Ints) -> Ints:
 
 
 def first_not_below(
-    values: NDArray[np.integer], low: NDArray[np.integer], high: NDArray[np.integer], wanted: NDArray[np.integer]
+    values: NDArray[np.integer],
+    low: NDArray[np.integer],
+    high: NDArray[np.integer],
+    wanted: NDArray[np.integer],
 ) -> Ints:
-    """For each q the first place of values[low[q]:high[q]], ascending, that holds at least wanted[q]; else high[q]."""
+    """For each q the first place of values[low[q]:high[q]], ascending, that holds at least
+    wanted[q]; else high[q].
+    """
     first, last = low.astype(np.int64), high.astype(np.int64)
     while (searching := first < last).any():
         middle = (first + last) // 2

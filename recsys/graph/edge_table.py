@@ -1,4 +1,6 @@
-"""Edges whose nodes have no numbers yet: what attributes and relations give before the graph's nodes are counted."""
+"""Edges whose nodes have no numbers yet: what attributes and relations give before the graph's
+nodes are counted.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +17,11 @@ _OWN_IDS = (USER, ITEM)
 
 @dataclass(frozen=True)
 class EdgeTable:
-    """Edges of one relation. source, destination: (n,) dense ids of users and items, text of other nodes.
+    """Edges of one relation. source, destination: (n,) dense ids of users and items, text of other
+    nodes.
 
-    weight: (n,). time: (n,) unix seconds, or None. directed: false links both ways between nodes of one type.
+    weight: (n,). time: (n,) unix seconds, or None. directed: false links both ways between nodes of
+    one type.
     """
 
     edge_type: EdgeType
@@ -36,18 +40,26 @@ class EdgeTable:
 
 
 def labels_of(tables: Iterable[EdgeTable]) -> AttributeLabels:
-    """What the nodes of each type that is neither users nor items stand for: every value at an end of that type."""
+    """What the nodes of each type that is neither users nor items stand for: every value at an end
+    of that type.
+    """
     found: dict[NodeType, list[pl.Series]] = {}
     for table in tables:
         for node_type, values in table.ends:
             if node_type not in _OWN_IDS:
                 found.setdefault(node_type, []).append(values.rename("label"))
-    return {node_type: tuple(pl.concat(values).unique().sort()) for node_type, values in found.items()}
+    return {
+        node_type: tuple(pl.concat(values).unique().sort()) for node_type, values in found.items()
+    }
 
 
-def adjacency_of(table: EdgeTable, labels: AttributeLabels, num_nodes: dict[NodeType, int]) -> Adjacency:
+def adjacency_of(
+    table: EdgeTable, labels: AttributeLabels, num_nodes: dict[NodeType, int]
+) -> Adjacency:
     """The table as a relation, its nodes numbered; both ways in one when it is not directed."""
-    source, destination = (_numbers(values, labels.get(node_type)) for node_type, values in table.ends)
+    source, destination = (
+        _numbers(values, labels.get(node_type)) for node_type, values in table.ends
+    )
     weight, time = table.weight, table.time
     if not table.directed:
         source, destination, weight, time = _both_ways(source, destination, weight, time)
@@ -66,9 +78,15 @@ def _both_ways(
     destination: NDArray[np.integer],
     weight: NDArray[np.floating],
     time: NDArray[np.int64] | None,
-) -> tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.floating], NDArray[np.int64] | None]:
+) -> tuple[
+    NDArray[np.integer], NDArray[np.integer], NDArray[np.floating], NDArray[np.int64] | None
+]:
     """Every pair in both directions, once: with the larger weight and the later time."""
-    columns = {"low": np.minimum(source, destination), "high": np.maximum(source, destination), "weight": weight}
+    columns = {
+        "low": np.minimum(source, destination),
+        "high": np.maximum(source, destination),
+        "weight": weight,
+    }
     pairs = pl.DataFrame(columns if time is None else columns | {"time": time})
     once = pairs.group_by("low", "high").max()
     low, high, heavier = (once[name].to_numpy() for name in ("low", "high", "weight"))

@@ -46,7 +46,9 @@ def transpose(adjacency: Adjacency) -> Adjacency:
 
 
 def symmetric(table: sparse.csr_matrix) -> Adjacency:
-    """Edges both ways between nodes of one type that are linked either way, with the larger of the two weights."""
+    """Edges both ways between nodes of one type that are linked either way, with the larger of the
+    two weights.
+    """
     both = table.maximum(table.T).tocoo()
     return collapse(both.row, both.col, both.data, None, *both.shape)
 
@@ -59,7 +61,9 @@ def _adjacency(
     num_dst: int,
     num_src: int,
 ) -> Adjacency:
-    """Edges sorted by row, then column, as tensors. The model takes ln weight: none may round to 0 or to infinity."""
+    """Edges sorted by row, then column, as tensors. The model takes ln weight: none may round to 0
+    or to infinity.
+    """
     kind = np.int32 if len(rows) < _INT32_EDGES else np.int64
     indptr = np.zeros(num_dst + 1, dtype=kind)
     np.cumsum(np.bincount(rows, minlength=num_dst), out=indptr[1:])

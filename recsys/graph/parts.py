@@ -10,10 +10,12 @@ from recsys.graph.schema import ITEM, USER, Graph, similar_relation
 def configured_parts(config: GraphConfig) -> list[str]:
     """Names of everything that a configuration adds to the target behaviour.
 
-    A column, a relation, a knowledge graph with all its kinds, sessions, similar nodes, and other behaviours where the
-    configuration names them.
+    A column, a relation, a knowledge graph with all its kinds, sessions, similar nodes, and other
+    behaviours where the configuration names them.
     """
-    behaviors = [name for name, weight in config.behavior_weights.items() if weight and name != config.target]
+    behaviors = [
+        name for name, weight in config.behavior_weights.items() if weight and name != config.target
+    ]
     found = [
         *behaviors,
         *config.negative_behaviors,
@@ -28,16 +30,26 @@ def configured_parts(config: GraphConfig) -> list[str]:
 
 
 def part_of(relation: str, parts: Iterable[str]) -> str:
-    """The part that a relation belongs to: "rev_genres" → "genres", "kg:actor" → "kg" where that is among `parts`."""
+    """The part that a relation belongs to: "rev_genres" → "genres", "kg:actor" → "kg" where that is
+    among `parts`.
+    """
     name = relation.removeprefix("rev_")
     head = name.partition(":")[0]
     return name if name in parts or head not in parts else head
 
 
 def without(graph: Graph, part: str) -> Graph:
-    """The graph without the relations of a part, and without the nodes that nothing leads to any more."""
-    kept = {edge_type: edges for edge_type, edges in graph.relations.items() if part_of(edge_type[1], [part]) != part}
-    linked = {USER, ITEM} | {kind for source, _, destination in kept for kind in (source, destination)}
+    """The graph without the relations of a part, and without the nodes that nothing leads to any
+    more.
+    """
+    kept = {
+        edge_type: edges
+        for edge_type, edges in graph.relations.items()
+        if part_of(edge_type[1], [part]) != part
+    }
+    linked = {USER, ITEM} | {
+        kind for source, _, destination in kept for kind in (source, destination)
+    }
     nodes = {kind: count for kind, count in graph.num_nodes.items() if kind in linked}
     labels = {kind: values for kind, values in graph.labels.items() if kind in linked}
     return replace(graph, num_nodes=nodes, relations=kept, labels=labels)

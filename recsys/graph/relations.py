@@ -14,11 +14,13 @@ from recsys.graph.weights import decay
 LATER = "later than the phase"
 
 
-def edges_of_phase(relation: EdgeRows, interactions: Interactions, until: int | None) -> tuple[EdgeTable, Drops]:
+def edges_of_phase(
+    relation: EdgeRows, interactions: Interactions, until: int | None
+) -> tuple[EdgeTable, Drops]:
     """What a phase may know of a relation, in its dense ids, and the rows left out.
 
-    until: last moment that the phase knows; None for no limit. Weights halve with age, counted back from there, else
-    from the relation's latest edge.
+    until: last moment that the phase knows; None for no limit. Weights halve with age, counted back
+    from there, else from the relation's latest edge.
     """
     rows, drops = relation.rows, Drops(relation.drops)
     if until is not None and TIME in rows.columns:
@@ -28,12 +30,17 @@ def edges_of_phase(relation: EdgeRows, interactions: Interactions, until: int | 
             codes = interactions.user_codes if end == USER else interactions.item_codes
             dense = pl.Series(column, dense_of(rows[column].to_numpy(), codes))
             rows = _keep(
-                rows.with_columns(dense), pl.col(column) != UNKNOWN, f"{relation.name}: {end} without a row", drops
+                rows.with_columns(dense),
+                pl.col(column) != UNKNOWN,
+                f"{relation.name}: {end} without a row",
+                drops,
             )
     time = rows[TIME].to_numpy() if TIME in rows.columns else None
     weight = _weights(rows, time, relation.half_life_days, until)
     edge_type = (relation.ends[0], relation.name, relation.ends[1])
-    return EdgeTable(edge_type, rows[SOURCE], rows[DESTINATION], weight, time, _directed(relation)), +drops
+    return EdgeTable(
+        edge_type, rows[SOURCE], rows[DESTINATION], weight, time, _directed(relation)
+    ), +drops
 
 
 def _directed(relation: EdgeRows) -> bool:
@@ -41,9 +48,14 @@ def _directed(relation: EdgeRows) -> bool:
 
 
 def _weights(
-    rows: pl.DataFrame, time: NDArray[np.int64] | None, half_life_days: float | None, until: int | None
+    rows: pl.DataFrame,
+    time: NDArray[np.int64] | None,
+    half_life_days: float | None,
+    until: int | None,
 ) -> NDArray[np.float64]:
-    weight = rows[WEIGHT].to_numpy().astype(np.float64) if WEIGHT in rows.columns else np.ones(len(rows))
+    weight = (
+        rows[WEIGHT].to_numpy().astype(np.float64) if WEIGHT in rows.columns else np.ones(len(rows))
+    )
     if half_life_days is None or time is None or not len(time):
         return weight
     return weight * decay(time, int(time.max()) if until is None else until, half_life_days)

@@ -1,4 +1,6 @@
-"""Neighbour-sampled blocks: what a mini-batch needs of the graph, without the edges it is asked to predict."""
+"""Neighbour-sampled blocks: what a mini-batch needs of the graph, without the edges it is asked to
+predict.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -26,40 +28,55 @@ Exclusions = dict[EdgeType, NDArray[np.bool_]]
 
 
 def fanout_of_layers(fanouts: Sequence[int], layers: int) -> list[int]:
-    """(layers,) one fan-out a layer, the seeds' first; the last given repeats. Raises UsageError for wrong ones."""
+    """(layers,) one fan-out a layer, the seeds' first; the last given repeats. Raises UsageError
+    for wrong ones.
+    """
     if not fanouts or any(fanout != ALL and fanout < 1 for fanout in fanouts):
-        raise UsageError(f"fanouts = {list(fanouts)} are not all −1 or above 0", "Give for example 20,10")
+        raise UsageError(
+            f"fanouts = {list(fanouts)} are not all −1 or above 0", "Give for example 20,10"
+        )
     return [fanouts[min(depth, len(fanouts) - 1)] for depth in range(layers)]
 
 
 class BlockSampler:
     """Samples the blocks of L layers of message passing around seed nodes.
 
-    Nothing changes between calls: the same arguments give the same bytes in any thread and process, and several
-    threads may sample at once.
+    Nothing changes between calls: the same arguments give the same bytes in any thread and process,
+    and several threads may sample at once.
     """
 
-    def __init__(self, graph: Graph, fanouts: Sequence[int], layers: int, draw: Draw | None = None) -> None:
-        """fanouts: neighbours drawn per relation, seeds' layer first, −1 for all; the last repeats for further layers.
+    def __init__(
+        self, graph: Graph, fanouts: Sequence[int], layers: int, draw: Draw | None = None
+    ) -> None:
+        """fanouts: neighbours drawn per relation, seeds' layer first, −1 for all; the last repeats
+        for further layers.
 
-        draw: how edges are drawn; CsrDraw by default. Raises UsageError for fan-outs that are not −1 or above 0.
+        draw: how edges are drawn; CsrDraw by default. Raises UsageError for fan-outs that are not
+        −1 or above 0.
         """
         self._graph = graph
         self._fanouts = fanout_of_layers(fanouts, layers)
         self._draw = CsrDraw(graph) if draw is None else draw
-        self._relations = {edge_type: _Relation(adjacency) for edge_type, adjacency in graph.relations.items()}
+        self._relations = {
+            edge_type: _Relation(adjacency) for edge_type, adjacency in graph.relations.items()
+        }
 
     def sample(
-        self, seeds: Mapping[NodeType, Tensor], exclude: tuple[Tensor, Tensor] | None = None, seed: int = 0
+        self,
+        seeds: Mapping[NodeType, Tensor],
+        exclude: tuple[Tensor, Tensor] | None = None,
+        seed: int = 0,
     ) -> list[Block]:
-        """L blocks, the outermost layer first; `nodes` of the last one begin with the seeds, in their order.
+        """L blocks, the outermost layer first; `nodes` of the last one begin with the seeds, in
+        their order.
 
-        seeds: by node type, (n,) int64 unique ids. exclude: (pairs,) users and (pairs,) items whose edges under the
-        target relation and its reverse are in no block; pairs without an edge are ignored.
-        row_scale is the row's number of neighbours in the full graph / number of edges in the block, so that in-block
-        mass × row_scale estimates the mass at inference, where nothing is excluded; 1 for rows without an edge.
-        New nodes of a layer come in ascending order; sources within a row are in no particular order. Edges carry
-        no times. Raises UsageError when seeds are not unique or a type is unknown.
+        seeds: by node type, (n,) int64 unique ids. exclude: (pairs,) users and (pairs,) items whose
+        edges under the target relation and its reverse are in no block; pairs without an edge are
+        ignored. row_scale is the row's number of neighbours in the full graph / number of edges in
+        the block, so that in-block mass × row_scale estimates the mass at inference, where nothing
+        is excluded; 1 for rows without an edge. New nodes of a layer come in ascending order;
+        sources within a row are in no particular order. Edges carry no times. Raises UsageError
+        when seeds are not unique or a type is unknown.
         """
         nodes = self._check_seeds(seeds)
         excluded = self._positions(exclude)
@@ -72,12 +89,17 @@ class BlockSampler:
     def _check_seeds(self, seeds: Mapping[NodeType, Tensor]) -> dict[NodeType, Ints]:
         unknown = [node_type for node_type in seeds if node_type not in self._graph.num_nodes]
         if unknown:
-            raise UsageError(f"the graph has no node type {unknown[0]!r}", f"It has {sorted(self._graph.num_nodes)}")
+            raise UsageError(
+                f"the graph has no node type {unknown[0]!r}",
+                f"It has {sorted(self._graph.num_nodes)}",
+            )
         none = torch.empty(0, dtype=torch.int64)
         checked = {one: seeds.get(one, none).numpy() for one in self._graph.num_nodes}
         for node_type, ids in checked.items():
             if np.count_nonzero(_members(self._graph.num_nodes[node_type], ids)) < len(ids):
-                raise UsageError(f"the {node_type!r} seeds are not unique", "Pass torch.unique(seeds)")
+                raise UsageError(
+                    f"the {node_type!r} seeds are not unique", "Pass torch.unique(seeds)"
+                )
         return checked
 
     def _positions(self, exclude: tuple[Tensor, Tensor] | None) -> Exclusions:
@@ -102,27 +124,42 @@ class BlockSampler:
     ) -> tuple[Block, dict[NodeType, Ints]]:
         """The block into `rows`, and its sources."""
         edges = {
-            edge_type: self._edges(edge_type, rows[edge_type[2]], fanout, (*key, place), excluded.get(edge_type))
+            edge_type: self._edges(
+                edge_type, rows[edge_type[2]], fanout, (*key, place), excluded.get(edge_type)
+            )
             for place, edge_type in enumerate(self._relations)
         }
         number = _Numbering(self._graph.num_nodes, rows, edges)
         messages = {
-            edge_type: self._relations[edge_type].messages(some, number, edge_type[0], rows[edge_type[2]])
+            edge_type: self._relations[edge_type].messages(
+                some, number, edge_type[0], rows[edge_type[2]]
+            )
             for edge_type, some in edges.items()
         }
         nodes = {node_type: torch.from_numpy(ids) for node_type, ids in number.nodes.items()}
-        return Block(nodes, {node_type: len(ids) for node_type, ids in rows.items()}, messages), number.nodes
+        return Block(
+            nodes, {node_type: len(ids) for node_type, ids in rows.items()}, messages
+        ), number.nodes
 
     def _edges(
-        self, edge_type: EdgeType, rows: Ints, fanout: int, key: tuple[int, ...], excluded: NDArray[np.bool_] | None
+        self,
+        edge_type: EdgeType,
+        rows: Ints,
+        fanout: int,
+        key: tuple[int, ...],
+        excluded: NDArray[np.bool_] | None,
     ) -> "_Edges":
         drawn = self._draw(edge_type, rows, fanout, key)
         position, per_row = drawn if excluded is None else _without(drawn, excluded)
-        return _Edges(position, per_row, self._relations[edge_type].indices.take(position).astype(np.int64))
+        return _Edges(
+            position, per_row, self._relations[edge_type].indices.take(position).astype(np.int64)
+        )
 
 
 class _Edges(NamedTuple):
-    """Edges of one relation in a block: position in the relation's arrays, row after row; edges a row; global sources."""
+    """Edges of one relation in a block: position in the relation's arrays, row after row; edges a
+    row; global sources.
+    """
 
     position: Ints
     per_row: Ints
@@ -130,19 +167,25 @@ class _Edges(NamedTuple):
 
 
 class _Numbering:
-    """Local numbers of the nodes of a block: the destinations first, then what else sends, ascending.
+    """Local numbers of the nodes of a block: the destinations first, then what else sends,
+    ascending.
 
-    nodes: by type, (n,) global ids by local number. local: by type, (nodes of the graph,) int32 local number by
-    global id, undefined where a node is not in the block.
+    nodes: by type, (n,) global ids by local number. local: by type, (nodes of the graph,) int32
+    local number by global id, undefined where a node is not in the block.
     """
 
     def __init__(
-        self, num_nodes: dict[NodeType, int], rows: dict[NodeType, Ints], edges: dict[EdgeType, _Edges]
+        self,
+        num_nodes: dict[NodeType, int],
+        rows: dict[NodeType, Ints],
+        edges: dict[EdgeType, _Edges],
     ) -> None:
         self.nodes: dict[NodeType, Ints] = {}
         self.local: dict[NodeType, NDArray[np.int32]] = {}
         for node_type, count in num_nodes.items():
-            senders = [some.sources for edge_type, some in edges.items() if edge_type[0] == node_type]
+            senders = [
+                some.sources for edge_type, some in edges.items() if edge_type[0] == node_type
+            ]
             fresh = _members(count, *senders)
             fresh[rows[node_type]] = False
             nodes = np.concatenate([rows[node_type], np.flatnonzero(fresh)])
@@ -171,10 +214,14 @@ class _Relation:
         self._target_degree = target_degrees(adjacency).numpy()
 
     def messages(self, edges: _Edges, number: _Numbering, source: NodeType, rows: Ints) -> Messages:
-        """The edges as tensors with local numbers. numpy gathers: torch's threads would wait for the optimiser's."""
+        """The edges as tensors with local numbers. numpy gathers: torch's threads would wait for
+        the optimiser's.
+        """
         sources = number.nodes[source]
         adjacency = Adjacency(
-            indptr=torch.from_numpy(np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)),
+            indptr=torch.from_numpy(
+                np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)
+            ),
             indices=torch.from_numpy(number.local[source].take(edges.sources)),
             weight=torch.from_numpy(self._weights(edges.position)),
             num_src=len(sources),
@@ -189,11 +236,18 @@ class _Relation:
         )
 
     def _weights(self, position: Ints) -> NDArray[np.float32]:
-        return np.full(len(position), self._weight[0]) if self._constant else self._weight.take(position)
+        return (
+            np.full(len(position), self._weight[0])
+            if self._constant
+            else self._weight.take(position)
+        )
 
 
 def _without(drawn: Drawn, excluded: NDArray[np.bool_]) -> Drawn:
     """What was drawn, less the excluded edges."""
     out = np.flatnonzero(excluded.take(drawn.position))
     row = np.searchsorted(np.cumsum(drawn.per_row), out, side="right")
-    return Drawn(np.delete(drawn.position, out), drawn.per_row - np.bincount(row, minlength=len(drawn.per_row)))
+    return Drawn(
+        np.delete(drawn.position, out),
+        drawn.per_row - np.bincount(row, minlength=len(drawn.per_row)),
+    )

@@ -10,7 +10,9 @@ from recsys.core.tables import Drops
 
 NodeType = str
 EdgeType = tuple[str, str, str]
-"""(source node type, relation, destination node type); the relation name alone is unique within a graph."""
+"""(source node type, relation, destination node type); the relation name alone is unique within a
+graph.
+"""
 AttributeLabels = dict[NodeType, tuple[str, ...]]
 """Value of each attribute node, ascending text order, by node type ("item:genres")."""
 
@@ -19,24 +21,29 @@ ITEM: NodeType = "item"
 
 
 def reverse(edge_type: EdgeType) -> EdgeType:
-    """("user", "buy", "item") ↔ ("item", "rev_buy", "user"). Symmetric relations have none: see Graph.reverse."""
+    """("user", "buy", "item") ↔ ("item", "rev_buy", "user"). Symmetric relations have none: see
+    Graph.reverse.
+    """
     source, relation, destination = edge_type
     other = relation.removeprefix("rev_") if relation.startswith("rev_") else f"rev_{relation}"
     return destination, other, source
 
 
 def similar_relation(node_type: NodeType) -> str:
-    """The symmetric relation between nodes that share interactions of the phase, whenever they were."""
+    """The symmetric relation between nodes that share interactions of the phase, whenever they
+    were.
+    """
     return f"similar_{node_type}s"
 
 
 @dataclass(frozen=True)
 class Adjacency:
-    """Edges of one relation, grouped by destination (CSR rows are destinations, columns are sources).
+    """Edges of one relation, grouped by destination (CSR rows are destinations, columns are
+    sources).
 
-    indptr: (num_dst + 1,), indices: (edges,) source ids, ascending within a row but for sampled blocks, where they
-    come in any order; both int32 (int64 above 2³¹ edges).
-    weight: (edges,) float32 > 0. time: (edges,) int64 unix seconds, or None.
+    indptr: (num_dst + 1,), indices: (edges,) source ids, ascending within a row but for sampled
+    blocks, where they come in any order; both int32 (int64 above 2³¹ edges). weight: (edges,)
+    float32 > 0. time: (edges,) int64 unix seconds, or None.
     """
 
     indptr: Tensor
@@ -55,7 +62,9 @@ class Adjacency:
 
     def destinations(self) -> Tensor:
         """(edges,) int64 destination of each edge."""
-        return torch.repeat_interleave(torch.arange(self.num_dst, device=self.indptr.device), self.indptr.diff())
+        return torch.repeat_interleave(
+            torch.arange(self.num_dst, device=self.indptr.device), self.indptr.diff()
+        )
 
     def to(self, device: torch.device | str) -> "Adjacency":
         time = None if self.time is None else self.time.to(device)
@@ -68,11 +77,11 @@ class Messages:
     """One relation of one layer: local edges, and the full-graph quantities its degree prior needs.
 
     source_degree: (num_src,) and target_degree: (num_dst,) weighted degrees in the FULL graph.
-    adjacency: local ids, sources numbered as in Block.nodes[source type], destinations as its first num_dst.
-    row_scale: (num_dst,) full number of neighbours / number in the block; 1 where the block has none.
-    global_rows: (num_dst,) ids of the destinations in the full graph; None when the block is the full graph, or when
-    its neighbourhoods end at a query time.
-    keep: (edges,) float32 factor on what each edge brings, 0 where it is silent for a step of training; None for 1.
+    adjacency: local ids, sources numbered as in Block.nodes[source type], destinations as its first
+    num_dst. row_scale: (num_dst,) full number of neighbours / number in the block; 1 where the
+    block has none. global_rows: (num_dst,) ids of the destinations in the full graph; None when the
+    block is the full graph, or when its neighbourhoods end at a query time. keep: (edges,) float32
+    factor on what each edge brings, 0 where it is silent for a step of training; None for 1.
     """
 
     adjacency: Adjacency
@@ -87,9 +96,10 @@ class Messages:
 class Block:
     """One layer of message passing.
 
-    nodes: by node type, (n,) int64 global ids of the sources; the first `num_dst[type]` are the destinations.
-    In a full-graph block nodes are all nodes in order. Blocks of a sample are nested: the destinations of one
-    block are the sources of the next, and the seeds come first in every one.
+    nodes: by node type, (n,) int64 global ids of the sources; the first `num_dst[type]` are the
+    destinations. In a full-graph block nodes are all nodes in order. Blocks of a sample are nested:
+    the destinations of one block are the sources of the next, and the seeds come first in every
+    one.
     """
 
     nodes: dict[NodeType, Tensor]
@@ -99,7 +109,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Features:
-    """What tables say of the nodes of one type, as numbers. columns: in the order of `values`, (n, Σ widths) float32."""
+    """What tables say of the nodes of one type, as numbers. columns: in the order of `values`, (n,
+    Σ widths) float32.
+    """
 
     columns: tuple[FeatureColumn, ...]
     values: Tensor
@@ -107,10 +119,11 @@ class Features:
 
 @dataclass(frozen=True)
 class Graph:
-    """num_nodes by type; relations by edge type, each but symmetric ones with its reverse; target: what to predict.
+    """num_nodes by type; relations by edge type, each but symmetric ones with its reverse; target:
+    what to predict.
 
-    labels: what each attribute node stands for. drops: rows and nodes that gave no edge, by reason. features: by type of
-    the nodes that have any.
+    labels: what each attribute node stands for. drops: rows and nodes that gave no edge, by reason.
+    features: by type of the nodes that have any.
     """
 
     num_nodes: dict[NodeType, int]
@@ -130,14 +143,20 @@ class Graph:
         return other if other in self.relations else edge_type
 
     def base_relation(self, node_type: NodeType) -> EdgeType | None:
-        """The relation into `node_type` whose output is taken ungated: the target, its reverse, else the first."""
+        """The relation into `node_type` whose output is taken ungated: the target, its reverse,
+        else the first.
+        """
         return base_relation(list(self.relations), self.target, node_type)
 
     def to(self, device: torch.device | str) -> "Graph":
-        return replace(self, relations={key: adjacency.to(device) for key, adjacency in self.relations.items()})
+        return replace(
+            self, relations={key: adjacency.to(device) for key, adjacency in self.relations.items()}
+        )
 
 
-def base_relation(relations: list[EdgeType], target: EdgeType, node_type: NodeType) -> EdgeType | None:
+def base_relation(
+    relations: list[EdgeType], target: EdgeType, node_type: NodeType
+) -> EdgeType | None:
     """The same from the edge types alone."""
     into = [edge_type for edge_type in relations if edge_type[2] == node_type]
     preferred = [edge_type for edge_type in into if edge_type in (target, reverse(target))]
@@ -160,7 +179,10 @@ def full_block(graph: Graph) -> Block:
     """The whole graph as one block: every node is source and destination."""
     device = next(iter(graph.relations.values())).indptr.device
     return Block(
-        nodes={node_type: torch.arange(count, device=device) for node_type, count in graph.num_nodes.items()},
+        nodes={
+            node_type: torch.arange(count, device=device)
+            for node_type, count in graph.num_nodes.items()
+        },
         num_dst=dict(graph.num_nodes),
         messages={
             edge_type: Messages(adjacency, source_degrees(adjacency), target_degrees(adjacency))

@@ -1,4 +1,5 @@
-"""The graph on disk: graph.json, edges.safetensors, labels.parquet, and features.safetensors if any.
+"""The graph on disk: graph.json, edges.safetensors, labels.parquet, and features.safetensors if
+any.
 
 The same graph gives the same bytes.
 """
@@ -20,7 +21,12 @@ from recsys.core.tables import LABEL, NODE_TYPE, Drops
 from recsys.graph.schema import Adjacency, AttributeLabels, EdgeType, Features, Graph, NodeType
 
 FORMAT = 1
-_DOCUMENT, _EDGES, _LABELS, _FEATURES = "graph.json", "edges.safetensors", "labels.parquet", "features.safetensors"
+_DOCUMENT, _EDGES, _LABELS, _FEATURES = (
+    "graph.json",
+    "edges.safetensors",
+    "labels.parquet",
+    "features.safetensors",
+)
 _ARRAYS = ("indptr", "indices", "weight", "time")
 
 
@@ -30,20 +36,35 @@ def save_graph(graph: Graph, folder: Path) -> None:
         save_file(_tensors(graph), part / _EDGES)
         _label_rows(graph.labels).write_parquet(part / _LABELS, compression="zstd")
         if graph.features:
-            save_file({kind: one.values.contiguous() for kind, one in graph.features.items()}, part / _FEATURES)
+            save_file(
+                {kind: one.values.contiguous() for kind, one in graph.features.items()},
+                part / _FEATURES,
+            )
         write_json(part / _DOCUMENT, _document(graph))
 
 
 def load_graph(folder: Path) -> Graph:
-    """The graph that save_graph wrote: nothing is sorted or built again. Raises DataError when it cannot be read."""
+    """The graph that save_graph wrote: nothing is sorted or built again. Raises DataError when it
+    cannot be read.
+    """
     try:
         document = read_json(folder / _DOCUMENT)
         _check_format(document, folder)
         tensors = load_file(folder / _EDGES)
         labels = pl.read_parquet(folder / _LABELS)
-        return replace(_graph(document, tensors, labels), features=_load_features(document, folder / _FEATURES))
-    except (OSError, json.JSONDecodeError, KeyError, SafetensorError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{str(folder)!r} is not a whole saved graph: {error}", "Build it again") from error
+        return replace(
+            _graph(document, tensors, labels), features=_load_features(document, folder / _FEATURES)
+        )
+    except (
+        OSError,
+        json.JSONDecodeError,
+        KeyError,
+        SafetensorError,
+        pl.exceptions.PolarsError,
+    ) as error:
+        raise DataError(
+            f"{str(folder)!r} is not a whole saved graph: {error}", "Build it again"
+        ) from error
 
 
 def _tensors(graph: Graph) -> dict[str, Tensor]:
@@ -56,13 +77,18 @@ def _tensors(graph: Graph) -> dict[str, Tensor]:
 
 
 def _document(graph: Graph) -> dict[str, Any]:
-    # Lists, not objects: the order of node types and relations decides the order of a model's parameters.
-    columns = {kind: [column.document() for column in one.columns] for kind, one in graph.features.items()}
+    # Lists, not objects: the order of node types and relations decides the order of a model's
+    # parameters.
+    columns = {
+        kind: [column.document() for column in one.columns] for kind, one in graph.features.items()
+    }
     return {
         "format": FORMAT,
         "target": list(graph.target),
         "num_nodes": list(graph.num_nodes.items()),
-        "relations": [[*edge_type, adjacency.num_src] for edge_type, adjacency in graph.relations.items()],
+        "relations": [
+            [*edge_type, adjacency.num_src] for edge_type, adjacency in graph.relations.items()
+        ],
         "drops": dict(graph.drops),
         **({"features": columns} if columns else {}),
     }
@@ -73,7 +99,10 @@ def _load_features(document: dict[str, Any], file: Path) -> dict[NodeType, Featu
     if not columns:
         return {}
     values = load_file(file)
-    return {kind: Features(tuple(map(FeatureColumn.read, some)), values[kind]) for kind, some in columns.items()}
+    return {
+        kind: Features(tuple(map(FeatureColumn.read, some)), values[kind])
+        for kind, some in columns.items()
+    }
 
 
 def _label_rows(labels: AttributeLabels) -> pl.DataFrame:
@@ -96,10 +125,16 @@ def _graph(document: dict[str, Any], tensors: dict[str, Tensor], labels: pl.Data
         for source, name, destination, num_src in document["relations"]
     }
     target: EdgeType = tuple(document["target"])
-    values = {one: tuple(labels.filter(pl.col(NODE_TYPE) == one)[LABEL]) for one in num_nodes if ":" in one}
+    values = {
+        one: tuple(labels.filter(pl.col(NODE_TYPE) == one)[LABEL])
+        for one in num_nodes
+        if ":" in one
+    }
     return Graph(num_nodes, relations, target, values, Drops(document["drops"]))
 
 
 def _adjacency(tensors: dict[str, Tensor], name: str, num_src: int) -> Adjacency:
-    indptr, indices, weight = (tensors[f"{name}/{array}"] for array in ("indptr", "indices", "weight"))
+    indptr, indices, weight = (
+        tensors[f"{name}/{array}"] for array in ("indptr", "indices", "weight")
+    )
     return Adjacency(indptr, indices, weight, num_src, tensors.get(f"{name}/time"))

@@ -11,11 +11,21 @@ from torch import Tensor
 from recsys.core.errors import UsageError
 from recsys.graph.draw import Ints, draw_from_runs, first_not_below
 from recsys.graph.sampling import fanout_of_layers
-from recsys.graph.schema import Adjacency, Block, EdgeType, Graph, Messages, NodeType, similar_relation
+from recsys.graph.schema import (
+    Adjacency,
+    Block,
+    EdgeType,
+    Graph,
+    Messages,
+    NodeType,
+    similar_relation,
+)
 
 
 class _Moments(NamedTuple):
-    """Nodes as of a moment: ids (n,) and times (n,). The same node at two times is two rows of a block."""
+    """Nodes as of a moment: ids (n,) and times (n,). The same node at two times is two rows of a
+    block.
+    """
 
     ids: Ints
     times: Ints
@@ -24,12 +34,15 @@ class _Moments(NamedTuple):
 class TemporalSampler:
     """Samples blocks in which every seed has a query time that its whole neighbourhood inherits.
 
-    Edges without a time (attributes) are always seen. The pair to predict needs no exclusion: its edge is not before
-    its own time. Nothing changes between calls; the same arguments give the same bytes in any thread and process.
+    Edges without a time (attributes) are always seen. The pair to predict needs no exclusion: its
+    edge is not before its own time. Nothing changes between calls; the same arguments give the same
+    bytes in any thread and process.
     """
 
     def __init__(self, graph: Graph, fanouts: Sequence[int], layers: int) -> None:
-        """fanouts: as of BlockSampler. Raises UsageError for wrong ones, and for relations that are made of all times."""
+        """fanouts: as of BlockSampler. Raises UsageError for wrong ones, and for relations that are
+        made of all times.
+        """
         timeless = [name for source, name, _ in graph.relations if name == similar_relation(source)]
         if timeless:
             raise UsageError(
@@ -39,14 +52,19 @@ class TemporalSampler:
         self._fanouts = fanout_of_layers(fanouts, layers)
         self._num_nodes = graph.num_nodes
         self._reverse = {edge_type: graph.reverse(edge_type) for edge_type in graph.relations}
-        self._histories = {edge_type: _History(adjacency) for edge_type, adjacency in graph.relations.items()}
+        self._histories = {
+            edge_type: _History(adjacency) for edge_type, adjacency in graph.relations.items()
+        }
 
-    def sample(self, seeds: Mapping[NodeType, Tensor], before: Mapping[NodeType, Tensor], seed: int = 0) -> list[Block]:
+    def sample(
+        self, seeds: Mapping[NodeType, Tensor], before: Mapping[NodeType, Tensor], seed: int = 0
+    ) -> list[Block]:
         """L blocks, outermost first; `nodes` of the last one begin with the seeds, in their order.
 
-        seeds, before: by node type, (n,) int64 ids and (n,) int64 query times; the pairs are unique. Degrees and
-        row_scale count only edges before the time of their row, so ids may stand several times in `nodes`, and
-        global_rows is None. Raises UsageError when seeds and times do not match.
+        seeds, before: by node type, (n,) int64 ids and (n,) int64 query times; the pairs are
+        unique. Degrees and row_scale count only edges before the time of their row, so ids may
+        stand several times in `nodes`, and global_rows is None. Raises UsageError when seeds and
+        times do not match.
         """
         rows = {node_type: self._moments(seeds, before, node_type) for node_type in self._num_nodes}
         moments = np.unique(np.concatenate([some.times for some in rows.values()]))
@@ -57,13 +75,17 @@ class TemporalSampler:
         return blocks[::-1]
 
     def _moments(
-        self, seeds: Mapping[NodeType, Tensor], before: Mapping[NodeType, Tensor], node_type: NodeType
+        self,
+        seeds: Mapping[NodeType, Tensor],
+        before: Mapping[NodeType, Tensor],
+        node_type: NodeType,
     ) -> _Moments:
         none = torch.empty(0, dtype=torch.int64)
         ids, times = seeds.get(node_type, none).numpy(), before.get(node_type, none).numpy()
         if len(ids) != len(times):
             raise UsageError(
-                f"{len(ids)} {node_type!r} seeds came with {len(times)} query times", "Give one time for every seed"
+                f"{len(ids)} {node_type!r} seeds came with {len(times)} query times",
+                "Give one time for every seed",
             )
         return _Moments(ids, times)
 
@@ -82,28 +104,40 @@ class TemporalSampler:
             edge_type: self._messages(edge_type, some, numbers[edge_type[0]], rows[edge_type[2]])
             for edge_type, some in edges.items()
         }
-        nodes = {node_type: torch.from_numpy(number.nodes.ids) for node_type, number in numbers.items()}
+        nodes = {
+            node_type: torch.from_numpy(number.nodes.ids) for node_type, number in numbers.items()
+        }
         num_dst = {node_type: len(some.ids) for node_type, some in rows.items()}
-        return Block(nodes, num_dst, messages), {node_type: number.nodes for node_type, number in numbers.items()}
+        return Block(nodes, num_dst, messages), {
+            node_type: number.nodes for node_type, number in numbers.items()
+        }
 
-    def _messages(self, edge_type: EdgeType, edges: "_Edges", number: "_Numbers", rows: _Moments) -> Messages:
+    def _messages(
+        self, edge_type: EdgeType, edges: "_Edges", number: "_Numbers", rows: _Moments
+    ) -> Messages:
         history = self._histories[edge_type]
         scale = np.where(edges.per_row > 0, history.length(rows) / np.maximum(edges.per_row, 1), 1)
         return Messages(
             Adjacency(
-                indptr=torch.from_numpy(np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)),
+                indptr=torch.from_numpy(
+                    np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)
+                ),
                 indices=torch.from_numpy(number.of(edges.senders)),
                 weight=torch.from_numpy(edges.weight),
                 num_src=len(number.nodes.ids),
             ),
-            source_degree=torch.from_numpy(self._histories[self._reverse[edge_type]].degree(number.nodes)),
+            source_degree=torch.from_numpy(
+                self._histories[self._reverse[edge_type]].degree(number.nodes)
+            ),
             target_degree=torch.from_numpy(history.degree(rows)),
             row_scale=torch.from_numpy(scale.astype(np.float32)),
         )
 
 
 class _Edges(NamedTuple):
-    """Edges of one relation in a block, row after row: edges a row, their sources as of the row's time, weights."""
+    """Edges of one relation in a block, row after row: edges a row, their sources as of the row's
+    time, weights.
+    """
 
     per_row: Ints
     senders: _Moments
@@ -132,7 +166,9 @@ class _History:
     def length(self, rows: _Moments) -> Ints:
         """(n,) how many edges of each row are before its time."""
         start, end = self._indptr[rows.ids], self._indptr[rows.ids + 1]
-        return (end if self._time is None else first_not_below(self._time, start, end, rows.times)) - start
+        return (
+            end if self._time is None else first_not_below(self._time, start, end, rows.times)
+        ) - start
 
     def degree(self, rows: _Moments) -> NDArray[np.float32]:
         """(n,) weight of the edges of each row before its time."""
@@ -145,15 +181,21 @@ class _History:
 class _Numbers:
     """Local numbers: the rows first, then the other senders by (time, id)."""
 
-    def __init__(self, rows: _Moments, senders: list[_Moments], moments: Ints, num_nodes: int) -> None:
+    def __init__(
+        self, rows: _Moments, senders: list[_Moments], moments: Ints, num_nodes: int
+    ) -> None:
         self._moments, self._num_nodes = moments, max(num_nodes, 1)
         known = self._key(rows)
         if len(np.unique(known)) < len(known):
-            raise UsageError("a seed stands twice with the same query time", "Pass every (seed, time) pair once")
+            raise UsageError(
+                "a seed stands twice with the same query time", "Pass every (seed, time) pair once"
+            )
         fresh = np.setdiff1d(np.concatenate([known[:0], *map(self._key, senders)]), known)
         time, ids = np.divmod(fresh, self._num_nodes)
         keys = np.concatenate([known, fresh])
-        self.nodes = _Moments(np.concatenate([rows.ids, ids]), np.concatenate([rows.times, moments[time]]))
+        self.nodes = _Moments(
+            np.concatenate([rows.ids, ids]), np.concatenate([rows.times, moments[time]])
+        )
         self._order = np.argsort(keys).astype(np.int32)
         self._sorted = keys[self._order]
 

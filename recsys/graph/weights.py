@@ -24,7 +24,9 @@ def row_weights(interactions: Interactions, config: GraphConfig) -> NDArray[np.f
 
 
 def automatic_half_life(interactions: Interactions) -> float | None:
-    """An eighth of the days from the first row to the last; None where there is but one moment, or no time."""
+    """An eighth of the days from the first row to the last; None where there is but one moment, or
+    no time.
+    """
     return interactions.days * _AUTOMATIC_SHARE or None
 
 

@@ -1,4 +1,6 @@
-"""What happens to the rows of one bucket after another: cleaned, filtered to the k-core, written in total order."""
+"""What happens to the rows of one bucket after another: cleaned, filtered to the k-core, written in
+total order.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +24,9 @@ SINGLE_BEHAVIOR = "interaction"
 
 @dataclass
 class Written:
-    """What the written rows hold. behaviors: rows by behaviour. Times are unix seconds, None without a time column."""
+    """What the written rows hold. behaviors: rows by behaviour. Times are unix seconds, None
+    without a time column.
+    """
 
     behaviors: Counter[str] = field(default_factory=Counter)
     first_time: int | None = None
@@ -31,7 +35,9 @@ class Written:
     def add(self, rows: pl.DataFrame) -> None:
         if BEHAVIOR in rows.columns:
             counts = rows[BEHAVIOR].value_counts()
-            self.behaviors += Counter(dict(zip(counts[BEHAVIOR].to_list(), counts["count"].to_list(), strict=True)))
+            self.behaviors += Counter(
+                dict(zip(counts[BEHAVIOR].to_list(), counts["count"].to_list(), strict=True))
+            )
         else:
             self.behaviors[SINGLE_BEHAVIOR] += len(rows)
         if TIME in rows.columns:
@@ -40,8 +46,12 @@ class Written:
             self.first_time, self.last_time = min(times), max(times)
 
 
-def collapse(exchanged: Exchanged, clean: CleanConfig, folder: Path, progress: Progress) -> tuple[list[Path], Drops]:
-    """Duplicates and activity cap, bucket by bucket; returns the files of cleaned rows, each in total order."""
+def collapse(
+    exchanged: Exchanged, clean: CleanConfig, folder: Path, progress: Progress
+) -> tuple[list[Path], Drops]:
+    """Duplicates and activity cap, bucket by bucket; returns the files of cleaned rows, each in
+    total order.
+    """
     folder.mkdir(parents=True)
     files, drops = [], Drops()
     for bucket in progress.track(range(exchanged.buckets), "cleaning", exchanged.buckets):
@@ -52,18 +62,26 @@ def collapse(exchanged: Exchanged, clean: CleanConfig, folder: Path, progress: P
         rows, capped = cap_activity(rows, clean.max_user_interactions)
         drops += repeated + capped
         files.append(folder / f"bucket-{bucket:05d}.arrow")
-        sort_rows(rows, [column for column in (*CODED_ORDER, SPLIT) if column in rows.columns]).write_ipc(files[-1])
+        sort_rows(
+            rows, [column for column in (*CODED_ORDER, SPLIT) if column in rows.columns]
+        ).write_ipc(files[-1])
     return files, drops
 
 
 def find_core(files: list[Path], exchanged: Exchanged, clean: CleanConfig) -> Core:
     """Users and items of the k-core over the cleaned rows."""
     minima = clean.min_user_interactions, clean.min_item_interactions
-    return fixed_point([_loader(file) for file in files], len(exchanged.users), len(exchanged.items), *minima)
+    return fixed_point(
+        [_loader(file) for file in files], len(exchanged.users), len(exchanged.items), *minima
+    )
 
 
-def write_rows(files: list[Path], exchanged: Exchanged, core: Core, folder: Path, progress: Progress) -> Written:
-    """Rows of the core with their final codes, as part-NNNN.parquet: one part a bucket that has rows left."""
+def write_rows(
+    files: list[Path], exchanged: Exchanged, core: Core, folder: Path, progress: Progress
+) -> Written:
+    """Rows of the core with their final codes, as part-NNNN.parquet: one part a bucket that has
+    rows left.
+    """
     folder.mkdir()
     written, number = Written(), 0
     places = {USER: _new_places(core.users), ITEM: _new_places(core.items)}
@@ -74,7 +92,9 @@ def write_rows(files: list[Path], exchanged: Exchanged, core: Core, folder: Path
         if len(rows):
             rows = _final(rows, places, exchanged.behaviors)
             written.add(rows)
-            rows.write_parquet(folder / f"part-{number:04d}.parquet", compression="zstd", compression_level=1)
+            rows.write_parquet(
+                folder / f"part-{number:04d}.parquet", compression="zstd", compression_level=1
+            )
             number += 1
     return written
 
@@ -92,8 +112,12 @@ def _new_places(kept: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.cumsum(kept, dtype=np.int32) - 1
 
 
-def _final(rows: pl.DataFrame, places: dict[str, NDArray[np.int32]], behaviors: pl.Series) -> pl.DataFrame:
-    rows = rows.with_columns(pl.Series(column, place[rows[column].to_numpy()]) for column, place in places.items())
+def _final(
+    rows: pl.DataFrame, places: dict[str, NDArray[np.int32]], behaviors: pl.Series
+) -> pl.DataFrame:
+    rows = rows.with_columns(
+        pl.Series(column, place[rows[column].to_numpy()]) for column, place in places.items()
+    )
     if BEHAVIOR in rows.columns:
         rows = rows.with_columns(behaviors.gather(rows[BEHAVIOR]).alias(BEHAVIOR))
     return rows

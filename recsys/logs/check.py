@@ -1,58 +1,25 @@
 """`recsys data check`: what a log holds, what looks wrong in it, and what cleaning would drop."""
 
 import tempfile
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from recsys.core.config import CleanConfig, DataConfig
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import ITEM, RATING, TIME, USER
+from recsys.logs.check_report import QUANTILES, CheckReport
 from recsys.logs.ingest import CodedLog, IngestReport, ingest, load_log
 from recsys.logs.read import LogScan, explained, scan_log
 from recsys.logs.reasons import DUPLICATE
 from recsys.logs.sources import Source
 from recsys.logs.suspicion import suspicions
 
-QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
-
-@dataclass(frozen=True)
-class CheckReport:
-    """Figures of a log, JSON-able by `document`. Counts are of cleaned rows unless said.
-
-    columns: log column → {"name", "type"} in the source. per_user, per_item: QUANTILES of rows. days: rows by day, at
-    most the last 400 days. sample: the first rows as they were understood.
-    """
-
-    files: tuple[str, ...]
-    columns: dict[str, dict[str, str]]
-    rows_read: int
-    rows_kept: int
-    drops: dict[str, int]
-    users: int
-    items: int
-    behaviors: dict[str, int]
-    per_user: dict[str, float]
-    per_item: dict[str, float]
-    first_time: str | None
-    last_time: str | None
-    time_unit: str | None
-    midnight_share: float | None
-    ratings: dict[str, int] | None
-    duplicate_share: float
-    sample: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def document(self) -> dict[str, Any]:
-        """The report as JSON."""
-        return asdict(self) | {"files": list(self.files)}
-
-
-def check_log(source: Source, data: DataConfig, clean: CleanConfig, progress: Progress = QUIET) -> CheckReport:
+def check_log(
+    source: Source, data: DataConfig, clean: CleanConfig, progress: Progress = QUIET
+) -> CheckReport:
     """Read and clean a log as a run would, keep nothing, and say what was found.
 
     Raises DataError where a run would.
@@ -72,7 +39,10 @@ def _describe(scan: LogScan, ingested: IngestReport, log: CodedLog) -> CheckRepo
         sample = scan.rows.head(5).collect().to_dicts()
     return CheckReport(
         files=ingested.files,
-        columns={column: {"name": name, "type": scan.types[column]} for column, name in scan.names.items()},
+        columns={
+            column: {"name": name, "type": scan.types[column]}
+            for column, name in scan.names.items()
+        },
         rows_read=ingested.rows_read,
         rows_kept=ingested.rows_kept,
         drops=dict(ingested.drops.most_common()),
@@ -99,7 +69,9 @@ def _quantiles(log: CodedLog, column: str) -> dict[str, float]:
 def _midnight_share(log: CodedLog) -> float | None:
     if TIME not in log.rows.collect_schema():
         return None
-    return float(log.rows.select((pl.col(TIME) % 86_400 == 0).mean()).collect(engine="streaming").item())
+    return float(
+        log.rows.select((pl.col(TIME) % 86_400 == 0).mean()).collect(engine="streaming").item()
+    )
 
 
 def _ratings(scan: LogScan) -> dict[str, int] | None:
@@ -108,9 +80,17 @@ def _ratings(scan: LogScan) -> dict[str, int] | None:
         return None
     with explained():
         counts = scan.rows.group_by(RATING).len().collect(engine="streaming")
-    top = counts.sort("len", RATING, descending=[True, False], nulls_last=True).head(20).sort(RATING, nulls_last=True)
-    return {"missing" if rating is None else f"{rating:g}": rows for rating, rows in top.iter_rows()}
+    top = (
+        counts.sort("len", RATING, descending=[True, False], nulls_last=True)
+        .head(20)
+        .sort(RATING, nulls_last=True)
+    )
+    return {
+        "missing" if rating is None else f"{rating:g}": rows for rating, rows in top.iter_rows()
+    }
 
 
 def _iso(time: int | None) -> str | None:
-    return None if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        None if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    )

@@ -1,4 +1,6 @@
-"""Which rows stay: rules on one row, then on all rows of a user. Every rule says how many rows it took."""
+"""Which rows stay: rules on one row, then on all rows of a user. Every rule says how many rows it
+took.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +30,8 @@ from recsys.logs.times import iso_seconds
 
 
 def mark_rows(marked: pl.LazyFrame, columns: Sequence[str], clean: CleanConfig) -> pl.LazyFrame:
-    """Give kept rows that break a rule on one row their reason. `columns`: the LOG_SCHEMA columns there are.
+    """Give kept rows that break a rule on one row their reason. `columns`: the LOG_SCHEMA columns
+    there are.
 
     Raises DataError when a rule needs a column that the log lacks.
     """
@@ -54,7 +57,9 @@ def moment(value: str | int | None, key: str) -> int | None:
         return value
     seconds = pl.select(iso_seconds(pl.lit(value))).item()
     if seconds is None:
-        raise ConfigError(f"{key} = {value!r} is no moment", "Write unix seconds or ISO text such as 2024-01-31")
+        raise ConfigError(
+            f"{key} = {value!r} is no moment", "Write unix seconds or ISO text such as 2024-01-31"
+        )
     return int(seconds)
 
 
@@ -62,7 +67,10 @@ def _time_tests(columns: Sequence[str], clean: CleanConfig) -> list[tuple[str, p
     start, end = moment(clean.start, "clean.start"), moment(clean.end, "clean.end")
     if TIME not in columns:
         if start is not None or end is not None:
-            raise DataError("clean.start and clean.end need a time column", "Map it with --time-col or data.time_col")
+            raise DataError(
+                "clean.start and clean.end need a time column",
+                "Map it with --time-col or data.time_col",
+            )
         return []
     time = pl.col(TIME)
     tests = [(TIME_NEGATIVE, time < 0), (TIME_TOO_LARGE, time > clean.max_time)]
@@ -78,14 +86,19 @@ def _rating_tests(columns: Sequence[str], clean: CleanConfig) -> list[tuple[str,
             f"clean.min_rating = {clean.min_rating} needs a rating column",
             "Map it with --rating-col or data.rating_col",
         )
-    return [(RATING_MISSING, pl.col(RATING).is_null()), (RATING_LOW, pl.col(RATING) < clean.min_rating)]
+    return [
+        (RATING_MISSING, pl.col(RATING).is_null()),
+        (RATING_LOW, pl.col(RATING) < clean.min_rating),
+    ]
 
 
 def drop_duplicates(rows: pl.DataFrame, keep: str) -> tuple[pl.DataFrame, Drops]:
-    """One row per user, item and behaviour (and published split): the first, the last, or the first with summed weight.
+    """One row per user, item and behaviour (and published split): the first, the last, or the first
+    with summed weight.
 
-    rows: coded, in the order of the log, which decides between equal times; without times it decides alone. "sum" on a
-    log without weights counts the rows. The order of the result is not defined.
+    rows: coded, in the order of the log, which decides between equal times; without times it
+    decides alone. "sum" on a log without weights counts the rows. The order of the result is not
+    defined.
     """
     key = [column for column in (USER, ITEM, BEHAVIOR, SPLIT) if column in rows.columns]
     merged = _merge(rows, key, keep)
@@ -98,31 +111,45 @@ def _merge(rows: pl.DataFrame, key: list[str], keep: str) -> pl.DataFrame:
     if WEIGHT not in rows.columns:
         return _merge_plain(rows, key, last=keep == "last")
     ordered = rows.sort([*key, TIME] if TIME in rows.columns else key, maintain_order=True)
-    ends = pl.any_horizontal(pl.col(key) != pl.col(key).shift(-1 if keep == "last" else 1)).fill_null(True)
+    ends = pl.any_horizontal(
+        pl.col(key) != pl.col(key).shift(-1 if keep == "last" else 1)
+    ).fill_null(True)
     picked = ordered.filter(ends)
     if keep != "sum":
         return picked
-    total = ordered.group_by(key, maintain_order=True).agg(pl.col(WEIGHT).cast(pl.Float64).sum().cast(pl.Float32))
+    total = ordered.group_by(key, maintain_order=True).agg(
+        pl.col(WEIGHT).cast(pl.Float64).sum().cast(pl.Float32)
+    )
     return picked.with_columns(total[WEIGHT])
 
 
 def _merge_plain(rows: pl.DataFrame, key: list[str], last: bool) -> pl.DataFrame:
-    """Rows with nothing but a key and a time: no row has to be picked, which makes it several times faster."""
+    """Rows with nothing but a key and a time: no row has to be picked, which makes it several times
+    faster.
+    """
     if TIME not in rows.columns:
         return rows.unique(key)
     if SPLIT not in rows.columns:
         packed = pack({column: rows[column].to_numpy() for column in (*key, TIME)})
         if packed is not None:
             return unpacked(packed.sort().one_a_group(last), rows)
-    return rows.group_by(key).agg(pl.col(TIME).max() if last else pl.col(TIME).min()).select(rows.columns)
+    return (
+        rows.group_by(key)
+        .agg(pl.col(TIME).max() if last else pl.col(TIME).min())
+        .select(rows.columns)
+    )
 
 
 def cap_activity(rows: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, Drops]:
-    """A user's latest `limit` rows; the larger codes among equal times. Raises DataError when the log has no time."""
+    """A user's latest `limit` rows; the larger codes among equal times. Raises DataError when the
+    log has no time.
+    """
     if limit is None:
         return rows, Drops()
     if TIME not in rows.columns:
-        raise DataError("clean.max_user_interactions keeps the latest rows and needs a time", "Map --time-col")
+        raise DataError(
+            "clean.max_user_interactions keeps the latest rows and needs a time", "Map --time-col"
+        )
     tie = [column for column in (TIME, ITEM, BEHAVIOR, SPLIT) if column in rows.columns]
     kept = rows.sort(tie).filter(pl.int_range(pl.len()).reverse().over(USER) < limit)
     return kept, +Drops({OVER_CAP: len(rows) - len(kept)})

@@ -1,4 +1,6 @@
-"""Which column of a source is which column of the log, and how values of any type become those of LOG_SCHEMA."""
+"""Which column of a source is which column of the log, and how values of any type become those of
+LOG_SCHEMA.
+"""
 
 from dataclasses import dataclass
 
@@ -6,7 +8,16 @@ import polars as pl
 
 from recsys.core.config import DataConfig
 from recsys.core.errors import DataError
-from recsys.core.tables import BEHAVIOR, ITEM_ID, LOG_SCHEMA, RATING, TIME, USER_ID, WEIGHT, require_columns
+from recsys.core.tables import (
+    BEHAVIOR,
+    ITEM_ID,
+    LOG_SCHEMA,
+    RATING,
+    TIME,
+    USER_ID,
+    WEIGHT,
+    require_columns,
+)
 from recsys.logs.reasons import (
     BEHAVIOR_MISSING,
     BROKEN_LINE,
@@ -24,7 +35,9 @@ _WHOLE_FLOAT = r"^(-?\d+)\.0+$"
 
 @dataclass(frozen=True)
 class Reading:
-    """How one part is read. names: log column → its column there. types: of those columns. whole: text ids like 42.0."""
+    """How one part is read. names: log column → its column there. types: of those columns. whole:
+    text ids like 42.0.
+    """
 
     names: dict[str, str]
     types: dict[str, pl.DataType]
@@ -35,9 +48,11 @@ class Reading:
 
 
 def map_columns(found: list[str], data: DataConfig, source: str) -> dict[str, str]:
-    """Log column → column of the source, in LOG_SCHEMA order; optional ones only when mapped or present.
+    """Log column → column of the source, in LOG_SCHEMA order; optional ones only when mapped or
+    present.
 
-    An optional mapping of "" leaves the column out. Raises DataError for a missing column, naming the nearest.
+    An optional mapping of "" leaves the column out. Raises DataError for a missing column, naming
+    the nearest.
     """
     asked = {
         TIME: data.time_col,
@@ -46,12 +61,21 @@ def map_columns(found: list[str], data: DataConfig, source: str) -> dict[str, st
         RATING: data.rating_col,
     }
     names = {USER_ID: data.user_col, ITEM_ID: data.item_col}
-    names |= {column: column if name is None else name for column, name in asked.items() if name or column in found}
-    names = {column: name for column, name in names.items() if name != "" or column in (USER_ID, ITEM_ID)}
+    names |= {
+        column: column if name is None else name
+        for column, name in asked.items()
+        if name or column in found
+    }
+    names = {
+        column: name for column, name in names.items() if name != "" or column in (USER_ID, ITEM_ID)
+    }
     names = {column: name for column, name in names.items() if asked.get(column) != ""}
     require_columns(found, names.values(), source)
     if names[USER_ID] == names[ITEM_ID]:
-        raise DataError(f"user and item are both read from the column {names[USER_ID]!r}", "Set user_col and item_col")
+        raise DataError(
+            f"user and item are both read from the column {names[USER_ID]!r}",
+            "Set user_col and item_col",
+        )
     return {column: names[column] for column in LOG_SCHEMA if column in names}
 
 
@@ -82,18 +106,24 @@ def _read(column: str, reading: Reading) -> tuple[pl.Expr, list[tuple[str, pl.Ex
 
 
 def id_text(raw: pl.Expr, kind: pl.DataType, whole: bool = False) -> pl.Expr:
-    """Ids as text: 42 and 42.0 become "42", text stays as written unless `whole` says that it holds such floats."""
+    """Ids as text: 42 and 42.0 become "42", text stays as written unless `whole` says that it holds
+    such floats.
+    """
     if kind.is_float():
         number = raw.fill_nan(None)
         inside = number.is_between(-(2.0**53), 2.0**53) & (number == number.floor())
         return (
-            pl.when(inside).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(number.cast(pl.String))
+            pl.when(inside)
+            .then(number.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(number.cast(pl.String))
         )
     return raw.cast(pl.String).str.replace(_WHOLE_FLOAT, "$1") if whole else raw.cast(pl.String)
 
 
 def holds_whole_floats(sample: pl.Series) -> bool:
-    """Whether every value of a text column reads like 42.0: what pandas writes for whole numbers beside gaps."""
+    """Whether every value of a text column reads like 42.0: what pandas writes for whole numbers
+    beside gaps.
+    """
     known = sample.drop_nulls()
     return bool(len(known)) and bool(known.str.contains(_WHOLE_FLOAT).all())
 
@@ -102,7 +132,9 @@ def require_types(types: dict[str, pl.DataType], names: dict[str, str], source: 
     """Raises DataError for a column whose type cannot be read as what it stands for."""
     for column, kind in types.items():
         number = column in (WEIGHT, RATING)
-        bad = kind.is_nested() or (number and not (kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null)))
+        bad = kind.is_nested() or (
+            number and not (kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null))
+        )
         bad = bad or (column in (USER_ID, ITEM_ID) and kind.is_temporal())
         if bad:
             wanted = "a number" if number else "text or a number"

@@ -1,4 +1,6 @@
-"""Iterated k-core: users and items with enough rows, removed and counted again until nothing changes."""
+"""Iterated k-core: users and items with enough rows, removed and counted again until nothing
+changes.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 @dataclass(frozen=True)
 class Core:
-    """users, items: (n,) who is left, among all codes. rounds: passes over the rows, the last of which changed nothing."""
+    """users, items: (n,) who is left, among all codes. rounds: passes over the rows, the last of
+    which changed nothing.
+    """
 
     users: NDArray[np.bool_]
     items: NDArray[np.bool_]
@@ -23,13 +27,18 @@ class Core:
 
 
 def fixed_point(
-    buckets: Sequence[Callable[[], Pairs]], num_users: int, num_items: int, min_user: int = 1, min_item: int = 1
+    buckets: Sequence[Callable[[], Pairs]],
+    num_users: int,
+    num_items: int,
+    min_user: int = 1,
+    min_item: int = 1,
 ) -> Core:
     """The largest set of rows in which every user has `min_user` rows and every item `min_item`.
 
-    buckets: each gives user and item codes, (n,) each; a user's rows are all in one bucket. The set is unique
-    (Seidman 1983), so neither the order of removal nor the buckets matter; the drops count each round's rare users
-    before its rare items. Memory: one bucket, and a flag or count for every user and item.
+    buckets: each gives user and item codes, (n,) each; a user's rows are all in one bucket. The set
+    is unique (Seidman 1983), so neither the order of removal nor the buckets matter; the drops
+    count each round's rare users before its rare items. Memory: one bucket, and a flag or count for
+    every user and item.
     """
     users, items = np.ones(num_users, bool), np.ones(num_items, bool)
     drops, rounds, before = Drops(), 0, -1

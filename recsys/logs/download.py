@@ -30,9 +30,10 @@ def download(
 ) -> str:
     """Bring the file at `address` (http or https) to `path` and return "sha256:…" of it.
 
-    What came before an interruption is kept in `path`.part and continued if the server still has the same file.
-    checksum: "sha256:…" or "md5:…"; a file that differs is removed. Raises DataError when it differs, MachineError
-    when the server cannot be reached in `attempts` tries, and UsageError for another kind of address.
+    What came before an interruption is kept in `path`.part and continued if the server still has
+    the same file. checksum: "sha256:…" or "md5:…"; a file that differs is removed. Raises DataError
+    when it differs, MachineError when the server cannot be reached in `attempts` tries, and
+    UsageError for another kind of address.
     """
     if not address.startswith(("http://", "https://")):
         raise UsageError(f"cannot fetch {address!r}", "Addresses begin with http:// or https://")
@@ -47,7 +48,9 @@ def download(
         except urllib.error.HTTPError as error:
             error.close()
             if error.code < 500 and error.code != _NOTHING_THERE:
-                raise MachineError(f"{address} answered {error.code} {error.reason}", "Check the address") from error
+                raise MachineError(
+                    f"{address} answered {error.code} {error.reason}", "Check the address"
+                ) from error
             problem = error
         except (OSError, http.client.HTTPException) as error:
             problem = error
@@ -58,10 +61,14 @@ def download(
 
 
 def verify(path: Path, checksum: str) -> bool:
-    """Whether the file has the checksum "algorithm:digest". Raises UsageError for an algorithm that is not known."""
+    """Whether the file has the checksum "algorithm:digest". Raises UsageError for an algorithm that
+    is not known.
+    """
     algorithm, _, digest = checksum.partition(":")
     if algorithm not in _ALGORITHMS:
-        raise UsageError(f"checksum {checksum!r} is of no known kind", f"Known: {', '.join(_ALGORITHMS)}")
+        raise UsageError(
+            f"checksum {checksum!r} is of no known kind", f"Known: {', '.join(_ALGORITHMS)}"
+        )
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest() == digest.lower()
 
@@ -71,15 +78,21 @@ def _continue(address: str, part: Path, moved: Moved) -> bool:
     have = part.stat().st_size if part.exists() else 0
     tag = _tag_file(part)
     known = read_json(tag)["tag"] if have and tag.exists() else None
-    have = have if known else 0  # without a tag nothing tells whether the rest belongs to the same file
-    request = urllib.request.Request(address, headers={"User-Agent": "recsys", "Accept-Encoding": "identity"})
+    have = (
+        have if known else 0
+    )  # without a tag nothing tells whether the rest belongs to the same file
+    request = urllib.request.Request(
+        address, headers={"User-Agent": "recsys", "Accept-Encoding": "identity"}
+    )
     if have:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", str(known))
     try:
         answer = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code == _NOTHING_THERE:  # nothing after what is here: it was whole already, or it is of another file
+        if (
+            error.code == _NOTHING_THERE
+        ):  # nothing after what is here: it was whole already, or it is of another file
             part.unlink()
         raise
     with answer:
@@ -90,7 +103,9 @@ def _continue(address: str, part: Path, moved: Moved) -> bool:
         return _append(answer, part, have, expected, moved)
 
 
-def _append(answer: http.client.HTTPResponse, part: Path, have: int, expected: int | None, moved: Moved) -> bool:
+def _append(
+    answer: http.client.HTTPResponse, part: Path, have: int, expected: int | None, moved: Moved
+) -> bool:
     with part.open("ab" if have else "wb") as stream:
         while chunk := answer.read(_CHUNK_BYTES):
             stream.write(chunk)

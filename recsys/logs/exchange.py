@@ -1,7 +1,9 @@
-"""From strings to codes, and from files to buckets of users: the two steps after which memory depends on a bucket.
+"""From strings to codes, and from files to buckets of users: the two steps after which memory
+depends on a bucket.
 
-First every row is written down with provisional codes (order of appearance); then, all ids being known, codes become
-places in ascending text order and the rows go to buckets, each a range of users.
+First every row is written down with provisional codes (order of appearance); then, all ids being
+known, codes become places in ascending text order and the rows go to buckets, each a range of
+users.
 """
 
 from collections.abc import Iterator
@@ -20,7 +22,9 @@ _CODED = {USER: USER_ID, ITEM: ITEM_ID, BEHAVIOR: BEHAVIOR}
 
 
 class Encoder:
-    """Provisional Int32 codes of strings, in order of appearance, kept for one column over many batches."""
+    """Provisional Int32 codes of strings, in order of appearance, kept for one column over many
+    batches.
+    """
 
     def __init__(self) -> None:
         self._categories = pl.Categories.random()
@@ -62,7 +66,10 @@ class Spill:
         self.files.append(path)
 
     def _coded(self, columns: list[str], split: str | None) -> list[pl.Expr]:
-        coded = [self.users.encode(pl.col(USER_ID)).alias(USER), self.items.encode(pl.col(ITEM_ID)).alias(ITEM)]
+        coded = [
+            self.users.encode(pl.col(USER_ID)).alias(USER),
+            self.items.encode(pl.col(ITEM_ID)).alias(ITEM),
+        ]
         if BEHAVIOR in columns:
             coded.append(self.behaviors.encode(pl.col(BEHAVIOR)))
         coded += [pl.col(column) for column in (TIME, WEIGHT) if column in columns]
@@ -76,7 +83,9 @@ class Spill:
 
 @dataclass(frozen=True)
 class Exchanged:
-    """Rows by bucket, coded by place in `users`, `items`, `behaviors` (ids in ascending text order)."""
+    """Rows by bucket, coded by place in `users`, `items`, `behaviors` (ids in ascending text
+    order).
+    """
 
     folder: Path
     buckets: int
@@ -96,7 +105,8 @@ class Exchanged:
 
 
 def exchange(spill: Spill, folder: Path, buckets: int) -> Exchanged:
-    """Give the rows of a spill their final order of codes and put them into `buckets` ranges of users.
+    """Give the rows of a spill their final order of codes and put them into `buckets` ranges of
+    users.
 
     Ranges hold about as many rows each. The files of the spill are removed on the way.
     """
@@ -108,7 +118,9 @@ def exchange(spill: Spill, folder: Path, buckets: int) -> Exchanged:
     for number, file in enumerate(spill.files):
         rows = pl.read_ipc(file)
         file.unlink()
-        rows = rows.with_columns(pl.Series(c, places[c][rows[c].to_numpy()]) for c in _CODED if c in rows.columns)
+        rows = rows.with_columns(
+            pl.Series(c, places[c][rows[c].to_numpy()]) for c in _CODED if c in rows.columns
+        )
         for bucket, part in _partition(rows, bucket_of):
             _bucket_folder(folder, bucket).mkdir(parents=True, exist_ok=True)
             part.write_ipc(_bucket_folder(folder, bucket) / f"batch-{number:06d}.arrow")
@@ -132,9 +144,13 @@ def _ranges(counts: NDArray[np.int64], place: NDArray[np.int32], buckets: int) -
     return bucket.clip(max=buckets - 1).astype(np.int16)
 
 
-def _partition(rows: pl.DataFrame, bucket_of: NDArray[np.int16]) -> Iterator[tuple[int, pl.DataFrame]]:
+def _partition(
+    rows: pl.DataFrame, bucket_of: NDArray[np.int16]
+) -> Iterator[tuple[int, pl.DataFrame]]:
     bucket = pl.Series("_bucket", bucket_of[rows[USER].to_numpy()])
-    parts = rows.with_columns(bucket).partition_by("_bucket", maintain_order=True, as_dict=True, include_key=False)
+    parts = rows.with_columns(bucket).partition_by(
+        "_bucket", maintain_order=True, as_dict=True, include_key=False
+    )
     for (number,), part in parts.items():
         yield int(number), part
 

@@ -1,4 +1,6 @@
-"""Public logs: descriptors (data/sources/*.toml), and fetching one into Parquet files with standard columns."""
+"""Public logs: descriptors (data/sources/*.toml), and fetching one into Parquet files with standard
+columns.
+"""
 
 import io
 import shutil
@@ -46,7 +48,9 @@ class Table(BaseModel):
 
 
 class Descriptor(BaseModel):
-    """Where a public log is and what is known about it. checksum: as `checksum_source` states it, never our guess."""
+    """Where a public log is and what is known about it. checksum: as `checksum_source` states it,
+    never our guess.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,22 +72,29 @@ def read_descriptor(path: Path) -> Descriptor:
     try:
         return Descriptor.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (ValidationError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path} is not a source descriptor: {error}", "See data/sources for examples") from error
+        raise DataError(
+            f"{path} is not a source descriptor: {error}", "See data/sources for examples"
+        ) from error
 
 
 def find_descriptor(name: str, folder: Path) -> Descriptor:
     """The descriptor called `name` among folder/*.toml. Raises UsageError listing what there is."""
     known = sorted(path.stem for path in folder.glob("*.toml"))
     if name not in known:
-        raise UsageError(f"no source is called {name!r}", f"{nearest(name, known)} Known: {', '.join(known)}".strip())
+        raise UsageError(
+            f"no source is called {name!r}",
+            f"{nearest(name, known)} Known: {', '.join(known)}".strip(),
+        )
     return read_descriptor(folder / f"{name}.toml")
 
 
 def fetch(source: Descriptor, folder: Path, progress: Progress = QUIET) -> Path:
-    """Download, verify and convert a source; returns `folder`, which then holds interactions.parquet and the side tables.
+    """Download, verify and convert a source; returns `folder`, which then holds
+    interactions.parquet and the side tables.
 
-    source.json there records address, checksum, size and terms at the first fetch; later ones must agree with it.
-    Raises DataError for a file that is not the expected one, MachineError when it cannot be had.
+    source.json there records address, checksum, size and terms at the first fetch; later ones must
+    agree with it. Raises DataError for a file that is not the expected one, MachineError when it
+    cannot be had.
     """
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / "source.json"
@@ -95,7 +106,11 @@ def fetch(source: Descriptor, folder: Path, progress: Progress = QUIET) -> Path:
     else:
         progress.say(f"fetching {source.address}. Terms: {source.licence}", address=source.address)
         found = download(source.address, archive, checksum, _told(progress, archive.name))
-    for name, table in {"interactions": source.log, "items": source.items, "users": source.users}.items():
+    for name, table in {
+        "interactions": source.log,
+        "items": source.items,
+        "users": source.users,
+    }.items():
         if table:
             _convert(archive, table, folder / f"{name}.parquet")
     if recorded is None:
@@ -118,7 +133,9 @@ def _told(progress: Progress, name: str) -> Moved:
 
 
 def _facts(source: Descriptor, checksum: str, archive: Path) -> dict[str, Any]:
-    kept = source.model_dump(include={"title", "homepage", "address", "licence", "citation", "checksum_source"})
+    kept = source.model_dump(
+        include={"title", "homepage", "address", "licence", "citation", "checksum_source"}
+    )
     return kept | {
         "checksum": checksum,
         "bytes": archive.stat().st_size,
@@ -133,7 +150,10 @@ def _convert(archive: Path, table: Table, out: Path) -> None:
         columns = tuple(table.columns) if table.columns else None
         with explained():
             frame = _shape(
-                scan_csv(str(text), table.separator, columns, count_broken=False, quoted=table.quoted), table
+                scan_csv(
+                    str(text), table.separator, columns, count_broken=False, quoted=table.quoted
+                ),
+                table,
             ).collect()
     with atomic_file(out) as part:
         frame.write_parquet(part, compression="zstd")
@@ -141,7 +161,10 @@ def _convert(archive: Path, table: Table, out: Path) -> None:
 
 def _unpack(archive: Path, table: Table, out: Path) -> None:
     """Copy one member, found by its exact name, as UTF-8: no path of an archive is ever written to."""
-    with _member(archive, table.member) as stream, out.open("w", encoding="utf-8", newline="") as text:
+    with (
+        _member(archive, table.member) as stream,
+        out.open("w", encoding="utf-8", newline="") as text,
+    ):
         shutil.copyfileobj(io.TextIOWrapper(stream, encoding=table.encoding, newline=""), text)
 
 
@@ -156,7 +179,8 @@ def _member(archive: Path, member: str | None) -> Iterator[IO[bytes]]:
             yield stream
     except (zipfile.BadZipFile, KeyError) as error:
         raise DataError(
-            f"{archive.name} holds no {member!r}: {error}", "Its publisher changed the archive: look at the homepage"
+            f"{archive.name} holds no {member!r}: {error}",
+            "Its publisher changed the archive: look at the homepage",
         ) from error
 
 

@@ -1,4 +1,6 @@
-"""Ingest: a log of any size becomes cleaned, coded rows with vocabularies, in a folder that is whole or absent."""
+"""Ingest: a log of any size becomes cleaned, coded rows with vocabularies, in a folder that is
+whole or absent.
+"""
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +30,9 @@ _ROWS_PER_BUCKET = 4_000_000
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What was read, what stayed, and why the rest went. Times are unix seconds, None without a time column."""
+    """What was read, what stayed, and why the rest went. Times are unix seconds, None without a
+    time column.
+    """
 
     rows_read: int
     rows_kept: int
@@ -53,11 +57,13 @@ class IngestReport:
 
 @dataclass(frozen=True)
 class CodedLog:
-    """An ingested log. rows: CODED_SCHEMA columns that exist (and SPLIT of published files), in their total order.
+    """An ingested log. rows: CODED_SCHEMA columns that exist (and SPLIT of published files), in
+    their total order.
 
-    users, items: vocabularies in ascending text order; a code is a place there. item_table, user_table: one row per
-    code. behaviors: ascending; ("interaction",) when the log has none. untaken: rows of the item table that have no
-    code, with the columns of `item_table`; None when there are none.
+    users, items: vocabularies in ascending text order; a code is a place there. item_table,
+    user_table: one row per code. behaviors: ascending; ("interaction",) when the log has none.
+    untaken: rows of the item table that have no code, with the columns of `item_table`; None when
+    there are none.
     """
 
     rows: pl.LazyFrame
@@ -78,12 +84,13 @@ def ingest(
     buckets: int | None = None,
     suppressed: Suppression | None = None,
 ) -> IngestReport:
-    """Clean the log `source` into `out`: rows/part-NNNN.parquet, users.parquet, items.parquet, ingest.json.
+    """Clean the log `source` into `out`: rows/part-NNNN.parquet, users.parquet, items.parquet,
+    ingest.json.
 
-    The same rows in the same order give the same bytes; the number of buckets (by size when None) only moves the
-    borders between the parts. suppressed: people whose rows are dropped, beside those of `data.suppressed`. Memory: one
-    bucket of rows, and the users and items.
-    Raises DataError for bad input and when no row is left, then listing why.
+    The same rows in the same order give the same bytes; the number of buckets (by size when None)
+    only moves the borders between the parts. suppressed: people whose rows are dropped, beside
+    those of `data.suppressed`. Memory: one bucket of rows, and the users and items. Raises
+    DataError for bad input and when no row is left, then listing why.
     """
     return _ingest({None: scan_log(source, data)}, data, clean, out, progress, buckets, suppressed)
 
@@ -97,16 +104,21 @@ def ingest_split(
     buckets: int | None = None,
     suppressed: Suppression | None = None,
 ) -> IngestReport:
-    """Ingest published files (train, test, maybe validation) into one log whose rows name their SPLIT.
+    """Ingest published files (train, test, maybe validation) into one log whose rows name their
+    SPLIT.
 
-    Columns that not all files have are left out; duplicates are looked for within a file's split only.
+    Columns that not all files have are left out; duplicates are looked for within a file's split
+    only.
     """
     unknown = sorted(set(sources) - {"train", "validation", "test"})
     if unknown or not {"train", "test"} <= set(sources):
         raise UsageError(
-            f"published files are {sorted(sources)}", "Give train and test, and validation if there is one"
+            f"published files are {sorted(sources)}",
+            "Give train and test, and validation if there is one",
         )
-    scans: dict[str | None, LogScan] = {name: scan_log(source, data) for name, source in sources.items()}
+    scans: dict[str | None, LogScan] = {
+        name: scan_log(source, data) for name, source in sources.items()
+    }
     return _ingest(scans, data, clean, out, progress, buckets, suppressed)
 
 
@@ -150,7 +162,10 @@ def _ingest(
         report = _report(scans, spill, drops, core, written, num_buckets)
         report = _write_vocabularies(report, exchanged, core, data, folder)
         write_json(folder / "ingest.json", report.document())
-    progress.say(f"kept {report.rows_kept:,} of {report.rows_read:,} rows; dropped {describe(drops)}", **facts(drops))
+    progress.say(
+        f"kept {report.rows_kept:,} of {report.rows_read:,} rows; dropped {describe(drops)}",
+        **facts(drops),
+    )
     return report
 
 
@@ -160,7 +175,8 @@ def _named(data: DataConfig) -> Suppression | None:
         return None
     if not Path(data.suppressed).exists():
         raise UsageError(
-            f"data.suppressed = {data.suppressed!r} is not there", "Name a suppressed.json of recsys forget"
+            f"data.suppressed = {data.suppressed!r} is not there",
+            "Name a suppressed.json of recsys forget",
         )
     return Suppression.load(Path(data.suppressed))
 
@@ -172,7 +188,9 @@ def _spill(
     progress: Progress,
     forgotten: Sequence[Suppression],
 ) -> Spill:
-    """Read everything once: rules on one row, provisional codes. Raises DataError when no row is left."""
+    """Read everything once: rules on one row, provisional codes. Raises DataError when no row is
+    left.
+    """
     columns = common_columns(scans.values())
     folder.mkdir(parents=True)
     spill = Spill(folder)
@@ -189,7 +207,9 @@ def _spill(
 
 
 def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    with explained():  # in a generator, so that errors of writing the batches are not taken for errors of reading
+    with (
+        explained()
+    ):  # in a generator, so that errors of writing the batches are not taken for errors of reading
         yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
 
 
@@ -201,7 +221,9 @@ def common_columns(scans: Iterable[LogScan]) -> list[str]:
 
 def _require_rows(any_left: bool, rows_read: int, drops: Drops) -> None:
     if not rows_read:
-        raise DataError("the log has no rows", "Check that its export ran; only a header or nothing was found")
+        raise DataError(
+            "the log has no rows", "Check that its export ran; only a header or nothing was found"
+        )
     if not any_left:
         raise DataError(
             f"no row is left of {rows_read:,}: dropped {describe(drops)}",
@@ -210,7 +232,12 @@ def _require_rows(any_left: bool, rows_read: int, drops: Drops) -> None:
 
 
 def _report(
-    scans: Mapping[str | None, LogScan], spill: Spill, drops: Drops, core: Core, written: Written, buckets: int
+    scans: Mapping[str | None, LogScan],
+    spill: Spill,
+    drops: Drops,
+    core: Core,
+    written: Written,
+    buckets: int,
 ) -> IngestReport:
     first = next(iter(scans.values()))
     return IngestReport(

@@ -1,4 +1,6 @@
-"""JSON Lines logs as lazy frames of String columns; a column BROKEN marks lines that hold no JSON object."""
+"""JSON Lines logs as lazy frames of String columns; a column BROKEN marks lines that hold no JSON
+object.
+"""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +18,8 @@ _KEY_LINES = 1000
 def scan_jsonl(name: str, count_broken: bool) -> pl.LazyFrame:
     """Objects of a JSON Lines file, one a line; nested values are left out, and so are empty lines.
 
-    A line without a JSON object is marked BROKEN when `count_broken`, else refused with DataError naming its number.
+    A line without a JSON object is marked BROKEN when `count_broken`, else refused with DataError
+    naming its number.
     """
     flat = _keys(name, count_broken)
     if count_broken:
@@ -38,9 +41,15 @@ def _keys(name: str, count_broken: bool) -> list[str]:
         raise _refusal(name, *first.filter(BROKEN).select("number", "line").row(0))
     flat: dict[str, None] = {}
     for line in first.filter(~pl.col(BROKEN))["line"]:
-        flat |= {key: None for key, value in json.loads(line).items() if not isinstance(value, dict | list)}
+        flat |= {
+            key: None
+            for key, value in json.loads(line).items()
+            if not isinstance(value, dict | list)
+        }
     if not flat:
-        raise DataError(f"{name!r} holds no JSON object in its first lines", "Write one object a line")
+        raise DataError(
+            f"{name!r} holds no JSON object in its first lines", "Write one object a line"
+        )
     return list(flat)
 
 
@@ -52,14 +61,19 @@ def _lines(name: str) -> pl.LazyFrame:
 
 def _no_object() -> pl.Expr:
     line = pl.col("line")
-    return line.str.json_path_match("$").is_null() | ~line.str.strip_chars_start().str.starts_with("{")
+    return line.str.json_path_match("$").is_null() | ~line.str.strip_chars_start().str.starts_with(
+        "{"
+    )
 
 
 def _refusing(name: str, objects: pl.LazyFrame) -> pl.LazyFrame:
     """The same rows; where polars refuses a line, the error names it."""
 
     def batches(
-        columns: list[str] | None, predicate: pl.Expr | None, num_rows: int | None, chunk_rows: int | None
+        columns: list[str] | None,
+        predicate: pl.Expr | None,
+        num_rows: int | None,
+        chunk_rows: int | None,
     ) -> Iterator[pl.DataFrame]:
         wanted = marked if columns is None else marked.select(columns)
         wanted = wanted if num_rows is None else wanted.head(num_rows)
@@ -68,7 +82,9 @@ def _refusing(name: str, objects: pl.LazyFrame) -> pl.LazyFrame:
                 yield rows if predicate is None else rows.filter(predicate)
         except PolarsError as error:
             broken = _lines(name).filter(_no_object()).head(1).collect()
-            raise _refusal(name, *broken.row(0)) if len(broken) else unreadable(name, error) from error
+            raise (
+                _refusal(name, *broken.row(0)) if len(broken) else unreadable(name, error)
+            ) from error
 
     marked = objects.with_columns(pl.lit(False).alias(BROKEN))
     return register_io_source(batches, schema=marked.collect_schema())

@@ -1,4 +1,6 @@
-"""Triples about entities (`[[graph.knowledge]]`): an item stands in the triples of its entity, one hop from the others."""
+"""Triples about entities (`[[graph.knowledge]]`): an item stands in the triples of its entity, one
+hop from the others.
+"""
 
 from dataclasses import replace
 
@@ -18,9 +20,10 @@ _HEAD, _TAIL, _ENTITY = "head item", "tail item", "entity"
 def read_knowledge(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> list[EdgeRows]:
     """A relation for each kind: items with entities, whichever comes first in the triple.
 
-    Triples between two items, and between two entities, make relations of their own, "<name>:<kind>:items" and
-    "…:entities". What is lost before kinds are told apart is counted with the first relation.
-    Raises DataError when no entity of the links occurs in a triple, ConfigError for a kind that there is not.
+    Triples between two items, and between two entities, make relations of their own,
+    "<name>:<kind>:items" and "…:entities". What is lost before kinds are told apart is counted with
+    the first relation. Raises DataError when no entity of the links occurs in a triple, ConfigError
+    for a kind that there is not.
     """
     triples, drops = _triples(config, data)
     links, lost = _links(config, data, log)
@@ -31,9 +34,16 @@ def read_knowledge(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> 
     _require_any(config, known)
     known = _grouped(known, config.max_relations)
     kinds = known[KIND].unique().sort()
-    first, *others = [one for kind in kinds for one in _of_kind(config.name, kind, known.filter(pl.col(KIND) == kind))]
+    first, *others = [
+        one
+        for kind in kinds
+        for one in _of_kind(config.name, kind, known.filter(pl.col(KIND) == kind))
+    ]
     lost = named(drops + lost, config.name)
-    return [replace(first, rows_read=first.rows_read + lost.total(), drops=first.drops + lost), *others]
+    return [
+        replace(first, rows_read=first.rows_read + lost.total(), drops=first.drops + lost),
+        *others,
+    ]
 
 
 def _triples(config: KnowledgeConfig, data: DataConfig) -> tuple[pl.DataFrame, Drops]:
@@ -51,7 +61,10 @@ def _require_kinds(config: KnowledgeConfig, found: list[str]) -> None:
     for kind in config.kinds or []:
         if kind not in found:
             hint = nearest(kind, found) or f"It has {found[:20]}"
-            raise ConfigError(f"graph.knowledge.kinds names {kind!r}, and no triple of {config.file!r} is of it", hint)
+            raise ConfigError(
+                f"graph.knowledge.kinds names {kind!r}, and no triple of {config.file!r} is of it",
+                hint,
+            )
 
 
 def _links(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> tuple[pl.DataFrame, Drops]:
@@ -60,7 +73,9 @@ def _links(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> tuple[pl
     rows, drops = read_edges(config.links, (item, entity), config.name, data)
     rows, unknown = coded(rows, SOURCE, ITEM, log)
     pairs, repeated = once(rows)
-    lost = Drops({f"link, {reason}": count for reason, count in (drops + unknown + repeated).items()})
+    lost = Drops(
+        {f"link, {reason}": count for reason, count in (drops + unknown + repeated).items()}
+    )
     return pairs.rename({SOURCE: ITEM, DESTINATION: _ENTITY}), lost
 
 
@@ -76,21 +91,31 @@ def _require_links(config: KnowledgeConfig, triples: pl.DataFrame, links: pl.Dat
 
 
 def _without_twins(triples: pl.DataFrame) -> tuple[pl.DataFrame, Drops]:
-    """Of kinds that link the same pairs, "film.genre" and "genre.films" say, the first by name stays."""
+    """Of kinds that link the same pairs, "film.genre" and "genre.films" say, the first by name
+    stays.
+    """
     ends = pl.min_horizontal(SOURCE, DESTINATION), pl.max_horizontal(SOURCE, DESTINATION)
-    pairs = triples.select(KIND, pl.struct(ends[0].alias("low"), ends[1].alias("high")).hash().alias("pair")).unique()
+    pairs = triples.select(
+        KIND, pl.struct(ends[0].alias("low"), ends[1].alias("high")).hash().alias("pair")
+    ).unique()
     marks = pairs.group_by(KIND).agg(pl.len(), pl.col("pair").sum()).sort(KIND)
     twins = marks.filter(~pl.struct("len", "pair").is_first_distinct())[KIND]
-    return without(triples, pl.col(KIND).is_in(twins.implode()), "of a kind that is the inverse of another")
+    return without(
+        triples, pl.col(KIND).is_in(twins.implode()), "of a kind that is the inverse of another"
+    )
 
 
 def _without_rare(triples: pl.DataFrame, min_triples: int) -> tuple[pl.DataFrame, Drops]:
     """Without triples of an entity that is no item and stands in too few."""
-    ends = [triples.filter(pl.col(item).is_null())[end] for end, item in ((SOURCE, _HEAD), (DESTINATION, _TAIL))]
+    ends = [
+        triples.filter(pl.col(item).is_null())[end]
+        for end, item in ((SOURCE, _HEAD), (DESTINATION, _TAIL))
+    ]
     counts = pl.concat([ends[0], ends[1].rename(SOURCE)]).value_counts(name="count")
     rare = counts.filter(pl.col("count") < min_triples)[SOURCE].implode()
     alone = (
-        pl.col(SOURCE).is_in(rare) & pl.col(_HEAD).is_null() | pl.col(DESTINATION).is_in(rare) & pl.col(_TAIL).is_null()
+        pl.col(SOURCE).is_in(rare) & pl.col(_HEAD).is_null()
+        | pl.col(DESTINATION).is_in(rare) & pl.col(_TAIL).is_null()
     )
     return without(triples, alone, "of an entity in too few triples")
 
@@ -98,7 +123,8 @@ def _without_rare(triples: pl.DataFrame, min_triples: int) -> tuple[pl.DataFrame
 def _require_any(config: KnowledgeConfig, triples: pl.DataFrame) -> None:
     if not len(triples):
         raise DataError(
-            f"no entity of {config.file!r} is in {config.min_triples} triples", "Set graph.knowledge.min_triples = 1"
+            f"no entity of {config.file!r} is in {config.min_triples} triples",
+            "Set graph.knowledge.min_triples = 1",
         )
 
 
@@ -125,11 +151,15 @@ def _of_kind(name: str, kind: str, triples: pl.DataFrame) -> list[EdgeRows]:
     """Up to three relations: items with entities, items with items, entities with entities."""
     head, tail = pl.col(_HEAD), pl.col(_TAIL)
     entity = f"{ITEM}:{name}"
-    of_head = triples.filter(head.is_not_null() & tail.is_null()).select(head.alias(SOURCE), DESTINATION)
+    of_head = triples.filter(head.is_not_null() & tail.is_null()).select(
+        head.alias(SOURCE), DESTINATION
+    )
     of_tail = triples.filter(head.is_null() & tail.is_not_null()).select(
         tail.alias(SOURCE), pl.col(SOURCE).alias(DESTINATION)
     )
-    both = triples.filter(head.is_not_null() & tail.is_not_null()).select(head.alias(SOURCE), tail.alias(DESTINATION))
+    both = triples.filter(head.is_not_null() & tail.is_not_null()).select(
+        head.alias(SOURCE), tail.alias(DESTINATION)
+    )
     others = triples.filter(head.is_null() & tail.is_null()).select(SOURCE, DESTINATION)
     found = (
         (f"{name}:{kind}", (ITEM, entity), pl.concat([of_head, of_tail])),
@@ -140,7 +170,10 @@ def _of_kind(name: str, kind: str, triples: pl.DataFrame) -> list[EdgeRows]:
 
 
 def _relation(name: str, ends: tuple[str, str], rows: pl.DataFrame) -> EdgeRows:
-    # Two items may be the same entity, or an item two: a triple between them is no edge of an item to itself.
-    kept, loops = without(rows, pl.lit(ends[0] == ends[1]) & (pl.col(SOURCE) == pl.col(DESTINATION)), "self-loop")
+    # Two items may be the same entity, or an item two: a triple between them is no edge of an item
+    # to itself.
+    kept, loops = without(
+        rows, pl.lit(ends[0] == ends[1]) & (pl.col(SOURCE) == pl.col(DESTINATION)), "self-loop"
+    )
     kept, repeated = once(kept)
     return EdgeRows(name, ends, kept, rows_read=len(rows), drops=named(loops + repeated, name))

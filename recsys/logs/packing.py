@@ -1,4 +1,6 @@
-"""Several whole-number columns in one 64-bit key: sorting and comparing rows at the price of one number."""
+"""Several whole-number columns in one 64-bit key: sorting and comparing rows at the price of one
+number.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +14,9 @@ _BITS = 63
 
 @dataclass(frozen=True)
 class Packed:
-    """keys: (n,) of rows whose `columns` were shifted by `low` to start at 0 and laid side by side, the first on top."""
+    """keys: (n,) of rows whose `columns` were shifted by `low` to start at 0 and laid side by side,
+    the first on top.
+    """
 
     keys: NDArray[np.int64]
     columns: tuple[str, ...]
@@ -36,17 +40,22 @@ class Packed:
     def arrays(self) -> dict[str, NDArray[np.int64]]:
         """The columns again, (n,) each."""
         left, found = self.keys, {}
-        for column, low, bits in zip(self.columns[::-1], self.low[::-1], self.bits[::-1], strict=True):
+        for column, low, bits in zip(
+            self.columns[::-1], self.low[::-1], self.bits[::-1], strict=True
+        ):
             found[column] = (left & ((1 << bits) - 1)) + low
             left = left >> bits
         return found
 
 
 def pack(columns: dict[str, NDArray[np.integer]]) -> Packed | None:
-    """Columns of whole numbers, (n,) each, as keys in the order of the rows; None when they need more than 63 bits."""
+    """Columns of whole numbers, (n,) each, as keys in the order of the rows; None when they need
+    more than 63 bits.
+    """
     low = tuple(int(values.min()) if len(values) else 0 for values in columns.values())
     spans = [
-        int(values.max()) - least if len(values) else 0 for values, least in zip(columns.values(), low, strict=True)
+        int(values.max()) - least if len(values) else 0
+        for values, least in zip(columns.values(), low, strict=True)
     ]
     bits = tuple(span.bit_length() for span in spans)
     if sum(bits) > _BITS:
@@ -71,4 +80,6 @@ def sort_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 def unpacked(packed: Packed, like: pl.DataFrame) -> pl.DataFrame:
     """The packed columns as a table with the columns and types of `like`."""
     arrays = packed.arrays()
-    return pl.DataFrame([pl.Series(column, arrays[column]).cast(kind) for column, kind in like.schema.items()])
+    return pl.DataFrame(
+        [pl.Series(column, arrays[column]).cast(kind) for column, kind in like.schema.items()]
+    )

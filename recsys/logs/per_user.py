@@ -23,8 +23,11 @@ def share_of(share: float) -> Count:
     return lambda rows: (rows * share + 0.5).astype(np.int64)
 
 
-def place_ends(user: NDArray[np.int32], order: NDArray[np.int64], test: Count, validation: Count) -> NDArray[np.int8]:
-    """Place of each row, (n,): a user's last rows in `order` go to test, those before to validation, the first stays.
+def place_ends(
+    user: NDArray[np.int32], order: NDArray[np.int64], test: Count, validation: Count
+) -> NDArray[np.int8]:
+    """Place of each row, (n,): a user's last rows in `order` go to test, those before to
+    validation, the first stays.
 
     order: (n,) rows sorted by user, then from the first to the last of the user.
     """
@@ -36,7 +39,9 @@ def place_ends(user: NDArray[np.int32], order: NDArray[np.int64], test: Count, v
     from_end = np.cumsum(sizes)[ordered] - 1 - np.arange(len(user))
     place = np.empty(len(user), np.int8)
     place[order] = np.where(
-        from_end < held[ordered], TEST, np.where(from_end < (held + checked)[ordered], VALIDATION, TRAIN)
+        from_end < held[ordered],
+        TEST,
+        np.where(from_end < (held + checked)[ordered], VALIDATION, TRAIN),
     )
     return place
 
@@ -47,18 +52,26 @@ def order_by_time(rows: pl.DataFrame) -> NDArray[np.int64]:
 
 
 def order_by_hash(rows: pl.DataFrame, users: IdMap, items: IdMap, seed: int) -> NDArray[np.int64]:
-    """Rows by user and a hash of (seed, user id, item id): the same draw whatever other rows there are."""
+    """Rows by user and a hash of (seed, user id, item id): the same draw whatever other rows there
+    are.
+    """
     user, item = rows[USER].to_numpy(), rows[ITEM].to_numpy()
     mixed = _mix(_digests(users)[user] ^ _mix(_digests(items)[item] + np.uint64(seed % 2**64)))
     return np.lexsort((item, mixed, user))
 
 
-def place_others(rows: pl.DataFrame, target: NDArray[np.bool_], place: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Rows of other behaviours leave train when they come later than the held-out target row of the same pair."""
+def place_others(
+    rows: pl.DataFrame, target: NDArray[np.bool_], place: NDArray[np.int8]
+) -> NDArray[np.int8]:
+    """Rows of other behaviours leave train when they come later than the held-out target row of the
+    same pair.
+    """
     held = rows.select(USER, ITEM, held_at=TIME, held_place=pl.Series(place)).filter(
         pl.Series(target & (place != TRAIN))
     )
-    found = rows.select(USER, ITEM, TIME).join(held, on=[USER, ITEM], how="left", maintain_order="left")
+    found = rows.select(USER, ITEM, TIME).join(
+        held, on=[USER, ITEM], how="left", maintain_order="left"
+    )
     late = (found[TIME] > found["held_at"]).fill_null(False).to_numpy() & ~target
     moved = np.where(found["held_place"].fill_null(TRAIN).to_numpy() == TEST, DROPPED, LATER)
     return np.where(late, moved, place).astype(np.int8)

@@ -1,4 +1,6 @@
-"""Reading a log: any source becomes one lazy frame of LOG_SCHEMA columns with the reason why a row must go."""
+"""Reading a log: any source becomes one lazy frame of LOG_SCHEMA columns with the reason why a row
+must go.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,17 @@ from polars.exceptions import PolarsError
 
 from recsys.core.config import DataConfig
 from recsys.core.errors import DataError
-from recsys.core.tables import AVAILABLE, ITEM_ID, RATING, TIME, TITLE, USER_ID, WEIGHT, Drops, require_columns
+from recsys.core.tables import (
+    AVAILABLE,
+    ITEM_ID,
+    RATING,
+    TIME,
+    TITLE,
+    USER_ID,
+    WEIGHT,
+    Drops,
+    require_columns,
+)
 from recsys.logs.columns import (
     Reading,
     holds_whole_floats,
@@ -21,7 +33,15 @@ from recsys.logs.columns import (
     require_types,
 )
 from recsys.logs.reasons import KEPT, REASON, TIME_OTHER_UNIT, count_reasons
-from recsys.logs.sources import Part, Source, TextOptions, first_line, format_of, list_files, open_parts
+from recsys.logs.sources import (
+    Part,
+    Source,
+    TextOptions,
+    first_line,
+    format_of,
+    list_files,
+    open_parts,
+)
 from recsys.logs.text import BROKEN
 from recsys.logs.times import Unit, decide_unit
 
@@ -32,8 +52,9 @@ _SAMPLE_ROWS = 10_000
 class LogScan:
     """A log that can be read, not read yet.
 
-    marked: LOG_SCHEMA columns that exist, and REASON (KEPT or why the row must go). names: log column → its column in
-    the source. types: log column → its type there, as text. time_unit: how timestamps are read.
+    marked: LOG_SCHEMA columns that exist, and REASON (KEPT or why the row must go). names: log
+    column → its column in the source. types: log column → its type there, as text. time_unit: how
+    timestamps are read.
     """
 
     marked: pl.LazyFrame
@@ -49,7 +70,9 @@ class LogScan:
 
     @cached_property
     def drops(self) -> Drops:
-        """Rows that cannot be used, by reason. Reads the log once. Raises DataError for mixed time units."""
+        """Rows that cannot be used, by reason. Reads the log once. Raises DataError for mixed time
+        units.
+        """
         with explained():
             counts = self.marked.group_by(REASON).len().collect(engine="streaming")
         found = zip(counts[REASON].cast(pl.String).to_list(), counts["len"].to_list(), strict=True)
@@ -69,7 +92,8 @@ class LogScan:
 def scan_log(source: Source, data: DataConfig) -> LogScan:
     """A log from a file, folder, glob, URL, list of these, or a polars or pandas frame.
 
-    Raises DataError for what is missing, unreadable or of a wrong type; rows are looked at when they are read.
+    Raises DataError for what is missing, unreadable or of a wrong type; rows are looked at when
+    they are read.
     """
     columns = tuple(data.columns) if data.columns else None
     parts = open_parts(source, TextOptions(data.separator, columns, data.broken_lines == "count"))
@@ -80,10 +104,14 @@ def scan_log(source: Source, data: DataConfig) -> LogScan:
         if reading.names.keys() != first.names.keys():
             missing = sorted(first.names.keys() ^ reading.names.keys())
             raise DataError(
-                f"{part.name!r} and {parts[0].name!r} differ in {missing}", "Give all files the same columns"
+                f"{part.name!r} and {parts[0].name!r} differ in {missing}",
+                "Give all files the same columns",
             )
     unit = _common_unit(parts, readings)
-    frames = [part.frame.select(marked_columns(reading)) for part, reading in zip(parts, readings, strict=True)]
+    frames = [
+        part.frame.select(marked_columns(reading))
+        for part, reading in zip(parts, readings, strict=True)
+    ]
     types = {column: str(kind) for column, kind in first.types.items()}
     types |= dict.fromkeys(first.whole, "String of floats")
     return LogScan(pl.concat(frames), tuple(part.name for part in parts), first.names, types, unit)
@@ -101,14 +129,18 @@ def refuse_mixed_units(drops: Drops, scan: LogScan) -> None:
 
 
 def read_items(data: DataConfig) -> pl.DataFrame | None:
-    """The item table: ITEM_ID, TITLE when there is one, then its other columns; None when no table is named."""
+    """The item table: ITEM_ID, TITLE when there is one, then its other columns; None when no table
+    is named.
+    """
     if data.items is None:
         return None
     return read_item_rows(data.items, data).unique(ITEM_ID, keep="first", maintain_order=True)
 
 
 def read_item_rows(source: str, data: DataConfig) -> pl.DataFrame:
-    """The same of any file, with every row that names an item. Raises DataError for a file that cannot be read."""
+    """The same of any file, with every row that names an item. Raises DataError for a file that
+    cannot be read.
+    """
     table = _read_table(source, data.item_col, ITEM_ID, data)
     if data.title_col in table.columns and data.title_col != TITLE:
         table = table.drop(TITLE, strict=False).rename({data.title_col: TITLE})
@@ -120,7 +152,9 @@ def read_users(data: DataConfig) -> pl.DataFrame | None:
     """The user table: USER_ID, then its other columns; None when no table is named."""
     if data.users is None:
         return None
-    return _read_table(data.users, data.user_col, USER_ID, data).unique(USER_ID, keep="first", maintain_order=True)
+    return _read_table(data.users, data.user_col, USER_ID, data).unique(
+        USER_ID, keep="first", maintain_order=True
+    )
 
 
 def read_availability(data: DataConfig) -> pl.DataFrame | None:
@@ -153,7 +187,9 @@ def explained() -> Iterator[None]:
 
 def _plan(part: Part, data: DataConfig, files: int) -> Reading:
     schema = part.frame.collect_schema()
-    source = repr(part.name) if files == 1 else f"{part.name!r}, one of {files} files read as one log,"
+    source = (
+        repr(part.name) if files == 1 else f"{part.name!r}, one of {files} files read as one log,"
+    )
     names = map_columns([name for name in schema if name != BROKEN], data, source)
     types = {column: schema[name] for column, name in names.items()}
     require_types(types, names, repr(part.name))
@@ -161,9 +197,15 @@ def _plan(part: Part, data: DataConfig, files: int) -> Reading:
     for column in (WEIGHT, RATING):
         if column in names and types[column] == pl.String:
             require_numbers(sample[names[column]], column)
-    ids = [column for column in (USER_ID, ITEM_ID) if part.text and holds_whole_floats(sample[names[column]])]
+    ids = [
+        column
+        for column in (USER_ID, ITEM_ID)
+        if part.text and holds_whole_floats(sample[names[column]])
+    ]
     unit = decide_unit(sample[names[TIME]], data.time_unit) if TIME in names else None
-    return Reading(names, types, part.text, frozenset(ids), unit, strict_unit=data.time_unit == "auto")
+    return Reading(
+        names, types, part.text, frozenset(ids), unit, strict_unit=data.time_unit == "auto"
+    )
 
 
 def _common_unit(parts: list[Part], readings: list[Reading]) -> Unit | None:
@@ -178,17 +220,22 @@ def _common_unit(parts: list[Part], readings: list[Reading]) -> Unit | None:
 
 
 def _read_table(source: str, id_col: str, standard: str, data: DataConfig) -> pl.DataFrame:
-    """A side table in memory, its id column first under its standard name; rows without an id are left out."""
+    """A side table in memory, its id column first under its standard name; rows without an id are
+    left out.
+    """
     with explained():
         table = pl.concat(
-            [_load(name, (id_col, standard), data) for name in list_files(source)], how="diagonal_relaxed"
+            [_load(name, (id_col, standard), data) for name in list_files(source)],
+            how="diagonal_relaxed",
         )
     column = id_col if id_col in table.columns or standard not in table.columns else standard
     require_columns(table.columns, [column], repr(source))
     if column != standard:
         table = table.drop(standard, strict=False)
     ids = id_text(
-        pl.col(column), table.schema[column], table.schema[column] == pl.String and holds_whole_floats(table[column])
+        pl.col(column),
+        table.schema[column],
+        table.schema[column] == pl.String and holds_whole_floats(table[column]),
     )
     table = table.select(ids.alias(standard), pl.exclude(column))
     return table.filter(pl.col(standard).is_not_null())
@@ -213,8 +260,20 @@ def _load(name: str, ids: tuple[str, str], data: DataConfig) -> pl.DataFrame:
 def _truth(column: pl.Series) -> pl.Series:
     """true/false, 1/0 or yes/no as Boolean; anything else is refused."""
     text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    known = {"true": True, "1": True, "yes": True, "1.0": True, "false": False, "0": False, "no": False, "0.0": False}
+    known = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "1.0": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "0.0": False,
+    }
     truth = text.replace_strict(known, default=None, return_dtype=pl.Boolean)
     if truth.is_null().any():
-        raise DataError(f"column {AVAILABLE!r} holds {column.filter(truth.is_null())[0]!r}", "Write true or false")
+        raise DataError(
+            f"column {AVAILABLE!r} holds {column.filter(truth.is_null())[0]!r}",
+            "Write true or false",
+        )
     return truth.alias(AVAILABLE)

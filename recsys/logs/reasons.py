@@ -63,7 +63,9 @@ def first_reason(tests: list[tuple[str, pl.Expr]], otherwise: pl.Expr | None = N
 def count_reasons(reasons: pl.Series) -> Drops:
     """Rows by reason, KEPT left out."""
     counts = reasons.value_counts()
-    found = zip(counts[reasons.name].cast(pl.String).to_list(), counts["count"].to_list(), strict=True)
+    found = zip(
+        counts[reasons.name].cast(pl.String).to_list(), counts["count"].to_list(), strict=True
+    )
     return Drops({reason: count for reason, count in found if reason != KEPT})
 
 

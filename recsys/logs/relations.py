@@ -1,4 +1,6 @@
-"""Files of edges (`[[graph.relations]]`, `[[graph.knowledge]]`): read once, in the codes of an ingested log."""
+"""Files of edges (`[[graph.relations]]`, `[[graph.knowledge]]`): read once, in the codes of an
+ingested log.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,13 +20,17 @@ _DOCUMENT = "relations.json"
 
 
 def read_relations(graph: GraphConfig, data: DataConfig, log: CodedLog) -> list[EdgeRows]:
-    """Every relation that `graph` names. data: how text is read. Raises DataError for a file that cannot be used."""
+    """Every relation that `graph` names. data: how text is read. Raises DataError for a file that
+    cannot be used.
+    """
     triples = [relation for one in graph.knowledge for relation in read_knowledge(one, data, log)]
     return [read_relation(one, data, log) for one in graph.relations] + triples
 
 
 def read_relation(config: RelationConfig, data: DataConfig, log: CodedLog) -> EdgeRows:
-    """One file of edges. Drops count rows without an end, ids that the log does not have, self-loops and repeats."""
+    """One file of edges. Drops count rows without an end, ids that the log does not have,
+    self-loops and repeats.
+    """
     first, second = config.columns or columns_of(config.file, 2, config.name)
     roles = {"weight": config.weight_col, "time": config.time_col}
     rows, drops = read_edges(config.file, (first, second), config.name, data, **roles)
@@ -37,7 +43,9 @@ def read_relation(config: RelationConfig, data: DataConfig, log: CodedLog) -> Ed
         drops += lost
     rows, lost = once(rows, config.repeats)
     known = named(drops + lost, config.name)
-    return EdgeRows(config.name, config.ends, rows, config.directed, config.half_life_days, rows_read, known)
+    return EdgeRows(
+        config.name, config.ends, rows, config.directed, config.half_life_days, rows_read, known
+    )
 
 
 def save_relations(relations: Iterable[EdgeRows], folder: Path) -> None:
@@ -45,7 +53,9 @@ def save_relations(relations: Iterable[EdgeRows], folder: Path) -> None:
     documents = []
     for place, relation in enumerate(relations):
         relation.rows.write_parquet(folder / f"{place}.parquet")
-        scalars = {key: value for key, value in vars(relation).items() if key not in ("rows", "drops")}
+        scalars = {
+            key: value for key, value in vars(relation).items() if key not in ("rows", "drops")
+        }
         documents.append({**scalars, "drops": facts(relation.drops)})
     write_json(folder / _DOCUMENT, documents)
 

@@ -1,4 +1,6 @@
-"""Where rows come from: files, folders, globs, URLs and frames, each as lazy frames with the columns of the source."""
+"""Where rows come from: files, folders, globs, URLs and frames, each as lazy frames with the
+columns of the source.
+"""
 
 import glob
 from collections.abc import Sequence
@@ -59,7 +61,9 @@ class Part:
 
 
 def open_parts(source: Source, options: TextOptions) -> list[Part]:
-    """The parts of a source in a fixed order (names ascending). Raises DataError for what cannot be read."""
+    """The parts of a source in a fixed order (names ascending). Raises DataError for what cannot be
+    read.
+    """
     if isinstance(source, pl.LazyFrame):
         return [Part("frame", source, text=False)]
     if isinstance(source, pl.DataFrame):
@@ -83,7 +87,10 @@ def list_files(source: str | Path) -> list[str]:
         return [name]
     found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute patterns)
     if not found:
-        raise DataError(f"there is no file {name!r}", "Check the path; quote a glob so that the shell leaves it alone")
+        raise DataError(
+            f"there is no file {name!r}",
+            "Check the path; quote a glob so that the shell leaves it alone",
+        )
     return [file for file in found if Path(file).is_file()]
 
 
@@ -109,12 +116,17 @@ def _list_folder(folder: Path) -> list[str]:
     files = [
         file
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and _suffix(file.name) in _FORMATS and not file.name.startswith((".", "_"))
+        if file.is_file()
+        and _suffix(file.name) in _FORMATS
+        and not file.name.startswith((".", "_"))
     ]
     files = [file for file in files if _suffix(file.name) not in _NOT_FROM_FOLDERS] or files
     formats = sorted({format_of(file.name) for file in files})
     if len(formats) > 1:
-        raise DataError(f"{str(folder)!r} holds {' and '.join(formats)} files", f"Name one kind: '{folder}/*.csv'")
+        raise DataError(
+            f"{str(folder)!r} holds {' and '.join(formats)} files",
+            f"Name one kind: '{folder}/*.csv'",
+        )
     if not files:
         raise DataError(f"{str(folder)!r} holds no log file", f"Wanted: {', '.join(_FORMATS)}")
     return [str(file) for file in files]
@@ -123,7 +135,10 @@ def _list_folder(folder: Path) -> list[str]:
 def _open(name: str, options: TextOptions) -> Part:
     kind = format_of(name)
     if "://" not in name and Path(name).stat().st_size == 0:
-        raise DataError(f"{name!r} is empty (0 bytes)", "Was its export cut short? Export it again, or leave it out")
+        raise DataError(
+            f"{name!r} is empty (0 bytes)",
+            "Was its export cut short? Export it again, or leave it out",
+        )
     if kind == "parquet":
         return Part(name, _scan_parquet(name), text=False)
     if kind == "jsonl":
@@ -139,7 +154,8 @@ def _scan_parquet(name: str) -> pl.LazyFrame:
         return frame
     except (PolarsError, OSError) as error:
         raise DataError(
-            f"cannot read {name!r} as Parquet: {first_line(error)}", "The file is cut short or damaged: export it again"
+            f"cannot read {name!r} as Parquet: {first_line(error)}",
+            "The file is cut short or damaged: export it again",
         ) from error
 
 
@@ -153,12 +169,20 @@ def _from_pandas(frame: object) -> pl.DataFrame:
     names = [str(name) for name in columns]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise DataError(f"the frame has several columns named {repeated[0]!r}", "Rename or drop all but one")
+        raise DataError(
+            f"the frame has several columns named {repeated[0]!r}", "Rename or drop all but one"
+        )
     try:
-        return pl.DataFrame({name: pl.from_pandas(frame[column]) for name, column in zip(names, columns, strict=True)})  # type: ignore[index]
+        return pl.DataFrame(
+            {
+                name: pl.from_pandas(frame[column])  # type: ignore[index]
+                for name, column in zip(names, columns, strict=True)
+            }
+        )
     except (PolarsError, TypeError, ValueError) as error:
         raise DataError(
-            f"cannot read the pandas frame: {first_line(error)}", "Give every column one type, for example str"
+            f"cannot read the pandas frame: {first_line(error)}",
+            "Give every column one type, for example str",
         ) from error
 
 

@@ -15,8 +15,23 @@ from recsys.core.errors import DataError, UsageError, nearest
 from recsys.core.tables import BEHAVIOR, ITEM, SPLIT, TIME, USER, Drops, in_order
 from recsys.logs.clean import facts
 from recsys.logs.ingest import CodedLog
-from recsys.logs.per_user import count_of, order_by_hash, order_by_time, place_ends, place_others, share_of
-from recsys.logs.time_cut import DROPPED, LATER, TEST, TRAIN, VALIDATION, cut_moment, place_by_moments
+from recsys.logs.per_user import (
+    count_of,
+    order_by_hash,
+    order_by_time,
+    place_ends,
+    place_others,
+    share_of,
+)
+from recsys.logs.time_cut import (
+    DROPPED,
+    LATER,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    cut_moment,
+    place_by_moments,
+)
 
 OTHER_LATE = "other behavior after the held-out row or cut"
 OTHER_HELD = "other behavior in a held-out file"
@@ -31,9 +46,10 @@ Phase = Literal["select", "final"]
 class Splits:
     """Coded rows in total order: what is learned from, what chooses, what judges.
 
-    validation, test: rows of the target behaviour whose pair is not in what was learned from before. after_train: rows
-    of other behaviours that are known when the test begins, but not when validation does. cuts: first moment held out.
-    time_safe: no row learned from is later than any row it is judged by.
+    validation, test: rows of the target behaviour whose pair is not in what was learned from
+    before. after_train: rows of other behaviours that are known when the test begins, but not when
+    validation does. cuts: first moment held out. time_safe: no row learned from is later than any
+    row it is judged by.
     """
 
     train: pl.DataFrame
@@ -86,17 +102,29 @@ _TABLES = ("train", "validation", "test", "after_train")
 def load(folder: Path) -> Splits:
     """The splits that were saved in `folder`."""
     document = read_json(folder / "split.json")
-    train, validation, test, after = (pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES)
+    train, validation, test, after = (
+        pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES
+    )
     drops = Drops(document["drops"])
-    return Splits(train, validation, test, after, drops, document["cuts"], document["time_safe"], document["method"])
+    return Splits(
+        train,
+        validation,
+        test,
+        after,
+        drops,
+        document["cuts"],
+        document["time_safe"],
+        document["method"],
+    )
 
 
 def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Splits:
     """Hold out rows of the behaviour `target` as `config` says; a fixed seed fixes every draw.
 
-    Cuts are counted in target rows. Rows of other behaviours are learned from only as far as they were known: not
-    after the cut (by time), not after the held-out row of the same pair (per user). A user's first row never leaves
-    train in the methods per user. Raises DataError when the log cannot be split so.
+    Cuts are counted in target rows. Rows of other behaviours are learned from only as far as they
+    were known: not after the cut (by time), not after the held-out row of the same pair (per user).
+    A user's first row never leaves train in the methods per user. Raises DataError when the log
+    cannot be split so.
     """
     rows = log.rows.collect()
     wanted = _target_rows(rows, log, target)
@@ -111,7 +139,9 @@ def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Spl
 
 
 def held_out_later(log: CodedLog, config: SplitConfig) -> bool:
-    """Whether rows are held out by time: after all that is learned from, or after what their user did before."""
+    """Whether rows are held out by time: after all that is learned from, or after what their user
+    did before.
+    """
     columns = log.rows.collect_schema().names()
     if TIME not in columns:
         return False
@@ -124,7 +154,10 @@ def held_out_later(log: CodedLog, config: SplitConfig) -> bool:
 
 def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Splits]:
     """All folds of "rolling_time", the earliest first."""
-    each = [config.model_copy(update={"method": "rolling_time", "fold": fold}) for fold in range(config.folds)]
+    each = [
+        config.model_copy(update={"method": "rolling_time", "fold": fold})
+        for fold in range(config.folds)
+    ]
     return [split_log(log, one, target, seed) for one in each]
 
 
@@ -140,7 +173,8 @@ def _method(config: SplitConfig, columns: list[str]) -> str:
         return "global_time" if TIME in columns else "random"
     if config.method != "random" and TIME not in columns:
         raise DataError(
-            f"split.method = {config.method!r} needs times", 'Map --time-col, or set split.method = "random"'
+            f"split.method = {config.method!r} needs times",
+            'Map --time-col, or set split.method = "random"',
         )
     return config.method
 
@@ -148,20 +182,25 @@ def _method(config: SplitConfig, columns: list[str]) -> str:
 def _target_rows(rows: pl.DataFrame, log: CodedLog, target: str) -> NDArray[np.bool_]:
     if target not in log.behaviors:
         raise UsageError(
-            f"the log has no behavior {target!r}; it has {list(log.behaviors)}", nearest(target, log.behaviors)
+            f"the log has no behavior {target!r}; it has {list(log.behaviors)}",
+            nearest(target, log.behaviors),
         )
     if BEHAVIOR not in rows.columns:
         return np.ones(len(rows), bool)
     return (rows[BEHAVIOR] == target).to_numpy()
 
 
-def _by_time(rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, method: str) -> _Placed:
+def _by_time(
+    rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, method: str
+) -> _Placed:
     time = rows[TIME].to_numpy()
     start, end = _window(time[target], config) if method == "rolling_time" else (None, None)
     inside = np.ones(len(rows), bool) if end is None else time < end
     test_cut = cut_moment(time[target], config.test_share) if start is None else start
     before = time[target & (time < test_cut)]
-    validation_cut = cut_moment(before, config.validation_share) if config.validation_share else None
+    validation_cut = (
+        cut_moment(before, config.validation_share) if config.validation_share else None
+    )
     place = place_by_moments(time, target, validation_cut, test_cut)
     cuts = {"validation": validation_cut, "test": test_cut, "end": end}
     known = {name: moment for name, moment in cuts.items() if moment is not None}
@@ -170,7 +209,9 @@ def _by_time(rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig,
 
 
 def _window(time: NDArray[np.int64], config: SplitConfig) -> tuple[int, int | None]:
-    """First moment of the fold's window and the first one after it: windows of `test_share`, back from the end."""
+    """First moment of the fold's window and the first one after it: windows of `test_share`, back
+    from the end.
+    """
     fold = config.fold if config.fold >= 0 else config.folds + config.fold
     if not 0 <= fold < config.folds or config.folds * config.test_share >= 1:
         raise UsageError(
@@ -183,10 +224,19 @@ def _window(time: NDArray[np.int64], config: SplitConfig) -> tuple[int, int | No
 
 
 def _per_user(
-    rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, method: str, log: CodedLog, seed: int
+    rows: pl.DataFrame,
+    target: NDArray[np.bool_],
+    config: SplitConfig,
+    method: str,
+    log: CodedLog,
+    seed: int,
 ) -> _Placed:
     wanted = rows.filter(pl.Series(target))
-    order = order_by_hash(wanted, log.users, log.items, seed) if method == "random" else order_by_time(wanted)
+    order = (
+        order_by_hash(wanted, log.users, log.items, seed)
+        if method == "random"
+        else order_by_time(wanted)
+    )
     counts = share_of(config.test_share), share_of(config.validation_share)
     if method == "leave_last":
         counts = count_of(config.last), count_of(config.last if config.validation_share else 0)
@@ -197,13 +247,17 @@ def _per_user(
     return _Placed(rows, place, False, {}, Drops())
 
 
-def _given(rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, log: CodedLog, seed: int) -> _Placed:
+def _given(
+    rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, log: CodedLog, seed: int
+) -> _Placed:
     place = _given_places(rows)
     held = (place != TRAIN) & ~target
     cuts: dict[str, int] = {}
     if config.validation_share and VALIDATION not in place:
         in_train = place == TRAIN
-        place[in_train], cuts = _carve(rows.filter(pl.Series(in_train)), target[in_train], config, log, seed)
+        place[in_train], cuts = _carve(
+            rows.filter(pl.Series(in_train)), target[in_train], config, log, seed
+        )
     drops = Drops({OTHER_HELD: int(held.sum())})
     rows, place = rows.drop(SPLIT).filter(pl.Series(~held)), place[~held]
     return _Placed(rows, place, _time_safe(rows, place), cuts, drops)
@@ -217,7 +271,9 @@ def _given_places(rows: pl.DataFrame) -> NDArray[np.int8]:
 def _carve(
     train: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, log: CodedLog, seed: int
 ) -> tuple[NDArray[np.int8], dict[str, int]]:
-    """Validation out of published train rows: the latest when there is time, else random ones per user."""
+    """Validation out of published train rows: the latest when there is time, else random ones per
+    user.
+    """
     if TIME in train.columns:
         time = train[TIME].to_numpy()
         cut = cut_moment(time[target], config.validation_share)
@@ -225,7 +281,9 @@ def _carve(
     wanted = train.filter(pl.Series(target))
     order = order_by_hash(wanted, log.users, log.items, seed)
     place = np.full(len(train), TRAIN, np.int8)
-    place[target] = place_ends(wanted[USER].to_numpy(), order, share_of(0), share_of(config.validation_share))
+    place[target] = place_ends(
+        wanted[USER].to_numpy(), order, share_of(0), share_of(config.validation_share)
+    )
     return place, {}
 
 
@@ -239,7 +297,10 @@ def _time_safe(rows: pl.DataFrame, place: NDArray[np.int8]) -> bool:
 
 
 def _assemble(placed: _Placed, method: str, target: str) -> Splits:
-    tables = [placed.rows.filter(pl.Series(placed.place == one)) for one in (TRAIN, VALIDATION, TEST, LATER)]
+    tables = [
+        placed.rows.filter(pl.Series(placed.place == one))
+        for one in (TRAIN, VALIDATION, TEST, LATER)
+    ]
     train, validation, test, later = (in_order(table) for table in tables)
     validation, known_validation = _without_known(validation, [train], target)
     test, known_test = _without_known(test, [train, validation], target)
@@ -259,7 +320,9 @@ def _assemble(placed: _Placed, method: str, target: str) -> Splits:
     return Splits(train, validation, test, later, drops, placed.cuts, placed.time_safe, method)
 
 
-def _without_known(held: pl.DataFrame, learned: list[pl.DataFrame], target: str) -> tuple[pl.DataFrame, int]:
+def _without_known(
+    held: pl.DataFrame, learned: list[pl.DataFrame], target: str
+) -> tuple[pl.DataFrame, int]:
     """Held-out rows whose pair is not among the target rows learned from, and how many that took."""
     rows = pl.concat(learned)
     pairs = rows.filter(pl.col(BEHAVIOR) == target) if BEHAVIOR in rows.columns else rows

@@ -1,20 +1,17 @@
 """What looks wrong in a log: rules of thumb, each a sentence that says what to do."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from recsys.core.config import CleanConfig
 from recsys.core.tables import BEHAVIOR, ITEM_ID, RATING, TIME, USER_ID
+from recsys.logs.check_report import CheckReport
 from recsys.logs.reasons import TIME_MISSING, USER_MISSING
-
-if TYPE_CHECKING:
-    from recsys.logs.check import CheckReport
 
 FEW_USERS = 300
 FEW_ITEMS = 50
 
 
-def suspicions(report: "CheckReport", clean: CleanConfig) -> list[str]:
+def suspicions(report: CheckReport, clean: CleanConfig) -> list[str]:
     """Sentences about what looks wrong; empty when nothing does."""
     return [
         *_files(report),
@@ -28,7 +25,7 @@ def suspicions(report: "CheckReport", clean: CleanConfig) -> list[str]:
     ]
 
 
-def _files(report: "CheckReport") -> list[str]:
+def _files(report: CheckReport) -> list[str]:
     if {"train", "test"} <= {Path(file).name.split(".")[0] for file in report.files}:
         return [
             "files named train and test are read as one log: to keep a published split, give them to a run as "
@@ -37,34 +34,43 @@ def _files(report: "CheckReport") -> list[str]:
     return []
 
 
-def _sizes(report: "CheckReport") -> list[str]:
+def _sizes(report: CheckReport) -> list[str]:
     found = []
     if report.users < FEW_USERS:
         found.append(f"{_left(report.users, 'user')}: intervals will be too wide to compare models")
     if report.items < FEW_ITEMS:
-        found.append(f"{_left(report.items, 'item')}: sorting them by popularity may be all there is to gain")
+        found.append(
+            f"{_left(report.items, 'item')}: sorting them by popularity may be all there is to gain"
+        )
     return found
 
 
-def _times(report: "CheckReport") -> list[str]:
+def _times(report: CheckReport) -> list[str]:
     if TIME not in report.columns:
-        return ["there is no time column: the split can only be random, and tells less about tomorrow"]
+        return [
+            "there is no time column: the split can only be random, and tells less about tomorrow"
+        ]
     if report.first_time == report.last_time:
-        return [f'all rows have the time {report.first_time}: leave the column out with data.time_col = ""']
+        return [
+            f'all rows have the time {report.first_time}: leave the column out with data.time_col = ""'
+        ]
     if report.midnight_share is not None and report.midnight_share > 0.99:
-        return ["times are whole days (midnight only): rows of a day have no order, so per-user time splits are coarse"]
+        return [
+            "times are whole days (midnight only): rows of a day have no order, so per-user time splits are coarse"
+        ]
     return []
 
 
-def _ids(report: "CheckReport") -> list[str]:
+def _ids(report: CheckReport) -> list[str]:
     return [
         f"{report.columns[column]['name']!r} holds floats ({report.columns[column]['type']}); ids like 42.0 are read as '42'"
         for column in (USER_ID, ITEM_ID)
-        if report.columns[column]["type"].startswith("Float") or report.columns[column]["type"] == "String of floats"
+        if report.columns[column]["type"].startswith("Float")
+        or report.columns[column]["type"] == "String of floats"
     ]
 
 
-def _activity(report: "CheckReport", clean: CleanConfig) -> list[str]:
+def _activity(report: CheckReport, clean: CleanConfig) -> list[str]:
     found = []
     median, most = report.per_user["50%"], report.per_user["100%"]
     if most > max(1000, 50 * median) and clean.max_user_interactions is None:
@@ -77,21 +83,29 @@ def _activity(report: "CheckReport", clean: CleanConfig) -> list[str]:
             f"a quarter of the users or more have {most:,.0f} rows and nobody has more: was the log cut there?"
         )
     if report.per_user["75%"] <= 1:
-        found.append("three quarters of the users have a single row: ids may be sessions or visits, not people")
+        found.append(
+            "three quarters of the users have a single row: ids may be sessions or visits, not people"
+        )
     if report.per_item["100%"] > 0.5 * report.users and report.users >= FEW_USERS:
-        found.append("one item was taken by more than half of the users: is it a gift, a fee or a default?")
+        found.append(
+            "one item was taken by more than half of the users: is it a gift, a fee or a default?"
+        )
     return found
 
 
-def _behaviors(report: "CheckReport") -> list[str]:
+def _behaviors(report: CheckReport) -> list[str]:
     if BEHAVIOR not in report.columns:
         return []
     if len(report.behaviors) == 1:
-        return [f"there is one behavior only, {next(iter(report.behaviors))!r}: the behavior column adds nothing"]
-    return [f"there are {len(report.behaviors)} behaviors: a run must be told which one to predict (--target)"]
+        return [
+            f"there is one behavior only, {next(iter(report.behaviors))!r}: the behavior column adds nothing"
+        ]
+    return [
+        f"there are {len(report.behaviors)} behaviors: a run must be told which one to predict (--target)"
+    ]
 
 
-def _ratings(report: "CheckReport", clean: CleanConfig) -> list[str]:
+def _ratings(report: CheckReport, clean: CleanConfig) -> list[str]:
     values = [float(rating) for rating in report.ratings or {} if rating != "missing"]
     if clean.min_rating is not None or len(values) < 2:
         return []
@@ -101,7 +115,7 @@ def _ratings(report: "CheckReport", clean: CleanConfig) -> list[str]:
     ]
 
 
-def _drops(report: "CheckReport") -> list[str]:
+def _drops(report: CheckReport) -> list[str]:
     found = []
     missing = report.drops.get(USER_MISSING, 0)
     if missing > 0.01 * report.rows_read:
@@ -120,7 +134,9 @@ def _drops(report: "CheckReport") -> list[str]:
             'clean.duplicates = "sum" turns repeats into weight'
         )
     if report.rows_kept < 0.5 * report.rows_read:
-        found.append(f"{1 - report.rows_kept / report.rows_read:.0%} of the rows are dropped: see the reasons")
+        found.append(
+            f"{1 - report.rows_kept / report.rows_read:.0%} of the rows are dropped: see the reasons"
+        )
     return found
 
 

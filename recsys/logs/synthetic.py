@@ -20,7 +20,8 @@ class World:
     """A log with its side tables and the truth behind it.
 
     log: LOG_SCHEMA columns. items: ITEM_ID, TITLE, GENRES (list). users: USER_ID, COUNTRY.
-    user_group, item_group: the community of each user and item, in the order of `users` and `items`.
+    user_group, item_group: the community of each user and item, in the order of `users` and
+    `items`.
     """
 
     log: pl.DataFrame
@@ -31,9 +32,11 @@ class World:
 
 
 def checkerboard(num_users: int = 20, num_items: int = 20) -> pl.DataFrame:
-    """User u took item i when u + i is even and u ≠ i: the right first recommendation for user u is item u.
+    """User u took item i when u + i is even and u ≠ i: the right first recommendation for user u is
+    item u.
 
-    One timestamp a day, in item order. (The test matrix of the `implicit` library, with the diagonal held out.)
+    One timestamp a day, in item order. (The test matrix of the `implicit` library, with the
+    diagonal held out.)
     """
     user, item = np.meshgrid(np.arange(num_users), np.arange(num_items), indexing="ij")
     taken = ((user + item) % 2 == 0) & (user != item)
@@ -51,11 +54,13 @@ def communities(
     days: int = 100,
     seed: int = 0,
 ) -> World:
-    """Users take items of their own community with probability `inside`, else any item; popularity falls off within it.
+    """Users take items of their own community with probability `inside`, else any item; popularity
+    falls off within it.
 
-    User n and item n belong to community n modulo `num_communities`; an item's first genre names its community.
-    Times rise over `days` days. With `behaviors`, the last is the rarest and every event of it is preceded, an hour
-    before, by one of the first with the same pair. Ratings are 4 or 5 inside the community and 1 to 3 outside.
+    User n and item n belong to community n modulo `num_communities`; an item's first genre names
+    its community. Times rise over `days` days. With `behaviors`, the last is the rarest and every
+    event of it is preceded, an hour before, by one of the first with the same pair. Ratings are 4
+    or 5 inside the community and 1 to 3 outside.
     """
     draw = np.random.default_rng(seed)
     user = np.repeat(np.arange(num_users), events_per_user)
@@ -88,7 +93,11 @@ def communities(
 
 
 def _community_items(
-    draw: np.random.Generator, group: NDArray[np.integer], own: NDArray[np.bool_], num_items: int, num_communities: int
+    draw: np.random.Generator,
+    group: NDArray[np.integer],
+    own: NDArray[np.bool_],
+    num_items: int,
+    num_communities: int,
 ) -> NDArray[np.int64]:
     """(n,) items: a power law within the user's group where `own`, else uniform over all items."""
     inside_count = (num_items - group + num_communities - 1) // num_communities
@@ -96,7 +105,9 @@ def _community_items(
     return np.where(own, group + place * num_communities, draw.integers(0, num_items, len(group)))
 
 
-def _with_behaviors(log: pl.DataFrame, behaviors: tuple[str, ...], draw: np.random.Generator) -> pl.DataFrame:
+def _with_behaviors(
+    log: pl.DataFrame, behaviors: tuple[str, ...], draw: np.random.Generator
+) -> pl.DataFrame:
     share = 0.5 ** np.arange(len(behaviors))
     chosen = draw.choice(len(behaviors), size=len(log), p=share / share.sum())
     log = log.with_columns(pl.Series(BEHAVIOR, np.array(behaviors)[chosen].tolist()))
@@ -111,7 +122,9 @@ def _with_behaviors(log: pl.DataFrame, behaviors: tuple[str, ...], draw: np.rand
 def _item_table(num_items: int, num_communities: int) -> pl.DataFrame:
     numbers = np.arange(num_items)
     genres = [[f"genre {n % num_communities}", "even" if n % 2 == 0 else "odd"] for n in numbers]
-    return pl.DataFrame({ITEM_ID: _names("i", numbers), TITLE: _names("Item number ", numbers), GENRES: genres})
+    return pl.DataFrame(
+        {ITEM_ID: _names("i", numbers), TITLE: _names("Item number ", numbers), GENRES: genres}
+    )
 
 
 def large_log(
@@ -123,10 +136,12 @@ def large_log(
     seed: int = 0,
     duplicates: float = 0.02,
 ) -> list[Path]:
-    """Write a power-law log with string ids and times as `files` Parquet files; returns their paths.
+    """Write a power-law log with string ids and times as `files` Parquet files; returns their
+    paths.
 
-    Users are drawn as ⌊n·x³⌋ for uniform x, items by Zipf's law with exponent 1, ⌊(n + 1)^x⌋ − 1; a share `duplicates`
-    of the rows are exact copies of rows of the same file. Memory: the ids and one file.
+    Users are drawn as ⌊n·x³⌋ for uniform x, items by Zipf's law with exponent 1, ⌊(n + 1)^x⌋ − 1; a
+    share `duplicates` of the rows are exact copies of rows of the same file. Memory: the ids and
+    one file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     user_names = pl.Series(_scrambled("user-", users))
@@ -134,7 +149,9 @@ def large_log(
     paths = []
     for number in range(files):
         count = rows * (number + 1) // files - rows * number // files
-        frame = _large_part(np.random.default_rng([seed, number]), count, user_names, item_names, duplicates)
+        frame = _large_part(
+            np.random.default_rng([seed, number]), count, user_names, item_names, duplicates
+        )
         path = folder / f"part-{number:04d}.parquet"
         frame.write_parquet(path, compression="zstd", statistics=False)
         paths.append(path)
@@ -142,13 +159,19 @@ def large_log(
 
 
 def _large_part(
-    draw: np.random.Generator, count: int, user_names: pl.Series, item_names: pl.Series, duplicates: float
+    draw: np.random.Generator,
+    count: int,
+    user_names: pl.Series,
+    item_names: pl.Series,
+    duplicates: float,
 ) -> pl.DataFrame:
     fresh = count - int(count * duplicates)
     user = (len(user_names) * draw.random(fresh) ** 3).astype(np.int64)
     item = ((len(item_names) + 1) ** draw.random(fresh) - 1).astype(np.int64)
     time = START + draw.integers(0, 365 * DAY, fresh)
-    source = draw.permutation(np.concatenate([np.arange(fresh), draw.integers(0, max(fresh, 1), count - fresh)]))
+    source = draw.permutation(
+        np.concatenate([np.arange(fresh), draw.integers(0, max(fresh, 1), count - fresh)])
+    )
     return pl.DataFrame(
         {
             USER_ID: user_names.gather(pl.Series(user[source])),
@@ -168,4 +191,6 @@ def _names(prefix: str, numbers: NDArray[np.integer]) -> list[str]:
 
 
 def _log(columns: dict[str, object]) -> pl.DataFrame:
-    return pl.DataFrame(columns).cast({name: kind for name, kind in LOG_SCHEMA.items() if name in columns})
+    return pl.DataFrame(columns).cast(
+        {name: kind for name, kind in LOG_SCHEMA.items() if name in columns}
+    )

@@ -1,4 +1,6 @@
-"""CSV logs as lazy frames of String columns, as written; a column BROKEN marks lines that do not fit the others."""
+"""CSV logs as lazy frames of String columns, as written; a column BROKEN marks lines that do not
+fit the others.
+"""
 
 import csv
 import gzip
@@ -31,17 +33,19 @@ def scan_csv(
 ) -> pl.LazyFrame:
     """Lines of a CSV or TSV file (.gz and .zst too, a URL as polars reads it).
 
-    An empty field is null, a quoted empty one is "". separator: told from the header when absent; more than one
-    character is allowed for files without quotes (MovieLens "::"). columns: names when there is no header line.
-    quoted: whether " encloses fields. A line with another number of fields is marked BROKEN, or refused with DataError
-    unless `count_broken`.
+    An empty field is null, a quoted empty one is "". separator: told from the header when absent;
+    more than one character is allowed for files without quotes (MovieLens "::"). columns: names
+    when there is no header line. quoted: whether " encloses fields. A line with another number of
+    fields is marked BROKEN, or refused with DataError unless `count_broken`.
     """
     if "://" in name:
         return _scan_remote_csv(name, separator, columns)
     header = _first_line(name)
     separator = separator or max(_SNIFFED, key=header.count)
     names = list(columns) if columns else _header_names(name, header, separator)
-    reader = _LineReader(name, separator, names, has_header=columns is None, count_broken=count_broken, quoted=quoted)
+    reader = _LineReader(
+        name, separator, names, has_header=columns is None, count_broken=count_broken, quoted=quoted
+    )
     return register_io_source(
         reader.batches, schema={column: pl.String() for column in [*names]} | {BROKEN: pl.Boolean()}
     )
@@ -56,15 +60,24 @@ def unreadable(name: str, error: BaseException) -> DataError:
             "Convert it: iconv -f latin1 -t utf8 OLD > NEW (or your encoding)",
         )
     return DataError(
-        f"cannot read {name!r}: {message}", "Mend the file, or look for an unclosed quote or a cut-off end"
+        f"cannot read {name!r}: {message}",
+        "Mend the file, or look for an unclosed quote or a cut-off end",
     )
 
 
 class _LineReader:
-    """Reads one local text file block by block; memory is bounded by a block, whatever the file's size."""
+    """Reads one local text file block by block; memory is bounded by a block, whatever the file's
+    size.
+    """
 
     def __init__(
-        self, name: str, separator: str, names: list[str], has_header: bool, count_broken: bool, quoted: bool
+        self,
+        name: str,
+        separator: str,
+        names: list[str],
+        has_header: bool,
+        count_broken: bool,
+        quoted: bool,
     ) -> None:
         self.name = name
         self.separator = separator
@@ -74,10 +87,16 @@ class _LineReader:
         self.quoted = quoted
 
     def batches(
-        self, columns: list[str] | None, predicate: pl.Expr | None, num_rows: int | None, _: int | None
+        self,
+        columns: list[str] | None,
+        predicate: pl.Expr | None,
+        num_rows: int | None,
+        _: int | None,
     ) -> Iterator[pl.DataFrame]:
         """What polars asks an IO source for."""
-        wanted = self.names if columns is None else [column for column in columns if column != BROKEN]
+        wanted = (
+            self.names if columns is None else [column for column in columns if column != BROKEN]
+        )
         for batch in self._read(wanted):
             frame = batch if columns is None else batch.select(columns)
             frame = frame if num_rows is None else frame.head(num_rows)
@@ -88,7 +107,11 @@ class _LineReader:
 
     def _read(self, wanted: list[str]) -> Iterator[pl.DataFrame]:
         broken: list[Any] = []
-        lines = self._split_lines(wanted) if len(self.separator) > 1 else self._parsed_lines(wanted, broken)
+        lines = (
+            self._split_lines(wanted)
+            if len(self.separator) > 1
+            else self._parsed_lines(wanted, broken)
+        )
         try:
             yield from lines
         except (pa.ArrowInvalid, UnicodeDecodeError, OSError, EOFError) as error:
@@ -101,13 +124,17 @@ class _LineReader:
             reader = arrow_csv.open_csv(
                 stream,
                 arrow_csv.ReadOptions(
-                    block_size=_BLOCK_BYTES, column_names=self.names, skip_rows=int(self.has_header), use_threads=True
+                    block_size=_BLOCK_BYTES,
+                    column_names=self.names,
+                    skip_rows=int(self.has_header),
+                    use_threads=True,
                 ),
                 arrow_csv.ParseOptions(
                     delimiter=self.separator,
                     quote_char='"' if self.quoted else False,
                     newlines_in_values=self.quoted,
-                    # Only where wanted: arrow may let go of it in a thread of its own while the process ends.
+                    # Only where wanted: arrow may let go of it in a thread of its own while the
+                    # process ends.
                     invalid_row_handler=_keep_in(broken) if self.count_broken else None,
                 ),
                 arrow_csv.ConvertOptions(
@@ -123,7 +150,9 @@ class _LineReader:
                 yield self._frame(pl.DataFrame(batch), len(broken))
                 broken.clear()
             if broken:
-                yield self._frame(pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), len(broken))
+                yield self._frame(
+                    pl.DataFrame(schema=dict.fromkeys(wanted, pl.String)), len(broken)
+                )
 
     def _refusal(self, found: int, expected: int, text: str | None) -> DataError:
         return DataError(
@@ -137,8 +166,13 @@ class _LineReader:
         return pl.concat([marked, lost], how="diagonal") if num_broken else marked
 
     def _split_lines(self, wanted: list[str]) -> Iterator[pl.DataFrame]:
-        """Lines cut at a separator of several characters, which no CSV reader knows; quotes mean nothing there."""
-        with open_text(self.name) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as text:
+        """Lines cut at a separator of several characters, which no CSV reader knows; quotes mean
+        nothing there.
+        """
+        with (
+            open_text(self.name) as stream,
+            io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as text,
+        ):
             if self.has_header:
                 text.readline()
             while lines := text.readlines(_BLOCK_BYTES):
@@ -176,7 +210,9 @@ def open_text(name: str) -> IO[bytes]:
 
 
 def _open_native(name: str) -> pa.NativeFile:
-    """The same bytes without Python: arrow reads ahead in threads that must not call it while the process ends."""
+    """The same bytes without Python: arrow reads ahead in threads that must not call it while the
+    process ends.
+    """
     for ending, codec in ((".gz", "gzip"), (".zst", "zstd")):
         if name.lower().endswith(ending):
             return pa.CompressedInputStream(pa.OSFile(name), codec)
@@ -195,18 +231,30 @@ def _first_line(name: str) -> str:
 def _header_names(name: str, header: str, separator: str) -> list[str]:
     if not header.strip():
         raise DataError(
-            f"{name!r} starts with an empty line instead of column names", "Remove it, or name data.columns"
+            f"{name!r} starts with an empty line instead of column names",
+            "Remove it, or name data.columns",
         )
-    names = header.split(separator) if len(separator) > 1 else next(csv.reader([header], delimiter=separator))
+    names = (
+        header.split(separator)
+        if len(separator) > 1
+        else next(csv.reader([header], delimiter=separator))
+    )
     names = [column.strip() for column in names]
     repeated = sorted({column for column in names if names.count(column) > 1})
     if repeated:
-        raise DataError(f"{name!r} has several columns named {repeated[0]!r}", "Rename all but one in its first line")
+        raise DataError(
+            f"{name!r} has several columns named {repeated[0]!r}",
+            "Rename all but one in its first line",
+        )
     return names
 
 
-def _scan_remote_csv(name: str, separator: str | None, columns: tuple[str, ...] | None) -> pl.LazyFrame:
-    """A text file behind a URL, as polars reads it: long lines are refused, short ones are filled with nulls."""
+def _scan_remote_csv(
+    name: str, separator: str | None, columns: tuple[str, ...] | None
+) -> pl.LazyFrame:
+    """A text file behind a URL, as polars reads it: long lines are refused, short ones are filled
+    with nulls.
+    """
     frame = pl.scan_csv(
         name,
         separator=separator or ",",

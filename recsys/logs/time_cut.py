@@ -1,21 +1,26 @@
-"""Holding out by moments: everything before a moment may be learned from, everything after it may not."""
+"""Holding out by moments: everything before a moment may be learned from, everything after it may
+not.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.errors import DataError
 
-# Where a row goes. LATER: other behaviours of the validation period, known when the test begins and not before.
+# Where a row goes. LATER: other behaviours of the validation period, known when the test begins and
+# not before.
 TRAIN, VALIDATION, TEST, LATER, DROPPED = range(5)
 
-_REMEDY = 'Times are too coarse for this share: set split.method = "random", or another split.test_share'
+_REMEDY = (
+    'Times are too coarse for this share: set split.method = "random", or another split.test_share'
+)
 
 
 def cut_moment(times: NDArray[np.int64], share: float) -> int:
     """The first moment held out, such that at least `share` of `times` is not before it.
 
-    Rows at exactly that moment are all held out, so a coarse clock holds out more. Raises DataError when nothing would
-    be left before it.
+    Rows at exactly that moment are all held out, so a coarse clock holds out more. Raises DataError
+    when nothing would be left before it.
     """
     held = max(1, int(len(times) * share + 0.5))
     if held >= len(times):
@@ -29,7 +34,9 @@ def cut_moment(times: NDArray[np.int64], share: float) -> int:
 def place_by_moments(
     time: NDArray[np.int64], target: NDArray[np.bool_], validation_cut: int | None, test_cut: int
 ) -> NDArray[np.int8]:
-    """Place of each row, (n,): target rows from a cut on are held out, others from the test cut on are dropped."""
+    """Place of each row, (n,): target rows from a cut on are held out, others from the test cut on
+    are dropped.
+    """
     place = np.full(len(time), TRAIN, np.int8)
     if validation_cut is not None:
         place[time >= validation_cut] = VALIDATION

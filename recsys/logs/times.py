@@ -1,4 +1,6 @@
-"""Timestamps of any kind as unix seconds (Int64, UTC): numbers in seconds or milliseconds, ISO text, dates."""
+"""Timestamps of any kind as unix seconds (Int64, UTC): numbers in seconds or milliseconds, ISO
+text, dates.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +12,8 @@ from recsys.logs.reasons import TIME_MISSING, TIME_OTHER_UNIT, TIME_UNREADABLE
 
 Unit = Literal["s", "ms", "iso", "native"]
 
-# Numbers that can only be one unit: 1973 to 2286 in seconds, the same in milliseconds, and all finer units.
+# Numbers that can only be one unit: 1973 to 2286 in seconds, the same in milliseconds, and all
+# finer units.
 _SECONDS = (1e8, 1e10)
 _MILLISECONDS = (1e11, 1e13)
 _FINER = (1e14, 1e20)
@@ -25,21 +28,27 @@ _ISO = (
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """seconds: the timestamp as Int64, null where there is none. tests: why a row must go, in order."""
+    """seconds: the timestamp as Int64, null where there is none. tests: why a row must go, in
+    order.
+    """
 
     seconds: pl.Expr
     tests: list[tuple[str, pl.Expr]]
 
 
 def time_column(name: str, kind: pl.DataType, unit: Unit, strict: bool) -> TimeColumn:
-    """The time column `name` of type `kind` read in `unit`; with `strict`, values of the other unit are marked."""
+    """The time column `name` of type `kind` read in `unit`; with `strict`, values of the other unit
+    are marked.
+    """
     raw = pl.col(name)
     if unit == "native":
         return TimeColumn(_native_seconds(raw, kind), [(TIME_MISSING, raw.is_null())])
     if unit == "iso":
         seconds = iso_seconds(raw)
         other = [(TIME_OTHER_UNIT, _number(raw, kind).is_not_null())] if strict else []
-        return TimeColumn(seconds, [(TIME_MISSING, raw.is_null()), *other, (TIME_UNREADABLE, seconds.is_null())])
+        return TimeColumn(
+            seconds, [(TIME_MISSING, raw.is_null()), *other, (TIME_UNREADABLE, seconds.is_null())]
+        )
     number = _number(raw, kind)
     tests = [(TIME_MISSING, raw.is_null() | number.is_nan().fill_null(False))]
     tests += [(TIME_OTHER_UNIT, _other_unit(raw, number, kind, unit))] if strict else []
@@ -60,7 +69,10 @@ def decide_unit(sample: pl.Series, wanted: str) -> Unit:
             "Wanted: unix seconds or milliseconds, ISO text or dates",
         )
     if wanted == "iso" and kind != pl.String:
-        raise DataError(f"the time column {sample.name!r} is of type {kind}, not text", 'Set data.time_unit = "auto"')
+        raise DataError(
+            f"the time column {sample.name!r} is of type {kind}, not text",
+            'Set data.time_unit = "auto"',
+        )
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
     return _unit_of_values(sample)
@@ -78,7 +90,12 @@ def _unit_of_values(sample: pl.Series) -> Unit:
         values=raw.is_not_null().sum(),
     )
     count = facts.row(0, named=True)
-    if count["values"] and sample.dtype == pl.String and not count["numbers"] and not count["texts"]:
+    if (
+        count["values"]
+        and sample.dtype == pl.String
+        and not count["numbers"]
+        and not count["texts"]
+    ):
         raise DataError(
             f"the time column {sample.name!r} holds {sample.drop_nulls()[0]!r}, which is no time that can be read",
             "Write unix seconds, milliseconds or ISO text such as 2024-01-31T12:00:00Z, or leave it out with time_col = ''",
@@ -94,7 +111,9 @@ def _unit_of_values(sample: pl.Series) -> Unit:
 
 
 def iso_seconds(text: pl.Expr) -> pl.Expr:
-    """Unix seconds of ISO 8601 text, fractions cut off; naive text is UTC; null where it is not ISO."""
+    """Unix seconds of ISO 8601 text, fractions cut off; naive text is UTC; null where it is not
+    ISO.
+    """
     part = text.str.extract_groups(_ISO).struct
     clock = part.field("clock").fill_null("00:00") + ":" + part.field("second").fill_null("00")
     moment = (part.field("date") + "T" + clock).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False)
@@ -122,4 +141,6 @@ def _seconds(number: pl.Expr, unit: Unit) -> pl.Expr:
 
 def _other_unit(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, unit: Unit) -> pl.Expr:
     other = number.is_between(*(_MILLISECONDS if unit == "s" else _SECONDS)).fill_null(False)
-    return other | (number.is_null() & iso_seconds(raw).is_not_null()) if kind == pl.String else other
+    return (
+        other | (number.is_null() & iso_seconds(raw).is_not_null()) if kind == pl.String else other
+    )

@@ -12,14 +12,18 @@ UNTAKEN = "untaken_items.parquet"
 
 
 def write_items(ids: pl.Series, data: DataConfig, path: Path) -> int | None:
-    """Write ITEM_ID, the columns of the item table and AVAILABLE; returns how many ids the item table lacks.
+    """Write ITEM_ID, the columns of the item table and AVAILABLE; returns how many ids the item
+    table lacks.
 
-    Rows of the item table beyond `ids`, which nobody took, go to UNTAKEN beside it, where there are any.
+    Rows of the item table beyond `ids`, which nobody took, go to UNTAKEN beside it, where there are
+    any.
     """
     side, withdrawn = read_items(data), read_availability(data)
     table, missing = _joined(ids.alias(ITEM_ID), side)
     _with_availability(table, withdrawn).write_parquet(path)
-    untaken = None if side is None else side.join(ids.alias(ITEM_ID).to_frame(), on=ITEM_ID, how="anti")
+    untaken = (
+        None if side is None else side.join(ids.alias(ITEM_ID).to_frame(), on=ITEM_ID, how="anti")
+    )
     if untaken is not None and len(untaken):
         _with_availability(untaken, withdrawn).write_parquet(path.with_name(UNTAKEN))
     return missing
@@ -27,7 +31,9 @@ def write_items(ids: pl.Series, data: DataConfig, path: Path) -> int | None:
 
 def _with_availability(table: pl.DataFrame, withdrawn: pl.DataFrame | None) -> pl.DataFrame:
     if withdrawn is not None:
-        table = table.drop(AVAILABLE, strict=False).join(withdrawn, on=ITEM_ID, how="left", maintain_order="left")
+        table = table.drop(AVAILABLE, strict=False).join(
+            withdrawn, on=ITEM_ID, how="left", maintain_order="left"
+        )
     elif AVAILABLE not in table.columns:
         table = table.with_columns(pl.lit(True).alias(AVAILABLE))
     return table.select(pl.exclude(AVAILABLE), pl.col(AVAILABLE).cast(pl.Boolean).fill_null(True))

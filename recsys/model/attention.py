@@ -15,7 +15,8 @@ _NO_LENGTH = 1e-12
 
 
 class Prepared:
-    """States by head and their unit vectors, made once for all relations of a layer's pass that read the same states.
+    """States by head and their unit vectors, made once for all relations of a layer's pass that
+    read the same states.
 
     Lives for one pass: it knows states by their object, and would not see them change.
     """
@@ -24,11 +25,13 @@ class Prepared:
         self._known: dict[tuple[int, int, str], tuple[Tensor, tuple[Tensor, ...]]] = {}
 
     def of(self, source: Tensor, target: Tensor, heads: int) -> tuple[Tensor, ...]:
-        """Each head's source states and a column of ones (heads, num_src, d + 1); unit vectors (heads, n, d) of sources
-        and targets, each with the factors that made them (heads, n, 1).
+        """Each head's source states and a column of ones (heads, num_src, d + 1); unit vectors
+        (heads, n, d) of sources and targets, each with the factors that made them (heads, n, 1).
         """
         table = self._once("table", source, heads, lambda: (_with_ones(source, heads),))
-        units = [self._once("unit", one, heads, partial(_units, one, heads)) for one in (source, target)]
+        units = [
+            self._once("unit", one, heads, partial(_units, one, heads)) for one in (source, target)
+        ]
         return (*table, *units[0], *units[1])
 
     def _once(
@@ -37,7 +40,10 @@ class Prepared:
         key = (id(states), heads, what)
         if key not in self._known:
             with torch.no_grad():
-                self._known[key] = states, make()  # the states are kept, so that no other gets their id
+                self._known[key] = (
+                    states,
+                    make(),
+                )  # the states are kept, so that no other gets their id
         return self._known[key][1]
 
 
@@ -115,7 +121,9 @@ class DegreePriorAttention(nn.Module):
         return mass[:, 0]
 
     def refresh_mass(self, messages: Messages) -> None:
-        """Keep Σ_u p_uv at the present exponents, for the sampled blocks that follow. messages: of the full graph."""
+        """Keep Σ_u p_uv at the present exponents, for the sampled blocks that follow. messages: of
+        the full graph.
+        """
         self.full_mass = self.mass(messages).detach()
 
     def _prior_sum(self, source: Tensor, edges: Edges, messages: Messages) -> Tensor:
@@ -127,10 +135,11 @@ class DegreePriorAttention(nn.Module):
         return total * self._correction(self.mass(messages), messages)[:, None]
 
     def _correction(self, drawn: Tensor, messages: Messages) -> Tensor:
-        """Mass of the full neighbourhood over that of the edges drawn: known after a refresh, else estimated.
+        """Mass of the full neighbourhood over that of the edges drawn: known after a refresh, else
+        estimated.
 
-        The estimate, full number of neighbours over drawn number, is unbiased under uniform drawing. No gradient
-        passes: that of the drawn mass stands for the full one's.
+        The estimate, full number of neighbours over drawn number, is unbiased under uniform
+        drawing. No gradient passes: that of the drawn mass stands for the full one's.
         """
         if messages.row_scale is None:
             return torch.ones_like(drawn)
@@ -138,7 +147,11 @@ class DegreePriorAttention(nn.Module):
             return messages.row_scale
         # A row whose every neighbour was excluded has no mass to correct: 0, not 0 times infinity.
         present = drawn.detach() > 0
-        return present * self.full_mass[messages.global_rows] / torch.where(present, drawn.detach(), 1.0)
+        return (
+            present
+            * self.full_mass[messages.global_rows]
+            / torch.where(present, drawn.detach(), 1.0)
+        )
 
     @staticmethod
     def _power(degree: Tensor, exponent: Tensor) -> Tensor:
@@ -148,9 +161,10 @@ class DegreePriorAttention(nn.Module):
 class _Mixture(torch.autograd.Function):
     """concat_m Σ_u α_uv^m h_u^m with the α of DegreePriorAttention, head by head.
 
-    With t_uv = e_uv (⟨g_v, h_u⟩ − ⟨g_v, out_v⟩) / Σ_u' e_u'v, the gradient at the logits, everything is a score of
-    edges or a sum over them: Σ_u t_uv k_u for the targets, Σ_v (α_uv g_v + …) and Σ_v t_uv q_v for the sources, where
-    k and q are the unit vectors of the cosine. exp needs no row maximum: |cos| ≤ 1, so −max|γ| bounds every logit.
+    With t_uv = e_uv (⟨g_v, h_u⟩ − ⟨g_v, out_v⟩) / Σ_u' e_u'v, the gradient at the logits,
+    everything is a score of edges or a sum over them: Σ_u t_uv k_u for the targets, Σ_v (α_uv g_v +
+    …) and Σ_v t_uv q_v for the sources, where k and q are the unit vectors of the cosine. exp needs
+    no row maximum: |cos| ≤ 1, so −max|γ| bounds every logit.
     """
 
     @staticmethod
@@ -173,7 +187,9 @@ class _Mixture(torch.autograd.Function):
         weights = prior.repeat(heads, 1)
         mixed = target.new_empty(len(target), heads, key.shape[2])
         total = target.new_empty(heads, len(target))
-        for head, weight in enumerate(weights):  # a head at a time: its edge values stay in the cache
+        for head, weight in enumerate(
+            weights
+        ):  # a head at a time: its edge values stay in the cache
             edges.by_target.add_scores(weight, query[head], key[head], float(gamma[head]))
             sums = edges.by_target.weighted_sum(weight.exp_(), table[head])
             torch.clamp_min(sums[:, -1], SMALLEST, out=total[head])
@@ -181,7 +197,9 @@ class _Mixture(torch.autograd.Function):
                 sums = edges.by_target.weighted_sum(weight * keep[head], table[head])
             torch.div(sums[:, :-1], total[head][:, None], out=mixed[:, head])
         ctx.edges, ctx.keep = edges, keep
-        ctx.save_for_backward(gamma, table, key, key_scale, query, query_scale, mixed, total, weights)
+        ctx.save_for_backward(
+            gamma, table, key, key_scale, query, query_scale, mixed, total, weights
+        )
         return mixed.flatten(1)
 
     @staticmethod
@@ -201,9 +219,13 @@ class _Mixture(torch.autograd.Function):
             values.sub_(row_term[head].index_select(0, edges.target)).mul_(weights[head])
             sums = edges.by_target.weighted_sum(values, key[head])
             slope_gamma[head] = torch.dot(sums.flatten(), query[head].flatten())
-            slope_target[:, head] = _through_unit(sums, query[head], query_scale[head] * gamma[head])
+            slope_target[:, head] = _through_unit(
+                sums, query[head], query_scale[head] * gamma[head]
+            )
         slope_exponent = -(slope @ edges.log_degree.to(slope.dtype)).sum()
-        slope_power = (slope @ edges.log_weight.to(slope.dtype)).sum() if ctx.needs_input_grad[4] else None
+        slope_power = (
+            (slope @ edges.log_weight.to(slope.dtype)).sum() if ctx.needs_input_grad[4] else None
+        )
         turned = edges.turned(slope)
         for head, values in enumerate(turned):
             sums = edges.by_source.weighted_sum(values, query[head])
@@ -243,14 +265,18 @@ def _units(states: Tensor, heads: int) -> tuple[Tensor, Tensor]:
 
 
 def _unit(states: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit vectors (heads, n, d), zero for zero, made in place, and the factors that made them (heads, n, 1)."""
+    """Unit vectors (heads, n, d), zero for zero, made in place, and the factors that made them
+    (heads, n, 1).
+    """
     length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
     scale = torch.where(length > _NO_LENGTH, length.reciprocal(), 0.0)
     return states.mul_(scale), scale
 
 
 def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
-    """Gradient at states (n, d) from that at their unit vectors, in its place: scale · (g − unit ⟨unit, g⟩)."""
+    """Gradient at states (n, d) from that at their unit vectors, in its place: scale · (g − unit
+    ⟨unit, g⟩).
+    """
     along = torch.linalg.vecdot(gradient, unit)[:, None]
     return gradient.addcmul_(unit, along, value=-1).mul_(scale)
 
@@ -258,8 +284,8 @@ def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
 def unit_rows(states: Tensor) -> Tensor:
     """Rows of unit length; zero rows stay zero and pass no gradient.
 
-    A row shorter than 1e-12 counts as zero: its direction is rounding, and the gradient, which divides by the length
-    twice, would not be finite.
+    A row shorter than 1e-12 counts as zero: its direction is rounding, and the gradient, which
+    divides by the length twice, would not be finite.
     """
     length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
     present = length > _NO_LENGTH

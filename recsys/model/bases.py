@@ -1,8 +1,10 @@
-"""Many relations, few numbers: what relations learn as combinations of a few bases (Schlichtkrull et al. 2018, eq. 3).
+"""Many relations, few numbers: what relations learn as combinations of a few bases (Schlichtkrull
+et al. 2018, eq. 3).
 
-There a relation's matrix is such a combination. The degree prior has no matrices: of a relation it learns two degree
-exponents and a γ for each head, and these are what is combined. A kind of triple with a hundred edges then says only
-which mixture it is of what the frequent ones have learnt, instead of fitting its own numbers to noise.
+There a relation's matrix is such a combination. The degree prior has no matrices: of a relation it
+learns two degree exponents and a γ for each head, and these are what is combined. A kind of triple
+with a hundred edges then says only which mixture it is of what the frequent ones have learnt,
+instead of fitting its own numbers to noise.
 """
 
 import torch
@@ -16,31 +18,44 @@ _FIELDS = ("source_exponent", "target_exponent", "gamma")
 
 
 class Bases(nn.Module):
-    """θ_r = θ at the start + Σ_k coefficient_rk basis_k for every relation r, θ being (a, b, γ_1 … γ_heads).
+    """θ_r = θ at the start + Σ_k coefficient_rk basis_k for every relation r, θ being (a, b, γ_1 …
+    γ_heads).
 
     Bases start at 0, so that every relation starts as without them; coefficients from normal draws.
 
-    attentions: by relation name; what of their exponents and γ is learnt at all is replaced by the combination.
+    attentions: by relation name; what of their exponents and γ is learnt at all is replaced by the
+    combination.
     """
 
     def __init__(self, attentions: dict[str, DegreePriorAttention], count: int, heads: int) -> None:
         super().__init__()
         self.bases = nn.Parameter(torch.zeros(count, 2 + heads))
         draws = {name: torch.randn(count) / count**0.5 for name in attentions}
-        self.coefficients = nn.ParameterDict({name: nn.Parameter(draw) for name, draw in draws.items()})
+        self.coefficients = nn.ParameterDict(
+            {name: nn.Parameter(draw) for name, draw in draws.items()}
+        )
         columns = dict(zip(_FIELDS, (slice(0, 1), slice(1, 2), slice(2, 2 + heads)), strict=True))
         for name, attention in attentions.items():
             for field in _FIELDS:
                 if getattr(attention, field).requires_grad:
-                    _combine(attention, field, _Combination(self.coefficients[name], self.bases, columns[field]))
+                    _combine(
+                        attention,
+                        field,
+                        _Combination(self.coefficients[name], self.bases, columns[field]),
+                    )
 
 
 class _Combination(nn.Module):
-    """The start of a parameter plus its part of the combination. Parameters stay those of Bases: each is saved once."""
+    """The start of a parameter plus its part of the combination. Parameters stay those of Bases:
+    each is saved once.
+    """
 
     def __init__(self, coefficients: Tensor, bases: Tensor, columns: slice) -> None:
         super().__init__()
-        self._learnt = (coefficients, bases)  # in a tuple, torch does not count them as this module's
+        self._learnt = (
+            coefficients,
+            bases,
+        )  # in a tuple, torch does not count them as this module's
         self._columns = columns
 
     def forward(self, start: Tensor) -> Tensor:

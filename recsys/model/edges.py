@@ -1,4 +1,6 @@
-"""Sums and scores over the edges of one relation, in torch's own kernels; never an (edges × width) tensor."""
+"""Sums and scores over the edges of one relation, in torch's own kernels; never an (edges × width)
+tensor.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -15,7 +17,8 @@ from recsys.graph.schema import Messages
 
 SMALLEST = torch.finfo(torch.float32).tiny
 
-# torch says once per process that CSR tensors are in beta, as a warning; here it is heard and set aside.
+# torch says once per process that CSR tensors are in beta, as a warning; here it is heard and set
+# aside.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], [], [], size=(1, 1), check_invariants=False)
@@ -34,24 +37,36 @@ class Rows:
         return len(self.indptr) - 1
 
     def weighted_sum(self, values: Tensor | None, dense: Tensor) -> Tensor:
-        """Σ over each row's edges of value · dense[column]: (rows, width). values: (edges,); None counts every edge once.
+        """Σ over each row's edges of value · dense[column]: (rows, width). values: (edges,); None
+        counts every edge once.
 
-        embedding_bag is the fastest CSR × dense product of torch on a CPU (FBGEMM: 2.7 ms where MKL's takes 16 for
-        810,128 edges 64 wide on one thread), and takes int32 and every device.
+        embedding_bag is the fastest CSR × dense product of torch on a CPU (FBGEMM: 2.7 ms where
+        MKL's takes 16 for 810,128 edges 64 wide on one thread), and takes int32 and every device.
         """
         return embedding_bag(
-            self.indices, dense, self.indptr, per_sample_weights=values, mode="sum", include_last_offset=True
+            self.indices,
+            dense,
+            self.indptr,
+            per_sample_weights=values,
+            mode="sum",
+            include_last_offset=True,
         )
 
     def add_scores(self, values: Tensor, left: Tensor, right: Tensor, factor: float = 1.0) -> None:
-        """values += factor · ⟨left[row], right[column]⟩ of every edge. values (edges,), left (rows, d), right (columns, d)."""
+        """values += factor · ⟨left[row], right[column]⟩ of every edge. values (edges,), left (rows,
+        d), right (columns, d).
+        """
         shape = (self.num_rows, self.num_columns)
-        matrix = torch.sparse_csr_tensor(self.indptr, self.indices, values, size=shape, check_invariants=False)
+        matrix = torch.sparse_csr_tensor(
+            self.indptr, self.indices, values, size=shape, check_invariants=False
+        )
         # out=matrix writes into `values`; a result of its own would copy values and indices first.
         torch.sparse.sampled_addmm(matrix, left, right.T, alpha=factor, out=matrix)
 
     def chunks(self, size: int) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Runs of `size` edges: their places, the rows that they lie in, and the rows' offsets within the run."""
+        """Runs of `size` edges: their places, the rows that they lie in, and the rows' offsets
+        within the run.
+        """
         for start in range(0, len(self.indices), size):
             stop = min(start + size, len(self.indices))
             borders = self.indptr.new_tensor([start + 1, stop])
@@ -65,7 +80,9 @@ class Rows:
 
 @dataclass(frozen=True)
 class Edges:
-    """The edges of one relation by destination, by source, and what of the degree prior stays fixed on them."""
+    """The edges of one relation by destination, by source, and what of the degree prior stays fixed
+    on them.
+    """
 
     by_target: Rows
     weight: Tensor
@@ -73,13 +90,15 @@ class Edges:
 
     @cached_property
     def order(self) -> Tensor:
-        """(edges,) int64: which edge, in the order of `by_target`, stands at each place of `by_source`."""
+        """(edges,) int64: which edge, in the order of `by_target`, stands at each place of
+        `by_source`.
+        """
         return torch.argsort(self.by_target.indices, stable=True)
 
     def turned(self, values: Tensor, out: Tensor | None = None) -> Tensor:
         """Edge values (heads, edges) from the order of `by_target` into that of `by_source`."""
-        # gather takes all heads of an edge at once, on all threads: 3 ms for four heads of Gowalla where index_select
-        # takes 6 and indexing 8.
+        # gather takes all heads of an edge at once, on all threads: 3 ms for four heads of Gowalla
+        # where index_select takes 6 and indexing 8.
         return torch.gather(values, 1, self.order.expand(len(values), -1), out=out)
 
     @cached_property
@@ -107,7 +126,9 @@ class Edges:
 
     @cached_property
     def log_weight(self) -> Tensor:
-        """ln w, less the largest of its row: a softmax does not see it, and old decayed edges do not vanish in exp."""
+        """ln w, less the largest of its row: a softmax does not see it, and old decayed edges do
+        not vanish in exp.
+        """
         log = self.weight.log()
         peak = log.new_full((self.by_target.num_rows,), -torch.inf)
         return log - peak.scatter_reduce(0, self.target.long(), log, "amax")[self.target.long()]
@@ -117,8 +138,11 @@ class Edges:
         """ln d(u) of each edge's source."""
         return positive(self.source_degree).log()[self.by_target.indices.long()]
 
-    def dropout(self, heads: int, share: float, training: bool, keep: Tensor | None) -> Tensor | None:
-        """(heads, edges) 0 where an attention weight is dropped, else what makes up for it; None when none is.
+    def dropout(
+        self, heads: int, share: float, training: bool, keep: Tensor | None
+    ) -> Tensor | None:
+        """(heads, edges) 0 where an attention weight is dropped, else what makes up for it; None
+        when none is.
 
         keep: (edges,) factors that hold for all heads, or None.
         """
@@ -137,7 +161,9 @@ _EDGES: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
 def edges_of(messages: Messages) -> Edges:
-    """The edges of `messages`; what is computed from them is kept as long as that very adjacency lives."""
+    """The edges of `messages`; what is computed from them is kept as long as that very adjacency
+    lives.
+    """
     adjacency = messages.adjacency
     found: Edges | None = _EDGES.get(adjacency)
     if found is None:
@@ -147,7 +173,8 @@ def edges_of(messages: Messages) -> Edges:
 
 
 class WeightedSum(torch.autograd.Function):
-    """Σ_u keep_uv w_uv h_u with the edges' own fixed weights: one product forward, one transposed product backward.
+    """Σ_u keep_uv w_uv h_u with the edges' own fixed weights: one product forward, one transposed
+    product backward.
 
     keep: (edges,) factors, or None for 1.
     """
@@ -161,16 +188,30 @@ class WeightedSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         edges: Edges = ctx.edges
-        weight = edges.weight_by_source if ctx.keep is None else edges.weight_by_source * ctx.keep[edges.order]
-        return edges.by_source.weighted_sum(weight.to(gradient.dtype), gradient.contiguous()), None, None
+        weight = (
+            edges.weight_by_source
+            if ctx.keep is None
+            else edges.weight_by_source * ctx.keep[edges.order]
+        )
+        return (
+            edges.by_source.weighted_sum(weight.to(gradient.dtype), gradient.contiguous()),
+            None,
+            None,
+        )
 
 
 def sums_by_head(rows: Rows, values: Tensor, dense: Tensor) -> Tensor:
-    """Weighted sums head by head: values (heads, edges), dense (heads, columns, d) → (heads, rows, d)."""
-    return torch.stack([rows.weighted_sum(value, states) for value, states in zip(values, dense, strict=True)])
+    """Weighted sums head by head: values (heads, edges), dense (heads, columns, d) → (heads, rows,
+    d).
+    """
+    return torch.stack(
+        [rows.weighted_sum(value, states) for value, states in zip(values, dense, strict=True)]
+    )
 
 
 def by_head(states: Tensor, heads: int) -> Tensor:
-    """(n, heads · d) → (heads, n, d), copied so that the kernels find each head's rows side by side."""
+    """(n, heads · d) → (heads, n, d), copied so that the kernels find each head's rows side by
+    side.
+    """
     parts = states.reshape(len(states), heads, states.shape[1] // heads)
     return torch.clone(parts.transpose(0, 1), memory_format=torch.contiguous_format)

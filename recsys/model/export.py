@@ -1,4 +1,6 @@
-"""The trained network as what serving needs to encode users: numpy arrays of the relations into users."""
+"""The trained network as what serving needs to encode users: numpy arrays of the relations into
+users.
+"""
 
 from typing import cast
 
@@ -24,12 +26,17 @@ def encoder_state(
 ) -> EncoderState:
     """What encodes a user anew (see core.encoder).
 
-    states: h^0, …, h^L of every node by node type (Network.layer_states). interactions: of the phase; its last moment
-    is where weights are counted back from. config: what the graph was built with; says how new events weigh.
+    states: h^0, …, h^L of every node by node type (Network.layer_states). interactions: of the
+    phase; its last moment is where weights are counted back from. config: what the graph was built
+    with; says how new events weigh.
     """
     config = config or GraphConfig()
     into_users = [relation for relation in network.relations if relation[2] == USER]
-    last = None if interactions is None or interactions.time is None else int(interactions.time.max(initial=0))
+    last = (
+        None
+        if interactions is None or interactions.time is None
+        else int(interactions.time.max(initial=0))
+    )
     return EncoderState(
         family=network.config.family,
         heads=network.config.heads,
@@ -40,7 +47,9 @@ def encoder_state(
             source: np.stack([_array(layer[source]) for layer in states[:-1]])
             for source in sorted({relation[0] for relation in into_users})
         },
-        relations=tuple(_relation_state(network, graph, relation, config) for relation in into_users),
+        relations=tuple(
+            _relation_state(network, graph, relation, config) for relation in into_users
+        ),
         half_life_days=config.half_life_of(),
         now=last,
         use_weights=config.use_weights,
@@ -48,7 +57,9 @@ def encoder_state(
     )
 
 
-def _relation_state(network: Network, graph: Graph, relation: EdgeType, config: GraphConfig) -> RelationState:
+def _relation_state(
+    network: Network, graph: Graph, relation: EdgeType, config: GraphConfig
+) -> RelationState:
     layers = [cast(Layer, layer) for layer in network.layers]
     attention = [layer.of(relation) for layer in layers]
     behavior, power = _behavior(relation, config), network.weight_power(relation)
@@ -70,15 +81,21 @@ def _relation_state(network: Network, graph: Graph, relation: EdgeType, config: 
 
 
 def _behavior(relation: EdgeType, config: GraphConfig) -> str | None:
-    """The behaviour whose events are edges of a relation into users; None for attributes and for what files say."""
+    """The behaviour whose events are edges of a relation into users; None for attributes and for
+    what files say.
+    """
     name = relation[1].removeprefix("rev_")
     return None if relation[0] != ITEM or name in {one.name for one in config.relations} else name
 
 
-def _of_layers(attention: list[nn.Module], name: str, absent: float | NDArray) -> NDArray[np.float32]:
+def _of_layers(
+    attention: list[nn.Module], name: str, absent: float | NDArray
+) -> NDArray[np.float32]:
     """(L, …) a parameter of every layer; textbook layers have none of the degree prior's."""
     values = [
-        _array(getattr(layer, name)) if isinstance(layer, DegreePriorAttention) else np.asarray(absent, np.float32)
+        _array(getattr(layer, name))
+        if isinstance(layer, DegreePriorAttention)
+        else np.asarray(absent, np.float32)
         for layer in attention
     ]
     return np.stack(values)

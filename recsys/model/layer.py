@@ -1,4 +1,6 @@
-"""One layer over all relations: node-level attention in each relation, then a gated mixture of the added ones."""
+"""One layer over all relations: node-level attention in each relation, then a gated mixture of the
+added ones.
+"""
 
 from typing import Protocol, cast
 
@@ -6,7 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from recsys.core.config import ModelConfig
-from recsys.graph.schema import ITEM, USER, Adjacency, Block, EdgeType, Messages, NodeType, base_relation
+from recsys.graph.schema import (
+    ITEM,
+    USER,
+    Adjacency,
+    Block,
+    EdgeType,
+    Messages,
+    NodeType,
+    base_relation,
+)
 from recsys.model.attention import DegreePriorAttention, Prepared
 from recsys.model.bases import Bases
 from recsys.model.mixture import Mixture, shares
@@ -26,24 +37,34 @@ class RelationLayer(Protocol):
 class Layer(nn.Module):
     """h_v = out_base(v) + Σ_{r added, N_r(v) ≠ ∅} tanh(gate_r) β_r(v) out_r(v).
 
-    β_r(v) = softmax over the added relations present at v of κ_r cos(h_v, out_r(v)): semantic attention per node
-    (Wang et al. 2019, HAN, made node-wise). Gates into users and items start at 0, so that a graph starts as its base
-    relations alone; those into other nodes start open: what these hear reaches users and items through gates of its own,
-    and two closed gates in a row would have no gradient to open by.
+    β_r(v) = softmax over the added relations present at v of κ_r cos(h_v, out_r(v)): semantic
+    attention per node (Wang et al. 2019, HAN, made node-wise). Gates into users and items start at
+    0, so that a graph starts as its base relations alone; those into other nodes start open: what
+    these hear reaches users and items through gates of its own, and two closed gates in a row would
+    have no gradient to open by.
 
-    relations: every edge type. target: the relation to predict; decides which relation into a type is its base.
-    Textbook families end in ELU unless `last`.
+    relations: every edge type. target: the relation to predict; decides which relation into a type
+    is its base. Textbook families end in ELU unless `last`.
     """
 
-    def __init__(self, relations: list[EdgeType], target: EdgeType, config: ModelConfig, last: bool) -> None:
+    def __init__(
+        self, relations: list[EdgeType], target: EdgeType, config: ModelConfig, last: bool
+    ) -> None:
         super().__init__()
         self.relations = relations
-        self.base = {kind: base_relation(relations, target, kind) for kind in sorted({r[2] for r in relations})}
+        self.base = {
+            kind: base_relation(relations, target, kind)
+            for kind in sorted({r[2] for r in relations})
+        }
         self.activate = config.family != "degree_prior" and not last
-        self.attention = nn.ModuleDict({relation_name(r): _relation_layer(config) for r in relations})
+        self.attention = nn.ModuleDict(
+            {relation_name(r): _relation_layer(config) for r in relations}
+        )
         gates = {relation_name(r): _first_gate(r) for r in relations if r not in self.base.values()}
         added = list(gates)
-        self.gate = nn.ParameterDict({name: nn.Parameter(torch.tensor(gate)) for name, gate in gates.items()})
+        self.gate = nn.ParameterDict(
+            {name: nn.Parameter(torch.tensor(gate)) for name, gate in gates.items()}
+        )
         self.bases = self._bases(added, config)
         self.kappa = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in added})
 
@@ -51,7 +72,9 @@ class Layer(nn.Module):
         if config.bases is None or not added:
             return None
         return Bases(
-            {name: cast(DegreePriorAttention, self.attention[name]) for name in added}, config.bases, config.heads
+            {name: cast(DegreePriorAttention, self.attention[name]) for name in added},
+            config.bases,
+            config.heads,
         )
 
     def forward(self, states: States, block: Block) -> States:
@@ -74,15 +97,22 @@ class Layer(nn.Module):
         found: dict[EdgeType, Tensor] = {}
         if added:
             factors = shares(*self._mixing(added, target, block), [o for _, o in added])
-            found = {relation: factor[:, None] * one for (relation, one), factor in zip(added, factors, strict=True)}
+            found = {
+                relation: factor[:, None] * one
+                for (relation, one), factor in zip(added, factors, strict=True)
+            }
         return found if base is None else {cast(EdgeType, self.base[node_type]): base, **found}
 
-    def _node_type(self, node_type: NodeType, states: States, block: Block, prepared: Prepared) -> Tensor:
+    def _node_type(
+        self, node_type: NodeType, states: States, block: Block, prepared: Prepared
+    ) -> Tensor:
         target = _destinations(states[node_type], block.num_dst[node_type])
         base, added = self._heard(node_type, target, states, block, prepared)
         out = torch.zeros_like(target) if base is None else base
         if added:
-            out = out + Mixture.apply(*self._mixing(added, target, block), *(one for _, one in added))
+            out = out + Mixture.apply(
+                *self._mixing(added, target, block), *(one for _, one in added)
+            )
         return nn.functional.elu(out) if self.activate else out
 
     def _heard(
@@ -101,7 +131,12 @@ class Layer(nn.Module):
         return base, added
 
     def _relation(
-        self, relation: EdgeType, states: States, target: Tensor, messages: Messages, prepared: Prepared
+        self,
+        relation: EdgeType,
+        states: States,
+        target: Tensor,
+        messages: Messages,
+        prepared: Prepared,
     ) -> Tensor:
         attention, source = self.of(relation), states[relation[0]]
         if isinstance(attention, DegreePriorAttention):
@@ -114,8 +149,15 @@ class Layer(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """States of the destinations, gates, κ and presence of the relations: what `Mixture` takes."""
         names = [relation_name(relation) for relation, _ in added]
-        gate, kappa = (torch.stack([values[name] for name in names]) for values in (self.gate, self.kappa))
-        return target, gate, kappa, torch.stack([_present(block.messages[relation].adjacency) for relation, _ in added])
+        gate, kappa = (
+            torch.stack([values[name] for name in names]) for values in (self.gate, self.kappa)
+        )
+        return (
+            target,
+            gate,
+            kappa,
+            torch.stack([_present(block.messages[relation].adjacency) for relation, _ in added]),
+        )
 
 
 def table_name(node_type: NodeType) -> str:
@@ -124,12 +166,16 @@ def table_name(node_type: NodeType) -> str:
 
 
 def relation_name(relation: EdgeType) -> str:
-    """A relation as a module name; the prefix keeps it apart from torch's own attributes, "type" and "pop" say."""
+    """A relation as a module name; the prefix keeps it apart from torch's own attributes, "type"
+    and "pop" say.
+    """
     return f"relation:{table_name(relation[1])}"
 
 
 def _destinations(states: Tensor, count: int) -> Tensor:
-    """The first `count` states; these themselves when they are all, so that what is made of them is made once."""
+    """The first `count` states; these themselves when they are all, so that what is made of them is
+    made once.
+    """
     return states if count == len(states) else states[:count]
 
 
@@ -153,4 +199,6 @@ def _relation_layer(config: ModelConfig) -> nn.Module:
             config.learn_weight_power,
         )
     textbook = GATLayer if config.family == "gat" else GATv2Layer
-    return textbook(config.width, config.heads, config.width // config.heads, config.attention_dropout)
+    return textbook(
+        config.width, config.heads, config.width // config.heads, config.attention_dropout
+    )

@@ -11,7 +11,9 @@ def bpr(
     negative: Float[Tensor, "batch width"],
     known: Bool[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean of −log σ(s⁺ − s⁻) (Rendle et al. 2009), over the pairs whose negative is not `known` to be a positive."""
+    """Mean of −log σ(s⁺ − s⁻) (Rendle et al. 2009), over the pairs whose negative is not `known` to
+    be a positive.
+    """
     losses = -logsigmoid((user * (positive - negative)).sum(-1))
     if known is None:
         return losses.mean()

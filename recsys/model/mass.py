@@ -11,10 +11,12 @@ from recsys.model.network import Network
 
 
 def message_mass(network: Network, graph: Graph) -> dict[NodeType, dict[str, float]]:
-    """By node type that hears and name of the relation, the share of the messages, from 0 to 1; shares sum to 1.
+    """By node type that hears and name of the relation, the share of the messages, from 0 to 1;
+    shares sum to 1.
 
-    The mass of a relation at a node is the length of what it adds to the node's state, gate and degree factors included,
-    over the sum of these lengths. Averaged over the nodes that hear anything, and over layers by |layer weight|.
+    The mass of a relation at a node is the length of what it adds to the node's state, gate and
+    degree factors included, over the sum of these lengths. Averaged over the nodes that hear
+    anything, and over layers by |layer weight|.
     """
     with torch.no_grad():
         block = full_block(graph.to(network.visitor.device))
@@ -51,4 +53,7 @@ def _average(layers: list[tuple[float, dict[str, float]]]) -> dict[str, float]:
     names = dict.fromkeys(name for _, shares in heard for name in shares)
     if not total:
         return {}
-    return {name: sum(weight * shares.get(name, 0.0) for weight, shares in heard) / total for name in names}
+    return {
+        name: sum(weight * shares.get(name, 0.0) for weight, shares in heard) / total
+        for name in names
+    }

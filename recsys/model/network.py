@@ -21,11 +21,13 @@ _START_DEVIATION = 0.1
 class Network(nn.Module):
     """z_v = Σ_{l=0..L} layer_weights[l] h_v^l, of unit length when similarity is "cosine".
 
-    h^0 are learnt tables (and features), h^l comes from `Layer`; the exact mathematics stands in recsys.core.encoder.
+    h^0 are learnt tables (and features), h^l comes from `Layer`; the exact mathematics stands in
+    recsys.core.encoder.
 
-    num_nodes: nodes by type. relations: every edge type, reverses included. target: the relation to predict.
-    seed: of the normal draws (deviation 0.1) that tables start from, and of the textbook layers' weights.
-    features: numbers of the nodes of some types; e = table + features · projection, the projection starting at 0.
+    num_nodes: nodes by type. relations: every edge type, reverses included. target: the relation to
+    predict. seed: of the normal draws (deviation 0.1) that tables start from, and of the textbook
+    layers' weights. features: numbers of the nodes of some types; e = table + features ·
+    projection, the projection starting at 0.
     """
 
     def __init__(
@@ -43,27 +45,37 @@ class Network(nn.Module):
         self.relations = list(relations)
         self.target = target
         self.tables = nn.ParameterDict()
-        self.features = nn.ModuleDict({kind: _Projected(one, config.width) for kind, one in (features or {}).items()})
+        self.features = nn.ModuleDict(
+            {kind: _Projected(one, config.width) for kind, one in (features or {}).items()}
+        )
         self.visitor = nn.Parameter(torch.zeros(config.width))
         self.layer_weights = nn.Parameter(torch.full((config.layers + 1,), 1 / (config.layers + 1)))
-        # Module constructors draw from the global generator; its state is put back, so that nobody else notices.
+        # Module constructors draw from the global generator; its state is put back, so that nobody
+        # else notices.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             # Users and items first: their draws stay as they are when nodes of other types join.
             for node_type, count in sorted(num_nodes.items(), key=lambda one: (":" in one[0], one)):
-                self.tables[table_name(node_type)] = nn.Parameter(torch.randn(count, config.width) * _START_DEVIATION)
+                self.tables[table_name(node_type)] = nn.Parameter(
+                    torch.randn(count, config.width) * _START_DEVIATION
+                )
             last = config.layers - 1
-            self.layers = nn.ModuleList(Layer(self.relations, target, config, k == last) for k in range(config.layers))
+            self.layers = nn.ModuleList(
+                Layer(self.relations, target, config, k == last) for k in range(config.layers)
+            )
 
     def load_start(self, states: dict[NodeType, NDArray[np.float32]]) -> None:
-        """Start the tables of some node types from given states; the visitor starts as the mean user.
+        """Start the tables of some node types from given states; the visitor starts as the mean
+        user.
 
         Raises UsageError when a shape differs.
         """
         for node_type, values in states.items():
             table = self.table(node_type)
             if values.shape != tuple(table.shape):
-                raise UsageError(f"start states of {node_type!r} have shape {values.shape}, not {tuple(table.shape)}")
+                raise UsageError(
+                    f"start states of {node_type!r} have shape {values.shape}, not {tuple(table.shape)}"
+                )
             with torch.no_grad():
                 table.copy_(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)))
         if USER in states:
@@ -74,7 +86,9 @@ class Network(nn.Module):
         """(n, width) layer-0 states of a node type."""
         return cast(nn.Parameter, self.tables[table_name(node_type)])
 
-    def layer0(self, node_type: NodeType, ids: Int[Tensor, " nodes"]) -> Float[Tensor, "nodes width"]:
+    def layer0(
+        self, node_type: NodeType, ids: Int[Tensor, " nodes"]
+    ) -> Float[Tensor, "nodes width"]:
         """Layer-0 states of some nodes."""
         own = self.table(node_type)[ids]
         return own + self.features[node_type](ids) if node_type in self.features else own
@@ -84,9 +98,10 @@ class Network(nn.Module):
     ) -> dict[NodeType, Float[Tensor, "_ width"]]:
         """Final vectors z of the destinations of the last block, by node type.
 
-        blocks: one block of the full graph, used for every layer; or one block a layer, outermost first.
-        hidden: users among the first block's nodes whose layer-0 state is replaced by `visitor`.
-        Computed in float32 also under autocast: sums over thousands of neighbours do not fit bf16.
+        blocks: one block of the full graph, used for every layer; or one block a layer, outermost
+        first. hidden: users among the first block's nodes whose layer-0 state is replaced by
+        `visitor`. Computed in float32 also under autocast: sums over thousands of neighbours do not
+        fit bf16.
         """
         with torch.autocast(self.visitor.device.type, enabled=False):
             last = blocks if isinstance(blocks, Block) else blocks[-1]
@@ -106,9 +121,9 @@ class Network(nn.Module):
     ) -> Iterator[States]:
         """h^0, …, h^L of the nodes of each layer, by node type; arguments as in `forward`.
 
-        noise: length of the random vector added to what a layer gives, as a share of the state's own length; it points
-        into the state's orthant (Yu et al. 2022, SimGCL, eq. 7; there of fixed length).
-        Raises UsageError when the number of blocks is not that of the layers.
+        noise: length of the random vector added to what a layer gives, as a share of the state's
+        own length; it points into the state's orthant (Yu et al. 2022, SimGCL, eq. 7; there of
+        fixed length). Raises UsageError when the number of blocks is not that of the layers.
         """
         chain = [blocks] * self.config.layers if isinstance(blocks, Block) else blocks
         if len(chain) != self.config.layers:
@@ -122,13 +137,20 @@ class Network(nn.Module):
             yield states
 
     def finish(self, total: States) -> States:
-        """Layer averages → final vectors: divided by their length under cosine (all-zero rows stay zero)."""
-        return {kind: unit_rows(z) for kind, z in total.items()} if self.config.similarity == "cosine" else total
+        """Layer averages → final vectors: divided by their length under cosine (all-zero rows stay
+        zero).
+        """
+        return (
+            {kind: unit_rows(z) for kind, z in total.items()}
+            if self.config.similarity == "cosine"
+            else total
+        )
 
     def refresh_mass(self, graph: Graph) -> None:
         """Take the exact degree-prior mass of every full neighbourhood at the present exponents.
 
-        Sampled blocks use it in place of an estimate until the next refresh. Costs one pass over the edges a layer.
+        Sampled blocks use it in place of an estimate until the next refresh. Costs one pass over
+        the edges a layer.
         """
         block = full_block(graph.to(self.visitor.device))
         for layer in self.layers:
@@ -138,9 +160,11 @@ class Network(nn.Module):
                     attention.refresh_mass(messages)
 
     def open_attention(self, opened: bool) -> None:
-        """Let the relations of the degree-prior layers attend, or hold them to their prior, which is faster.
+        """Let the relations of the degree-prior layers attend, or hold them to their prior, which
+        is faster.
 
-        One whose γ is not 0, after a warm start say, stays open: vectors and encoder would differ else.
+        One whose γ is not 0, after a warm start say, stays open: vectors and encoder would differ
+        else.
         """
         for module in self.modules():
             if isinstance(module, DegreePriorAttention):
@@ -154,14 +178,22 @@ class Network(nn.Module):
         return torch.stack(powers) if powers else None
 
     def weight_powers(self) -> dict[str, float]:
-        """By relation, the geometric mean of its powers over layers; empty where they are not learnt."""
+        """By relation, the geometric mean of its powers over layers; empty where they are not
+        learnt.
+        """
         powers = {relation[1]: self.weight_power(relation) for relation in self.relations}
-        return {name: power.log().mean().exp().item() for name, power in powers.items() if power is not None}
+        return {
+            name: power.log().mean().exp().item()
+            for name, power in powers.items()
+            if power is not None
+        }
 
     def _start(self, block: Block, full: bool, hidden: Tensor | None) -> States:
         """Layer-0 states of the block's nodes."""
         states: States = {
-            kind: self.table(kind) if full and kind not in self.features else self.layer0(kind, nodes)
+            kind: self.table(kind)
+            if full and kind not in self.features
+            else self.layer0(kind, nodes)
             for kind, nodes in block.nodes.items()
         }
         if hidden is not None and USER in states:

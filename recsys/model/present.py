@@ -1,4 +1,6 @@
-"""Relations among few nodes: a layer over the nodes that have an edge costs what they are, not what all nodes are."""
+"""Relations among few nodes: a layer over the nodes that have an edge costs what they are, not what
+all nodes are.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +17,8 @@ _MOST = 0.75  # of the nodes at both ends; above it, taking some out costs more 
 class Present:
     """The nodes at the ends of a relation's edges, and its edges by their places there.
 
-    rows: (r,) destinations, sources: (s,) sources, ascending; adjacency: among these alone, its edges in the same order.
+    rows: (r,) destinations, sources: (s,) sources, ascending; adjacency: among these alone, its
+    edges in the same order.
     """
 
     rows: Tensor
@@ -35,8 +38,11 @@ class Present:
 _PRESENT: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def hear(attention: nn.Module, source: Tensor, target: Tensor, messages: Messages, *shared: object) -> Tensor:
-    """What a relation sends: (num_dst, width), zeros where it has no edge. Blocks of a sample are taken as they are.
+def hear(
+    attention: nn.Module, source: Tensor, target: Tensor, messages: Messages, *shared: object
+) -> Tensor:
+    """What a relation sends: (num_dst, width), zeros where it has no edge. Blocks of a sample are
+    taken as they are.
 
     shared: what the attention may use again where it reads all nodes.
     """
@@ -70,5 +76,7 @@ def _find(adjacency: Adjacency) -> Present | None:
     place[sources] = torch.arange(len(sources), dtype=place.dtype, device=rows.device)
     indptr = torch.zeros(len(rows) + 1, dtype=adjacency.indptr.dtype, device=rows.device)
     indptr[1:] = length[rows].cumsum(0)
-    inside = Adjacency(indptr, place[adjacency.indices.long()], adjacency.weight, len(sources), adjacency.time)
+    inside = Adjacency(
+        indptr, place[adjacency.indices.long()], adjacency.weight, len(sources), adjacency.time
+    )
     return Present(rows, sources, inside)

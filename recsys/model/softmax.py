@@ -1,4 +1,6 @@
-"""Softmax over the neighbours of each target, for logits without a bound: what the textbook layers share."""
+"""Softmax over the neighbours of each target, for logits without a bound: what the textbook layers
+share.
+"""
 
 from typing import Any
 
@@ -12,20 +14,28 @@ SLOPE = 0.2
 """Negative slope of LeakyReLU in both papers."""
 
 _SCORED_AT_ONCE = 1 << 15
-"""Edges whose (edges, width) sums GATv2 holds at a time: 8 MB at width 64; shorter runs cost threads more than caches save."""
+"""Edges whose (edges, width) sums GATv2 holds at a time: 8 MB at width 64; shorter runs cost
+threads more than caches save.
+"""
 
 
 class SoftmaxMixture(torch.autograd.Function):
-    """concat_m Σ_u softmax_u(logit_uv^m) h_u^m; logits (heads, edges), h (num_src, heads · d) → (num_dst, heads · d).
+    """concat_m Σ_u softmax_u(logit_uv^m) h_u^m; logits (heads, edges), h (num_src, heads · d) →
+    (num_dst, heads · d).
 
-    keep: (heads, edges) factors of dropout, or None. The logits' gradient is α_uv (⟨g_v, h_u⟩ − ⟨g_v, out_v⟩).
+    keep: (heads, edges) factors of dropout, or None. The logits' gradient is α_uv (⟨g_v, h_u⟩ −
+    ⟨g_v, out_v⟩).
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, source: Tensor, edges: Edges, keep: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, logits: Tensor, source: Tensor, edges: Edges, keep: Tensor | None
+    ) -> Tensor:
         heads = len(logits)
         index = edges.target.long().expand_as(logits)
-        peak = logits.new_full((heads, edges.by_target.num_rows), -torch.inf).scatter_reduce_(1, index, logits, "amax")
+        peak = logits.new_full((heads, edges.by_target.num_rows), -torch.inf).scatter_reduce_(
+            1, index, logits, "amax"
+        )
         alpha = (logits - peak.index_select(1, edges.target)).exp_()
         one = alpha.new_ones(heads, edges.by_target.num_columns, 1)
         total = sums_by_head(edges.by_target, alpha, one)[..., 0].clamp_min_(SMALLEST)
@@ -53,7 +63,9 @@ class SoftmaxMixture(torch.autograd.Function):
 
 
 class EdgeSum(torch.autograd.Function):
-    """left_u^m + right_v^m of every edge: left (num_src, heads), right (num_dst, heads) → (heads, edges)."""
+    """left_u^m + right_v^m of every edge: left (num_src, heads), right (num_dst, heads) → (heads,
+    edges).
+    """
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, edges: Edges) -> Tensor:
@@ -64,16 +76,20 @@ class EdgeSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         edges: Edges = ctx.edges
-        one = gradient.new_ones(len(gradient), max(edges.by_target.num_rows, edges.by_target.num_columns), 1)
+        one = gradient.new_ones(
+            len(gradient), max(edges.by_target.num_rows, edges.by_target.num_columns), 1
+        )
         left = sums_by_head(edges.by_source, edges.turned(gradient), one)
         right = sums_by_head(edges.by_target, gradient.contiguous(), one)
         return left[..., 0].T, right[..., 0].T, None
 
 
 class RectifiedScores(torch.autograd.Function):
-    """attend^m · LeakyReLU(x_u^m + y_v^m) of every edge: x (num_src, heads · d), y (num_dst, heads · d) → (heads, edges).
+    """attend^m · LeakyReLU(x_u^m + y_v^m) of every edge: x (num_src, heads · d), y (num_dst, heads
+    · d) → (heads, edges).
 
-    The (edges, heads · d) sums inside exist for `_SCORED_AT_ONCE` edges at a time, and are made anew backward.
+    The (edges, heads · d) sums inside exist for `_SCORED_AT_ONCE` edges at a time, and are made
+    anew backward.
     """
 
     @staticmethod
@@ -90,7 +106,11 @@ class RectifiedScores(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, y, attend = ctx.saved_tensors
         edges: Edges = ctx.edges
-        slope_x, slope_y, slope_attend = torch.zeros_like(x), torch.zeros_like(y), torch.zeros_like(attend)
+        slope_x, slope_y, slope_attend = (
+            torch.zeros_like(x),
+            torch.zeros_like(y),
+            torch.zeros_like(attend),
+        )
         for place, rows, offsets in edges.by_target.chunks(_SCORED_AT_ONCE):
             together = _together(x, y, edges.by_target.indices[place], edges.target[place], attend)
             slope_y[rows] += _row_sums(_steepness(together, attend, gradient[:, place]), offsets)
@@ -111,7 +131,9 @@ def _together(x: Tensor, y: Tensor, source: Tensor, target: Tensor, attend: Tens
 def _steepness(together: Tensor, attend: Tensor, gradient: Tensor) -> Tensor:
     """(edges, heads, d) gradient at x_u + y_v from that at the scores, (heads, edges)."""
     # torch.where takes ten times as long.
-    passed: Tensor = torch.ops.aten.leaky_relu_backward(attend * gradient.T[..., None], together, SLOPE, False)
+    passed: Tensor = torch.ops.aten.leaky_relu_backward(
+        attend * gradient.T[..., None], together, SLOPE, False
+    )
     return passed
 
 

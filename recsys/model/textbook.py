@@ -10,19 +10,22 @@ from recsys.model.softmax import SLOPE, EdgeSum, RectifiedScores, SoftmaxMixture
 
 
 class GATLayer(nn.Module):
-    """Graph attention (Velickovic et al. 2018, eq. 1-5), heads concatenated; equals dgl.nn.GATConv on a pair of inputs.
+    """Graph attention (Velickovic et al. 2018, eq. 1-5), heads concatenated; equals dgl.nn.GATConv
+    on a pair of inputs.
 
         e_uv^m = LeakyReLU(left^m · W_s^m h_u + right^m · W_t^m h_v)
         out_v  = bias + concat_m Σ_u softmax_u(e_uv^m) W_s^m h_u
 
-    Sources and targets are of different node types, so each side has its own W. Edge weights and degrees play no part.
+    Sources and targets are of different node types, so each side has its own W. Edge weights and
+    degrees play no part.
 
     Args:
         width: of the input. heads, head_width: of the output, heads · head_width together.
         dropout: share of attention weights dropped in training, after the softmax.
 
     Shape:
-        source (num_src, width), target (num_dst, width) → (num_dst, heads · head_width); without neighbours: bias.
+        source (num_src, width), target (num_dst, width) → (num_dst, heads · head_width); without
+        neighbours: bias.
     """
 
     def __init__(self, width: int, heads: int, head_width: int, dropout: float = 0.0) -> None:

@@ -1,4 +1,6 @@
-"""The moving average of a network's weights over its steps: what is judged and kept when train.ema is set."""
+"""The moving average of a network's weights over its steps: what is judged and kept when train.ema
+is set.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,8 +12,8 @@ from torch import Tensor, nn
 class WeightAverage:
     """w̄_t = Σ_{k≤t} d^{t−k} w_k / Σ_{k≤t} d^{t−k} over the weights w_k after each step, decay d.
 
-    Polyak and Juditsky 1992 in the exponential form, corrected like Adam's moments (Kingma and Ba 2015), so that the
-    weights before the first step leave no trace.
+    Polyak and Juditsky 1992 in the exponential form, corrected like Adam's moments (Kingma and Ba
+    2015), so that the weights before the first step leave no trace.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:

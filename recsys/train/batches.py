@@ -1,4 +1,6 @@
-"""What a training step works on: drawn from keys alone (seed, epoch, step), so that any step can be drawn again."""
+"""What a training step works on: drawn from keys alone (seed, epoch, step), so that any step can be
+drawn again.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,17 +22,25 @@ from recsys.train.negatives import Negatives
 from recsys.train.neighbours import NeighbourPositives
 
 _STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 8192
-_ORDER, _STEP = 0, 1  # what a random stream is for: the epoch's order of pairs, the draws of one step
+_ORDER, _STEP = (
+    0,
+    1,
+)  # what a random stream is for: the epoch's order of pairs, the draws of one step
 
 
 def pair_moments(interactions: Interactions, target: str) -> NDArray[np.int64]:
-    """(pairs,) unix seconds of the first row of every pair of `target`, by user and item. Raises ConfigError."""
+    """(pairs,) unix seconds of the first row of every pair of `target`, by user and item. Raises
+    ConfigError.
+    """
     if interactions.time is None:
         raise ConfigError(
-            "train.time_respecting needs times, and the log has none", "Name the time column (data.time_col)"
+            "train.time_respecting needs times, and the log has none",
+            "Name the time column (data.time_col)",
         )
     rows = np.flatnonzero(interactions.of(target))
-    pair = interactions.user[rows].astype(np.int64) * interactions.num_items + interactions.item[rows]
+    pair = (
+        interactions.user[rows].astype(np.int64) * interactions.num_items + interactions.item[rows]
+    )
     order = np.lexsort((interactions.time[rows], pair))
     _, first = np.unique(pair[order], return_index=True)
     moments: NDArray[np.int64] = interactions.time[rows][order][first]
@@ -46,10 +56,11 @@ def batch_size(pairs: int, config: TrainConfig) -> int:
 class Share:
     """Pairs that compete against the same candidates.
 
-    users, positives: (pairs,) rows of the users' and items' vectors. candidates: (candidates,) rows of distinct items.
-    bias: (candidates,) float32 added to a candidate's score: ln of how often it was drawn, less its log-Q correction.
-    own_bias: (pairs,) float32 added to the score of the pair itself: less its log-Q correction.
-    known: (2, n) places (pair, candidate) where the candidate is a known positive of the pair's user.
+    users, positives: (pairs,) rows of the users' and items' vectors. candidates: (candidates,) rows
+    of distinct items. bias: (candidates,) float32 added to a candidate's score: ln of how often it
+    was drawn, less its log-Q correction. own_bias: (pairs,) float32 added to the score of the pair
+    itself: less its log-Q correction. known: (2, n) places (pair, candidate) where the candidate is
+    a known positive of the pair's user.
     """
 
     users: Tensor
@@ -60,16 +71,22 @@ class Share:
     known: Tensor
 
     def to(self, device: torch.device) -> "Share":
-        return Share(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+        return Share(
+            *(
+                getattr(self, name).to(device, non_blocking=True)
+                for name in self.__dataclass_fields__
+            )
+        )
 
 
 @dataclass(frozen=True)
 class Batch:
     """One optimiser step: `shares` with `pairs` pairs in all.
 
-    blocks: the sampled neighbourhood of all users and items in the shares, outermost layer first; None in full-graph
-    mode, where rows are dense ids. hidden: (users of the outermost block,) bool, who trains the visitor's state.
-    users, items: dense ids of the pairs, for the penalty on layer-0 states. key: seed of this step's other draws.
+    blocks: the sampled neighbourhood of all users and items in the shares, outermost layer first;
+    None in full-graph mode, where rows are dense ids. hidden: (users of the outermost block,) bool,
+    who trains the visitor's state. users, items: dense ids of the pairs, for the penalty on layer-0
+    states. key: seed of this step's other draws.
     """
 
     shares: tuple[Share, ...]
@@ -84,18 +101,28 @@ class Batch:
         shares = tuple(share.to(device) for share in self.shares)
         if device.type == "cpu":
             return self
-        blocks = None if self.blocks is None else [_block_to(block, device) for block in self.blocks]
+        blocks = (
+            None if self.blocks is None else [_block_to(block, device) for block in self.blocks]
+        )
         hidden = None if self.hidden is None else self.hidden.to(device)
-        return Batch(shares, self.pairs, blocks, hidden, self.users.to(device), self.items.to(device), self.key)
+        return Batch(
+            shares,
+            self.pairs,
+            blocks,
+            hidden,
+            self.users.to(device),
+            self.items.to(device),
+            self.key,
+        )
 
 
 class Batches:
     """Draws the steps of any epoch.
 
-    positives: (users, items) known pairs of the target behaviour; every one is visited once an epoch.
-    sampler: draws neighbourhoods; None means full-graph mode. moments: (pairs,) when each came about, in the order of
-    `positives`; with a TemporalSampler alone. A step then takes pairs of one stretch of time, and what it samples is
-    from before the first of them.
+    positives: (users, items) known pairs of the target behaviour; every one is visited once an
+    epoch. sampler: draws neighbourhoods; None means full-graph mode. moments: (pairs,) when each
+    came about, in the order of `positives`; with a TemporalSampler alone. A step then takes pairs
+    of one stretch of time, and what it samples is from before the first of them.
     """
 
     def __init__(
@@ -116,7 +143,9 @@ class Batches:
         degrees = np.bincount(self._item, minlength=positives.shape[1])
         self._popularity = degrees / max(len(self._item), 1)
         self._negatives = Negatives(degrees, config)
-        self._neighbours = NeighbourPositives(positives, config) if config.neighbour_positives else None
+        self._neighbours = (
+            NeighbourPositives(positives, config) if config.neighbour_positives else None
+        )
         self._column = np.full(positives.shape[1], -1, np.int64)
 
     @property
@@ -130,7 +159,9 @@ class Batches:
             yield self._batch(pairs, np.random.default_rng([self._seed, _STEP, epoch, step]))
 
     def _cut(self, draw: np.random.Generator) -> list[NDArray[np.int64]]:
-        """The pairs of every step: any, or those of one stretch of time, and then the stretches in any order."""
+        """The pairs of every step: any, or those of one stretch of time, and then the stretches in
+        any order.
+        """
         borders = np.arange(self._size, len(self._user), self._size)
         if self._moments is None:
             return np.split(draw.permutation(len(self._user)), borders)
@@ -143,19 +174,28 @@ class Batches:
             further = self._neighbours.draw(user, item, draw)
             user, item = np.concatenate([user, further[0]]), np.concatenate([item, further[1]])
         size = self._config.share_size
-        drawn = [self._share(user[at : at + size], item[at : at + size], draw) for at in range(0, len(pairs), size)]
+        drawn = [
+            self._share(user[at : at + size], item[at : at + size], draw)
+            for at in range(0, len(pairs), size)
+        ]
         key = int(draw.integers(2**31))
         before = 0 if self._moments is None else int(self._moments[pairs].min())
-        shares, blocks = self._sampled(user, item, drawn, key, before) if self._sampler else (tuple(drawn), None)
+        shares, blocks = (
+            self._sampled(user, item, drawn, key, before) if self._sampler else (tuple(drawn), None)
+        )
         num_users = self._known.shape[0] if blocks is None else len(blocks[0].nodes[USER])
         hidden = self._hidden(num_users, draw)
-        return Batch(shares, len(user), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key)
+        return Batch(
+            shares, len(user), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key
+        )
 
     def _hidden(self, num_users: int, draw: np.random.Generator) -> Tensor | None:
         share = self._config.user_dropout
         return torch.from_numpy(draw.random(num_users, dtype=np.float32) < share) if share else None
 
-    def _share(self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator) -> Share:
+    def _share(
+        self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator
+    ) -> Share:
         if self._config.loss == "bpr":
             return self._rivals(user, item, draw)
         drawn = self._negatives.draw(self._config.negatives, draw)
@@ -165,13 +205,19 @@ class Batches:
         if self._config.log_q:
             expected = self._log_expected(len(inside), len(drawn))
             bias, own_bias = bias - expected[candidates], -expected[item]
-        return _share(user, item, candidates, bias, own_bias, self._known_among(user, item, candidates))
+        return _share(
+            user, item, candidates, bias, own_bias, self._known_among(user, item, candidates)
+        )
 
     def _log_expected(self, inside: int, drawn: int) -> NDArray[np.float64]:
         """(items,) ln of how often a share is expected to hold each item (Yi et al. 2019)."""
-        return np.log(np.maximum(inside * self._popularity + self._negatives.expected(drawn), 1e-12))
+        return np.log(
+            np.maximum(inside * self._popularity + self._negatives.expected(drawn), 1e-12)
+        )
 
-    def _rivals(self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator) -> Share:
+    def _rivals(
+        self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator
+    ) -> Share:
         """bpr: candidate n is the rival of pair n; where it is a known positive the pair is masked."""
         rivals = self._negatives.draw(len(user), draw)
         known = np.flatnonzero(np.asarray(self._known[user, rivals]).ravel())
@@ -181,7 +227,9 @@ class Batches:
     def _known_among(
         self, user: NDArray[np.int64], item: NDArray[np.int64], candidates: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """(2, n) places (pair, candidate) of known positives and of the pair's own item, known or not."""
+        """(2, n) places (pair, candidate) of known positives and of the pair's own item, known or
+        not.
+        """
         self._column[candidates] = np.arange(len(candidates))
         known = self._known[user]
         rows = np.arange(len(user))
@@ -192,25 +240,41 @@ class Batches:
         return np.stack([pair[found], column[found]])
 
     def _sampled(
-        self, user: NDArray[np.int64], item: NDArray[np.int64], drawn: list[Share], key: int, before: int
+        self,
+        user: NDArray[np.int64],
+        item: NDArray[np.int64],
+        drawn: list[Share],
+        key: int,
+        before: int,
     ) -> tuple[tuple[Share, ...], list[Block]]:
-        """Shares in rows of the seeds, and the blocks around the seeds without the pairs to be predicted.
+        """Shares in rows of the seeds, and the blocks around the seeds without the pairs to be
+        predicted.
 
         before: with moments, the time at which the neighbourhoods end.
         """
         users = np.unique(user)
         items = np.unique(np.concatenate([item, *(share.candidates.numpy() for share in drawn)]))
-        seeds: dict[NodeType, Tensor] = {USER: torch.from_numpy(users), ITEM: torch.from_numpy(items)}
+        seeds: dict[NodeType, Tensor] = {
+            USER: torch.from_numpy(users),
+            ITEM: torch.from_numpy(items),
+        }
         blocks = self._blocks(seeds, user, item, key, before)
         return tuple(_in_rows(share, seeds) for share in drawn), blocks
 
     def _blocks(
-        self, seeds: dict[NodeType, Tensor], user: NDArray[np.int64], item: NDArray[np.int64], key: int, before: int
+        self,
+        seeds: dict[NodeType, Tensor],
+        user: NDArray[np.int64],
+        item: NDArray[np.int64],
+        key: int,
+        before: int,
     ) -> list[Block]:
         if isinstance(self._sampler, TemporalSampler):
             ends = {kind: torch.full_like(ids, before) for kind, ids in seeds.items()}
             return self._sampler.sample(seeds, ends, key)
-        return cast(BlockSampler, self._sampler).sample(seeds, (torch.from_numpy(user), torch.from_numpy(item)), key)
+        return cast(BlockSampler, self._sampler).sample(
+            seeds, (torch.from_numpy(user), torch.from_numpy(item)), key
+        )
 
 
 def _in_rows(share: Share, seeds: dict[NodeType, Tensor]) -> Share:
@@ -226,7 +290,9 @@ def _in_rows(share: Share, seeds: dict[NodeType, Tensor]) -> Share:
 
 def _block_to(block: Block, device: torch.device) -> Block:
     messages = {edge_type: _messages_to(one, device) for edge_type, one in block.messages.items()}
-    return Block({kind: ids.to(device) for kind, ids in block.nodes.items()}, block.num_dst, messages)
+    return Block(
+        {kind: ids.to(device) for kind, ids in block.nodes.items()}, block.num_dst, messages
+    )
 
 
 def _messages_to(messages: Messages, device: torch.device) -> Messages:

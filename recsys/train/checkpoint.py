@@ -1,4 +1,6 @@
-"""Where training stands, as one file that is whole or absent: a killed run goes on from its last checkpoint."""
+"""Where training stands, as one file that is whole or absent: a killed run goes on from its last
+checkpoint.
+"""
 
 import hashlib
 import json
@@ -22,12 +24,19 @@ from recsys.graph.schema import Graph
 FILE = "checkpoint.safetensors"
 _FORMAT = 1
 _GROUPS = ("parameters", "best", "average", "moments")
-_FREE = {"max_minutes", "checkpoint_every", "max_memory_gb", "warm_start"}  # change nothing in the weights reached
+_FREE = {
+    "max_minutes",
+    "checkpoint_every",
+    "max_memory_gb",
+    "warm_start",
+}  # change nothing in the weights reached
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch. epoch: from 1. loss: mean over its pairs. seconds: training alone. value: validation, when taken."""
+    """One epoch. epoch: from 1. loss: mean over its pairs. seconds: training alone. value:
+    validation, when taken.
+    """
 
     epoch: int
     loss: float
@@ -39,9 +48,9 @@ class EpochRecord:
 class Standing:
     """How far training has come.
 
-    epoch: epochs done. parameters, best: by parameter name; `best` are those of the best validation so far, empty
-    before the first. average: the moving average of the parameters, empty without one. moments: optimiser state by
-    "<parameter number>.<name>".
+    epoch: epochs done. parameters, best: by parameter name; `best` are those of the best validation
+    so far, empty before the first. average: the moving average of the parameters, empty without
+    one. moments: optimiser state by "<parameter number>.<name>".
     """
 
     epoch: int = 0
@@ -88,7 +97,9 @@ def load(folder: Path, fingerprint: str) -> Standing | None:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise DataError(f"{path} is not a readable checkpoint: {error}", "Remove it to train from the start") from None
+        raise DataError(
+            f"{path} is not a readable checkpoint: {error}", "Remove it to train from the start"
+        ) from None
     return _standing(document, tensors)
 
 
@@ -98,13 +109,19 @@ def _standing(document: dict[str, Any], tensors: dict[str, Tensor]) -> Standing:
         group, _, rest = name.partition("/")
         groups[group][rest] = tensor
     history = [EpochRecord(**record) for record in document["history"]]
-    return Standing(document["epoch"], history, document["best_epoch"], document["best_value"], **groups)
+    return Standing(
+        document["epoch"], history, document["best_epoch"], document["best_value"], **groups
+    )
 
 
 def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's state as named tensors."""
     state = optimiser.state_dict()["state"]
-    return {f"{number}.{name}": torch.as_tensor(value) for number, of in state.items() for name, value in of.items()}
+    return {
+        f"{number}.{name}": torch.as_tensor(value)
+        for number, of in state.items()
+        for name, value in of.items()
+    }
 
 
 def restore_moments(optimiser: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
@@ -113,7 +130,9 @@ def restore_moments(optimiser: torch.optim.Optimizer, named: Mapping[str, Tensor
     for key, tensor in named.items():
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimiser.load_state_dict(
+        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+    )
 
 
 def fingerprint(
@@ -124,7 +143,9 @@ def fingerprint(
     epochs: int | None,
     start: Mapping[str, NDArray[np.float32]],
 ) -> str:
-    """What a checkpoint belongs to: everything that decides the weights except the number of threads."""
+    """What a checkpoint belongs to: everything that decides the weights except the number of
+    threads.
+    """
     arrays: dict[str, Any] = {}
     for edge_type, adjacency in graph.relations.items():
         for name in ("indptr", "indices", "weight"):

@@ -1,4 +1,6 @@
-"""Two views of every node in a batch, an early layer's and the final one's, are told apart from other nodes'."""
+"""Two views of every node in a batch, an early layer's and the final one's, are told apart from
+other nodes'.
+"""
 
 import torch
 from torch import Tensor
@@ -11,16 +13,20 @@ from recsys.train.batches import Batch
 
 
 def contrast(early: States, final: States, batch: Batch, temperature: float) -> Tensor:
-    """InfoNCE between an early layer and the final vectors, over the batch's users plus the same over its items.
+    """InfoNCE between an early layer and the final vectors, over the batch's users plus the same
+    over its items.
 
-    XSimGCL (Yu et al. 2023, eq. 11), whose views differ by the noise that layer outputs carry. early, final: (n, width)
-    by node type, rows as the batch numbers them.
+    XSimGCL (Yu et al. 2023, eq. 11), whose views differ by the noise that layer outputs carry.
+    early, final: (n, width) by node type, rows as the batch numbers them.
     """
     rows = {
         USER: torch.cat([share.users for share in batch.shares]).unique(),
         ITEM: torch.cat([share.positives for share in batch.shares]).unique(),
     }
-    losses = [_info_nce(early[kind][places], final[kind][places], temperature) for kind, places in rows.items()]
+    losses = [
+        _info_nce(early[kind][places], final[kind][places], temperature)
+        for kind, places in rows.items()
+    ]
     return torch.stack(losses).sum()
 
 

@@ -22,10 +22,11 @@ def embed(
 ) -> Embeddings:
     """Final vectors of all users and items of a phase, and what encodes a user anew, on the CPU.
 
-    config: what the graph was built with; it says how a visitor's events weigh. block: the full graph on the network's
-    device, when there is one already: what layers keep of its edges is then used again.
-    Under cosine an item's vector gets the length (d / largest d)^popularity, d its number of target edges: training
-    compares directions, but of two items as near, the one more people took is the safer guess.
+    config: what the graph was built with; it says how a visitor's events weigh. block: the full
+    graph on the network's device, when there is one already: what layers keep of its edges is then
+    used again. Under cosine an item's vector gets the length (d / largest d)^popularity, d its
+    number of target edges: training compares directions, but of two items as near, the one more
+    people took is the safer guess.
     """
     was_training = network.training
     network.eval()

@@ -1,4 +1,6 @@
-"""Matrix factors as a place to start from: layer-0 states of users and items, trained by themselves, without messages."""
+"""Matrix factors as a place to start from: layer-0 states of users and items, trained by
+themselves, without messages.
+"""
 
 import itertools
 import time
@@ -16,8 +18,15 @@ from recsys.train.batches import Batch, Batches
 from recsys.train.objective import loss_and_gradient
 from recsys.train.stepper import Start, learning_rate_factor
 
-_SMALL_STEPS = {"batch_size": 2048, "negatives": 1024, "user_dropout": 0.0, "neighbour_positives": 0}
-"""Four small steps cost what one large step costs here, and are worth more: there is no graph to pass through."""
+_SMALL_STEPS = {
+    "batch_size": 2048,
+    "negatives": 1024,
+    "user_dropout": 0.0,
+    "neighbour_positives": 0,
+}
+"""Four small steps cost what one large step costs here, and are worth more: there is no graph to
+pass through.
+"""
 _LEARNING_RATE, _DEVIATION = 3e-3, 0.1
 
 
@@ -30,23 +39,30 @@ def factor_states(
     device: torch.device,
     progress: Progress,
 ) -> Start:
-    """(n, width) states of "user" and "item" after `train.factor_epochs` passes over the pairs of `target`.
+    """(n, width) states of "user" and "item" after `train.factor_epochs` passes over the pairs of
+    `target`.
 
-    Matrix factorisation under the loss, temperature and negatives of `train`, from normal draws of deviation 0.1 and in
-    steps of 2,048 pairs; half a cosine of learning rate. Most of what a training learns needs no messages, and such a
-    pass costs a fifth of one through the layers. Raises DataError when there is no pair, MachineError when a factor stops
-    being a number.
+    Matrix factorisation under the loss, temperature and negatives of `train`, from normal draws of
+    deviation 0.1 and in steps of 2,048 pairs; half a cosine of learning rate. Most of what a
+    training learns needs no messages, and such a pass costs a fifth of one through the layers.
+    Raises DataError when there is no pair, MachineError when a factor stops being a number.
     """
     pairs = interactions.matrix((target,))
     if not pairs.nnz:
-        raise DataError(f"no pair of the target behaviour {target!r} to learn from", "Check the split")
-    config = train.model_copy(update={**_SMALL_STEPS, "epochs": train.factor_epochs, "lr": _LEARNING_RATE})
+        raise DataError(
+            f"no pair of the target behaviour {target!r} to learn from", "Check the split"
+        )
+    config = train.model_copy(
+        update={**_SMALL_STEPS, "epochs": train.factor_epochs, "lr": _LEARNING_RATE}
+    )
     counts = {USER: interactions.num_users, ITEM: interactions.num_items}
     factors = _Factors(counts, model, config, seed, device)
     batches = Batches(pairs, config, seed, None)
     if config.epochs:
         seconds = factors.seconds_a_step(batches) * batches.steps * config.epochs
-        progress.say(f"matrix factors first: {config.epochs} passes of {batches.steps} steps, about {seconds:.0f} s")
+        progress.say(
+            f"matrix factors first: {config.epochs} passes of {batches.steps} steps, about {seconds:.0f} s"
+        )
     for epoch in progress.track(range(config.epochs), "matrix factors", config.epochs):
         factors.optimiser.param_groups[0]["lr"] = config.lr * learning_rate_factor(epoch, config)
         for batch in batches.epoch(epoch):
@@ -64,11 +80,18 @@ class _Factors:
     """The two tables, their gradients and their optimiser. counts: rows by node type."""
 
     def __init__(
-        self, counts: dict[NodeType, int], model: ModelConfig, config: TrainConfig, seed: int, device: torch.device
+        self,
+        counts: dict[NodeType, int],
+        model: ModelConfig,
+        config: TrainConfig,
+        seed: int,
+        device: torch.device,
     ) -> None:
         draw = torch.Generator().manual_seed(seed)
         self.tables: dict[NodeType, nn.Parameter] = {
-            kind: nn.Parameter((torch.randn(count, model.width, generator=draw) * _DEVIATION).to(device))
+            kind: nn.Parameter(
+                (torch.randn(count, model.width, generator=draw) * _DEVIATION).to(device)
+            )
             for kind, count in counts.items()
         }
         self.optimiser = torch.optim.Adam(self.tables.values(), lr=config.lr, fused=True)
@@ -76,7 +99,9 @@ class _Factors:
 
     def gradients(self, batch: Batch) -> None:
         """Those of one step's loss, in place of the last ones."""
-        vectors = {kind: unit_rows(table) if self.cosine else table for kind, table in self.tables.items()}
+        vectors = {
+            kind: unit_rows(table) if self.cosine else table for kind, table in self.tables.items()
+        }
         ends = {kind: vector.detach() for kind, vector in vectors.items()}
         _, gradient = loss_and_gradient(ends, batch.to(self.device), self.config)
         self.optimiser.zero_grad(set_to_none=True)

@@ -11,21 +11,32 @@ from recsys.graph.schema import Graph
 from recsys.train.batches import batch_size
 
 _FLOAT_BYTES = 4
-_TABLE_COPIES = 7  # parameter, gradient, two Adam moments, best epoch, and two while a checkpoint is written
+_TABLE_COPIES = (
+    7  # parameter, gradient, two Adam moments, best epoch, and two while a checkpoint is written
+)
 _AVERAGE_COPIES = 2  # the moving average, and one while a checkpoint is written
 _STATE_COPIES = 6  # of (nodes, width) a layer: state, unit rows, message, and their gradients
-_SENT_COPIES, _HEARD_COPIES = 2, 4  # of (nodes, width) a layer and added relation: by head and unit; mixed, gradients
-_STORED_EDGE_BYTES = 32  # of an edge of a graph that is sampled: no transposed order, and nothing for gradients
+_SENT_COPIES, _HEARD_COPIES = (
+    2,
+    4,
+)  # of (nodes, width) a layer and added relation: by head and unit; mixed, gradients
+_STORED_EDGE_BYTES = (
+    32  # of an edge of a graph that is sampled: no transposed order, and nothing for gradients
+)
 _EDGE_BYTES = 64  # of an edge: indices, weight, degree prior, transposed order
 _SCORE_COPIES = 5  # of (edges, heads) a layer: cosine, exponential, attention, and their gradients
 _BATCHES_IN_FLIGHT = 3  # drawn, waiting and stepping
-_SAMPLING_COST = 2  # an edge of a sampled block costs this many edges of the full graph (drawing, gathering)
+_SAMPLING_COST = (
+    2  # an edge of a sampled block costs this many edges of the full graph (drawing, gathering)
+)
 _QUICK_EDGES = 10_000_000  # full-graph steps up to here are exact and take well under a second
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How training will go. bytes: on the device, at the peak. steps: an epoch. seconds: an epoch; None until probed."""
+    """How training will go. bytes: on the device, at the peak. steps: an epoch. seconds: an epoch;
+    None until probed.
+    """
 
     mode: str
     bytes: int
@@ -39,21 +50,26 @@ class Plan:
     def sentence(self) -> str:
         way = {"full": "full-graph", "sampled": "neighbour-sampled"}[self.mode]
         time = "" if self.seconds is None else f" and {self.seconds:.1f} s an epoch"
-        return (
-            f"{way} training: about {_gigabytes(self.bytes)}{time} ({self.steps} steps of {self.edges_a_step:,} edges)"
-        )
+        return f"{way} training: about {_gigabytes(self.bytes)}{time} ({self.steps} steps of {self.edges_a_step:,} edges)"
 
     def facts(self) -> dict[str, object]:
-        return {"mode": self.mode, "bytes": self.bytes, "seconds_per_epoch": self.seconds, "steps": self.steps}
+        return {
+            "mode": self.mode,
+            "bytes": self.bytes,
+            "seconds_per_epoch": self.seconds,
+            "steps": self.steps,
+        }
 
 
-def plan_training(graph: Graph, model: ModelConfig, train: TrainConfig, device: torch.device) -> Plan:
+def plan_training(
+    graph: Graph, model: ModelConfig, train: TrainConfig, device: torch.device
+) -> Plan:
     """The mode, and what it takes.
 
-    Sampled when train.time_respecting. train.mode "auto": full graph when its forecast fits into 60 % of the machine's
-    memory and its steps are quick, or cost no more than sampled ones; decided from counts alone, so that a resumed run
-    decides the same.
-    Raises MachineError when the forecast does not fit into train.max_memory_gb, or the memory that is free.
+    Sampled when train.time_respecting. train.mode "auto": full graph when its forecast fits into 60
+    % of the machine's memory and its steps are quick, or cost no more than sampled ones; decided
+    from counts alone, so that a resumed run decides the same. Raises MachineError when the forecast
+    does not fit into train.max_memory_gb, or the memory that is free.
     """
     full, sampled = full_plan(graph, model, train), sampled_plan(graph, model, train)
     if train.time_respecting:
@@ -74,12 +90,19 @@ def full_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
     states = nodes * model.width * _FLOAT_BYTES * _STATE_COPIES * (model.layers + 1)
     states += _relation_bytes(graph, model) * model.layers
     edges = graph.num_edges * _EDGE_BYTES
-    memory = _fixed_bytes(graph, model, train) + edges + states + _attention_bytes(graph.num_edges, model)
+    memory = (
+        _fixed_bytes(graph, model, train)
+        + edges
+        + states
+        + _attention_bytes(graph.num_edges, model)
+    )
     return Plan("full", memory, _steps(graph, train), graph.num_edges * model.layers)
 
 
 def sampled_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
-    """Forecast of neighbour-sampled training: every drawn neighbour is taken to be new, up to all nodes."""
+    """Forecast of neighbour-sampled training: every drawn neighbour is taken to be new, up to all
+    nodes.
+    """
     all_nodes = sum(graph.num_nodes.values())
     batch = batch_size(_pairs(graph), train)
     nodes = min(all_nodes, 2 * batch + -(-batch // train.share_size) * train.negatives)
@@ -93,13 +116,24 @@ def sampled_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
         relations += _relation_bytes(graph, model, nodes / all_nodes, heard)
     states = sources * model.width * _FLOAT_BYTES * _STATE_COPIES + relations
     blocks = _BATCHES_IN_FLIGHT * edges * _EDGE_BYTES + graph.num_edges * _STORED_EDGE_BYTES
-    memory = _fixed_bytes(graph, model, train) + states + blocks + _attention_bytes(edges // model.layers, model)
+    memory = (
+        _fixed_bytes(graph, model, train)
+        + states
+        + blocks
+        + _attention_bytes(edges // model.layers, model)
+    )
     return Plan("sampled", memory, _steps(graph, train), edges)
 
 
 def refuse_too_slow(plan: Plan, train: TrainConfig) -> None:
-    """Raises MachineError when a single epoch is forecast to take more than twice train.max_minutes."""
-    if train.max_minutes is not None and plan.seconds is not None and plan.seconds > 120 * train.max_minutes:
+    """Raises MachineError when a single epoch is forecast to take more than twice
+    train.max_minutes.
+    """
+    if (
+        train.max_minutes is not None
+        and plan.seconds is not None
+        and plan.seconds > 120 * train.max_minutes
+    ):
         raise MachineError(
             f"an epoch is forecast to take {plan.seconds / 60:.1f} minutes, and train.max_minutes is {train.max_minutes}",
             "Raise it, use fewer layers or negatives, or train.mode = sampled with smaller fan-outs",
@@ -119,12 +153,20 @@ def _refuse_too_much(plan: Plan, train: TrainConfig, device: torch.device) -> No
 
 def free_memory(device: torch.device) -> float:
     """Bytes a training could still take on the device."""
-    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else float(free_memory_bytes())
+    return (
+        float(torch.cuda.mem_get_info(device)[0])
+        if device.type == "cuda"
+        else float(free_memory_bytes())
+    )
 
 
 def total_memory(device: torch.device) -> float:
     """Bytes of the device."""
-    return float(torch.cuda.mem_get_info(device)[1]) if device.type == "cuda" else float(total_memory_bytes())
+    return (
+        float(torch.cuda.mem_get_info(device)[1])
+        if device.type == "cuda"
+        else float(total_memory_bytes())
+    )
 
 
 def _steps(graph: Graph, train: TrainConfig) -> int:
@@ -156,7 +198,8 @@ def _fixed_bytes(graph: Graph, model: ModelConfig, train: TrainConfig) -> int:
 
 
 def _relation_bytes(graph: Graph, model: ModelConfig, sent: float = 1.0, heard: float = 1.0) -> int:
-    """What a layer keeps of the relations beyond the base one of each type: states of their sources and destinations.
+    """What a layer keeps of the relations beyond the base one of each type: states of their sources
+    and destinations.
 
     sent, heard: share of the nodes that are sources and destinations of the layer.
     """

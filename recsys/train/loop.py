@@ -32,9 +32,9 @@ Watch = Callable[[EpochRecord], None]
 class Trained:
     """What training hands on.
 
-    network: with the chosen weights. history: one record an epoch. best_epoch, best_value: of validation; the last
-    epoch and None without it. seconds: of the steps, earlier runs of a resumed training included.
-    stopped: "epochs", "patience" or "max_minutes".
+    network: with the chosen weights. history: one record an epoch. best_epoch, best_value: of
+    validation; the last epoch and None without it. seconds: of the steps, earlier runs of a resumed
+    training included. stopped: "epochs", "patience" or "max_minutes".
     """
 
     network: Network
@@ -67,23 +67,28 @@ def train(
     """Train a network on one phase.
 
     folder: where checkpoints go; a checkpoint of the very same training there is continued.
-    validate: embeddings → the value that early stopping looks at, higher is better; the best epoch's weights are kept.
-    epochs: a fixed number instead, without validation (refits). start: layer-0 states by node type instead of the
-    configured ones; shared: other parameters by name (both as `warm_start.load_states` gives them).
-    graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
-    watch: told every epoch, those of a continued training first; what it raises ends the training.
-    threads: of torch; the same weights are promised for the same number, seed and device only.
-    Raises MachineError before it starts when the forecast does not fit, or when the loss stops being a number;
-    DataError when there is no pair to learn from.
+    validate: embeddings → the value that early stopping looks at, higher is better; the best
+    epoch's weights are kept. epochs: a fixed number instead, without validation (refits). start:
+    layer-0 states by node type instead of the configured ones; shared: other parameters by name
+    (both as `warm_start.load_states` gives them). graph_config: what the graph was built with; the
+    encoder weighs a visitor's events by it. watch: told every epoch, those of a continued training
+    first; what it raises ends the training. threads: of torch; the same weights are promised for
+    the same number, seed and device only. Raises MachineError before it starts when the forecast
+    does not fit, or when the loss stops being a number; DataError when there is no pair to learn
+    from.
     """
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
-        identity = checkpoint.fingerprint(graph, model, train, seed, epochs, (start or {}) | (shared or {}))
+        identity = checkpoint.fingerprint(
+            graph, model, train, seed, epochs, (start or {}) | (shared or {})
+        )
         standing = checkpoint.load(folder, identity) if folder else None
         factors = None
         if train.factor_epochs and start is None and standing is None:
-            factors = factor_states(interactions, graph.target[1], model, train, seed, device, progress)
+            factors = factor_states(
+                interactions, graph.target[1], model, train, seed, device, progress
+            )
         network = first_network(interactions, graph, model, seed, start, shared, factors)
         stepper = Stepper(network, interactions, graph, train, seed, plan, device)
         plan = plan.timed(stepper.seconds_a_step())
@@ -95,7 +100,16 @@ def train(
 
         judge = (lambda: float(validate(embeddings()))) if validate and epochs is None else None
         last = train.epochs if epochs is None else epochs
-        training = _Training(stepper, train, folder, identity, judge, last, watch or _unwatched, standing or Standing())
+        training = _Training(
+            stepper,
+            train,
+            folder,
+            identity,
+            judge,
+            last,
+            watch or _unwatched,
+            standing or Standing(),
+        )
         stopped = training.run(progress)
         if folder:
             save_states(folder, network, graph, interactions)
@@ -110,22 +124,29 @@ def forecast(
     seed: int = 0,
     threads: int | None = None,
 ) -> Plan:
-    """What `train` would take, from counts and a few timed steps. Raises MachineError when it does not fit."""
+    """What `train` would take, from counts and a few timed steps. Raises MachineError when it does
+    not fit.
+    """
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
         network = first_network(interactions, graph, model, seed, None, None)
-        return plan.timed(Stepper(network, interactions, graph, train, seed, plan, device).seconds_a_step())
+        return plan.timed(
+            Stepper(network, interactions, graph, train, seed, plan, device).seconds_a_step()
+        )
 
 
 def choose_device(config: TrainConfig) -> torch.device:
-    """The device of a configuration. Raises MachineError when it is not there, or cannot compute in bf16."""
+    """The device of a configuration. Raises MachineError when it is not there, or cannot compute in
+    bf16.
+    """
     wanted = config.device
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise MachineError(
-            f"train.device = {config.device!r}, and torch sees no GPU", "Set train.device to auto or cpu"
+            f"train.device = {config.device!r}, and torch sees no GPU",
+            "Set train.device to auto or cpu",
         )
     if config.precision == "bf16" and wanted == "cpu":
         raise MachineError("train.precision = 'bf16' needs a GPU", "Set train.precision to float32")
@@ -146,7 +167,9 @@ class _Training:
     standing: Standing
 
     def run(self, progress: Progress) -> str:
-        """Train until there is a reason to stop, which is returned; the network then has the best weights."""
+        """Train until there is a reason to stop, which is returned; the network then has the best
+        weights.
+        """
         if self.standing.epoch:
             self.stepper.restore(self.standing)
             progress.say(f"continuing after epoch {self.standing.epoch}", epoch=self.standing.epoch)
@@ -175,15 +198,23 @@ class _Training:
         standing = self.standing
         standing.epoch = record.epoch
         standing.history.append(record)
-        if record.value is not None and (standing.best_value is None or record.value > standing.best_value):
+        if record.value is not None and (
+            standing.best_value is None or record.value > standing.best_value
+        ):
             standing.best_value, standing.best_epoch = record.value, record.epoch
-            standing.best = {name: tensor.clone() for name, tensor in self.stepper.network.state_dict().items()}
+            standing.best = {
+                name: tensor.clone() for name, tensor in self.stepper.network.state_dict().items()
+            }
 
     def _reason_to_stop(self) -> str | None:
         standing = self.standing
         if standing.epoch >= self.last:
             return "epochs"
-        since = sum(1 for one in standing.history if one.value is not None and one.epoch > standing.best_epoch)
+        since = sum(
+            1
+            for one in standing.history
+            if one.value is not None and one.epoch > standing.best_epoch
+        )
         if self.judge and since >= self.config.patience:
             return "patience"
         limit = self.config.max_minutes
@@ -201,7 +232,9 @@ def _unwatched(record: EpochRecord) -> None:
     pass
 
 
-def _trained(standing: Standing, network: Network, embeddings: Embeddings, stopped: str, plan: Plan) -> Trained:
+def _trained(
+    standing: Standing, network: Network, embeddings: Embeddings, stopped: str, plan: Plan
+) -> Trained:
     return Trained(
         network=network,
         embeddings=embeddings,
@@ -217,7 +250,11 @@ def _trained(standing: Standing, network: Network, embeddings: Embeddings, stopp
 
 def _report(progress: Progress, standing: Standing, last: int) -> None:
     record = standing.history[-1]
-    value = "" if record.value is None else f", validation {record.value:.4f} (best {standing.best_value:.4f})"
+    value = (
+        ""
+        if record.value is None
+        else f", validation {record.value:.4f} (best {standing.best_value:.4f})"
+    )
     progress.say(
         f"epoch {record.epoch}/{last}: loss {record.loss:.4f}{value}, {record.seconds:.1f} s",
         epoch=record.epoch,

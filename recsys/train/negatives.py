@@ -1,4 +1,6 @@
-"""Which items stand for what a user did not take: uniform draws, draws by popularity, or half of each."""
+"""Which items stand for what a user did not take: uniform draws, draws by popularity, or half of
+each.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +11,8 @@ from recsys.core.config import TrainConfig
 class Negatives:
     """Draws items with replacement.
 
-    uniform: every item alike. popularity: in proportion to degree^power (Mikolov et al. 2013 with power ¾). mixed: the
-    first half uniform, the rest by popularity (Yang et al. 2020).
+    uniform: every item alike. popularity: in proportion to degree^power (Mikolov et al. 2013 with
+    power ¾). mixed: the first half uniform, the rest by popularity (Yang et al. 2020).
 
     degrees: (items,) pairs of each item.
     """
@@ -29,7 +31,9 @@ class Negatives:
         alike = draw.integers(0, self._items, uniform)
         if uniform == count:
             return alike
-        return np.concatenate([alike, np.searchsorted(self._cumulative, draw.random(count - uniform), side="right")])
+        return np.concatenate(
+            [alike, np.searchsorted(self._cumulative, draw.random(count - uniform), side="right")]
+        )
 
     def expected(self, count: int) -> NDArray[np.float64]:
         """(items,) how often `count` draws are expected to hold each item."""

@@ -11,11 +11,12 @@ from recsys.core.config import TrainConfig
 class NeighbourPositives:
     """Pairs (user, neighbour of the item) beside some of the pairs (user, item).
 
-    After NESCL (Sun et al. 2023), where nearest neighbours join the positives of a contrastive loss; here they join
-    those of the loss itself, and how many of them rather than a factor gives their weight.
+    After NESCL (Sun et al. 2023), where nearest neighbours join the positives of a contrastive
+    loss; here they join those of the loss itself, and how many of them rather than a factor gives
+    their weight.
 
-    positives: (users, items) known pairs; the `neighbour_positives` most similar items of each are those of highest
-    cosine over its users.
+    positives: (users, items) known pairs; the `neighbour_positives` most similar items of each are
+    those of highest cosine over its users.
     """
 
     def __init__(self, positives: sparse.csr_matrix, config: TrainConfig) -> None:
@@ -26,7 +27,8 @@ class NeighbourPositives:
     def draw(
         self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Users and items of the further pairs: of each pair with probability `neighbour_share`, alike among the similar.
+        """Users and items of the further pairs: of each pair with probability `neighbour_share`,
+        alike among the similar.
 
         Items without a similar one give none.
         """

@@ -1,4 +1,6 @@
-"""Loss of a batch and its gradient at the final vectors, one share at a time: memory follows a share, not the batch."""
+"""Loss of a batch and its gradient at the final vectors, one share at a time: memory follows a
+share, not the batch.
+"""
 
 import torch
 from jaxtyping import Float
@@ -13,12 +15,13 @@ from recsys.train.batches import Batch, Share
 class SharedSoftmax(torch.autograd.Function):
     """Mean of −s⁺/τ⁺ + log( e^{s⁺/τ} + Σ_j e^{s_j/τ + bias_j} ), s the inner products.
 
-    τ is the temperature and τ⁺ that of the positive side: the bilateral softmax loss of Wu et al. 2024 (BSL), divided
-    by its ratio τ⁺/τ and with the positive itself among the candidates, so that τ⁺ = τ is the plain softmax. Above τ,
-    a pair already told apart with more than τ/τ⁺ of the mass is pulled no further, which forgives noisy positives.
-    With config.hard_negatives only that many candidates j of the highest terms are in a pair's sum.
-    The gradient is worked out in the forward pass, in the one (pairs, candidates) array of scores: a third of the
-    memory traffic of autograd through logsumexp.
+    τ is the temperature and τ⁺ that of the positive side: the bilateral softmax loss of Wu et al.
+    2024 (BSL), divided by its ratio τ⁺/τ and with the positive itself among the candidates, so that
+    τ⁺ = τ is the plain softmax. Above τ, a pair already told apart with more than τ/τ⁺ of the mass
+    is pulled no further, which forgives noisy positives. With config.hard_negatives only that many
+    candidates j of the highest terms are in a pair's sum. The gradient is worked out in the forward
+    pass, in the one (pairs, candidates) array of scores: a third of the memory traffic of autograd
+    through logsumexp.
     """
 
     @staticmethod
@@ -44,7 +47,9 @@ class SharedSoftmax(torch.autograd.Function):
         mass = scores.sub_(highest[:, None]).exp_()
         own_mass = (own - highest).exp()
         total = mass.sum(1) + own_mass
-        loss = (torch.log(total) + highest - (agreement / positive_temperature + share.own_bias)).mean()
+        loss = (
+            torch.log(total) + highest - (agreement / positive_temperature + share.own_bias)
+        ).mean()
         scale = 1 / (temperature * max(len(user), 1))
         mass.mul_((scale / total)[:, None])
         pull = ((own_mass / total - temperature / positive_temperature) * scale)[:, None]
@@ -53,7 +58,9 @@ class SharedSoftmax(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        context: torch.autograd.function.FunctionCtx, gradient: Tensor
+    ) -> tuple[Tensor | None, ...]:
         user, positive, candidates = context.saved_tensors  # type: ignore[attr-defined]
         return user * gradient, positive * gradient, candidates * gradient, None, None
 
@@ -74,7 +81,11 @@ def loss_and_gradient(
 
 
 def _add_share(
-    vectors: dict[NodeType, Tensor], gradient: dict[NodeType, Tensor], share: Share, weight: float, config: TrainConfig
+    vectors: dict[NodeType, Tensor],
+    gradient: dict[NodeType, Tensor],
+    share: Share,
+    weight: float,
+    config: TrainConfig,
 ) -> float:
     """Adds one share's gradient, times its `weight`; returns its loss."""
     places = ((USER, share.users), (ITEM, share.positives), (ITEM, share.candidates))
@@ -86,7 +97,9 @@ def _add_share(
     return loss.item()
 
 
-def _share_loss(user: Tensor, positive: Tensor, candidates: Tensor, share: Share, config: TrainConfig) -> Tensor:
+def _share_loss(
+    user: Tensor, positive: Tensor, candidates: Tensor, share: Share, config: TrainConfig
+) -> Tensor:
     if config.loss == "bpr":
         known = torch.zeros(len(user), dtype=torch.bool, device=user.device)
         known[share.known[0]] = True

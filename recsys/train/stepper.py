@@ -47,9 +47,12 @@ def first_network(
     shared: Start | None,
     factors: Start | None = None,
 ) -> Network:
-    """The network before its first step, with `start` states as they are, `factors` of the configured length, or the
-    configured ones."""
-    network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed, graph.features)
+    """The network before its first step, with `start` states as they are, `factors` of the
+    configured length, or the configured ones.
+    """
+    network = Network(
+        graph.num_nodes, list(graph.relations), graph.target, model, seed, graph.features
+    )
     if start is not None:
         network.load_start(start)
     else:
@@ -75,7 +78,8 @@ def _sampler(graph: Graph, config: TrainConfig, layers: int) -> BlockSampler | T
 class Stepper:
     """Takes a network through epochs, in the way of a plan.
 
-    Raises DataError when there is no pair of the target behaviour, ConfigError for train.time_respecting without times.
+    Raises DataError when there is no pair of the target behaviour, ConfigError for
+    train.time_respecting without times.
     """
 
     def __init__(
@@ -91,7 +95,9 @@ class Stepper:
         target = graph.target[1]
         positives = interactions.matrix((target,))
         if not positives.nnz:
-            raise DataError(f"no pair of the target behaviour {target!r} to learn from", "Check the split")
+            raise DataError(
+                f"no pair of the target behaviour {target!r} to learn from", "Check the split"
+            )
         sampler = _sampler(graph, config, network.config.layers) if plan.mode == "sampled" else None
         self.config = config
         self.network = network.to(device)
@@ -104,15 +110,20 @@ class Stepper:
         self._device = device
 
     def seconds_a_step(self) -> float:
-        """Time of a step, on average over the configured epochs: those before attention opens are faster."""
+        """Time of a step, on average over the configured epochs: those before attention opens are
+        faster.
+        """
         prior = min(self.config.prior_epochs / max(self.config.epochs, 1), 1.0)
         spent = [
-            share * self._probed(epoch) for epoch, share in ((0, prior), (self.config.prior_epochs, 1 - prior)) if share
+            share * self._probed(epoch)
+            for epoch, share in ((0, prior), (self.config.prior_epochs, 1 - prior))
+            if share
         ]
         return sum(spent)
 
     def _probed(self, epoch: int) -> float:
-        """Time of a step in an epoch: the median of a few that change nothing, after one that warms up.
+        """Time of a step in an epoch: the median of a few that change nothing, after one that warms
+        up.
 
         Drawing goes on beside stepping, so the slower of the two counts.
         """
@@ -120,7 +131,9 @@ class Stepper:
         drawing: list[float] = []
         stepping: list[float] = []
         batches = itertools.chain.from_iterable(map(self.batches.epoch, itertools.count()))
-        while len(stepping) < 2 or (len(stepping) < _PROBED_STEPS and sum(stepping) < _PROBE_SECONDS):
+        while len(stepping) < 2 or (
+            len(stepping) < _PROBED_STEPS and sum(stepping) < _PROBE_SECONDS
+        ):
             began = time.perf_counter()
             batch = next(batches)
             drawn = time.perf_counter()
@@ -136,13 +149,16 @@ class Stepper:
             torch.cuda.synchronize(self._device)
 
     def epoch(self, epoch: int, progress: Progress) -> float:
-        """One pass over the pairs (epochs from 0); mean loss. Batches are drawn here while another thread steps.
+        """One pass over the pairs (epochs from 0); mean loss. Batches are drawn here while another
+        thread steps.
 
         Raises MachineError when the loss or a weight stops being a number.
         """
         self._prepare(epoch)
         total, pairs = 0.0, 0
-        batches = progress.track(self.batches.epoch(epoch), f"epoch {epoch + 1}", self.batches.steps)
+        batches = progress.track(
+            self.batches.epoch(epoch), f"epoch {epoch + 1}", self.batches.steps
+        )
         with ThreadPoolExecutor(1) as stepper:
             running = None
             for batch in batches:
@@ -150,7 +166,8 @@ class Stepper:
                 total += running.result() if running else 0.0
                 running = stepper.submit(self.step, batch, epoch)
             total += running.result() if running else 0.0
-        # A state that is no number drops out of the unit-length vectors, so the loss alone would not tell.
+        # A state that is no number drops out of the unit-length vectors, so the loss alone would
+        # not tell.
         if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
             raise _diverged("a weight became infinite or no number", epoch)
         return total / pairs
@@ -164,7 +181,9 @@ class Stepper:
             self.network.refresh_mass(self.graph)
 
     def step(self, batch: Batch, epoch: int) -> float:
-        """One optimiser step; the loss summed over the batch's pairs, as a number: nothing keeps the graph alive."""
+        """One optimiser step; the loss summed over the batch's pairs, as a number: nothing keeps
+        the graph alive.
+        """
         batch = batch.to(self._device)
         loss = self._gradients(batch, epoch)
         self._penalise(batch)
@@ -174,11 +193,15 @@ class Stepper:
         return loss * batch.pairs
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Inside, the network has the weights that are judged: their moving average when there is one."""
+        """Inside, the network has the weights that are judged: their moving average when there is
+        one.
+        """
         return self.average.applied() if self.average else nullcontext()
 
     def settle(self, best: Mapping[str, Tensor]) -> None:
-        """Give the network its final weights: the best ones when there are any, else those of the last step."""
+        """Give the network its final weights: the best ones when there are any, else those of the
+        last step.
+        """
         final = best or (self.average.values if self.average else None)
         if final:
             self.network.load_state_dict(final)
@@ -201,7 +224,9 @@ class Stepper:
         torch.manual_seed(batch.key)
         blocks = thinned(self.block or batch.blocks or [], self.config.edge_dropout)
         vectors, contrasted = self._vectors(blocks, batch)
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with torch.autocast(
+            self._device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"
+        ):
             detached = {kind: vectors[kind].detach() for kind in (USER, ITEM)}
             loss, gradient = loss_and_gradient(detached, batch, self.config)
         if not math.isfinite(loss):
@@ -215,26 +240,35 @@ class Stepper:
         return loss
 
     def _vectors(self, blocks: list[Block] | Block, batch: Batch) -> tuple[States, Tensor | None]:
-        """Final vectors, and the weighted contrast between the first layer and them when there is one."""
+        """Final vectors, and the weighted contrast between the first layer and them when there is
+        one.
+        """
         config = self.config
         if not config.contrast_weight:
             return self.network(blocks, batch.hidden), None
         layers = list(self.network.layer_states(blocks, batch.hidden, config.contrast_noise))
         vectors = self.network.average(layers, blocks if isinstance(blocks, Block) else blocks[-1])
-        return vectors, config.contrast_weight * contrast(layers[1], vectors, batch, config.contrast_temperature)
+        return vectors, config.contrast_weight * contrast(
+            layers[1], vectors, batch, config.contrast_temperature
+        )
 
     def _penalise(self, batch: Batch) -> None:
-        """Adds the gradient of l2 · mean over the pairs of ‖e_user‖² + ‖e_item‖² to that of the layer-0 tables."""
+        """Adds the gradient of l2 · mean over the pairs of ‖e_user‖² + ‖e_item‖² to that of the
+        layer-0 tables.
+        """
         if not self.config.l2:
             return
         for kind, ids in ((USER, batch.users), (ITEM, batch.items)):
             table = self.network.table(kind)
             if table.grad is not None:
-                table.grad.index_add_(0, ids, table.detach()[ids], alpha=2 * self.config.l2 / batch.pairs)
+                table.grad.index_add_(
+                    0, ids, table.detach()[ids], alpha=2 * self.config.l2 / batch.pairs
+                )
 
 
 def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
-    """Share of the learning rate in an epoch (from 0): half a cosine over config.epochs down to a tenth.
+    """Share of the learning rate in an epoch (from 0): half a cosine over config.epochs down to a
+    tenth.
 
     Refits of fewer epochs follow the same path as far as they go.
     """
@@ -244,12 +278,15 @@ def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
 
 def _diverged(what: str, epoch: int) -> MachineError:
     return MachineError(
-        f"{what} in epoch {epoch + 1}", "Lower train.lr or raise train.temperature; the last checkpoint is still good"
+        f"{what} in epoch {epoch + 1}",
+        "Lower train.lr or raise train.temperature; the last checkpoint is still good",
     )
 
 
 def _scale_tables(network: Network, length: float) -> None:
-    """Give the layer-0 states of each node type that root mean square length; the visitor shrinks like the users."""
+    """Give the layer-0 states of each node type that root mean square length; the visitor shrinks
+    like the users.
+    """
     with torch.no_grad():
         for kind in network.num_nodes:
             table = network.table(kind)
@@ -261,8 +298,17 @@ def _scale_tables(network: Network, length: float) -> None:
 
 def _optimiser(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
     """Adam; tables and the few numbers shared by all nodes have learning rates of their own."""
-    tables = [value for name, value in network.named_parameters() if name.startswith("tables.") or name == "visitor"]
+    tables = [
+        value
+        for name, value in network.named_parameters()
+        if name.startswith("tables.") or name == "visitor"
+    ]
     known = {id(value) for value in tables}
-    shared = [value for value in network.parameters() if id(value) not in known and value.requires_grad]
-    groups = [{"params": tables, "base_lr": config.lr}, {"params": shared, "base_lr": config.shared_lr}]
+    shared = [
+        value for value in network.parameters() if id(value) not in known and value.requires_grad
+    ]
+    groups = [
+        {"params": tables, "base_lr": config.lr},
+        {"params": shared, "base_lr": config.shared_lr},
+    ]
     return torch.optim.Adam(groups, lr=config.lr, fused=True)

@@ -1,4 +1,6 @@
-"""Continue from an earlier training when users and items were added: old states by outside id, new ones start small."""
+"""Continue from an earlier training when users and items were added: old states by outside id, new
+ones start small.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -17,14 +19,17 @@ from recsys.graph.schema import ITEM, USER, Graph, NodeType
 from recsys.model.network import Network
 
 FOLDER = "states"
-_FRESH_SHARE = 0.1  # of the old states' root mean square: a new node is first what its neighbours send it
+_FRESH_SHARE = (
+    0.1  # of the old states' root mean square: a new node is first what its neighbours send it
+)
 _KIND, _LABEL = "node_type", "label"
 
 
 class WarmStart(NamedTuple):
     """states: (n, width) layer-0 states by node type, in the dense ids of the new phase.
 
-    shared: parameters that do not belong to a node, by name. known: nodes by type that the earlier training had.
+    shared: parameters that do not belong to a node, by name. known: nodes by type that the earlier
+    training had.
     """
 
     states: dict[NodeType, NDArray[np.float32]]
@@ -40,21 +45,31 @@ def save_states(folder: Path, network: Network, graph: Graph, interactions: Inte
         if not any(value is table for table in tables.values()):
             arrays[f"shared/{name}"] = value.detach().cpu().numpy()
     with atomic_folder(folder / FOLDER) as part:
-        save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, part / "states.safetensors")
-        labels = [pl.DataFrame({_KIND: kind, _LABEL: ids}) for kind, ids in _labels(graph, interactions).items()]
+        save_file(
+            {name: np.ascontiguousarray(value) for name, value in arrays.items()},
+            part / "states.safetensors",
+        )
+        labels = [
+            pl.DataFrame({_KIND: kind, _LABEL: ids})
+            for kind, ids in _labels(graph, interactions).items()
+        ]
         pl.concat(labels).write_parquet(part / "labels.parquet")
 
 
-def load_states(folder: Path, graph: Graph, interactions: Interactions, width: int, seed: int = 0) -> WarmStart:
+def load_states(
+    folder: Path, graph: Graph, interactions: Interactions, width: int, seed: int = 0
+) -> WarmStart:
     """The states of an earlier training, aligned with a new phase by outside ids.
 
-    Nodes that the earlier training did not have start from normal draws of a tenth of the old states' size.
-    Raises UsageError when there are none in `folder`, DataError when their width differs.
+    Nodes that the earlier training did not have start from normal draws of a tenth of the old
+    states' size. Raises UsageError when there are none in `folder`, DataError when their width
+    differs.
     """
     path = folder / FOLDER / "states.safetensors"
     if not path.exists():
         raise UsageError(
-            f"{str(folder)!r} holds no trained states to start from", "Give a folder of an earlier training"
+            f"{str(folder)!r} holds no trained states to start from",
+            "Give a folder of an earlier training",
         )
     arrays = load_file(path)
     old_labels = pl.read_parquet(folder / FOLDER / "labels.parquet")
@@ -70,7 +85,11 @@ def load_states(folder: Path, graph: Graph, interactions: Interactions, width: i
             )
         old_ids = IdMap(old_labels.filter(pl.col(_KIND) == kind)[_LABEL], kind)
         states[kind], known[kind] = _aligned(old, old_ids, labels, np.random.default_rng(seed))
-    shared = {name.removeprefix("shared/"): value for name, value in arrays.items() if name.startswith("shared/")}
+    shared = {
+        name.removeprefix("shared/"): value
+        for name, value in arrays.items()
+        if name.startswith("shared/")
+    }
     return WarmStart(states, shared, known)
 
 

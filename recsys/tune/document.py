@@ -1,4 +1,6 @@
-"""What a search found, as one JSON document: every trial, the best one against the configuration as given."""
+"""What a search found, as one JSON document: every trial, the best one against the configuration as
+given.
+"""
 
 from typing import Any, Literal
 
@@ -23,7 +25,9 @@ class _Part(BaseModel):
 
 
 class TrialRow(_Part):
-    """One finished trial. number: from 1. value: NDCG on validation; of a pruned trial its last. reason: of a failure."""
+    """One finished trial. number: from 1. value: NDCG on validation; of a pruned trial its last.
+    reason: of a failure.
+    """
 
     number: int
     state: Literal["complete", "pruned", "failed"]
@@ -39,7 +43,8 @@ class TrialRow(_Part):
 class KeyRow(_Part):
     """One key of the space: what was tried, its value as given and in the best trial.
 
-    importance: share of the variance of the complete trials (fANOVA, Hutter et al. 2014); None for few trials.
+    importance: share of the variance of the complete trials (fANOVA, Hutter et al. 2014); None for
+    few trials.
     """
 
     key: str
@@ -51,9 +56,11 @@ class KeyRow(_Part):
 
 
 class Gain(_Part):
-    """The best trial minus the configuration as given on the same validation users: paired bootstrap.
+    """The best trial minus the configuration as given on the same validation users: paired
+    bootstrap.
 
-    The users are those that the best trial was chosen by, so that the gain on other users is smaller on average.
+    The users are those that the best trial was chosen by, so that the gain on other users is
+    smaller on average.
     """
 
     difference: float
@@ -96,7 +103,10 @@ def tuning_of(search: Search, study: Study, budget: Budget, stopped: str) -> Tun
     if not done:
         raise UsageError("no trial is complete yet", "Give the search more --budget-minutes")
     config = search.phase.config
-    best, given = trials.best(done), next(trial for trial in done if trials.GIVEN in trial.user_attrs)
+    best, given = (
+        trials.best(done),
+        next(trial for trial in done if trials.GIVEN in trial.user_attrs),
+    )
     gain = _gain(search, best, given)
     metric = f"ndcg@{config.train.metric_k}"
     finished = trials.finished(study)
@@ -122,9 +132,13 @@ def tuning_of(search: Search, study: Study, budget: Budget, stopped: str) -> Tun
 
 
 def best_values(search: Search, study: Study) -> dict[str, Any]:
-    """Dotted key → value of the best trial, of the keys in which it differs from the configuration as given."""
+    """Dotted key → value of the best trial, of the keys in which it differs from the configuration
+    as given.
+    """
     values = trials.best(trials.complete(study)).user_attrs[trials.VALUES]
-    return {key: value for key, value in values.items() if value != value_at(search.phase.config, key)}
+    return {
+        key: value for key, value in values.items() if value != value_at(search.phase.config, key)
+    }
 
 
 def _keys(search: Search, study: Study, best: FrozenTrial, given: FrozenTrial) -> list[KeyRow]:
@@ -147,7 +161,9 @@ def _importance(search: Search, study: Study) -> dict[str, float]:
     drawn = [trial for trial in trials.complete(study) if set(trial.params) == set(search.space)]
     if len(drawn) < _ENOUGH_FOR_IMPORTANCE or len({trial.value for trial in drawn}) == 1:
         return {}
-    found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0), params=list(search.space))
+    found = get_param_importances(
+        study, evaluator=FanovaImportanceEvaluator(seed=0), params=list(search.space)
+    )
     return {key: round(float(share), 4) for key, share in found.items()}
 
 
@@ -156,7 +172,14 @@ def _gain(search: Search, best: FrozenTrial, given: FrozenTrial) -> Gain:
     values = np.stack([search.users(best.number), search.users(given.number)], axis=1)
     means = bootstrap_means(values, config.evaluate.bootstrap, config.seed)
     apart = difference(values[:, 0], values[:, 1], means[:, 0], means[:, 1])
-    return Gain(difference=apart.mean, low=apart.low, high=apart.high, p=apart.p, users=len(values), draws=len(means))
+    return Gain(
+        difference=apart.mean,
+        low=apart.low,
+        high=apart.high,
+        p=apart.p,
+        users=len(values),
+        draws=len(means),
+    )
 
 
 def _headline(metric: str, best: TrialRow, given: TrialRow, gain: Gain) -> str:

@@ -18,24 +18,47 @@ def progress_plot(tuning: Tuning) -> str:
     """Each trial's validation when it ended, and the best so far."""
     with rc_context(STYLE):
         figure, axes = new_figure(3.0)
-        ends = dict(zip((row.number for row in tuning.trials), _minutes(tuning.trials), strict=True))
+        ends = dict(
+            zip((row.number for row in tuning.trials), _minutes(tuning.trials), strict=True)
+        )
         complete = [row for row in tuning.trials if row.state == "complete"]
         pruned = [row for row in tuning.trials if row.state == "pruned" and row.value is not None]
-        axes.axhline(tuning.row(tuning.given).value or 0.0, color=OTHER, linestyle="--", linewidth=1, label="as given")
+        axes.axhline(
+            tuning.row(tuning.given).value or 0.0,
+            color=OTHER,
+            linestyle="--",
+            linewidth=1,
+            label="as given",
+        )
         best = list(accumulate((row.value or 0.0 for row in complete), max))
-        axes.step([ends[row.number] for row in complete], best, where="post", color=MAIN, label="best so far")
+        axes.step(
+            [ends[row.number] for row in complete],
+            best,
+            where="post",
+            color=MAIN,
+            label="best so far",
+        )
         _dots(axes, [(ends[row.number], row) for row in complete], MAIN, "o", "complete")
-        _dots(axes, [(ends[row.number], row) for row in pruned], OTHER, "x", "pruned, its last validation")
+        _dots(
+            axes,
+            [(ends[row.number], row) for row in pruned],
+            OTHER,
+            "x",
+            "pruned, its last validation",
+        )
         axes.set_xlabel("minutes")
         axes.set_ylabel(tuning.metric.upper())
         figure.legend(frameon=False, labelcolor=INK, loc="outside upper right", ncols=4)
         return svg_text(
-            figure, "Validation of each trial over time, and the best so far; the table holds the same figures"
+            figure,
+            "Validation of each trial over time, and the best so far; the table holds the same figures",
         )
 
 
 def keys_plot(tuning: Tuning) -> str:
-    """Validation by each key's value, one panel a key: what a search space should be cut to next time."""
+    """Validation by each key's value, one panel a key: what a search space should be cut to next
+    time.
+    """
     rows = [row for row in tuning.trials if row.state == "complete"]
     lines = -(-len(tuning.space) // _COLUMNS)
     with rc_context({**STYLE, "font.size": 9}):
@@ -62,10 +85,17 @@ def _panel(panel: Axes, key: KeyRow, rows: list[TrialRow], tuning: Tuning) -> No
     panel.set_xlabel(key.key)
 
 
-def _dots(axes: Axes, rows: list[tuple[float, TrialRow]], color: str, marker: str, label: str) -> None:
+def _dots(
+    axes: Axes, rows: list[tuple[float, TrialRow]], color: str, marker: str, label: str
+) -> None:
     if rows:
         axes.scatter(
-            [end for end, _ in rows], [row.value or 0.0 for _, row in rows], c=color, marker=marker, s=22, label=label
+            [end for end, _ in rows],
+            [row.value or 0.0 for _, row in rows],
+            c=color,
+            marker=marker,
+            s=22,
+            label=label,
         )
 
 

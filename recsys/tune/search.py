@@ -1,4 +1,6 @@
-"""The search: one real training a trial, judged on validation, within a number of trials and of minutes."""
+"""The search: one real training a trial, judged on validation, within a number of trials and of
+minutes.
+"""
 
 import shutil
 import time
@@ -14,21 +16,21 @@ from numpy.typing import NDArray
 from optuna import Study, TrialPruned
 from optuna.trial import Trial, TrialState
 
-from recsys.blending.additions import blended_shape
-from recsys.blending.choice import choose_blend
-from recsys.blending.ingredients import Ingredients, ingredients
 from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig
 from recsys.core.errors import RecsysError, UsageError
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.metrics import rank_metrics
-from recsys.fitting import fit_phase
+from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
+from recsys.scores.additions import blended_shape
+from recsys.scores.choice import choose_blend
+from recsys.scores.ingredients import Ingredients, ingredients
+from recsys.scores.trained_vectors import TrainedVectors
 from recsys.train.checkpoint import EpochRecord
 from recsys.train.forecast import Plan
 from recsys.train.loop import forecast
-from recsys.trained_vectors import TrainedVectors
 from recsys.tune import study as trials
 from recsys.tune.space import Space, value_at, with_values
 from recsys.tune.values import described
@@ -39,21 +41,28 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a search may take in all, earlier processes on the same folder included. Raises UsageError."""
+    """How much a search may take in all, earlier processes on the same folder included. Raises
+    UsageError.
+    """
 
     trials: int
     minutes: float
 
     def __post_init__(self) -> None:
         if self.trials < 1:
-            raise UsageError(f"--trials {self.trials}: the configuration as given is a trial", "Give at least 1")
+            raise UsageError(
+                f"--trials {self.trials}: the configuration as given is a trial", "Give at least 1"
+            )
         if not self.minutes > 0:
-            raise UsageError(f"--budget-minutes {self.minutes:g} leaves no time", "Give more than 0")
+            raise UsageError(
+                f"--budget-minutes {self.minutes:g} leaves no time", "Give more than 0"
+            )
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search on the phase "select"; `phase.config` is the configuration as given, `graph` the graph it makes.
+    """A search on the phase "select"; `phase.config` is the configuration as given, `graph` the
+    graph it makes.
 
     folder: for the study, checkpoints and NDCG per user of each complete trial.
     """
@@ -65,16 +74,26 @@ class Search:
     progress: Progress = QUIET
 
     def forecast(self, budget: Budget) -> Plan:
-        """What a training of the configuration as given takes; said, and refused when not even an epoch fits.
+        """What a training of the configuration as given takes; said, and refused when not even an
+        epoch fits.
 
-        Raises UsageError then, and when nothing is held out for validation; MachineError when memory does not suffice.
+        Raises UsageError then, and when nothing is held out for validation; MachineError when
+        memory does not suffice.
         """
         config = self.phase.config
         if not len(self.phase.held_out_users) or not config.train.epochs:
             raise UsageError(
-                "there is no validation to choose by", "Set split.validation_share and train.epochs above 0"
+                "there is no validation to choose by",
+                "Set split.validation_share and train.epochs above 0",
             )
-        plan = forecast(self.phase.interactions, self.graph, config.model, config.train, config.seed, config.threads)
+        plan = forecast(
+            self.phase.interactions,
+            self.graph,
+            config.model,
+            config.train,
+            config.seed,
+            config.threads,
+        )
         seconds = plan.seconds or 0.0
         if seconds > 60 * budget.minutes:
             raise UsageError(
@@ -92,11 +111,15 @@ class Search:
         return plan
 
     def run(self, study: Study, budget: Budget) -> str:
-        """Try until the budget is used; returns what ended the search, "trials" or "minutes". Raises as `forecast` does."""
+        """Try until the budget is used; returns what ended the search, "trials" or "minutes".
+        Raises as `forecast` does.
+        """
         if self._reason_to_stop(study, budget) is None:
             self.forecast(budget)
             if earlier := len(trials.finished(study)):
-                self.progress.say(f"going on after {earlier} of {budget.trials} trials", finished=earlier)
+                self.progress.say(
+                    f"going on after {earlier} of {budget.trials} trials", finished=earlier
+                )
         while (stopped := self._reason_to_stop(study, budget)) is None:
             self._try(study, budget)
         return stopped
@@ -114,7 +137,9 @@ class Search:
         return "minutes" if left <= (median(before) if before else 0.0) else None
 
     def _try(self, study: Study, budget: Budget) -> None:
-        """One trial, told to the study whatever becomes of it; what kills the process leaves it to be tried again."""
+        """One trial, told to the study whatever becomes of it; what kills the process leaves it to
+        be tried again.
+        """
         config = self.phase.config
         given = {key: value_at(config, key) for key in self.space}
         left = budget.minutes - trials.spent_seconds(study) / 60
@@ -123,10 +148,15 @@ class Search:
         trial.set_user_attr(trials.VALUES, values)
         place = f"trial {len(trials.finished(study)) + 1} of {budget.trials}"
         as_given = trials.GIVEN in trial.user_attrs
-        self.progress.say(f"{place}: {'the configuration as given, ' if as_given else ''}{described(values)}", **values)
+        self.progress.say(
+            f"{place}: {'the configuration as given, ' if as_given else ''}{described(values)}",
+            **values,
+        )
         watch = _watching(trial, place, self.progress)
         try:
-            value = self._judged(trial, values if not as_given else {}, left + _minutes_before(study, trial), watch)
+            value = self._judged(
+                trial, values if not as_given else {}, left + _minutes_before(study, trial), watch
+            )
             study.tell(trial, value)
         except TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
@@ -139,7 +169,11 @@ class Search:
         self._say(study, place, budget)
 
     def _judged(
-        self, trial: Trial, values: Mapping[str, Any], minutes: float, watch: Callable[[EpochRecord], None]
+        self,
+        trial: Trial,
+        values: Mapping[str, Any],
+        minutes: float,
+        watch: Callable[[EpochRecord], None],
     ) -> float:
         """NDCG of a training with `values`, histories included; per user it is left in the folder."""
         began = time.perf_counter()
@@ -147,12 +181,23 @@ class Search:
         phase = replace(self.phase, config=_within(config, minutes))
         graph = self.graph if config.graph == self.phase.config.graph else phase.graph()
         trained = fit_phase(
-            phase, graph, config.model, self.folder / "checkpoint", progress=_Bars(self.progress), watch=watch
+            phase,
+            graph,
+            config.model,
+            self.folder / "checkpoint",
+            progress=_Bars(self.progress),
+            watch=watch,
         )
-        users = self._ndcg_of_users(phase, TrainedVectors(phase.interactions, trained.embeddings, graph))
+        users = self._ndcg_of_users(
+            phase, TrainedVectors(phase.interactions, trained.embeddings, graph)
+        )
         with atomic_file(self._users_file(trial.number)) as part:
             np.save(part, users)
-        facts = {"epochs": len(trained.history), "best_epoch": trained.best_epoch, "stopped": trained.stopped}
+        facts = {
+            "epochs": len(trained.history),
+            "best_epoch": trained.best_epoch,
+            "stopped": trained.stopped,
+        }
         trial.set_user_attr(trials.FACTS, facts)
         trial.set_user_attr(trials.SECONDS, time.perf_counter() - began)
         return float(users.mean())
@@ -163,7 +208,9 @@ class Search:
         blend = choose_blend(phase, vectors, made=shared).blend
         k = phase.config.train.metric_k
         ranked = phase.ranked(blended_shape(phase, vectors, blend, made=shared), k)
-        return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[f"ndcg@{k}"]
+        return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[
+            f"ndcg@{k}"
+        ]
 
     @cached_property
     def _ingredients(self) -> Ingredients:
@@ -173,7 +220,10 @@ class Search:
         last, done = trials.finished(study)[-1], trials.complete(study)
         top = trials.best(done) if done else None
         so_far = f"; best {top.value:.4f}" if top and top.value is not None else ""
-        fate = {TrialState.PRUNED: "pruned", TrialState.FAIL: f"failed: {last.user_attrs.get(trials.REASON)}"}
+        fate = {
+            TrialState.PRUNED: "pruned",
+            TrialState.FAIL: f"failed: {last.user_attrs.get(trials.REASON)}",
+        }
         found = f"{last.value:.4f}" if last.state == TrialState.COMPLETE else fate[last.state]
         seconds = last.user_attrs.get(trials.SECONDS, 0.0)
         self.progress.say(
@@ -220,7 +270,9 @@ def _watching(trial: Trial, place: str, progress: Progress) -> Callable[[EpochRe
             return
         if now - said > _SECONDS_BETWEEN_LINES:
             said = now
-            progress.say(f"{place}: {record.value:.4f} after epoch {record.epoch}", epoch=record.epoch)
+            progress.say(
+                f"{place}: {record.value:.4f} after epoch {record.epoch}", epoch=record.epoch
+            )
         trial.report(record.value, record.epoch)
         if trial.should_prune():
             raise TrialPruned
@@ -231,13 +283,19 @@ def _watching(trial: Trial, place: str, progress: Progress) -> Callable[[EpochRe
 def _within(config: RunConfig, minutes: float) -> RunConfig:
     """The configuration with its training ended by the budget."""
     limit = min(minutes, config.train.max_minutes or minutes)
-    return config.model_copy(update={"train": config.train.model_copy(update={"max_minutes": limit})})
+    return config.model_copy(
+        update={"train": config.train.model_copy(update={"max_minutes": limit})}
+    )
 
 
 def _minutes_before(study: Study, trial: Trial) -> float:
     """What an interrupted trial took before this one goes on with it: the training counts it again."""
     before = trial.user_attrs.get(trials.CONTINUES)
-    return 0.0 if before is None else float(study.trials[before].user_attrs.get(trials.SECONDS, 0.0)) / 60
+    return (
+        0.0
+        if before is None
+        else float(study.trials[before].user_attrs.get(trials.SECONDS, 0.0)) / 60
+    )
 
 
 def _duration(seconds: float) -> str:

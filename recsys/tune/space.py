@@ -11,10 +11,19 @@ from pydantic import BaseModel
 
 from recsys.core.config import RunConfig, ValuesConfig, build_config
 from recsys.core.errors import ConfigError, nearest
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 
 _JUDGING = ("data", "clean", "split", "evaluate", "index", "tune", "graph.target", "train.metric_k")
-_RUNNING = ("name", "out", "seed", "threads", "refit", "train.max_minutes", "train.max_memory_gb", "train.warm_start")
+_RUNNING = (
+    "name",
+    "out",
+    "seed",
+    "threads",
+    "refit",
+    "train.max_minutes",
+    "train.max_memory_gb",
+    "train.warm_start",
+)
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,13 @@ class Range:
         return int(drawn) if self.whole else min(max(float(f"{drawn:.3g}"), self.low), self.high)
 
     def beside(self, drawn: Any, draw: np.random.Generator) -> Any:
-        """Half way from a value to anywhere in the range, a whole number one up or down; anywhere from None."""
+        """Half way from a value to anywhere in the range, a whole number one up or down; anywhere
+        from None.
+        """
         if drawn is not None and self.whole:
-            return int(draw.choice([one for one in (drawn - 1, drawn + 1) if self.holds(one)] or [drawn]))
+            return int(
+                draw.choice([one for one in (drawn - 1, drawn + 1) if self.holds(one)] or [drawn])
+            )
         scale, back = (np.log, np.exp) if self.log else (float, float)
         found = draw.uniform(scale(self.low), scale(self.high))
         found = back(found if drawn is None else (scale(drawn) + found) / 2)
@@ -67,7 +80,9 @@ class Choices:
 
     def beside(self, drawn: Any, draw: np.random.Generator) -> str:
         """Another choice; any from None."""
-        return str(draw.choice([label for label in self.labels if label != drawn] or list(self.labels)))
+        return str(
+            draw.choice([label for label in self.labels if label != drawn] or list(self.labels))
+        )
 
 
 Dimension = Range | Choices
@@ -77,18 +92,25 @@ Space = Mapping[str, Dimension]
 def given_space(config: RunConfig) -> Space:
     """The space of `tune.space`; empty when there is none.
 
-    Raises ConfigError for an unknown key, one that decides what is measured, and values that the key does not take.
+    Raises ConfigError for an unknown key, one that decides what is measured, and values that the
+    key does not take.
     """
     space = {key: _dimension(key, values) for key, values in config.tune.space.items()}
     for key, dimension in space.items():
-        ends = (dimension.low, dimension.high) if isinstance(dimension, Range) else map(json.loads, dimension.labels)
+        ends = (
+            (dimension.low, dimension.high)
+            if isinstance(dimension, Range)
+            else map(json.loads, dimension.labels)
+        )
         for value in ends:
             with_values(config, {key: value})
     return space
 
 
 def recipe(phase: Phase) -> Space:
-    """The space of a configuration that names none: what decides most, as far as its model and log have it."""
+    """The space of a configuration that names none: what decides most, as far as its model and log
+    have it.
+    """
     config = phase.config
     space: dict[str, Dimension] = {
         "train.lr": Range(1e-3, 2e-2, log=True),
@@ -101,7 +123,9 @@ def recipe(phase: Phase) -> Space:
         space["train.positive_ratio"] = Range(0.9, 1.15)
         space["train.negative_sampling"] = Choices.of("uniform", "popularity")
     if config.blend.neighbours:
-        space["blend.neighbours"] = Choices.of(*sorted({config.blend.neighbours, 50, 100, 200, 400}))
+        space["blend.neighbours"] = Choices.of(
+            *sorted({config.blend.neighbours, 50, 100, 200, 400})
+        )
     if days := phase.interactions.days:
         given = config.graph.half_life_days
         lives = ("none", *(float(f"{days / part:.2g}") for part in (2, 8, 32)))
@@ -118,7 +142,9 @@ def value_at(config: RunConfig, key: str) -> Any:
 
 
 def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """The configuration with dotted keys set; keys that `config` left out stay left out. Raises ConfigError."""
+    """The configuration with dotted keys set; keys that `config` left out stay left out. Raises
+    ConfigError.
+    """
     raw = config.model_dump(exclude_unset=True)
     for key, value in values.items():
         *sections, leaf = key.split(".")
@@ -136,13 +162,16 @@ def _dimension(key: str, values: ValuesConfig) -> Dimension:
     low, high = values.low, values.high
     if low is None or high is None:
         absent = NoneType in types
-        return Choices.of(*(None if value == "none" and absent else value for value in values.choices or ()))
+        return Choices.of(
+            *(None if value == "none" and absent else value for value in values.choices or ())
+        )
     if not types & {int, float}:
         raise ConfigError(f"tune.space.{key}: the key takes no range", "Give choices = […]")
     whole = float not in types
     if whole and not (float(low).is_integer() and float(high).is_integer()):
         raise ConfigError(
-            f"tune.space.{key}: low = {low}, high = {high}, and the key takes whole numbers", "Round them"
+            f"tune.space.{key}: low = {low}, high = {high}, and the key takes whole numbers",
+            "Round them",
         )
     return Range(low, high, values.log, whole)
 
@@ -166,11 +195,15 @@ def _types(key: str) -> set[Any]:
 
 
 def _leaves(section: type[BaseModel], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys of a section and of those in it, with their types; a section that may be absent is a key too."""
+    """Dotted keys of a section and of those in it, with their types; a section that may be absent
+    is a key too.
+    """
     for name, field in section.model_fields.items():
         annotation = field.annotation
         inner = [
-            one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and get_origin(one) is None
+            one
+            for one in (annotation, *get_args(annotation))
+            if isinstance(one, type) and get_origin(one) is None
         ]
         sections = [one for one in inner if issubclass(one, BaseModel)]
         if get_origin(annotation) in (list, dict) or not sections:

@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import TPESampler
@@ -28,20 +33,35 @@ _CLEAR = 1.1  # epochs judge the vectors alone, and what histories add may turn 
 _RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 # What is kept of a trial beside its parameters and values.
-GIVEN, SECONDS, VALUES, FACTS, REASON, CONTINUES = "given", "seconds", "values", "facts", "reason", "continues"
+GIVEN, SECONDS, VALUES, FACTS, REASON, CONTINUES = (
+    "given",
+    "seconds",
+    "values",
+    "facts",
+    "reason",
+    "continues",
+)
 
 
 @contextmanager
 def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
-    """The study in `folder`, a new one or that of an earlier process; what a killed one left running is to be tried again."""
+    """The study in `folder`, a new one or that of an earlier process; what a killed one left
+    running is to be tried again.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    pruner = _ClearlyBelow(min(_COMPLETE_FIRST, settings.startup)) if settings.prune else NopPruner()
+    pruner = (
+        _ClearlyBelow(min(_COMPLETE_FIRST, settings.startup)) if settings.prune else NopPruner()
+    )
     storage = None
     try:
         storage = RDBStorage(URL.create("sqlite", database=str(folder / FILE)).render_as_string())
         study = optuna.create_study(
-            storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
+            storage=storage,
+            study_name="tune",
+            direction="maximize",
+            pruner=pruner,
+            load_if_exists=True,
         )
         _enqueue_interrupted(study)
         yield study
@@ -55,7 +75,9 @@ def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
 
 
 class _ClearlyBelow(BasePruner):
-    """Ends a trial whose best epoch so far is a tenth below the median of what complete ones had after as many."""
+    """Ends a trial whose best epoch so far is a tenth below the median of what complete ones had
+    after as many.
+    """
 
     def __init__(self, complete_first: int) -> None:
         self.complete_first = complete_first
@@ -64,27 +86,41 @@ class _ClearlyBelow(BasePruner):
         step = trial.last_step
         if step is None or len(trial.intermediate_values) < _WARM_UP_EPOCHS:
             return False
-        until = [[value for at, value in one.intermediate_values.items() if at <= step] for one in complete(study)]
+        until = [
+            [value for at, value in one.intermediate_values.items() if at <= step]
+            for one in complete(study)
+        ]
         others = [max(values) for values in until if values]
         own = max(trial.intermediate_values.values())
         return len(others) >= self.complete_first and bool(_CLEAR * own < np.median(others))
 
 
-def ask(study: optuna.Study, space: Space, given: Mapping[str, Any], seed: int, startup: int) -> Trial:
-    """The next trial: the configuration as given first, then what was interrupted, then what the search suggests.
+def ask(
+    study: optuna.Study, space: Space, given: Mapping[str, Any], seed: int, startup: int
+) -> Trial:
+    """The next trial: the configuration as given first, then what was interrupted, then what the
+    search suggests.
 
-    Up to `startup` trials that is something beside the best so far, later what TPE (Bergstra et al. 2011) makes of all.
-    Same seed and same finished trials, same suggestion, in whichever process.
+    Up to `startup` trials that is something beside the best so far, later what TPE (Bergstra et al.
+    2011) makes of all. Same seed and same finished trials, same suggestion, in whichever process.
     """
     done = len(finished(study))
     draw = np.random.default_rng([seed, done])
-    if not any(GIVEN in trial.user_attrs and trial.state != TrialState.FAIL for trial in study.trials):
+    if not any(
+        GIVEN in trial.user_attrs and trial.state != TrialState.FAIL for trial in study.trials
+    ):
         study.enqueue_trial(_drawn(space, given), user_attrs={GIVEN: True})
     elif done < startup and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.enqueue_trial(_beside(space, _drawn(space, best(complete(study)).user_attrs[VALUES]), draw))
+        study.enqueue_trial(
+            _beside(space, _drawn(space, best(complete(study)).user_attrs[VALUES]), draw)
+        )
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     study.sampler = TPESampler(n_startup_trials=startup, seed=int(draw.integers(2**32)))
-    keys = waiting[0].system_attrs["fixed_params"] if waiting and GIVEN in waiting[0].user_attrs else space
+    keys = (
+        waiting[0].system_attrs["fixed_params"]
+        if waiting and GIVEN in waiting[0].user_attrs
+        else space
+    )
     return study.ask({key: _distribution(space[key]) for key in keys})
 
 
@@ -96,7 +132,9 @@ def chosen(trial: Trial, space: Space) -> dict[str, Any]:
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that count: complete, pruned, or failed for a reason of their own; not those that were interrupted."""
+    """Trials that count: complete, pruned, or failed for a reason of their own; not those that were
+    interrupted.
+    """
     return [
         trial
         for trial in study.get_trials(deepcopy=False)
@@ -115,7 +153,9 @@ def best(trials: Sequence[FrozenTrial]) -> FrozenTrial:
 
 def spent_seconds(study: optuna.Study) -> float:
     """Seconds of all trials so far, interrupted ones up to their last epoch included."""
-    return float(sum(trial.user_attrs.get(SECONDS, 0.0) for trial in study.get_trials(deepcopy=False)))
+    return float(
+        sum(trial.user_attrs.get(SECONDS, 0.0) for trial in study.get_trials(deepcopy=False))
+    )
 
 
 def _enqueue_interrupted(study: optuna.Study) -> None:
@@ -129,14 +169,23 @@ def _drawn(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     """Configuration values as the search draws them; those outside the space are left out."""
     inside = {key: value for key, value in values.items() if space[key].holds(value)}
     return {
-        key: Choices.of(value).labels[0] if isinstance(space[key], Choices) else value for key, value in inside.items()
+        key: Choices.of(value).labels[0] if isinstance(space[key], Choices) else value
+        for key, value in inside.items()
     }
 
 
 def _beside(space: Space, values: Mapping[str, Any], draw: np.random.Generator) -> dict[str, Any]:
-    """Values as the search draws them, a few of them moved; what the space does not hold moves into it."""
-    moved = {*draw.choice(sorted(space), min(_MOVED, len(space)), replace=False), *(space.keys() - values.keys())}
-    return {key: one.beside(values.get(key), draw) if key in moved else values[key] for key, one in space.items()}
+    """Values as the search draws them, a few of them moved; what the space does not hold moves into
+    it.
+    """
+    moved = {
+        *draw.choice(sorted(space), min(_MOVED, len(space)), replace=False),
+        *(space.keys() - values.keys()),
+    }
+    return {
+        key: one.beside(values.get(key), draw) if key in moved else values[key]
+        for key, one in space.items()
+    }
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 
 from recsys.core.artefacts import RunFolder
 from recsys.core.errors import RecsysError
-from recsys.index.life_cycle import listed
-from recsys.index.life_cycle import promote as promote_bundle
-from recsys.index.life_cycle import rollback as roll_back
+from recsys.releases.life_cycle import listed
+from recsys.releases.life_cycle import promote as promote_bundle
+from recsys.releases.life_cycle import rollback as roll_back
 from serving.bodies import PromoteBody
 from serving.context import Context
 from serving.documents import Bundles, Switched
@@ -30,7 +30,9 @@ async def bundles(here: Here) -> Response:
 
 @router.post("/reload", response_model=Switched)
 async def reload(here: Here, request: Request) -> Response:
-    """Load what the run's link names now; a bundle that fails verification is refused (409), the old one goes on."""
+    """Load what the run's link names now; a bundle that fails verification is refused (409), the
+    old one goes on.
+    """
     return await _switched(here, request, "reload", lambda: None)
 
 
@@ -39,7 +41,10 @@ async def promote(here: Here, request: Request, body: PromoteBody) -> Response:
     """Make a bundle of the run the live one, for this service and all that follow the run."""
     folder, forced = _run(here), " by force" * body.force
     return await _switched(
-        here, request, f"promote {body.bundle}{forced}", lambda: promote_bundle(folder, body.bundle, body.force)
+        here,
+        request,
+        f"promote {body.bundle}{forced}",
+        lambda: promote_bundle(folder, body.bundle, body.force),
     )
 
 
@@ -57,7 +62,9 @@ def _run(here: Context) -> RunFolder:
     return RunFolder(here.settings.run)
 
 
-async def _switched(here: Context, request: Request, action: str, change: Callable[[], object]) -> Response:
+async def _switched(
+    here: Context, request: Request, action: str, change: Callable[[], object]
+) -> Response:
     """Do it, load what is live then, keep a record. Raises Refused (409) when either is refused."""
     key: str = request.scope["key"]
     # Not in the service's own threads: loading a bundle takes seconds, and others wait for theirs.

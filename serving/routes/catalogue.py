@@ -4,7 +4,14 @@ from fastapi import APIRouter, Response
 
 from serving import catalogue
 from serving.bodies import ItemsBody, PathId, QueryK, SimilarBody, SimilarUsersBody, Text
-from serving.documents import Answer, AttributeColumns, CatalogueItem, CatalogueItems, FoundUsers, Model
+from serving.documents import (
+    Answer,
+    AttributeColumns,
+    CatalogueItem,
+    CatalogueItems,
+    FoundUsers,
+    Model,
+)
 from serving.routes.wire import Here, document
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
@@ -25,7 +32,9 @@ async def similar(here: Here, item: PathId, k: QueryK = 10) -> Response:
 @router.post("/similar", response_model=Answer)
 async def similar_twin(here: Here, body: SimilarBody) -> Response:
     """The same by POST."""
-    return document(await here.service.run(lambda served: catalogue.similar_items(served, body.item, body.k)))
+    return document(
+        await here.service.run(lambda served: catalogue.similar_items(served, body.item, body.k))
+    )
 
 
 @router.get("/similar-users/{user:path}", response_model=Answer)
@@ -37,7 +46,9 @@ async def similar_users(here: Here, user: PathId, k: QueryK = 10) -> Response:
 @router.post("/similar-users", response_model=Answer)
 async def similar_users_twin(here: Here, body: SimilarUsersBody) -> Response:
     """The same by POST."""
-    return document(await here.service.run(lambda served: catalogue.similar_users(served, body.user, body.k)))
+    return document(
+        await here.service.run(lambda served: catalogue.similar_users(served, body.user, body.k))
+    )
 
 
 @router.get("/attributes", response_model=AttributeColumns)

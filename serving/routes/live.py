@@ -20,7 +20,9 @@ router = APIRouter(prefix="/v1", tags=["events"])
 async def events(here: Here, body: EventsBody) -> Response:
     """Take events: they are on disk when this answers, and the next answers take them into account."""
     if here.writer is None:
-        raise Refused(404, "this service takes no events", "Start it on a run folder, or with --events FILE")
+        raise Refused(
+            404, "this service takes no events", "Start it on a run folder, or with --events FILE"
+        )
     served = here.served
     for event in body.events:
         _check_behavior(served, event)
@@ -32,7 +34,9 @@ async def events(here: Here, body: EventsBody) -> Response:
 
 
 def _check_behavior(served: Served, event: NewEvent) -> None:
-    """Raises UsageError for a behaviour that the log does not have: lookup could make nothing of it."""
+    """Raises UsageError for a behaviour that the log does not have: lookup could make nothing of
+    it.
+    """
     known = served.bundle.segments[1:]
     if event.behavior is not None and event.behavior not in known:
         hint = nearest(event.behavior, known) or f"The log has {list(known)}"

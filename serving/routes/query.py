@@ -1,6 +1,7 @@
 """Queries read by one pydantic model.
 
-FastAPI takes a parameter of a function at a time, which on the path that is asked most costs more than the answer does.
+FastAPI takes a parameter of a function at a time, which on the path that is asked most costs more
+than the answer does.
 """
 
 from functools import cache
@@ -14,16 +15,21 @@ Query = TypeVar("Query", bound=BaseModel)
 
 
 def read_query(model: type[Query], request: Request) -> Query:
-    """The parameters of path and query as `model`; of one that is given more often, lists take all values.
+    """The parameters of path and query as `model`; of one that is given more often, lists take all
+    values.
 
     Raises RequestValidationError, as FastAPI does.
     """
     several, asked = _lists(model), request.query_params
-    found: dict[str, Any] = {name: asked.getlist(name) if name in several else asked[name] for name in asked}
+    found: dict[str, Any] = {
+        name: asked.getlist(name) if name in several else asked[name] for name in asked
+    }
     try:
         return model.model_validate(found | request.path_params)
     except ValidationError as error:
-        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from None
+        raise RequestValidationError(
+            [{**one, "loc": ("query", *one["loc"])} for one in error.errors()]
+        ) from None
 
 
 @cache

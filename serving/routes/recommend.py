@@ -2,7 +2,14 @@
 
 from fastapi import APIRouter, Request, Response
 
-from serving.bodies import ExplainBody, Id, QueryParts, QueryPopularity, RecommendBody, RecommendQuery
+from serving.bodies import (
+    ExplainBody,
+    Id,
+    QueryParts,
+    QueryPopularity,
+    RecommendBody,
+    RecommendQuery,
+)
 from serving.context import Context
 from serving.documents import Answer, Answers, Explained
 from serving.questions import Question
@@ -12,7 +19,11 @@ from serving.routes.wire import Here, document
 router = APIRouter(prefix="/v1", tags=["recommend"])
 
 
-@router.get("/recommend/{user:path}", response_model=Answer, openapi_extra=described(RecommendQuery, path="user"))
+@router.get(
+    "/recommend/{user:path}",
+    response_model=Answer,
+    openapi_extra=described(RecommendQuery, path="user"),
+)
 async def recommend_user(request: Request) -> Response:
     """The best items for a user; for an unknown one the most popular, and `source` says so."""
     asked = read_query(RecommendQuery, request)
@@ -38,7 +49,9 @@ async def explain_user(
     """Why an item for a user: the score as a sum of shares."""
     question = Question(user)
     return document(
-        await here.service.run(lambda served: here.service.explain(served, question, item, parts, popularity))
+        await here.service.run(
+            lambda served: here.service.explain(served, question, item, parts, popularity)
+        )
     )
 
 
@@ -48,6 +61,8 @@ async def explain(here: Here, body: ExplainBody) -> Response:
     question = body.question()
     return document(
         await here.service.run(
-            lambda served: here.service.explain(served, question, body.item, body.parts, body.popularity)
+            lambda served: here.service.explain(
+                served, question, body.item, body.parts, body.popularity
+            )
         )
     )

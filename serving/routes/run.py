@@ -14,7 +14,9 @@ from serving.routes.wire import Here, document
 
 router = APIRouter(prefix="/v1", tags=["run"])
 
-_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+_REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+)
 _Responses = dict[int | str, dict[str, Any]]
 _HTML: _Responses = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
 _JSON: _Responses = {200: {"content": {"application/json": {"schema": {"type": "object"}}}}}
@@ -30,7 +32,9 @@ async def report(here: Here) -> Response:
 async def report_page(here: Here) -> Response:
     """The same to read; it holds styles and drawings, and may run nothing."""
     headers = {"content-security-policy": _REPORT_POLICY}
-    return Response(_report(here, "report.html").read_bytes(), headers=headers, media_type="text/html")
+    return Response(
+        _report(here, "report.html").read_bytes(), headers=headers, media_type="text/html"
+    )
 
 
 @router.post("/admin/recommend", response_model=Answers)
@@ -46,5 +50,9 @@ def _report(here: Context, name: str) -> Path:
     run = here.settings.run
     path = None if run is None else RunFolder(run).report / name
     if path is None or not path.is_file():
-        raise Refused(404, "there is no report beside this bundle", "Start the service on the folder of a finished run")
+        raise Refused(
+            404,
+            "there is no report beside this bundle",
+            "Start the service on the folder of a finished run",
+        )
     return path

@@ -12,7 +12,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     "default": {
         "model": Problem,
         "description": "What was wrong with the request, and what to do.",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
     }
 }
 

@@ -14,21 +14,53 @@ from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.text import figure, signed
 
 PUBLISHED: dict[str, Any] = {
-    "goal": [{"row": "full", "title": "all of it", "gowalla": [0.2, 0.1665], "yelp2018": [0.0765, 0.0635]}],
-    "best": [{"kind": "best of any kind", "gowalla": ["Other", 0.19, 0.16], "yelp2018": ["Another", 0.07, 0.06]}],
+    "goal": [
+        {
+            "row": "full",
+            "title": "all of it",
+            "gowalla": [0.2, 0.1665],
+            "yelp2018": [0.0765, 0.0635],
+        }
+    ],
+    "best": [
+        {
+            "kind": "best of any kind",
+            "gowalla": ["Other", 0.19, 0.16],
+            "yelp2018": ["Another", 0.07, 0.06],
+        }
+    ],
     "method": [{"name": "Other", "source": "a paper", "gowalla": [0.19, 0.16]}],
 }
 
 
 def entry(dataset: str, row: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
-    measured = {"recall@20": 0.2, "ndcg@20": 0.16, "ndcg@10": 0.1, "seconds": 3600.0, "peak_mb": 900}
-    return {"dataset": dataset, "row": row, "seed": seed, "selected_on": "validation", **measured, **changes}
+    measured = {
+        "recall@20": 0.2,
+        "ndcg@20": 0.16,
+        "ndcg@10": 0.1,
+        "seconds": 3600.0,
+        "peak_mb": 900,
+    }
+    return {
+        "dataset": dataset,
+        "row": row,
+        "seed": seed,
+        "selected_on": "validation",
+        **measured,
+        **changes,
+    }
 
 
 def test_goals_are_shown_with_the_mean_its_spread_and_the_distance() -> None:
-    found = [entry("gowalla", "full", seed, **{"recall@20": value}) for seed, value in enumerate([0.19, 0.2, 0.21])]
+    found = [
+        entry("gowalla", "full", seed, **{"recall@20": value})
+        for seed, value in enumerate([0.19, 0.2, 0.21])
+    ]
     page = accuracy_page(found, PUBLISHED, [], {"full": Row("full", "All of it")}, [])
-    assert "| ours, `full` | .2000 ± .0100 / .1600 ± .0000 (+.0000 / −.0065; 3 seeds) | not measured |" in page
+    assert (
+        "| ours, `full` | .2000 ± .0100 / .1600 ± .0000 (+.0000 / −.0065; 3 seeds) | not measured |"
+        in page
+    )
     assert page.index("**All of it**") < page.index("| Other | .1900 / .1600 | a paper |")
 
 
@@ -48,14 +80,24 @@ def test_time_ordered_rows_are_set_against_the_default() -> None:
         "high": 0.01,
     }
     page = accuracy_page(
-        found, PUBLISHED, [apart], {"default": Row("default", "Default"), "ease": Row("ease", "EASE")}, []
+        found,
+        PUBLISHED,
+        [apart],
+        {"default": Row("default", "Default"), "ease": Row("ease", "EASE")},
+        [],
     )
     assert "| EASE | .1200 | .2000 | −.0300 to +.0100 |\n| Default | .1000 | .2000 |  |" in page
 
 
 def test_the_same_figures_give_the_same_page() -> None:
-    found = [entry("gowalla", "full"), entry("ml-100k", "ease"), entry("ml-100k", "peer:implicit-als")]
-    assert accuracy_page(found, PUBLISHED, [], {}, []) == accuracy_page(list(reversed(found)), PUBLISHED, [], {}, [])
+    found = [
+        entry("gowalla", "full"),
+        entry("ml-100k", "ease"),
+        entry("ml-100k", "peer:implicit-als"),
+    ]
+    assert accuracy_page(found, PUBLISHED, [], {}, []) == accuracy_page(
+        list(reversed(found)), PUBLISHED, [], {}, []
+    )
 
 
 def test_the_default_is_set_against_the_best_baseline_and_judged_by_the_interval() -> None:
@@ -64,17 +106,29 @@ def test_the_default_is_set_against_the_best_baseline_and_judged_by_the_interval
         return {"dataset": "films", "row": "default", "other": other, "metric": "ndcg@10", **apart}
 
     named = {name: Row(name, name.upper(), baseline=name) for name in ("ease", "gfcf")}
-    known = [compared("gfcf", 0.08, 0.01, 0.03), compared("ease", 0.11, -0.03, 0.01), compared("model", 0.9, -1, -0.7)]
+    known = [
+        compared("gfcf", 0.08, 0.01, 0.03),
+        compared("ease", 0.11, -0.03, 0.01),
+        compared("model", 0.9, -1, -0.7),
+    ]
     page = accuracy_page([], PUBLISHED, known, named, [])
     assert "| films | .1000 | EASE | .1100 | −.0300 to +.0100 | within noise |" in page
 
 
 def test_speed_is_told_in_processor_hours() -> None:
-    theirs = {"seconds": 72000.0, "cpu_seconds": 36000.0, "batches_measured": 20, "device": "cpu, 1 thread"}
+    theirs = {
+        "seconds": 72000.0,
+        "cpu_seconds": 36000.0,
+        "batches_measured": 20,
+        "device": "cpu, 1 thread",
+    }
     ours = {"seconds": 720.0, "cpu_seconds": 600.0}
     known = {"recall@20": 0.183, "peer": "peer:x", "theirs": theirs, "row": "full", "ours": ours}
     page = accuracy_page([], PUBLISHED, [], {}, [{"data": "gowalla", "figures": known}])
-    assert "| gowalla | .1830 | peer:x | cpu, 1 thread | 20.0 | 10.0 | 20 | `full` | 0.20 | 0.17 | 60 × |" in page
+    assert (
+        "| gowalla | .1830 | peer:x | cpu, 1 thread | 20.0 | 10.0 | 20 | `full` | 0.20 | 0.17 | 60 × |"
+        in page
+    )
 
 
 def test_the_cost_is_what_was_measured_before() -> None:
@@ -101,12 +155,28 @@ def test_the_attention_page_holds_what_was_measured() -> None:
         "target_exponent": 0.4,
     }
     layer["entropy"] = [{"degree": 2, "targets": 9, "low": 0.8, "median": 0.9, "high": 1.0}]
-    part = {"group": "history length", "label": "1–5", "users": 1200, "value": 0.11, "other_value": 0.1}
+    part = {
+        "group": "history length",
+        "label": "1–5",
+        "users": 1200,
+        "value": 0.11,
+        "other_value": 0.1,
+    }
     part |= {"difference": 0.01, "low": 0.002, "high": 0.018}
-    facts = {"dataset": "films", "row": "default", "other": "gamma0", "seed": 0, "layers": [layer], "slices": [part]}
+    facts = {
+        "dataset": "films",
+        "row": "default",
+        "other": "gamma0",
+        "seed": 0,
+        "layers": [layer],
+        "slices": [part],
+    }
     files = attention_page([facts], [])
     assert "| 1 | user–buy–item | 0.50, -0.25 | 0.50 | 0.40 |" in files["attention.md"]
-    assert "| history length | 1–5 | 1,200 | .1100 | .1000 | +.0100 | +.0020 to +.0180 |" in files["attention.md"]
+    assert (
+        "| history length | 1–5 | 1,200 | .1100 | .1000 | +.0100 | +.0020 to +.0180 |"
+        in files["attention.md"]
+    )
     assert files == attention_page([facts], []) and len(files) == 3
 
 

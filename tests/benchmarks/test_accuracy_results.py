@@ -20,7 +20,14 @@ def entry(**changes: Any) -> dict[str, Any]:
         "ndcg@20": 0.1,
         "selected_on": "validation",
     }
-    rest = {"config": {}, "commit": "abc", "data_sha256": {}, "seconds": 60.0, "peak_mb": 500, "device": "cpu"}
+    rest = {
+        "config": {},
+        "commit": "abc",
+        "data_sha256": {},
+        "seconds": 60.0,
+        "peak_mb": 500,
+        "device": "cpu",
+    }
     return known | rest | changes
 
 
@@ -54,7 +61,9 @@ def test_an_incomplete_entry_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_mean_and_spread_over_seeds() -> None:
-    found = summarise([entry(seed=seed, **{"ndcg@20": value}) for seed, value in enumerate([0.1, 0.2, 0.3])])
+    found = summarise(
+        [entry(seed=seed, **{"ndcg@20": value}) for seed, value in enumerate([0.1, 0.2, 0.3])]
+    )
     one = found["films", "full", "validation"]
     assert one.seeds == (0, 1, 2)
     assert one.mean["ndcg@20"] == pytest.approx(0.2)
@@ -69,13 +78,20 @@ def test_a_shape_chosen_on_the_test_is_told(tmp_path: Path) -> None:
     )
     found = as_result(entry(epochs=1), best_on_test(log))
     assert (found["recall@20"], found["blend"]) == (0.4, {"length": 0.2, "popularity": -0.05})
-    assert first_to_reach(log, 0.1) == {"epoch": 1, "seconds": 2.0, "recall@20": 0.1, "ndcg@20": 0.3}
+    assert first_to_reach(log, 0.1) == {
+        "epoch": 1,
+        "seconds": 2.0,
+        "recall@20": 0.1,
+        "ndcg@20": 0.3,
+    }
     assert first_to_reach(log, 0.2) is None
 
 
 def test_one_seed_has_no_spread_and_what_some_seeds_lack_is_left_out() -> None:
     assert summarise([entry()])["films", "full", "validation"].spread["ndcg@20"] is None
-    both = summarise([entry(validation=0.1), entry(seed=1, validation=None)])["films", "full", "validation"]
+    both = summarise([entry(validation=0.1), entry(seed=1, validation=None)])[
+        "films", "full", "validation"
+    ]
     assert "validation" not in both.mean
 
 
@@ -87,5 +103,10 @@ def test_the_test_selected_value_is_the_best_epoch_of_the_log(tmp_path: Path) ->
         '{"epoch": 3, "recall@20": 0.4, "ndcg@20": 0.1}\n'
     )
     found = as_result(entry(epochs=3), best_on_test(log))
-    assert (found["selected_on"], found["epochs"], found["recall@20"], found["ndcg@20"]) == ("test", 2, 0.4, 0.2)
+    assert (found["selected_on"], found["epochs"], found["recall@20"], found["ndcg@20"]) == (
+        "test",
+        2,
+        0.4,
+        0.2,
+    )
     assert found["commit"] == "abc"

@@ -23,7 +23,12 @@ def test_every_row_gives_a_configuration_on_every_set_it_names(name: str) -> Non
 
 
 def test_a_dataset_of_a_row_goes_over_the_row_and_the_row_over_the_set() -> None:
-    one = Row("one", "One", changes={"train": {"lr": 0.1, "epochs": 3}}, on={"gowalla": {"train": {"epochs": 5}}})
+    one = Row(
+        "one",
+        "One",
+        changes={"train": {"lr": 0.1, "epochs": 3}},
+        on={"gowalla": {"train": {"epochs": 5}}},
+    )
     train = configuration("gowalla", FOLDER, one.changes_on("gowalla")).train
     assert (train.lr, train.epochs, train.metric_k) == (0.1, 5, 20)
     assert configuration("ml-100k", FOLDER, one.changes_on("ml-100k")).train.epochs == 3

@@ -15,8 +15,6 @@ from benchmarks.accuracy.experiment import Choices, Told, score
 from benchmarks.accuracy.foreign import pairs, score_peer
 from benchmarks.accuracy.kept import keep, lists, seeds
 from benchmarks.accuracy.rows import Row, row
-from recsys.blending.choice import STRETCHES
-from recsys.blending.ingredients import NO_BLEND
 from recsys.core.artefacts import read_json
 from recsys.core.config import BlendConfig, RunConfig
 from recsys.core.errors import MachineError, UsageError
@@ -24,10 +22,16 @@ from recsys.graph.schema import full_block
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
+from recsys.scores.choice import STRETCHES
+from recsys.scores.ingredients import NO_BLEND
 
 World = tuple[RunConfig, CodedLog, Splits]
-ROW = Row("small", "Small", changes={"model": {"width": 8}, "train": {"epochs": 4, "patience": 4, "batch_size": 64}})
+ROW = Row(
+    "small",
+    "Small",
+    changes={"model": {"width": 8}, "train": {"epochs": 4, "patience": 4, "batch_size": 64}},
+)
 
 
 @pytest.fixture
@@ -41,8 +45,12 @@ def world(tmp_path: Path) -> World:
     ]
     folder = tmp_path / "filmtrust"
     folder.mkdir()
-    pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row").write_parquet(folder / "interactions.parquet")
-    config = configuration("filmtrust", tmp_path, ROW.changes_on("filmtrust")).model_copy(update={"threads": 1})
+    pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row").write_parquet(
+        folder / "interactions.parquet"
+    )
+    config = configuration("filmtrust", tmp_path, ROW.changes_on("filmtrust")).model_copy(
+        update={"threads": 1}
+    )
     return config, *load(config, tmp_path / "cache")
 
 
@@ -59,16 +67,24 @@ def test_a_logged_run_gives_the_figures_of_one_that_is_not(world: World, tmp_pat
 
 def test_vectors_alone_are_logged_in_every_shape(world: World, tmp_path: Path) -> None:
     config, log, splits = world
-    alone = config.model_copy(update={"blend": BlendConfig(neighbours=0, low_pass_rank=0, recency=False)})
+    alone = config.model_copy(
+        update={"blend": BlendConfig(neighbours=0, low_pass_rank=0, recency=False)}
+    )
     found = score(ROW, alone, log, splits, tmp_path, epoch_log=EpochLog(tmp_path / "log.jsonl"))
     shapes = [line for line in read(tmp_path / "log.jsonl") if "length" in line]
     assert [(line["length"], line["popularity"]) for line in shapes] == list(STRETCHES)
     blend = found.facts.get("blend", NO_BLEND.model_dump())
-    chosen = next(line for line in shapes if all(line[name] == blend[name] for name in ("length", "popularity")))
+    chosen = next(
+        line
+        for line in shapes
+        if all(line[name] == blend[name] for name in ("length", "popularity"))
+    )
     assert chosen["recall@20"] == round(found.ranking.overall["recall@20"], 5)
 
 
-def test_a_row_without_the_item_table_lends_its_training_to_one_with_it(world: World, tmp_path: Path) -> None:
+def test_a_row_without_the_item_table_lends_its_training_to_one_with_it(
+    world: World, tmp_path: Path
+) -> None:
     config, log, splits = world
     alone = config.model_copy(update={"blend": config.blend.model_copy(update={"neighbours": 0})})
     first, second = score(ROW, alone, log, splits, tmp_path), score(ROW, *world, tmp_path)
@@ -94,9 +110,15 @@ def test_what_is_kept_comes_back_by_row_and_seed(world: World, tmp_path: Path) -
     scored = score(Row("pop", "Popularity", baseline="popularity"), *world, tmp_path)
     keep(tmp_path, "pop", 0, scored)
     keep(tmp_path, "pop-2", 3, scored)
-    assert (seeds(tmp_path, "pop"), seeds(tmp_path, "pop-2"), seeds(tmp_path, "po")) == ([0], [3], [])
+    assert (seeds(tmp_path, "pop"), seeds(tmp_path, "pop-2"), seeds(tmp_path, "po")) == (
+        [0],
+        [3],
+        [],
+    )
     found = lists(tmp_path, "pop", 0)
-    assert (found.ranked == scored.ranked).all() and set(found.per_user) == set(scored.ranking.per_user)
+    assert (found.ranked == scored.ranked).all() and set(found.per_user) == set(
+        scored.ranking.per_user
+    )
 
 
 def test_the_weights_whose_entropy_is_shown_are_those_of_the_layer(world: World) -> None:
@@ -110,10 +132,15 @@ def test_the_weights_whose_entropy_is_shown_are_those_of_the_layer(world: World)
         before, after = list(network.layer_states(block))[:2]
         messages = block.messages[graph.target]
         _, logits = _logits(layer, before[source], before[target], messages)
-        adjacency, reach = messages.adjacency, messages.target_degree.clamp_min(1e-9) ** -layer.target_exponent
+        adjacency, reach = (
+            messages.adjacency,
+            messages.target_degree.clamp_min(1e-9) ** -layer.target_exponent,
+        )
         expected = torch.zeros_like(after[target])
         for node, (first, last) in enumerate(pairwise(adjacency.indptr.tolist())):
-            heads = before[source][adjacency.indices[first:last].long()].reshape(last - first, len(layer.gamma), -1)
+            heads = before[source][adjacency.indices[first:last].long()].reshape(
+                last - first, len(layer.gamma), -1
+            )
             mixed = torch.einsum("hn,nhd->hd", logits[:, first:last].softmax(1), heads).flatten()
             expected[node] = mixed * reach[node] * layer.mass(messages)[node]
     torch.testing.assert_close(after[target], expected)
@@ -127,7 +154,9 @@ def test_a_peer_is_given_every_pair_in_the_ids_of_the_log(world: World) -> None:
     assert set(given["user_id"]) <= {f"u{user}" for user in range(40)}
 
 
-def test_a_peer_runs_in_its_own_python_and_is_judged_on_the_test(world: World, tmp_path: Path) -> None:
+def test_a_peer_runs_in_its_own_python_and_is_judged_on_the_test(
+    world: World, tmp_path: Path
+) -> None:
     pytest.importorskip("implicit")
     python = tmp_path / "peers" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -136,7 +165,9 @@ def test_a_peer_runs_in_its_own_python_and_is_judged_on_the_test(world: World, t
     config, log, splits = world
     found = score_peer(row("peer:implicit-als"), config, log, splits, tmp_path)
     assert found.facts["factors"] == 100
-    assert found.ranking.overall["recall@20"] > 0.5  # of 30 items a user likes half, and sees most of them in train
+    assert (
+        found.ranking.overall["recall@20"] > 0.5
+    )  # of 30 items a user likes half, and sees most of them in train
 
 
 def test_a_peer_without_its_environment_is_told_so(world: World, tmp_path: Path) -> None:

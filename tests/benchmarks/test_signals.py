@@ -1,4 +1,6 @@
-"""The benchmark of signals: what a variant keeps, the rule, and one small log from runs to the page."""
+"""The benchmark of signals: what a variant keeps, the rule, and one small log from runs to the
+page.
+"""
 
 from pathlib import Path
 
@@ -16,7 +18,8 @@ DATA = Path("folder")
 
 def test_what_variants_keep() -> None:
     found = {
-        name: variants.configuration("lastfm-hetrec", name, DATA) for name in variants.LOGS["lastfm-hetrec"].variants
+        name: variants.configuration("lastfm-hetrec", name, DATA)
+        for name in variants.LOGS["lastfm-hetrec"].variants
     }
     graphs = {name: config.graph for name, config in found.items()}
     assert [one.name for one in graphs["heterogeneous"].relations] == ["friends", "tags"]
@@ -38,7 +41,10 @@ def test_behaviours_leave_and_items_met_are_hidden() -> None:
     plain = variants.configuration("tmall-mbcgcn", "discovery-bipartite", DATA)
     assert plain.graph.behavior_weights == {"view": 0.0, "cart": 0.0}
     assert plain.evaluate.seen_behaviors == ["buy", "view", "cart"]
-    assert variants.configuration("tmall-mbcgcn", "heterogeneous", DATA).evaluate.seen_behaviors is None
+    assert (
+        variants.configuration("tmall-mbcgcn", "heterogeneous", DATA).evaluate.seen_behaviors
+        is None
+    )
 
 
 def test_unknown_names() -> None:
@@ -54,7 +60,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     draw, rows, held = np.random.default_rng(0), [], []
     for user in range(40):
         viewed = draw.choice(np.arange(user % 2, 30, 2), 8, replace=False)
-        rows += [(user, item, "view") for item in viewed] + [(user, item, "cart") for item in viewed[:2]]
+        rows += [(user, item, "view") for item in viewed] + [
+            (user, item, "cart") for item in viewed[:2]
+        ]
         rows += [(user, item, "buy") for item in viewed[2:7]]
         held.append((user, viewed[7] if user % 4 else (viewed[0] + 2) % 30, "buy"))
     folder = tmp_path / "data" / "tmall-mbcgcn"
@@ -69,7 +77,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(tmp_path / "data", tmp_path / "cache")
 
 
-def test_from_runs_to_the_page(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_runs_to_the_page(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variant in variants.LOGS["tmall-mbcgcn"].variants:
         entry = run.run("tmall-mbcgcn", variant, 0, place, threads=1)
         assert entry["row"] == variant

@@ -22,11 +22,15 @@ def interactions(pairs: list[tuple[int, int]], times: list[int] | None = None) -
     rows = pl.DataFrame(pairs, schema={USER: pl.Int32, ITEM: pl.Int32}, orient="row")
     if times is not None:
         rows = rows.with_columns(pl.Series(TIME, times, dtype=pl.Int64))
-    users, items = (IdMap(pl.Series([str(n) for n in range(rows[column].max() + 1)])) for column in (USER, ITEM))
+    users, items = (
+        IdMap(pl.Series([str(n) for n in range(rows[column].max() + 1)])) for column in (USER, ITEM)
+    )
     return fit_interactions(rows, users, items, (TARGET,))
 
 
-def random_interactions(num_users: int = 40, num_items: int = 30, density: float = 0.2, seed: int = 3) -> Interactions:
+def random_interactions(
+    num_users: int = 40, num_items: int = 30, density: float = 0.2, seed: int = 3
+) -> Interactions:
     taken = np.random.default_rng(seed).random((num_users, num_items)) < density
     taken[0] = True  # every item has a user
     taken[:, 0] = True
@@ -44,7 +48,9 @@ def dense(train: Interactions) -> np.ndarray:
 
 
 def scores(name: str, params: dict, train: Interactions) -> np.ndarray:
-    return baseline(name).fit(train, TARGET, params).score(np.arange(train.num_users, dtype=np.int32))
+    return (
+        baseline(name).fit(train, TARGET, params).score(np.arange(train.num_users, dtype=np.int32))
+    )
 
 
 def test_popularity_counts_a_pair_once() -> None:
@@ -58,13 +64,22 @@ def test_recent_popularity_by_hand() -> None:
         train, TARGET, share=0.5
     )  # rows 4, 5, 6: item 1 once, item 2 twice, item 0 not at all
     assert np.argsort(-recent.weights).tolist() == [2, 1, 0]
-    assert np.argsort(-fit_recent_popularity(train, TARGET, share=1.0).weights).tolist() == [0, 2, 1]
+    assert np.argsort(-fit_recent_popularity(train, TARGET, share=1.0).weights).tolist() == [
+        0,
+        2,
+        1,
+    ]
 
 
 def test_recent_popularity_breaks_ties_by_all_time() -> None:
     train = interactions([(0, 0), (1, 1), (2, 1), (0, 2), (1, 0)], times=[1, 2, 3, 9, 9])
-    # Recent: items 2 and 0 once each; all time item 0 leads with two users; item 1 was popular long ago only.
-    assert np.argsort(-fit_recent_popularity(train, TARGET, share=0.2).weights).tolist() == [0, 2, 1]
+    # Recent: items 2 and 0 once each; all time item 0 leads with two users; item 1 was popular long
+    # ago only.
+    assert np.argsort(-fit_recent_popularity(train, TARGET, share=0.2).weights).tolist() == [
+        0,
+        2,
+        1,
+    ]
 
 
 def test_recent_popularity_needs_times(train: Interactions) -> None:
@@ -73,13 +88,23 @@ def test_recent_popularity_needs_times(train: Interactions) -> None:
     assert skip_reason(BASELINES["popularity_recent"], train, 10, 10**9) == "the log has no times"
 
 
-def naive_similarity(dense: np.ndarray, measure: str, shrinkage: float, min_shared: int = 0) -> np.ndarray:
+def naive_similarity(
+    dense: np.ndarray, measure: str, shrinkage: float, min_shared: int = 0
+) -> np.ndarray:
     items = dense.shape[1]
     table = np.zeros((items, items))
     for i in range(items):
         for j in range(items):
-            both, of_i, of_j = (dense[:, i] * dense[:, j]).sum(), dense[:, i].sum(), dense[:, j].sum()
-            divisor = {"cosine": np.sqrt(of_i * of_j), "jaccard": of_i + of_j - both, "count": 1 - shrinkage}[measure]
+            both, of_i, of_j = (
+                (dense[:, i] * dense[:, j]).sum(),
+                dense[:, i].sum(),
+                dense[:, j].sum(),
+            )
+            divisor = {
+                "cosine": np.sqrt(of_i * of_j),
+                "jaccard": of_i + of_j - both,
+                "count": 1 - shrinkage,
+            }[measure]
             table[i, j] = 0 if i == j or both < min_shared else both / (divisor + shrinkage)
     return table
 
@@ -116,7 +141,9 @@ def test_itemknn_equals_dense(train: Interactions, dense: np.ndarray) -> None:
     np.testing.assert_allclose(found, dense @ similar.T, rtol=1e-5)
 
 
-def test_itemknn_damping_weighs_users_by_their_degree(train: Interactions, dense: np.ndarray) -> None:
+def test_itemknn_damping_weighs_users_by_their_degree(
+    train: Interactions, dense: np.ndarray
+) -> None:
     weight = dense.sum(axis=1) ** -1.0
     both = dense.T @ (weight[:, None] * dense)
     similar = both / (np.sqrt(np.outer(np.diag(both), np.diag(both))) + 2.0)
@@ -127,7 +154,9 @@ def test_itemknn_damping_weighs_users_by_their_degree(train: Interactions, dense
 
 @pytest.mark.parametrize("regularisation", [0.5, 100.0])
 @pytest.mark.parametrize("shape", [(40, 30), (30, 40)], ids=["more users", "more items"])
-def test_ease_equals_the_constrained_least_squares(shape: tuple[int, int], regularisation: float) -> None:
+def test_ease_equals_the_constrained_least_squares(
+    shape: tuple[int, int], regularisation: float
+) -> None:
     train = random_interactions(*shape)
     dense = train.matrix().toarray().astype(np.float64)
     # Column by column: regress each item on all others, which is what the closed form solves.
@@ -154,13 +183,17 @@ def test_ease_refuses_what_has_no_inverse() -> None:
 
 
 @pytest.mark.parametrize(("rank", "weight"), [(8, 0.3), (8, 0.0), (30, 1.0)])
-def test_gfcf_equals_dense(train: Interactions, dense: np.ndarray, rank: int, weight: float) -> None:
+def test_gfcf_equals_dense(
+    train: Interactions, dense: np.ndarray, rank: int, weight: float
+) -> None:
     of_user, of_item = dense.sum(axis=1), dense.sum(axis=0)
     normal = dense / np.sqrt(of_user)[:, None] / np.sqrt(of_item)
     vectors = np.linalg.svd(normal)[2][:rank].T
     ideal = np.diag(of_item**-0.5) @ vectors @ vectors.T @ np.diag(of_item**0.5)
     expected = dense @ normal.T @ normal + weight * dense @ ideal
-    np.testing.assert_allclose(scores("gfcf", {"rank": rank, "weight": weight}, train), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        scores("gfcf", {"rank": rank, "weight": weight}, train), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_sweep_equals_separate_fits(train: Interactions) -> None:
@@ -177,7 +210,13 @@ def test_every_model_solves_the_checkerboard(name: str) -> None:
     if reason := BASELINES[name].available():
         pytest.skip(reason)
     log = checkerboard(20, 20)
-    pairs = list(zip(log["user_id"].str.slice(1).cast(int), log["item_id"].str.slice(1).cast(int), strict=True))
+    pairs = list(
+        zip(
+            log["user_id"].str.slice(1).cast(int),
+            log["item_id"].str.slice(1).cast(int),
+            strict=True,
+        )
+    )
     train = interactions(pairs)
     params = {**BASELINES[name].grid[0]}
     if name == "gfcf":
@@ -198,7 +237,9 @@ def test_ials_lowers_its_own_loss(train: Interactions, dense: np.ndarray) -> Non
     assert found[dense > 0].mean() > 0.8 > 0.4 > found[dense == 0].mean()
 
 
-def test_ials_without_implicit_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, train: Interactions) -> None:
+def test_ials_without_implicit_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, train: Interactions
+) -> None:
     monkeypatch.setattr("recsys.closed_form.ials.find_spec", lambda name: None)
     reason = skip_reason(BASELINES["ials"], train, 10, 10**9)
     assert reason is not None and 'pip install "recsys[als]"' in reason
@@ -231,13 +272,19 @@ def test_unknown_baseline_names_the_nearest() -> None:
 
 def test_a_user_of_other_behaviours_only_is_scored() -> None:
     rows = pl.DataFrame(
-        {USER: [0, 0, 1, 1, 2], ITEM: [0, 1, 0, 2, 2], "behavior": ["buy", "buy", "buy", "buy", "view"]},
+        {
+            USER: [0, 0, 1, 1, 2],
+            ITEM: [0, 1, 0, 2, 2],
+            "behavior": ["buy", "buy", "buy", "buy", "view"],
+        },
         schema_overrides={USER: pl.Int32, ITEM: pl.Int32},
     )
     ids = IdMap(pl.Series(["a", "b", "c"]))
     train = fit_interactions(rows, ids, ids, ("buy", "view"))
     for name in ("popularity", "itemknn", "ease", "gfcf"):
-        found = baseline(name).fit(train, "buy", baseline(name).grid[0]).score(np.array([2], np.int32))
+        found = (
+            baseline(name).fit(train, "buy", baseline(name).grid[0]).score(np.array([2], np.int32))
+        )
         assert found.shape == (1, 3) and np.isfinite(found).all()
 
 

@@ -58,7 +58,9 @@ def test_columns_of_a_large_catalogue_are_the_same(monkeypatch):
 @pytest.mark.parametrize("limit", ["_BLOCK_PRODUCTS", "_DENSE_BLOCK", "_BLOCK_ROWS"])
 def test_small_blocks_give_the_same_tables(monkeypatch, limit):
     draw = np.random.default_rng(1)
-    pairs, target = (sparse.csr_matrix((draw.random((30, 12)) < 0.4).astype(np.float32)) for _ in range(2))
+    pairs, target = (
+        sparse.csr_matrix((draw.random((30, 12)) < 0.4).astype(np.float32)) for _ in range(2)
+    )
     [whole] = item_item_tables(pairs, 5, [3.0], target=target)
     monkeypatch.setattr(f"recsys.closed_form.item_item.{limit}", 25)
     [parts] = item_item_tables(pairs, 5, [3.0], target=target)
@@ -68,7 +70,9 @@ def test_small_blocks_give_the_same_tables(monkeypatch, limit):
 @given(st.integers(0, 30))
 @settings(max_examples=15, deadline=None)
 def test_rows_speak_for_another_target(seed):
-    """Columns regress what was bought on what was viewed; rows of items that belong together lie beneath the users'."""
+    """Columns regress what was bought on what was viewed; rows of items that belong together lie
+    beneath the users'.
+    """
     draw = np.random.default_rng(seed)
     viewed, bought = ((draw.random((14, 8)) < share).astype(np.float64) for share in (0.5, 0.2))
     side = 0.7 * (draw.random((3, 8)) < 0.4)
@@ -104,7 +108,8 @@ def test_two_items_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("neighbours", "ridges", "words"), [(0, [1.0], "0 neighbours"), (3, [0.0], "above 0"), (3, [], "ridges")]
+    ("neighbours", "ridges", "words"),
+    [(0, [1.0], "0 neighbours"), (3, [0.0], "above 0"), (3, [], "ridges")],
 )
 def test_settings_that_cannot_be(neighbours, ridges, words):
     with pytest.raises(UsageError, match=words):
@@ -118,7 +123,9 @@ def test_the_latest_of_a_history_count_most():
     for user in range(log.num_users):
         rows = np.flatnonzero(log.of("buy") & (log.user == user))
         newest_first = log.item[rows][np.argsort(-log.time[rows], kind="stable")]
-        assert recent[user].toarray().ravel()[newest_first] == pytest.approx(2.0 ** (-np.arange(len(rows)) / 2))
+        assert recent[user].toarray().ravel()[newest_first] == pytest.approx(
+            2.0 ** (-np.arange(len(rows)) / 2)
+        )
 
 
 def test_of_a_repeated_pair_the_latest_event_counts():

@@ -30,7 +30,9 @@ def test_it_solves_the_normal_equations(seed, noise):
 
 
 def test_by_hand_one_value_shrinks_towards_the_mean():
-    """Two items with the value at 3, two with the other at 1: mean 2, and 2 / (2 + ridge) of the way to each."""
+    """Two items with the value at 3, two with the other at 1: mean 2, and 2 / (2 + ridge) of the
+    way to each.
+    """
     features = sparse.csr_matrix(np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32))
     found = ridge_map(features, np.array([[3.0], [3.0], [1.0], [1.0]], np.float32))
     pull = 2 / (2 + found.ridge)
@@ -45,7 +47,9 @@ def test_noise_asks_for_a_larger_ridge_and_says_so():
 
 def test_items_without_a_value_teach_nothing():
     features, vectors = made(2)
-    more = sparse.vstack([features, sparse.csr_matrix((5, features.shape[1]), dtype=np.float32)], format="csr")
+    more = sparse.vstack(
+        [features, sparse.csr_matrix((5, features.shape[1]), dtype=np.float32)], format="csr"
+    )
     found, other = (
         ridge_map(features, vectors),
         ridge_map(more, np.vstack([vectors, 100 * np.ones((5, 4), np.float32)])),

@@ -15,8 +15,12 @@ from recsys.core.interactions import fit_interactions
 from recsys.core.tables import ITEM, USER
 
 
-def random_matrix(rows: int, columns: int, density: float = 0.05, seed: int = 1) -> sparse.csr_matrix:
-    return sparse.random(rows, columns, density, format="csr", rng=np.random.default_rng(seed), dtype=np.float64)
+def random_matrix(
+    rows: int, columns: int, density: float = 0.05, seed: int = 1
+) -> sparse.csr_matrix:
+    return sparse.random(
+        rows, columns, density, format="csr", rng=np.random.default_rng(seed), dtype=np.float64
+    )
 
 
 @pytest.fixture
@@ -27,7 +31,9 @@ def lanczos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300)])
 @pytest.mark.parametrize("dense_entries", [0, 10**6])
-def test_equals_the_dense_svd(shape: tuple[int, int], dense_entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_the_dense_svd(
+    shape: tuple[int, int], dense_entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("recsys.closed_form.spectral._DENSE_ENTRIES", dense_entries)
     matrix = random_matrix(*shape)
     factors = truncated_svd(matrix, 12)
@@ -88,9 +94,19 @@ def test_start_states(monkeypatch: pytest.MonkeyPatch, dense_entries: int) -> No
     monkeypatch.setattr("recsys.closed_form.spectral._DENSE_ENTRIES", dense_entries)
     draw = np.random.default_rng(2)
     rows = pl.DataFrame(
-        {USER: draw.integers(0, 50, 600), ITEM: draw.integers(0, 30, 600), "behavior": ["buy"] * 599 + ["view"]},
+        {
+            USER: draw.integers(0, 50, 600),
+            ITEM: draw.integers(0, 30, 600),
+            "behavior": ["buy"] * 599 + ["view"],
+        },
         schema_overrides={USER: pl.Int32, ITEM: pl.Int32},
-    ).with_columns(pl.when(pl.col("behavior") == "view").then(50).otherwise(pl.col(USER)).cast(pl.Int32).alias(USER))
+    ).with_columns(
+        pl.when(pl.col("behavior") == "view")
+        .then(50)
+        .otherwise(pl.col(USER))
+        .cast(pl.Int32)
+        .alias(USER)
+    )
     ids = IdMap(pl.Series([f"{n:02}" for n in range(51)]))
     train = fit_interactions(rows, ids, ids, ("buy", "view"))
     states = start_states(train, "buy", 8, seed=1)
@@ -102,7 +118,9 @@ def test_start_states(monkeypatch: pytest.MonkeyPatch, dense_entries: int) -> No
     assert 0.09 < np.sqrt((entries**2).mean()) < 0.11
     assert 1e-4 < np.abs(states["user"][50]).max() < 0.01  # viewed only: a small draw, not zero
     again = start_states(train, "buy", 8, seed=1)
-    assert states["user"].tobytes() == again["user"].tobytes() and states["user"].dtype == np.float32
+    assert (
+        states["user"].tobytes() == again["user"].tobytes() and states["user"].dtype == np.float32
+    )
 
 
 def test_start_states_wider_than_the_rank() -> None:

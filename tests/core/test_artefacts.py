@@ -51,7 +51,10 @@ def test_a_disk_that_refuses_is_explained(tmp_path: Path, code: int) -> None:
 
 def test_a_folder_in_the_place_of_a_file_is_explained(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(MachineError, match="A folder is there"), atomic_file(tmp_path / "a") as part:
+    with (
+        pytest.raises(MachineError, match="A folder is there"),
+        atomic_file(tmp_path / "a") as part,
+    ):
         part.write_text("x")
     with pytest.raises(MachineError, match="A file is there"):
         write_json(tmp_path / "b", {})
@@ -100,7 +103,9 @@ with RunFolder(pathlib.Path(sys.argv[1])).locked():
 
 def test_a_second_run_on_the_folder_names_the_first(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(UsageError, match=str(holder.pid)), RunFolder(tmp_path).locked():
@@ -128,7 +133,9 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
         RuntimeError("Error in index write: No space left on device"),
     ],
 )
-def test_a_full_disk_is_told_alike_whatever_library_writes(tmp_path: Path, error: Exception) -> None:
+def test_a_full_disk_is_told_alike_whatever_library_writes(
+    tmp_path: Path, error: Exception
+) -> None:
     with pytest.raises(MachineError, match="disk is full"), atomic_folder(tmp_path / "out"):
         raise error
     assert not list(tmp_path.iterdir())

@@ -25,12 +25,19 @@ def test_bins_by_hand(values, bins, labels):
 
 def test_what_is_not_finite_has_no_bin():
     column = pl.Series([0.0, None, float("nan"), float("inf"), 4.0])
-    assert bin_labels(column, ("0 to 2", "2 to 4")).to_list() == ["0 to 2", None, None, None, "2 to 4"]
+    assert bin_labels(column, ("0 to 2", "2 to 4")).to_list() == [
+        "0 to 2",
+        None,
+        None,
+        None,
+        "2 to 4",
+    ]
     assert bin_labels(pl.Series([None, None], dtype=pl.Float64), ()).to_list() == [None, None]
 
 
 @pytest.mark.parametrize(
-    ("value", "found"), [("3", "2 to 4"), (2, "2 to 4"), (-9, "0 to 2"), (99, "2 to 4"), ("x", None), ("nan", None)]
+    ("value", "found"),
+    [("3", "2 to 4"), (2, "2 to 4"), (-9, "0 to 2"), (99, "2 to 4"), ("x", None), ("nan", None)],
 )
 def test_the_bin_of_a_visitors_number(value, found):
     assert bin_of(value, ["2 to 4", "0 to 2"]) == found

@@ -59,7 +59,11 @@ def test_every_field_is_documented() -> None:
         return [name for name, field in section.model_fields.items() if not field.description]  # type: ignore[attr-defined]
 
     sections = [field.annotation for field in RunConfig.model_fields.values()]
-    found = {s.__name__: undocumented(s) for s in sections if isinstance(s, type) and hasattr(s, "model_fields")}
+    found = {
+        s.__name__: undocumented(s)
+        for s in sections
+        if isinstance(s, type) and hasattr(s, "model_fields")
+    }
     assert {name: fields for name, fields in found.items() if fields} == {}
 
 

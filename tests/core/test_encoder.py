@@ -10,7 +10,17 @@ def test_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
         return rng.normal(size=shape).astype(np.float32)
 
     relation = RelationState(
-        "rev_buy", "item", "buy", 1.0, True, floats(5), floats(2), floats(2), floats(2, 4), floats(2), floats(2)
+        "rev_buy",
+        "item",
+        "buy",
+        1.0,
+        True,
+        floats(5),
+        floats(2),
+        floats(2),
+        floats(2, 4),
+        floats(2),
+        floats(2),
     )
     state = EncoderState(
         "degree_prior", 4, "cosine", floats(3), floats(8), {"item": floats(2, 5, 8)}, (relation,), 30.0, 10, False,

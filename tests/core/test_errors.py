@@ -1,11 +1,26 @@
 import pytest
 
-from recsys.core.errors import ConfigError, DataError, GateRefused, MachineError, RecsysError, UsageError, nearest
+from recsys.core.errors import (
+    ConfigError,
+    DataError,
+    GateRefused,
+    MachineError,
+    RecsysError,
+    UsageError,
+    nearest,
+)
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(DataError, 1), (MachineError, 1), (UsageError, 2), (ConfigError, 2), (RecsysError, 3), (GateRefused, 4)],
+    [
+        (DataError, 1),
+        (MachineError, 1),
+        (UsageError, 2),
+        (ConfigError, 2),
+        (RecsysError, 3),
+        (GateRefused, 4),
+    ],
 )
 def test_exit_codes(error: type[RecsysError], code: int) -> None:
     assert error("x").exit_code == code

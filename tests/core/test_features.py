@@ -20,7 +20,9 @@ def both(column: pl.Series, separator: str | None = None) -> tuple[list, int]:
 
 
 def test_numbers_are_centred_and_scaled():
-    values, missing = FeatureColumn.fit(column := pl.Series("price", [1.0, 3.0, NAN, INF, None])).apply(column)
+    values, missing = FeatureColumn.fit(
+        column := pl.Series("price", [1.0, 3.0, NAN, INF, None])
+    ).apply(column)
     assert values.ravel().tolist() == [-1, 1, 0, 0, 0]
     assert missing == 3
 
@@ -38,7 +40,10 @@ def test_arrays_of_whole_numbers_are_vectors_too():
 
 
 def test_values_are_marks():
-    assert both(pl.Series("genre", ["a|b", "b", "", None]), "|") == ([[1, 1], [0, 1], [0, 0], [0, 0]], 2)
+    assert both(pl.Series("genre", ["a|b", "b", "", None]), "|") == (
+        [[1, 1], [0, 1], [0, 0], [0, 0]],
+        2,
+    )
 
 
 def test_new_rows_are_read_as_the_fitted_ones_were():
@@ -51,7 +56,9 @@ def test_new_rows_are_read_as_the_fitted_ones_were():
     assert (values.tolist(), missing) == ([[0, 0], [0, 0]], 1)
 
 
-@pytest.mark.parametrize("column", [pl.Series("x", [None, None], dtype=pl.Float64), pl.Series("x", [7.0, 7.0])])
+@pytest.mark.parametrize(
+    "column", [pl.Series("x", [None, None], dtype=pl.Float64), pl.Series("x", [7.0, 7.0])]
+)
 def test_columns_that_say_nothing(column):
     assert not FeatureColumn.fit(column).apply(column)[0].any()
 

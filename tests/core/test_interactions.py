@@ -8,7 +8,12 @@ from recsys.core.tables import BEHAVIOR, ITEM, USER, WEIGHT
 USERS = IdMap(pl.Series(["a", "b", "c", "d"]), "user")
 ITEMS = IdMap(pl.Series(["p", "q", "r", "s", "t"]), "item")
 TRAIN = pl.DataFrame(
-    {USER: [0, 0, 2, 2], ITEM: [1, 3, 1, 4], BEHAVIOR: ["buy", "view", "buy", "buy"], WEIGHT: [1.0, 2.0, 3.0, 4.0]},
+    {
+        USER: [0, 0, 2, 2],
+        ITEM: [1, 3, 1, 4],
+        BEHAVIOR: ["buy", "view", "buy", "buy"],
+        WEIGHT: [1.0, 2.0, 3.0, 4.0],
+    },
     schema_overrides={USER: pl.Int32, ITEM: pl.Int32, WEIGHT: pl.Float32},
 )
 
@@ -30,7 +35,9 @@ def test_matrix_by_behaviour_and_weight() -> None:
 
 def test_held_out_rows_that_are_cold_are_counted_and_kept_apart() -> None:
     fitted = fit_interactions(TRAIN, USERS, ITEMS, ("buy", "view"))
-    rows = pl.DataFrame({USER: [0, 0, 1, 2, 2], ITEM: [4, 4, 1, 0, 3]}, schema={USER: pl.Int32, ITEM: pl.Int32})
+    rows = pl.DataFrame(
+        {USER: [0, 0, 1, 2, 2], ITEM: [4, 4, 1, 0, 3]}, schema={USER: pl.Int32, ITEM: pl.Int32}
+    )
     held = hold_out(rows, fitted)
     assert (held.user.tolist(), held.item.tolist()) == ([0, 1], [2, 1])
     assert held.dropped == {"cold user": 1, "cold item": 1}

@@ -18,7 +18,9 @@ def test_same_seed_same_draws_for_every_column(rng: np.random.Generator) -> None
     assert not np.allclose(bootstrap_means(values, draws=200, seed=5)[:, 0], means[:, 0])
 
 
-def test_memory_bound_does_not_change_the_draws(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_bound_does_not_change_the_draws(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = rng.random((30, 2))
     whole = bootstrap_means(values, draws=100)
     monkeypatch.setattr(intervals, "_BLOCK_ENTRIES", 70)
@@ -41,13 +43,17 @@ def test_interval_covers_the_truth_as_often_as_it_says(rng: np.random.Generator)
         values = (rng.random(users) < 0.3).astype(float)
         found = interval(values, bootstrap_means(values[:, None], 500, seed=world)[:, 0])
         covered += found.low <= 0.3 <= found.high
-    assert 0.90 <= covered / worlds <= 0.98  # 95 % nominal; ± three standard errors and the percentile method's bias
+    assert (
+        0.90 <= covered / worlds <= 0.98
+    )  # 95 % nominal; ± three standard errors and the percentile method's bias
 
 
 def test_false_alarms_are_as_rare_as_they_should_be(rng: np.random.Generator) -> None:
     alarms = 0
     for world in range(300):
-        pair = rng.normal(0, 1, (60, 2)) + rng.normal(0, 3, (60, 1))  # strongly paired, no difference
+        pair = rng.normal(0, 1, (60, 2)) + rng.normal(
+            0, 3, (60, 1)
+        )  # strongly paired, no difference
         means = bootstrap_means(pair, 400, seed=world)
         alarms += difference(pair[:, 0], pair[:, 1], means[:, 0], means[:, 1]).p < 0.05
     assert alarms / 300 <= 0.10
@@ -86,7 +92,9 @@ def test_holm_by_hand() -> None:
 def test_holm_lies_between_plain_and_bonferroni(p_values: list[float]) -> None:
     plain = np.array(p_values)
     adjusted = holm(plain)
-    assert (adjusted >= plain).all() and (adjusted <= np.minimum(1, plain * len(plain)) + 1e-12).all()
+    assert (adjusted >= plain).all() and (
+        adjusted <= np.minimum(1, plain * len(plain)) + 1e-12
+    ).all()
     assert (np.diff(adjusted[np.argsort(plain, kind="stable")]) >= 0).all()
 
 

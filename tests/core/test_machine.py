@@ -16,7 +16,9 @@ def container(tmp_path, monkeypatch):
 def test_a_container_limits_memory(container):
     (container / "memory.max").write_text("1000000\n")
     (container / "memory.current").write_text("900000\n")
-    (container / "memory.stat").write_text("anon 500000\ninactive_file 300000\nactive_file 100000\n")
+    (container / "memory.stat").write_text(
+        "anon 500000\ninactive_file 300000\nactive_file 100000\n"
+    )
     assert machine.total_memory_bytes() == 1_000_000
     assert machine.free_memory_bytes() == 400_000
 
@@ -38,10 +40,14 @@ def test_the_peak_of_a_program_is_its_own():
     """Not that of the process that started it."""
     taken = bytearray(b"x") * (512 << 20)
     script = "from recsys.core.machine import peak_memory_bytes; print(peak_memory_bytes())"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) < len(taken) <= machine.peak_memory_bytes()
 
 
 def test_an_absent_package_is_said_to_be_absent():
     found = machine.versions(("numpy", "no-such-package"))
-    assert found["no-such-package"] == "absent" and found["numpy"][0].isdigit() and "python" in found
+    assert (
+        found["no-such-package"] == "absent" and found["numpy"][0].isdigit() and "python" in found
+    )

@@ -14,7 +14,10 @@ def _naive(row: np.ndarray, k: int) -> list[int]:
     return best + [NO_ITEM] * (k - len(best))
 
 
-@given(arrays.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=LEVELS), st.integers(1, 15))
+@given(
+    arrays.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=LEVELS),
+    st.integers(1, 15),
+)
 def test_equals_a_full_sort_with_ties_to_the_smaller_id(scores: np.ndarray, k: int) -> None:
     hits = top_k(scores, k)
     assert hits.items.tolist() == [_naive(row, k) for row in scores]

@@ -32,7 +32,9 @@ def test_among(forgotten, ids):
 
 
 def test_their_rows_are_dropped_and_counted(tmp_path):
-    log = pl.DataFrame({"user_id": ["a", "b", "a", "c", None], "item_id": ["x", "x", "y", "y", "x"]})
+    log = pl.DataFrame(
+        {"user_id": ["a", "b", "a", "c", None], "item_id": ["x", "x", "y", "y", "x"]}
+    )
     listed = Suppression.load(tmp_path / "none.json").having("a").having("nobody")
     report = ingest(log, DataConfig(), CleanConfig(), tmp_path / "log", suppressed=listed)
     assert dict(report.drops) == {"user to be forgotten": 2, "user id missing": 1}
@@ -51,4 +53,9 @@ def test_a_list_of_another_folder_is_named_by_the_configuration(tmp_path):
     ingest(log, DataConfig(suppressed=str(file)), CleanConfig(), tmp_path / "log", suppressed=own)
     assert load_log(tmp_path / "log").users.ids.to_list() == ["c"]
     with pytest.raises(UsageError, match=r"data\.suppressed.*not there"):
-        ingest(log, DataConfig(suppressed=str(tmp_path / "gone.json")), CleanConfig(), tmp_path / "other")
+        ingest(
+            log,
+            DataConfig(suppressed=str(tmp_path / "gone.json")),
+            CleanConfig(),
+            tmp_path / "other",
+        )

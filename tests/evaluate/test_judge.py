@@ -19,7 +19,10 @@ TEST = sparse.csr_matrix(np.array([[0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]], dt
 
 @pytest.fixture(scope="module")
 def train() -> Interactions:
-    rows = pl.DataFrame({USER: [0, 1, 2, 2, 2, 2], ITEM: [0, 1, 0, 1, 2, 3]}, schema={USER: pl.Int32, ITEM: pl.Int32})
+    rows = pl.DataFrame(
+        {USER: [0, 1, 2, 2, 2, 2], ITEM: [0, 1, 0, 1, 2, 3]},
+        schema={USER: pl.Int32, ITEM: pl.Int32},
+    )
     users, items = IdMap(pl.Series(USERS), "user"), IdMap(pl.Series(ITEMS), "item")
     return fit_interactions(rows, users, items, ("buy",))
 
@@ -50,7 +53,10 @@ def test_rank_decides_over_score(train: Interactions) -> None:
 
 
 def test_equal_scores_go_by_item_id(train: Interactions) -> None:
-    assert run(train, user_id=["a", "a"], item_id=["s", "q"], score=[1, 1]).ranked[0].tolist() == [1, 3]
+    assert run(train, user_id=["a", "a"], item_id=["s", "q"], score=[1, 1]).ranked[0].tolist() == [
+        1,
+        3,
+    ]
 
 
 def test_equals_our_own_evaluation(rng: np.random.Generator) -> None:
@@ -74,7 +80,9 @@ def test_equals_our_own_evaluation(rng: np.random.Generator) -> None:
     )
     found = judge(table.sample(fraction=1, shuffle=True, seed=0), train, test, [5], train.matrix())
     expected = rank_metrics(hits.items, users, test, [5])
-    assert found.ranked.tolist() == hits.items.tolist() and dict(found.ranking.overall) == dict(expected.overall)
+    assert found.ranked.tolist() == hits.items.tolist() and dict(found.ranking.overall) == dict(
+        expected.overall
+    )
 
 
 def test_odd_rows_are_counted_and_are_misses(train: Interactions) -> None:
@@ -110,15 +118,29 @@ def test_numeric_ids_are_read_as_text(train: Interactions) -> None:
     [
         ({"user_id": ["a"], "rank": [1]}, "no column 'item_id'"),
         ({"user_id": ["a"], "item_id": ["p"]}, "no column 'score'"),
-        ({"user_id": ["a", "a"], "item_id": ["p", "p"], "rank": [1, 2]}, "repeat an item.*user 'a', item 'p'"),
-        ({"user_id": ["a", "a"], "item_id": ["p", "q"], "rank": [0, 1]}, "break the ranks.*start at 1"),
-        ({"user_id": ["a", "a"], "item_id": ["p", "q"], "rank": [1, 3]}, "break the ranks.*item 'q'"),
+        (
+            {"user_id": ["a", "a"], "item_id": ["p", "p"], "rank": [1, 2]},
+            "repeat an item.*user 'a', item 'p'",
+        ),
+        (
+            {"user_id": ["a", "a"], "item_id": ["p", "q"], "rank": [0, 1]},
+            "break the ranks.*start at 1",
+        ),
+        (
+            {"user_id": ["a", "a"], "item_id": ["p", "q"], "rank": [1, 3]},
+            "break the ranks.*item 'q'",
+        ),
         ({"user_id": ["a", "a"], "item_id": ["p", "q"], "rank": [1, 1]}, "break the ranks"),
-        ({"user_id": ["a"], "item_id": ["p"], "score": [float("nan")]}, "empty user, item or score"),
+        (
+            {"user_id": ["a"], "item_id": ["p"], "score": [float("nan")]},
+            "empty user, item or score",
+        ),
         ({"user_id": ["a"], "item_id": [None], "score": [1.0]}, "empty user, item or score"),
         ({"user_id": ["a"], "item_id": ["p"], "score": ["high"]}, "not a number"),
     ],
 )
-def test_wrong_tables_are_refused(train: Interactions, columns: dict[str, list], message: str) -> None:
+def test_wrong_tables_are_refused(
+    train: Interactions, columns: dict[str, list], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         run(train, **columns)

@@ -12,7 +12,9 @@ from recsys.core.ranking import NO_ITEM
 from recsys.evaluate import lists
 from recsys.evaluate.lists import Catalogue, diversity, gini, list_metrics
 
-ATTRIBUTES = sparse.csr_matrix(np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]], dtype=np.float32))
+ATTRIBUTES = sparse.csr_matrix(
+    np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]], dtype=np.float32)
+)
 
 
 def test_by_hand() -> None:
@@ -45,18 +47,28 @@ def test_items_without_attributes_are_left_out_of_pairs() -> None:
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30))
 def test_gini_equals_the_mean_absolute_difference(exposures: list[int]) -> None:
     counts = np.array(exposures)
-    expected = np.abs(counts[:, None] - counts).mean() / (2 * counts.mean()) if counts.any() else 0.0
+    expected = (
+        np.abs(counts[:, None] - counts).mean() / (2 * counts.mean()) if counts.any() else 0.0
+    )
     assert gini(counts) == pytest.approx(expected)
 
 
-def test_diversity_equals_a_loop_in_blocks(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diversity_equals_a_loop_in_blocks(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = rng.random((40, 6)) < 0.3
     ranked = np.stack([rng.choice(40, 7, replace=False) for _ in range(25)]).astype(np.int32)
     ranked[rng.random(ranked.shape) < 0.2] = NO_ITEM
     means = []
     for row in ranked:
-        shown = [set(np.flatnonzero(values[item])) for item in row if item != NO_ITEM and values[item].any()]
+        shown = [
+            set(np.flatnonzero(values[item]))
+            for item in row
+            if item != NO_ITEM and values[item].any()
+        ]
         pairs = [1 - len(one & other) / len(one | other) for one, other in combinations(shown, 2)]
         means += [np.mean(pairs)] if pairs else []
     monkeypatch.setattr(lists, "_BLOCK_ENTRIES", 100)
-    assert diversity(ranked, sparse.csr_matrix(values.astype(np.float32))) == pytest.approx(np.mean(means), abs=1e-6)
+    assert diversity(ranked, sparse.csr_matrix(values.astype(np.float32))) == pytest.approx(
+        np.mean(means), abs=1e-6
+    )

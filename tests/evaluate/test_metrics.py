@@ -1,4 +1,6 @@
-"""Ranking metrics: a table worked by hand, a naive loop, properties, traps of the literature, and scikit-learn."""
+"""Ranking metrics: a table worked by hand, a naive loop, properties, traps of the literature, and
+scikit-learn.
+"""
 
 import numpy as np
 import pytest
@@ -19,14 +21,18 @@ def held_out(sets: list[set[int]], num_items: int) -> sparse.csr_matrix:
     return sparse.csr_matrix(dense)
 
 
-def judged(lists: list[list[int]], sets: list[set[int]], ks: list[int], num_items: int = 10) -> dict[str, np.ndarray]:
+def judged(
+    lists: list[list[int]], sets: list[set[int]], ks: list[int], num_items: int = 10
+) -> dict[str, np.ndarray]:
     users = np.arange(len(lists), dtype=np.int32)
-    return dict(rank_metrics(np.array(lists, np.int32), users, held_out(sets, num_items), ks).per_user)
+    return dict(
+        rank_metrics(np.array(lists, np.int32), users, held_out(sets, num_items), ks).per_user
+    )
 
 
 def test_by_hand() -> None:
-    # User 0: held out {1, 3, 5}, list 1 2 3 4: hits at ranks 1 and 3. User 1: {9}, list 0 9 1 2: a hit at rank 2.
-    # User 2: {7, 8}, list 0 1 2 3: none.
+    # User 0: held out {1, 3, 5}, list 1 2 3 4: hits at ranks 1 and 3. User 1: {9}, list 0 9 1 2: a
+    # hit at rank 2. User 2: {7, 8}, list 0 1 2 3: none.
     found = judged([[1, 2, 3, 4], [0, 9, 1, 2], [0, 1, 2, 3]], [{1, 3, 5}, {9}, {7, 8}], [4])
     log2 = np.log2
     expected = {
@@ -67,12 +73,20 @@ def test_equals_a_loop(k: int, rng: np.random.Generator) -> None:
     scores = rng.random((num_users, num_items)).astype(np.float32)
     scores[:, :40] = np.where(rng.random((num_users, 40)) < 0.9, -np.inf, scores[:, :40])
     scores[3] = -np.inf  # a list without any candidate
-    sets = [set(rng.choice(num_items, rng.integers(1, 30), replace=False).tolist()) for _ in range(num_users)]
+    sets = [
+        set(rng.choice(num_items, rng.integers(1, 30), replace=False).tolist())
+        for _ in range(num_users)
+    ]
     ranked = top_k(scores, k).items
-    found = rank_metrics(ranked, np.arange(num_users, dtype=np.int32), held_out(sets, num_items), [k])
+    found = rank_metrics(
+        ranked, np.arange(num_users, dtype=np.int32), held_out(sets, num_items), [k]
+    )
     for user in range(num_users):
         for name, value in naive(ranked[user].tolist(), sets[user], k).items():
-            assert found.per_user[f"{name}@{k}"][user] == pytest.approx(value, abs=1e-12), (name, user)
+            assert found.per_user[f"{name}@{k}"][user] == pytest.approx(value, abs=1e-12), (
+                name,
+                user,
+            )
     for name in METRICS:
         assert found.overall[f"{name}@{k}"] == pytest.approx(found.per_user[f"{name}@{k}"].mean())
 
@@ -84,7 +98,10 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, list[set[int]], int]:
     num_users = draw(st.integers(1, 6))
     lists = [draw(st.permutations(range(num_items))) for _ in range(num_users)]
     ends = [draw(st.integers(0, num_items)) for _ in range(num_users)]
-    rows = [[*order[:end], *[NO_ITEM] * (num_items - end)] for order, end in zip(lists, ends, strict=True)]
+    rows = [
+        [*order[:end], *[NO_ITEM] * (num_items - end)]
+        for order, end in zip(lists, ends, strict=True)
+    ]
     sets = [draw(st.sets(st.integers(0, num_items - 1), min_size=1)) for _ in range(num_users)]
     return np.array(rows, np.int32), sets, num_items
 
@@ -119,16 +136,22 @@ def test_the_ideal_list_gives_one(case: tuple[np.ndarray, list[set[int]], int]) 
 
 
 def test_equals_scikit_learn(rng: np.random.Generator) -> None:
-    scores = rng.permuted(np.tile(np.arange(50, dtype=np.float32), (30, 1)), axis=1)  # no ties: theirs are averaged
+    scores = rng.permuted(
+        np.tile(np.arange(50, dtype=np.float32), (30, 1)), axis=1
+    )  # no ties: theirs are averaged
     relevant = rng.random((30, 50)) < 0.2
     relevant[:, 0] = True
     ranked = top_k(scores, 10).items
-    found = rank_metrics(ranked, np.arange(30, dtype=np.int32), sparse.csr_matrix(relevant.astype(np.float32)), [10])
+    found = rank_metrics(
+        ranked, np.arange(30, dtype=np.int32), sparse.csr_matrix(relevant.astype(np.float32)), [10]
+    )
     assert found.overall["ndcg@10"] == pytest.approx(ndcg_score(relevant, scores, k=10), abs=1e-12)
 
 
 class TestTraps:
-    """One user with 3 held-out items, of which the list of 5 hits one at rank 2: each wrong definition gives another value."""
+    """One user with 3 held-out items, of which the list of 5 hits one at rank 2: each wrong
+    definition gives another value.
+    """
 
     found = judged([[0, 7, 1, 2, 3]], [{7, 8, 9}], [5])
 
@@ -159,7 +182,9 @@ class TestTraps:
 
 def test_padding_is_never_a_hit() -> None:
     # −1 would read the last column of a user's row if it were taken for an id.
-    matches = match(np.array([[NO_ITEM, NO_ITEM]], np.int32), np.array([1], np.int32), held_out([{4}, {4}], 5))
+    matches = match(
+        np.array([[NO_ITEM, NO_ITEM]], np.int32), np.array([1], np.int32), held_out([{4}, {4}], 5)
+    )
     assert not matches.hit.any()
     found = judged([[2, NO_ITEM], [NO_ITEM, NO_ITEM]], [{2}, {0}], [2])
     assert found["recall@2"].tolist() == [1, 0] and found["precision@2"].tolist() == [0.5, 0]

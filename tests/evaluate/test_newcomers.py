@@ -8,11 +8,18 @@ from scipy import sparse
 
 from recsys.closed_form.popularity import Popularity
 from recsys.core.interactions import Interactions
+from recsys.encode.fold_in import UserEncoder
+from recsys.encode.history_scores import BlendedScorer, HistoryScores, Past
 from recsys.evaluate.metrics import rank_metrics
-from recsys.evaluate.newcomers import LENGTHS, Trained, cold_items, expected_ndcg, later_events, visitor_rows
-from recsys.index.exact import VectorScorer, rank
-from recsys.index.fold_in import UserEncoder
-from recsys.index.history import BlendedScorer, HistoryScores, Past
+from recsys.evaluate.newcomers import (
+    LENGTHS,
+    Trained,
+    cold_items,
+    expected_ndcg,
+    later_events,
+    visitor_rows,
+)
+from recsys.search.exact import VectorScorer, rank
 from worlds import ITEMS, USERS, make_contents, make_interactions
 
 
@@ -62,15 +69,21 @@ def test_what_histories_add_is_asked_with_the_kept_events() -> None:
     rng = np.random.default_rng(0)
     table = sparse.random(ITEMS, ITEMS, 0.2, format="csr", random_state=1, dtype=np.float32)
     added = HistoryScores(
-        table, rng.normal(size=(ITEMS, 3)).astype(np.float32), rng.normal(size=(ITEMS, 3)).astype(np.float32)
+        table,
+        rng.normal(size=(ITEMS, 3)).astype(np.float32),
+        rng.normal(size=(ITEMS, 3)).astype(np.float32),
     )
     history = log.matrix(("buy",))
     blended = replace(trained, scorer=BlendedScorer(trained.scorer, added, Past(history, {})))
-    one = sparse.csr_matrix((np.ones(1, np.float32), ([2], [history[2].indices[0]])), shape=history.shape)
+    one = sparse.csr_matrix(
+        (np.ones(1, np.float32), ([2], [history[2].indices[0]])), shape=history.shape
+    )
     users = np.array([2], np.int32)
     plain, more = (each.visitors(one, users).score(users)[0] for each in (trained, blended))
     item = history[2].indices[0]
-    assert np.allclose(more - plain, table[item].toarray().ravel() + added.into[item] @ added.back.T, atol=1e-5)
+    assert np.allclose(
+        more - plain, table[item].toarray().ravel() + added.into[item] @ added.back.T, atol=1e-5
+    )
 
 
 def test_rows_compare_the_same_users() -> None:
@@ -112,4 +125,6 @@ def test_chance_by_simulation() -> None:
         sum(gain[place] for place in range(5) if order[place] < 3)
         for order in (rng.permutation(12) for _ in range(20_000))
     ]
-    assert expected_ndcg(np.array([3]), 12, 5) == pytest.approx(np.mean(drawn) / gain[:3].sum(), abs=0.01)
+    assert expected_ndcg(np.array([3]), 12, 5) == pytest.approx(
+        np.mean(drawn) / gain[:3].sum(), abs=0.01
+    )

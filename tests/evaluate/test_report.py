@@ -20,9 +20,13 @@ USERS, ITEMS = 240, 30
 
 
 def lists(hit_share: float, seed: int, k: int = 5) -> np.ndarray:
-    """Lists that put the user's one held-out item (user modulo ITEMS) first for `hit_share` of the users."""
+    """Lists that put the user's one held-out item (user modulo ITEMS) first for `hit_share` of the
+    users.
+    """
     draw = np.random.default_rng(seed)
-    rows = np.stack([draw.permutation(np.delete(np.arange(ITEMS), user % ITEMS))[:k] for user in range(USERS)])
+    rows = np.stack(
+        [draw.permutation(np.delete(np.arange(ITEMS), user % ITEMS))[:k] for user in range(USERS)]
+    )
     hits = draw.random(USERS) < hit_share
     rows[hits, 0] = np.arange(USERS)[hits] % ITEMS
     return rows.astype(np.int32)
@@ -30,7 +34,9 @@ def lists(hit_share: float, seed: int, k: int = 5) -> np.ndarray:
 
 def held_out_set() -> Test:
     owners = np.arange(USERS)
-    held = sparse.csr_matrix((np.ones(USERS, np.float32), (owners, owners % ITEMS)), shape=(USERS, ITEMS))
+    held = sparse.csr_matrix(
+        (np.ones(USERS, np.float32), (owners, owners % ITEMS)), shape=(USERS, ITEMS)
+    )
     early = sparse.diags((owners < 120).astype(np.float32)).tocsr() @ held
     early.eliminate_zeros()
     cold = SliceRow(group="not in train", label="cold users' rows", users=0, rows=4, small=True)
@@ -43,23 +49,41 @@ def held_out_set() -> Test:
     )
 
 
-def judged(model: float, ease: float, validation: tuple[float | None, float | None] = (0.5, 0.2)) -> list[Judged]:
+def judged(
+    model: float, ease: float, validation: tuple[float | None, float | None] = (0.5, 0.2)
+) -> list[Judged]:
     return [
-        Judged("model", "graph attention", "model", lists(model, 1), {"width": 64}, validation[0], 12.5),
+        Judged(
+            "model", "graph attention", "model", lists(model, 1), {"width": 64}, validation[0], 12.5
+        ),
         Judged("ease", "EASE", "baseline", lists(ease, 2), {"λ": 200.0}, validation[1]),
         Judged("popularity", "Popularity <all>", "baseline", lists(0.05, 3), validation=0.01),
-        Judged("ials", "iALS", "baseline", skipped="the optional package implicit is not installed"),
+        Judged(
+            "ials", "iALS", "baseline", skipped="the optional package implicit is not installed"
+        ),
     ]
 
 
 def report(*args: object, **kwargs: object) -> Report:
-    facts = RunFacts(name="try", data="a log", target="buy", split="random", warm_users=USERS, rows={"train": 1000})
+    facts = RunFacts(
+        name="try",
+        data="a log",
+        target="buy",
+        split="random",
+        warm_users=USERS,
+        rows={"train": 1000},
+    )
     extras = {
-        "history": [Epoch(epoch=1, loss=3.0, seconds=1.0), Epoch(epoch=2, loss=2.0, seconds=1.0, value=0.1)],
+        "history": [
+            Epoch(epoch=1, loss=3.0, seconds=1.0),
+            Epoch(epoch=2, loss=2.0, seconds=1.0, value=0.1),
+        ],
         "index": ThroughIndex(kind="hnsw", exact={"ndcg@5": 0.3}, through={"ndcg@5": 0.29}),
         "warnings": ["only 22 test users are warm"],
     }
-    return build_report(facts, judged(*args, **kwargs), held_out_set(), [5], "model", draws=500, **extras)  # type: ignore[arg-type]
+    return build_report(
+        facts, judged(*args, **kwargs), held_out_set(), [5], "model", draws=500, **extras
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +97,9 @@ def test_figures(better: Report) -> None:
     assert value.value == pytest.approx(hit)
     assert value.low is not None and value.high is not None and value.low < hit < value.high
     assert better.row("model").metrics["coverage@5"].low is None
-    assert better.slices[0].values["ease"] == pytest.approx((lists(0.3, 2)[:120, 0] == np.arange(120) % ITEMS).mean())
+    assert better.slices[0].values["ease"] == pytest.approx(
+        (lists(0.3, 2)[:120, 0] == np.arange(120) % ITEMS).mean()
+    )
     assert better.slices[1].rows == 4 and better.slices[1].values == {}
 
 
@@ -177,9 +203,15 @@ def test_the_page_is_accessible(better: Report) -> None:
     page = _Page(render(better))
     tags = [tag for tag, _ in page.elements]
     assert tags.count("table") == tags.count("caption") >= 6
-    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in page.elements if tag == "th")
+    assert all(
+        attributes.get("scope") in ("col", "row")
+        for tag, attributes in page.elements
+        if tag == "th"
+    )
     drawings = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(drawings) == 3 and all(one["role"] == "img" and one["aria-label"] for one in drawings)
+    assert len(drawings) == 3 and all(
+        one["role"] == "img" and one["aria-label"] for one in drawings
+    )
     assert dict(page.elements)["html"] == {"lang": "en"}
 
 
@@ -200,7 +232,14 @@ def test_the_page_says_what_matters(better: Report) -> None:
 
 @pytest.mark.parametrize(
     ("difference", "base", "words"),
-    [(0.032, 1.0, "3.2% above"), (-0.01, 1.0, "1.0% below"), (0.7, 0.2, "4.5 times"), (0.1, 0.0, "above")],
+    [
+        (0.032, 1.0, "3.2% above"),
+        (-0.01, 1.0, "1.0% below"),
+        (0.7, 0.2, "4.5 times"),
+        (0.1, 0.0, "above"),
+    ],
 )
-def test_large_differences_are_told_as_multiples(difference: float, base: float, words: str) -> None:
+def test_large_differences_are_told_as_multiples(
+    difference: float, base: float, words: str
+) -> None:
     assert _apart(difference, base) == words

@@ -13,7 +13,9 @@ from recsys.evaluate.slices import cold_rows, slice_rows, slices_of, worst_slice
 
 
 def shop() -> tuple[Interactions, sparse.csr_matrix]:
-    """Four users bought 1, 2, 2, 3 of ten items; user 3 also viewed item 9. Each has one or two items held out."""
+    """Four users bought 1, 2, 2, 3 of ten items; user 3 also viewed item 9. Each has one or two
+    items held out.
+    """
     bought = [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)]
     viewed = [(3, 9), *[(0, item) for item in range(3, 9)]]
     rows = pl.DataFrame(
@@ -25,7 +27,9 @@ def shop() -> tuple[Interactions, sparse.csr_matrix]:
         schema_overrides={USER: pl.Int32, ITEM: pl.Int32},
     )
     ids = IdMap(pl.Series([str(n) for n in range(10)]))
-    held = sparse.csr_matrix((np.ones(5, np.float32), ([0, 1, 2, 3, 3], [1, 2, 2, 8, 9])), shape=(4, 10))
+    held = sparse.csr_matrix(
+        (np.ones(5, np.float32), ([0, 1, 2, 3, 3], [1, 2, 2, 8, 9])), shape=(4, 10)
+    )
     return fit_interactions(rows, ids, ids, ("buy", "view")), held
 
 
@@ -37,7 +41,8 @@ def pairs(matrix: sparse.csr_matrix) -> set[tuple[int, int]]:
 def test_slices_by_hand() -> None:
     train, held = shop()
     found = {
-        (one.group, one.label): pairs(one.held_out) for one in slices_of(train, held, "buy", catalogue_of(train, "buy"))
+        (one.group, one.label): pairs(one.held_out)
+        for one in slices_of(train, held, "buy", catalogue_of(train, "buy"))
     }
     assert found == {
         ("history length", "1–2 interactions"): {(0, 1), (1, 2), (2, 2)},
@@ -92,20 +97,28 @@ def test_two_behaviours_have_a_slice_together() -> None:
     ids = IdMap(pl.Series(["a", "b", "c", "d"]))
     train = fit_interactions(rows, ids, ids, ("buy", "view", "cart"))
     held = sparse.csr_matrix(np.array([[0, 1, 1]], np.float32))
-    found = {one.label: pairs(one.held_out) for one in slices_of(train, held, "buy", catalogue_of(train, "buy"))}
+    found = {
+        one.label: pairs(one.held_out)
+        for one in slices_of(train, held, "buy", catalogue_of(train, "buy"))
+    }
     assert found["pair with any of them in train"] == {(0, 1), (0, 2)}
     assert found["new pair"] == set()
 
 
 def row(label: str, value: float, users: int = 500, small: bool = False) -> SliceRow:
-    return SliceRow(group="g", label=label, users=users, rows=users, values={"m": value}, small=small)
+    return SliceRow(
+        group="g", label=label, users=users, rows=users, values={"m": value}, small=small
+    )
 
 
 def test_worst_slice_ignores_small_ones() -> None:
     rows = [row("good", 0.3), row("bad", 0.1), row("tiny", 0.0, users=3, small=True)]
     line = worst_slice(rows, "m", 0.2, "ndcg@10")
     assert line == "Worst slice: g, bad (500 users): NDCG@10 0.1000, 50% of the overall 0.2000."
-    assert worst_slice(rows[2:], "m", 0.2, "ndcg@10") == "No slice has 100 test users, too few to name the worst."
+    assert (
+        worst_slice(rows[2:], "m", 0.2, "ndcg@10")
+        == "No slice has 100 test users, too few to name the worst."
+    )
 
 
 def test_cold_rows_are_counted() -> None:
@@ -120,7 +133,9 @@ def test_cold_rows_are_counted() -> None:
 def test_sparse_users_and_items_are_slices_where_others_are_not() -> None:
     from recsys.evaluate.slices import SPARSE, _sparse
 
-    pairs = sparse.csr_matrix(np.tril(np.ones((8, 8), np.float32)))  # user n has n + 1 items, item n has 8 − n users
+    pairs = sparse.csr_matrix(
+        np.tril(np.ones((8, 8), np.float32))
+    )  # user n has n + 1 items, item n has 8 − n users
     held_out = sparse.csr_matrix(np.eye(8, dtype=np.float32))
     users, items = _sparse(pairs, held_out)
     assert np.flatnonzero(np.diff(users.held_out.indptr)).tolist() == list(range(SPARSE))

@@ -31,7 +31,9 @@ def make_interactions(
     return Interactions(
         user=user,
         item=item,
-        weight=np.array(weight, np.float32) if weight is not None else np.ones(len(user), np.float32),
+        weight=np.array(weight, np.float32)
+        if weight is not None
+        else np.ones(len(user), np.float32),
         time=None if time is None else np.array(time, np.int64),
         behavior=np.array([behaviors.index(name) for name in names], np.int16),
         behaviors=behaviors,

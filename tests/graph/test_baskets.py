@@ -15,7 +15,10 @@ PAIRS = [(0, 0), (0, 1), (1, 2), (1, 3)]
 def graph_of(interactions, ends, pairs, **fields):
     """Four items that users took, with one relation from a file."""
     kinds = [pl.Int32 if end in ("user", "item") else pl.String for end in ends]
-    columns = {name: [pair[place] for pair in pairs] for place, name in enumerate(("source", "destination"))}
+    columns = {
+        name: [pair[place] for pair in pairs]
+        for place, name in enumerate(("source", "destination"))
+    }
     frame = pl.DataFrame(columns, schema=dict(zip(columns, kinds, strict=True)))
     config = GraphConfig(relations=[{"name": "r", "file": "f.csv", "between": list(ends)}])
     return build_graph(interactions, config, relations=[EdgeRows("r", ends, frame, **fields)])

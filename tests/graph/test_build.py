@@ -27,7 +27,9 @@ def edges(adjacency: Adjacency) -> dict[tuple[int, int], float]:
 
 
 def test_one_behaviour_by_hand(interactions_of):
-    graph = build_graph(interactions_of([(0, 1), (1, 0), (0, 0), (0, 1)], num_users=3), GraphConfig())
+    graph = build_graph(
+        interactions_of([(0, 1), (1, 0), (0, 0), (0, 1)], num_users=3), GraphConfig()
+    )
     into_items = graph.relations["user", "interaction", "item"]
     assert into_items.indptr.tolist() == [0, 2, 3]
     assert into_items.indices.tolist() == [0, 1, 0]
@@ -55,7 +57,9 @@ def test_behaviours_weights_and_absence(interactions_of):
 
 
 def test_log_weights_decay_and_latest_time(interactions_of):
-    interactions = interactions_of([(0, 0), (0, 0), (0, 1)], weight=[2, 4, 8], time=[0, 10 * DAY, 5 * DAY])
+    interactions = interactions_of(
+        [(0, 0), (0, 0), (0, 1)], weight=[2, 4, 8], time=[0, 10 * DAY, 5 * DAY]
+    )
     graph = build_graph(interactions, GraphConfig(use_weights=True, half_life_days=5))
     into_items = graph.relations["user", "interaction", "item"]
     assert edges(into_items) == {(0, 0): 4 + 2 / 4, (0, 1): 8 / 2}
@@ -65,7 +69,9 @@ def test_log_weights_decay_and_latest_time(interactions_of):
 
 def test_a_half_life_per_behaviour(interactions_of):
     pairs, behaviors = [(0, 0), (0, 1), (0, 2)], ["view", "buy", "buy"]
-    log = interactions_of(pairs, behavior=behaviors, behaviors=("buy", "view"), time=[0, 0, 10 * DAY])
+    log = interactions_of(
+        pairs, behavior=behaviors, behaviors=("buy", "view"), time=[0, 0, 10 * DAY]
+    )
     config = GraphConfig(target="buy", half_life_days=10, behavior_half_life_days={"view": 5})
     graph = build_graph(log, config)
     assert edges(graph.relations["user", "buy", "item"]) == {(0, 1): 0.5, (0, 2): 1}
@@ -75,12 +81,16 @@ def test_a_half_life_per_behaviour(interactions_of):
 
 
 def test_ages_beyond_float32_keep_a_positive_weight(interactions_of):
-    graph = build_graph(interactions_of([(0, 0), (0, 1)], time=[0, 10_000 * DAY]), GraphConfig(half_life_days=1))
+    graph = build_graph(
+        interactions_of([(0, 0), (0, 1)], time=[0, 10_000 * DAY]), GraphConfig(half_life_days=1)
+    )
     assert (graph.relations["user", "interaction", "item"].weight > 0).all()
 
 
 def test_degrees_of_the_full_block(interactions_of):
-    graph = build_graph(interactions_of([(0, 1), (1, 0), (0, 0), (0, 1)], num_users=3), GraphConfig())
+    graph = build_graph(
+        interactions_of([(0, 1), (1, 0), (0, 0), (0, 1)], num_users=3), GraphConfig()
+    )
     messages = full_block(graph).messages["user", "interaction", "item"]
     assert messages.source_degree.tolist() == [3, 1, 0]
     assert messages.target_degree.tolist() == [2, 2]
@@ -119,11 +129,20 @@ def test_item_attributes(interactions_of, column, labels, expected, missing):
 
 
 def test_user_attributes_and_an_empty_column(interactions_of):
-    table = pl.DataFrame({"country": ["de", "fr"], "nothing": [None, None]}, schema_overrides={"nothing": pl.String})
+    table = pl.DataFrame(
+        {"country": ["de", "fr"], "nothing": [None, None]}, schema_overrides={"nothing": pl.String}
+    )
     config = GraphConfig(attributes=[{"side": "user", "column": name} for name in table.columns])
     graph = build_graph(interactions_of([(0, 0), (1, 0)]), config, None, table)
-    assert edges(graph.relations["user:country", "rev_country", "user"]) == {(0, 0): 1.0, (1, 1): 1.0}
-    assert graph.num_nodes["user:nothing"] == graph.relations["user", "nothing", "user:nothing"].num_edges == 0
+    assert edges(graph.relations["user:country", "rev_country", "user"]) == {
+        (0, 0): 1.0,
+        (1, 1): 1.0,
+    }
+    assert (
+        graph.num_nodes["user:nothing"]
+        == graph.relations["user", "nothing", "user:nothing"].num_edges
+        == 0
+    )
 
 
 def test_numbers_in_bins_of_the_phase(interactions_of):
@@ -131,17 +150,31 @@ def test_numbers_in_bins_of_the_phase(interactions_of):
     config = GraphConfig(attributes=[{"column": "price", "bins": 2}])
     graph = build_graph(interactions_of([(0, 5)]), config, table)
     assert graph.labels["item:price"] == ("1 to 2", "2 to 9")
-    assert edges(graph.relations["item", "price", "item:price"]) == {(0, 0): 1, (1, 1): 1, (5, 1): 1}
+    assert edges(graph.relations["item", "price", "item:price"]) == {
+        (0, 0): 1,
+        (1, 1): 1,
+        (5, 1): 1,
+    }
     assert graph.drops == {"item without price": 1, "item with price not finite": 2}
 
 
 def test_features_are_no_nodes(interactions_of, tmp_path):
-    table = pl.DataFrame({"price": [1.0, 3.0, None], "genre": ["a", "b", "a"], "text": [[1.0, 0.0], [-1.0, 0.0], None]})
+    table = pl.DataFrame(
+        {
+            "price": [1.0, 3.0, None],
+            "genre": ["a", "b", "a"],
+            "text": [[1.0, 0.0], [-1.0, 0.0], None],
+        }
+    )
     columns = [{"column": name, "use": "feature"} for name in table.columns]
     graph = build_graph(interactions_of([(0, 2)]), GraphConfig(attributes=columns), table)
     assert set(graph.num_nodes) == {"user", "item"}
     found = graph.features["item"]
-    assert [(one.column, one.width) for one in found.columns] == [("price", 1), ("genre", 2), ("text", 2)]
+    assert [(one.column, one.width) for one in found.columns] == [
+        ("price", 1),
+        ("genre", 2),
+        ("text", 2),
+    ]
     assert found.values.tolist() == [[-1, 1, 0, 1, 0], [1, 0, 1, -1, 0], [0, 1, 0, 0, 0]]
     assert graph.drops == {"item without price": 1, "item without text": 1}
     traits = item_traits(graph)
@@ -169,13 +202,17 @@ def test_bins_of_no_numbers(interactions_of):
 
 @given(
     rows=st.lists(
-        st.tuples(st.integers(0, 5), st.integers(0, 4), st.floats(0.125, 9, width=32), st.integers(0, 99)),
+        st.tuples(
+            st.integers(0, 5), st.integers(0, 4), st.floats(0.125, 9, width=32), st.integers(0, 99)
+        ),
         min_size=1,
         max_size=40,
     )
 )
 def test_equals_a_loop_over_rows(interactions_of, rows):
-    interactions = interactions_of(rows, 6, 5, weight=[row[2] for row in rows], time=[row[3] for row in rows])
+    interactions = interactions_of(
+        rows, 6, 5, weight=[row[2] for row in rows], time=[row[3] for row in rows]
+    )
     graph = build_graph(interactions, GraphConfig(use_weights=True))
     weights, times = defaultdict(float), defaultdict(int)
     for user, item, weight, time in rows:
@@ -197,9 +234,15 @@ def test_row_order_does_not_matter(interactions_of):
     pairs = rng.integers(0, 9, (60, 2))
     hashes = set()
     for order in (np.arange(60), rng.permutation(60)):
-        graph = build_graph(interactions_of([tuple(pair) for pair in pairs[order]], 9, 9), GraphConfig())
+        graph = build_graph(
+            interactions_of([tuple(pair) for pair in pairs[order]], 9, 9), GraphConfig()
+        )
         tensors = graph.relations[graph.target]
-        hashes.add(hashlib.sha256(tensors.indices.numpy().tobytes() + tensors.weight.numpy().tobytes()).hexdigest())
+        hashes.add(
+            hashlib.sha256(
+                tensors.indices.numpy().tobytes() + tensors.weight.numpy().tobytes()
+            ).hexdigest()
+        )
     assert len(hashes) == 1
 
 

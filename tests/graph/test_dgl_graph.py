@@ -13,10 +13,14 @@ from recsys.graph.dgl_graph import DglDraw, to_dgl
 @pytest.fixture(scope="module")
 def graph(interactions_of):
     rng = np.random.default_rng(3)
-    pairs = list(zip(rng.integers(0, 30, 200).tolist(), rng.integers(0, 20, 200).tolist(), strict=True))
+    pairs = list(
+        zip(rng.integers(0, 30, 200).tolist(), rng.integers(0, 20, 200).tolist(), strict=True)
+    )
     items = pl.DataFrame({"genres": [["a", "b"][: one % 3] for one in range(21)]})
     interactions = interactions_of(pairs, 31, 21, time=rng.integers(0, 99, 200).tolist())
-    return build_graph(interactions, GraphConfig(half_life_days=1, attributes=[{"column": "genres"}]), items)
+    return build_graph(
+        interactions, GraphConfig(half_life_days=1, attributes=[{"column": "genres"}]), items
+    )
 
 
 def test_edges_numbers_and_data(graph):

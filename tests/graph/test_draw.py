@@ -43,8 +43,13 @@ def test_runs_by_hand():
 
 
 def test_the_stream_is_pinned():
-    """These very numbers: a checkpoint resumed by a later version must draw what the first one would have drawn."""
-    assert subsets(np.array([100, 1000, 10], np.int32), 2, (1, 2, 3)).tolist() == [[97, 34, 1], [79, 346, 9]]
+    """These very numbers: a checkpoint resumed by a later version must draw what the first one
+    would have drawn.
+    """
+    assert subsets(np.array([100, 1000, 10], np.int32), 2, (1, 2, 3)).tolist() == [
+        [97, 34, 1],
+        [79, 346, 9],
+    ]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -53,5 +58,9 @@ def test_edges_are_found_as_by_a_loop(seed):
     adjacency = collapse(rng.integers(0, 8, 30), rng.integers(0, 9, 30), np.ones(30), None, 10, 9)
     edges = list(zip(adjacency.destinations().tolist(), adjacency.indices.tolist(), strict=True))
     rows, columns = rng.integers(0, 10, 200), rng.integers(0, 9, 200)
-    expected = [edges.index(pair) for pair in zip(rows.tolist(), columns.tolist(), strict=True) if pair in edges]
+    expected = [
+        edges.index(pair)
+        for pair in zip(rows.tolist(), columns.tolist(), strict=True)
+        if pair in edges
+    ]
     assert find_edges(adjacency, rows, columns).tolist() == expected

@@ -9,7 +9,9 @@ from recsys.graph.schema import Adjacency, Graph
 
 def empty(sources: int, destinations: int) -> Adjacency:
     nothing = torch.empty(0, dtype=torch.int32)
-    return Adjacency(torch.zeros(destinations + 1, dtype=torch.int32), nothing, torch.empty(0), sources)
+    return Adjacency(
+        torch.zeros(destinations + 1, dtype=torch.int32), nothing, torch.empty(0), sources
+    )
 
 
 def make_graph_of_parts() -> Graph:
@@ -24,7 +26,10 @@ def make_graph_of_parts() -> Graph:
         relations[source, name, destination] = empty(nodes[source], nodes[destination])
         relations[destination, f"rev_{name}", source] = empty(nodes[destination], nodes[source])
     return Graph(
-        nodes, relations, ("user", "buy", "item"), {"item:genres": ("a", "b"), "item:kg": ("p", "q", "r", "s")}
+        nodes,
+        relations,
+        ("user", "buy", "item"),
+        {"item:genres": ("a", "b"), "item:kg": ("p", "q", "r", "s")},
     )
 
 
@@ -40,7 +45,15 @@ def test_parts_of_a_configuration() -> None:
             "item_neighbours": {},
         }
     )
-    assert configured_parts(config) == ["view", "genres", "age", "trusts", "kg", "next", "similar_items"]
+    assert configured_parts(config) == [
+        "view",
+        "genres",
+        "age",
+        "trusts",
+        "kg",
+        "next",
+        "similar_items",
+    ]
     assert configured_parts(GraphConfig()) == []
 
 
@@ -54,5 +67,7 @@ def test_what_is_left_without_a_part() -> None:
     graph = make_graph_of_parts()
     left = without(graph, "kg")
     assert {name for _, name, _ in left.relations} == {"buy", "rev_buy", "genres", "rev_genres"}
-    assert left.num_nodes == {"user": 2, "item": 3, "item:genres": 2} and set(left.labels) == {"item:genres"}
+    assert left.num_nodes == {"user": 2, "item": 3, "item:genres": 2} and set(left.labels) == {
+        "item:genres"
+    }
     assert without(graph, "nothing").relations.keys() == graph.relations.keys()

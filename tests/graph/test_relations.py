@@ -1,4 +1,6 @@
-"""Relations from files in the graph of a phase: by hand, both ways, times, and what is refused or left out."""
+"""Relations from files in the graph of a phase: by hand, both ways, times, and what is refused or
+left out.
+"""
 
 import numpy as np
 import polars as pl
@@ -21,7 +23,10 @@ def rows_of(ends, pairs, name="r", time=None, weight=None, **fields) -> EdgeRows
     columns = {"source": [a for a, _ in pairs], "destination": [b for _, b in pairs]}
     columns |= {"timestamp": time} if time is not None else {}
     columns |= {"weight": weight} if weight is not None else {}
-    kinds = {c: pl.Int32 if end in ("user", "item") else pl.String for c, end in zip(columns, ends, strict=False)}
+    kinds = {
+        c: pl.Int32 if end in ("user", "item") else pl.String
+        for c, end in zip(columns, ends, strict=False)
+    }
     return EdgeRows(name, ends, pl.DataFrame(columns, schema_overrides=kinds), **fields)
 
 
@@ -31,7 +36,9 @@ def config_of(*relations: EdgeRows) -> GraphConfig:
 
 
 def graph_of(interactions, *relations: EdgeRows, until=None, **others):
-    return build_graph(interactions, config_of(*relations), relations=relations, until=until, **others)
+    return build_graph(
+        interactions, config_of(*relations), relations=relations, until=until, **others
+    )
 
 
 def edges(adjacency) -> dict[tuple[int, int], float]:
@@ -41,7 +48,10 @@ def edges(adjacency) -> dict[tuple[int, int], float]:
 
 
 def test_who_trusts_whom(interactions_of):
-    graph = graph_of(interactions_of([(0, 0), (1, 0), (2, 0)]), rows_of(("user", "user"), [(0, 1), (1, 2), (2, 0)]))
+    graph = graph_of(
+        interactions_of([(0, 0), (1, 0), (2, 0)]),
+        rows_of(("user", "user"), [(0, 1), (1, 2), (2, 0)]),
+    )
     assert edges(graph.relations["user", "r", "user"]) == {(0, 1): 1, (1, 2): 1, (2, 0): 1}
     assert edges(graph.relations["user", "rev_r", "user"]) == {(1, 0): 1, (2, 1): 1, (0, 2): 1}
     assert graph.reverse(("user", "r", "user")) == ("user", "rev_r", "user")
@@ -49,16 +59,25 @@ def test_who_trusts_whom(interactions_of):
 
 
 def test_friends_both_ways_are_one_relation(interactions_of):
-    friends = rows_of(("item", "item"), [(0, 1), (1, 0), (1, 2)], weight=[1.0, 3.0, 2.0], directed=False)
+    friends = rows_of(
+        ("item", "item"), [(0, 1), (1, 0), (1, 2)], weight=[1.0, 3.0, 2.0], directed=False
+    )
     graph = graph_of(interactions_of([(0, 0), (0, 1), (0, 2)]), friends)
-    assert edges(graph.relations["item", "r", "item"]) == {(0, 1): 3, (1, 0): 3, (1, 2): 2, (2, 1): 2}
+    assert edges(graph.relations["item", "r", "item"]) == {
+        (0, 1): 3,
+        (1, 0): 3,
+        (1, 2): 2,
+        (2, 1): 2,
+    }
     assert ("item", "rev_r", "item") not in graph.relations
     assert graph.reverse(("item", "r", "item")) == ("item", "r", "item")
 
 
 def test_values_share_the_nodes_of_an_attribute(interactions_of):
     tags = rows_of(("item", "item:genre"), [(0, "a"), (1, "c")])
-    tree = rows_of(("item:genre", "item:genre"), [("a", "b"), ("b", "a"), ("c", "z")], name="parent")
+    tree = rows_of(
+        ("item:genre", "item:genre"), [("a", "b"), ("b", "a"), ("c", "z")], name="parent"
+    )
     config = config_of(tags, tree).model_copy(
         update={"attributes": GraphConfig(attributes=[{"column": "genre"}]).attributes}
     )
@@ -67,7 +86,11 @@ def test_values_share_the_nodes_of_an_attribute(interactions_of):
     assert graph.labels["item:genre"] == ("a", "b", "c", "z")
     assert edges(graph.relations["item", "genre", "item:genre"]) == {(0, 1): 1}
     assert edges(graph.relations["item", "r", "item:genre"]) == {(0, 0): 1, (1, 2): 1}
-    assert edges(graph.relations["item:genre", "parent", "item:genre"]) == {(0, 1): 1, (1, 0): 1, (2, 3): 1}
+    assert edges(graph.relations["item:genre", "parent", "item:genre"]) == {
+        (0, 1): 1,
+        (1, 0): 1,
+        (2, 3): 1,
+    }
 
 
 def test_nodes_without_a_row_are_counted(interactions_of):
@@ -88,11 +111,16 @@ def test_times_and_half_lives(interactions_of):
     assert known.drops == {"r: later than the phase": 1}
     everything = graph_of(interactions, trust)
     assert everything.relations["user", "r", "user"].time.tolist() == [11 * DAY, 0]
-    assert edges(everything.relations["user", "r", "user"]) == pytest.approx({(1, 0): 1, (0, 1): 2 ** (-11 / 5)})
+    assert edges(everything.relations["user", "r", "user"]) == pytest.approx(
+        {(1, 0): 1, (0, 1): 2 ** (-11 / 5)}
+    )
 
 
 def test_one_edge_and_none(interactions_of, tmp_path):
-    one, none = rows_of(("user", "user"), [(0, 1)], "one"), rows_of(("item", "item:tag"), [], "none")
+    one, none = (
+        rows_of(("user", "user"), [(0, 1)], "one"),
+        rows_of(("item", "item:tag"), [], "none"),
+    )
     graph = graph_of(interactions_of([(0, 0), (1, 0)]), one, none)
     assert left_out(graph, config_of(one, none), [one, none]) == ["none"]
     assert "item:tag" not in graph.num_nodes
@@ -101,10 +129,15 @@ def test_one_edge_and_none(interactions_of, tmp_path):
     assert list(load_graph(tmp_path).relations) == list(graph.relations)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(1, 9)), max_size=30), st.booleans())
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(1, 9)), max_size=30),
+    st.booleans(),
+)
 def test_equals_a_loop_over_pairs(interactions_of, rows, directed):
     rows = {(a, b): w for a, b, w in rows if a != b}
-    relation = rows_of(("user", "user"), list(rows), weight=[float(w) for w in rows.values()], directed=directed)
+    relation = rows_of(
+        ("user", "user"), list(rows), weight=[float(w) for w in rows.values()], directed=directed
+    )
     graph = graph_of(interactions_of([(u, 0) for u in range(6)]), relation)
     expected: dict[tuple[int, int], float] = {}
     for (a, b), weight in rows.items():
@@ -124,14 +157,18 @@ def test_only_edges_before_the_query_time_are_drawn(interactions_of):
     graph = graph_of(interactions, timed, timeless)
     sampler = TemporalSampler(graph, [-1], 1)
     [block] = sampler.sample({"user": torch.tensor([1])}, {"user": torch.tensor([15])})
-    count = {name: messages.adjacency.num_edges for (_, name, _), messages in block.messages.items()}
+    count = {
+        name: messages.adjacency.num_edges for (_, name, _), messages in block.messages.items()
+    }
     assert (count["timed"], count["timeless"]) == (1, 2)
     assert block.messages["user", "timed", "user"].target_degree.tolist() == [1]
 
 
 def test_names_that_are_taken(interactions_of):
     with pytest.raises(ConfigError, match="called 'interaction'"):
-        graph_of(interactions_of([(0, 0), (1, 0)]), rows_of(("user", "user"), [(0, 1)], "interaction"))
+        graph_of(
+            interactions_of([(0, 0), (1, 0)]), rows_of(("user", "user"), [(0, 1)], "interaction")
+        )
 
 
 def test_rows_and_configuration_must_agree(interactions_of):

@@ -1,4 +1,6 @@
-"""Blocks: equal to the naive neighbourhood when everything is drawn, and what must hold of every sample."""
+"""Blocks: equal to the naive neighbourhood when everything is drawn, and what must hold of every
+sample.
+"""
 
 import hashlib
 import subprocess
@@ -30,7 +32,8 @@ def graph(interactions_of):
     """40 users, 30 items, two behaviours, genres, similar items; user 39 and item 29 have no edge."""
     rng = np.random.default_rng(1)
     pairs = [
-        (int(user), int(item)) for user, item in zip(rng.integers(0, 39, 400), rng.integers(0, 29, 400), strict=True)
+        (int(user), int(item))
+        for user, item in zip(rng.integers(0, 39, 400), rng.integers(0, 29, 400), strict=True)
     ]
     interactions = interactions_of(
         pairs,
@@ -41,8 +44,12 @@ def graph(interactions_of):
         weight=list(rng.uniform(0.5, 2, 400)),
     )
     items = pl.DataFrame({"genres": [["a", "b", "c"][: one % 4] for one in range(30)]})
-    config = GraphConfig(target="buy", use_weights=True, attributes=[{"column": "genres"}], item_neighbours={})
-    return build_graph(interactions, config, items, None, {"item": cooccurrence(interactions.matrix(), top_n=2)})
+    config = GraphConfig(
+        target="buy", use_weights=True, attributes=[{"column": "genres"}], item_neighbours={}
+    )
+    return build_graph(
+        interactions, config, items, None, {"item": cooccurrence(interactions.matrix(), top_n=2)}
+    )
 
 
 def pairs_of(adjacency):
@@ -52,7 +59,10 @@ def pairs_of(adjacency):
 def global_edges(block, edge_type):
     """[(source, destination)] of a block's relation in the ids of the graph."""
     sources, destinations = block.nodes[edge_type[0]], block.nodes[edge_type[2]]
-    return [(int(sources[u]), int(destinations[v])) for u, v in pairs_of(block.messages[edge_type].adjacency)]
+    return [
+        (int(sources[u]), int(destinations[v]))
+        for u, v in pairs_of(block.messages[edge_type].adjacency)
+    ]
 
 
 def excluded_edges(edge_type, exclude):
@@ -63,11 +73,15 @@ def excluded_edges(edge_type, exclude):
 
 
 def naive_neighbourhood(graph, nodes, exclude):
-    """One layer by loops: {edge type: edges into `nodes` but for the excluded}, and all nodes then known."""
+    """One layer by loops: {edge type: edges into `nodes` but for the excluded}, and all nodes then
+    known.
+    """
     layer, known = {}, {node_type: set(ids) for node_type, ids in nodes.items()}
     for edge_type, adjacency in graph.relations.items():
         out = excluded_edges(edge_type, exclude)
-        layer[edge_type] = {(u, v) for u, v in pairs_of(adjacency) if v in nodes[edge_type[2]] and (u, v) not in out}
+        layer[edge_type] = {
+            (u, v) for u, v in pairs_of(adjacency) if v in nodes[edge_type[2]] and (u, v) not in out
+        }
         known[edge_type[0]] |= {u for u, _ in layer[edge_type]}
     return layer, known
 
@@ -86,7 +100,10 @@ def check_shape(graph, blocks, seeds):
     for block in blocks:
         assert list(block.messages) == list(graph.relations)
         for edge_type, messages in block.messages.items():
-            sources, rows = block.nodes[edge_type[0]], block.nodes[edge_type[2]][: block.num_dst[edge_type[2]]]
+            sources, rows = (
+                block.nodes[edge_type[0]],
+                block.nodes[edge_type[2]][: block.num_dst[edge_type[2]]],
+            )
             assert messages.adjacency.num_src == len(sources)
             assert messages.adjacency.num_dst == len(rows)
             assert torch.equal(messages.source_degree, whole[edge_type].source_degree[sources])
@@ -95,7 +112,9 @@ def check_shape(graph, blocks, seeds):
 
 
 def check_edges(graph, blocks, fanouts, exclude):
-    """Every edge exists with its weight, none twice, none excluded, at most the fan-out a row; scales as documented."""
+    """Every edge exists with its weight, none twice, none excluded, at most the fan-out a row;
+    scales as documented.
+    """
     for block, fanout in zip(reversed(blocks), fanouts, strict=True):
         for edge_type, messages in block.messages.items():
             adjacency = graph.relations[edge_type]
@@ -107,7 +126,9 @@ def check_edges(graph, blocks, fanouts, exclude):
             per_row = messages.adjacency.indptr.diff()
             full = adjacency.indptr.diff()[messages.global_rows]
             assert fanout == -1 or (per_row <= fanout).all()
-            assert torch.equal(messages.row_scale, torch.where(per_row > 0, full / per_row.clamp(min=1), 1.0))
+            assert torch.equal(
+                messages.row_scale, torch.where(per_row > 0, full / per_row.clamp(min=1), 1.0)
+            )
 
 
 @pytest.fixture(params=[CsrDraw, DglDraw], scope="module")
@@ -117,12 +138,17 @@ def draw(request, graph):
 
 @pytest.mark.parametrize("excludes", [0, 50])
 def test_all_neighbours_equal_the_naive_neighbourhood(graph, draw, excludes):
-    exclude = tuple(torch.tensor(ids[:excludes]) for ids in zip(*pairs_of(graph.relations[TARGET]), strict=True))
+    exclude = tuple(
+        torch.tensor(ids[:excludes]) for ids in zip(*pairs_of(graph.relations[TARGET]), strict=True)
+    )
     seeds = {"user": torch.tensor([7, 39, 3]), "item": torch.tensor([29, 0])}
     blocks = BlockSampler(graph, [-1], 3, draw).sample(seeds, exclude)
     check_shape(graph, blocks, seeds)
     check_edges(graph, blocks, [-1] * 3, exclude)
-    nodes = {node_type: set(seeds[node_type].tolist() if node_type in seeds else []) for node_type in graph.num_nodes}
+    nodes = {
+        node_type: set(seeds[node_type].tolist() if node_type in seeds else [])
+        for node_type in graph.num_nodes
+    }
     for block in reversed(blocks):
         layer, nodes = naive_neighbourhood(graph, nodes, exclude)
         assert {edge_type: set(global_edges(block, edge_type)) for edge_type in layer} == layer
@@ -143,7 +169,9 @@ def test_every_sample(graph, draw, data, seed, fanouts):
     }
     edges = [*pairs_of(graph.relations[TARGET]), (39, 29)]
     chosen = data.draw(st.lists(st.sampled_from(edges), max_size=60))
-    exclude = tuple(torch.tensor([edge[side] for edge in chosen], dtype=torch.int64) for side in (0, 1))
+    exclude = tuple(
+        torch.tensor([edge[side] for edge in chosen], dtype=torch.int64) for side in (0, 1)
+    )
     blocks = BlockSampler(graph, fanouts, len(fanouts), draw).sample(seeds, exclude, seed)
     check_shape(graph, blocks, seeds)
     check_edges(graph, blocks, fanouts, exclude)
@@ -157,11 +185,16 @@ def test_rows_are_full_up_to_the_fanout(graph, draw):
 
 
 def test_other_behaviours_of_an_excluded_pair_stay(interactions_of):
-    interactions = interactions_of([(0, 0), (0, 0), (0, 0)], behavior=["buy", "buy", "view"], behaviors=("buy", "view"))
+    interactions = interactions_of(
+        [(0, 0), (0, 0), (0, 0)], behavior=["buy", "buy", "view"], behaviors=("buy", "view")
+    )
     graph = build_graph(interactions, GraphConfig(target="buy"))
     seeds = {"user": torch.tensor([0]), "item": torch.tensor([0])}
     for block in BlockSampler(graph, [5], 2).sample(seeds, (torch.tensor([0]), torch.tensor([0]))):
-        edges = {edge_type[1]: messages.adjacency.num_edges for edge_type, messages in block.messages.items()}
+        edges = {
+            edge_type[1]: messages.adjacency.num_edges
+            for edge_type, messages in block.messages.items()
+        }
         assert edges == {"buy": 0, "rev_buy": 0, "view": 1, "rev_view": 1}
         assert block.messages[TARGET].row_scale.tolist() == [1]
 
@@ -180,7 +213,9 @@ def test_one_edge_by_hand(interactions_of):
 
 def test_no_seeds_and_relations_without_edges(interactions_of):
     items = pl.DataFrame({"tags": pl.Series([None], dtype=pl.String)})
-    graph = build_graph(interactions_of([(0, 0)]), GraphConfig(attributes=[{"column": "tags"}]), items)
+    graph = build_graph(
+        interactions_of([(0, 0)]), GraphConfig(attributes=[{"column": "tags"}]), items
+    )
     for seeds in ({}, {"item": torch.tensor([0])}):
         blocks = BlockSampler(graph, [2], 2).sample(seeds, EMPTY)
         check_shape(graph, blocks, seeds)
@@ -233,7 +268,9 @@ def test_scaled_mass_is_unbiased(graph):
     sampler, total, seeds = BlockSampler(graph, [3], 1), torch.zeros(29), {"item": torch.arange(29)}
     for seed in range(1000):
         messages = sampler.sample(seeds, None, seed)[0].messages[TARGET]
-        mass = torch.zeros(29).index_add_(0, messages.adjacency.destinations(), messages.adjacency.weight)
+        mass = torch.zeros(29).index_add_(
+            0, messages.adjacency.destinations(), messages.adjacency.weight
+        )
         total += mass * messages.row_scale
     torch.testing.assert_close(total / 1000, messages.target_degree, rtol=0.05, atol=1e-6)
 
@@ -244,7 +281,9 @@ def test_threads_at_once_draw_the_same(graph):
     alone = [digest(sampler.sample(seeds, None, seed)) for seed in range(8)]
     found = {}
     threads = [
-        threading.Thread(target=lambda seed=seed: found.update({seed: digest(sampler.sample(seeds, None, seed))}))
+        threading.Thread(
+            target=lambda seed=seed: found.update({seed: digest(sampler.sample(seeds, None, seed))})
+        )
         for seed in range(8)
     ]
     for thread in threads:

@@ -17,7 +17,9 @@ MINUTE = 60
 def edges(table) -> dict[tuple[int, int], tuple[float, int]]:
     """{(item, next item): (count, latest time)}"""
     ends = zip(table.source.to_list(), table.destination.to_list(), strict=True)
-    return dict(zip(ends, zip(table.weight.tolist(), table.time.tolist(), strict=True), strict=True))
+    return dict(
+        zip(ends, zip(table.weight.tolist(), table.time.tolist(), strict=True), strict=True)
+    )
 
 
 def test_steps_within_the_gap(interactions_of):
@@ -57,7 +59,10 @@ def test_a_log_without_times(interactions_of):
         build_graph(interactions_of([(0, 0)]), GraphConfig(sessions={}))
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 50)), max_size=30), st.integers(1, 20))
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 50)), max_size=30),
+    st.integers(1, 20),
+)
 def test_equals_a_loop_over_users(interactions_of, rows, gap):
     log = interactions_of(rows or [(0, 0, 0)], 3, 5, time=[row[2] * MINUTE for row in rows] or [0])
     expected: dict[tuple[int, int], int] = {}

@@ -46,7 +46,9 @@ def test_files_and_dgl(graph, tmp_path):
 
 def test_users_of_pairs_alone(interactions_of):
     similar = {"user": sparse.csr_matrix(np.array([[0, 2], [2, 0]], np.float32))}
-    graph = build_graph(interactions_of([(0, 0), (1, 0)]), GraphConfig(user_neighbours={}), similar=similar)
+    graph = build_graph(
+        interactions_of([(0, 0), (1, 0)]), GraphConfig(user_neighbours={}), similar=similar
+    )
     assert graph.relations["user", "similar_users", "user"].weight.tolist() == [2, 2]
 
 
@@ -59,6 +61,8 @@ def test_tables_and_configuration_must_agree(interactions_of):
 
 
 def test_a_behaviour_of_that_name(interactions_of):
-    interactions = interactions_of([(0, 2)], behavior=["similar_items"], behaviors=("similar_items",))
+    interactions = interactions_of(
+        [(0, 2)], behavior=["similar_items"], behaviors=("similar_items",)
+    )
     with pytest.raises(ConfigError, match="called 'similar_items'"):
         build_graph(interactions, GraphConfig(item_neighbours={}), similar={"item": TABLE})

@@ -15,14 +15,19 @@ from recsys.graph.store import load_graph, save_graph
 
 @pytest.fixture
 def graph(interactions_of):
-    table = pl.DataFrame({"genres": ["ä|\n", None], "empty": pl.Series([None, None], dtype=pl.String)})
+    table = pl.DataFrame(
+        {"genres": ["ä|\n", None], "empty": pl.Series([None, None], dtype=pl.String)}
+    )
     config = GraphConfig(
         target="buy",
         attributes=[{"column": "genres", "separator": "|"}, {"column": "empty"}],
         behavior_weights={"cart": 0},
     )
     interactions = interactions_of(
-        [(0, 1), (1, 0), (0, 0)], behavior=["buy", "view", "cart"], behaviors=("view", "cart", "buy"), time=[3, 4, 5]
+        [(0, 1), (1, 0), (0, 0)],
+        behavior=["buy", "view", "cart"],
+        behaviors=("view", "cart", "buy"),
+        time=[3, 4, 5],
     )
     return build_graph(interactions, config, table)
 
@@ -38,7 +43,9 @@ def test_roundtrip(graph, tmp_path):
         assert again.num_src == adjacency.num_src
         for name in ("indptr", "indices", "weight", "time"):
             mine, theirs = getattr(adjacency, name), getattr(again, name)
-            assert (mine is None and theirs is None) or (mine.dtype == theirs.dtype and torch.equal(mine, theirs))
+            assert (mine is None and theirs is None) or (
+                mine.dtype == theirs.dtype and torch.equal(mine, theirs)
+            )
 
 
 def test_same_bytes_and_replaced_whole(graph, tmp_path):

@@ -22,7 +22,9 @@ TARGET = ("user", "buy", "item")
 def graph(interactions_of):
     """12 users, 9 items, times 0 to 49 with many ties, two behaviours, genres."""
     rng = np.random.default_rng(2)
-    pairs = list(zip(rng.integers(0, 12, 150).tolist(), rng.integers(0, 9, 150).tolist(), strict=True))
+    pairs = list(
+        zip(rng.integers(0, 12, 150).tolist(), rng.integers(0, 9, 150).tolist(), strict=True)
+    )
     interactions = interactions_of(
         pairs,
         12,
@@ -34,7 +36,9 @@ def graph(interactions_of):
     )
     items = pl.DataFrame({"genres": [["a", "b"][: one % 3] for one in range(9)]})
     return build_graph(
-        interactions, GraphConfig(target="buy", use_weights=True, attributes=[{"column": "genres"}]), items
+        interactions,
+        GraphConfig(target="buy", use_weights=True, attributes=[{"column": "genres"}]),
+        items,
     )
 
 
@@ -55,7 +59,10 @@ def check(graph, blocks, seeds, before, fanouts):
     for node_type, ids in seeds.items():
         assert blocks[-1].nodes[node_type][: len(ids)].tolist() == ids.tolist()
     for block, fanout in zip(reversed(blocks), fanouts, strict=True):
-        outer = {one: times[one] + [None] * (len(block.nodes[one]) - len(times[one])) for one in graph.num_nodes}
+        outer = {
+            one: times[one] + [None] * (len(block.nodes[one]) - len(times[one]))
+            for one in graph.num_nodes
+        }
         for edge_type, messages in block.messages.items():
             adjacency = messages.adjacency
             for row in range(adjacency.num_dst):
@@ -64,10 +71,19 @@ def check(graph, blocks, seeds, before, fanouts):
                 local = slice(*adjacency.indptr[row : row + 2].tolist())
                 senders = adjacency.indices[local].tolist()
                 ids = block.nodes[edge_type[0]][senders].tolist()
-                assert dict(zip(ids, adjacency.weight[local].tolist(), strict=True)).items() <= seen.items()
-                assert len(ids) == len(set(ids)) == (len(seen) if fanout == -1 else min(fanout, len(seen)))
+                assert (
+                    dict(zip(ids, adjacency.weight[local].tolist(), strict=True)).items()
+                    <= seen.items()
+                )
+                assert (
+                    len(ids)
+                    == len(set(ids))
+                    == (len(seen) if fanout == -1 else min(fanout, len(seen)))
+                )
                 assert messages.row_scale[row] == pytest.approx(len(seen) / len(ids) if ids else 1)
-                assert messages.target_degree[row] == pytest.approx(sum(seen.values()), rel=1e-5, abs=1e-6)
+                assert messages.target_degree[row] == pytest.approx(
+                    sum(seen.values()), rel=1e-5, abs=1e-6
+                )
                 for sender in senders:
                     assert outer[edge_type[0]][sender] in (None, time)
                     outer[edge_type[0]][sender] = time
@@ -94,7 +110,10 @@ def check(graph, blocks, seeds, before, fanouts):
 def test_only_the_past_is_seen(graph, users, items, fanouts, seed):
     pairs = {"user": users, "item": items}
     seeds, before = (
-        {one: torch.tensor([pair[side] for pair in some], dtype=torch.int64) for one, some in pairs.items()}
+        {
+            one: torch.tensor([pair[side] for pair in some], dtype=torch.int64)
+            for one, some in pairs.items()
+        }
         for side in (0, 1)
     )
     blocks = TemporalSampler(graph, fanouts, len(fanouts)).sample(seeds, before, seed)
@@ -110,12 +129,16 @@ def test_at_the_end_of_time_it_is_the_whole_neighbourhood(graph):
             assert mine.nodes[node_type].tolist() == ids.tolist()
         for edge_type, messages in theirs.messages.items():
             assert mine.messages[edge_type].adjacency.num_edges == messages.adjacency.num_edges
-            torch.testing.assert_close(mine.messages[edge_type].source_degree, messages.source_degree)
+            torch.testing.assert_close(
+                mine.messages[edge_type].source_degree, messages.source_degree
+            )
 
 
 def test_the_pair_asked_about_is_not_seen(interactions_of):
     graph = build_graph(interactions_of([(0, 0), (0, 1)], time=[10, 20]), GraphConfig())
-    (block,) = TemporalSampler(graph, [-1], 1).sample({"user": torch.tensor([0, 0])}, {"user": torch.tensor([20, 21])})
+    (block,) = TemporalSampler(graph, [-1], 1).sample(
+        {"user": torch.tensor([0, 0])}, {"user": torch.tensor([20, 21])}
+    )
     rows = block.messages["item", "rev_interaction", "user"].adjacency
     assert rows.indptr.tolist() == [0, 1, 3]
     assert block.nodes["item"][rows.indices].tolist() == [0, 0, 1]

@@ -11,7 +11,14 @@ from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import GateRefused
 from recsys.core.interactions import fit_interactions
 from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER
-from recsys.logs.audit import audit_fitted, audit_phase, audit_relations, audit_splits, enforce, item_popularity
+from recsys.logs.audit import (
+    audit_fitted,
+    audit_phase,
+    audit_relations,
+    audit_splits,
+    enforce,
+    item_popularity,
+)
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
@@ -68,9 +75,9 @@ def test_a_pair_of_validation_in_test_is_caught(log):
 @pytest.mark.parametrize("cut", ["validation", "test"])
 def test_a_train_row_after_the_cut_is_caught(log, behavior, cut):
     splits = splits_of(log)
-    late = pl.DataFrame({USER: [0], ITEM: [0], TIME: [splits.cuts[cut]], BEHAVIOR: [behavior], "weight": [1.0]}).select(
-        splits.train.columns
-    )
+    late = pl.DataFrame(
+        {USER: [0], ITEM: [0], TIME: [splits.cuts[cut]], BEHAVIOR: [behavior], "weight": [1.0]}
+    ).select(splits.train.columns)
     planted = replace(splits, train=pl.concat([splits.train, late.cast(dict(splits.train.schema))]))
     assert "rows after the cut" in names(audit_splits(planted, log, "buy"))
 
@@ -120,12 +127,16 @@ def test_popularity_and_features_fitted_on_held_out_rows_are_caught(log):
 def test_test_pairs_in_a_file_are_told(log):
     splits = splits_of(log)
     until = int(splits.rows("final")[TIME].max())
-    pairs = splits.test.head(4).select(pl.col(ITEM).alias("source"), pl.col(USER).alias("destination"), TIME)
+    pairs = splits.test.head(4).select(
+        pl.col(ITEM).alias("source"), pl.col(USER).alias("destination"), TIME
+    )
     shown = pairs.with_columns(pl.Series(TIME, [until, until, until + 1, until + 2]))
     timeless = EdgeRows("wishes", ("item", "user"), pairs.drop(TIME))
     [warning] = audit_relations([timeless], splits.test, until)
     assert (warning.severity, warning.count) == ("warn", 4)
-    assert "4 of" in warning.message and "'wishes', which does not say since when" in warning.message
+    assert (
+        "4 of" in warning.message and "'wishes', which does not say since when" in warning.message
+    )
     [note] = audit_relations([replace(timeless, rows=shown)], splits.test, until)
     assert (note.severity, note.count) == ("note", 2)
 

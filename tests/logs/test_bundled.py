@@ -15,8 +15,14 @@ DATA = DataConfig(user_col="userId", item_col="movieId", items=str(FOLDER / "mov
 
 
 def test_counts_are_those_that_grouplens_published():
-    ratings, movies = (pl.read_parquet(FOLDER / f"{name}.parquet") for name in ("ratings", "movies"))
-    assert (len(ratings), ratings["userId"].n_unique(), ratings["movieId"].n_unique()) == (100_004, 671, 9_066)
+    ratings, movies = (
+        pl.read_parquet(FOLDER / f"{name}.parquet") for name in ("ratings", "movies")
+    )
+    assert (len(ratings), ratings["userId"].n_unique(), ratings["movieId"].n_unique()) == (
+        100_004,
+        671,
+        9_066,
+    )
     assert set(movies["movieId"]) == set(ratings["movieId"])
     assert movies.columns == ["movieId", "title", "year", "genres"]
 
@@ -25,8 +31,12 @@ def test_it_is_read_whole_and_a_global_cut_leaves_few_warm_users(tmp_path):
     report = ingest(FOLDER / "ratings.parquet", DATA, CleanConfig(), tmp_path / "log")
     assert report.rows_kept == 100_004 and report.items_without_attributes == 0
     log = load_log(tmp_path / "log")
-    assert log.item_table.filter(pl.col(TITLE) == "Heat")["genres"].to_list() == [["Action", "Crime", "Thriller"]]
+    assert log.item_table.filter(pl.col(TITLE) == "Heat")["genres"].to_list() == [
+        ["Action", "Crime", "Thriller"]
+    ]
     splits = split_log(log, SplitConfig(), "interaction", 0)
     train = fit_interactions(splits.rows("final"), log.users, log.items, log.behaviors)
     assert len(set(splits.test[USER]) & set(train.user_codes.tolist())) == 22
-    assert len(set(hold_out(splits.test, train).user)) == 21  # one of them took only films that nobody had rated before
+    assert (
+        len(set(hold_out(splits.test, train).user)) == 21
+    )  # one of them took only films that nobody had rated before

@@ -1,4 +1,6 @@
-"""Canaries: what is learned from the past does not find random future pairs; what has seen the future does."""
+"""Canaries: what is learned from the past does not find random future pairs; what has seen the
+future does.
+"""
 
 import numpy as np
 import polars as pl
@@ -37,7 +39,11 @@ def test_only_a_scorer_that_saw_the_future_finds_them(tmp_path, planted, scorer,
     log = load_log(tmp_path / "log")
     splits = split_log(log, SplitConfig(), "interaction", 0)
     train = fit_interactions(splits.rows("final"), log.users, log.items, log.behaviors)
-    learned = fit_interactions(log.rows.collect(), log.users, log.items, log.behaviors) if leaky else train
+    learned = (
+        fit_interactions(log.rows.collect(), log.users, log.items, log.behaviors)
+        if leaky
+        else train
+    )
     hits, trials = canary_hits(train, learned, canary_pairs(log, planted.canaries), scorer)
     found = p_value(hits, trials, K * planted.chance)
     assert trials > 140
@@ -55,9 +61,13 @@ def canary_pairs(log, canaries):
 
 
 def canary_hits(train, learned, canaries, scorer):
-    """Canaries among the K best unseen items of their users, and how many canaries are warm in train."""
+    """Canaries among the K best unseen items of their users, and how many canaries are warm in
+    train.
+    """
     held = hold_out(canaries, train)
-    scores = all_scores(learned, scorer)[np.ix_(learned_rows(learned, train), learned_columns(learned, train))]
+    scores = all_scores(learned, scorer)[
+        np.ix_(learned_rows(learned, train), learned_columns(learned, train))
+    ]
     scores = np.where(train.matrix().toarray() > 0, -np.inf, scores).astype(np.float32)
     best = top_k(scores[held.user], K).items
     return int((best == held.item[:, None]).any(axis=1).sum()), len(held.item)
@@ -81,7 +91,9 @@ def learned_columns(learned, train):
 def test_chance_is_an_upper_bound_that_blind_rankings_meet(planted):
     rng = np.random.default_rng(0)
     items = planted.log[ITEM_ID].n_unique()
-    touched = planted.log.head(-150).group_by(USER_ID).agg(pl.col(ITEM_ID).n_unique())[ITEM_ID].max()
+    touched = (
+        planted.log.head(-150).group_by(USER_ID).agg(pl.col(ITEM_ID).n_unique())[ITEM_ID].max()
+    )
     assert planted.chance == pytest.approx(1 / (items - touched))
     hits = rng.binomial(150, K * planted.chance)
     assert p_value(int(hits), 150, K * planted.chance) > 1e-3

@@ -19,7 +19,9 @@ def test_a_good_log():
     assert report.rows_read == len(world.log) == report.rows_kept + sum(report.drops.values())
     assert report.users == 400 and report.time_unit == "s"
     assert report.columns[USER_ID] == {"name": "user_id", "type": "String"}
-    assert list(report.ratings) == ["1", "2", "3", "4", "5"] and sum(report.ratings.values()) == len(world.log)
+    assert list(report.ratings) == ["1", "2", "3", "4", "5"] and sum(
+        report.ratings.values()
+    ) == len(world.log)
     assert report.per_user["0%"] >= 1 and report.per_user["50%"] <= report.per_user["100%"]
     assert report.first_time.startswith("2020-09-")
     assert len(report.sample) == 5 and report.sample[0][USER_ID] == "u0"
@@ -33,7 +35,9 @@ def odd(**columns):
     return BASE.with_columns(**columns)
 
 
-HEAVY = pl.DataFrame({USER_ID: ["bot"] * 3000, ITEM_ID: [f"b{n}" for n in range(3000)], TIME: [START] * 3000})
+HEAVY = pl.DataFrame(
+    {USER_ID: ["bot"] * 3000, ITEM_ID: [f"b{n}" for n in range(3000)], TIME: [START] * 3000}
+)
 
 ODD = {
     "only 20 users": communities(num_users=20).log,
@@ -44,7 +48,9 @@ ODD = {
     "holds floats": odd(user_id=pl.col(USER_ID).str.slice(1).cast(pl.Float64)),
     "a crawler": pl.concat([BASE.select(USER_ID, ITEM_ID, TIME), HEAVY]),
     "single row": odd(user_id=pl.int_range(pl.len())),
-    "more than half of the users": pl.concat([BASE, BASE.unique(USER_ID).with_columns(pl.lit("gift").alias(ITEM_ID))]),
+    "more than half of the users": pl.concat(
+        [BASE, BASE.unique(USER_ID).with_columns(pl.lit("gift").alias(ITEM_ID))]
+    ),
     "have no user": odd(user_id=pl.when(pl.int_range(pl.len()) % 5 > 0).then(USER_ID)),
     "have no timestamp": odd(timestamp=pl.when(pl.int_range(pl.len()) % 5 > 0).then(TIME)),
     "repeat a user, item": pl.concat([BASE, BASE]),

@@ -22,7 +22,12 @@ def marked(columns):
 
 
 def reasons(columns, **clean):
-    return mark_rows(marked(columns), list(columns), CleanConfig(**clean)).collect()[REASON].cast(pl.String).to_list()
+    return (
+        mark_rows(marked(columns), list(columns), CleanConfig(**clean))
+        .collect()[REASON]
+        .cast(pl.String)
+        .to_list()
+    )
 
 
 def test_time_rules_by_hand():
@@ -39,11 +44,17 @@ def test_time_rules_by_hand():
 
 
 def test_rating_rules_by_hand():
-    assert reasons({RATING: [3.5, 4.0, None]}, min_rating=4) == ["rating below the minimum", KEPT, "rating missing"]
+    assert reasons({RATING: [3.5, 4.0, None]}, min_rating=4) == [
+        "rating below the minimum",
+        KEPT,
+        "rating missing",
+    ]
 
 
 def test_an_earlier_reason_stands():
-    frame = marked({TIME: [-1]}).with_columns(pl.lit("user id missing", dtype=REASON_TYPE).alias(REASON))
+    frame = marked({TIME: [-1]}).with_columns(
+        pl.lit("user id missing", dtype=REASON_TYPE).alias(REASON)
+    )
     found = mark_rows(frame, [TIME], CleanConfig()).collect()
     assert count_reasons(found[REASON]) == {"user id missing": 1}
 
@@ -61,7 +72,10 @@ def test_rules_without_their_column(columns, clean, match):
 
 
 def test_moments_are_numbers_or_iso_text():
-    assert [moment(value, "clean.start") for value in (None, 5, "1970-01-02", "1970-01-01T00:00:01+00:00")] == [
+    assert [
+        moment(value, "clean.start")
+        for value in (None, 5, "1970-01-02", "1970-01-01T00:00:01+00:00")
+    ] == [
         None,
         5,
         86_400,
@@ -105,7 +119,12 @@ def test_sum_counts_rows_where_there_is_no_weight():
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(*[st.integers(0, 2)] * 2, st.integers(0, 4), st.integers(0, 1), st.integers(1, 3)), max_size=30),
+    st.lists(
+        st.tuples(
+            *[st.integers(0, 2)] * 2, st.integers(0, 4), st.integers(0, 1), st.integers(1, 3)
+        ),
+        max_size=30,
+    ),
     st.sampled_from(["first", "last", "sum"]),
     st.booleans(),
 )
@@ -117,7 +136,9 @@ def test_duplicates_agree_with_a_loop(rows, keep, weighted):
         groups[row[0], row[1], row[3]].append(row)
     wanted = []
     for group in groups.values():
-        ordered = sorted(group, key=lambda row: row[2])  # stable: the order of the log decides between equal times
+        ordered = sorted(
+            group, key=lambda row: row[2]
+        )  # stable: the order of the log decides between equal times
         row = ordered[-1] if keep == "last" else ordered[0]
         weight = sum(one[4] for one in group) if weighted else len(group)
         wanted.append((*row[:4], weight) if keep == "sum" else row)
@@ -138,7 +159,9 @@ def test_cap_keeps_the_latest_rows_of_each_user():
 
 def loaders(pairs, buckets):
     def part(bucket):
-        chosen = np.array([pair for pair in pairs if pair[0] % buckets == bucket], np.int32).reshape(-1, 2)
+        chosen = np.array(
+            [pair for pair in pairs if pair[0] % buckets == bucket], np.int32
+        ).reshape(-1, 2)
         return lambda: (chosen[:, 0], chosen[:, 1])
 
     return [part(bucket) for bucket in range(buckets)]
@@ -148,7 +171,11 @@ def core_by_loop(pairs, min_user, min_item):
     left = list(pairs)
     while True:
         users, items = Counter(user for user, _ in left), Counter(item for _, item in left)
-        kept = [(user, item) for user, item in left if users[user] >= min_user and items[item] >= min_item]
+        kept = [
+            (user, item)
+            for user, item in left
+            if users[user] >= min_user and items[item] >= min_item
+        ]
         if len(kept) == len(left):
             return kept
         left = kept

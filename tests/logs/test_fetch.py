@@ -1,4 +1,6 @@
-"""Fetching, against a file server on the loopback interface that breaks off, corrupts and forgets on request."""
+"""Fetching, against a file server on the loopback interface that breaks off, corrupts and forgets
+on request.
+"""
 
 import gzip
 import hashlib
@@ -22,7 +24,9 @@ SOURCES = Path(__file__).parents[2] / "data" / "sources"
 
 
 class Files(ThreadingHTTPServer):
-    """content: what is served. cuts: bytes after which each of the next answers breaks off. ranges: asked for so far."""
+    """content: what is served. cuts: bytes after which each of the next answers breaks off. ranges:
+    asked for so far.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -78,7 +82,12 @@ def left(folder):
 
 def test_a_file_comes_whole_and_verified(server, tmp_path):
     seen = []
-    found = get(server, tmp_path / "f", checksum=SHA256, moved=lambda done, expected: seen.append((done, expected)))
+    found = get(
+        server,
+        tmp_path / "f",
+        checksum=SHA256,
+        moved=lambda done, expected: seen.append((done, expected)),
+    )
     assert found == SHA256 and (tmp_path / "f").read_bytes() == CONTENT
     assert left(tmp_path) == ["f"] and server.ranges == [None]
     assert seen[-1] == (len(CONTENT), len(CONTENT))
@@ -171,8 +180,18 @@ MEMBERS = {
 
 
 def descriptor(server, **other):
-    facts = {"title": "Test", "homepage": "-", "address": server.address, "licence": "none", "citation": "-"}
-    log = {"member": "ml/ratings.dat", "separator": "::", "columns": ["user_id", "item_id", "rating", "timestamp"]}
+    facts = {
+        "title": "Test",
+        "homepage": "-",
+        "address": server.address,
+        "licence": "none",
+        "citation": "-",
+    }
+    log = {
+        "member": "ml/ratings.dat",
+        "separator": "::",
+        "columns": ["user_id", "item_id", "rating", "timestamp"],
+    }
     return Descriptor.model_validate(facts | {"log": log} | other)
 
 
@@ -193,9 +212,19 @@ def test_a_source_becomes_parquet_with_standard_columns(server, tmp_path):
     }
     folder = fetch(descriptor(server, items=items, users=users), tmp_path / "src")
     assert pl.read_parquet(folder / "interactions.parquet").row(1) == ("2", "11", "3", "1600000060")
-    assert pl.read_parquet(folder / "items.parquet").row(0) == ("10", "Amélie (2001)", ["Comedy", "Romance"])
+    assert pl.read_parquet(folder / "items.parquet").row(0) == (
+        "10",
+        "Amélie (2001)",
+        ["Comedy", "Romance"],
+    )
     assert pl.read_parquet(folder / "users.parquet").rows() == [("1", ["b"]), ("2", [])]
-    assert left(folder) == ["file.bin", "interactions.parquet", "items.parquet", "source.json", "users.parquet"]
+    assert left(folder) == [
+        "file.bin",
+        "interactions.parquet",
+        "items.parquet",
+        "source.json",
+        "users.parquet",
+    ]
     assert left(tmp_path) == ["src"]
 
 
@@ -215,13 +244,22 @@ def test_the_checksum_of_the_first_fetch_is_recorded_and_holds(server, tmp_path)
 
 
 def test_packed_text_with_its_own_time_format(server, tmp_path):
-    server.content = gzip.compress(b"Who,What,When\n17850.0,85123A,12/1/2010 8:26\n,71053,1/12/2011 12:50\n")
-    server.__class__.address = property(lambda self: f"http://127.0.0.1:{self.server_port}/log.csv.gz")
+    server.content = gzip.compress(
+        b"Who,What,When\n17850.0,85123A,12/1/2010 8:26\n,71053,1/12/2011 12:50\n"
+    )
+    server.__class__.address = property(
+        lambda self: f"http://127.0.0.1:{self.server_port}/log.csv.gz"
+    )
     try:
         rename = {"Who": "user_id", "What": "item_id", "When": "timestamp"}
-        folder = fetch(descriptor(server, log={"rename": rename, "time_format": "%m/%d/%Y %H:%M"}), tmp_path / "src")
+        folder = fetch(
+            descriptor(server, log={"rename": rename, "time_format": "%m/%d/%Y %H:%M"}),
+            tmp_path / "src",
+        )
     finally:
-        server.__class__.address = property(lambda self: f"http://127.0.0.1:{self.server_port}/file.bin")
+        server.__class__.address = property(
+            lambda self: f"http://127.0.0.1:{self.server_port}/file.bin"
+        )
     assert pl.read_parquet(folder / "interactions.parquet").rows() == [
         ("17850.0", "85123A", 1_291_191_960),
         (None, "71053", 1_294_836_600),

@@ -1,4 +1,6 @@
-"""Ingest: agrees with a loop, gives the same bytes again, and does not depend on the number of buckets."""
+"""Ingest: agrees with a loop, gives the same bytes again, and does not depend on the number of
+buckets.
+"""
 
 import json
 import shutil
@@ -38,13 +40,22 @@ PLAIN, KEEP_ALL = DataConfig(), CleanConfig()
 def outside(log):
     """Rows of an ingested log with outside ids."""
     rows = log.rows.collect()
-    ids = {USER: log.users.outside(rows[USER].to_numpy()), ITEM: log.items.outside(rows[ITEM].to_numpy())}
+    ids = {
+        USER: log.users.outside(rows[USER].to_numpy()),
+        ITEM: log.items.outside(rows[ITEM].to_numpy()),
+    }
     return rows.with_columns(pl.Series(column, values) for column, values in ids.items())
 
 
 def test_a_small_log_by_hand(tmp_path):
     log = pl.DataFrame(
-        [("b", "x", 30, 4.0), ("a", "y", 20, 5.0), ("a", "x", 10, 2.0), ("b", "x", 25, 5.0), (None, "x", 1, 5.0)],
+        [
+            ("b", "x", 30, 4.0),
+            ("a", "y", 20, 5.0),
+            ("a", "x", 10, 2.0),
+            ("b", "x", 25, 5.0),
+            (None, "x", 1, 5.0),
+        ],
         schema=[USER_ID, ITEM_ID, TIME, "rating"],
         orient="row",
     )
@@ -83,14 +94,22 @@ def by_loop(rows, min_user, min_item):
 IDS = st.sampled_from(["a", "b", "c", "10", "9", "é", ""])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    st.lists(st.tuples(IDS, IDS, st.integers(0, 50), st.sampled_from(["view", "buy"])), min_size=1, max_size=40),
+    st.lists(
+        st.tuples(IDS, IDS, st.integers(0, 50), st.sampled_from(["view", "buy"])),
+        min_size=1,
+        max_size=40,
+    ),
     st.integers(1, 3),
     st.integers(1, 3),
     st.integers(2, 9),
 )
-def test_any_log_agrees_with_a_loop_whatever_the_buckets(tmp_path_factory, rows, min_user, min_item, buckets):
+def test_any_log_agrees_with_a_loop_whatever_the_buckets(
+    tmp_path_factory, rows, min_user, min_item, buckets
+):
     folder = tmp_path_factory.mktemp("ingest")
     log = pl.DataFrame(rows, schema=[USER_ID, ITEM_ID, TIME, BEHAVIOR], orient="row")
     clean = CleanConfig(min_user_interactions=min_user, min_item_interactions=min_item)
@@ -104,7 +123,9 @@ def test_any_log_agrees_with_a_loop_whatever_the_buckets(tmp_path_factory, rows,
     found, again = load_log(folder / "one"), load_log(folder / "many")
     assert sorted(outside(found).select(USER, ITEM, TIME, BEHAVIOR).rows()) == sorted(wanted)
     assert found.rows.collect().equals(again.rows.collect())
-    assert found.users.ids.to_list() == again.users.ids.to_list() == sorted({row[0] for row in wanted})
+    assert (
+        found.users.ids.to_list() == again.users.ids.to_list() == sorted({row[0] for row in wanted})
+    )
     assert one.drops == many.drops and one.drops.total() == len(rows) - len(wanted)
     assert one.core_rounds == many.core_rounds
 
@@ -133,7 +154,9 @@ def test_rows_in_another_order_give_the_same_rows(tmp_path):
     log = communities(behaviors=("view", "buy")).log.unique([USER_ID, ITEM_ID, TIME, BEHAVIOR])
     for name, frame in {"one": log, "two": log.sample(fraction=1, shuffle=True, seed=1)}.items():
         ingest(frame, PLAIN, KEEP_ALL, tmp_path / name)
-    assert load_log(tmp_path / "one").rows.collect().equals(load_log(tmp_path / "two").rows.collect())
+    assert (
+        load_log(tmp_path / "one").rows.collect().equals(load_log(tmp_path / "two").rows.collect())
+    )
 
 
 def test_codes_persist_over_many_small_batches(tmp_path, monkeypatch):
@@ -188,7 +211,11 @@ def test_published_files_need_train_and_test(tmp_path):
     ("log", "clean", "match"),
     [
         ({USER_ID: ["a"], ITEM_ID: ["x"], TIME: [-5]}, {}, "dropped 1 timestamp negative"),
-        ({USER_ID: ["a"], ITEM_ID: ["x"]}, {"min_user_interactions": 2}, "1 user with too few interactions"),
+        (
+            {USER_ID: ["a"], ITEM_ID: ["x"]},
+            {"min_user_interactions": 2},
+            "1 user with too few interactions",
+        ),
         ({USER_ID: [None], ITEM_ID: ["x"]}, {}, "1 user id missing"),
     ],
 )
@@ -207,14 +234,18 @@ def test_an_empty_log(tmp_path):
 
 
 def test_mixed_units_are_refused_and_leave_no_folder(tmp_path):
-    log = pl.DataFrame({USER_ID: ["a", "b"], ITEM_ID: ["x", "y"], TIME: [1_600_000_000, 1_600_000_000_000]})
+    log = pl.DataFrame(
+        {USER_ID: ["a", "b"], ITEM_ID: ["x", "y"], TIME: [1_600_000_000, 1_600_000_000_000]}
+    )
     with pytest.raises(DataError, match="mixes units"):
         ingest(log, PLAIN, KEEP_ALL, tmp_path / "log")
     assert not (tmp_path / "log").exists()
 
 
 def test_one_user_and_one_item(tmp_path):
-    report = ingest(pl.DataFrame({USER_ID: ["a"], ITEM_ID: ["x"]}), PLAIN, KEEP_ALL, tmp_path / "log")
+    report = ingest(
+        pl.DataFrame({USER_ID: ["a"], ITEM_ID: ["x"]}), PLAIN, KEEP_ALL, tmp_path / "log"
+    )
     assert (report.users, report.items, report.rows_kept, report.first_time) == (1, 1, 1, None)
 
 
@@ -234,7 +265,9 @@ def small_disk(tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
     mount = shutil.which("mount")
-    made = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], check=False)
+    made = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], check=False
+    )
     if not made or made.returncode:
         pytest.skip("mounting a tmpfs is refused here")
     yield folder

@@ -33,7 +33,9 @@ LINKS = [(10, "A"), (20, "B"), (20, "B"), (99, "C")]
 def read(tmp_path):
     def read_triples(triples=TRIPLES, links=LINKS, **config):
         pl.DataFrame(triples, ["h", "r", "t"], orient="row").write_parquet(tmp_path / "kg.parquet")
-        pl.DataFrame(links, ["item", "entity"], orient="row").write_parquet(tmp_path / "links.parquet")
+        pl.DataFrame(links, ["item", "entity"], orient="row").write_parquet(
+            tmp_path / "links.parquet"
+        )
         config = {"min_triples": 1} | config
         files = {"file": str(tmp_path / "kg.parquet"), "links": str(tmp_path / "links.parquet")}
         return read_knowledge(KnowledgeConfig(**files, **config), DataConfig(), LOG)
@@ -97,13 +99,22 @@ def test_what_links_nothing_is_left_out(read):
 
 
 def test_a_kind_and_its_inverse_are_one(read):
-    triples = [("A", "genre", "g"), ("B", "genre", "g"), ("g", "films", "A"), ("g", "films", "B"), ("A", "near", "g")]
+    triples = [
+        ("A", "genre", "g"),
+        ("B", "genre", "g"),
+        ("g", "films", "A"),
+        ("g", "films", "B"),
+        ("A", "near", "g"),
+    ]
     found = {one.name: one.rows.rows() for one in read(triples)}
     assert found == {"kg:films": [(0, "g"), (1, "g")], "kg:near": [(0, "g")]}
 
 
 def test_an_entity_that_is_two_items(read):
-    found = {one.name: one for one in read([("A", "near", "B"), ("A", "like", "z")], [(10, "A"), (20, "A"), (20, "B")])}
+    found = {
+        one.name: one
+        for one in read([("A", "near", "B"), ("A", "like", "z")], [(10, "A"), (20, "A"), (20, "B")])
+    }
     assert found["kg:like"].rows.rows() == [(0, "z"), (1, "z")]
     assert found["kg:near:items"].rows.rows() == [(0, 1)]
     assert found["kg:near:items"].drops == {"kg:near:items: self-loop": 1}

@@ -1,4 +1,6 @@
-"""Packed keys: any rows come back, in the order of their columns; what does not fit is left to polars."""
+"""Packed keys: any rows come back, in the order of their columns; what does not fit is left to
+polars.
+"""
 
 import numpy as np
 import polars as pl
@@ -34,7 +36,9 @@ def test_one_a_group_is_the_first_or_last(rows, last):
     groups = {}
     for row in sorted(rows, reverse=not last):
         groups[row[:2]] = row
-    assert list(zip(*(found[name].tolist() for name in COLUMNS), strict=True)) == sorted(groups.values())
+    assert list(zip(*(found[name].tolist() for name in COLUMNS), strict=True)) == sorted(
+        groups.values()
+    )
 
 
 @settings(deadline=None)

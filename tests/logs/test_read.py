@@ -51,7 +51,8 @@ def rows_of(source, data=STANDARD):
 
 
 @pytest.mark.parametrize(
-    "name", ["a.parquet", "a.csv", "a.csv.gz", "a.csv.zst", "a.tsv", "a.jsonl", "a.jsonl.gz", "a.txt"]
+    "name",
+    ["a.parquet", "a.csv", "a.csv.gz", "a.csv.zst", "a.tsv", "a.jsonl", "a.jsonl.gz", "a.txt"],
 )
 def test_every_format_gives_the_same_rows(tmp_path, name):
     assert rows_of(write(tmp_path, name)) == ROWS
@@ -85,7 +86,9 @@ def test_folder_glob_and_list_are_read_in_name_order(tmp_path):
     assert scan_log(tmp_path, STANDARD).files == (str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
 
 
-@pytest.mark.parametrize("frame", [LOG, LOG.lazy(), LOG.to_pandas()], ids=["polars", "lazy", "pandas"])
+@pytest.mark.parametrize(
+    "frame", [LOG, LOG.lazy(), LOG.to_pandas()], ids=["polars", "lazy", "pandas"]
+)
 def test_frames(frame):
     assert rows_of(frame) == ROWS
 
@@ -95,7 +98,12 @@ def test_columns_are_mapped_by_name():
         pl.lit("buy").alias("how"), pl.lit(2).alias("many"), pl.lit(4.5).alias("stars")
     )
     data = DataConfig(
-        user_col="who", item_col="what", time_col="when", behavior_col="how", weight_col="many", rating_col="stars"
+        user_col="who",
+        item_col="what",
+        time_col="when",
+        behavior_col="how",
+        weight_col="many",
+        rating_col="stars",
     )
     rows, drops = scan_log(frame, data).collect()
     assert rows.columns == [USER_ID, ITEM_ID, TIME, BEHAVIOR, WEIGHT, RATING]
@@ -135,10 +143,19 @@ def test_text_ids_stay_as_written_unless_all_are_whole_floats(tmp_path):
 
 
 @settings(deadline=None)
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_any_text_survives_csv(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("csv") / "a.csv"
-    frame = pl.DataFrame({USER_ID: texts, ITEM_ID: ["i"] * len(texts)}, schema={USER_ID: pl.String, ITEM_ID: pl.String})
+    frame = pl.DataFrame(
+        {USER_ID: texts, ITEM_ID: ["i"] * len(texts)},
+        schema={USER_ID: pl.String, ITEM_ID: pl.String},
+    )
     frame.write_csv(path, quote_style="always")
     assert scan_log(path, STANDARD).collect()[0][USER_ID].to_list() == texts
 
@@ -166,7 +183,9 @@ def test_times_of_any_kind_become_unix_seconds(times, wanted, unit):
 
 def test_other_time_zones_are_moments():
     times = pl.Series([datetime(2020, 9, 13, 14, 26, 40)]).dt.replace_time_zone("Europe/Berlin")
-    assert rows_of(pl.DataFrame({USER_ID: ["a"], ITEM_ID: ["x"], TIME: times})) == [("a", "x", 1_600_000_000)]
+    assert rows_of(pl.DataFrame({USER_ID: ["a"], ITEM_ID: ["x"], TIME: times})) == [
+        ("a", "x", 1_600_000_000)
+    ]
 
 
 @settings(deadline=None)
@@ -187,16 +206,25 @@ def test_bad_times_are_counted_by_reason():
     rows, drops = scan_log(frame, STANDARD).collect()
     assert drops == {"timestamp missing": 2}
     assert rows[TIME].to_list()[0::2] == [1_600_000_000, 1_700_000_000]
-    text = pl.DataFrame({USER_ID: ["a", "b"], ITEM_ID: ["x", "x"], TIME: ["1600000000", "yesterday"]})
+    text = pl.DataFrame(
+        {USER_ID: ["a", "b"], ITEM_ID: ["x", "x"], TIME: ["1600000000", "yesterday"]}
+    )
     assert scan_log(text, STANDARD).drops == {"timestamp unreadable": 1}
 
 
 @pytest.mark.parametrize(
     "times",
-    [[1_600_000_000, 1_600_000_000_000], ["2020-09-13", "1600000000"], [1_600_000_000_000] * 3 + [1_600_000_000]],
+    [
+        [1_600_000_000, 1_600_000_000_000],
+        ["2020-09-13", "1600000000"],
+        [1_600_000_000_000] * 3 + [1_600_000_000],
+    ],
 )
 def test_mixed_time_units_are_refused(times):
-    scan = scan_log(pl.DataFrame({USER_ID: ["a"] * len(times), ITEM_ID: ["x"] * len(times), TIME: times}), STANDARD)
+    scan = scan_log(
+        pl.DataFrame({USER_ID: ["a"] * len(times), ITEM_ID: ["x"] * len(times), TIME: times}),
+        STANDARD,
+    )
     with pytest.raises(DataError, match=r"mixes units.*time_unit"):
         scan.collect()
     with pytest.raises(DataError, match="mixes units"):
@@ -204,7 +232,9 @@ def test_mixed_time_units_are_refused(times):
 
 
 def test_a_named_unit_drops_and_counts_the_other():
-    frame = pl.DataFrame({USER_ID: ["a", "b"], ITEM_ID: ["x", "y"], TIME: ["2020-09-13", "1600000000"]})
+    frame = pl.DataFrame(
+        {USER_ID: ["a", "b"], ITEM_ID: ["x", "y"], TIME: ["2020-09-13", "1600000000"]}
+    )
     assert scan_log(frame, DataConfig(time_unit="iso")).drops == {"timestamp unreadable": 1}
 
 
@@ -217,7 +247,12 @@ def test_files_in_different_units_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("time", "match"),
-    [(1_600_000_000_000_000, "micro"), ("yesterday", "no time"), ([1], "type List"), (True, "type Boolean")],
+    [
+        (1_600_000_000_000_000, "micro"),
+        ("yesterday", "no time"),
+        ([1], "type List"),
+        (True, "type Boolean"),
+    ],
 )
 def test_columns_that_hold_no_time_are_refused(time, match):
     with pytest.raises(DataError, match=match):
@@ -278,21 +313,27 @@ def test_broken_json_lines(tmp_path):
     path.write_text(
         '{"user_id": 1, "item_id": "x"}\n{"user_id": 1, "it\n\n{"item_id": "y", "user_id": "b", "z": [1]}\n'
     )
-    with pytest.raises(DataError, match=r"line 2 of .*a\.jsonl' is not a JSON object: .*broken_lines"):
+    with pytest.raises(
+        DataError, match=r"line 2 of .*a\.jsonl' is not a JSON object: .*broken_lines"
+    ):
         scan_log(path, STANDARD).collect()
     rows, drops = scan_log(path, DataConfig(broken_lines="count")).collect()
     assert rows.rows() == [("1", "x"), ("b", "y")]
     assert drops == {"broken line": 1}
 
 
-@pytest.mark.parametrize("bad", ['{"user_id": "a", "it', "[1, 2]", '{"user_id": "a", "item_id": "x"}}', "null"])
+@pytest.mark.parametrize(
+    "bad", ['{"user_id": "a", "it', "[1, 2]", '{"user_id": "a", "item_id": "x"}}', "null"]
+)
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_broken_json_line_far_down_is_named_or_counted(tmp_path, bad, pack):
     path = tmp_path / ("a.jsonl" if pack is bytes else "a.jsonl.gz")
     lines = [f'{{"user_id": "u{row}", "item_id": "x"}}' for row in range(30_000)]
     lines[24_999:25_001] = ["", bad]
     path.write_bytes(pack("\n".join(lines).encode()))
-    with pytest.raises(DataError, match=rf"line 25001 of .*{path.name}' is not a JSON object: .*broken_lines"):
+    with pytest.raises(
+        DataError, match=rf"line 25001 of .*{path.name}' is not a JSON object: .*broken_lines"
+    ):
         scan_log(path, STANDARD).collect()
     rows, drops = scan_log(path, DataConfig(broken_lines="count")).collect()
     assert len(rows) == 29_998 and drops == {"broken line": 1}
@@ -314,13 +355,18 @@ def test_files_without_a_header_line(tmp_path):
     path = tmp_path / "u.data"
     path.write_text("1\t2\t5\t1600000000\n3\t4\t1\t1600000001\n")
     data = DataConfig(columns=[USER_ID, ITEM_ID, RATING, TIME])
-    assert scan_log(path, data).collect()[0].rows() == [("1", "2", 1_600_000_000, 5.0), ("3", "4", 1_600_000_001, 1.0)]
+    assert scan_log(path, data).collect()[0].rows() == [
+        ("1", "2", 1_600_000_000, 5.0),
+        ("3", "4", 1_600_000_001, 1.0),
+    ]
 
 
 def test_a_file_that_is_no_log_is_named_among_the_others(tmp_path):
     LOG.write_parquet(tmp_path / "log.parquet")
     LOG.select(ITEM_ID).write_parquet(tmp_path / "tags.parquet")
-    with pytest.raises(DataError, match=r"tags\.parquet', one of 2 files read as one log, has no column 'user_id'"):
+    with pytest.raises(
+        DataError, match=r"tags\.parquet', one of 2 files read as one log, has no column 'user_id'"
+    ):
         scan_log(tmp_path, STANDARD)
 
 
@@ -351,7 +397,9 @@ def test_unreadable_files_say_why(tmp_path, name, content, match):
 
 def test_a_parquet_cut_inside_its_pages(tmp_path):
     path = tmp_path / "a.parquet"
-    big = pl.DataFrame({USER_ID: [f"u{n}" for n in range(5000)], ITEM_ID: [f"i{n % 97}" for n in range(5000)]})
+    big = pl.DataFrame(
+        {USER_ID: [f"u{n}" for n in range(5000)], ITEM_ID: [f"i{n % 97}" for n in range(5000)]}
+    )
     big.write_parquet(path)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -418,7 +466,9 @@ def test_files_may_differ_in_types(tmp_path):
 
 
 def test_side_tables(tmp_path):
-    (tmp_path / "items.csv").write_text("movieId,name,year\n01,First,1990\n2,Second,\n2,Again,1\n,Lost,1\n")
+    (tmp_path / "items.csv").write_text(
+        "movieId,name,year\n01,First,1990\n2,Second,\n2,Again,1\n,Lost,1\n"
+    )
     pl.DataFrame({"who": [1, 2], "country": ["A", None]}).write_parquet(tmp_path / "users.parquet")
     data = DataConfig(
         items=str(tmp_path / "items.csv"),

@@ -1,4 +1,6 @@
-"""Files of edges → rows in the codes of a log: by hand, files, and everything that can be wrong with them."""
+"""Files of edges → rows in the codes of a log: by hand, files, and everything that can be wrong
+with them.
+"""
 
 import polars as pl
 import pytest
@@ -28,7 +30,9 @@ def read(tmp_path):
         file = tmp_path / ("edges.csv" if csv else "edges.parquet")
         frame.write_csv(file) if csv else frame.write_parquet(file)
         return read_relation(
-            RelationConfig(name="r", file=str(file), between=between, **config), DataConfig(separator=";"), LOG
+            RelationConfig(name="r", file=str(file), between=between, **config),
+            DataConfig(separator=";"),
+            LOG,
         )
 
     return read_frame
@@ -65,13 +69,19 @@ def test_values_become_text_under_their_side(read):
 
 
 def test_numbers_as_values_read_alike(read):
-    assert read(pl.DataFrame({"i": [10], "year": [1999.0]}), ("item", "year")).rows.rows() == [(0, "1999")]
+    assert read(pl.DataFrame({"i": [10], "year": [1999.0]}), ("item", "year")).rows.rows() == [
+        (0, "1999")
+    ]
 
 
 @pytest.mark.parametrize(("repeats", "weights"), [("once", [4.0, 1.0]), ("sum", [6.0, 1.0])])
 def test_weights_that_are_none_are_counted(read, repeats, weights):
     frame = pl.DataFrame(
-        {"i": [10, 10, 20, 20, 20, 20, 20], "t": list("aabbbbb"), "w": [2.0, 4.0, 1.0, NAN, INF, 0.0, -1.0]}
+        {
+            "i": [10, 10, 20, 20, 20, 20, 20],
+            "t": list("aabbbbb"),
+            "w": [2.0, 4.0, 1.0, NAN, INF, 0.0, -1.0],
+        }
     )
     found = read(frame, ("item", "t"), weight_col="w", repeats=repeats)
     assert found.rows["weight"].to_list() == weights
@@ -84,7 +94,9 @@ def test_counts_as_weights(read):
 
 
 def test_rows_without_a_time_are_counted_and_the_latest_stays(read):
-    frame = pl.DataFrame({"a": [1, 1, 2], "b": [2, 2, 1], "t": [1_600_000_000, 1_700_000_000, None]})
+    frame = pl.DataFrame(
+        {"a": [1, 1, 2], "b": [2, 2, 1], "t": [1_600_000_000, 1_700_000_000, None]}
+    )
     found = read(frame, ("user", "user"), time_col="t")
     assert found.rows.rows() == [(0, 1, 1_700_000_000)]
     assert found.drops["r: timestamp missing"] == 1
@@ -96,7 +108,12 @@ def test_what_is_read_survives_its_files(read, tmp_path):
     save_relations([found], tmp_path)
     [again] = load_relations(tmp_path)
     assert again.rows.equals(found.rows)
-    assert (again.name, again.ends, again.directed, again.half_life_days) == ("r", ("user", "user"), False, 30)
+    assert (again.name, again.ends, again.directed, again.half_life_days) == (
+        "r",
+        ("user", "user"),
+        False,
+        30,
+    )
     assert (again.drops, again.rows_read) == (found.drops, 2)
 
 
@@ -121,7 +138,9 @@ def test_columns_that_are_not_there(read, config, message):
 def test_files_that_are_no_edges(read, tmp_path):
     with pytest.raises(DataError, match="needs 2 of them"):
         read(pl.DataFrame({"a": [1]}), ("user", "user"))
-    absent = GraphConfig(relations=[{"name": "r", "file": str(tmp_path / "no.csv"), "between": ["user", "user"]}])
+    absent = GraphConfig(
+        relations=[{"name": "r", "file": str(tmp_path / "no.csv"), "between": ["user", "user"]}]
+    )
     with pytest.raises(DataError, match=r"no file .*no\.csv"):
         read_relations(absent, DataConfig(), LOG)
 

@@ -1,4 +1,6 @@
-"""Splits: tables worked by hand, and for every method: no row is lost, no pair is shared, no future is learned from."""
+"""Splits: tables worked by hand, and for every method: no row is lost, no pair is shared, no future
+is learned from.
+"""
 
 import numpy as np
 import polars as pl
@@ -12,7 +14,15 @@ from recsys.core.ids import IdMap
 from recsys.core.tables import BEHAVIOR, CODED_SCHEMA, ITEM, SPLIT, TIME, USER, in_order
 from recsys.logs.audit import audit_splits, enforce
 from recsys.logs.ingest import CodedLog
-from recsys.logs.split import KNOWN_TEST, OTHER_HELD, OTHER_LATE, folds, held_out_later, load, split_log
+from recsys.logs.split import (
+    KNOWN_TEST,
+    OTHER_HELD,
+    OTHER_LATE,
+    folds,
+    held_out_later,
+    load,
+    split_log,
+)
 from recsys.logs.time_cut import cut_moment
 
 METHODS = ("global_time", "rolling_time", "leave_last", "last_share", "random")
@@ -57,7 +67,9 @@ def test_nothing_comes_later_without_times():
 @pytest.mark.parametrize(("moment", "later"), [(9, False), (11, True)])
 def test_published_files_come_later_if_their_times_say_so(moment, later):
     rows = [(0, 0, 5, "train"), (1, 1, 10, "train"), (0, 1, moment, "test")]
-    assert held_out_later(coded(rows, (USER, ITEM, TIME, SPLIT)), SplitConfig(method="given")) is later
+    assert (
+        held_out_later(coded(rows, (USER, ITEM, TIME, SPLIT)), SplitConfig(method="given")) is later
+    )
 
 
 def test_rows_at_the_cut_go_to_one_side():
@@ -68,7 +80,9 @@ def test_rows_at_the_cut_go_to_one_side():
 
 def test_other_behaviors_after_a_cut_are_not_learned_from():
     columns = (USER, ITEM, TIME, BEHAVIOR)
-    log = coded([(0, n, n, "buy") for n in range(10)] + [(0, n, n, "view") for n in range(10)], columns)
+    log = coded(
+        [(0, n, n, "buy") for n in range(10)] + [(0, n, n, "view") for n in range(10)], columns
+    )
     splits = split_log(log, SplitConfig(test_share=0.2, validation_share=0.25), "buy", 0)
     assert splits.drops == {OTHER_LATE: 2}
     assert splits.after_train.select(TIME, BEHAVIOR).rows() == [(6, "view"), (7, "view")]
@@ -83,7 +97,12 @@ def test_rolling_folds_move_back_from_the_end():
     assert [sorted(fold.test[TIME]) for fold in found] == [[400, 500], [600, 700], [800, 900]]
     assert [len(fold.train) for fold in found] == [4, 6, 8]
     assert found[0].drops == {"after the window of the fold": 4}
-    latest = split_log(TEN, SplitConfig(method="rolling_time", test_share=0.2, validation_share=0), "interaction", 0)
+    latest = split_log(
+        TEN,
+        SplitConfig(method="rolling_time", test_share=0.2, validation_share=0),
+        "interaction",
+        0,
+    )
     assert latest.test.equals(found[-1].test)
     with pytest.raises(UsageError, match="fold 5 of 3"):
         split_log(TEN, SplitConfig(method="rolling_time", fold=5), "interaction", 0)
@@ -100,7 +119,12 @@ def test_leave_last_by_hand():
 
 def test_last_share_by_hand():
     log = coded([(0, n, n) for n in range(10)] + [(1, 0, 50)])
-    splits = split_log(log, SplitConfig(method="last_share", test_share=0.2, validation_share=0.25), "interaction", 0)
+    splits = split_log(
+        log,
+        SplitConfig(method="last_share", test_share=0.2, validation_share=0.25),
+        "interaction",
+        0,
+    )
     assert pairs(splits.test) == [(0, 8), (0, 9)]
     assert pairs(splits.validation) == [(0, 6), (0, 7)]
 
@@ -146,7 +170,11 @@ def given_log(train, test, validation=(), columns=(USER, ITEM, TIME, SPLIT)):
 def test_published_files_are_taken_as_they_are():
     log = given_log([(0, 0, 1), (1, 1, 2)], [(0, 1, 9), (1, 1, 9)], [(0, 2, 5)])
     splits = split_log(log, SplitConfig(), "interaction", 0)
-    assert (pairs(splits.train), pairs(splits.validation), pairs(splits.test)) == ([(0, 0), (1, 1)], [(0, 2)], [(0, 1)])
+    assert (pairs(splits.train), pairs(splits.validation), pairs(splits.test)) == (
+        [(0, 0), (1, 1)],
+        [(0, 2)],
+        [(0, 1)],
+    )
     assert splits.drops == {KNOWN_TEST: 1}
     assert splits.method == "given" and splits.time_safe
     assert SPLIT not in splits.train.columns
@@ -158,7 +186,10 @@ def test_validation_is_carved_by_time_or_at_random():
     assert sorted(timed.validation[TIME]) == [18, 19] and timed.cuts == {"validation": 18}
     columns = (USER, ITEM, SPLIT)
     untimed = split_log(
-        given_log([row[:2] for row in train], [(0, 30)], columns=columns), SplitConfig(), "interaction", 0
+        given_log([row[:2] for row in train], [(0, 30)], columns=columns),
+        SplitConfig(),
+        "interaction",
+        0,
     )
     assert untimed.validation.group_by(USER).len()["len"].to_list() == [1, 1]
     assert not untimed.time_safe and not untimed.cuts
@@ -166,7 +197,9 @@ def test_validation_is_carved_by_time_or_at_random():
 
 def test_other_behaviors_in_published_test_files_are_dropped():
     columns = (USER, ITEM, BEHAVIOR, SPLIT)
-    log = given_log([(0, 0, "buy"), (0, 2, "view")], [(0, 1, "buy"), (0, 1, "view")], columns=columns)
+    log = given_log(
+        [(0, 0, "buy"), (0, 2, "view")], [(0, 1, "buy"), (0, 1, "view")], columns=columns
+    )
     splits = split_log(log, SplitConfig(validation_share=0), "buy", 0)
     assert splits.drops == {OTHER_HELD: 1} and pairs(splits.test) == [(0, 1)]
 
@@ -185,12 +218,36 @@ def test_auto_without_time_is_random():
     ("log", "config", "target", "error", "match"),
     [
         (TEN, {"method": "given"}, "interaction", UsageError, "does not fit"),
-        (given_log([(0, 0, 1)], [(0, 1, 2)]), {"method": "random"}, "interaction", UsageError, "does not fit"),
+        (
+            given_log([(0, 0, 1)], [(0, 1, 2)]),
+            {"method": "random"},
+            "interaction",
+            UsageError,
+            "does not fit",
+        ),
         (TEN, {}, "interacton", UsageError, "'interaction'"),
-        (coded([(0, 0), (0, 1)], (USER, ITEM)), {"method": "leave_last"}, "interaction", DataError, "needs times"),
-        (coded([(0, n, 7) for n in range(9)]), {}, "interaction", DataError, "earlier than the time cut"),
+        (
+            coded([(0, 0), (0, 1)], (USER, ITEM)),
+            {"method": "leave_last"},
+            "interaction",
+            DataError,
+            "needs times",
+        ),
+        (
+            coded([(0, n, 7) for n in range(9)]),
+            {},
+            "interaction",
+            DataError,
+            "earlier than the time cut",
+        ),
         (coded([(0, 0, 1)]), {}, "interaction", DataError, "cannot hold out"),
-        (coded([(0, 0, 1), (1, 1, 2)]), {"method": "leave_last"}, "interaction", DataError, "0 test rows"),
+        (
+            coded([(0, 0, 1), (1, 1, 2)]),
+            {"method": "leave_last"},
+            "interaction",
+            DataError,
+            "0 test rows",
+        ),
     ],
 )
 def test_logs_that_cannot_be_split_so(log, config, target, error, match):
@@ -202,7 +259,10 @@ def test_saved_splits_are_the_same(tmp_path):
     splits = split_log(TEN, SplitConfig(), "interaction", 0)
     splits.save(tmp_path)
     again = load(tmp_path)
-    assert all(getattr(again, name).equals(getattr(splits, name)) for name in ("train", "validation", "test"))
+    assert all(
+        getattr(again, name).equals(getattr(splits, name))
+        for name in ("train", "validation", "test")
+    )
     assert again.document() == splits.document()
 
 
@@ -219,16 +279,23 @@ def test_a_cut_holds_out_at_least_its_share(times, share):
     assert int((moments > cut).sum()) <= max(1, int(len(times) * share + 0.5))
 
 
-EVENT = st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(0, 40), st.sampled_from(["view", "buy"]))
+EVENT = st.tuples(
+    st.integers(0, 5), st.integers(0, 6), st.integers(0, 40), st.sampled_from(["view", "buy"])
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(EVENT, min_size=8, max_size=60, unique_by=lambda row: (row[0], row[1], row[3])), st.integers(0, 3))
+@given(
+    st.lists(EVENT, min_size=8, max_size=60, unique_by=lambda row: (row[0], row[1], row[3])),
+    st.integers(0, 3),
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_no_method_loses_rows_or_learns_from_the_future(method, events, seed):
     log = coded(events, (USER, ITEM, TIME, BEHAVIOR))
     try:
-        splits = split_log(log, SplitConfig(method=method, test_share=0.2, validation_share=0.2), "buy", seed)
+        splits = split_log(
+            log, SplitConfig(method=method, test_share=0.2, validation_share=0.2), "buy", seed
+        )
     except (DataError, UsageError):
         return
     tables = (splits.train, splits.validation, splits.test, splits.after_train)

@@ -17,7 +17,9 @@ def test_communities_are_reproducible_and_typed(behaviors):
     world = communities(behaviors=behaviors, seed=3)
     assert world.log.equals(communities(behaviors=behaviors, seed=3).log)
     assert not world.log.equals(communities(behaviors=behaviors, seed=4).log)
-    assert dict(world.log.schema) == {k: v for k, v in LOG_SCHEMA.items() if k != BEHAVIOR or behaviors}
+    assert dict(world.log.schema) == {
+        k: v for k, v in LOG_SCHEMA.items() if k != BEHAVIOR or behaviors
+    }
     assert set(world.log[ITEM_ID]) <= set(world.items[ITEM_ID])
 
 

@@ -25,7 +25,9 @@ def adjacency_of(dense: np.ndarray) -> Adjacency:
     row, column = np.nonzero(dense)
     indptr = np.append(0, np.cumsum((dense != 0).sum(1))).astype(np.int32)
     weight = torch.from_numpy(dense[row, column].astype(np.float32))
-    return Adjacency(torch.from_numpy(indptr), torch.from_numpy(column.astype(np.int32)), weight, dense.shape[1])
+    return Adjacency(
+        torch.from_numpy(indptr), torch.from_numpy(column.astype(np.int32)), weight, dense.shape[1]
+    )
 
 
 def messages_of(dense: np.ndarray) -> Messages:
@@ -41,7 +43,9 @@ def make_messages() -> MakeMessages:
 
 @pytest.fixture
 def make_graph() -> MakeGraph:
-    """A random graph: users, items, one relation per behaviour, genres, similar nodes; every tenth node has no edge."""
+    """A random graph: users, items, one relation per behaviour, genres, similar nodes; every tenth
+    node has no edge.
+    """
 
     def make(
         behaviors: tuple[str, ...] = ("buy",),
@@ -66,10 +70,15 @@ def make_graph() -> MakeGraph:
         nodes = {"user": users, "item": items}
         if genres:
             nodes["item:genres"] = genres
-            relate(("item", "genres", "item:genres"), (draw.random((genres, items)) < 0.4).astype(float))
+            relate(
+                ("item", "genres", "item:genres"),
+                (draw.random((genres, items)) < 0.4).astype(float),
+            )
         for node_type in ("user", "item") if similar else ():
             dense = (draw.random((nodes[node_type],) * 2) < 0.1) * draw.uniform(0.1, 1.0)
-            relations[node_type, f"similar_{node_type}s", node_type] = adjacency_of(np.maximum(dense, dense.T))
+            relations[node_type, f"similar_{node_type}s", node_type] = adjacency_of(
+                np.maximum(dense, dense.T)
+            )
         return Graph(nodes, relations, ("user", behaviors[0], "item"))
 
     return make

@@ -34,7 +34,9 @@ def cosine(x: np.ndarray, y: np.ndarray) -> float:
     return float(x @ y / lengths) if lengths else 0.0
 
 
-def oracle(dense: np.ndarray, source: np.ndarray, target: np.ndarray, gamma, a: float, b: float, c=1.0) -> np.ndarray:
+def oracle(
+    dense: np.ndarray, source: np.ndarray, target: np.ndarray, gamma, a: float, b: float, c=1.0
+) -> np.ndarray:
     """The formulae of core.encoder, one edge and one head at a time, in float64."""
     degree_u, degree_v = dense.sum(0), dense.sum(1)
     out = np.zeros_like(target)
@@ -44,7 +46,9 @@ def oracle(dense: np.ndarray, source: np.ndarray, target: np.ndarray, gamma, a: 
         prior = {u: dense[v, u] * degree_u[u] ** -a for u in neighbours}
         for m, strength in enumerate(gamma):
             part = slice(m * head_width, (m + 1) * head_width)
-            likeness = {u: math.exp(strength * cosine(source[u, part], target[v, part])) for u in neighbours}
+            likeness = {
+                u: math.exp(strength * cosine(source[u, part], target[v, part])) for u in neighbours
+            }
             weight = {u: dense[v, u] ** (c - 1) * prior[u] * likeness[u] for u in neighbours}
             for u in neighbours:
                 alpha = weight[u] / sum(weight.values())
@@ -53,10 +57,14 @@ def oracle(dense: np.ndarray, source: np.ndarray, target: np.ndarray, gamma, a: 
 
 
 def test_by_hand(make_messages):
-    """One target, two sources of degrees 1 and 4, a = b = ½, γ = ln 2: one source looks like the target, one is opposite."""
+    """One target, two sources of degrees 1 and 4, a = b = ½, γ = ln 2: one source looks like the
+    target, one is opposite.
+    """
     messages = make_messages(np.array([[1.0, 1.0], [0.0, 3.0]]))
     layer = layer_with([math.log(2)], 0.5, 0.5)
-    out = layer(torch.tensor([[3.0, 0.0], [-1.0, 0.0]]), torch.tensor([[5.0, 0.0], [0.0, 1.0]]), messages)
+    out = layer(
+        torch.tensor([[3.0, 0.0], [-1.0, 0.0]]), torch.tensor([[5.0, 0.0], [0.0, 1.0]]), messages
+    )
     # Priors 1 and ½, factors 2 and ½: weights 2 and ¼, α = 8/9 and 1/9; mass 3/2, degree 2.
     expected = (8 / 9 * 3 - 1 / 9) * 1.5 / math.sqrt(2)
     assert out[0].tolist() == pytest.approx([expected, 0.0], rel=1e-6)
@@ -69,8 +77,12 @@ def test_equals_the_loops(make_messages, gamma):
     dense = random_weights(9, 13)
     draw = np.random.default_rng(1)
     source, target = draw.normal(size=(13, 8)), draw.normal(size=(9, 8))
-    out = layer_with(gamma)(torch.tensor(source).float(), torch.tensor(target).float(), make_messages(dense))
-    np.testing.assert_allclose(out.detach(), oracle(dense, source, target, gamma, 0.4, 0.7), atol=2e-6)
+    out = layer_with(gamma)(
+        torch.tensor(source).float(), torch.tensor(target).float(), make_messages(dense)
+    )
+    np.testing.assert_allclose(
+        out.detach(), oracle(dense, source, target, gamma, 0.4, 0.7), atol=2e-6
+    )
 
 
 @pytest.mark.parametrize("power", [0.3, 1.0, 2.5])
@@ -80,19 +92,25 @@ def test_powers_of_weights_equal_the_loops(make_messages, power):
     source, target = draw.normal(size=(13, 8)), draw.normal(size=(9, 8))
     states = torch.tensor(source).float(), torch.tensor(target).float()
     out = layer_with([0.8, -0.3], power=power)(*states, make_messages(dense))
-    np.testing.assert_allclose(out.detach(), oracle(dense, source, target, [0.8, -0.3], 0.4, 0.7, power), atol=2e-6)
+    np.testing.assert_allclose(
+        out.detach(), oracle(dense, source, target, [0.8, -0.3], 0.4, 0.7, power), atol=2e-6
+    )
 
 
 def test_weights_of_ancient_edges_are_taken_to_a_power(make_messages):
     """Weights down to the smallest number there is: nothing vanishes, nothing overflows."""
     dense = np.array([[1.0, np.finfo(np.float32).tiny], [np.finfo(np.float32).tiny] * 2])
     for power in (0.01, 20.0):
-        out = layer_with([1.0], power=power)(torch.randn(2, 4), torch.randn(2, 4), make_messages(dense))
+        out = layer_with([1.0], power=power)(
+            torch.randn(2, 4), torch.randn(2, 4), make_messages(dense)
+        )
         assert out.isfinite().all()
 
 
 def test_learns_how_fast_neighbours_fade(make_messages):
-    """Targets that hear their neighbours' weights squared, half-lives half as long that is: the power becomes 2."""
+    """Targets that hear their neighbours' weights squared, half-lives half as long that is: the
+    power becomes 2.
+    """
     messages = make_messages(random_weights(30, 40, seed=2))
     source, target = torch.randn(40, 8), torch.randn(30, 8)
     with torch.no_grad():
@@ -118,13 +136,18 @@ def test_equals_the_loops_anywhere(seed, heads, exponent, strength):
     dense = random_weights(5, 6, seed)
     matrix = sparse.csr_matrix(dense)
     adjacency = Adjacency(
-        torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices), torch.from_numpy(matrix.data).float(), 6
+        torch.from_numpy(matrix.indptr),
+        torch.from_numpy(matrix.indices),
+        torch.from_numpy(matrix.data).float(),
+        6,
     )
     messages = Messages(adjacency, source_degrees(adjacency), target_degrees(adjacency))
     draw = np.random.default_rng(seed)
     source, target = draw.normal(size=(6, 8)), draw.normal(size=(5, 8))
     gamma = [strength] * heads
-    out = layer_with(gamma, exponent, exponent)(torch.tensor(source).float(), torch.tensor(target).float(), messages)
+    out = layer_with(gamma, exponent, exponent)(
+        torch.tensor(source).float(), torch.tensor(target).float(), messages
+    )
     expected = oracle(dense, source, target, gamma, exponent, exponent)
     np.testing.assert_allclose(out.detach(), expected, rtol=1e-4, atol=1e-5)
 
@@ -137,8 +160,12 @@ def test_without_attention_it_is_weighted_lightgcn(make_messages, attention):
         left = np.where(dense.sum(1) > 0, dense.sum(1) ** -0.5, 0)
         right = np.where(dense.sum(0) > 0, dense.sum(0) ** -0.5, 0)
     normalised = sparse.diags(left) @ sparse.csr_matrix(dense) @ sparse.diags(right)
-    out = DegreePriorAttention(4, attention=attention)(source, torch.randn(40, 16), make_messages(dense))
-    np.testing.assert_allclose(out.detach(), normalised @ source.numpy().astype(np.float64), atol=1e-6)
+    out = DegreePriorAttention(4, attention=attention)(
+        source, torch.randn(40, 16), make_messages(dense)
+    )
+    np.testing.assert_allclose(
+        out.detach(), normalised @ source.numpy().astype(np.float64), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("power", [None, 1.7])
@@ -159,7 +186,8 @@ def test_gradients_of_the_mixture(make_messages, dropped, power):
 def test_gradients_of_the_weighted_sum(make_messages):
     edges = edges_of(make_messages(random_weights(6, 7)))
     assert torch.autograd.gradcheck(
-        lambda x: WeightedSum.apply(x, edges, None), [torch.randn(7, 3, dtype=torch.double, requires_grad=True)]
+        lambda x: WeightedSum.apply(x, edges, None),
+        [torch.randn(7, 3, dtype=torch.double, requires_grad=True)],
     )
 
 
@@ -174,9 +202,13 @@ def test_gradients_of_the_layer_equal_those_of_dense_algebra(make_messages, atte
     (layer(source, target, make_messages(dense)) * weighing).sum().backward()
     ours = [source.grad, target.grad, *[p.grad for p in layer.parameters() if p.requires_grad]]
     theirs_in = [source.detach().requires_grad_(), target.detach().requires_grad_()]
-    parameters = [p.detach().clone().requires_grad_() for p in layer.parameters() if p.requires_grad]
+    parameters = [
+        p.detach().clone().requires_grad_() for p in layer.parameters() if p.requires_grad
+    ]
     gamma = parameters[2] if attention else torch.zeros(2, dtype=torch.double)
-    out = dense_layer(torch.tensor(dense.astype(np.float32)).double(), *theirs_in, gamma, *parameters[:2])
+    out = dense_layer(
+        torch.tensor(dense.astype(np.float32)).double(), *theirs_in, gamma, *parameters[:2]
+    )
     (out * weighing).sum().backward()
     for found, expected in zip(ours, [one.grad for one in theirs_in + parameters], strict=True):
         expected = torch.zeros_like(found) if expected is None else expected
@@ -191,7 +223,10 @@ def dense_layer(dense, source, target, gamma, a, b):
     prior = dense * degree_u**-a
     parts = []
     for m in range(len(gamma)):
-        h, g = source.view(len(source), len(gamma), -1)[:, m], target.view(len(target), len(gamma), -1)[:, m]
+        h, g = (
+            source.view(len(source), len(gamma), -1)[:, m],
+            target.view(len(target), len(gamma), -1)[:, m],
+        )
         close = (g / g.norm(dim=1, keepdim=True)) @ (h / h.norm(dim=1, keepdim=True)).T
         weight = prior * (gamma[m] * close).exp()
         parts.append(weight @ h / weight.sum(1, keepdim=True).clamp_min(1e-300))
@@ -224,7 +259,9 @@ def test_no_edges_at_all(make_messages):
 
 
 def test_attention_depends_on_the_target(make_messages):
-    """Two targets with the same neighbours prefer different ones: the score is no sum of a source's and a target's."""
+    """Two targets with the same neighbours prefer different ones: the score is no sum of a source's
+    and a target's.
+    """
     source = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     out = layer_with([3.0])(source, source, make_messages(np.ones((2, 2))))
     assert out[0, 0] > out[0, 1]
@@ -236,14 +273,20 @@ def test_attention_depends_on_the_target(make_messages):
 def test_extreme_weights_and_strengths_stay_finite(make_messages, strength, weight):
     dense = np.ones((3, 4))
     dense[1] *= weight
-    out = layer_with([strength], 0.5, 0.5)(torch.randn(4, 6), torch.randn(3, 6), make_messages(dense))
+    out = layer_with([strength], 0.5, 0.5)(
+        torch.randn(4, 6), torch.randn(3, 6), make_messages(dense)
+    )
     assert out.isfinite().all()
     assert out[1].any()
 
 
 def test_dropout_is_off_in_evaluation_and_right_on_average(make_messages):
     layer = DegreePriorAttention(2, dropout=0.5)
-    source, target, messages = torch.randn(7, 8), torch.randn(6, 8), make_messages(random_weights(6, 7))
+    source, target, messages = (
+        torch.randn(7, 8),
+        torch.randn(6, 8),
+        make_messages(random_weights(6, 7)),
+    )
     expected = layer.eval()(source, target, messages)
     torch.testing.assert_close(expected, DegreePriorAttention(2)(source, target, messages))
     layer.train()
@@ -281,6 +324,8 @@ def test_shapes_are_checked_here(make_messages):
 def test_gradients_that_are_expanded_views(make_messages):
     edges = edges_of(make_messages(random_weights(6, 7)))
     source, target = torch.randn(7, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True)
-    out = _Mixture.apply(source, target, torch.tensor([0.5, 1.0]), torch.tensor(0.5), None, edges, None)
+    out = _Mixture.apply(
+        source, target, torch.tensor([0.5, 1.0]), torch.tensor(0.5), None, edges, None
+    )
     by_view = torch.autograd.grad(out.sum(), source, retain_graph=True)[0]
     torch.testing.assert_close(by_view, torch.autograd.grad(out, source, torch.ones_like(out))[0])

@@ -1,15 +1,17 @@
-"""Relations that share bases: neutral at the start, combined as documented, saved once, exported like others."""
+"""Relations that share bases: neutral at the start, combined as documented, saved once, exported
+like others.
+"""
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from recsys.bundle.bundle import neighbours_into_users
 from recsys.core.config import ModelConfig
 from recsys.core.errors import ConfigError
+from recsys.encode.fold_in import UserEncoder
 from recsys.graph.schema import USER, full_block
-from recsys.index.bundle import neighbours_into_users
-from recsys.index.fold_in import UserEncoder
 from recsys.model.export import encoder_state
 from recsys.model.network import Network
 
@@ -58,7 +60,11 @@ def test_every_learnt_number_hears_a_gradient_once_gates_are_open(graph):
     layer = network.layers[0]
     assert layer.bases.bases.grad.abs().sum() > 0
     assert all(layer.bases.coefficients[name].grad.abs().sum() > 0 for name in ADDED[:2])
-    assert all(not value.requires_grad for name, value in layer.named_parameters() if name.endswith("original"))
+    assert all(
+        not value.requires_grad
+        for name, value in layer.named_parameters()
+        if name.endswith("original")
+    )
 
 
 def test_what_is_fixed_stays_fixed(graph):
@@ -69,7 +75,9 @@ def test_what_is_fixed_stays_fixed(graph):
 
 def test_parameters_are_saved_once(graph, tmp_path):
     network = moved(network_of(graph))
-    save_file(network.state_dict(), tmp_path / "state.safetensors")  # refuses tensors that share memory
+    save_file(
+        network.state_dict(), tmp_path / "state.safetensors"
+    )  # refuses tensors that share memory
     again = network_of(graph)
     again.load_state_dict(load_file(tmp_path / "state.safetensors"))
     assert torch.equal(network(full_block(graph))[USER], again(full_block(graph))[USER])
@@ -80,7 +88,9 @@ def test_the_encoder_reads_the_combinations(graph):
     with torch.no_grad():
         encoder = encoder_state(network, graph, list(network.layer_states(full_block(graph))))
         expected = network(full_block(graph))[USER].numpy()
-    found = UserEncoder(encoder).encode(neighbours_into_users(graph.relations), network.table(USER).detach().numpy())
+    found = UserEncoder(encoder).encode(
+        neighbours_into_users(graph.relations), network.table(USER).detach().numpy()
+    )
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

@@ -5,8 +5,8 @@ from scipy import sparse
 
 from recsys.core.config import GraphConfig, ModelConfig
 from recsys.core.encoder import EncoderState
+from recsys.encode.fold_in import UserEncoder
 from recsys.graph.schema import USER, Graph, full_block
-from recsys.index.fold_in import UserEncoder
 from recsys.model.export import encoder_state
 from recsys.model.network import Network
 
@@ -22,7 +22,9 @@ def trained(graph: Graph, family: str) -> Network:
 
 def export(network: Network, graph: Graph, config: GraphConfig | None = None) -> EncoderState:
     with torch.no_grad():
-        return encoder_state(network, graph, list(network.layer_states(full_block(graph))), None, config)
+        return encoder_state(
+            network, graph, list(network.layer_states(full_block(graph))), None, config
+        )
 
 
 def neighbours(graph: Graph) -> dict[str, sparse.csr_matrix]:
@@ -39,7 +41,9 @@ def neighbours(graph: Graph) -> dict[str, sparse.csr_matrix]:
 def test_numpy_gives_the_networks_users(make_graph):
     graph = make_graph(("buy", "view", "cart"), genres=3, similar=True)
     network = trained(graph, "degree_prior")
-    found = UserEncoder(export(network, graph)).encode(neighbours(graph), network.table(USER).detach().numpy())
+    found = UserEncoder(export(network, graph)).encode(
+        neighbours(graph), network.table(USER).detach().numpy()
+    )
     np.testing.assert_allclose(found, network(full_block(graph))[USER].detach(), atol=1e-5)
 
 
@@ -47,9 +51,17 @@ def leaky(values: np.ndarray) -> np.ndarray:
     return np.where(values > 0, values, 0.2 * values)
 
 
-def textbook_messages(state: EncoderState, layer: int, name: str, sent: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """out_r of one target from its neighbours' states (neighbours, d), by the formulae of core.encoder."""
-    weights = {key.split(".")[2]: value for key, value in state.dense.items() if key.startswith(f"{layer}.{name}.")}
+def textbook_messages(
+    state: EncoderState, layer: int, name: str, sent: np.ndarray, target: np.ndarray
+) -> np.ndarray:
+    """out_r of one target from its neighbours' states (neighbours, d), by the formulae of
+    core.encoder.
+    """
+    weights = {
+        key.split(".")[2]: value
+        for key, value in state.dense.items()
+        if key.startswith(f"{layer}.{name}.")
+    }
     x = sent @ weights["source"].T + weights.get("source_bias", 0)
     y = target @ weights["target"].T + weights.get("target_bias", 0)
     x, y = x.reshape(len(x), state.heads, -1), y.reshape(state.heads, -1)
@@ -61,7 +73,9 @@ def textbook_messages(state: EncoderState, layer: int, name: str, sent: np.ndarr
     return (alpha[..., None] * x).sum(0).ravel() + weights.get("bias", 0)
 
 
-def textbook_user(state: EncoderState, edges: dict[str, sparse.csr_matrix], user: int, own: np.ndarray) -> np.ndarray:
+def textbook_user(
+    state: EncoderState, edges: dict[str, sparse.csr_matrix], user: int, own: np.ndarray
+) -> np.ndarray:
     hidden, total = own, state.layer_weights[0] * own
     for layer in range(1, state.layers + 1):
         out, added = np.zeros_like(hidden), []
@@ -75,10 +89,15 @@ def textbook_user(state: EncoderState, edges: dict[str, sparse.csr_matrix], user
                 out = out + mixed
             else:
                 added.append((relation, mixed))
-        close = [r.kappa[layer - 1] * (hidden @ m / np.linalg.norm(hidden) / np.linalg.norm(m)) for r, m in added]
+        close = [
+            r.kappa[layer - 1] * (hidden @ m / np.linalg.norm(hidden) / np.linalg.norm(m))
+            for r, m in added
+        ]
         for (relation, mixed), one in zip(added, np.exp(close), strict=True):
             out = out + np.tanh(relation.gate[layer - 1]) * one / np.exp(close).sum() * mixed
-        hidden = out if layer == state.layers else np.where(out > 0, out, np.expm1(np.minimum(out, 0)))
+        hidden = (
+            out if layer == state.layers else np.where(out > 0, out, np.expm1(np.minimum(out, 0)))
+        )
         total = total + state.layer_weights[layer] * hidden
     return total / np.linalg.norm(total)
 
@@ -87,10 +106,16 @@ def textbook_user(state: EncoderState, edges: dict[str, sparse.csr_matrix], user
 def test_the_documented_formulae_give_the_networks_users(make_graph, family):
     graph = make_graph(("buy", "view"))
     network = trained(graph, family)
-    state, edges, own = export(network, graph), neighbours(graph), network.table(USER).detach().numpy()
+    state, edges, own = (
+        export(network, graph),
+        neighbours(graph),
+        network.table(USER).detach().numpy(),
+    )
     expected = network(full_block(graph))[USER].detach().numpy()
     for user in range(len(own)):
-        np.testing.assert_allclose(textbook_user(state, edges, user, own[user]), expected[user], atol=1e-5)
+        np.testing.assert_allclose(
+            textbook_user(state, edges, user, own[user]), expected[user], atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("family", ["degree_prior", "gat", "gatv2"])

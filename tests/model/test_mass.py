@@ -12,7 +12,13 @@ from recsys.model.network import Network
 
 def made(make_graph, gate=0.0, **options):
     graph = make_graph(("buy", "view"), genres=4, similar=True)
-    network = Network(graph.num_nodes, list(graph.relations), graph.target, ModelConfig(width=8, heads=2, **options), 1)
+    network = Network(
+        graph.num_nodes,
+        list(graph.relations),
+        graph.target,
+        ModelConfig(width=8, heads=2, **options),
+        1,
+    )
     with torch.no_grad():
         for layer in network.layers:
             for value in layer.gate.values():
@@ -31,7 +37,11 @@ def test_shares_sum_to_one(make_graph, family):
     found = message_mass(*made(make_graph, gate=0.7, family=family))
     for shares in found.values():
         assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
-    assert 0 < found["item"]["rev_genres"] < 1 and set(found["user"]) == {"rev_buy", "rev_view", "similar_users"}
+    assert 0 < found["item"]["rev_genres"] < 1 and set(found["user"]) == {
+        "rev_buy",
+        "rev_view",
+        "similar_users",
+    }
 
 
 def test_against_a_loop(make_graph):

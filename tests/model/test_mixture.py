@@ -1,4 +1,6 @@
-"""The mixture of relations: the documented formula, its gradient by finite differences, rows that hear nothing."""
+"""The mixture of relations: the documented formula, its gradient by finite differences, rows that
+hear nothing.
+"""
 
 import pytest
 import torch
@@ -16,7 +18,9 @@ def few_rows_at_a_time(monkeypatch):
 
 
 def inputs(dtype=torch.float64):
-    """States, gates, κ, presence and what is sent: the last node hears nothing, the first has no state."""
+    """States, gates, κ, presence and what is sent: the last node hears nothing, the first has no
+    state.
+    """
     draws = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> torch.Tensor:
@@ -36,7 +40,10 @@ def by_formula(target, gate, kappa, present, *sent):
         if not here:
             continue
         close = torch.stack(
-            [kappa[r] * (unit_rows(target[v : v + 1]) @ unit_rows(sent[r][v : v + 1]).T)[0, 0] for r in here]
+            [
+                kappa[r] * (unit_rows(target[v : v + 1]) @ unit_rows(sent[r][v : v + 1]).T)[0, 0]
+                for r in here
+            ]
         )
         for r, share in zip(here, close.softmax(0), strict=True):
             out[v] += torch.tanh(gate[r]) * share * sent[r][v]
@@ -48,12 +55,15 @@ def test_it_is_the_documented_formula():
     expected = by_formula(target, gate, kappa, present, *sent)
     torch.testing.assert_close(Mixture.apply(target, gate, kappa, present, *sent), expected)
     factors = shares(target, gate, kappa, present, sent)
-    torch.testing.assert_close(sum(f[:, None] * one for f, one in zip(factors, sent, strict=True)), expected)
+    torch.testing.assert_close(
+        sum(f[:, None] * one for f, one in zip(factors, sent, strict=True)), expected
+    )
 
 
 def test_its_gradient_is_that_of_finite_differences():
     target, gate, kappa, present, sent = inputs()
-    # Where nothing comes the cosine has a corner, and nodes without a state pass none: both are left out here.
+    # Where nothing comes the cosine has a corner, and nodes without a state pass none: both are
+    # left out here.
     target[0] = 1.0
     moving = [target, gate, kappa, *(one + 0.5 for one in sent)]
     everywhere = torch.ones_like(present)

@@ -26,7 +26,11 @@ def network_for(graph: Graph, shaken: bool = True, **options) -> Network:
 
 
 def dense_of(adjacency) -> np.ndarray:
-    arrays = (adjacency.weight.double().numpy(), adjacency.indices.numpy(), adjacency.indptr.numpy())
+    arrays = (
+        adjacency.weight.double().numpy(),
+        adjacency.indices.numpy(),
+        adjacency.indptr.numpy(),
+    )
     return sparse.csr_matrix(arrays, shape=(adjacency.num_dst, adjacency.num_src)).toarray()
 
 
@@ -45,7 +49,10 @@ def oracle_relation(attention, dense, source, target) -> np.ndarray:
         prior = {u: dense[v, u] * degree_u[u] ** -a for u in u_all}
         for m in range(len(gamma)):
             part = slice(m * width, (m + 1) * width)
-            weight = {u: prior[u] * math.exp(gamma[m] * cosine(source[u, part], target[v, part])) for u in u_all}
+            weight = {
+                u: prior[u] * math.exp(gamma[m] * cosine(source[u, part], target[v, part]))
+                for u in u_all
+            }
             for u in u_all:
                 share = weight[u] / sum(weight.values())
                 out[v, part] += sum(prior.values()) * degree_v[v] ** -b * share * source[u, part]
@@ -92,7 +99,9 @@ def test_equals_the_loops(make_graph, behaviors):
 
 
 def test_starts_as_lightgcn_on_its_target_relation(make_graph):
-    """Gates, γ at 0: the average of E, ÂE, Â²E (He et al. 2020, eq. 3-5), whatever relations were added."""
+    """Gates, γ at 0: the average of E, ÂE, Â²E (He et al. 2020, eq. 3-5), whatever relations were
+    added.
+    """
     graph = make_graph(("buy", "view"), genres=3, similar=True)
     network = network_for(graph, shaken=False, similarity="dot")
     dense = dense_of(graph.relations[graph.target])
@@ -101,7 +110,9 @@ def test_starts_as_lightgcn_on_its_target_relation(make_graph):
     degree = whole.sum(0)
     root = sparse.diags(np.where(degree > 0, np.where(degree > 0, degree, 1) ** -0.5, 0))
     normalised = root @ sparse.csr_matrix(whole) @ root
-    start = np.concatenate([network.table(kind).detach().double().numpy() for kind in ("user", "item")])
+    start = np.concatenate(
+        [network.table(kind).detach().double().numpy() for kind in ("user", "item")]
+    )
     expected = (start + normalised @ start + normalised @ (normalised @ start)) / 3
     z = network(full_block(graph))
     np.testing.assert_allclose(torch.cat([z["user"], z["item"]]).detach(), expected, atol=1e-6)
@@ -121,7 +132,10 @@ def test_blocks_with_every_neighbour_equal_the_full_graph(make_graph, family):
 def test_gradients_through_blocks_equal_those_of_the_full_graph(make_graph):
     graph = make_graph(("buy", "view"))
     gradients = []
-    for blocks in (full_block(graph), BlockSampler(graph, [1000], 2).sample({"user": torch.arange(20)}, None, 0)):
+    for blocks in (
+        full_block(graph),
+        BlockSampler(graph, [1000], 2).sample({"user": torch.arange(20)}, None, 0),
+    ):
         torch.manual_seed(2)
         network = network_for(graph)
         z = network(blocks)["user"]
@@ -137,7 +151,10 @@ def mean_of_samples(network: Network, graph: Graph, draws: int) -> torch.Tensor:
     sampler = BlockSampler(graph, [3], 1)
     with torch.no_grad():
         return torch.stack(
-            [network(sampler.sample({"user": torch.arange(20)}, None, seed))["user"] for seed in range(draws)]
+            [
+                network(sampler.sample({"user": torch.arange(20)}, None, seed))["user"]
+                for seed in range(draws)
+            ]
         ).mean(0)
 
 
@@ -150,7 +167,9 @@ def test_sampled_sums_are_unbiased_at_gamma_zero(make_graph):
 
 @pytest.mark.parametrize("attention", [True, False])
 def test_refreshed_mass_is_exact(make_graph, attention):
-    """With equal source states only the mass is left to estimate: every sample gives the full graph's answer."""
+    """With equal source states only the mass is left to estimate: every sample gives the full
+    graph's answer.
+    """
     graph = make_graph()
     network = network_for(graph, layers=1, attention=attention, similarity="dot")
     with torch.no_grad():
@@ -168,7 +187,9 @@ def test_refreshed_mass_still_teaches_the_exponent(make_graph):
     graph = make_graph()
     network = network_for(graph, layers=1)
     network.refresh_mass(graph)
-    network(BlockSampler(graph, [2], 1).sample({"user": torch.arange(20)}, None, 5))["user"][:, 0].sum().backward()
+    network(BlockSampler(graph, [2], 1).sample({"user": torch.arange(20)}, None, 5))["user"][
+        :, 0
+    ].sum().backward()
     assert network.layers[0].of(("item", "rev_buy", "user")).source_exponent.grad.abs() > 0
 
 
@@ -228,7 +249,9 @@ def test_the_seed_decides_the_start_and_nobody_else_notices(make_graph, family):
     torch.manual_seed(5)
     first, second = (network_for(graph, shaken=False, family=family) for _ in range(2))
     assert torch.equal(torch.rand(3), expected)
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True)
+    )
 
 
 def test_names_that_torch_does_not_take(make_graph):
@@ -264,5 +287,7 @@ def test_a_relation_that_a_block_leaves_out_is_silent(make_graph):
     graph = make_graph(("buy", "view"))
     network = network_for(graph, layers=1)
     block = full_block(graph)
-    only = Block(block.nodes, block.num_dst, {k: m for k, m in block.messages.items() if "view" not in k[1]})
+    only = Block(
+        block.nodes, block.num_dst, {k: m for k, m in block.messages.items() if "view" not in k[1]}
+    )
     assert not torch.allclose(network(only)["user"], network(block)["user"])

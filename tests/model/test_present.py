@@ -12,9 +12,13 @@ from recsys.model.textbook import GATLayer
 
 
 def few(draw: np.random.Generator) -> np.ndarray:
-    """(12 destinations, 20 sources) weights; three of the former have edges, from seven of the latter."""
+    """(12 destinations, 20 sources) weights; three of the former have edges, from seven of the
+    latter.
+    """
     dense = np.zeros((12, 20))
-    dense[np.ix_([1, 5, 11], [0, 3, 4, 9, 10, 18, 19])] = draw.uniform(0.5, 2, (3, 7)) * (draw.random((3, 7)) < 0.8)
+    dense[np.ix_([1, 5, 11], [0, 3, 4, 9, 10, 18, 19])] = draw.uniform(0.5, 2, (3, 7)) * (
+        draw.random((3, 7)) < 0.8
+    )
     return dense
 
 
@@ -59,5 +63,10 @@ def test_most_nodes_are_all_nodes(make_messages):
 
 
 def test_a_relation_without_an_edge_sends_nothing(make_messages):
-    out = hear(DegreePriorAttention(2), torch.randn(5, 8), torch.randn(4, 8), make_messages(np.zeros((4, 5))))
+    out = hear(
+        DegreePriorAttention(2),
+        torch.randn(5, 8),
+        torch.randn(4, 8),
+        make_messages(np.zeros((4, 5))),
+    )
     assert out.shape == (4, 8) and not out.any()

@@ -22,7 +22,9 @@ def random_edges(rows: int, columns: int, share: float = 0.4) -> np.ndarray:
 def dgl_block(dense: np.ndarray):
     row, column = np.nonzero(dense)
     counts = {"item": dense.shape[1], "user": dense.shape[0]}
-    return dgl.heterograph({("item", "to", "user"): (torch.from_numpy(column), torch.from_numpy(row))}, counts)
+    return dgl.heterograph(
+        {("item", "to", "user"): (torch.from_numpy(column), torch.from_numpy(row))}, counts
+    )
 
 
 def copy_gat(layer: GATLayer, theirs) -> None:
@@ -42,13 +44,18 @@ def copy_gatv2(layer: GATv2Layer, theirs) -> None:
         layer.attend.copy_(theirs.attn[0])
 
 
-LAYERS = {"gat": (GATLayer, dgl.nn.GATConv, copy_gat), "gatv2": (GATv2Layer, dgl.nn.GATv2Conv, copy_gatv2)}
+LAYERS = {
+    "gat": (GATLayer, dgl.nn.GATConv, copy_gat),
+    "gatv2": (GATv2Layer, dgl.nn.GATv2Conv, copy_gatv2),
+}
 
 
 @pytest.mark.parametrize("family", LAYERS)
 @pytest.mark.parametrize("at_once", [3, 1 << 15])
 def test_equals_dgl(make_messages, monkeypatch, family, at_once):
-    """Same weights, same answer, and the same gradients at states and weights; also when edges come in short runs."""
+    """Same weights, same answer, and the same gradients at states and weights; also when edges come
+    in short runs.
+    """
     monkeypatch.setattr(softmax, "_SCORED_AT_ONCE", at_once)
     ours, theirs, copy = LAYERS[family]
     theirs = theirs((6, 6), 4, 3, allow_zero_in_degree=True)
@@ -58,17 +65,28 @@ def test_equals_dgl(make_messages, monkeypatch, family, at_once):
     copy(layer, theirs)
     dense = random_edges(11, 13)
     states = [
-        [torch.randn(n, 6, generator=torch.Generator().manual_seed(n)).requires_grad_() for n in (13, 11)] for _ in "ab"
+        [
+            torch.randn(n, 6, generator=torch.Generator().manual_seed(n)).requires_grad_()
+            for n in (13, 11)
+        ]
+        for _ in "ab"
     ]
-    out, expected = layer(*states[0], make_messages(dense)), theirs(dgl_block(dense), tuple(states[1])).flatten(1)
+    out, expected = (
+        layer(*states[0], make_messages(dense)),
+        theirs(dgl_block(dense), tuple(states[1])).flatten(1),
+    )
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
     weighing = torch.randn_like(out)
     for one in (out, expected):
         (one * weighing).sum().backward()
     for found, other in zip(*states, strict=True):
         torch.testing.assert_close(found.grad, other.grad, atol=2e-5, rtol=1e-4)
-    torch.testing.assert_close(layer.source.weight.grad, theirs.fc_src.weight.grad, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(layer.target.weight.grad, theirs.fc_dst.weight.grad, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        layer.source.weight.grad, theirs.fc_src.weight.grad, atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        layer.target.weight.grad, theirs.fc_dst.weight.grad, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_gradients_of_the_parts(make_messages):
@@ -81,11 +99,15 @@ def test_gradients_of_the_parts(make_messages):
     keep = torch.randint(0, 2, (2, count)).double() * 2
     for factors in (None, keep):
         assert torch.autograd.gradcheck(
-            lambda x, h, factors=factors: SoftmaxMixture.apply(x, h, edges, factors), [double(2, count), double(6, 4)]
+            lambda x, h, factors=factors: SoftmaxMixture.apply(x, h, edges, factors),
+            [double(2, count), double(6, 4)],
         )
-    assert torch.autograd.gradcheck(lambda x, y: EdgeSum.apply(x, y, edges), [double(6, 2), double(5, 2)])
     assert torch.autograd.gradcheck(
-        lambda x, y, a: RectifiedScores.apply(x, y, a, edges), [double(6, 4), double(5, 4), double(2, 2)]
+        lambda x, y: EdgeSum.apply(x, y, edges), [double(6, 2), double(5, 2)]
+    )
+    assert torch.autograd.gradcheck(
+        lambda x, y, a: RectifiedScores.apply(x, y, a, edges),
+        [double(6, 4), double(5, 4), double(2, 2)],
     )
 
 
@@ -101,7 +123,10 @@ def test_targets_without_neighbours(make_messages, kind):
     layer = kind(6, 2, 3)
     out = layer(torch.randn(4, 6), torch.randn(5, 6), make_messages(random_edges(5, 4)))
     assert not out[0].any()
-    assert layer(torch.randn(4, 6), torch.randn(0, 6), make_messages(np.zeros((0, 4)))).shape == (0, 6)
+    assert layer(torch.randn(4, 6), torch.randn(0, 6), make_messages(np.zeros((0, 4)))).shape == (
+        0,
+        6,
+    )
 
 
 def test_dropout_needs_training(make_messages):

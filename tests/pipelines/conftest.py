@@ -49,11 +49,19 @@ def _settings(world: Path, *overrides: str) -> RunConfig:
     raw: dict[str, Any] = {
         "name": "tiny",
         "threads": 1,
-        "data": {"log": str(world / "log.parquet"), "items": str(world / "items.parquet"), "time_col": "timestamp"},
+        "data": {
+            "log": str(world / "log.parquet"),
+            "items": str(world / "items.parquet"),
+            "time_col": "timestamp",
+        },
         "split": {"method": "last_share", "test_share": 0.2},
         "model": {"width": 8, "heads": 2},
         "train": {"epochs": 2, "batch_size": 256, "negatives": 32},
-        "evaluate": {"ks": [5, 10], "bootstrap": 100, "baselines": ["popularity", "itemknn", "lightgcn"]},
+        "evaluate": {
+            "ks": [5, 10],
+            "bootstrap": 100,
+            "baselines": ["popularity", "itemknn", "lightgcn"],
+        },
         "index": {"k": 5},
     }
     return with_overrides(raw, overrides)

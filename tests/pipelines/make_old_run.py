@@ -1,4 +1,5 @@
-"""Makes tests/pipelines/old_run: what a run of format 1 leaves for reading. Run it only when a new format is added.
+"""Makes tests/pipelines/old_run: what a run of format 1 leaves for reading. Run it only when a new
+format is added.
 
 python tests/pipelines/make_old_run.py tests/pipelines/old_run
 """

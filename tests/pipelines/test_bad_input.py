@@ -48,12 +48,16 @@ def run(call: Call, log: str = "log.csv", *more: str) -> object:
 def nothing_left(folder: Path) -> bool:
     """No output of a stage and no temporary file."""
     left = [
-        path for path in (folder / "run").rglob("*") if path.is_file() and path.name not in ("manifest.json", ".lock")
+        path
+        for path in (folder / "run").rglob("*")
+        if path.is_file() and path.name not in ("manifest.json", ".lock")
     ]
     return left == []
 
 
-def refused(call: Call, here: Path, code: int, *words: str, log: str = "log.csv", more: tuple[str, ...] = ()) -> None:
+def refused(
+    call: Call, here: Path, code: int, *words: str, log: str = "log.csv", more: tuple[str, ...] = ()
+) -> None:
     called = run(call, log, *more)
     assert called.code == code, called.err
     assert called.out == "" and "Traceback" not in called.err
@@ -92,7 +96,9 @@ def test_a_file_that_is_not_there(call: Call, here: Path) -> None:
 
 def test_all_rows_dropped_says_why(call: Call, here: Path) -> None:
     good_rows().write_csv("log.csv")
-    refused(call, here, 1, "core", "interactions", more=("--set", "clean.min_user_interactions=100"))
+    refused(
+        call, here, 1, "core", "interactions", more=("--set", "clean.min_user_interactions=100")
+    )
 
 
 def test_one_user(call: Call, here: Path) -> None:
@@ -110,7 +116,9 @@ def test_one_item(call: Call, here: Path) -> None:
 @pytest.mark.parametrize("bad", ["NaN", "-5", "99999999999999999"])
 def test_impossible_times_are_counted_or_refused(call: Call, here: Path, bad: str) -> None:
     rows = good_rows().with_columns(pl.col("timestamp").cast(pl.String))
-    rows = rows.with_columns(timestamp=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit(bad)).otherwise("timestamp"))
+    rows = rows.with_columns(
+        timestamp=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit(bad)).otherwise("timestamp")
+    )
     rows.write_csv("log.csv")
     called = call("data", "check", "log.csv", "--time-col", "timestamp", "--json")
     assert called.code in (0, 1) and "Traceback" not in called.err
@@ -120,7 +128,11 @@ def test_impossible_times_are_counted_or_refused(call: Call, here: Path, bad: st
 
 def test_mixed_time_units(call: Call, here: Path) -> None:
     rows = good_rows()
-    half = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col("timestamp") * 1000).otherwise(pl.col("timestamp"))
+    half = (
+        pl.when(pl.int_range(pl.len()) % 2 == 0)
+        .then(pl.col("timestamp") * 1000)
+        .otherwise(pl.col("timestamp"))
+    )
     rows.with_columns(timestamp=half).write_csv("log.csv")
     refused(call, here, 1, "unit", more=("--time-col", "timestamp"))
 
@@ -203,7 +215,17 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 def test_a_full_disk(call: Call, here: Path, mount: Callable[[str], Path], kilobytes: int) -> None:
     place = mount(f"size={kilobytes}k")
     good_rows(200, 30).write_csv("log.csv")
-    called = call("run", "--log", "log.csv", "--out", place / "run", "--quiet", *SETS, "--set", "split.method=random")
+    called = call(
+        "run",
+        "--log",
+        "log.csv",
+        "--out",
+        place / "run",
+        "--quiet",
+        *SETS,
+        "--set",
+        "split.method=random",
+    )
     assert called.code == 1, called.err
     assert "full" in called.err
     assert not list(place.rglob("*.tmp*"))

@@ -10,7 +10,7 @@ import pytest
 
 from chain import Call, Called
 from recsys.core.artefacts import RunFolder, write_json
-from recsys.index.bundle import write_bundle
+from recsys.releases.publish import write_bundle
 from worlds import make_contents
 
 
@@ -28,18 +28,25 @@ def folder(tmp_path: Path) -> RunFolder:
 def written(folder: RunFolder, value: float, **card: object) -> str:
     values = pl.DataFrame({"user_id": [f"u{one:02}" for one in range(30)], "ndcg@5": [value] * 30})
     card = {"deciding": "ndcg@5", "test": {"ndcg@5": value}, "test_rows": "same", **card}
-    return write_bundle(folder.bundles, replace(make_contents(), model_card=card, test_values=values)).name
+    return write_bundle(
+        folder.bundles, replace(make_contents(), model_card=card, test_values=values)
+    ).name
 
 
 def test_a_life_of_bundles(call: Call, folder: RunFolder) -> None:
-    a, b = written(folder, 0.5), written(folder, 0.4, never_worse=False, verdict="Best: ItemKNN, a baseline.")
+    a, b = (
+        written(folder, 0.5),
+        written(folder, 0.4, never_worse=False, verdict="Best: ItemKNN, a baseline."),
+    )
     assert document(call("promote", folder.path, a, "--json"))["live"] == a
     refused = call("promote", folder.path, b)
     assert refused.code == 4 and "ItemKNN" in refused.err and "--force" in refused.err
     assert "is live" in call("promote", folder.path, b, "--force").out
     assert "is live already" in call("promote", folder.path, b, "--force").out
     listed = document(call("list", folder.path, "--json"))
-    assert [one["name"] for one in listed["bundles"] if one["live"]] == [b] and len(listed["promotions"]) == 2
+    assert [one["name"] for one in listed["bundles"] if one["live"]] == [b] and len(
+        listed["promotions"]
+    ) == 2
     assert a in call("list", folder.path).out
     assert document(call("rollback", folder.path, "--json"))["promotion"]["by"] == "rollback"
     assert call("rollback", folder.path).code == 2
@@ -84,5 +91,7 @@ def test_what_people_read(call: Call, folder: RunFolder, tmp_path: Path) -> None
     assert (again["format"], again["bundle"]) == ("parquet", a)
     assert call("export", folder.path, "--format", "npz", "--out", tmp_path / "x").code == 2
     forgotten = call("forget", folder.path, "--user", "u03", "--quiet")
-    assert forgotten.code == 0 and "→" in forgotten.out and "until the next training" in forgotten.out
+    assert (
+        forgotten.code == 0 and "→" in forgotten.out and "until the next training" in forgotten.out
+    )
     assert "none held them" in call("forget", folder.path, "--user", "u03", "--quiet").out

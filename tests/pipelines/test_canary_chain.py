@@ -21,7 +21,12 @@ def test_no_model_finds_planted_pairs(settings: Settings, tmp_path: Path) -> Non
     planted = plant_canaries(world.log, 100, seed=0)
     planted.log.write_parquet(tmp_path / "log.parquet")
     world.items.write_parquet(tmp_path / "items.parquet")
-    config = settings(tmp_path, "split.method=global_time", "split.test_share=0.2", "evaluate.baselines=['itemknn']")
+    config = settings(
+        tmp_path,
+        "split.method=global_time",
+        "split.test_share=0.2",
+        "evaluate.baselines=['itemknn']",
+    )
     run(config, tmp_path / "run", until="test")
     final = load_phase(tmp_path / "run", config, "final")
     pairs = {tuple(row) for row in planted.canaries.select(USER_ID, ITEM_ID).iter_rows()}
@@ -31,4 +36,6 @@ def test_no_model_finds_planted_pairs(settings: Settings, tmp_path: Path) -> Non
         users = np.repeat(final.interactions.users.outside(final.held_out_users), K)
         items = final.interactions.items.outside(ranked[:, :K].ravel())
         hits = len(pairs & set(zip(users.tolist(), items, strict=True)))
-        assert p_value(hits, len(pairs), planted.chance * K) > 0.001, f"{model} found {hits} of {len(pairs)}"
+        assert p_value(hits, len(pairs), planted.chance * K) > 0.001, (
+            f"{model} found {hits} of {len(pairs)}"
+        )

@@ -13,7 +13,7 @@ from pipelines import cli
 from pipelines.doctor import Check
 from recsys.core.artefacts import RunFolder
 from recsys.core.errors import GateRefused
-from recsys.index.bundle import write_bundle
+from recsys.releases.publish import write_bundle
 from worlds import make_contents
 
 HEAVY = ("torch", "dgl", "matplotlib", "sklearn", "pandas")
@@ -46,7 +46,8 @@ def document(called: Called) -> dict[str, Any]:
     return json.loads(called.out)  # type: ignore[no-any-return]
 
 
-# --- help and usage -----------------------------------------------------------------------------------------------
+# --- help and usage
+# -----------------------------------------------------------------------------------------------
 
 
 def test_help_names_every_verb(call: Call) -> None:
@@ -78,13 +79,19 @@ def test_version(call: Call) -> None:
         (["run", "--log", "x.csv", "--set", "train.lr=fast"], "train.lr"),
         (["show", "nowhere"], "not a run folder"),
         (["evaluate", "--train", "a", "--test", "b"], "--model"),
-        (["evaluate", "--train", "a", "--test", "b", "--model", "popular"], "Did you mean 'popularity'"),
+        (
+            ["evaluate", "--train", "a", "--test", "b", "--model", "popular"],
+            "Did you mean 'popularity'",
+        ),
         (["similar", "nowhere"], "--item"),
         (["recommend", "nowhere"], "--user"),
         (["recommend", "nowhere", "--history", "[1,"], "JSON list"),
         (["batch", "nowhere", "--out", "x", "--users-file", "none.txt"], "not a run folder"),
         (["run", "--set", "data.train='a'"], "data.test"),
-        (["run", "--log", "x.csv", "--set", "evaluate.baselines=['itemkn']"], "Did you mean 'itemknn'"),
+        (
+            ["run", "--log", "x.csv", "--set", "evaluate.baselines=['itemkn']"],
+            "Did you mean 'itemknn'",
+        ),
         (["batch", "nowhere", "--out", "lists.csv"], "Name the file *.parquet"),
     ],
 )
@@ -94,7 +101,8 @@ def test_wrong_usage_is_exit_2_with_a_remedy(call: Call, arguments: list[str], w
     assert words in called.err
 
 
-# --- exit codes ---------------------------------------------------------------------------------------------------
+# --- exit codes
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -132,13 +140,16 @@ def test_a_bug_leaves_its_traceback_in_a_file_or_here_with_debug(
     assert "Traceback" in call("show").err
 
 
-# --- questions to a run -------------------------------------------------------------------------------------------
+# --- questions to a run
+# -------------------------------------------------------------------------------------------
 
 
 def test_recommend_as_json_holds_only_the_document(call: Call, finished: RunFolder) -> None:
     found = document(call("recommend", finished.path, "--user", "u1", "-k", "5", "--json"))
     assert found["source"] == "model" and len(found["items"]) == 5
-    assert all(isinstance(item["id"], str) and isinstance(item["score"], float) for item in found["items"])
+    assert all(
+        isinstance(item["id"], str) and isinstance(item["score"], float) for item in found["items"]
+    )
     scores = [item["score"] for item in found["items"]]
     assert scores == sorted(scores, reverse=True)
 
@@ -146,16 +157,28 @@ def test_recommend_as_json_holds_only_the_document(call: Call, finished: RunFold
 def test_recommend_leaves_out_what_was_seen(call: Call, finished: RunFolder, world: Path) -> None:
     seen = set(pl.read_parquet(world / "log.parquet").filter(pl.col("user_id") == "u1")["item_id"])
     shown = {
-        one["id"] for one in document(call("recommend", finished.path, "--user", "u1", "-k", 48, "--json"))["items"]
+        one["id"]
+        for one in document(call("recommend", finished.path, "--user", "u1", "-k", 48, "--json"))[
+            "items"
+        ]
     }
     assert not shown & seen and len(shown) == 48 - len(seen)
-    again = document(call("recommend", finished.path, "--user", "u1", "-k", 48, "--include-seen", "--json"))
+    again = document(
+        call("recommend", finished.path, "--user", "u1", "-k", 48, "--include-seen", "--json")
+    )
     assert len(again["items"]) == 48
 
 
 def test_allow_and_deny_as_lists_and_files(call: Call, finished: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "deny.txt").write_text("i5\ni9\n", encoding="utf-8")
-    arguments = ["--allow", "i5,i9,i13,i17", "--deny-file", tmp_path / "deny.txt", "--include-seen", "--json"]
+    arguments = [
+        "--allow",
+        "i5,i9,i13,i17",
+        "--deny-file",
+        tmp_path / "deny.txt",
+        "--include-seen",
+        "--json",
+    ]
     found = document(call("recommend", finished.path, "--user", "u1", *arguments))
     assert {item["id"] for item in found["items"]} == {"i13", "i17"}
 
@@ -163,20 +186,39 @@ def test_allow_and_deny_as_lists_and_files(call: Call, finished: RunFolder, tmp_
 def test_a_filtered_and_bent_page(call: Call, finished: RunFolder, world: Path) -> None:
     items = pl.read_parquet(world / "items.parquet")
     genre = items["genres"].explode()[0]
-    wanted = {item for item, genres in items.select("item_id", "genres").iter_rows() if genre in genres}
+    wanted = {
+        item for item, genres in items.select("item_id", "genres").iter_rows() if genre in genres
+    }
     asked = ("recommend", finished.path, "--user", "u1", "-k", 48, "--include-seen", "--json")
     found = document(call(*asked, "--filter", f"genres={genre}"))
     assert {item["id"] for item in found["items"]} == wanted
     bent = document(call(*asked, "--popularity", "0.2", "--diversity", "0.5"))["items"]
     assert bent != document(call(*asked))["items"]
-    page = ("recommend", finished.path, "--user", "u1", "-k", 3, "--offset", 4, "--include-seen", "--json")
+    page = (
+        "recommend",
+        finished.path,
+        "--user",
+        "u1",
+        "-k",
+        3,
+        "--offset",
+        4,
+        "--include-seen",
+        "--json",
+    )
     assert document(call(*page, "--popularity", "0.2", "--diversity", "0.5"))["items"] == bent[4:7]
-    for wrong, words in (("genres", "--filter"), ("genre=x", "Did you mean 'genres'"), ("genres=x", "no item has")):
+    for wrong, words in (
+        ("genres", "--filter"),
+        ("genre=x", "Did you mean 'genres'"),
+        ("genres=x", "no item has"),
+    ):
         refused = call(*asked, "--filter", wrong)
         assert refused.code == 2 and words in refused.err
 
 
-def test_a_visitor_with_attributes_on_the_command_line(call: Call, tmp_path: Path, finished: RunFolder) -> None:
+def test_a_visitor_with_attributes_on_the_command_line(
+    call: Call, tmp_path: Path, finished: RunFolder
+) -> None:
     bundle = write_bundle(tmp_path, make_contents())
     asked = ("--history", "i03", "--attribute", "country=fr", "--json")
     found = document(call("recommend", bundle, *asked))
@@ -197,14 +239,28 @@ def test_a_visitor_with_attributes_on_the_command_line(call: Call, tmp_path: Pat
 
 
 def test_a_visitor_with_a_history(call: Call, finished: RunFolder) -> None:
-    found = document(call("recommend", finished.path, "--history", "i1,i5,unheard-of", "-k", "3", "--json"))
+    found = document(
+        call("recommend", finished.path, "--history", "i1,i5,unheard-of", "-k", "3", "--json")
+    )
     assert found["source"] == "fold_in" and found["unknown"] == ["unheard-of"]
     assert not {"i1", "i5"} & {item["id"] for item in found["items"]}
-    listed = document(call("recommend", finished.path, "--history", '["i1", "i5", "unheard-of"]', "-k", "3", "--json"))
+    listed = document(
+        call(
+            "recommend",
+            finished.path,
+            "--history",
+            '["i1", "i5", "unheard-of"]',
+            "-k",
+            "3",
+            "--json",
+        )
+    )
     assert listed["items"] == found["items"]
 
 
-def test_an_unknown_user_is_refused_with_near_ids_or_gets_what_is_popular(call: Call, finished: RunFolder) -> None:
+def test_an_unknown_user_is_refused_with_near_ids_or_gets_what_is_popular(
+    call: Call, finished: RunFolder
+) -> None:
     refused = call("recommend", finished.path, "--user", "u1x")
     assert refused.code == 2 and "u1" in refused.err
     found = document(call("recommend", finished.path, "--user", "u1x", "--fallback", "--json"))
@@ -212,7 +268,9 @@ def test_an_unknown_user_is_refused_with_near_ids_or_gets_what_is_popular(call: 
 
 
 def test_more_than_the_catalogue_gives_all_and_says_so(call: Call, finished: RunFolder) -> None:
-    found = document(call("recommend", finished.path, "--user", "u1", "-k", 1000, "--include-seen", "--json"))
+    found = document(
+        call("recommend", finished.path, "--user", "u1", "-k", 1000, "--include-seen", "--json")
+    )
     assert len(found["items"]) == 48 and "1000" in found["note"]
 
 
@@ -224,14 +282,18 @@ def test_similar_items_and_users(call: Call, finished: RunFolder) -> None:
 
 
 def test_the_parts_of_an_explanation_add_up(call: Call, finished: RunFolder) -> None:
-    found = document(call("explain", finished.path, "--user", "u1", "--item", "i9", "--parts", "3", "--json"))
+    found = document(
+        call("explain", finished.path, "--user", "u1", "--item", "i9", "--parts", "3", "--json")
+    )
     assert len(found["parts"]) == 3
     total = sum(part["share"] for part in found["parts"]) + found["others"] + found["rest"]
     assert total == pytest.approx(found["score"], abs=1e-5)
 
 
 def test_batch_is_what_recommend_says(call: Call, finished: RunFolder, tmp_path: Path) -> None:
-    found = document(call("batch", finished.path, "-k", "5", "--out", tmp_path / "all.parquet", "--json"))
+    found = document(
+        call("batch", finished.path, "-k", "5", "--out", tmp_path / "all.parquet", "--json")
+    )
     table = pl.read_parquet(tmp_path / "all.parquet")
     assert found["rows"] == len(table) == 80 * 5
     one = table.filter(pl.col("user_id") == "u7").sort("rank")["item_id"].to_list()
@@ -261,7 +323,8 @@ def test_show_as_json(call: Call, finished: RunFolder) -> None:
     assert next(iter(found["stages"])) == "ingest" and found["index_card"]["kind"] == "exact"
 
 
-# --- whole chain by flags -----------------------------------------------------------------------------------------
+# --- whole chain by flags
+# -----------------------------------------------------------------------------------------
 
 
 def test_from_a_csv_with_other_names_to_recommendations_with_flags_only(
@@ -279,7 +342,19 @@ def test_from_a_csv_with_other_names_to_recommendations_with_flags_only(
     ]
     sets = [part for one in small for part in ("--set", one)]
     columns = ["--user-col", "customer", "--item-col", "article", "--time-col", "at"]
-    called = call("run", "--log", "shop.csv", *columns, "--out", "r", *sets, "--threads", 1, "--json", "--log-json")
+    called = call(
+        "run",
+        "--log",
+        "shop.csv",
+        *columns,
+        "--out",
+        "r",
+        *sets,
+        "--threads",
+        1,
+        "--json",
+        "--log-json",
+    )
     found = document(called)
     assert found["status"] == "done" and found["report"]["facts"]["split"] == "global_time"
     assert all(json.loads(line) for line in called.err.splitlines())
@@ -290,10 +365,14 @@ def test_from_a_csv_with_other_names_to_recommendations_with_flags_only(
 def test_index_needs_the_log_no_more(call: Call, finished: RunFolder, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(finished.path, folder, symlinks=True)
-    found = document(call("index", folder, "--set", "index.kind=hnsw", "--set", "index.k=5", "--json", "--quiet"))
+    found = document(
+        call("index", folder, "--set", "index.kind=hnsw", "--set", "index.k=5", "--json", "--quiet")
+    )
     assert found["index_card"]["kind"] == "hnsw" and found["status"] == "done"
     assert "index-serve" in found["ran"] and "ingest" not in found["ran"]
-    assert len(document(call("recommend", folder, "--user", "u1", "-k", "5", "--json"))["items"]) == 5
+    assert (
+        len(document(call("recommend", folder, "--user", "u1", "-k", "5", "--json"))["items"]) == 5
+    )
 
 
 def test_evaluate_files_that_share_no_user(call: Call, world: Path, tmp_path: Path) -> None:
@@ -312,23 +391,59 @@ def test_evaluate_a_file_against_itself(call: Call, world: Path) -> None:
     assert found.code == 1 and "the same file twice?" in found.err
 
 
-def test_evaluate_a_baseline_and_lists_made_elsewhere(call: Call, world: Path, tmp_path: Path) -> None:
+def test_evaluate_a_baseline_and_lists_made_elsewhere(
+    call: Call, world: Path, tmp_path: Path
+) -> None:
     log = pl.read_parquet(world / "log.parquet").unique(["user_id", "item_id"], maintain_order=True)
-    log.with_row_index().filter(pl.col("index") % 5 != 0).drop("index").write_parquet(tmp_path / "train.parquet")
+    log.with_row_index().filter(pl.col("index") % 5 != 0).drop("index").write_parquet(
+        tmp_path / "train.parquet"
+    )
     log.gather_every(5).write_parquet(tmp_path / "test.parquet")
     files = ["--train", tmp_path / "train.parquet", "--test", tmp_path / "test.parquet"]
     found = document(call("evaluate", *files, "--model", "popularity", "--k", "10", "--json"))
     assert 0 < found["metrics"]["recall@10"] < 1 and "ndcg@10" in found["metrics"]
-    knn = document(call("evaluate", *files, "--model", "itemknn", "--param", "neighbours=20", "--k", "10", "--json"))
-    assert knn["params"]["neighbours"] == 20 and knn["metrics"]["ndcg@10"] > found["metrics"]["ndcg@10"]
+    knn = document(
+        call(
+            "evaluate",
+            *files,
+            "--model",
+            "itemknn",
+            "--param",
+            "neighbours=20",
+            "--k",
+            "10",
+            "--json",
+        )
+    )
+    assert (
+        knn["params"]["neighbours"] == 20
+        and knn["metrics"]["ndcg@10"] > found["metrics"]["ndcg@10"]
+    )
     perfect = pl.read_parquet(tmp_path / "test.parquet").select("user_id", "item_id", score=1.0)
     perfect.write_csv(tmp_path / "lists.csv")
-    judged = document(call("evaluate", *files, "--ranked", tmp_path / "lists.csv", "--k", "20", "--json"))
+    judged = document(
+        call("evaluate", *files, "--ranked", tmp_path / "lists.csv", "--k", "20", "--json")
+    )
     assert judged["metrics"]["recall@20"] == pytest.approx(1.0)
-    assert "recall@10" in call("evaluate", *files, "--model", "popularity", "--k", "10", "--quiet").out
+    assert (
+        "recall@10" in call("evaluate", *files, "--model", "popularity", "--k", "10", "--quiet").out
+    )
     small = ["model.width=8", "model.heads=2", "train.epochs=1"]
     sets = [part for one in small for part in ("--set", one)]
-    graph = document(call("evaluate", *files, "--model", "lightgcn", "--k", "10", "--threads", "1", *sets, "--json"))
+    graph = document(
+        call(
+            "evaluate",
+            *files,
+            "--model",
+            "lightgcn",
+            "--k",
+            "10",
+            "--threads",
+            "1",
+            *sets,
+            "--json",
+        )
+    )
     assert graph["params"]["epochs"] == 1 and graph["metrics"]["ndcg@10"] > 0
     wrong = call("evaluate", *files, "--model", "gfcff")
     assert wrong.code == 2 and "gfcf" in wrong.err
@@ -345,23 +460,38 @@ def test_ids_of_lists_in_text_stay_as_written(call: Call, tmp_path: Path) -> Non
     test.with_columns(score=1).write_csv(tmp_path / "lists.csv")
     files = ["--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv"]
     judged = document(call("evaluate", *files, "--ranked", tmp_path / "lists.csv", "--json"))
-    assert judged["metrics"]["recall@20"] == pytest.approx(1.0) and "unknown user" not in judged["lists"]
+    assert (
+        judged["metrics"]["recall@20"] == pytest.approx(1.0)
+        and "unknown user" not in judged["lists"]
+    )
     missing = call("evaluate", *files, "--ranked", tmp_path / "none.csv")
     assert missing.code == 1 and "there is no file" in missing.err
 
 
 def test_data_check_and_split(call: Call, world: Path, tmp_path: Path) -> None:
-    found = document(call("data", "check", world / "log.parquet", "--time-col", "timestamp", "--json"))
+    found = document(
+        call("data", "check", world / "log.parquet", "--time-col", "timestamp", "--json")
+    )
     assert found["rows_read"] == 1600 and found["users"] == 80
-    assert "What looks wrong" in (out := call("data", "check", world / "log.parquet").out) or "Nothing looks" in out
+    assert (
+        "What looks wrong" in (out := call("data", "check", world / "log.parquet").out)
+        or "Nothing looks" in out
+    )
     out = tmp_path / "parts"
-    facts = document(call("data", "split", "--log", world / "log.parquet", "--out", out, "--quiet", "--json"))
+    facts = document(
+        call("data", "split", "--log", world / "log.parquet", "--out", out, "--quiet", "--json")
+    )
     assert facts["rows"]["test"] == len(pl.read_parquet(out / "test.parquet"))
     assert set(pl.read_parquet(out / "train.parquet").columns) >= {"user_id", "item_id"}
-    assert "validation" in call("data", "split", "--log", world / "log.parquet", "--out", out, "--quiet").out
+    assert (
+        "validation"
+        in call("data", "split", "--log", world / "log.parquet", "--out", out, "--quiet").out
+    )
 
 
-def test_split_never_replaces_a_folder_with_other_files(call: Call, world: Path, tmp_path: Path) -> None:
+def test_split_never_replaces_a_folder_with_other_files(
+    call: Call, world: Path, tmp_path: Path
+) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     called = call("data", "split", "--log", world / "log.parquet", "--out", tmp_path, "--quiet")
     assert called.code == 2 and (tmp_path / "mine.txt").exists()
@@ -373,7 +503,9 @@ def test_an_unknown_source_names_those_there_are(call: Call) -> None:
 
 
 @pytest.mark.parametrize("status", ["ok", "fail"])
-def test_doctor_fails_when_something_required_does(call: Call, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+def test_doctor_fails_when_something_required_does(
+    call: Call, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
     monkeypatch.setattr("pipelines.doctor._dgl", lambda: Check("import dgl", status, "found"))  # type: ignore[arg-type]
     called = call("doctor")
     assert called.code == (1 if status == "fail" else 0) and "import dgl" in called.out
@@ -385,7 +517,8 @@ def test_doctor_as_json(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["healthy"] is True and found["versions"]["python"]
 
 
-# --- lightness ----------------------------------------------------------------------------------------------------
+# --- lightness
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

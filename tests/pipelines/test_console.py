@@ -51,7 +51,9 @@ def test_nan_never_enters_a_document() -> None:
 
 def test_a_reader_that_went_away_is_no_error() -> None:
     code = "from pipelines.console import print_text\nfor _ in range(9000): print_text('x' * 100)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout and process.stderr
         process.stdout.read(10)
         process.stdout.close()
@@ -62,7 +64,11 @@ def test_a_reader_that_went_away_is_no_error() -> None:
 def test_bars_within_bars_on_a_terminal() -> None:
     progress = RichProgress()
     progress.console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    found = [(outer, inner) for outer in progress.track([1, 2], "outer") for inner in progress.track("ab", "inner")]
+    found = [
+        (outer, inner)
+        for outer in progress.track([1, 2], "outer")
+        for inner in progress.track("ab", "inner")
+    ]
     progress.say("done")
     assert found == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
     assert "done" in progress.console.file.getvalue()  # type: ignore[attr-defined]

@@ -25,7 +25,11 @@ def test_outside_a_checkout_the_demo_runs_on_a_world_of_its_own(
     monkeypatch.setattr(demo, "_CHECKOUT", tmp_path)
     called = call("demo", "--out", "runs/demo", "--threads", "1", *SETS)
     assert called.code == 0, called.err
-    assert "Models on the test" in called.out and "with reasons" in called.out and "Item number" in called.out
+    assert (
+        "Models on the test" in called.out
+        and "with reasons" in called.out
+        and "Item number" in called.out
+    )
     assert "not time-safe" in called.out
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     again = call("demo", "--out", "runs/demo", "--threads", "1", "--json", *SETS)
@@ -50,7 +54,9 @@ def test_the_textbook_configuration_is_what_it_says() -> None:
     assert (model.family, model.layers, model.heads) == ("gat", 2, 8)
 
 
-def test_an_unfinished_run_shows_what_it_has(call: Call, settings: Settings, world: Path, tmp_path: Path) -> None:
+def test_an_unfinished_run_shows_what_it_has(
+    call: Call, settings: Settings, world: Path, tmp_path: Path
+) -> None:
     from pipelines.run import run
 
     run(settings(world), tmp_path / "run", until="audit")  # type: ignore[arg-type]

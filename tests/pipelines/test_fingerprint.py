@@ -7,7 +7,12 @@ from pipelines.fingerprint import content_or_none, mark_of, reached_modules
 
 def test_reached_modules_follow_imports_to_the_end() -> None:
     reached = reached_modules("recsys.core.interactions")
-    assert {"recsys.core.interactions", "recsys.core.ids", "recsys.core.tables", "recsys.core.errors"} <= reached
+    assert {
+        "recsys.core.interactions",
+        "recsys.core.ids",
+        "recsys.core.tables",
+        "recsys.core.errors",
+    } <= reached
     assert "recsys.core.config" not in reached
 
 
@@ -19,7 +24,10 @@ def test_imports_inside_functions_count() -> None:
 def test_mark_changes_with_each_part() -> None:
     config = {"seed": 1, "train": {"lr": 0.1, "epochs": 3}}
     base = mark_of("recsys.core.ids", ("seed", "train.lr"), config, {"in": "a"}, "")
-    assert base.sha256 == mark_of("recsys.core.ids", ("seed", "train.lr"), config, {"in": "a"}, "").sha256
+    assert (
+        base.sha256
+        == mark_of("recsys.core.ids", ("seed", "train.lr"), config, {"in": "a"}, "").sha256
+    )
     others = [
         mark_of("recsys.core.tables", ("seed", "train.lr"), config, {"in": "a"}, ""),
         mark_of("recsys.core.ids", ("seed",), config, {"in": "a"}, ""),
@@ -30,7 +38,9 @@ def test_mark_changes_with_each_part() -> None:
     assert len({base.sha256, *(other.sha256 for other in others)}) == 6
 
 
-def test_contents_of_files_folders_and_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contents_of_files_folders_and_globs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a.csv", "b.csv"):
         Path(name).write_text(name, encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Forgetting through a whole run folder: all traces go, a cut-off attempt completes, and the next run keeps it so."""
+"""Forgetting through a whole run folder: all traces go, a cut-off attempt completes, and the next
+run keeps it so.
+"""
 
 import json
 import shutil
@@ -14,12 +16,12 @@ import pytest
 from chain import Call, Settings
 from pipelines.forget import forget
 from pipelines.run import run
+from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import RunFolder
 from recsys.core.errors import UsageError
 from recsys.core.suppression import Suppression
-from recsys.index.bundle import Bundle
-from recsys.index.life_cycle import live, promote
 from recsys.logs.ingest import load_log
+from recsys.releases.life_cycle import live, promote
 
 USER = "u17"
 KILLED = """
@@ -68,7 +70,11 @@ def traces(folder: RunFolder) -> list[str]:
 
 def _knows(file: Path) -> bool:
     if file.suffix == ".parquet":
-        return any(USER in column.to_list() for column in pl.read_parquet(file) if column.dtype == pl.String)
+        return any(
+            USER in column.to_list()
+            for column in pl.read_parquet(file)
+            if column.dtype == pl.String
+        )
     return f'"{USER}"'.encode() in file.read_bytes()
 
 
@@ -97,11 +103,18 @@ def test_every_trace_goes(folder: RunFolder, call: Call) -> None:
     receipt = json.loads(called.out)
     assert called.code == 0 and traces(folder) == []
     assert (receipt["rows"], receipt["events"], receipt["checkpoints"]) == (len(gone), 2, 5)
-    assert receipt["bundles"] == {old.name: live(folder)} and "until the next training" in receipt["remains"]
-    assert USER not in called.out and receipt["user"] in (folder.path / "suppressed.json").read_text(encoding="utf-8")
+    assert (
+        receipt["bundles"] == {old.name: live(folder)}
+        and "until the next training" in receipt["remains"]
+    )
+    assert USER not in called.out and receipt["user"] in (
+        folder.path / "suppressed.json"
+    ).read_text(encoding="utf-8")
     [kept] = (folder.path / "receipts").iterdir()
     assert json.loads(kept.read_text(encoding="utf-8")) == receipt
-    assert Bundle.load(folder.bundle).users.ids.to_list() == [one for one in old.users.ids if one != USER]
+    assert Bundle.load(folder.bundle).users.ids.to_list() == [
+        one for one in old.users.ids if one != USER
+    ]
     assert [path.name for path in folder.bundles.iterdir()] == [live(folder)]
     assert (folder.path / "events.jsonl").read_text(encoding="utf-8").splitlines()[-1] == "torn"
 
@@ -109,7 +122,9 @@ def test_every_trace_goes(folder: RunFolder, call: Call) -> None:
 def _in_ids(folder: RunFolder) -> pl.DataFrame:
     """The rows of the ingested log with the ids of users."""
     log = load_log(folder.path / "interactions/log")
-    return log.rows.collect().with_columns(pl.col("user").replace_strict(dict(enumerate(log.users.ids))))
+    return log.rows.collect().with_columns(
+        pl.col("user").replace_strict(dict(enumerate(log.users.ids)))
+    )
 
 
 def test_the_log_is_the_same_without_them(folder: RunFolder) -> None:
@@ -125,7 +140,9 @@ def test_the_log_is_the_same_without_them(folder: RunFolder) -> None:
     assert facts["drops"]["user to be forgotten"] == len(outside[0]) - len(outside[1])
 
 
-def test_the_next_run_drops_them_where_it_reads(folder: RunFolder, settings: Settings, world: Path) -> None:
+def test_the_next_run_drops_them_where_it_reads(
+    folder: RunFolder, settings: Settings, world: Path
+) -> None:
     rows = len(pl.read_parquet(world / "log.parquet").filter(pl.col("user_id") == USER))
     forget(folder, USER)
     manifest = run(settings(world, f"train.warm_start='{folder.path}'"), folder.path)
@@ -135,7 +152,9 @@ def test_the_next_run_drops_them_where_it_reads(folder: RunFolder, settings: Set
     assert run(settings(world, f"train.warm_start='{folder.path}'"), folder.path).ran == []
 
 
-def test_a_part_of_the_plan_is_refused_until_the_whole_has_run(folder: RunFolder, call: Call) -> None:
+def test_a_part_of_the_plan_is_refused_until_the_whole_has_run(
+    folder: RunFolder, call: Call
+) -> None:
     forget(folder, USER)
     refused = call("index", folder.path, "--set", "index.k=7")
     assert refused.code == 2 and "Finish it with recsys run" in refused.err
@@ -145,14 +164,22 @@ def test_done_again_there_is_nothing_left_to_do(folder: RunFolder) -> None:
     forget(folder, USER)
     once = state(folder)
     again = forget(folder, USER)
-    assert (again.rows, again.events, again.checkpoints, again.bundles, again.deleted) == (0, 0, 0, {}, [])
+    assert (again.rows, again.events, again.checkpoints, again.bundles, again.deleted) == (
+        0,
+        0,
+        0,
+        {},
+        [],
+    )
     assert _same(state(folder), once)
 
 
 def test_somebody_who_never_came_is_only_listed(folder: RunFolder) -> None:
     before = live(folder)
     assert forget(folder, "never seen").rows == 0
-    assert live(folder) == before and Suppression.load(folder.path / "suppressed.json").holds("never seen")
+    assert live(folder) == before and Suppression.load(folder.path / "suppressed.json").holds(
+        "never seen"
+    )
 
 
 def test_not_while_a_run_goes_on(folder: RunFolder) -> None:
@@ -164,7 +191,9 @@ def test_not_while_a_run_goes_on(folder: RunFolder) -> None:
 def _killed_at(folder: RunFolder, calls: int) -> bool:
     """Whether forgetting was killed before it was done."""
     ended = subprocess.run(
-        [sys.executable, "-c", KILLED, folder.path, str(calls), USER], check=False, capture_output=True
+        [sys.executable, "-c", KILLED, folder.path, str(calls), USER],
+        check=False,
+        capture_output=True,
     )
     assert ended.returncode in (0, -9), ended.stderr
     return ended.returncode == -9
@@ -174,7 +203,9 @@ def _checked(folder: RunFolder, killed: RunFolder, calls: int) -> bool:
     """One attempt cut off after some calls, and the second that completes it."""
     shutil.copytree(folder.path, killed.path, symlinks=True)
     was_killed = _killed_at(killed, calls)
-    assert Bundle.load(killed.bundle).users is not None  # whatever was cut off, a whole bundle is live
+    assert (
+        Bundle.load(killed.bundle).users is not None
+    )  # whatever was cut off, a whole bundle is live
     forget(killed, USER)
     assert traces(killed) == [] and Suppression.load(killed.path / "suppressed.json").holds(USER)
     return was_killed
@@ -201,7 +232,9 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return bool(rows) and {**one, "rows": 0} == {**other, "rows": 0}
 
 
-def test_an_older_bundle_and_the_way_back_to_it(folder: RunFolder, settings: Settings, world: Path) -> None:
+def test_an_older_bundle_and_the_way_back_to_it(
+    folder: RunFolder, settings: Settings, world: Path
+) -> None:
     first = live(folder)
     run(settings(world, "seed=1"), folder.path)
     second = live(folder)

@@ -38,7 +38,9 @@ def heard(process: "subprocess.Popen[str]") -> list[dict[str, object]]:
 
 
 def kill_when(
-    process: "subprocess.Popen[str]", wanted: Callable[[dict[str, object]], bool], after: float = 0.0
+    process: "subprocess.Popen[str]",
+    wanted: Callable[[dict[str, object]], bool],
+    after: float = 0.0,
 ) -> None:
     assert process.stderr
     for line in process.stderr:
@@ -54,7 +56,10 @@ def kill_when(
 def result(out: Path) -> dict[str, object]:
     """What a run is for: the figures of every model and the bundle that it serves."""
     report = Report.load(out / "report/report.json")
-    figures = {row.name: {name: value.value for name, value in row.metrics.items()} for row in report.models}
+    figures = {
+        row.name: {name: value.value for name, value in row.metrics.items()}
+        for row in report.models
+    }
     vectors = content_sha256(out / "bundle/search_vectors.npy")
     return {"figures": figures, "bundle": (out / "bundle").resolve().name, "vectors": vectors}
 
@@ -104,12 +109,20 @@ def test_killed_in_any_stage(
     config: RunConfig, undisturbed: dict[str, object], tmp_path: Path, stage: str, after: float
 ) -> None:
     out = tmp_path / "run"
-    kill_when(start(config, out), lambda line: line.get("stage") == stage and line.get("skipped") is False, after)
+    kill_when(
+        start(config, out),
+        lambda line: line.get("stage") == stage and line.get("skipped") is False,
+        after,
+    )
     assert not (out / "bundle").exists() or stage == "bundle"
     heard(start(config, out))
     assert result(out) == undisturbed
     assert not list(out.rglob("*.tmp*"))
-    assert not list((out / "checkpoint/resume").iterdir()) if (out / "checkpoint/resume").exists() else True
+    assert (
+        not list((out / "checkpoint/resume").iterdir())
+        if (out / "checkpoint/resume").exists()
+        else True
+    )
 
 
 def test_ctrl_c_is_exit_130_and_leaves_nothing_half_written(world: Path, tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from chain import Call
 from recsys.index.bundle import Bundle
+
+from chain import Call
 
 OLD = Path(__file__).parent / "old_run"
 
@@ -18,13 +19,22 @@ def test_it_recommends_and_explains(call: Call) -> None:
     assert len(found["items"]) == 3 and found["source"] == "model"
     visitor = json.loads(call("recommend", OLD, "--history", "i1,i3", "-k", "3", "--json").out)
     assert visitor["source"] == "fold_in"
-    why = json.loads(call("explain", OLD, "--user", "u1", "--item", found["items"][0]["id"], "--json").out)
-    assert abs(sum(part["share"] for part in why["parts"]) + why["others"] + why["rest"] - why["score"]) < 1e-5
+    why = json.loads(
+        call("explain", OLD, "--user", "u1", "--item", found["items"][0]["id"], "--json").out
+    )
+    assert (
+        abs(
+            sum(part["share"] for part in why["parts"]) + why["others"] + why["rest"] - why["score"]
+        )
+        < 1e-5
+    )
 
 
 def test_it_is_filtered_verified_listed_and_compared_but_has_no_dial(call: Call) -> None:
     genre = Bundle.load(OLD / "bundle").item_table["genres"].explode()[0]
-    found = json.loads(call("recommend", OLD, "--user", "u1", "--filter", f"genres={genre}", "--json").out)
+    found = json.loads(
+        call("recommend", OLD, "--user", "u1", "--filter", f"genres={genre}", "--json").out
+    )
     assert found["items"]
     turned = call("recommend", OLD, "--user", "u1", "--popularity", "0.1")
     assert turned.code == 2 and "recsys index" in turned.err

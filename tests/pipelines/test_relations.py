@@ -1,4 +1,6 @@
-"""Files of edges in a run: read once into the run folder, told, and read again only when they change."""
+"""Files of edges in a run: read once into the run folder, told, and read again only when they
+change.
+"""
 
 from pathlib import Path
 
@@ -18,7 +20,10 @@ def files(world: Path, tmp_path: Path) -> dict[str, str]:
     """Trust among the first users of the log, and clubs of nobody."""
     users = pl.read_parquet(world / "log.parquet")["user_id"].unique().sort().head(4).to_list()
     trust = pl.DataFrame(
-        {"who": [*users[:3], users[0], users[1], "x"], "whom": [*users[1:], users[0], users[2], users[0]]}
+        {
+            "who": [*users[:3], users[0], users[1], "x"],
+            "whom": [*users[1:], users[0], users[2], users[0]],
+        }
     )
     trust.write_csv(tmp_path / "trust.csv")
     pl.DataFrame({"user": ["nobody"], "club": ["chess"]}).write_csv(tmp_path / "clubs.csv")
@@ -39,7 +44,12 @@ def test_a_run_tells_what_it_read_and_what_it_left_out(settings, world, files, t
     assert "relation trust: 3 edges of 6 rows; dropped" in heard.text
     assert "relation clubs has no edge in the phase select and is left out" in heard.text
     drops = manifest.entries["relations"].drops
-    assert drops == {"trust: self-loop": 1, "trust: repeated": 1, "trust: unknown user": 1, "clubs: unknown user": 1}
+    assert drops == {
+        "trust: self-loop": 1,
+        "trust: repeated": 1,
+        "trust: unknown user": 1,
+        "clubs: unknown user": 1,
+    }
     graph = load_graph(out / "graph/select")
     assert graph.relations["user", "trust", "user"].num_edges == 3
     assert "clubs" not in {name for _, name, _ in graph.relations}
@@ -51,7 +61,9 @@ def test_only_a_changed_file_is_read_again(settings, world, files, tmp_path):
     run(config, out, until="graph-select")
     heard = Heard()
     run(config, out, heard, until="graph-select")
-    assert heard.text.count("unchanged, skipped") == len([line for line in heard.lines if line.startswith("[")])
+    assert heard.text.count("unchanged, skipped") == len(
+        [line for line in heard.lines if line.startswith("[")]
+    )
     Path(files["trust"]).write_text(Path(files["trust"]).read_text() + "y,z\n")
     heard = Heard()
     run(config, out, heard, until="graph-select")

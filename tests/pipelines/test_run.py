@@ -7,14 +7,14 @@ import pytest
 from chain import Heard, Settings
 from pipelines.run import plan, run
 from pipelines.summary import document
+from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import RunFolder, read_json
 from recsys.core.config import RunConfig
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import ConfigError, DataError
 from recsys.evaluate.document import Report
-from recsys.index.bundle import Bundle
-from recsys.index.life_cycle import history, live, promote, rollback
 from recsys.logs.synthetic import communities
+from recsys.releases.life_cycle import history, live, promote, rollback
 
 
 def copy(finished: RunFolder, to: Path) -> Path:
@@ -24,7 +24,10 @@ def copy(finished: RunFolder, to: Path) -> Path:
 
 def metrics(folder: Path) -> dict[str, dict[str, float]]:
     report = Report.load(folder / "report/report.json")
-    return {row.name: {name: value.value for name, value in row.metrics.items()} for row in report.models}
+    return {
+        row.name: {name: value.value for name, value in row.metrics.items()}
+        for row in report.models
+    }
 
 
 def test_the_run_leaves_what_it_promises(finished: RunFolder) -> None:
@@ -52,11 +55,15 @@ def test_the_models_beat_popularity_where_taste_is_local(finished: RunFolder) ->
     assert found["model"]["ndcg@5"] > found["popularity"]["ndcg@5"]
 
 
-def test_a_second_run_skips_every_stage(settings: Settings, finished: RunFolder, world: Path, tmp_path: Path) -> None:
+def test_a_second_run_skips_every_stage(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
     folder = copy(finished, tmp_path / "again")
     heard = Heard()
     assert run(settings(world), folder, heard).ran == []
-    assert heard.text.count("unchanged, skipped") == sum(len(stage.buckets) for stage in plan(settings(world)))
+    assert heard.text.count("unchanged, skipped") == sum(
+        len(stage.buckets) for stage in plan(settings(world))
+    )
 
 
 def test_the_same_seed_in_another_folder_gives_the_same_metrics(
@@ -72,10 +79,14 @@ def test_another_index_setting_runs_only_what_reads_it(
 ) -> None:
     folder = copy(finished, tmp_path / "index")
     ran = run(settings(world, "index.k=7"), folder).ran
-    assert ran[0] == "index-final" and not any(name.startswith(("train", "tune", "ingest")) for name in ran)
+    assert ran[0] == "index-final" and not any(
+        name.startswith(("train", "tune", "ingest")) for name in ran
+    )
 
 
-def test_a_removed_link_is_made_again(settings: Settings, finished: RunFolder, world: Path, tmp_path: Path) -> None:
+def test_a_removed_link_is_made_again(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
     folder = copy(finished, tmp_path / "unlinked")
     (folder / "bundle").unlink()
     assert run(settings(world), folder).ran == []
@@ -89,7 +100,10 @@ def test_what_was_rolled_back_stays_so_until_something_changes(
     first = live(folder)
     run(settings(world, "seed=1"), folder.path)
     second = live(folder)
-    assert [(one.before, one.by) for one in history(folder)] == [(None, "run"), (first, "run")] and first != second
+    assert [(one.before, one.by) for one in history(folder)] == [
+        (None, "run"),
+        (first, "run"),
+    ] and first != second
     assert rollback(folder).bundle == first
     assert run(settings(world, "seed=1"), folder.path).ran == [] and live(folder) == first
     # Of the same test users, the same values are kept in both.
@@ -109,7 +123,9 @@ def test_a_held_bundle_waits_for_its_promotion(
     held = document(folder)["held"]
     assert live(folder) == first == document(folder)["bundle"] and held not in (None, first)
     assert [one.by for one in history(folder)] == ["run"]
-    assert run(settings(world, "seed=1"), folder.path, hold=True).ran == [] and live(folder) == first
+    assert (
+        run(settings(world, "seed=1"), folder.path, hold=True).ran == [] and live(folder) == first
+    )
     # The same run without holding it back makes it live, though no stage has to run.
     again = RunFolder(copy(folder, tmp_path / "let-go"))
     assert run(settings(world, "seed=1"), again.path).ran == [] and live(again) == held
@@ -118,7 +134,9 @@ def test_a_held_bundle_waits_for_its_promotion(
     assert rollback(folder).bundle == first and document(folder)["held"] is None
 
 
-def test_a_first_bundle_can_be_held_too(settings: Settings, finished: RunFolder, world: Path, tmp_path: Path) -> None:
+def test_a_first_bundle_can_be_held_too(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
     folder = RunFolder(copy(finished, tmp_path / "first"))
     (folder.path / "bundle").unlink()
     (folder.path / "promotions.jsonl").unlink()
@@ -136,7 +154,9 @@ def test_without_refit_the_tested_model_is_served(
     assert card["refit"] is False and card["epochs"] >= 1
 
 
-def test_few_warm_users_are_told_with_the_remedy(settings: Settings, world: Path, tmp_path: Path) -> None:
+def test_few_warm_users_are_told_with_the_remedy(
+    settings: Settings, world: Path, tmp_path: Path
+) -> None:
     heard = Heard()
     run(settings(world), tmp_path / "run", heard, until="audit")
     assert "warm test users: 80" in heard.lines
@@ -145,12 +165,17 @@ def test_few_warm_users_are_told_with_the_remedy(settings: Settings, world: Path
 
 
 def test_the_number_of_epochs_is_chosen_once_and_kept(finished: RunFolder) -> None:
-    chosen = {phase: read_json(finished.checkpoint / phase / "model/training.json") for phase in ("select", "serve")}
+    chosen = {
+        phase: read_json(finished.checkpoint / phase / "model/training.json")
+        for phase in ("select", "serve")
+    }
     assert chosen["select"]["epochs"] == chosen["serve"]["epochs"]
     assert chosen["select"]["value"] is not None and chosen["serve"]["value"] is None
 
 
-def test_a_dear_baseline_is_skipped_and_named(settings: Settings, world: Path, tmp_path: Path) -> None:
+def test_a_dear_baseline_is_skipped_and_named(
+    settings: Settings, world: Path, tmp_path: Path
+) -> None:
     heard = Heard()
     config = settings(world, "evaluate.baseline_minutes=1e-9", "evaluate.baselines=['itemknn']")
     run(config, tmp_path / "run", heard)
@@ -161,10 +186,15 @@ def test_a_dear_baseline_is_skipped_and_named(settings: Settings, world: Path, t
 
 def test_published_files_keep_their_split(settings: Settings, world: Path, tmp_path: Path) -> None:
     log = pl.read_parquet(world / "log.parquet").unique(["user_id", "item_id"], maintain_order=True)
-    parts = {"train": log.with_row_index().filter(pl.col("index") % 5 != 0), "test": log.gather_every(5)}
+    parts = {
+        "train": log.with_row_index().filter(pl.col("index") % 5 != 0),
+        "test": log.gather_every(5),
+    }
     for part, rows in parts.items():
         rows.write_parquet(tmp_path / f"{part}.parquet")
-    config = settings(world, "split.method=given", *(f"data.{part}={tmp_path}/{part}.parquet" for part in parts))
+    config = settings(
+        world, "split.method=given", *(f"data.{part}={tmp_path}/{part}.parquet" for part in parts)
+    )
     config = config.model_copy(update={"data": config.data.model_copy(update={"log": None})})
     run(config, tmp_path / "run", until="audit")
     split = read_json(tmp_path / "run/interactions/split/split.json")
@@ -172,7 +202,9 @@ def test_published_files_keep_their_split(settings: Settings, world: Path, tmp_p
 
 
 def test_behaviours_need_a_target_and_then_run(settings: Settings, tmp_path: Path) -> None:
-    world = communities(num_users=60, num_items=40, events_per_user=25, behaviors=("view", "buy"), seed=1)
+    world = communities(
+        num_users=60, num_items=40, events_per_user=25, behaviors=("view", "buy"), seed=1
+    )
     world.log.write_parquet(tmp_path / "log.parquet")
     world.items.write_parquet(tmp_path / "items.parquet")
     with pytest.raises(ConfigError, match=r"graph\.target"):
@@ -183,7 +215,11 @@ def test_behaviours_need_a_target_and_then_run(settings: Settings, tmp_path: Pat
 
 
 def test_a_test_without_warm_users_is_refused(settings: Settings, tmp_path: Path) -> None:
-    rows = {"user_id": ["a", "b", "c"], "item_id": ["x", "y", "z"], "timestamp": [1_600_000_000 + n for n in range(3)]}
+    rows = {
+        "user_id": ["a", "b", "c"],
+        "item_id": ["x", "y", "z"],
+        "timestamp": [1_600_000_000 + n for n in range(3)],
+    }
     pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
     pl.DataFrame({"item_id": ["x"], "title": ["X"]}).write_parquet(tmp_path / "items.parquet")
     with pytest.raises(DataError, match=r"warm|rows|known"):
@@ -196,24 +232,46 @@ def test_the_plan_names_each_stage_once() -> None:
 
 
 @pytest.mark.parametrize("family", ["gat", "gatv2"])
-def test_the_textbook_layers_go_through_the_chain(settings: Settings, world: Path, tmp_path: Path, family: str) -> None:
-    run(settings(world, f"model.family={family}", "evaluate.baselines=['popularity']"), tmp_path / "run")
+def test_the_textbook_layers_go_through_the_chain(
+    settings: Settings, world: Path, tmp_path: Path, family: str
+) -> None:
+    run(
+        settings(world, f"model.family={family}", "evaluate.baselines=['popularity']"),
+        tmp_path / "run",
+    )
     assert Bundle.load(tmp_path / "run/bundle").encoder.family == family
 
 
-def test_sampled_training_and_attributes_go_through_the_chain(settings: Settings, world: Path, tmp_path: Path) -> None:
-    wanted = ["train.mode=sampled", "train.epochs=1", "graph.attributes=[{column='genres'}]", "evaluate.baselines=[]"]
+def test_sampled_training_and_attributes_go_through_the_chain(
+    settings: Settings, world: Path, tmp_path: Path
+) -> None:
+    wanted = [
+        "train.mode=sampled",
+        "train.epochs=1",
+        "graph.attributes=[{column='genres'}]",
+        "evaluate.baselines=[]",
+    ]
     run(settings(world, *wanted), tmp_path / "run")
     report = Report.load(tmp_path / "run/report/report.json")
     assert "diversity@5" in report.row("model").metrics
 
 
-def test_what_attention_learnt_of_fading_is_told_and_served(settings: Settings, world: Path, tmp_path: Path) -> None:
+def test_what_attention_learnt_of_fading_is_told_and_served(
+    settings: Settings, world: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     run(settings(world, "graph.half_life_days=20", "model.learn_weight_power=true"), out)
     rows = {row.name: row for row in Report.load(out / "report/report.json").models}
-    powers = {key: value for key, value in rows["model"].params.items() if key.endswith("weights to the power")}
-    assert len(powers) == 2 and all(power > 0 for power in powers.values()) and set(powers.values()) != {1.0}
+    powers = {
+        key: value
+        for key, value in rows["model"].params.items()
+        if key.endswith("weights to the power")
+    }
+    assert (
+        len(powers) == 2
+        and all(power > 0 for power in powers.values())
+        and set(powers.values()) != {1.0}
+    )
     assert not any("power" in key for key in rows["lightgcn"].params)
     # A bundle encodes its users anew and refuses what differs from training.
     assert EncoderState.load(RunFolder(out).bundle).relations[0].weight_power is not None

@@ -57,7 +57,10 @@ def test_map_keeps_order() -> None:
 
 def test_every_bucket_leaves_its_output(counted: Counted) -> None:
     assert go(counted, build_config({"seed": 4})) == ["count", "add a", "add b"]
-    assert [Path(f"run/sum/{bucket}/sum.txt").read_text(encoding="utf-8") for bucket in "ab"] == ["7", "7"]
+    assert [Path(f"run/sum/{bucket}/sum.txt").read_text(encoding="utf-8") for bucket in "ab"] == [
+        "7",
+        "7",
+    ]
 
 
 def test_unchanged_stages_are_skipped(counted: Counted) -> None:
@@ -87,7 +90,9 @@ def test_an_altered_or_missing_output_is_made_again(counted: Counted) -> None:
     assert go(counted) == ["add b"]
 
 
-def test_changed_sources_run_the_stage_again(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_sources_run_the_stage_again(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     go(counted)
     monkeypatch.setattr("pipelines.fingerprint.sources_sha256", lambda module: "other")
     assert go(counted) == ["count", "add a", "add b"]
@@ -119,7 +124,9 @@ def test_a_part_that_changed_something_leaves_the_run_partial(counted: Counted) 
     assert RunFolder(Path("run")).read_manifest()["status"] == "partial"
 
 
-def test_a_dying_stage_leaves_nothing_and_runs_again(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dying_stage_leaves_nothing_and_runs_again(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def die(self: Counted, work: Work) -> Facts:
         (work.out / "half.txt").write_text("half", encoding="utf-8")
         raise KeyboardInterrupt
@@ -133,7 +140,9 @@ def test_a_dying_stage_leaves_nothing_and_runs_again(counted: Counted, monkeypat
     assert go(counted) == ["add a", "add b"]
 
 
-def test_the_resume_folder_outlives_a_dying_stage_until_its_fingerprint_changes(counted: Counted) -> None:
+def test_the_resume_folder_outlives_a_dying_stage_until_its_fingerprint_changes(
+    counted: Counted,
+) -> None:
     seen: list[str] = []
 
     def train(work: Work) -> Facts:
@@ -183,5 +192,9 @@ def test_a_cloud_file_cannot_be_known_to_be_unchanged(tmp_path: Path) -> None:
         return Facts()
 
     for _ in range(2):
-        run_plan([Stage("read", read, "out", files=("s3://bucket/log",))], RunConfig(), RunFolder(tmp_path / "run"))
+        run_plan(
+            [Stage("read", read, "out", files=("s3://bucket/log",))],
+            RunConfig(),
+            RunFolder(tmp_path / "run"),
+        )
     assert len(calls) == 2

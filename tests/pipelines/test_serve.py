@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from recsys.core.artefacts import switch_link, write_json
-from recsys.index.bundle import write_bundle
+from recsys.releases.publish import write_bundle
 from worlds import make_contents
 
 
@@ -20,7 +20,15 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundles", make_contents())
     switch_link(tmp_path / "bundle", bundle)
     write_json(tmp_path / "manifest.json", {})
-    command = [sys.executable, "-m", "pipelines.cli", "serve", str(tmp_path), "--port", str(_free_port())]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "serve",
+        str(tmp_path),
+        "--port",
+        str(_free_port()),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:

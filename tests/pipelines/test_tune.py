@@ -43,7 +43,9 @@ def ranked(tuning: Tuning) -> list[tuple[str, float | None, dict[str, object]]]:
     return [(row.state, row.value, row.values) for row in tuning.trials]
 
 
-def test_it_leaves_a_configuration_a_document_and_a_page(call: Call, file: Path, tmp_path: Path) -> None:
+def test_it_leaves_a_configuration_a_document_and_a_page(
+    call: Call, file: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     called = call("tune", file, "--trials", 3, "--budget-minutes", 10, "--out", out)
     assert called.code == 0, called.err
@@ -54,14 +56,20 @@ def test_it_leaves_a_configuration_a_document_and_a_page(call: Call, file: Path,
     assert (tuned.train.lr, tuned.graph.half_life_days) == tuple(best.values.values())
     changes = {"train": given.train, "graph": given.graph}
     assert tuned.model_copy(update=changes) == given
-    assert "trials" in tuning.stopped and tuning.headline in (out / "tune.html").read_text(encoding="utf-8")
-    again = call("tune", file, "--trials", 3, "--budget-minutes", 10, "--out", out, "--json", "--quiet")
+    assert "trials" in tuning.stopped and tuning.headline in (out / "tune.html").read_text(
+        encoding="utf-8"
+    )
+    again = call(
+        "tune", file, "--trials", 3, "--budget-minutes", 10, "--out", out, "--json", "--quiet"
+    )
     assert Tuning.model_validate(json.loads(again.out)) == tuning
     more = call("tune", file, "--trials", 4, "--budget-minutes", 10, "--out", out, "--quiet")
     assert (more.code, more.out) == (0, "") and ranked(document(out))[:3] == ranked(tuning)
 
 
-def test_other_settings_are_another_search_and_fresh_forgets(call: Call, file: Path, tmp_path: Path) -> None:
+def test_other_settings_are_another_search_and_fresh_forgets(
+    call: Call, file: Path, tmp_path: Path
+) -> None:
     out, rest = tmp_path / "out", ("--trials", 1, "--out", tmp_path / "out")
     assert call("tune", file, *rest).code == 0
     called = call("tune", file, *rest, "--set", "train.temperature=0.2")
@@ -107,9 +115,21 @@ def test_bad_input_is_refused_with_code_2(
 
 
 def started(file: Path, out: Path, *more: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-W", "ignore", "-m", "pipelines.cli", "tune", str(file), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "pipelines.cli",
+        "tune",
+        str(file),
+        "--out",
+        str(out),
+    ]
     options = ["--trials", "4", "--log-json", "--set", "train.epochs=12", *more]
-    return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*command, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +154,9 @@ def stop_in(process: "subprocess.Popen[str]", place: str, how: signal.Signals) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["trial 1", "trial 2", "trial 3"])
-def test_killed_it_goes_on_and_finds_the_same(file: Path, tmp_path: Path, undisturbed: Path, place: str) -> None:
+def test_killed_it_goes_on_and_finds_the_same(
+    file: Path, tmp_path: Path, undisturbed: Path, place: str
+) -> None:
     killed = tmp_path / "killed"
     process = started(file, killed)
     stop_in(process, place, signal.SIGKILL)
@@ -154,4 +176,6 @@ def test_ctrl_c_leaves_the_best_so_far_and_is_exit_130(file: Path, tmp_path: Pat
     process = started(file, out)
     assert "goes on from here" in stop_in(process, "trial 2", signal.SIGINT)
     assert process.returncode == 130
-    assert document(out).stopped == "interrupt" and load_config(out / "tuned.toml").train.epochs == 12
+    assert (
+        document(out).stopped == "interrupt" and load_config(out / "tuned.toml").train.epochs == 12
+    )

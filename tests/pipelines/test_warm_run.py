@@ -1,4 +1,6 @@
-"""A nightly run goes on from the last one's states, and never from states that saw what is held out."""
+"""A nightly run goes on from the last one's states, and never from states that saw what is held
+out.
+"""
 
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from recsys.evaluate.document import Report
 
 
 @pytest.mark.parametrize("method", ["global_time", "last_share"])
-def test_warm_start_from_an_earlier_run(settings: Settings, world: Path, tmp_path: Path, method: str) -> None:
+def test_warm_start_from_an_earlier_run(
+    settings: Settings, world: Path, tmp_path: Path, method: str
+) -> None:
     log = pl.read_parquet(world / "log.parquet").sort("timestamp")
     pl.read_parquet(world / "items.parquet").write_parquet(tmp_path / "items.parquet")
     wanted = [f"split.method={method}", "evaluate.baselines=['popularity']"]

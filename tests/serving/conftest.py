@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys.index.bundle import Bundle, write_bundle
-from recsys.index.lookup import Lookup
+from recsys.bundle.bundle import Bundle
+from recsys.lookup.lookup import Lookup
+from recsys.releases.publish import write_bundle
 from servers import running
 from serving.settings import Settings
 from worlds import make_contents

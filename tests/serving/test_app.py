@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from recsys.core.errors import UsageError
-from recsys.index.lookup import Lookup
+from recsys.lookup.lookup import Lookup
 from servers import ask
 from serving.server import serve
 from serving.settings import Settings
@@ -43,7 +43,11 @@ def test_ids_of_any_text_reach_lookup_by_get_and_by_post(address: str, user: str
 
 def test_several_lists_at_once(address: str) -> None:
     body = {
-        "requests": [{"user": "u01"}, {"history": [{"item": "i01"}, {"item": "i02", "behavior": "view"}]}, {}],
+        "requests": [
+            {"user": "u01"},
+            {"history": [{"item": "i01"}, {"item": "i02", "behavior": "view"}]},
+            {},
+        ],
         "k": 4,
         "deny": ["i05"],
     }
@@ -57,9 +61,14 @@ def test_a_visitor_may_bring_attributes(address: str, lookup: Lookup) -> None:
     body = {"requests": [{"attributes": {"country": ["de"]}}], "k": 4}
     [answer] = ask(f"{address}/v1/recommend", body)[1]["answers"]
     assert ids(answer) == ids(lookup.recommend(attributes=[{"country": "de"}], k=4)[0])
-    _, explained = ask(f"{address}/v1/explain", {"attributes": {"country": ["de"]}, "item": answer["items"][0]["id"]})
+    _, explained = ask(
+        f"{address}/v1/explain",
+        {"attributes": {"country": ["de"]}, "item": answer["items"][0]["id"]},
+    )
     assert explained["parts"][0]["id"] == "de"
-    status, problem = ask(f"{address}/v1/recommend", {"requests": [{"attributes": {"country": ["atlantis"]}}]})
+    status, problem = ask(
+        f"{address}/v1/recommend", {"requests": [{"attributes": {"country": ["atlantis"]}}]}
+    )
     assert (status, "atlantis" in problem["detail"]) == (400, True)
 
 
@@ -92,7 +101,12 @@ def test_reasons_add_up(address: str) -> None:
     total = sum(part["share"] for part in reasons["parts"]) + reasons["others"] + reasons["rest"]
     assert total == pytest.approx(reasons["score"], abs=1e-5)
     by_get = ask(f"{address}/v1/explain?user=u01&item=i02&parts=2&popularity=0.5")[1]
-    assert by_get == ask(f"{address}/v1/explain", {"user": "u01", "item": "i02", "parts": 2, "popularity": 0.5})[1]
+    assert (
+        by_get
+        == ask(
+            f"{address}/v1/explain", {"user": "u01", "item": "i02", "parts": 2, "popularity": 0.5}
+        )[1]
+    )
     assert by_get["score"] == pytest.approx(reasons["score"] + by_get["popularity"], abs=1e-5)
     _, answer = ask(f"{address}/v1/recommend/u01?k=40&exclude_seen=false&popularity=0.5")
     [listed] = [item["score"] for item in answer["items"] if item["id"] == "i02"]
@@ -124,8 +138,18 @@ def test_items_and_users_are_found_by_a_part_of_their_text(address: str) -> None
         ("/v1/recommend/u01?rank=5", None, 422, "rank"),
         ("/v1/recommend", {"requests": []}, 422, "requests"),
         ("/v1/recommend", {"requests": [{"usr": "x"}]}, 422, "usr"),
-        ("/v1/recommend", {"requests": [{"history": [{"item": "i01", "behavior": "lend"}]}]}, 400, "lend"),
-        ("/v1/recommend", b'{"requests": [{"history": [{"item": "i01", "time": NaN}]}]}', 422, "time"),
+        (
+            "/v1/recommend",
+            {"requests": [{"history": [{"item": "i01", "behavior": "lend"}]}]},
+            400,
+            "lend",
+        ),
+        (
+            "/v1/recommend",
+            b'{"requests": [{"history": [{"item": "i01", "time": NaN}]}]}',
+            422,
+            "time",
+        ),
         ("/v1/recommend", {"requests": [{"user": 5}]}, 422, "user"),
         ("/v1/recommend", b"{", 422, "JSON"),
         ("/v1/recommend", b'{"requests": [{"user": "\\ud800"}]}', 422, "user"),
@@ -137,7 +161,9 @@ def test_items_and_users_are_found_by_a_part_of_their_text(address: str) -> None
         ("/v1/model", {}, 405, "POST"),
     ],
 )
-def test_wrong_requests_are_explained(address: str, path: str, body: Any, code: int, told: str) -> None:
+def test_wrong_requests_are_explained(
+    address: str, path: str, body: Any, code: int, told: str
+) -> None:
     status, problem = ask(address + path, body)
     assert status == code
     assert told in problem["detail"]
@@ -151,7 +177,12 @@ def test_health_readiness_and_model(address: str, lookup: Lookup) -> None:
     version = lookup.bundle.path.name
     assert ask(f"{address}/readyz") == (200, {"status": "ready", "model_version": version})
     status, model = ask(f"{address}/v1/model")
-    assert (status, model["users"], model["items"], model["behaviors"]) == (200, 30, 40, ["view", "buy"])
+    assert (status, model["users"], model["items"], model["behaviors"]) == (
+        200,
+        30,
+        40,
+        ["view", "buy"],
+    )
 
 
 def test_prometheus_is_told_of_routes_sources_and_the_bundle(address: str, lookup: Lookup) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recsys.core.errors import UsageError
-from recsys.index.visits import Event
+from recsys.lookup.visits import Event
 from serving.batching import AT_ONCE, WAITING, Batcher
 from serving.events import LiveEvents
 from serving.metrics import Metrics
@@ -28,13 +28,27 @@ def service(bundle_path: Path) -> Service:
 
 def questions() -> list[tuple[Question, Rules]]:
     users = [Question(f"u{place % 30:02}") for place in range(120)]
-    visitors = [Question(None, (Event(f"i{place:02}"), Event(f"i{place + 1:02}", "view"))) for place in range(20)]
-    rules = [Rules(5), Rules(12), Rules(5, offset=3), Rules(5, deny=("i03", "i28")), Rules(5, diversity=0.4)]
-    return [(one, rules[place % len(rules)]) for place, one in enumerate([*users, *visitors, Question("nobody")])]
+    visitors = [
+        Question(None, (Event(f"i{place:02}"), Event(f"i{place + 1:02}", "view")))
+        for place in range(20)
+    ]
+    rules = [
+        Rules(5),
+        Rules(12),
+        Rules(5, offset=3),
+        Rules(5, deny=("i03", "i28")),
+        Rules(5, diversity=0.4),
+    ]
+    return [
+        (one, rules[place % len(rules)])
+        for place, one in enumerate([*users, *visitors, Question("nobody")])
+    ]
 
 
 def same(one: Any, other: Any) -> bool:
-    """The same but for the last bits of the scores: the sums of one product and of many are rounded otherwise."""
+    """The same but for the last bits of the scores: the sums of one product and of many are rounded
+    otherwise.
+    """
     scores = [[item.pop("score") for item in answer["items"]] for answer in (one, other)]
     return one == other and np.allclose(*scores, atol=1e-6)
 
@@ -51,7 +65,9 @@ def test_answers_together_are_those_alone(service: Service) -> None:
     for one, other in zip(asyncio.run(together()), asyncio.run(alone()), strict=True):
         assert same(one, other)
     sizes = service.metrics.batch.collect()[0].samples
-    count, total = (next(one.value for one in sizes if one.name.endswith(end)) for end in ("_count", "_sum"))
+    count, total = (
+        next(one.value for one in sizes if one.name.endswith(end)) for end in ("_count", "_sum")
+    )
     assert total == 2 * len(asked)
     assert count < 1.5 * len(asked)
 
@@ -60,7 +76,10 @@ def test_a_wrong_request_harms_no_other_of_its_batch(service: Service) -> None:
     wrong = Question(None, (Event("i01", "lend"),))
 
     async def together() -> list[Any]:
-        asked = (service.recommend_one(one, Rules(3)) for one in (Question("u01"), wrong, Question("u02")))
+        asked = (
+            service.recommend_one(one, Rules(3))
+            for one in (Question("u01"), wrong, Question("u02"))
+        )
         return await asyncio.gather(*asked, return_exceptions=True)
 
     first, error, last = asyncio.run(together())

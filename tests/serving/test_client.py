@@ -21,9 +21,15 @@ def address(bundle_path: Path, tmp_path: Path) -> Iterator[str]:
 
 def test_every_call_gives_what_the_api_gives(address: str) -> None:
     with Client(address) as client:
-        assert client.recommend("u01", 3, diversity=0.5) == ask(f"{address}/v1/recommend/u01?k=3&diversity=0.5")[1]
+        assert (
+            client.recommend("u01", 3, diversity=0.5)
+            == ask(f"{address}/v1/recommend/u01?k=3&diversity=0.5")[1]
+        )
         assert client.recommend_for([{"item": "i01"}])["source"] == "fold_in"
-        assert [one["source"] for one in client.recommend_all([{"user": "u01"}, {}])] == ["model", "fallback"]
+        assert [one["source"] for one in client.recommend_all([{"user": "u01"}, {}])] == [
+            "model",
+            "fallback",
+        ]
         assert client.similar("i01", 3) == ask(f"{address}/v1/similar/i01?k=3")[1]
         assert client.similar_users("u01", 3) == ask(f"{address}/v1/similar-users/u01?k=3")[1]
         assert client.explain("u01", "i02") == ask(f"{address}/v1/explain?user=u01&item=i02")[1]
@@ -34,7 +40,10 @@ def test_every_call_gives_what_the_api_gives(address: str) -> None:
 
 
 def test_a_refusal_tells_what_to_do(address: str) -> None:
-    with Client(address) as client, pytest.raises(ServiceError, match="unknown item 'nothing'") as refused:
+    with (
+        Client(address) as client,
+        pytest.raises(ServiceError, match="unknown item 'nothing'") as refused,
+    ):
         client.similar("nothing")
     assert (refused.value.status, bool(refused.value.remedy)) == (404, True)
 

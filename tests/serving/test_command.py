@@ -33,7 +33,9 @@ def test_a_run_is_served_until_it_is_stopped(run: Path, bundle_path: Path) -> No
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(recsys("serve", str(run), "--port", str(port)), stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        recsys("serve", str(run), "--port", str(port)), stderr=subprocess.PIPE, text=True
+    )
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
         try:
@@ -51,25 +53,38 @@ def test_a_run_is_served_until_it_is_stopped(run: Path, bundle_path: Path) -> No
 
 
 def test_it_does_not_bind_elsewhere_without_keys(run: Path) -> None:
-    found = subprocess.run(recsys("serve", str(run), "--host", "0.0.0.0"), capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        recsys("serve", str(run), "--host", "0.0.0.0"), capture_output=True, text=True, check=False
+    )
     assert found.returncode == 2
     assert "recsys key" in found.stderr
 
 
 def test_a_damaged_bundle_is_told_in_one_line(run: Path, bundle_path: Path) -> None:
     (run / "bundles" / bundle_path.name / "users.parquet").write_bytes(b"")
-    found = subprocess.run(recsys("serve", str(run), "--port", "1"), capture_output=True, text=True, check=False)
-    assert (found.returncode, "users.parquet" in found.stderr, "Traceback" in found.stderr) == (1, True, False)
+    found = subprocess.run(
+        recsys("serve", str(run), "--port", "1"), capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, "users.parquet" in found.stderr, "Traceback" in found.stderr) == (
+        1,
+        True,
+        False,
+    )
 
 
 def test_a_key_is_shown_once_and_its_hash_is_kept(tmp_path: Path) -> None:
     found = subprocess.run(
-        recsys("key", "shop", "--scope", "events", "--rate", "5"), capture_output=True, text=True, check=True
+        recsys("key", "shop", "--scope", "events", "--rate", "5"),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     path = tmp_path / "keys.toml"
     path.write_text(found.stdout)
     key = Keys(path).find(found.stderr.strip().rpartition(" ")[2])
     assert key is not None
     assert (key.name, key.scopes, key.rate) == ("shop", ("events",), 5.0)
-    refused = subprocess.run(recsys("key", "shop", "--scope", "all"), capture_output=True, text=True, check=False)
+    refused = subprocess.run(
+        recsys("key", "shop", "--scope", "all"), capture_output=True, text=True, check=False
+    )
     assert (refused.returncode, "Scopes are read, events and admin" in refused.stderr) == (2, True)

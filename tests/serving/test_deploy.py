@@ -28,11 +28,15 @@ TOOLS = Path(sys.executable).parent
 BOARD = json.loads((DEPLOY / "grafana/board.json").read_text(encoding="utf-8"))
 RULES = [
     rule
-    for group in yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text(encoding="utf-8"))["groups"]
+    for group in yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text(encoding="utf-8"))[
+        "groups"
+    ]
     for rule in group["rules"]
 ]
 QUERIES = {
-    f"board: {panel['title']} {one['refId']}": one["expr"] for panel in BOARD["panels"] for one in panel["targets"]
+    f"board: {panel['title']} {one['refId']}": one["expr"]
+    for panel in BOARD["panels"]
+    for one in panel["targets"]
 }
 QUERIES |= {f"rule: {rule.get('alert') or rule['record']}": rule["expr"] for rule in RULES}
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
@@ -42,12 +46,16 @@ NEEDS_PROMTOOL = pytest.mark.skipif(
 
 
 def test_the_dockerfile_is_linted() -> None:
-    linted = subprocess.run([TOOLS / "hadolint", DEPLOY / "Dockerfile"], capture_output=True, text=True, check=False)
+    linted = subprocess.run(
+        [TOOLS / "hadolint", DEPLOY / "Dockerfile"], capture_output=True, text=True, check=False
+    )
     assert linted.returncode == 0, linted.stdout
 
 
 def test_the_image_has_what_the_project_asks_for_and_no_more() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "dependencies"
+    ]
     lines = (DEPLOY / "requirements.txt").read_text(encoding="utf-8").splitlines()
     wanted = {line for line in lines if line and not line.startswith("#")}
     assert wanted <= set(project)
@@ -59,15 +67,25 @@ def test_compose_names_files_that_are_there() -> None:
     made_by_the_reader = {"./keys.toml", "./token"}
     for service in document["services"].values():
         assert ("image" in service) != ("build" in service)
-        assert all(one.startswith("127.0.0.1:") for one in service["ports"])  # nothing is open to the network
-        mounted = {one.rpartition(":/")[0].split(":/")[0] for one in service["volumes"] if one.startswith("./")}
+        assert all(
+            one.startswith("127.0.0.1:") for one in service["ports"]
+        )  # nothing is open to the network
+        mounted = {
+            one.rpartition(":/")[0].split(":/")[0]
+            for one in service["volumes"]
+            if one.startswith("./")
+        }
         assert all((DEPLOY / one).exists() for one in mounted - made_by_the_reader), mounted
-    assert (DEPLOY / document["services"]["recsys"]["build"]["context"] / "deploy/Dockerfile").exists()
+    assert (
+        DEPLOY / document["services"]["recsys"]["build"]["context"] / "deploy/Dockerfile"
+    ).exists()
 
 
 def manifests() -> list[Any]:
     return [
-        one for file in (DEPLOY / "kubernetes").glob("*.yaml") for one in yaml.safe_load_all(file.read_text("utf-8"))
+        one
+        for file in (DEPLOY / "kubernetes").glob("*.yaml")
+        for one in yaml.safe_load_all(file.read_text("utf-8"))
     ]
 
 
@@ -77,10 +95,13 @@ def test_kubernetes_manifests_have_the_schema(manifest: Any) -> None:
 
 
 def test_the_probes_ask_what_the_service_answers(address: str) -> None:
-    [container] = next(one for one in manifests() if one["kind"] == "Deployment")["spec"]["template"]["spec"][
-        "containers"
+    [container] = next(one for one in manifests() if one["kind"] == "Deployment")["spec"][
+        "template"
+    ]["spec"]["containers"]
+    paths = [
+        container[probe]["httpGet"]["path"]
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe")
     ]
-    paths = [container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
     assert [ask(address + path)[0] for path in paths] == [200] * 3
 
 
@@ -88,7 +109,10 @@ def used(expression: Any) -> list[Any]:
     """Every selector of a parsed query."""
     if isinstance(expression, promql_parser.VectorSelector):
         return [expression]
-    parts = [getattr(expression, name, None) for name in ("expr", "lhs", "rhs", "vector_selector", "vs", "param")]
+    parts = [
+        getattr(expression, name, None)
+        for name in ("expr", "lhs", "rhs", "vector_selector", "vs", "param")
+    ]
     arguments = getattr(expression, "args", None)
     if isinstance(arguments, list):
         parts += arguments
@@ -117,7 +141,9 @@ def test_every_query_names_what_the_service_tells(query: str, address: str) -> N
             continue
         assert selector.name in figures, f"{selector.name} is not in /metrics"
         asked_for = set(re.findall(r"(\w+)\s*[=!]~?\"", str(selector.matchers)))
-        assert asked_for <= figures[selector.name], f"{selector.name} has the labels {figures[selector.name]}"
+        assert asked_for <= figures[selector.name], (
+            f"{selector.name} has the labels {figures[selector.name]}"
+        )
     grouped = {one for found in re.findall(r"by \(([\w, ]+)\)", query) for one in found.split(", ")}
     assert grouped <= set().union(*figures.values())
 
@@ -131,22 +157,33 @@ def test_recorded_names_are_defined_once() -> None:
 @NEEDS_PROMTOOL
 def test_promtool_accepts_rules_queries_and_figures(address: str, tmp_path: Path) -> None:
     every = {
-        "groups": [{"name": "q", "rules": [{"record": f"q:{n}", "expr": q} for n, q in enumerate(QUERIES.values())]}]
+        "groups": [
+            {
+                "name": "q",
+                "rules": [{"record": f"q:{n}", "expr": q} for n, q in enumerate(QUERIES.values())],
+            }
+        ]
     }
     (tmp_path / "queries.yml").write_text(yaml.safe_dump(every), encoding="utf-8")
     for file in (DEPLOY / "prometheus/rules.yml", tmp_path / "queries.yml"):
-        checked = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+        checked = subprocess.run(
+            ["promtool", "check", "rules", file], capture_output=True, text=True, check=False
+        )
         assert checked.returncode == 0, checked.stderr
     live_figures(address)
     text = ask(address + "/metrics")[1]
-    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stderr
 
 
 def instructions() -> list[tuple[str, str]]:
     """Of the Dockerfile: continued lines joined, comments left out."""
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [
+        line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")
+    ]
     return [(line.split()[0], line.split(maxsplit=1)[1]) for line in lines]
 
 
@@ -157,7 +194,9 @@ def replayed(tmp_path: Path) -> Path:
     base = Path(sys.base_prefix) / "bin"
     environment = {"PATH": f"{base}:/usr/bin:/bin", "HOME": str(tmp_path)}
     environment |= {
-        name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("PIP_") or "proxy" in name.lower()
     }
     for word, rest in instructions()[: [word for word, _ in instructions()].index("FROM", 1)]:
         if word == "COPY":
@@ -168,13 +207,23 @@ def replayed(tmp_path: Path) -> Path:
                 (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, place)
         if word == "RUN":
             step = rest.replace("/opt/recsys", str(home))
-            subprocess.run(step, shell=True, check=True, cwd=source, env=environment, capture_output=True, timeout=900)
+            subprocess.run(
+                step,
+                shell=True,
+                check=True,
+                cwd=source,
+                env=environment,
+                capture_output=True,
+                timeout=900,
+            )
     return home
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_the_steps_of_the_image_give_a_service_without_torch(bundle_path: Path, tmp_path: Path) -> None:
+def test_the_steps_of_the_image_give_a_service_without_torch(
+    bundle_path: Path, tmp_path: Path
+) -> None:
     try:
         home = replayed(tmp_path)
     except subprocess.CalledProcessError as error:
@@ -187,8 +236,16 @@ def test_the_steps_of_the_image_give_a_service_without_torch(bundle_path: Path, 
     assert not re.search(r"^(torch|dgl)\s", installed, re.MULTILINE)
     token, lines = new_key("reader", ["read"], None)
     (tmp_path / "keys.toml").write_text(lines, encoding="utf-8")
-    [command] = [json.loads(rest) for word, rest in instructions() if word == "CMD" and rest.startswith('["serve')]
-    places = {"/runs/current": str(bundle_path), "/etc/recsys/keys.toml": str(tmp_path / "keys.toml"), "8000": "18431"}
+    [command] = [
+        json.loads(rest)
+        for word, rest in instructions()
+        if word == "CMD" and rest.startswith('["serve')
+    ]
+    places = {
+        "/runs/current": str(bundle_path),
+        "/etc/recsys/keys.toml": str(tmp_path / "keys.toml"),
+        "8000": "18431",
+    }
     arguments = [places.get(one, one) for one in command]
     with subprocess.Popen(
         [home / "bin/recsys", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True

@@ -1,4 +1,6 @@
-"""Live events: on disk before they are acknowledged, folded into the next answer, read as a log by the next run."""
+"""Live events: on disk before they are acknowledged, folded into the next answer, read as a log by
+the next run.
+"""
 
 import json
 import os
@@ -13,8 +15,8 @@ import pytest
 
 from recsys.core.config import DataConfig
 from recsys.core.errors import MachineError
-from recsys.index.lookup import Lookup
 from recsys.logs.read import scan_log
+from recsys.lookup.lookup import Lookup
 from servers import ask, running
 from serving.events import KEPT_PER_USER, EventLog, LiveEvents, Row
 from serving.settings import Settings
@@ -44,13 +46,17 @@ def ids(address: str, user: str) -> tuple[str, list[str]]:
     return answer["source"], [one["id"] for one in answer["items"]]
 
 
-def test_the_next_answer_folds_events_in_and_hides_what_was_bought(address: str, lookup: Lookup) -> None:
+def test_the_next_answer_folds_events_in_and_hides_what_was_bought(
+    address: str, lookup: Lookup
+) -> None:
     before = ids(address, "u03")
     bought = before[1][0]
     assert send(address, {"user": "u03", "item": bought}) == (200, {"accepted": 1, "unknown": []})
     source, after = ids(address, "u03")
     assert (source, bought in after) == ("fold_in", False)
-    assert after == [one["id"] for one in lookup.recommend(["u03"], 40, histories=[[bought]])[0]["items"]]
+    assert after == [
+        one["id"] for one in lookup.recommend(["u03"], 40, histories=[[bought]])[0]["items"]
+    ]
 
 
 def test_a_stranger_is_known_after_one_event(address: str) -> None:
@@ -60,17 +66,24 @@ def test_a_stranger_is_known_after_one_event(address: str) -> None:
 
 
 def test_an_item_that_the_bundle_does_not_know_is_kept_and_named(address: str, path: Path) -> None:
-    assert send(address, {"user": "u01", "item": "brand new"}) == (200, {"accepted": 1, "unknown": ["brand new"]})
+    assert send(address, {"user": "u01", "item": "brand new"}) == (
+        200,
+        {"accepted": 1, "unknown": ["brand new"]},
+    )
     assert json.loads(path.read_text())["item_id"] == "brand new"
 
 
 def test_a_behaviour_of_no_log_is_refused_and_nothing_written(address: str, path: Path) -> None:
-    status, problem = send(address, {"user": "u01", "item": "i01"}, {"user": "u01", "item": "i01", "behavior": "lend"})
+    status, problem = send(
+        address, {"user": "u01", "item": "i01"}, {"user": "u01", "item": "i01", "behavior": "lend"}
+    )
     assert (status, "lend" in problem["detail"]) == (400, True)
     assert not path.exists()
 
 
-def test_a_clock_that_goes_backwards_hides_nothing(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_goes_backwards_hides_nothing(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = ids(address, "u05")[1]
     send(address, {"user": "u05", "item": first[0]})
     monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
@@ -85,7 +98,10 @@ def test_the_next_run_reads_the_events_as_a_log(address: str, path: Path) -> Non
         {"user": "ü", "item": "i02", "time": 1_700_000_000.5},
     )
     rows, drops = scan_log(str(path), DataConfig()).collect()
-    assert rows.select("user_id", "item_id", "behavior").rows() == [("a b", "i01", "view"), ("ü", "i02", "buy")]
+    assert rows.select("user_id", "item_id", "behavior").rows() == [
+        ("a b", "i01", "view"),
+        ("ü", "i02", "buy"),
+    ]
     assert rows["timestamp"][1] == 1_700_000_000
     assert not drops
 
@@ -157,7 +173,9 @@ def test_of_one_user_the_latest_are_kept(path: Path) -> None:
     assert (len(live.of("u")), live.of("u")[0].item) == (KEPT_PER_USER, "i5")
 
 
-def test_a_disk_that_refuses_takes_none_of_the_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_refuses_takes_none_of_the_rows(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = EventLog(path)
     log.append([row("u", "i1")])
     whole, real = path.read_bytes(), os.write
@@ -188,4 +206,6 @@ def test_processes_that_write_at_once_lose_nothing(path: Path) -> None:
     assert [one.wait() for one in writers] == [0, 0]
     live = LiveEvents(path)
     live.refresh()
-    assert [[event.item for event in live.of(name)] for name in "ab"] == [[f"{n}-{p}" for p in range(50)] for n in "ab"]
+    assert [[event.item for event in live.of(name)] for name in "ab"] == [
+        [f"{n}-{p}" for p in range(50)] for n in "ab"
+    ]

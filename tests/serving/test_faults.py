@@ -85,7 +85,9 @@ def test_a_body_of_100_megabytes_is_refused_by_its_announcement(address: str) ->
 def test_a_body_without_a_length_is_cut_off_where_the_limit_is(address: str) -> None:
     chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
     with connected(address) as client:
-        client.sendall(head("/v1/recommend", 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
+        client.sendall(
+            head("/v1/recommend", 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        )
         answer = b""
         for _ in range(100):
             try:
@@ -105,7 +107,14 @@ def received(client: socket.socket) -> bytes:
 
 
 def test_another_kind_of_body_is_refused(address: str) -> None:
-    assert ask(f"{address}/v1/recommend", b"user=u01", {"Content-Type": "application/x-www-form-urlencoded"})[0] == 415
+    assert (
+        ask(
+            f"{address}/v1/recommend",
+            b"user=u01",
+            {"Content-Type": "application/x-www-form-urlencoded"},
+        )[0]
+        == 415
+    )
 
 
 def test_a_slow_client_is_cut_off_and_others_do_not_notice(bundle_path: Path) -> None:
@@ -133,7 +142,9 @@ def test_headers_without_an_end_are_cut_off(address: str) -> None:
     assert ask(f"{address}/healthz")[0] == 200
 
 
-def test_an_answer_that_takes_too_long_is_given_up(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_takes_too_long_is_given_up(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("serving.catalogue.similar_items", lambda *asked: time.sleep(3))
     with running(Settings(bundle_path, answer_seconds=1.5)) as address:
         status, problem = ask(f"{address}/v1/similar/i01")
@@ -151,9 +162,15 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(address: str) -> None:
 
 
 def test_a_history_of_ten_thousand_events_is_answered(address: str) -> None:
-    events = [{"item": f"i{place % 60:02}", "behavior": "view", "time": place} for place in range(10_000)]
+    events = [
+        {"item": f"i{place % 60:02}", "behavior": "view", "time": place} for place in range(10_000)
+    ]
     status, found = ask(f"{address}/v1/recommend", {"requests": [{"history": events}], "k": 5})
-    assert (status, found["answers"][0]["source"], len(found["answers"][0]["items"])) == (200, "fold_in", 5)
+    assert (status, found["answers"][0]["source"], len(found["answers"][0]["items"])) == (
+        200,
+        "fold_in",
+        5,
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,7 +178,14 @@ def test_a_history_of_ten_thousand_events_is_answered(address: str) -> None:
     [
         ({"requests": [{"user": "u01"}], "deny": [f"i{place:02}" for place in range(40)]}, 0),
         ({"requests": [{"user": "u01"}], "allow": []}, 0),
-        ({"requests": [{"user": "u01"}], "allow": ["i01", "i02", "nothing"], "exclude_seen": False}, 2),
+        (
+            {
+                "requests": [{"user": "u01"}],
+                "allow": ["i01", "i02", "nothing"],
+                "exclude_seen": False,
+            },
+            2,
+        ),
         ({"requests": [{"history": []}]}, 10),
         ({"requests": [{"user": "u01"}], "k": 1000, "exclude_seen": False}, 39),
         ({"requests": [{"user": "u01"}], "offset": 1000}, 0),
@@ -178,7 +202,9 @@ def test_a_thousand_connections_at_once_are_all_answered(bundle_path: Path, tmp_
     async def one(port: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.sleep(0.5)  # until all are open
-        writer.write(b"GET /v1/recommend/u01 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        writer.write(
+            b"GET /v1/recommend/u01 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )
         answer = await reader.read()
         writer.close()
         return answer[:12]
@@ -206,7 +232,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_full_disk_refuses_events_and_goes_on_answering(bundle_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_refuses_events_and_goes_on_answering(
+    bundle_path: Path, small_disk: Path
+) -> None:
     events, many = small_disk / "events.jsonl", {"events": [{"user": "u01", "item": "i01"}] * 300}
     accepted = 0
     with running(Settings(bundle_path, events=events)) as address:
@@ -239,7 +267,11 @@ def test_a_kill_under_load_loses_no_acknowledged_event(bundle_path: Path, tmp_pa
         kill(server)
         for one in senders:
             one.join()
-    kept = [json.loads(line)["item_id"] for line in events.read_text().splitlines(True) if line.endswith("\n")]
+    kept = [
+        json.loads(line)["item_id"]
+        for line in events.read_text().splitlines(True)
+        if line.endswith("\n")
+    ]
     assert set(acknowledged) <= set(kept)
     with process(bundle_path, events) as (address, _):
         assert ask(f"{address}/v1/recommend/s0")[0] == 200
@@ -252,7 +284,9 @@ def test_a_killed_worker_is_replaced(bundle_path: Path, tmp_path: Path) -> None:
     def works(child: psutil.Process) -> bool:
         try:
             return "spawn_main" in " ".join(child.cmdline())
-        except psutil.NoSuchProcess:  # it ended between the listing and the question, or is a zombie
+        except (
+            psutil.NoSuchProcess
+        ):  # it ended between the listing and the question, or is a zombie
             return False
 
     with process(bundle_path, tmp_path / "events.jsonl", workers=2) as (address, server):
@@ -266,11 +300,15 @@ def test_a_killed_worker_is_replaced(bundle_path: Path, tmp_path: Path) -> None:
         assert {ask(f"{address}/v1/recommend/u01")[0] for _ in range(20)} == {200}
 
 
-def test_workers_see_each_others_events_and_add_up_their_figures(bundle_path: Path, tmp_path: Path) -> None:
+def test_workers_see_each_others_events_and_add_up_their_figures(
+    bundle_path: Path, tmp_path: Path
+) -> None:
     with process(bundle_path, tmp_path / "events.jsonl", workers=2) as (address, _):
         first = ask(f"{address}/v1/recommend/u03?k=40")[1]["items"][0]["id"]
         ask(f"{address}/v1/events", {"events": [{"user": "u03", "item": first}]})
         for _ in range(20):
-            assert first not in [one["id"] for one in ask(f"{address}/v1/recommend/u03?k=40")[1]["items"]]
+            assert first not in [
+                one["id"] for one in ask(f"{address}/v1/recommend/u03?k=40")[1]["items"]
+            ]
         text = ask(f"{address}/metrics")[1]
         assert 'recsys_answers_total{source="fold_in"} 20.0' in text

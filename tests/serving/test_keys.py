@@ -26,9 +26,13 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def guarded(tokens: dict[str, str], bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def guarded(
+    tokens: dict[str, str], bundle_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     events = tmp_path_factory.mktemp("events") / "events.jsonl"
-    settings = Settings(bundle_path, keys=Path(tokens["file"]), events=events, cors=("https://shop.example",))
+    settings = Settings(
+        bundle_path, keys=Path(tokens["file"]), events=events, cors=("https://shop.example",)
+    )
     with running(settings) as address:
         yield address
 
@@ -51,23 +55,38 @@ def with_key(token: str) -> dict[str, str]:
 def test_a_scope_opens_its_own_paths_alone(
     guarded: str, tokens: dict[str, str], path: str, body: Any, scope: str
 ) -> None:
-    found = {name: ask(guarded + path, body, with_key(tokens[name]))[0] for name in ("read", "events", "admin")}
+    found = {
+        name: ask(guarded + path, body, with_key(tokens[name]))[0]
+        for name in ("read", "events", "admin")
+    }
     assert found == {name: 200 if name == scope else 403 for name in found}
 
 
-@pytest.mark.parametrize("headers", [{}, with_key("wrong"), {"Authorization": "Basic abc"}, {"X-API-Key": ""}])
+@pytest.mark.parametrize(
+    "headers", [{}, with_key("wrong"), {"Authorization": "Basic abc"}, {"X-API-Key": ""}]
+)
 def test_without_a_known_key_nothing_is_told(guarded: str, headers: dict[str, str]) -> None:
     status, problem = ask(f"{guarded}/v1/recommend/u01", headers=headers)
     assert (status, problem["remedy"]) == (401, "Send the header: Authorization: Bearer KEY")
 
 
-def test_the_other_header_works_too_and_probes_need_none(guarded: str, tokens: dict[str, str]) -> None:
+def test_the_other_header_works_too_and_probes_need_none(
+    guarded: str, tokens: dict[str, str]
+) -> None:
     assert ask(f"{guarded}/v1/recommend/u01", headers={"X-API-Key": tokens["read"]})[0] == 200
-    assert [ask(guarded + path)[0] for path in ("/healthz", "/readyz", "/openapi.json")] == [200, 200, 200]
+    assert [ask(guarded + path)[0] for path in ("/healthz", "/readyz", "/openapi.json")] == [
+        200,
+        200,
+        200,
+    ]
 
 
-def test_an_exhausted_rate_limit_says_when_to_come_back(guarded: str, tokens: dict[str, str]) -> None:
-    found = [ask(f"{guarded}/v1/recommend/u01", headers=with_key(tokens["slow"])) for _ in range(11)]
+def test_an_exhausted_rate_limit_says_when_to_come_back(
+    guarded: str, tokens: dict[str, str]
+) -> None:
+    found = [
+        ask(f"{guarded}/v1/recommend/u01", headers=with_key(tokens["slow"])) for _ in range(11)
+    ]
     assert [status for status, _ in found] == [200] * 10 + [429]
     assert "slow" in found[-1][1]["detail"]
 
@@ -102,7 +121,9 @@ def test_a_file_of_keys_with_an_error_is_refused(tmp_path: Path, text: str) -> N
         Keys(path)
 
 
-def test_keys_come_and_go_without_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_come_and_go_without_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (first, one), (second, other) = new_key("one", ("read",)), new_key("other", ("admin",))
     path = tmp_path / "keys.toml"
     path.write_text(one)
@@ -134,12 +155,20 @@ def test_without_keys_only_names_of_loopback_are_served(address: str) -> None:
 def test_without_keys_no_page_from_elsewhere_may_ask(address: str) -> None:
     host = address.removeprefix("http://")
     reload = f"{address}/v1/admin/reload"
-    for origin, wanted in ((address, 200), ("https://evil.example", 403), ("null", 403), (f"http://x@{host}", 403)):
+    for origin, wanted in (
+        (address, 200),
+        ("https://evil.example", 403),
+        ("null", 403),
+        (f"http://x@{host}", 403),
+    ):
         assert ask(reload, method="POST", headers={"Origin": origin})[0] == wanted, origin
 
 
 def test_pages_of_named_origins_may_ask_and_no_others(guarded: str) -> None:
-    for origin, allowed in (("https://shop.example", "https://shop.example"), ("https://evil.example", None)):
+    for origin, allowed in (
+        ("https://shop.example", "https://shop.example"),
+        ("https://evil.example", None),
+    ):
         asked = urllib.request.Request(f"{guarded}/healthz", headers={"Origin": origin})
         with urllib.request.urlopen(asked) as answer:
             assert answer.headers["Access-Control-Allow-Origin"] == allowed

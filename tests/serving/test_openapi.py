@@ -1,4 +1,6 @@
-"""The OpenAPI document against the service: whatever it allows is answered as it says, and nothing brings a 5xx."""
+"""The OpenAPI document against the service: whatever it allows is answered as it says, and nothing
+brings a 5xx.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -30,23 +32,40 @@ def keep_their_word(address: str, examples: int) -> None:
     document = schemathesis.openapi.from_url(f"{address}/openapi.json")
     for found in document.get_all_operations():
         operation = found.ok()
-        positive, negative = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
+        positive, negative = (
+            operation.as_strategy(generation_mode=mode) for mode in GenerationMode
+        )
         for made in (positive, negative, positive.map(with_known_names)):
 
             @seed(0)
-            @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @settings(
+                max_examples=examples,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            )
             @given(case=made)
             def keeps_its_word(case: schemathesis.Case) -> None:
-                # A behaviour, a column or a value that the log does not have is well-formed, and refused with 400.
+                # A behaviour, a column or a value that the log does not have is well-formed, and
+                # refused with 400.
                 case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
             try:
                 keeps_its_word()
-            except Unsatisfiable:  # there is nothing wrong to be sent to an operation without parameters
+            except (
+                Unsatisfiable
+            ):  # there is nothing wrong to be sent to an operation without parameters
                 assert not operation.body and not operation.query and not operation.path_parameters
 
 
-KNOWN = {"user": "u01", "item": "i01", "behavior": "view", "filters": {}, "filter": [], "items": ["i01", "x"]}
+KNOWN = {
+    "user": "u01",
+    "item": "i01",
+    "behavior": "view",
+    "filters": {},
+    "filter": [],
+    "items": ["i01", "x"],
+}
 
 
 def with_known_names(case: schemathesis.Case) -> schemathesis.Case:
@@ -59,7 +78,9 @@ def with_known_names(case: schemathesis.Case) -> schemathesis.Case:
 
 
 def put_known_names(part: object) -> None:
-    for inner in part if isinstance(part, list) else part.values() if isinstance(part, dict) else ():
+    for inner in (
+        part if isinstance(part, list) else part.values() if isinstance(part, dict) else ()
+    ):
         put_known_names(inner)
     if isinstance(part, dict):
         part |= {name: value for name, value in KNOWN.items() if name in part}

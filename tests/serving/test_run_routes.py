@@ -10,10 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import switch_link, write_json
 from recsys.core.ids import IdMap
-from recsys.index.bundle import Bundle, write_bundle
-from recsys.index.lookup import Lookup
+from recsys.lookup.lookup import Lookup
+from recsys.releases.publish import write_bundle
 from servers import ask, running
 from serving.others import Others
 from serving.problems import Refused
@@ -24,7 +25,9 @@ BODY = {"requests": [{"user": "u01"}, {"history": [{"item": "i03"}]}], "k": 5}
 
 
 @pytest.fixture(scope="module")
-def run_path(tmp_path_factory: pytest.TempPathFactory, bundle_path: Path, other_bundle_path: Path) -> Path:
+def run_path(
+    tmp_path_factory: pytest.TempPathFactory, bundle_path: Path, other_bundle_path: Path
+) -> Path:
     """A run with two bundles, the first of them live, and a report."""
     run = tmp_path_factory.mktemp("run")
     for path in (bundle_path, other_bundle_path):
@@ -42,7 +45,9 @@ def run_address(run_path: Path) -> Iterator[str]:
         yield address
 
 
-def test_another_bundle_answers_as_its_own_service_would(run_address: str, other_bundle_path: Path) -> None:
+def test_another_bundle_answers_as_its_own_service_would(
+    run_address: str, other_bundle_path: Path
+) -> None:
     name = other_bundle_path.name
     status, found = ask(f"{run_address}/v1/admin/recommend", BODY | {"bundle": name})
     expected = Lookup(Bundle.load(other_bundle_path)).recommend(["u01"], 5)[0]["items"]
@@ -54,7 +59,11 @@ def test_another_bundle_answers_as_its_own_service_would(run_address: str, other
 
 def test_lists_of_another_bundle_are_not_counted(run_address: str, other_bundle_path: Path) -> None:
     def asked() -> str:
-        return next(line for line in ask(f"{run_address}/metrics")[1].splitlines() if line.startswith("recsys_asked"))
+        return next(
+            line
+            for line in ask(f"{run_address}/metrics")[1].splitlines()
+            if line.startswith("recsys_asked")
+        )
 
     before = asked()
     ask(f"{run_address}/v1/admin/recommend", BODY | {"bundle": other_bundle_path.name})
@@ -69,7 +78,9 @@ def test_unknown_and_malformed_bundles_are_refused(run_address: str, address: st
     assert ask(f"{address}/v1/admin/recommend", nowhere)[0] == 404
 
 
-def test_a_damaged_bundle_is_refused_and_the_live_one_goes_on(tmp_path: Path, run_path: Path) -> None:
+def test_a_damaged_bundle_is_refused_and_the_live_one_goes_on(
+    tmp_path: Path, run_path: Path
+) -> None:
     run = Path(shutil.copytree(run_path, tmp_path / "run", symlinks=True))
     live = (run / "bundle").resolve().name
     [other] = [path for path in (run / "bundles").iterdir() if path.name != live]
@@ -125,7 +136,9 @@ def test_a_bundle_without_attributes_lists_none(tmp_path: Path) -> None:
 
 def test_the_very_id_is_found_first(tmp_path: Path) -> None:
     contents = make_contents()
-    users, items = (pl.Series([str(one) for one in reversed(range(count))]) for count in (USERS, ITEMS))
+    users, items = (
+        pl.Series([str(one) for one in reversed(range(count))]) for count in (USERS, ITEMS)
+    )
     log = replace(contents.interactions, users=IdMap(users, "user"), items=IdMap(items, "item"))
     with running(Settings(write_bundle(tmp_path, replace(contents, interactions=log)))) as address:
         assert ask(f"{address}/v1/users?text=1&k=3")[1]["users"] == ["1", "21", "19"]

@@ -1,4 +1,6 @@
-"""Mixed requests for a long time while bundles come and go: nothing fails, and memory does not grow."""
+"""Mixed requests for a long time while bundles come and go: nothing fails, and memory does not
+grow.
+"""
 
 import random
 import shutil
@@ -24,14 +26,18 @@ def one_of_many(client: Client, draw: random.Random) -> str:
     if kind == 1:
         return client.explain(f"u{draw.randrange(30):02}", item)["model_version"]
     if kind == 2:
-        return client.recommend_for([{"item": item}, {"item": "i01"}], 5, diversity=0.3)["model_version"]
+        return client.recommend_for([{"item": item}, {"item": "i01"}], 5, diversity=0.3)[
+            "model_version"
+        ]
     if kind == 3:
         client.send([{"user": user, "item": item}])
     return client.recommend(user, draw.randrange(1, 20))["model_version"]
 
 
 def soak(run: Path, good: list[str], bad: str, requests: int, reloads: int) -> list[int]:
-    """Requests from four clients, `reloads` switches among them, every tenth to the damaged bundle; memory after each."""
+    """Requests from four clients, `reloads` switches among them, every tenth to the damaged bundle;
+    memory after each.
+    """
     settings = Settings(run / "bundle", run, events=run / "events.jsonl", poll_seconds=3600)
     memory, done = [], threading.Semaphore(0)
     process, switched = psutil.Process(), threading.Event()
@@ -78,7 +84,15 @@ def test_a_short_soak_fails_nowhere(run: Path, bundle_path: Path, other_bundle_p
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_hundred_thousand_requests_and_twenty_reloads(run: Path, bundle_path: Path, other_bundle_path: Path) -> None:
-    memory = soak(run, [bundle_path.name, other_bundle_path.name], "damaged00000", requests=100_000, reloads=20)
+def test_a_hundred_thousand_requests_and_twenty_reloads(
+    run: Path, bundle_path: Path, other_bundle_path: Path
+) -> None:
+    memory = soak(
+        run,
+        [bundle_path.name, other_bundle_path.name],
+        "damaged00000",
+        requests=100_000,
+        reloads=20,
+    )
     half = len(memory) // 2
     assert max(memory[half:]) < 1.05 * max(memory[:half])

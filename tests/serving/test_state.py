@@ -12,8 +12,8 @@ import pytest
 
 from recsys.core.artefacts import switch_link
 from recsys.core.errors import DataError
-from recsys.index.bundle import write_bundle
-from recsys.index.visits import Event
+from recsys.lookup.visits import Event
+from recsys.releases.publish import write_bundle
 from servers import ask, running
 from serving.metrics import Metrics
 from serving.settings import Settings
@@ -37,7 +37,13 @@ def switching(run: Path) -> Iterator[str]:
 
 
 def settings_of(run: Path) -> Settings:
-    return Settings(run / "bundle", run, events=run / "events.jsonl", audit=run / "audit.jsonl", poll_seconds=0.05)
+    return Settings(
+        run / "bundle",
+        run,
+        events=run / "events.jsonl",
+        audit=run / "audit.jsonl",
+        poll_seconds=0.05,
+    )
 
 
 def damage(bundle: Path) -> None:
@@ -57,7 +63,9 @@ def wait_for(address: str, wanted: str) -> None:
     raise AssertionError(f"{version(address)} still answers, not {wanted}")
 
 
-def test_nothing_that_happens_to_the_files_reaches_the_answers(run: Path, bundle_path: Path) -> None:
+def test_nothing_that_happens_to_the_files_reaches_the_answers(
+    run: Path, bundle_path: Path
+) -> None:
     state = State(run / "bundle", Metrics())
     before = state.current.lookup.recommend(["u01"], 5)
     for file in (run / "bundles" / bundle_path.name).iterdir():
@@ -85,12 +93,16 @@ def test_a_damaged_bundle_is_refused_and_the_old_one_stays(
     assert outcomes == {"loaded": 1, "refused": 1}
 
 
-def test_a_refused_bundle_is_tried_once(run: Path, other_bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_bundle_is_tried_once(
+    run: Path, other_bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = State(run / "bundle", Metrics())
     damage(run / "bundles" / other_bundle_path.name)
     switch_link(run / "bundle", run / "bundles" / other_bundle_path.name)
     tries: list[Path] = []
-    monkeypatch.setattr("serving.state.load", lambda path, between: (tries.append(path), load(path, between))[1])
+    monkeypatch.setattr(
+        "serving.state.load", lambda path, between: (tries.append(path), load(path, between))[1]
+    )
     state.follow()
     state.follow()
     assert len(tries) == 1
@@ -118,7 +130,9 @@ def test_a_service_does_not_start_on_a_damaged_bundle(run: Path, bundle_path: Pa
 
 def test_events_that_the_bundle_has_learnt_from_are_not_news(tmp_path: Path) -> None:
     contents = make_contents()
-    embeddings = replace(contents.embeddings, encoder=replace(contents.embeddings.encoder, now=1_700_000_000))
+    embeddings = replace(
+        contents.embeddings, encoder=replace(contents.embeddings.encoder, now=1_700_000_000)
+    )
     served = load(write_bundle(tmp_path, replace(contents, embeddings=embeddings)))
     bought = served.bundle.items.outside(served.bundle.seen["buy"][3].indices[:1])[0]
     old, again = Event(bought, "buy", 1_650_000_000), Event(bought, "buy", 1_800_000_000)
@@ -148,14 +162,22 @@ def test_promote_and_rollback_are_done_and_recorded(
     switching: str, run: Path, bundle_path: Path, other_bundle_path: Path
 ) -> None:
     first, second = bundle_path.name, other_bundle_path.name
-    assert ask(f"{switching}/v1/admin/promote", {"bundle": second}) == (200, {"model_version": second, "before": first})
+    assert ask(f"{switching}/v1/admin/promote", {"bundle": second}) == (
+        200,
+        {"model_version": second, "before": first},
+    )
     assert version(switching) == second
-    assert ask(f"{switching}/v1/admin/rollback", method="POST")[1] == {"model_version": first, "before": second}
+    assert ask(f"{switching}/v1/admin/rollback", method="POST")[1] == {
+        "model_version": first,
+        "before": second,
+    }
     assert ask(f"{switching}/v1/admin/promote", {"bundle": "0" * 12})[0] == 409
     listed = ask(f"{switching}/v1/admin/bundles")[1]["bundles"]
     assert {one["name"]: one["live"] for one in listed} == {first: True, second: False}
     audit = (run / "audit.jsonl").read_text()
-    assert [second in audit, "rollback" in audit, "refused: there is no bundle" in audit] == [True] * 3
+    assert [second in audit, "rollback" in audit, "refused: there is no bundle" in audit] == [
+        True
+    ] * 3
 
 
 def test_of_two_promotes_at_once_each_is_done_or_refused(
@@ -163,7 +185,9 @@ def test_of_two_promotes_at_once_each_is_done_or_refused(
 ) -> None:
     names = [other_bundle_path.name, bundle_path.name] * 4
     with ThreadPoolExecutor(8) as clients:
-        found = list(clients.map(lambda name: ask(f"{switching}/v1/admin/promote", {"bundle": name}), names))
+        found = list(
+            clients.map(lambda name: ask(f"{switching}/v1/admin/promote", {"bundle": name}), names)
+        )
     assert {status for status, _ in found} <= {200, 409}
     assert 200 in {status for status, _ in found}
     wait_for(switching, (run / "bundle").resolve().name)

@@ -1,4 +1,6 @@
-"""Debian's Chromium, driven by Playwright, and pages that may neither complain nor ask anybody but their own server."""
+"""Debian's Chromium, driven by Playwright, and pages that may neither complain nor ask anybody but
+their own server.
+"""
 
 import os
 import shutil
@@ -36,7 +38,10 @@ class Heard:
 
     def listen(self, page: Page) -> None:
         page.on(
-            "console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None
+            "console",
+            lambda said: (
+                self.complaints.append(said.text) if said.type in ("error", "warning") else None
+            ),
         )
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))

@@ -1,4 +1,6 @@
-"""A service on loopback, as an application meets it, and a plain client that shows status and document."""
+"""A service on loopback, as an application meets it, and a plain client that shows status and
+document.
+"""
 
 import json
 import threading
@@ -19,7 +21,9 @@ from serving.settings import Settings
 @contextmanager
 def running(settings: Settings) -> Iterator[str]:
     """The address of a service in a thread of this process; it ends with the block."""
-    server = uvicorn.Server(uvicorn.Config(make_app(settings), **{**listening(settings), "port": 0}))
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(settings), **{**listening(settings), "port": 0})
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -38,7 +42,10 @@ def ask(
     """Status and document; a body makes it a POST. Bytes are sent as they are."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(
-        url, data=data, headers={"Content-Type": "application/json"} | (headers or {}), method=method
+        url,
+        data=data,
+        headers={"Content-Type": "application/json"} | (headers or {}),
+        method=method,
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from recsys.bundle.bundle import Contents
+from recsys.bundle.item_map import ItemMap, Trait
 from recsys.core.encoder import Embeddings, EncoderState, RelationState
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, TITLE
-from recsys.index.bundle import Contents
-from recsys.index.cold import ItemMap, Trait
-from recsys.index.fold_in import UserEncoder
+from recsys.encode.fold_in import UserEncoder
 
 USERS, ITEMS, WIDTH, HEADS, LAYERS = 30, 40, 8, 2, 2
 COUNTRIES = ("de", "fr", "it")
@@ -61,17 +61,28 @@ def make_relation(name: str, edges: sparse.csr_matrix, base: bool, seed: int) ->
 
 
 def make_neighbours(log: Interactions) -> dict[str, sparse.csr_matrix]:
-    country = sparse.csr_matrix(np.eye(len(COUNTRIES), dtype=np.float32)[np.arange(USERS) % 4 % len(COUNTRIES)])
+    country = sparse.csr_matrix(
+        np.eye(len(COUNTRIES), dtype=np.float32)[np.arange(USERS) % 4 % len(COUNTRIES)]
+    )
     rows = np.ones(USERS, np.float32)
     rows[3] = 0  # a user without a country
     country = sparse.csr_matrix(country.multiply(rows[:, None]))
     country.eliminate_zeros()
-    return {"rev_buy": log.matrix(("buy",)), "rev_view": log.matrix(("view",)), "rev_country": country}
+    return {
+        "rev_buy": log.matrix(("buy",)),
+        "rev_view": log.matrix(("view",)),
+        "rev_country": country,
+    }
 
 
-def make_encoder(neighbours: dict[str, sparse.csr_matrix], seed: int = 1, similarity: str = "cosine") -> EncoderState:
+def make_encoder(
+    neighbours: dict[str, sparse.csr_matrix], seed: int = 1, similarity: str = "cosine"
+) -> EncoderState:
     rng = np.random.default_rng(seed)
-    relations = [make_relation(n, edges, n == "rev_buy", seed + k) for k, (n, edges) in enumerate(neighbours.items())]
+    relations = [
+        make_relation(n, edges, n == "rev_buy", seed + k)
+        for k, (n, edges) in enumerate(neighbours.items())
+    ]
     counts = {"item": ITEMS, "user:country": len(COUNTRIES)}
     return EncoderState(
         family="degree_prior",
@@ -79,7 +90,10 @@ def make_encoder(neighbours: dict[str, sparse.csr_matrix], seed: int = 1, simila
         similarity=similarity,
         layer_weights=np.array([0.4, 0.3, 0.3], np.float32),
         visitor=rng.normal(size=WIDTH).astype(np.float32),
-        states={kind: rng.normal(size=(LAYERS, count, WIDTH)).astype(np.float32) for kind, count in counts.items()},
+        states={
+            kind: rng.normal(size=(LAYERS, count, WIDTH)).astype(np.float32)
+            for kind, count in counts.items()
+        },
         relations=tuple(relations),
     )
 
@@ -92,7 +106,10 @@ def make_contents(seed: int = 0, similarity: str = "cosine") -> Contents:
     own = rng.normal(size=(USERS, WIDTH)).astype(np.float32)
     items = unit(rng.normal(size=(ITEMS, WIDTH)))
     table = pl.DataFrame(
-        {TITLE: [f"Film {one}" for one in range(ITEMS)], AVAILABLE: [one != 7 for one in range(ITEMS)]}
+        {
+            TITLE: [f"Film {one}" for one in range(ITEMS)],
+            AVAILABLE: [one != 7 for one in range(ITEMS)],
+        }
     )
     return Contents(
         embeddings=Embeddings(UserEncoder(encoder).encode(neighbours, own), items, own, encoder),
@@ -126,8 +143,14 @@ def make_item_map(contents: Contents, seed: int = 5) -> ItemMap:
 def make_contents_with_genres() -> Contents:
     """The same world, whose items have genres that new ones can be placed by."""
     contents = make_contents()
-    table = contents.item_table.with_columns(genres=pl.Series([GENRES[one % 3] for one in range(ITEMS)]))
+    table = contents.item_table.with_columns(
+        genres=pl.Series([GENRES[one % 3] for one in range(ITEMS)])
+    )
     labels = {**contents.labels, "item:genres": GENRES}
     return replace(
-        contents, item_table=table, labels=labels, item_map=make_item_map(contents), separators={"genres": "|"}
+        contents,
+        item_table=table,
+        labels=labels,
+        item_map=make_item_map(contents),
+        separators={"genres": "|"},
     )

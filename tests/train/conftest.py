@@ -15,7 +15,9 @@ def phase_of(log: pl.DataFrame) -> Interactions:
     """A log as the interactions of one phase."""
     log = log.unique([USER_ID, ITEM_ID], maintain_order=True)
     users, items = (IdMap(log[column].unique().sort(), column) for column in (USER_ID, ITEM_ID))
-    rows = pl.DataFrame({USER: users.lookup(log[USER_ID].to_list()), ITEM: items.lookup(log[ITEM_ID].to_list())})
+    rows = pl.DataFrame(
+        {USER: users.lookup(log[USER_ID].to_list()), ITEM: items.lookup(log[ITEM_ID].to_list())}
+    )
     return fit_interactions(rows, users, items, ("interaction",))
 
 

@@ -20,7 +20,8 @@ def scalar(value: float) -> nn.Module:
 
 
 def test_average_by_hand():
-    # Decay ½ over 1, 2, 4: (4 + 2/2 + 1/4) / (1 + 1/2 + 1/4) = 3; the first weight, 9, leaves no trace.
+    # Decay ½ over 1, 2, 4: (4 + 2/2 + 1/4) / (1 + 1/2 + 1/4) = 3; the first weight, 9, leaves no
+    # trace.
     network = scalar(9.0)
     average = WeightAverage(network, 0.5)
     for value in (1.0, 2.0, 4.0):
@@ -62,7 +63,9 @@ def test_average_changes_what_is_judged_and_kept_but_not_the_path(phase, graph):
 
 
 def test_vanishing_decay_is_the_last_step(phase, graph):
-    last, averaged = (train(phase, graph, MODEL, config(ema=decay), threads=1) for decay in (0.0, 1e-12))
+    last, averaged = (
+        train(phase, graph, MODEL, config(ema=decay), threads=1) for decay in (0.0, 1e-12)
+    )
     assert torch.allclose(last.network.table("user"), averaged.network.table("user"), atol=1e-6)
 
 
@@ -76,10 +79,16 @@ def test_interrupted_average_goes_on(phase, graph, tmp_path):
         return 0.1
 
     with pytest.raises(KeyboardInterrupt):
-        train(phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=interrupted, threads=1)
-    resumed = train(phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=lambda _: 0.1, threads=1)
+        train(
+            phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=interrupted, threads=1
+        )
+    resumed = train(
+        phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=lambda _: 0.1, threads=1
+    )
     whole = train(phase, graph, MODEL, config(ema=0.95), validate=lambda _: 0.1, threads=1)
-    again = train(phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=lambda _: 0.1, threads=1)
+    again = train(
+        phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=lambda _: 0.1, threads=1
+    )
     assert (resumed.embeddings.users == whole.embeddings.users).all()
     assert (again.embeddings.users == whole.embeddings.users).all()
 

@@ -96,11 +96,16 @@ def test_sampled_rows_point_at_the_same_nodes_and_the_pairs_are_not_in_the_block
 
 
 def timed_world():
-    """Thirty users and twenty items; every pair has a moment of its own, but for some that share one."""
+    """Thirty users and twenty items; every pair has a moment of its own, but for some that share
+    one.
+    """
     draw = np.random.default_rng(5)
     user, item = np.divmod(np.sort(draw.choice(600, 200, replace=False)), 20)
     rows = pl.DataFrame({USER_CODE: user, ITEM_CODE: item, TIME: draw.integers(0, 150, 200)})
-    ids = [IdMap(pl.Series([str(one) for one in range(count)]), name) for count, name in ((30, "user"), (20, "item"))]
+    ids = [
+        IdMap(pl.Series([str(one) for one in range(count)]), name)
+        for count, name in ((30, "user"), (20, "item"))
+    ]
     return fit_interactions(rows, *ids, ("interaction",))
 
 
@@ -110,11 +115,17 @@ def test_time_respecting_steps_know_only_what_came_before():
     config = TrainConfig(batch_size=40, negatives=8, time_respecting=True)
     moments = pair_moments(log, "interaction")
     pairs = log.matrix(("interaction",)).tocoo()
-    moment_of = dict(zip(zip(pairs.row.tolist(), pairs.col.tolist(), strict=True), moments.tolist(), strict=True))
-    for user, item, time in zip(log.user.tolist(), log.item.tolist(), log.time.tolist(), strict=True):
+    moment_of = dict(
+        zip(zip(pairs.row.tolist(), pairs.col.tolist(), strict=True), moments.tolist(), strict=True)
+    )
+    for user, item, time in zip(
+        log.user.tolist(), log.item.tolist(), log.time.tolist(), strict=True
+    ):
         assert moment_of[user, item] == time
     seen, edges = [], 0
-    for batch in Batches(log.matrix(("interaction",)), config, 1, TemporalSampler(graph, [-1], 2), moments).epoch(0):
+    for batch in Batches(
+        log.matrix(("interaction",)), config, 1, TemporalSampler(graph, [-1], 2), moments
+    ).epoch(0):
         mine = list(zip(batch.users.tolist(), batch.items.tolist(), strict=True))
         first = min(moment_of[pair] for pair in mine)
         seen += mine
@@ -139,7 +150,9 @@ def test_bpr_draws_one_rival_a_pair():
     batch = next(Batches(KNOWN, TrainConfig(loss="bpr", batch_size=4), 0, None).epoch(0))
     (share,) = batch.shares
     assert len(share.candidates) == len(share.users) == 4
-    known = [place for place in range(4) if KNOWN[int(share.users[place]), int(share.candidates[place])]]
+    known = [
+        place for place in range(4) if KNOWN[int(share.users[place]), int(share.candidates[place])]
+    ]
     assert share.known.tolist() == [known, known]
 
 

@@ -15,17 +15,28 @@ MODEL = ModelConfig(width=8, heads=2)
 
 
 def test_by_hand():
-    # Users 0 and 2 of three, the first twice; their views agree and are orthogonal: ln(1 + e^−2) each. One item: 0.
+    # Users 0 and 2 of three, the first twice; their views agree and are orthogonal: ln(1 + e^−2)
+    # each. One item: 0.
     nothing = torch.zeros(0)
-    share = Share(torch.tensor([0, 2, 0]), torch.tensor([1, 1, 1]), nothing, nothing, nothing, nothing)
+    share = Share(
+        torch.tensor([0, 2, 0]), torch.tensor([1, 1, 1]), nothing, nothing, nothing, nothing
+    )
     batch = Batch((share,), 3, None, None, nothing, nothing, 0)
     early = {USER: torch.tensor([[3.0, 0.0], [9.0, 9.0], [0.0, 1.0]]), ITEM: torch.ones(2, 2)}
     final = {USER: torch.tensor([[1.0, 0.0], [9.0, 9.0], [0.0, 5.0]]), ITEM: torch.ones(2, 2)}
-    assert contrast(early, final, batch, 0.5).item() == pytest.approx(math.log(1 + math.exp(-2)), rel=1e-6)
+    assert contrast(early, final, batch, 0.5).item() == pytest.approx(
+        math.log(1 + math.exp(-2)), rel=1e-6
+    )
 
 
 def test_noise_has_its_length_and_the_signs_of_the_state(graph):
-    network = Network(graph.num_nodes, list(graph.relations), graph.target, MODEL.model_copy(update={"layers": 1}), 0)
+    network = Network(
+        graph.num_nodes,
+        list(graph.relations),
+        graph.target,
+        MODEL.model_copy(update={"layers": 1}),
+        0,
+    )
     block = full_block(graph)
     plain, noisy = (list(network.layer_states(block, noise=noise)) for noise in (0.0, 0.25))
     assert all(torch.equal(plain[0][kind], noisy[0][kind]) for kind in (USER, ITEM))

@@ -71,7 +71,9 @@ def test_gradients_through_silent_edges(graph, family, attention):
         above = value()
         table.copy_(before - 5e-3 * step)
         below = value()
-    assert ((above - below) / 1e-2).item() == pytest.approx((slope * step).sum().item(), rel=2e-2, abs=1e-3)
+    assert ((above - below) / 1e-2).item() == pytest.approx(
+        (slope * step).sum().item(), rel=2e-2, abs=1e-3
+    )
 
 
 def test_what_is_known_of_the_edges_is_used_again(graph):
@@ -93,7 +95,9 @@ def test_training_is_repeatable_and_another_one(mode, phase, graph):
     config = TrainConfig(mode=mode, batch_size=256, negatives=32, epochs=2, fanouts=[5])
     model = MODEL.model_copy(update={"layers": 2})
     plain, *dropped = (
-        train(phase, graph, model, config.model_copy(update={"edge_dropout": share}), threads=1).embeddings.users
+        train(
+            phase, graph, model, config.model_copy(update={"edge_dropout": share}), threads=1
+        ).embeddings.users
         for share in (0.0, 0.3, 0.3)
     )
     assert (dropped[0] == dropped[1]).all() and not np.allclose(plain, dropped[0])

@@ -14,7 +14,11 @@ MODEL = ModelConfig(width=8, heads=2)
 @pytest.fixture
 def network(graph) -> Network:
     return Network(
-        graph.num_nodes, list(graph.relations), graph.target, MODEL.model_copy(update={"popularity": 0.0}), 0
+        graph.num_nodes,
+        list(graph.relations),
+        graph.target,
+        MODEL.model_copy(update={"popularity": 0.0}),
+        0,
     )
 
 
@@ -32,13 +36,21 @@ def test_an_item_taken_more_often_has_the_longer_vector(graph, phase):
     model = MODEL.model_copy(update={"popularity": 0.5})
     found = train(phase, graph, model, TrainConfig(epochs=1), threads=1).embeddings
     degrees = np.bincount(phase.item, minlength=phase.num_items)
-    assert np.allclose(np.linalg.norm(found.items, axis=1), np.sqrt(degrees / degrees.max()), atol=1e-5)
+    assert np.allclose(
+        np.linalg.norm(found.items, axis=1), np.sqrt(degrees / degrees.max()), atol=1e-5
+    )
     assert np.allclose(np.linalg.norm(found.users, axis=1), 1, atol=1e-5)
 
 
 def test_trained_lengths_are_those_before_items_got_their_own(graph, phase):
     cosine, dot = (
-        Network(graph.num_nodes, list(graph.relations), graph.target, MODEL.model_copy(update={"similarity": one}), 0)
+        Network(
+            graph.num_nodes,
+            list(graph.relations),
+            graph.target,
+            MODEL.model_copy(update={"similarity": one}),
+            0,
+        )
         for one in ("cosine", "dot")
     )
     dot.load_state_dict(cosine.state_dict())

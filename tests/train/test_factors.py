@@ -1,4 +1,6 @@
-"""Matrix factors trained before the network: repeatable, worth their passes, and skipped where a training goes on."""
+"""Matrix factors trained before the network: repeatable, worth their passes, and skipped where a
+training goes on.
+"""
 
 import re
 
@@ -33,7 +35,10 @@ def states(phase, **changes):
 
 def agreement(phase, found):
     """Mean cosine of pairs of one community, less that of pairs of two."""
-    users, items = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (found["user"], found["item"]))
+    users, items = (
+        rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        for rows in (found["user"], found["item"])
+    )
     group = {one: place % 4 for place, one in enumerate(WORLD.users["user_id"])}
     kind = {one: place % 4 for place, one in enumerate(WORLD.items["item_id"])}
     same = np.array([[group[u] == kind[i] for i in phase.items.ids] for u in phase.users.ids])
@@ -54,12 +59,16 @@ def test_the_same_seed_gives_the_same_bytes(phase):
 def test_what_it_will_cost_is_said_first(phase):
     heard = Heard()
     factor_states(phase, "interaction", MODEL, CONFIG, 0, torch.device("cpu"), heard)
-    assert re.fullmatch(r"matrix factors first: 25 passes of \d+ steps, about \d+ s", heard.lines[0])
+    assert re.fullmatch(
+        r"matrix factors first: 25 passes of \d+ steps, about \d+ s", heard.lines[0]
+    )
 
 
 def test_factors_that_diverge_are_refused(phase, monkeypatch):
     monkeypatch.setattr(factors, "_LEARNING_RATE", 3e38)
-    with pytest.raises(MachineError, match=r"matrix factor became infinite or no number in pass \d"):
+    with pytest.raises(
+        MachineError, match=r"matrix factor became infinite or no number in pass \d"
+    ):
         states(phase)
 
 
@@ -70,7 +79,9 @@ def stop_after_two(record):
 
 def test_a_training_starts_from_them_once(phase, tmp_path, monkeypatch):
     graph, calls = build_graph(phase, GraphConfig()), []
-    monkeypatch.setattr(loop, "factor_states", lambda *args: (calls.append(1), factor_states(*args))[1])
+    monkeypatch.setattr(
+        loop, "factor_states", lambda *args: (calls.append(1), factor_states(*args))[1]
+    )
     whole = train(phase, graph, MODEL, CONFIG, folder=tmp_path / "a", threads=1)
     with pytest.raises(KeyboardInterrupt):
         train(phase, graph, MODEL, CONFIG, folder=tmp_path / "b", threads=1, watch=stop_after_two)

@@ -16,7 +16,10 @@ def graph_of(users: int, items: int, edges: int) -> Graph:
     def adjacency(rows: int, columns: int) -> Adjacency:
         empty = torch.empty(0).expand(0)
         return Adjacency(
-            torch.zeros(1).expand(rows + 1), torch.zeros(1, dtype=torch.int32).expand(edges), empty, columns
+            torch.zeros(1).expand(rows + 1),
+            torch.zeros(1, dtype=torch.int32).expand(edges),
+            empty,
+            columns,
         )
 
     relations = {TARGET: adjacency(items, users), reverse(TARGET): adjacency(users, items)}
@@ -26,27 +29,38 @@ def graph_of(users: int, items: int, edges: int) -> Graph:
 def test_small_graphs_train_whole_large_ones_by_sampling():
     model, config = ModelConfig(), TrainConfig(batch_size=1024, fanouts=[10, 5])
     assert plan_training(graph_of(1000, 500, 20_000), model, config, CPU).mode == "full"
-    assert plan_training(graph_of(200_000, 100_000, 50_000_000), model, config, CPU).mode == "sampled"
+    assert (
+        plan_training(graph_of(200_000, 100_000, 50_000_000), model, config, CPU).mode == "sampled"
+    )
 
 
 def test_mode_is_as_told():
     for mode in ("full", "sampled"):
-        plan = plan_training(graph_of(1000, 500, 20_000), ModelConfig(), TrainConfig(mode=mode), CPU)
+        plan = plan_training(
+            graph_of(1000, 500, 20_000), ModelConfig(), TrainConfig(mode=mode), CPU
+        )
         assert plan.mode == mode
 
 
 def test_what_does_not_fit_is_refused_with_numbers_and_a_remedy():
     huge = graph_of(2_000_000_000, 1_000_000, 10_000_000_000)
-    with pytest.raises(MachineError, match=r"sampled training is forecast to take [\d.]+ GB, and .* GB is free on cpu"):
+    with pytest.raises(
+        MachineError,
+        match=r"sampled training is forecast to take [\d.]+ GB, and .* GB is free on cpu",
+    ):
         plan_training(huge, ModelConfig(), TrainConfig(), CPU)
     tight = TrainConfig(mode="full", max_memory_gb=0.1)
-    with pytest.raises(MachineError, match=r"0\.10 GB is train\.max_memory_gb.*train\.mode = sampled"):
+    with pytest.raises(
+        MachineError, match=r"0\.10 GB is train\.max_memory_gb.*train\.mode = sampled"
+    ):
         plan_training(graph_of(200_000, 100_000, 5_000_000), ModelConfig(), tight, CPU)
 
 
 def test_tables_are_counted():
     graph = graph_of(1000, 1000, 10)
-    narrow, wide = (full_plan(graph, ModelConfig(width=width), TrainConfig()).bytes for width in (64, 128))
+    narrow, wide = (
+        full_plan(graph, ModelConfig(width=width), TrainConfig()).bytes for width in (64, 128)
+    )
     assert wide - narrow >= 2000 * 64 * 4 * 7
 
 
@@ -58,21 +72,25 @@ def test_more_relations_than_memory_are_refused(mode):
     many = Graph(one.num_nodes, one.relations | names, TARGET)
     config = TrainConfig(mode=mode, max_memory_gb=4)
     assert plan_training(one, ModelConfig(), config, CPU).bytes < 4e9
-    with pytest.raises(MachineError, match=f"{mode} training is forecast to take .* 4.00 GB is train.max_memory_gb"):
+    with pytest.raises(
+        MachineError, match=f"{mode} training is forecast to take .* 4.00 GB is train.max_memory_gb"
+    ):
         plan_training(many, ModelConfig(), config, CPU)
 
 
 def test_a_relation_counts_what_a_layer_keeps_of_it():
     one = graph_of(1000, 500, 10)
-    more = Graph(one.num_nodes, one.relations | {("user", "view", "item"): one.relations[TARGET]}, TARGET)
+    more = Graph(
+        one.num_nodes, one.relations | {("user", "view", "item"): one.relations[TARGET]}, TARGET
+    )
     config, model = TrainConfig(), ModelConfig(attention=False, layers=2)
     difference = full_plan(more, model, config).bytes - full_plan(one, model, config).bytes
     assert difference == 2 * (2 * 1000 + 4 * 500) * 64 * 4 + 10 * 64
 
 
 def test_sampled_edges_by_hand():
-    # Every node has 10 neighbours; 2 × 10 pairs and 10 negatives make 30 seeds of 200 nodes: 30 · 5 = 150 edges,
-    # then all 180 known nodes draw 2 each: 360.
+    # Every node has 10 neighbours; 2 × 10 pairs and 10 negatives make 30 seeds of 200 nodes: 30 · 5
+    # = 150 edges, then all 180 known nodes draw 2 each: 360.
     config = TrainConfig(batch_size=10, negatives=10, fanouts=[5, 2])
     plan = sampled_plan(graph_of(100, 100, 1000), ModelConfig(layers=2), config)
     assert plan.edges_a_step == 150 + 360 and plan.steps == 100
@@ -83,7 +101,8 @@ def test_an_epoch_far_over_the_time_limit_is_refused():
     assert plan.seconds == 600
     refuse_too_slow(plan, TrainConfig(max_minutes=6))
     with pytest.raises(
-        MachineError, match=r"an epoch is forecast to take 10\.0 minutes, and train\.max_minutes is 2\.0"
+        MachineError,
+        match=r"an epoch is forecast to take 10\.0 minutes, and train\.max_minutes is 2\.0",
     ):
         refuse_too_slow(plan, TrainConfig(max_minutes=2))
 
@@ -113,6 +132,8 @@ config = TrainConfig(batch_size=262_144, negatives=512, mode="full")
 trained = train(phase, graph, ModelConfig(start="random"), config, epochs=1)
 print(trained.plan.bytes, peak_memory_bytes() - before)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     forecast, measured = map(int, done.stdout.split())
     assert forecast / 3 < measured < forecast * 3

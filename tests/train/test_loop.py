@@ -17,7 +17,12 @@ MODEL = ModelConfig(width=8, heads=2, layers=2)
 
 
 def config(**changes) -> TrainConfig:
-    return TrainConfig(**({"batch_size": 256, "share_size": 128, "negatives": 32, "lr": 0.02, "epochs": 6} | changes))
+    return TrainConfig(
+        **(
+            {"batch_size": 256, "share_size": 128, "negatives": 32, "lr": 0.02, "epochs": 6}
+            | changes
+        )
+    )
 
 
 def weights(trained) -> dict[str, torch.Tensor]:
@@ -34,7 +39,11 @@ def test_checkerboard_is_recovered(mode, make_phase, recall):
     phase = make_phase(checkerboard(20, 20))
     graph = build_graph(phase, GraphConfig())
     trained = train(phase, graph, MODEL, config(mode=mode, epochs=15, temperature=0.1), threads=1)
-    held = {phase.users.dense(f"u{n}"): phase.items.dense(f"i{n}") for n in range(20) if f"i{n}" in phase.items}
+    held = {
+        phase.users.dense(f"u{n}"): phase.items.dense(f"i{n}")
+        for n in range(20)
+        if f"i{n}" in phase.items
+    }
     assert recall(trained.embeddings, phase, held, k=1) >= 0.9
 
 
@@ -44,7 +53,9 @@ def test_communities_are_recovered(mode, loss, make_phase):
     world = communities(num_users=80, num_items=40, events_per_user=12, seed=2)
     phase = make_phase(world.log)
     graph = build_graph(phase, GraphConfig())
-    model = MODEL.model_copy(update={"start": "random", "similarity": "cosine" if loss == "softmax" else "dot"})
+    model = MODEL.model_copy(
+        update={"start": "random", "similarity": "cosine" if loss == "softmax" else "dot"}
+    )
     trained = train(phase, graph, model, config(mode=mode, loss=loss, epochs=15), threads=1)
     best = (trained.embeddings.users @ trained.embeddings.items.T).argsort(axis=1)[:, -8:]
     group = {id_: n % 4 for n, id_ in enumerate(world.items["item_id"])}
@@ -63,16 +74,21 @@ def test_loss_falls_and_history_tells_it(phase, graph):
 
 @pytest.mark.parametrize("mode", ["full", "sampled"])
 def test_same_seed_same_weights_other_seed_others(mode, phase, graph):
-    first, second = (train(phase, graph, MODEL, config(mode=mode, epochs=2), seed=5, threads=1) for _ in range(2))
+    first, second = (
+        train(phase, graph, MODEL, config(mode=mode, epochs=2), seed=5, threads=1) for _ in range(2)
+    )
     other = train(phase, graph, MODEL, config(mode=mode, epochs=2), seed=6, threads=1)
     assert same(first, second) and not same(first, other)
 
 
 def test_sampled_with_all_neighbours_is_near_full(phase, graph):
-    # The pairs to predict leave the sampled blocks: few of them a step, and the steps are nearly those of the full graph.
+    # The pairs to predict leave the sampled blocks: few of them a step, and the steps are nearly
+    # those of the full graph.
     near = {"batch_size": 16, "epochs": 1, "lr": 1e-3, "shared_lr": 1e-3, "user_dropout": 0}
     full, sampled, start = (
-        train(phase, graph, MODEL, config(mode=mode, fanouts=[1000], **near), epochs=epochs, threads=1).embeddings
+        train(
+            phase, graph, MODEL, config(mode=mode, fanouts=[1000], **near), epochs=epochs, threads=1
+        ).embeddings
         for mode, epochs in (("full", None), ("sampled", None), ("full", 0))
     )
     scores = [one.users @ one.items.T for one in (full, sampled, start)]
@@ -108,7 +124,9 @@ def test_running_loss_keeps_no_graph(phase, graph):
 
 def test_early_stopping_keeps_the_best_weights(phase, graph):
     values = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.1])
-    stopped = train(phase, graph, MODEL, config(patience=2), seed=3, validate=lambda _: next(values), threads=1)
+    stopped = train(
+        phase, graph, MODEL, config(patience=2), seed=3, validate=lambda _: next(values), threads=1
+    )
     refit = train(phase, graph, MODEL, config(), seed=3, epochs=2, threads=1)
     assert (stopped.stopped, stopped.best_epoch, stopped.best_value) == ("patience", 2, 0.5)
     assert len(stopped.history) == 4
@@ -135,7 +153,9 @@ def test_attention_off_keeps_gamma_at_zero_and_on_moves_it(phase, graph):
     def gammas(attention: bool) -> list[float]:
         model = MODEL.model_copy(update={"attention": attention})
         trained = train(phase, graph, model, config(epochs=2), threads=1)
-        found = [value for name, value in trained.network.named_parameters() if name.endswith("gamma")]
+        found = [
+            value for name, value in trained.network.named_parameters() if name.endswith("gamma")
+        ]
         return [float(value.detach().abs().max()) for value in found]
 
     assert max(gammas(False)) == 0 and min(gammas(True)) > 0
@@ -158,7 +178,9 @@ def test_divergence_is_named(similarity, phase, graph):
 def test_no_pair_of_the_target_is_an_error(phase, graph):
     from dataclasses import replace
 
-    empty = replace(phase, behaviors=("interaction", "view"), behavior=np.ones(len(phase), np.int16))
+    empty = replace(
+        phase, behaviors=("interaction", "view"), behavior=np.ones(len(phase), np.int16)
+    )
     with pytest.raises(DataError, match="no pair of the target behaviour 'interaction'"):
         train(empty, graph, MODEL, config(), threads=1)
 
@@ -187,7 +209,9 @@ def test_forecast_comes_before_the_first_epoch(phase, graph):
             said.append((message, fields))
 
     trained = train(phase, graph, MODEL, config(epochs=1), threads=1, progress=Told())
-    assert said[0][0].startswith("full-graph training: about ") and said[0][1]["seconds_per_epoch"] > 0
+    assert (
+        said[0][0].startswith("full-graph training: about ") and said[0][1]["seconds_per_epoch"] > 0
+    )
     assert said[1][1]["epoch"] == 1
     assert trained.plan.mode == "full" and trained.peak_bytes > 0
     assert torch.get_num_threads() >= 1
@@ -202,8 +226,12 @@ def test_nodes_that_lose_all_their_neighbours_to_the_batch_stay_numbers(phase, g
 
 @pytest.mark.parametrize("mode", ["full", "sampled"])
 def test_timing_a_step_changes_nothing(mode, phase, graph, monkeypatch):
-    probed = train(phase, graph, MODEL, config(mode=mode, epochs=2, batch_size=10_000), seed=4, threads=1)
+    probed = train(
+        phase, graph, MODEL, config(mode=mode, epochs=2, batch_size=10_000), seed=4, threads=1
+    )
     monkeypatch.setattr(Stepper, "seconds_a_step", lambda _: 1e-3)
-    unprobed = train(phase, graph, MODEL, config(mode=mode, epochs=2, batch_size=10_000), seed=4, threads=1)
+    unprobed = train(
+        phase, graph, MODEL, config(mode=mode, epochs=2, batch_size=10_000), seed=4, threads=1
+    )
     assert same(probed, unprobed)
     assert probed.plan.seconds > 0

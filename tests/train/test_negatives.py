@@ -39,7 +39,9 @@ def test_uniform_draws_are_those_of_the_generator():
 def test_steps_use_the_configured_draws(loss):
     # Item 0 has nearly all the pairs.
     known = sparse.csr_matrix(np.vstack([np.eye(1, 50)] * 200 + [np.ones((1, 50))]))
-    config = TrainConfig(loss=loss, negative_sampling="popularity", negative_power=2, negatives=64, batch_size=32)
+    config = TrainConfig(
+        loss=loss, negative_sampling="popularity", negative_power=2, negatives=64, batch_size=32
+    )
     for batch in Batches(known, config, 0, None).epoch(0):
         assert all((share.candidates == 0).any() for share in batch.shares)
         assert len(batch.shares[0].candidates) <= (32 if loss == "bpr" else 5)
@@ -47,7 +49,9 @@ def test_steps_use_the_configured_draws(loss):
 
 def test_log_q_of_popularity_draws_is_their_expected_count():
     known = sparse.csr_matrix(np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1]], np.float32))
-    config = TrainConfig(batch_size=5, negatives=10, negative_sampling="popularity", negative_power=1, log_q=True)
+    config = TrainConfig(
+        batch_size=5, negatives=10, negative_sampling="popularity", negative_power=1, log_q=True
+    )
     (share,) = next(Batches(known, config, 0, None).epoch(0)).shares
     expected = np.log(10 * np.array([1, 3, 1]) / 5)
     assert np.allclose(share.own_bias, -expected[share.positives])

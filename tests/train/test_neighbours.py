@@ -9,12 +9,17 @@ from recsys.train.neighbours import NeighbourPositives
 
 # Items 0 and 1 share users 0 and 1, items 2 and 3 user 2; item 4 shares nobody.
 KNOWN = sparse.csr_matrix(
-    np.array([[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0]], np.float32)
+    np.array(
+        [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0]],
+        np.float32,
+    )
 )
 
 
 def config(**changes) -> TrainConfig:
-    return TrainConfig(**({"neighbour_positives": 1, "neighbour_share": 1.0, "batch_size": 100} | changes))
+    return TrainConfig(
+        **({"neighbour_positives": 1, "neighbour_share": 1.0, "batch_size": 100} | changes)
+    )
 
 
 def test_by_hand():
@@ -39,7 +44,9 @@ def test_batches_hold_the_known_pairs_and_the_further_ones():
     assert plain.pairs == 8 and batch.pairs == 8 + 7
     (share,) = batch.shares
     masked = set(zip(*share.known.tolist(), strict=True))
-    for place, (user, item) in enumerate(zip(share.users.tolist(), share.positives.tolist(), strict=True)):
+    for place, (user, item) in enumerate(
+        zip(share.users.tolist(), share.positives.tolist(), strict=True)
+    ):
         for column, other in enumerate(share.candidates.tolist()):
             assert ((place, column) in masked) == (bool(KNOWN[user, other]) or other == item)
 
@@ -48,7 +55,13 @@ def test_batches_hold_the_known_pairs_and_the_further_ones():
 def test_training_with_neighbours_is_repeatable(mode, phase, graph):
     model = ModelConfig(width=8, heads=2)
     plain, *others = (
-        train(phase, graph, model, config(mode=mode, neighbour_positives=k, negatives=16, epochs=2), threads=1)
+        train(
+            phase,
+            graph,
+            model,
+            config(mode=mode, neighbour_positives=k, negatives=16, epochs=2),
+            threads=1,
+        )
         for k in (0, 3, 3)
     )
     assert (others[0].embeddings.users == others[1].embeddings.users).all()

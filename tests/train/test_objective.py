@@ -32,14 +32,20 @@ def test_by_hand():
     share = share_of(1, 3, [[0], [2]])
     share.bias[0] = math.log(2)
     candidates = torch.tensor([[0.0], [1.0], [5.0]])
-    loss = SharedSoftmax.apply(torch.tensor([[1.0]]), torch.tensor([[1.0]]), candidates, share, soft(0.5))
+    loss = SharedSoftmax.apply(
+        torch.tensor([[1.0]]), torch.tensor([[1.0]]), candidates, share, soft(0.5)
+    )
     expected = -math.log(math.exp(2) / (math.exp(2) + 2 * math.exp(0) + math.exp(2)))
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def two_temperatures(user, positive, candidates, share: Share, temperature: float, positive_temperature: float):
+def two_temperatures(
+    user, positive, candidates, share: Share, temperature: float, positive_temperature: float
+):
     """−s⁺/τ⁺ + log(e^{s⁺/τ} + Σ_j e^{s_j/τ + bias_j}), left to autograd."""
-    scores = (user @ candidates.T / temperature + share.bias).index_put(tuple(share.known), torch.tensor(-torch.inf))
+    scores = (user @ candidates.T / temperature + share.bias).index_put(
+        tuple(share.known), torch.tensor(-torch.inf)
+    )
     agreement = (user * positive).sum(1)
     terms = torch.cat([(agreement / temperature + share.own_bias)[:, None], scores], 1)
     return (terms.logsumexp(1) - agreement / positive_temperature - share.own_bias).mean()
@@ -62,19 +68,28 @@ def test_value_and_gradient_are_those_of_autograd(positive_temperature):
     loss = SharedSoftmax.apply(*leaves, share, soft(0.3, positive_temperature))
     plain = two_temperatures(*leaves, share, 0.3, positive_temperature)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
-    for left, right in zip(torch.autograd.grad(2 * loss, leaves), torch.autograd.grad(2 * plain, leaves), strict=True):
+    for left, right in zip(
+        torch.autograd.grad(2 * loss, leaves), torch.autograd.grad(2 * plain, leaves), strict=True
+    ):
         assert torch.allclose(left, right, atol=1e-6)
 
 
-def naive_softmax(users, items, pairs, candidates: list[int], known, config: TrainConfig, expected) -> float:
-    """One pair and one drawn candidate at a time. expected: of an item, how often a share holds it; None without log-Q."""
+def naive_softmax(
+    users, items, pairs, candidates: list[int], known, config: TrainConfig, expected
+) -> float:
+    """One pair and one drawn candidate at a time. expected: of an item, how often a share holds it;
+    None without log-Q.
+    """
     total = 0.0
     for user, item in pairs:
         term = {
-            other: math.exp(users[user] @ items[other] / config.temperature) / (expected(other) if expected else 1)
+            other: math.exp(users[user] @ items[other] / config.temperature)
+            / (expected(other) if expected else 1)
             for other in {item, *candidates}
         }
-        total -= math.log(term[item] / (term[item] + sum(term[j] for j in candidates if (user, j) not in known)))
+        total -= math.log(
+            term[item] / (term[item] + sum(term[j] for j in candidates if (user, j) not in known))
+        )
     return total / len(pairs)
 
 
@@ -84,10 +99,15 @@ def test_a_drawn_batch_equals_the_loops(in_batch, log_q):
     draw = np.random.default_rng(3)
     matrix = sparse.csr_matrix(draw.random((5, 9)) < 0.4)
     known = set(zip(*(places.tolist() for places in matrix.nonzero()), strict=True))
-    config = TrainConfig(temperature=0.7, negatives=6, in_batch=in_batch, log_q=log_q, batch_size=100)
+    config = TrainConfig(
+        temperature=0.7, negatives=6, in_batch=in_batch, log_q=log_q, batch_size=100
+    )
     batch = next(Batches(matrix, config, 0, None).epoch(0))
     (share,) = batch.shares
-    vectors = {USER: torch.from_numpy(draw.normal(size=(5, 4))), ITEM: torch.from_numpy(draw.normal(size=(9, 4)))}
+    vectors = {
+        USER: torch.from_numpy(draw.normal(size=(5, 4))),
+        ITEM: torch.from_numpy(draw.normal(size=(9, 4))),
+    }
     pairs = list(zip(share.users.tolist(), share.positives.tolist(), strict=True))
     degree = np.asarray(matrix.sum(0)).ravel()
 
@@ -95,20 +115,28 @@ def test_a_drawn_batch_equals_the_loops(in_batch, log_q):
         return (degree[item] if in_batch else 0) + 6 / 9
 
     counts = (
-        share.bias.exp() * (torch.tensor([expected(j) for j in share.candidates.tolist()]) if log_q else 1)
+        share.bias.exp()
+        * (torch.tensor([expected(j) for j in share.candidates.tolist()]) if log_q else 1)
     ).round()
     candidates = share.candidates.repeat_interleave(counts.long()).tolist()
     assert len(candidates) == 6 + (len(pairs) if in_batch else 0)
     users, items = vectors[USER].numpy(), vectors[ITEM].numpy()
-    naive = naive_softmax(users, items, pairs, candidates, known, config, expected if log_q else None)
-    found, _ = loss_and_gradient({kind: one.float() for kind, one in vectors.items()}, batch, config)
+    naive = naive_softmax(
+        users, items, pairs, candidates, known, config, expected if log_q else None
+    )
+    found, _ = loss_and_gradient(
+        {kind: one.float() for kind, one in vectors.items()}, batch, config
+    )
     assert found == pytest.approx(naive, rel=1e-5)
 
 
 def test_hard_negatives_by_hand():
-    # Scores 2, 1 and −1 at temperature ½ are 4, 2 and −2; the first is known, so the hardest other is the second.
+    # Scores 2, 1 and −1 at temperature ½ are 4, 2 and −2; the first is known, so the hardest other
+    # is the second.
     one, candidates = torch.tensor([[1.0]]), torch.tensor([[2.0], [1.0], [-1.0]])
-    loss = SharedSoftmax.apply(one, one, candidates, share_of(1, 3, [[0], [0]]), soft(0.5, hard_negatives=1))
+    loss = SharedSoftmax.apply(
+        one, one, candidates, share_of(1, 3, [[0], [0]]), soft(0.5, hard_negatives=1)
+    )
     assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
 
 
@@ -118,18 +146,30 @@ def test_hard_negatives_are_the_loss_over_each_pairs_best_candidates(hard):
     leaves = [torch.randn(count, 8, generator=generator).requires_grad_() for count in (6, 6, 10)]
     share = share_of(6, 10, [[0, 3, 5], [1, 2, 9]])
     loss = SharedSoftmax.apply(*leaves, share, soft(0.3, hard_negatives=hard))
-    scores = (leaves[0] @ leaves[2].T).detach().index_put(tuple(share.known), torch.tensor(-torch.inf))
-    easy = [(row, column) for row in range(6) for column in scores[row].argsort(descending=True)[hard:].tolist()]
-    left_out = share_of(6, 10, [[0, 3, 5, *(row for row, _ in easy)], [1, 2, 9, *(column for _, column in easy)]])
+    scores = (
+        (leaves[0] @ leaves[2].T).detach().index_put(tuple(share.known), torch.tensor(-torch.inf))
+    )
+    easy = [
+        (row, column)
+        for row in range(6)
+        for column in scores[row].argsort(descending=True)[hard:].tolist()
+    ]
+    left_out = share_of(
+        6, 10, [[0, 3, 5, *(row for row, _ in easy)], [1, 2, 9, *(column for _, column in easy)]]
+    )
     plain = two_temperatures(*leaves, left_out, 0.3, 0.3)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
-    for left, right in zip(torch.autograd.grad(loss, leaves), torch.autograd.grad(plain, leaves), strict=True):
+    for left, right in zip(
+        torch.autograd.grad(loss, leaves), torch.autograd.grad(plain, leaves), strict=True
+    ):
         assert torch.allclose(left, right, atol=1e-6)
 
 
 def test_large_scores_do_not_overflow():
     user = torch.full((2, 1), 1000.0)
-    loss = SharedSoftmax.apply(user, torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0]]), share_of(2, 1), soft(1.0))
+    loss = SharedSoftmax.apply(
+        user, torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0]]), share_of(2, 1), soft(1.0)
+    )
     assert loss.item() == pytest.approx((math.log(2) + 2000) / 2, rel=1e-6)
 
 
@@ -166,7 +206,10 @@ def test_shares_add_up_to_the_whole_batch(loss):
 
 def test_bf16_is_near_float32():
     generator = torch.Generator().manual_seed(2)
-    vectors = {kind: torch.nn.functional.normalize(torch.randn(50, 16, generator=generator)) for kind in (USER, ITEM)}
+    vectors = {
+        kind: torch.nn.functional.normalize(torch.randn(50, 16, generator=generator))
+        for kind in (USER, ITEM)
+    }
     batch = Batch((share_of(40, 50),), 40, None, None, torch.arange(40), torch.arange(40), 0)
     config = TrainConfig(temperature=0.2)
     exact, slopes = loss_and_gradient(vectors, batch, config)
@@ -175,4 +218,6 @@ def test_bf16_is_near_float32():
     assert rough == pytest.approx(exact, rel=0.01)
     for kind in (USER, ITEM):
         assert rough_slopes[kind].dtype == torch.float32
-        assert torch.allclose(rough_slopes[kind], slopes[kind], atol=0.02 * float(slopes[kind].abs().max()))
+        assert torch.allclose(
+            rough_slopes[kind], slopes[kind], atol=0.02 * float(slopes[kind].abs().max())
+        )

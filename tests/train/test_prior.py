@@ -12,7 +12,9 @@ MODEL = ModelConfig(width=8, heads=2)
 
 
 def gammas(trained):
-    return torch.cat([value for name, value in trained.network.named_parameters() if name.endswith("gamma")])
+    return torch.cat(
+        [value for name, value in trained.network.named_parameters() if name.endswith("gamma")]
+    )
 
 
 def trained(phase, graph, model=MODEL, **settings):
@@ -45,7 +47,16 @@ def test_a_training_goes_on_where_it_was_killed(phase, graph, tmp_path):
     config = TrainConfig(epochs=4, batch_size=64, negatives=16, prior_epochs=2)
     whole = train(phase, graph, MODEL, config, epochs=4, threads=1)
     with pytest.raises(KeyboardInterrupt):
-        train(phase, graph, MODEL, config, epochs=4, threads=1, folder=tmp_path, watch=_interrupt_after(3))
+        train(
+            phase,
+            graph,
+            MODEL,
+            config,
+            epochs=4,
+            threads=1,
+            folder=tmp_path,
+            watch=_interrupt_after(3),
+        )
     resumed = train(phase, graph, MODEL, config, epochs=4, threads=1, folder=tmp_path)
     assert np.array_equal(whole.embeddings.users, resumed.embeddings.users)
 

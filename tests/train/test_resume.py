@@ -74,7 +74,9 @@ SCRIPT = textwrap.dedent(
 def start(folder: Path, mode: str, pause: float) -> subprocess.Popen:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(folder), mode, str(pause)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(folder: Path, mode: str) -> str:
@@ -88,7 +90,9 @@ def finish(folder: Path, mode: str) -> str:
 def test_killed_training_ends_with_the_same_weights(mode, tmp_path):
     process = start(tmp_path / "killed", mode, 0.3)
     deadline = time.monotonic() + 90
-    while not (tmp_path / "killed" / checkpoint.FILE).exists() or "epoch 4/8" not in (process.stdout.readline()):
+    while not (tmp_path / "killed" / checkpoint.FILE).exists() or "epoch 4/8" not in (
+        process.stdout.readline()
+    ):
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[1]
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -141,7 +145,14 @@ def test_a_broken_checkpoint_is_named(phase, graph, tmp_path):
 
 
 def test_format_is_tensors_and_json(phase, graph, tmp_path):
-    train(phase, graph, ModelConfig(width=8, heads=2), TrainConfig(epochs=1), folder=tmp_path, threads=1)
+    train(
+        phase,
+        graph,
+        ModelConfig(width=8, heads=2),
+        TrainConfig(epochs=1),
+        folder=tmp_path,
+        threads=1,
+    )
     with safe_open(tmp_path / checkpoint.FILE, framework="pt") as file:
         assert '"epoch": 1' in file.metadata()["standing"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.FILE, "states"]

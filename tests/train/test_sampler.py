@@ -9,8 +9,13 @@ from recsys.train.loop import train
 
 @pytest.mark.parametrize("sampler", ["csr", "dgl"])
 def test_either_sampler_learns_and_repeats(phase, graph, sampler):
-    config = TrainConfig(mode="sampled", sampler=sampler, epochs=4, batch_size=128, negatives=32, fanouts=[5, 3])
-    runs = [train(phase, graph, ModelConfig(width=16), config, seed=3, epochs=4, threads=1) for _ in range(2)]
+    config = TrainConfig(
+        mode="sampled", sampler=sampler, epochs=4, batch_size=128, negatives=32, fanouts=[5, 3]
+    )
+    runs = [
+        train(phase, graph, ModelConfig(width=16), config, seed=3, epochs=4, threads=1)
+        for _ in range(2)
+    ]
     np.testing.assert_array_equal(runs[0].embeddings.users, runs[1].embeddings.users)
     losses = [record.loss for record in runs[0].history]
     assert losses[-1] < losses[0]

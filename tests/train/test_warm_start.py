@@ -23,11 +23,15 @@ def log() -> pl.DataFrame:
 def earlier(log, make_phase, tmp_path):
     """A training without the users u50 and later, in tmp_path."""
     phase = make_phase(log.filter(pl.col(USER_ID).str.slice(1).cast(pl.Int32) < 50))
-    trained = train(phase, build_graph(phase, GraphConfig()), MODEL, CONFIG, folder=tmp_path, threads=1)
+    trained = train(
+        phase, build_graph(phase, GraphConfig()), MODEL, CONFIG, folder=tmp_path, threads=1
+    )
     return phase, trained
 
 
-def test_old_states_are_found_by_outside_id_and_new_ones_are_small(log, make_phase, earlier, tmp_path):
+def test_old_states_are_found_by_outside_id_and_new_ones_are_small(
+    log, make_phase, earlier, tmp_path
+):
     old_phase, old = earlier
     phase = make_phase(log)
     warm = load_states(tmp_path, build_graph(phase, GraphConfig()), phase, 8)
@@ -46,7 +50,9 @@ def test_warm_training_starts_lower_than_a_cold_one(log, make_phase, earlier, tm
     warm = load_states(tmp_path, graph, phase, 8)
     model = MODEL.model_copy(update={"start": "random"})
     first_losses = [
-        train(phase, graph, model, CONFIG, epochs=1, start=start, shared=shared, threads=1).history[0].loss
+        train(phase, graph, model, CONFIG, epochs=1, start=start, shared=shared, threads=1)
+        .history[0]
+        .loss
         for start, shared in ((warm.states, warm.shared), (None, None))
     ]
     assert first_losses[0] < first_losses[1]
@@ -57,7 +63,9 @@ def test_shared_numbers_are_taken_over(log, make_phase, earlier, tmp_path):
     phase = make_phase(log)
     graph = build_graph(phase, GraphConfig())
     warm = load_states(tmp_path, graph, phase, 8)
-    new = train(phase, graph, MODEL, CONFIG, epochs=0, start=warm.states, shared=warm.shared, threads=1)
+    new = train(
+        phase, graph, MODEL, CONFIG, epochs=0, start=warm.states, shared=warm.shared, threads=1
+    )
     assert new.network.layer_weights.tolist() == old.network.layer_weights.tolist()
     assert new.network.visitor.tolist() == old.network.visitor.tolist()
 

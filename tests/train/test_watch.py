@@ -1,4 +1,6 @@
-"""Whoever watches a training is told every epoch, and may end it; a forecast comes before any epoch."""
+"""Whoever watches a training is told every epoch, and may end it; a forecast comes before any
+epoch.
+"""
 
 import pytest
 import torch
@@ -25,7 +27,15 @@ def test_every_epoch_is_told_those_of_a_continued_training_first(phase, graph, t
     with pytest.raises(Enough):
         train(phase, graph, MODEL, TRAIN, folder=tmp_path, watch=until_two, threads=1)
     assert told == [1, 2]
-    trained = train(phase, graph, MODEL, TRAIN, folder=tmp_path, watch=lambda one: told.append(one.epoch), threads=1)
+    trained = train(
+        phase,
+        graph,
+        MODEL,
+        TRAIN,
+        folder=tmp_path,
+        watch=lambda one: told.append(one.epoch),
+        threads=1,
+    )
     assert told == [1, 2, 1, 2, 3, 4]
     assert len(trained.history) == 4
 

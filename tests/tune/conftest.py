@@ -10,7 +10,7 @@ from recsys.core.config import RunConfig, build_config
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import Splits, split_log
 from recsys.logs.synthetic import communities
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 from recsys.tune.search import Search
 from recsys.tune.space import given_space
 
@@ -23,7 +23,10 @@ RAW = {
     "evaluate": {"bootstrap": 200},
     "tune": {
         "startup": 3,
-        "space": {"train.lr": {"low": 1e-3, "high": 3e-2, "log": True}, "model.layers": {"choices": [1, 2]}},
+        "space": {
+            "train.lr": {"low": 1e-3, "high": 3e-2, "log": True},
+            "model.layers": {"choices": [1, 2]},
+        },
     },
 }
 
@@ -38,8 +41,12 @@ class _Poisoned:
 @pytest.fixture(scope="session")
 def small_phase(tmp_path_factory: pytest.TempPathFactory) -> Phase:
     folder = tmp_path_factory.mktemp("small")
-    communities(num_users=80, num_items=48, events_per_user=20, seed=3).log.write_parquet(folder / "log.parquet")
-    config = build_config({**RAW, "data": {"log": str(folder / "log.parquet"), "time_col": "timestamp"}})
+    communities(num_users=80, num_items=48, events_per_user=20, seed=3).log.write_parquet(
+        folder / "log.parquet"
+    )
+    config = build_config(
+        {**RAW, "data": {"log": str(folder / "log.parquet"), "time_col": "timestamp"}}
+    )
     ingest(str(folder / "log.parquet"), config.data, config.clean, folder / "log")
     log = load_log(folder / "log")
     splits: Splits = split_log(log, config.split, "interaction", config.seed)

@@ -1,4 +1,6 @@
-"""A search on a small world: what it starts from, what it looks at, what it does after being stopped."""
+"""A search on a small world: what it starts from, what it looks at, what it does after being
+stopped.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +10,12 @@ import pytest
 from optuna.trial import TrialState
 
 from chain import Heard
-from recsys.blending.choice import choose_blend
 from recsys.core.config import with_overrides
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.progress import Progress
-from recsys.fitting import fit_phase
-from recsys.trained_vectors import TrainedVectors
+from recsys.fitting.fit import fit_phase
+from recsys.scores.choice import choose_blend
+from recsys.scores.trained_vectors import TrainedVectors
 from recsys.tune import search as module
 from recsys.tune import study as trials
 from recsys.tune.document import Tuning, best_values, tuning_of
@@ -25,11 +27,16 @@ from recsys.tune.study import open_study
 MANY = Budget(trials=4, minutes=30)
 
 
-def tried(search: Search, budget: Budget = MANY) -> list[tuple[str, float | None, dict[str, object]]]:
+def tried(
+    search: Search, budget: Budget = MANY
+) -> list[tuple[str, float | None, dict[str, object]]]:
     """State, value and configuration values of every trial after the budget is used."""
     with open_study(search.folder, search.phase.config.tune) as study:
         search.run(study, budget)
-        return [(one.state.name, one.value, one.user_attrs.get(trials.VALUES, {})) for one in study.trials]
+        return [
+            (one.state.name, one.value, one.user_attrs.get(trials.VALUES, {}))
+            for one in study.trials
+        ]
 
 
 def test_the_first_trial_is_the_configuration_as_given(new_search) -> None:
@@ -44,7 +51,9 @@ def test_the_first_trial_is_the_configuration_as_given(new_search) -> None:
 
 
 def test_given_values_outside_the_space_are_still_tried_first(new_search, small_phase) -> None:
-    config = with_overrides(small_phase.config.model_dump(exclude_unset=True), ["model.layers=3", "train.lr=0.5"])
+    config = with_overrides(
+        small_phase.config.model_dump(exclude_unset=True), ["model.layers=3", "train.lr=0.5"]
+    )
     rows = tried(new_search(config=config), Budget(2, 30))
     assert rows[0][2] == {"train.lr": 0.5, "model.layers": 3}
     assert rows[1][2]["model.layers"] in (1, 2)
@@ -107,7 +116,9 @@ def test_an_interrupted_trial_is_tried_again_with_the_same_values(new_search, pl
     assert interrupted[2] in [row[2] for row in undisturbed]
 
 
-def test_training_goes_on_from_the_checkpoint_of_an_interrupted_trial(new_search, monkeypatch) -> None:
+def test_training_goes_on_from_the_checkpoint_of_an_interrupted_trial(
+    new_search, monkeypatch
+) -> None:
     search = new_search()
     epochs: list[int] = []
     watching = module._watching
@@ -131,7 +142,9 @@ def test_training_goes_on_from_the_checkpoint_of_an_interrupted_trial(new_search
     assert value == tried(new_search("undisturbed"), Budget(1, 30))[0][1]
 
 
-@pytest.mark.parametrize(("second", "fate"), [(0.1, "PRUNED"), (0.81, "PRUNED"), (0.83, "COMPLETE")])
+@pytest.mark.parametrize(
+    ("second", "fate"), [(0.1, "PRUNED"), (0.81, "PRUNED"), (0.83, "COMPLETE")]
+)
 def test_a_trial_a_tenth_below_the_others_is_pruned(
     new_search, small_phase, monkeypatch, second: float, fate: str
 ) -> None:
@@ -156,14 +169,20 @@ def test_a_trial_a_tenth_below_the_others_is_pruned(
     assert [row[0] for row in rows] == ["COMPLETE", fate]
 
 
-def test_a_trial_that_cannot_run_fails_with_its_reason_and_the_search_goes_on(new_search, small_phase) -> None:
+def test_a_trial_that_cannot_run_fails_with_its_reason_and_the_search_goes_on(
+    new_search, small_phase
+) -> None:
     raw = small_phase.config.model_dump(exclude_unset=True)
-    config = with_overrides(raw, ["tune.space={'model.width'={choices=[8, 12]}, 'model.heads'={choices=[2, 8]}}"])
+    config = with_overrides(
+        raw, ["tune.space={'model.width'={choices=[8, 12]}, 'model.heads'={choices=[2, 8]}}"]
+    )
     search = new_search(config=config)
     rows = tried(search, Budget(8, 30))
     assert len(rows) == 8 and {row[0] for row in rows} == {"COMPLETE", "FAIL"}
     with open_study(search.folder, config.tune) as study:
-        reasons = [one.user_attrs[trials.REASON] for one in study.trials if one.state == TrialState.FAIL]
+        reasons = [
+            one.user_attrs[trials.REASON] for one in study.trials if one.state == TrialState.FAIL
+        ]
     assert all("not a multiple" in reason for reason in reasons)
 
 
@@ -180,7 +199,10 @@ def test_the_forecast_is_said_and_refuses_what_cannot_fit(new_search) -> None:
     heard = Heard()
     search = replace(new_search(), progress=heard)
     search.forecast(MANY)
-    assert "a trial of all 4 epochs" in heard.text and "the search ends after 30.0 minutes" in heard.text
+    assert (
+        "a trial of all 4 epochs" in heard.text
+        and "the search ends after 30.0 minutes" in heard.text
+    )
     with pytest.raises(UsageError, match="Raise --budget-minutes"):
         search.forecast(Budget(1, 1e-9))
 
@@ -191,7 +213,9 @@ def test_without_validation_there_is_nothing_to_choose_by(new_search, small_phas
         new_search(config=config).forecast(MANY)
 
 
-@pytest.mark.parametrize(("count", "minutes", "told"), [(0, 5, "--trials 0"), (5, 0, "leaves no time")])
+@pytest.mark.parametrize(
+    ("count", "minutes", "told"), [(0, 5, "--trials 0"), (5, 0, "leaves no time")]
+)
 def test_an_empty_budget_is_refused(count: int, minutes: float, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         Budget(count, minutes)
@@ -210,7 +234,12 @@ def tuning(small_phase, tmp_path_factory) -> Tuning:
 
 def test_the_document_tells_the_gain_and_survives_its_json(tuning: Tuning) -> None:
     best, given = tuning.row(tuning.best), tuning.row(tuning.given)
-    assert given.given and best.value is not None and given.value is not None and best.value >= given.value
+    assert (
+        given.given
+        and best.value is not None
+        and given.value is not None
+        and best.value >= given.value
+    )
     assert tuning.gain.difference == pytest.approx(best.value - given.value)
     assert tuning.gain.low <= tuning.gain.difference <= tuning.gain.high
     assert Tuning.model_validate_json(tuning.model_dump_json()) == tuning

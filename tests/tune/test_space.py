@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recsys.core.config import RunConfig, load_config, with_overrides
 from recsys.core.errors import ConfigError
-from recsys.phases import Phase
+from recsys.phases.phase import Phase
 from recsys.tune.space import Choices, Range, given_space, recipe, value_at, with_values
 
 
@@ -18,7 +18,10 @@ def space_of(*overrides: str) -> dict[str, object]:
 
 
 def test_ranges_take_the_type_of_their_key() -> None:
-    space = space_of("tune.space.train.lr={low=1e-3, high=1, log=true}", "tune.space.model.layers={low=1, high=3}")
+    space = space_of(
+        "tune.space.train.lr={low=1e-3, high=1, log=true}",
+        "tune.space.model.layers={low=1, high=3}",
+    )
     assert space == {"train.lr": Range(1e-3, 1, log=True), "model.layers": Range(1, 3, whole=True)}
 
 
@@ -29,11 +32,15 @@ def test_dotted_keys_may_be_quoted_or_not() -> None:
 
 def test_choices_may_be_lists_and_none() -> None:
     space = space_of(
-        "tune.space.graph.half_life_days={choices=[30, 'none']}", "tune.space.train.fanouts={choices=[[5], [20, 10]]}"
+        "tune.space.graph.half_life_days={choices=[30, 'none']}",
+        "tune.space.train.fanouts={choices=[[5], [20, 10]]}",
     )
     assert space["graph.half_life_days"] == Choices.of(30, "none")
     fanouts = space["train.fanouts"]
-    assert isinstance(fanouts, Choices) and [fanouts.value(label) for label in fanouts.labels] == [[5], [20, 10]]
+    assert isinstance(fanouts, Choices) and [fanouts.value(label) for label in fanouts.labels] == [
+        [5],
+        [20, 10],
+    ]
 
 
 def test_a_whole_section_may_be_chosen() -> None:
@@ -80,7 +87,9 @@ def test_the_recipe_is_short_and_fits_the_model(small_phase: Phase) -> None:
         recipe(_with(small_phase, bpr))
     )
     no_table = with_overrides({}, ["blend.neighbours=0"])
-    assert "blend.neighbours" in found and "blend.neighbours" not in recipe(_with(small_phase, no_table))
+    assert "blend.neighbours" in found and "blend.neighbours" not in recipe(
+        _with(small_phase, no_table)
+    )
 
 
 def _with(phase: Phase, config: RunConfig) -> Phase:
@@ -88,7 +97,9 @@ def _with(phase: Phase, config: RunConfig) -> Phase:
 
 
 def test_a_key_of_an_absent_section_makes_the_section() -> None:
-    config = with_values(load_config(None, ["graph={item_neighbours={}}"]), {"graph.item_neighbours.top_n": 7})
+    config = with_values(
+        load_config(None, ["graph={item_neighbours={}}"]), {"graph.item_neighbours.top_n": 7}
+    )
     assert config == with_values(load_config(), {"graph.item_neighbours.top_n": 7})
     assert value_at(config, "graph.item_neighbours.top_n") == 7
 
@@ -96,7 +107,9 @@ def test_a_key_of_an_absent_section_makes_the_section() -> None:
 @given(st.floats(1e-3, 3e-2), st.integers(1, 5))
 def test_values_that_are_set_are_found_there(lr: float, layers: int) -> None:
     config = load_config(None, ["train.epochs=3", "graph.behavior_weights.view=2"])
-    changed = with_values(config, {"train.lr": lr, "model.layers": layers, "graph.behavior_weights.view": 0.5})
+    changed = with_values(
+        config, {"train.lr": lr, "model.layers": layers, "graph.behavior_weights.view": 0.5}
+    )
     assert (value_at(changed, "train.lr"), value_at(changed, "model.layers")) == (lr, layers)
     assert value_at(changed, "graph.behavior_weights.view") == 0.5
     assert changed.train.epochs == 3
@@ -111,11 +124,16 @@ def test_drawn_numbers_are_rounded_and_stay_in_their_range(drawn: float) -> None
 
 
 @given(st.floats(1e-3, 1), st.integers(0, 1000))
-def test_what_lies_beside_is_in_the_range_and_nearer_than_half_of_it(value: float, seed: int) -> None:
+def test_what_lies_beside_is_in_the_range_and_nearer_than_half_of_it(
+    value: float, seed: int
+) -> None:
     for one in (Range(1e-3, 1), Range(1e-3, 1, log=True)):
         found = one.beside(value, np.random.default_rng(seed))
         scale = np.log if one.log else float
-        assert one.holds(found) and abs(scale(found) - scale(value)) <= (scale(1) - scale(1e-3)) / 2 + 1e-9
+        assert (
+            one.holds(found)
+            and abs(scale(found) - scale(value)) <= (scale(1) - scale(1e-3)) / 2 + 1e-9
+        )
         assert one.holds(one.beside(None, np.random.default_rng(seed)))
 
 

@@ -1,6 +1,8 @@
-"""What every peer script shares: pairs from Parquet in, ranked lists as Parquet out, time and memory on stdout.
+"""What every peer script shares: pairs from Parquet in, ranked lists as Parquet out, time and
+memory on stdout.
 
-Peers run in an environment of their own (peers.txt, recbole.txt), so nothing of recsys is imported here.
+Peers run in an environment of their own (peers.txt, recbole.txt), so nothing of recsys is imported
+here.
 """
 
 import argparse
@@ -28,7 +30,9 @@ class Pairs(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """rank: dense users (n,) → (n, LENGTH) dense items, seen ones left out. facts: what to report beside the time."""
+    """rank: dense users (n,) → (n, LENGTH) dense items, seen ones left out. facts: what to report
+    beside the time.
+    """
 
     rank: Callable[[np.ndarray], np.ndarray]
     facts: dict[str, Any]
@@ -60,12 +64,17 @@ class Timed:
 
     def facts(self) -> dict[str, Any]:
         """Seconds of a batch, so that an epoch can be told from a few batches."""
-        spent = {f"{name}_per_batch": round(value / self.seen, 3) for name, value in self.clock.spent().items()}
+        spent = {
+            f"{name}_per_batch": round(value / self.seen, 3)
+            for name, value in self.clock.spent().items()
+        }
         return {**spent, "batches": self.seen}
 
 
 def main(fit: Callable[[Pairs, dict[str, Any]], Fitted]) -> None:
-    """Fit on a train file with the settings given, write the lists of all users, print seconds and memory."""
+    """Fit on a train file with the settings given, write the lists of all users, print seconds and
+    memory.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("train", type=Path)
     parser.add_argument("lists", type=Path)
@@ -87,13 +96,17 @@ def read(path: Path) -> Pairs:
     users, user = np.unique(table["user_id"].to_numpy(), return_inverse=True)
     items, item = np.unique(table["item_id"].to_numpy(), return_inverse=True)
     ones = np.ones(len(table), np.float32)
-    return Pairs(sparse.csr_matrix((ones, (user, item)), shape=(len(users), len(items))), users, items)
+    return Pairs(
+        sparse.csr_matrix((ones, (user, item)), shape=(len(users), len(items))), users, items
+    )
 
 
 def write(path: Path, pairs: Pairs, fitted: Fitted, block: int = 1024) -> None:
     """The lists of every user: user_id, item_id, rank from 1."""
     everyone = np.arange(len(pairs.users))
-    ranked = np.concatenate([fitted.rank(everyone[at : at + block]) for at in range(0, len(everyone), block)])
+    ranked = np.concatenate(
+        [fitted.rank(everyone[at : at + block]) for at in range(0, len(everyone), block)]
+    )
     table = {
         "user_id": np.repeat(pairs.users, ranked.shape[1]),
         "item_id": pairs.items[ranked.ravel()],
@@ -102,7 +115,9 @@ def write(path: Path, pairs: Pairs, fitted: Fitted, block: int = 1024) -> None:
     pl.DataFrame(table).write_parquet(path)
 
 
-def by_inner_product(users: np.ndarray, items: np.ndarray, seen: sparse.csr_matrix) -> Callable[..., np.ndarray]:
+def by_inner_product(
+    users: np.ndarray, items: np.ndarray, seen: sparse.csr_matrix
+) -> Callable[..., np.ndarray]:
     """Ranking by the inner product of vectors (users, width) and (items, width)."""
 
     def rank(rows: np.ndarray) -> np.ndarray:

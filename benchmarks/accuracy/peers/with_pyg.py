@@ -1,4 +1,6 @@
-"""Peer: PyG's `LightGCN`, trained on a sparse CSR adjacency with its own BPR loss, one uniform negative a pair."""
+"""Peer: PyG's `LightGCN`, trained on a sparse CSR adjacency with its own BPR loss, one uniform
+negative a pair.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +20,9 @@ def fit(pairs: Pairs, settings: dict[str, Any]) -> Fitted:
     batches = Timed(_batches(pairs, settings), settings.get("batches"))
     for wanted in batches:
         good, bad = model(adjacency, wanted).chunk(2)
-        loss = model.recommendation_loss(good, bad, node_id=wanted.flatten().unique(), lambda_reg=settings["l2"])
+        loss = model.recommendation_loss(
+            good, bad, node_id=wanted.flatten().unique(), lambda_reg=settings["l2"]
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -30,7 +34,9 @@ def fit(pairs: Pairs, settings: dict[str, Any]) -> Fitted:
 
 
 def _batches(pairs: Pairs, settings: dict[str, Any]) -> Iterator[torch.Tensor]:
-    """(2, pairs + negatives) nodes whose edges are scored: the pairs first, then one uniform negative for each."""
+    """(2, pairs + negatives) nodes whose edges are scored: the pairs first, then one uniform
+    negative for each.
+    """
     user, item = (torch.tensor(places, dtype=torch.long) for places in pairs.seen.nonzero())
     num_users, num_items = pairs.seen.shape
     for _ in range(settings["epochs"]):
@@ -40,8 +46,11 @@ def _batches(pairs: Pairs, settings: dict[str, Any]) -> Iterator[torch.Tensor]:
 
 
 def _model(pairs: Pairs, settings: dict[str, Any]) -> LightGCN:
-    # Its convolutions normalise the adjacency in every step unless told otherwise; here that is done once.
-    return LightGCN(len(pairs.users) + len(pairs.items), settings["width"], settings["layers"], normalize=False)
+    # Its convolutions normalise the adjacency in every step unless told otherwise; here that is
+    # done once.
+    return LightGCN(
+        len(pairs.users) + len(pairs.items), settings["width"], settings["layers"], normalize=False
+    )
 
 
 def _adjacency(seen: sparse.csr_matrix) -> torch.Tensor:

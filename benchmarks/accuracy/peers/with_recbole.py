@@ -25,7 +25,9 @@ def fit(pairs: Pairs, settings: dict[str, Any]) -> Fitted:
         train, *_ = data_preparation(config, dataset)
         model = LightGCN(config, train.dataset)
         trainer = Trainer(config, model)
-        batches = Timed((batch for _ in range(settings["epochs"]) for batch in train), settings.get("batches"))
+        batches = Timed(
+            (batch for _ in range(settings["epochs"]) for batch in train), settings.get("batches")
+        )
         # Its `fit` is this loop with validation between; the step is its own.
         for batch in batches:
             trainer.optimizer.zero_grad()
@@ -40,7 +42,9 @@ def fit(pairs: Pairs, settings: dict[str, Any]) -> Fitted:
 
 
 def _config(folder: Path, pairs: Pairs, settings: dict[str, Any]) -> Config:
-    """The pairs as an atomic file, dense ids as tokens, and the settings that read all of it as train rows."""
+    """The pairs as an atomic file, dense ids as tokens, and the settings that read all of it as
+    train rows.
+    """
     user, item = (np.asarray(places) for places in pairs.seen.nonzero())
     (folder / "log").mkdir()
     table = pl.DataFrame({"user_id:token": user, "item_id:token": item})
@@ -49,7 +53,12 @@ def _config(folder: Path, pairs: Pairs, settings: dict[str, Any]) -> Config:
         "data_path": str(folder),
         "checkpoint_dir": str(folder),
         "load_col": {"inter": ["user_id", "item_id"]},
-        "eval_args": {"split": {"RS": [1, 0, 0]}, "order": "RO", "group_by": "user", "mode": "full"},
+        "eval_args": {
+            "split": {"RS": [1, 0, 0]},
+            "order": "RO",
+            "group_by": "user",
+            "mode": "full",
+        },
         "use_gpu": False,
         "show_progress": False,
         "state": "WARNING",

@@ -1,4 +1,5 @@
-"""The run configuration: one TOML file, every key typed, documented and defaulted; unknown keys are errors.
+"""The run configuration: one TOML file, every key typed, documented and defaulted; unknown keys are
+errors.
 
 A section of the file is a class, in the module that goes by its subject.
 """

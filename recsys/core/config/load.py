@@ -1,4 +1,6 @@
-"""From TOML and overrides to a checked configuration, or an error that names the key and the nearest known one."""
+"""From TOML and overrides to a checked configuration, or an error that names the key and the
+nearest known one.
+"""
 
 import tomllib
 from collections.abc import Sequence
@@ -14,13 +16,16 @@ from recsys.core.errors import ConfigError, nearest
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration in a TOML file with `section.key=value` overrides on top.
 
-    Raises ConfigError for an unreadable file, an unknown key (with the nearest known one) or a wrong value.
+    Raises ConfigError for an unreadable file, an unknown key (with the nearest known one) or a
+    wrong value.
     """
     return with_overrides(_read_toml(path) if path else {}, overrides)
 
 
 def with_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> RunConfig:
-    """A checked configuration from nested plain values, a manifest's for example, with `section.key=value` on top."""
+    """A checked configuration from nested plain values, a manifest's for example, with
+    `section.key=value` on top.
+    """
     for override in overrides:
         _apply(raw, override)
     return build_config(raw)
@@ -39,17 +44,24 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"cannot read the configuration {str(path)!r}: {error.strerror}", "Give the path of a .toml file"
+            f"cannot read the configuration {str(path)!r}: {error.strerror}",
+            "Give the path of a .toml file",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        remedy = "Mend that line" if path.suffix == ".toml" else "Give a .toml file here, and a log with --log"
+        remedy = (
+            "Mend that line"
+            if path.suffix == ".toml"
+            else "Give a .toml file here, and a log with --log"
+        )
         raise ConfigError(f"{path} is not valid TOML: {error}", remedy) from None
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {override!r} is not key=value", "Write for example --set train.lr=0.001")
+        raise ConfigError(
+            f"--set {override!r} is not key=value", "Write for example --set train.lr=0.001"
+        )
     *sections, leaf = key.strip().split(".")
     for section in sections:
         raw = raw.setdefault(section, {})
@@ -71,7 +83,10 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     if first["type"] == "extra_forbidden":
         known = _keys_beside(first["loc"])
         hint = nearest(str(first["loc"][-1]), known, count=1)
-        return f"unknown configuration key {where!r}", hint or f"Known keys there: {', '.join(sorted(known))}"
+        return (
+            f"unknown configuration key {where!r}",
+            hint or f"Known keys there: {', '.join(sorted(known))}",
+        )
     return (
         f"{where} = {first['input']!r}: {first['msg']}",
         "See docs/configuration.md for its meaning and range",
@@ -88,5 +103,9 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
     """The section that a field is, or is a list or table of."""
-    found = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, BaseModel)]
+    found = [
+        one
+        for one in (annotation, *get_args(annotation))
+        if isinstance(one, type) and issubclass(one, BaseModel)
+    ]
     return found[0] if found else None

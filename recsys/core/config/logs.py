@@ -8,10 +8,14 @@ from recsys.core.config.section import Section
 
 
 class DataConfig(Section):
-    """Where the log is and what its columns are called. A column left out is used under its standard name if present."""
+    """Where the log is and what its columns are called. A column left out is used under its
+    standard name if present.
+    """
 
     log: str | list[str] | None = None
-    """File, folder, glob or cloud URL of the interactions; CSV/TSV (.gz, .zst too), Parquet or JSONL."""
+    """File, folder, glob or cloud URL of the interactions; CSV/TSV (.gz, .zst too), Parquet or
+    JSONL.
+    """
     train: str | None = None
     """Published split: the train file. With `test` it replaces `log` (split.method "given")."""
     validation: str | None = None
@@ -25,7 +29,9 @@ class DataConfig(Section):
     availability: str | None = None
     """Table of item ids and a true/false column `available`, or ids of withdrawn items alone."""
     suppressed: str | None = None
-    """People whose rows are dropped: a suppressed.json of `recsys forget`; that of the run folder itself counts anyway."""
+    """People whose rows are dropped: a suppressed.json of `recsys forget`; that of the run folder
+    itself counts anyway.
+    """
     user_col: str = "user_id"
     """Column of the user id, in the log and the user table."""
     item_col: str = "item_id"
@@ -45,18 +51,26 @@ class DataConfig(Section):
     columns: list[str] | None = None
     """Names of the columns of a text log that has no header line."""
     time_unit: Literal["auto", "s", "ms", "iso"] = "auto"
-    """Unix seconds, milliseconds or ISO text (naive means UTC); auto decides from the values and refuses a mixture."""
+    """Unix seconds, milliseconds or ISO text (naive means UTC); auto decides from the values and
+    refuses a mixture.
+    """
     broken_lines: Literal["refuse", "count"] = "refuse"
-    """What a text line with the wrong number of fields does: stop the run, or be dropped and counted."""
+    """What a text line with the wrong number of fields does: stop the run, or be dropped and
+    counted.
+    """
 
 
 class CleanConfig(Section):
     """Which rows stay. Every dropped row is counted under its reason."""
 
     min_rating: float | None = None
-    """Keep rows with at least this rating; rows without a rating are dropped under their own reason."""
+    """Keep rows with at least this rating; rows without a rating are dropped under their own
+    reason.
+    """
     duplicates: Literal["first", "last", "sum"] = "first"
-    """Rows with the same user, item and behaviour become one: the earliest, the latest, or the earliest with summed weight."""
+    """Rows with the same user, item and behaviour become one: the earliest, the latest, or the
+    earliest with summed weight.
+    """
     min_user_interactions: int = Field(1, ge=1)
     """k-core over users, iterated with the items' until nothing changes."""
     min_item_interactions: int = Field(1, ge=1)
@@ -74,17 +88,27 @@ class CleanConfig(Section):
 class SplitConfig(Section):
     """How rows are held out."""
 
-    method: Literal["auto", "global_time", "rolling_time", "leave_last", "last_share", "random", "given"] = "auto"
+    method: Literal[
+        "auto", "global_time", "rolling_time", "leave_last", "last_share", "random", "given"
+    ] = "auto"
     """auto: one global time cut when every row has a time, else random per user."""
     test_share: float = Field(0.1, gt=0, lt=1)
-    """Share of rows (global_time, rolling_time: latest rows; last_share, random: of each user) held out for the test."""
+    """Share of rows (global_time, rolling_time: latest rows; last_share, random: of each user) held
+    out for the test.
+    """
     validation_share: float = Field(0.1, ge=0, lt=1)
-    """Share of the remaining train rows carved out for validation, by the same method (given: random per user without time)."""
+    """Share of the remaining train rows carved out for validation, by the same method (given:
+    random per user without time).
+    """
     last: int = Field(1, ge=1)
-    """leave_last: how many of each user's latest rows go to test, and as many before them to validation."""
+    """leave_last: how many of each user's latest rows go to test, and as many before them to
+    validation.
+    """
     folds: int = Field(3, ge=1)
     """rolling_time: number of folds; each tests on the window after its cut."""
     fold: int = Field(-1)
     """rolling_time: which fold a run uses; −1 is the latest."""
     min_warm_users: int = 300
-    """A run warns when fewer test users are warm than this: intervals get too wide to decide anything."""
+    """A run warns when fewer test users are warm than this: intervals get too wide to decide
+    anything.
+    """

@@ -12,7 +12,9 @@ class ModelConfig(Section):
     """What the model is."""
 
     family: Literal["degree_prior", "gat", "gatv2"] = "degree_prior"
-    """degree_prior contains LightGCN; gat (Velickovic 2018) and gatv2 (Brody 2022) are the textbook layers."""
+    """degree_prior contains LightGCN; gat (Velickovic 2018) and gatv2 (Brody 2022) are the textbook
+    layers.
+    """
     width: int = Field(64, ge=2)
     """Embedding width. 64 is what published tables compare."""
     layers: int = Field(2, ge=1)
@@ -24,22 +26,31 @@ class ModelConfig(Section):
     learn_exponents: bool = True
     """Learn the degree exponents a and b per relation and layer; false keeps both at `exponent`."""
     exponent: float = 0.5
-    """Where both degree exponents start; ½ is the symmetric normalisation of LightGCN (He et al. 2020)."""
+    """Where both degree exponents start; ½ is the symmetric normalisation of LightGCN (He et al.
+    2020).
+    """
     learn_weight_power: bool = False
-    """Attention learns a power c of the edge weights per relation and layer: where these halve in half_life_days, it
-    hears edges as if they did in half_life_days / c. degree_prior only."""
+    """Attention learns a power c of the edge weights per relation and layer: where these halve in
+    half_life_days, it hears edges as if they did in half_life_days / c. degree_prior only.
+    """
     similarity: Literal["cosine", "dot"] = "cosine"
     """Score of a user and an item."""
     popularity: float = Field(0.05, ge=0)
-    """cosine: trained item vectors get the length degree^popularity, so that of two items as near the one taken more
-    often comes first. 0 leaves all of length 1."""
+    """cosine: trained item vectors get the length degree^popularity, so that of two items as near
+    the one taken more often comes first. 0 leaves all of length 1.
+    """
     start: Literal["svd", "random"] = "svd"
-    """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal draws."""
+    """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal
+    draws.
+    """
     start_length: float = Field(0.3, gt=0)
-    """Root mean square length of a node's layer-0 state at the start; the shorter, the faster Adam turns it."""
+    """Root mean square length of a node's layer-0 state at the start; the shorter, the faster Adam
+    turns it.
+    """
     bases: int | None = Field(None, ge=1)
-    """degree_prior: added relations combine this many sets of degree exponents and γ instead of learning their own
-    (Schlichtkrull et al. 2018); for graphs with many relations, a few."""
+    """degree_prior: added relations combine this many sets of degree exponents and γ instead of
+    learning their own (Schlichtkrull et al. 2018); for graphs with many relations, a few.
+    """
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of attention weights dropped in training."""
 

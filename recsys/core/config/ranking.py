@@ -12,7 +12,9 @@ class EvaluateConfig(Section):
 
     ks: list[PositiveInt] = Field([10, 20], min_length=1)
     """List lengths; the first is the one that decides."""
-    baselines: list[str] = Field(["popularity", "popularity_recent", "itemknn", "ease", "gfcf", "ials", "lightgcn"])
+    baselines: list[str] = Field(
+        ["popularity", "popularity_recent", "itemknn", "ease", "gfcf", "ials", "lightgcn"]
+    )
     """Recommenders fitted, tuned and judged beside the model."""
     bootstrap: int = Field(10_000, ge=100)
     """Draws of the paired bootstrap over users."""
@@ -21,31 +23,42 @@ class EvaluateConfig(Section):
     baseline_minutes: float = Field(20, gt=0)
     """A baseline forecast to take longer is skipped and named."""
     ablate_relations: bool = False
-    """Train the model again without each added relation, for as many epochs, and report what the relation is worth."""
+    """Train the model again without each added relation, for as many epochs, and report what the
+    relation is worth.
+    """
 
 
 class BlendConfig(Section):
-    """What a user's history adds to the trained vectors: a sparse table of which items follow from which, and a low-pass
-    of the log, both in closed form from the phase's own rows; and what shape the vectors take. How much is chosen on
-    validation; nothing, where nothing helps."""
+    """What a user's history adds to the trained vectors: a sparse table of which items follow from
+    which, and a low-pass of the log, both in closed form from the phase's own rows; and what shape
+    the vectors take. How much is chosen on validation; nothing, where nothing helps.
+    """
 
     recency: bool = True
-    """In logs with times, let late events count more in the vectors of users, and their own states less."""
+    """In logs with times, let late events count more in the vectors of users, and their own states
+    less.
+    """
     lengths: bool = True
-    """Let item vectors be longer or shorter than training left them, by their trained length and by their popularity.
-    Cosine only: of an inner product lengths are learnt."""
+    """Let item vectors be longer or shorter than training left them, by their trained length and by
+    their popularity. Cosine only: of an inner product lengths are learnt.
+    """
     neighbours: int = Field(200, ge=0)
     """Items that may speak for one item in the table; 0 leaves the table out."""
     low_pass_rank: int = Field(512, ge=0)
-    """Singular vectors of the low-pass, at most; 0 leaves it out, and spares a truncated SVD of the log."""
+    """Singular vectors of the low-pass, at most; 0 leaves it out, and spares a truncated SVD of the
+    log.
+    """
     met: bool = True
-    """Let items gain that their user met under other behaviours than the target (viewed, not bought), by how often that
-    leads to the target, and let such items speak in histories. Behaviours of weight 0 and negative ones do not count;
-    items that are hidden gain nothing. Nothing in a log of one behaviour."""
+    """Let items gain that their user met under other behaviours than the target (viewed, not
+    bought), by how often that leads to the target, and let such items speak in histories.
+    Behaviours of weight 0 and negative ones do not count; items that are hidden gain nothing.
+    Nothing in a log of one behaviour.
+    """
     trend: bool = True
-    """Where what is held out comes later, let items gain in everybody's lists by how much they were taken of late, the
-    item–item table speak for fresh items, and visitors of whom nothing is known get what is popular of late: each as far
-    as validation says so."""
+    """Where what is held out comes later, let items gain in everybody's lists by how much they were
+    taken of late, the item–item table speak for fresh items, and visitors of whom nothing is known
+    get what is popular of late: each as far as validation says so.
+    """
 
 
 class IndexConfig(Section):
@@ -60,7 +73,10 @@ class IndexConfig(Section):
     latency_ms: float = Field(10.0, gt=0)
     """Budget of one lookup at p95, one thread."""
     cold_items: bool = False
-    """Serve rows of the item table that nobody took, too: what they are (graph.attributes, graph.relations) gives them
-    vectors, and those of which nothing is known stay away."""
+    """Serve rows of the item table that nobody took, too: what they are (graph.attributes,
+    graph.relations) gives them vectors, and those of which nothing is known stay away.
+    """
     segment: str | None = None
-    """Column of the user table: visitors of whom no more than its value is known get what users of that value took."""
+    """Column of the user table: visitors of whom no more than its value is known get what users of
+    that value took.
+    """

@@ -12,15 +12,19 @@ class TrainConfig(Section):
     """How this run goes."""
 
     mode: Literal["auto", "full", "sampled"] = "auto"
-    """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and time."""
+    """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and
+    time.
+    """
     epochs: int = Field(20, ge=0)
     """Passes over the positive pairs, at most; early stopping usually ends sooner."""
     factor_epochs: int = Field(0, ge=0)
-    """Passes that first train the states of users and items by themselves, as matrix factors under the same loss, in
-    place of `model.start`; each costs a fifth of an epoch. 0 leaves them out."""
+    """Passes that first train the states of users and items by themselves, as matrix factors under
+    the same loss, in place of `model.start`; each costs a fifth of an epoch. 0 leaves them out.
+    """
     prior_epochs: int = Field(0, ge=0)
-    """Epochs that train with γ at 0 before attention opens: the degree prior alone speaks in them, and a layer costs a
-    fraction. 0 opens it at once."""
+    """Epochs that train with γ at 0 before attention opens: the degree prior alone speaks in them,
+    and a layer costs a fraction. 0 opens it at once.
+    """
     batch_size: int | None = Field(None, ge=1)
     """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
     loss: Literal["softmax", "bpr"] = "softmax"
@@ -28,22 +32,30 @@ class TrainConfig(Section):
     temperature: float = Field(0.1, gt=0)
     """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
     positive_ratio: float = Field(1.0, gt=0)
-    """softmax: the score of the pair itself is divided by this many times `temperature` (BSL, Wu et al. 2024). Above 1,
-    noisy pairs pull less; published ratios lie between 0.8 and 1.3, and far above 1 the training falls apart."""
+    """softmax: the score of the pair itself is divided by this many times `temperature` (BSL, Wu et
+    al. 2024). Above 1, noisy pairs pull less; published ratios lie between 0.8 and 1.3, and far
+    above 1 the training falls apart.
+    """
     negatives: int = Field(2048, ge=0)
     """Drawn negatives, shared by `share_size` pairs (bpr: one a pair)."""
     negative_sampling: Literal["uniform", "popularity", "mixed"] = "uniform"
-    """How they are drawn: every item alike, in proportion to degree^negative_power, or half and half."""
+    """How they are drawn: every item alike, in proportion to degree^negative_power, or half and
+    half.
+    """
     negative_power: float = Field(0.75, ge=0)
     """popularity, mixed: 1 draws items as often as they were taken, 0 draws those ever taken alike."""
     hard_negatives: int = Field(0, ge=0)
-    """softmax: only the candidates that a pair scores highest count, this many (dynamic negative sampling, Zhang et al.
-    2013); 0 lets all count."""
+    """softmax: only the candidates that a pair scores highest count, this many (dynamic negative
+    sampling, Zhang et al. 2013); 0 lets all count.
+    """
     share_size: int = Field(2048, ge=1)
-    """Pairs of a batch that compete against the same candidates: in-batch negatives come from these."""
+    """Pairs of a batch that compete against the same candidates: in-batch negatives come from
+    these.
+    """
     neighbour_positives: int = Field(0, ge=0)
-    """Users are drawn to items like their own too: to one of this many of highest cosine over their users (after NESCL,
-    Sun et al. 2023). 0 turns it off."""
+    """Users are drawn to items like their own too: to one of this many of highest cosine over their
+    users (after NESCL, Sun et al. 2023). 0 turns it off.
+    """
     neighbour_share: float = Field(0.3, gt=0, le=1)
     """neighbour_positives: such pairs, as a share of the known ones."""
     in_batch: bool = False
@@ -51,30 +63,45 @@ class TrainConfig(Section):
     log_q: bool = False
     """Correct candidates for how often they are drawn (Yi et al. 2019)."""
     lr: float = Field(5e-3, gt=0)
-    """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over `epochs`."""
+    """Learning rate of the layer-0 tables (Adam); falls along half a cosine to a tenth over
+    `epochs`.
+    """
     shared_lr: float = Field(5e-3, gt=0)
     """Learning rate of the few numbers all nodes share: γ, degree exponents, gates, layer weights."""
     ema: float = Field(0.0, ge=0, lt=1)
-    """Decay a step of the moving average of the weights that is validated and kept in their place; 0 keeps the weights
-    of the last step. 0.99 looks back over about a hundred steps."""
+    """Decay a step of the moving average of the weights that is validated and kept in their place;
+    0 keeps the weights of the last step. 0.99 looks back over about a hundred steps.
+    """
     l2: float = Field(1e-6, ge=0)
     """Penalty on the squared layer-0 states of a batch, as a mean per pair."""
     fanouts: list[PositiveInt] = Field([20, 10], min_length=1)
-    """sampled: neighbours drawn per relation, seeds' layer first; the last one repeats for further layers."""
+    """sampled: neighbours drawn per relation, seeds' layer first; the last one repeats for further
+    layers.
+    """
     time_respecting: bool = False
-    """sampled: a step takes pairs of one stretch of time, in which users and items know only what came before it. Needs
-    times; relations without times are known throughout."""
+    """sampled: a step takes pairs of one stretch of time, in which users and items know only what
+    came before it. Needs times; relations without times are known throughout.
+    """
     sampler: Literal["csr", "dgl"] = "csr"
-    """sampled: who draws the neighbours, our own drawing from the edge lists or DGL from its heterograph. Same kind of
-    draws; our own is faster and does not depend on the number of threads."""
+    """sampled: who draws the neighbours, our own drawing from the edge lists or DGL from its
+    heterograph. Same kind of draws; our own is faster and does not depend on the number of threads.
+    """
     user_dropout: float = Field(0.1, ge=0, lt=1)
-    """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that fold-in works."""
+    """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that
+    fold-in works.
+    """
     edge_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the edges that stay silent in a step; degrees are kept, the others count 1/(1 − share) (SGL, LightGCN)."""
+    """Share of the edges that stay silent in a step; degrees are kept, the others count 1/(1 −
+    share) (SGL, LightGCN).
+    """
     contrast_weight: float = Field(0.0, ge=0)
-    """Weight of a contrast between the first layer's states and the final vectors under noise (XSimGCL, Yu et al. 2023)."""
+    """Weight of a contrast between the first layer's states and the final vectors under noise
+    (XSimGCL, Yu et al. 2023).
+    """
     contrast_noise: float = Field(0.1, ge=0)
-    """Length of the noise on every layer's output, as a share of the state's length; only with contrast_weight."""
+    """Length of the noise on every layer's output, as a share of the state's length; only with
+    contrast_weight.
+    """
     contrast_temperature: float = Field(0.2, gt=0)
     """Divides the cosines of the contrast."""
     validate_every: int = Field(1, ge=1)

@@ -28,10 +28,13 @@ class TuneConfig(Section):
     space: dict[str, ValuesConfig] = Field({})
     """Dotted key → {low, high, log} or {choices}; when empty a recipe, chosen by log and model."""
     startup: int = Field(30, ge=1)
-    """Trials before the search learns from all earlier ones; the first is the configuration as given, each of the others
-    moves two keys of the best so far."""
+    """Trials before the search learns from all earlier ones; the first is the configuration as
+    given, each of the others moves two keys of the best so far.
+    """
     prune: bool = True
-    """Stop a trial whose best validation is a tenth below the median of the others' after as many epochs."""
+    """Stop a trial whose best validation is a tenth below the median of the others' after as many
+    epochs.
+    """
 
     @field_validator("space", mode="before")
     @classmethod
@@ -46,9 +49,15 @@ class TuneConfig(Section):
 
 
 def _dotted_keys(space: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """`train.lr = {…}` without quotes is a table within a table in TOML; here it is the key "train.lr"."""
+    """`train.lr = {…}` without quotes is a table within a table in TOML; here it is the key
+    "train.lr".
+    """
     for name, value in space.items():
-        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+        if (
+            isinstance(value, dict)
+            and value
+            and all(isinstance(inner, dict) for inner in value.values())
+        ):
             yield from _dotted_keys(value, f"{before}{name}.")
         else:
             yield before + name, value
@@ -56,9 +65,17 @@ def _dotted_keys(space: Mapping[str, Any], before: str = "") -> Iterator[tuple[s
 
 def _refuse_neither_or_both(key: str, values: ValuesConfig) -> None:
     ends = (values.low, values.high)
-    if (values.choices is None) == (ends == (None, None)) or (None in ends) != (ends == (None, None)):
-        raise ConfigError(f"tune.space.{key} is neither a range nor choices", "Give low and high, or choices")
+    if (values.choices is None) == (ends == (None, None)) or (None in ends) != (
+        ends == (None, None)
+    ):
+        raise ConfigError(
+            f"tune.space.{key} is neither a range nor choices", "Give low and high, or choices"
+        )
     if values.low is not None and values.high is not None and values.low > values.high:
-        raise ConfigError(f"tune.space.{key}: low = {values.low} is above high = {values.high}", "Swap them")
+        raise ConfigError(
+            f"tune.space.{key}: low = {values.low} is above high = {values.high}", "Swap them"
+        )
     if values.log and (values.low is None or values.low <= 0):
-        raise ConfigError(f"tune.space.{key}: log needs a range above 0", "Raise low, or leave log out")
+        raise ConfigError(
+            f"tune.space.{key}: log needs a range above 0", "Raise low, or leave log out"
+        )

@@ -11,11 +11,11 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from browsers import browsing, fresh_page, screenshots
 from pages import HOSTILE, rows
+from recsys.bundle.contents import Contents
 from recsys.core.artefacts import switch_link, write_json
 from recsys.core.tables import TITLE
 from recsys.evaluate.document import Comparison, ModelRow, Report, RunFacts, Value, Verdict
-from recsys.index.bundle import write_bundle
-from recsys.index.contents import Contents
+from recsys.releases.publish import write_bundle
 from servers import running
 from serving.settings import Settings
 from worlds import make_contents_with_genres
@@ -30,8 +30,12 @@ def make_films() -> Contents:
 
 def make_other(films: Contents) -> Contents:
     """The same films to somewhat different users."""
-    noise = 0.3 * np.random.default_rng(0).normal(size=films.embeddings.users.shape).astype(np.float32)
-    return replace(films, embeddings=replace(films.embeddings, users=films.embeddings.users + noise))
+    noise = 0.3 * np.random.default_rng(0).normal(size=films.embeddings.users.shape).astype(
+        np.float32
+    )
+    return replace(
+        films, embeddings=replace(films.embeddings, users=films.embeddings.users + noise)
+    )
 
 
 def make_report() -> Report:
@@ -46,17 +50,28 @@ def make_report() -> Report:
         for name, role, value in (("attention", "model", 0.21), ("ease", "baseline", 0.19))
     ]
     found = Comparison(
-        other="ease", metric="ndcg@10", difference=0.02, low=0.01, high=0.03, p=0.01, p_holm=0.01, finding="better"
+        other="ease",
+        metric="ndcg@10",
+        difference=0.02,
+        low=0.01,
+        high=0.03,
+        p=0.01,
+        p_holm=0.01,
+        finding="better",
     )
     return Report(
         headline="Graph attention finds more than EASE.",
-        facts=RunFacts(data="films.csv", split="global_time", time_safe=True, users=30, items=40, warm_users=20),
+        facts=RunFacts(
+            data="films.csv", split="global_time", time_safe=True, users=30, items=40, warm_users=20
+        ),
         main="attention",
         deciding="ndcg@10",
         draws=10,
         models=rows,
         comparisons=[found],
-        verdict=Verdict(winner="attention", decided_on="validation", never_worse=True, line="Good to serve."),
+        verdict=Verdict(
+            winner="attention", decided_on="validation", never_worse=True, line="Good to serve."
+        ),
     )
 
 
@@ -68,7 +83,9 @@ def run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_bundle(run / "bundles", make_other(films))
     switch_link(run / "bundle", live)
     make_report().save(run / "report" / "report.json")
-    (run / "report" / "report.html").write_text("<!doctype html><title>Report</title><p>All of it", encoding="utf-8")
+    (run / "report" / "report.html").write_text(
+        "<!doctype html><title>Report</title><p>All of it", encoding="utf-8"
+    )
     write_json(run / "manifest.json", {})
     return run
 

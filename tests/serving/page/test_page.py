@@ -17,7 +17,9 @@ from serving.keys import new_key
 from serving.settings import Settings
 
 
-def test_nobody_sees_what_is_popular_and_a_user_their_own_list(page: Page, address: str, shots: Path) -> None:
+def test_nobody_sees_what_is_popular_and_a_user_their_own_list(
+    page: Page, address: str, shots: Path
+) -> None:
     assert shown(page) == listed(address, {})
     expect(page.get_by_role("status").filter(has_text="most popular")).to_be_visible()
     choose_user(page)
@@ -35,7 +37,9 @@ def test_reasons_are_drawn_and_add_up_to_the_score(page: Page, shots: Path) -> N
     causes = graph.get_by_role("list", name="What adds to the score").get_by_role("listitem")
     shares = [number(text) for text in causes.locator(".number").all_inner_texts()]
     score = number(rows(page).first.locator(".score .number").inner_text())
-    widths = graph.locator("path").evaluate_all("all => all.map(one => Number(one.getAttribute('stroke-width')))")
+    widths = graph.locator("path").evaluate_all(
+        "all => all.map(one => Number(one.getAttribute('stroke-width')))"
+    )
     assert sum(shares) == pytest.approx(score, abs=0.0005 * (len(shares) + 1))
     assert np.argsort(widths)[-1] == np.argmax(np.abs(shares))
     page.screenshot(path=shots / "reasons.png", full_page=True)
@@ -53,7 +57,8 @@ def test_filters_keep_items_with_the_chosen_values(page: Page, address: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "value"), [("popularity", "End", 1), ("popularity", "Home", -1), ("diversity", "End", 1)]
+    ("name", "key", "value"),
+    [("popularity", "End", 1), ("popularity", "Home", -1), ("diversity", "End", 1)],
 )
 def test_dials_change_the_list(page: Page, address: str, name: str, key: str, value: float) -> None:
     choose_user(page)
@@ -67,7 +72,11 @@ def test_reasons_at_a_dial_name_its_share(page: Page, address: str) -> None:
     until(page, listed(address, {"user": "u04"}, popularity=1))
     page.get_by_role("button", name="Why").first.click()
     _, why = ask(f"{address}/v1/explain", {"user": "u04", "item": shown(page)[0], "popularity": 1})
-    line = page.get_by_role("list", name="What adds to the score").get_by_role("listitem").filter(has_text="as dialled")
+    line = (
+        page.get_by_role("list", name="What adds to the score")
+        .get_by_role("listitem")
+        .filter(has_text="as dialled")
+    )
     expect(line).to_contain_text(f"{why['popularity']:.3f}")
 
 
@@ -78,7 +87,9 @@ def test_what_was_seen_can_be_let_in(page: Page, address: str) -> None:
     until(page, listed(address, {"user": "u04"}, k=20, exclude_seen=False))
 
 
-def test_a_visitor_is_built_by_clicking_and_taken_apart_again(page: Page, address: str, shots: Path) -> None:
+def test_a_visitor_is_built_by_clicking_and_taken_apart_again(
+    page: Page, address: str, shots: Path
+) -> None:
     first = shown(page)[0]
     page.get_by_role("button", name="Add").first.click()
     until(page, listed(address, {"history": [{"item": first, "behavior": "buy"}]}))
@@ -100,7 +111,10 @@ def test_two_bundles_are_compared_side_by_side(page: Page, address: str, shots: 
     page.get_by_label("With another bundle").select_option(index=1)
     sides = page.locator(".pair ol")
     expect(sides).to_have_count(2)
-    both = [side.locator("[data-item]").evaluate_all("all => all.map(one => one.dataset.item)") for side in sides.all()]
+    both = [
+        side.locator("[data-item]").evaluate_all("all => all.map(one => one.dataset.item)")
+        for side in sides.all()
+    ]
     marks = dict(zip(both[1], sides.nth(1).locator(".mark").all_inner_texts(), strict=True))
     assert both[0] == live
     for place, item in enumerate(both[1]):
@@ -113,9 +127,13 @@ def test_two_bundles_are_compared_side_by_side(page: Page, address: str, shots: 
             else f"{'up' if moved > 0 else 'down'} {abs(moved)}"
         )
         assert expected in marks[item]
-    removed = sides.nth(0).locator(".removed").evaluate_all("all => all.map(one => one.dataset.item)")
+    removed = (
+        sides.nth(0).locator(".removed").evaluate_all("all => all.map(one => one.dataset.item)")
+    )
     assert set(removed) == set(live) - set(both[1])
-    expect(page.locator("#status")).to_contain_text(f"{len(set(live) & set(both[1]))} items in both lists")
+    expect(page.locator("#status")).to_contain_text(
+        f"{len(set(live) & set(both[1]))} items in both lists"
+    )
     page.screenshot(path=shots / "compare.png", full_page=True)
 
 
@@ -177,7 +195,9 @@ def test_a_refusal_is_shown_with_its_remedy_until_the_next_answer(page: Page) ->
     expect(page.get_by_role("alert")).to_be_empty()
 
 
-def test_a_key_is_asked_for_and_kept_in_the_tab(browser: BrowserContext, run_path: Path, tmp_path: Path) -> None:
+def test_a_key_is_asked_for_and_kept_in_the_tab(
+    browser: BrowserContext, run_path: Path, tmp_path: Path
+) -> None:
     token, lines = new_key("manager", ["read"])
     (tmp_path / "keys.toml").write_text(lines, encoding="utf-8")
     settings = Settings(run_path / "bundle", run=run_path, keys=tmp_path / "keys.toml")
@@ -191,7 +211,9 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(browser: BrowserContext, run_pat
                 expect(dialog).to_contain_text("does not know that key")
         expect(rows(page)).to_have_count(10)
         expect(page.locator("#other-note")).to_contain_text("has no scope 'admin'")
-        assert json.loads(page.evaluate("JSON.stringify({...sessionStorage})")) == {"recsys.key": token}
+        assert json.loads(page.evaluate("JSON.stringify({...sessionStorage})")) == {
+            "recsys.key": token
+        }
         assert page.evaluate("localStorage.length") == 0
         page.get_by_role("button", name="Forget the API key").click()
         expect(dialog).to_be_visible()
@@ -205,7 +227,10 @@ def test_another_bundle_that_answers_is_told_and_offered(
     run = Path(shutil.copytree(run_path, tmp_path / "run", symlinks=True))
     live = (run / "bundle").resolve().name
     [other] = [path.name for path in (run / "bundles").iterdir() if path.name != live]
-    with running(Settings(run / "bundle", run=run)) as address, fresh_page(browser) as (page, heard):
+    with (
+        running(Settings(run / "bundle", run=run)) as address,
+        fresh_page(browser) as (page, heard),
+    ):
         page.goto(address)
         page.get_by_text("genres").click()
         page.get_by_label("drama").check()
@@ -213,12 +238,19 @@ def test_another_bundle_that_answers_is_told_and_offered(
         choose_user(page)
         expect(page.locator("#bundle")).to_contain_text(other)
         until(page, listed(address, {"user": "u04"}))
-        expect(page.get_by_label("With another bundle").get_by_role("option")).to_have_text(["none", re.compile(live)])
+        expect(page.get_by_label("With another bundle").get_by_role("option")).to_have_text(
+            ["none", re.compile(live)]
+        )
         assert heard.complaints == []
 
 
-def test_a_service_over_one_bundle_says_what_it_lacks(browser: BrowserContext, run_path: Path) -> None:
-    with running(Settings((run_path / "bundle").resolve())) as address, fresh_page(browser) as (page, _):
+def test_a_service_over_one_bundle_says_what_it_lacks(
+    browser: BrowserContext, run_path: Path
+) -> None:
+    with (
+        running(Settings((run_path / "bundle").resolve())) as address,
+        fresh_page(browser) as (page, _),
+    ):
         page.goto(address)
         expect(rows(page)).to_have_count(10)
         expect(page.locator("#other-note")).to_contain_text("one bundle, not a run")

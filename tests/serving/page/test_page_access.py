@@ -32,7 +32,9 @@ def test_everything_can_be_done_by_keyboard(page: Page, address: str) -> None:
     keys.press("Enter")
     expect(page.get_by_role("list", name="History").get_by_role("listitem")).to_have_count(1)
     until(page, listed(address, {"user": "u04", "history": [{"item": item, "behavior": "buy"}]}))
-    assert page.evaluate("document.activeElement.closest('.content') !== null"), "the focus stays in the list"
+    assert page.evaluate("document.activeElement.closest('.content') !== null"), (
+        "the focus stays in the list"
+    )
 
 
 def tab_to(page: Page, wanted: Locator, most: int = 60) -> None:
@@ -44,7 +46,9 @@ def tab_to(page: Page, wanted: Locator, most: int = 60) -> None:
 
 
 def faults(page: Page) -> list[str]:
-    """What axe finds wrong with the page as it stands: names, roles, labels, contrast, order of headings."""
+    """What axe finds wrong with the page as it stands: names, roles, labels, contrast, order of
+    headings.
+    """
     found = Axe().run(page).response["violations"]
     return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
 
@@ -75,7 +79,8 @@ def test_axe_finds_no_fault(page: Page, shots: Path, scheme: str) -> None:
 def test_text_stands_out_in_light_and_dark(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     colours = {
-        name: colour(page, name) for name in ("ink", "soft", "main", "good", "bad", "on-main", "paper", "panel", "tint")
+        name: colour(page, name)
+        for name in ("ink", "soft", "main", "good", "bad", "on-main", "paper", "panel", "tint")
     }
     assert (luminance(colours["paper"]) > 0.5) == (scheme == "light")
     for text in ("ink", "soft", "main", "good", "bad"):
@@ -86,7 +91,9 @@ def test_text_stands_out_in_light_and_dark(page: Page, scheme: str) -> None:
 
 
 def colour(page: Page, name: str) -> list[int]:
-    script = "name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()"
+    script = (
+        "name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()"
+    )
     text = page.evaluate(script, name).removeprefix("#")
     return [int(text[at : at + 2], 16) for at in (0, 2, 4)]
 
@@ -111,7 +118,9 @@ def test_nothing_overflows_a_narrow_screen(page: Page, shots: Path) -> None:
     edges = page.locator(".graph svg").bounding_box()
     shares = [one.bounding_box() for one in page.locator(".graph li .number").all()]
     assert edges
-    assert all(one and one["x"] + one["width"] <= edges["x"] for one in shares), "edges begin where shares end"
+    assert all(one and one["x"] + one["width"] <= edges["x"] for one in shares), (
+        "edges begin where shares end"
+    )
     page.screenshot(path=shots / "narrow-reasons.png", full_page=True)
     page.get_by_label("With another bundle").select_option(index=1)
     expect(page.locator(".pair")).to_be_visible()

@@ -24,10 +24,15 @@ SHORT = ["train.epochs=3", "evaluate.bootstrap=100", "evaluate.baselines=['popul
 def test_a_visitor_of_three_films_gets_films_like_them_with_reasons(
     browser: BrowserContext, shots: Path, tmp_path: Path
 ) -> None:
-    """One bundled film in twelve is an animation or for children; of ten recommended ones at least three are."""
+    """One bundled film in twelve is an animation or for children; of ten recommended ones at least
+    three are.
+    """
     films = tmp_path / "films"
     run(with_overrides(demo_config(films).model_dump(mode="json"), SHORT), films)
-    with running(Settings(films / "bundle", run=films)) as address, fresh_page(browser) as (page, heard):
+    with (
+        running(Settings(films / "bundle", run=films)) as address,
+        fresh_page(browser) as (page, heard),
+    ):
         page.goto(address)
         for title in FILMS:
             page.get_by_label("Add an item to the history").fill(title)

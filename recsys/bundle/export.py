@@ -1,0 +1,99 @@
+"""The vectors of a bundle for a search that is not ours: ids, users, items, and what their inner
+products mean.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import faiss
+import numpy as np
+import polars as pl
+
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.storage import Floats, save_array, save_document
+from recsys.core.artefacts import atomic_folder
+from recsys.core.errors import UsageError, nearest
+from recsys.core.tables import AVAILABLE, ITEM_ID, USER_ID
+
+Format = Literal["parquet", "npy", "faiss"]
+VECTOR = "vector"
+_FAISS: Any = faiss  # its type stubs lack what SWIG adds
+_CARD = "export.json"
+
+
+def export(bundle: Bundle, form: str, out: Path) -> dict[str, Any]:
+    """Write `out`, whole or absent, and export.json in it; returns the latter.
+
+    parquet: users.parquet, items.parquet with ids, vectors and availability. npy: users.npy,
+    items.npy, and their ids as JSON. faiss: the items as a flat inner-product index, the rest as
+    npy. Raises UsageError for another format, and for a folder that holds anything but an earlier
+    export.
+    """
+    if form not in get_args(Format):
+        raise UsageError(
+            f"--format {form}",
+            nearest(form, get_args(Format)) or f"One of {', '.join(get_args(Format))}",
+        )
+    if out.exists() and any(out.iterdir()) and not (out / _CARD).exists():
+        raise UsageError(f"{str(out)!r} holds other files", "Choose an empty or a new --out")
+    users, items = vectors(bundle)
+    card = {
+        "bundle": bundle.name,
+        "format": form,
+        "width": int(items.shape[1]),
+        "users": len(users),
+        "items": len(items),
+        "score": "inner product of a user's and an item's vector",
+        "left_out": _left_out(bundle),
+    }
+    with atomic_folder(out) as folder:
+        if form == "parquet":
+            _write_tables(folder, bundle, users, items)
+        else:
+            _write_arrays(folder, bundle, users, items, form == "faiss")
+        save_document(folder / _CARD, card)
+    return card
+
+
+def vectors(bundle: Bundle) -> tuple[Floats, Floats]:
+    """(users, d), (items, d) whose inner products are the scores, but for what only a table between
+    items adds.
+    """
+    users, items = np.asarray(bundle.user_vectors), np.asarray(bundle.item_vectors)
+    if bundle.added is None or bundle.past is None:
+        return users, items
+    users, items = bundle.added.widened(users, items, bundle.past.history)
+    return np.asarray(users, np.float32), np.asarray(items, np.float32)
+
+
+def _left_out(bundle: Bundle) -> list[str]:
+    """What the service adds to the inner product, and hides from the lists."""
+    added = (
+        ["items that lend each other scores (a sparse table)"] if bundle.added is not None else []
+    )
+    return [*added, "items that a user has had", "withdrawn items: see `available`"]
+
+
+def _write_tables(folder: Path, bundle: Bundle, users: Floats, items: Floats) -> None:
+    pl.DataFrame({USER_ID: bundle.users.ids, VECTOR: _column(users)}).write_parquet(
+        folder / "users.parquet"
+    )
+    table = {ITEM_ID: bundle.items.ids, AVAILABLE: bundle.available, VECTOR: _column(items)}
+    pl.DataFrame(table).write_parquet(folder / "items.parquet")
+
+
+def _write_arrays(folder: Path, bundle: Bundle, users: Floats, items: Floats, index: bool) -> None:
+    save_array(folder / "users.npy", users)
+    save_array(folder / "available.npy", bundle.available)
+    for name, ids in {"users": bundle.users.ids, "items": bundle.items.ids}.items():
+        save_document(folder / f"{name}.json", ids.to_list())
+    if not index:
+        save_array(folder / "items.npy", items)
+        return
+    flat = _FAISS.IndexFlatIP(items.shape[1])
+    flat.add(np.ascontiguousarray(items))
+    _FAISS.write_index(flat, str(folder / "items.faiss"))
+
+
+def _column(rows: Floats) -> pl.Series:
+    return pl.Series(VECTOR, np.ascontiguousarray(rows), dtype=pl.Array(pl.Float32, rows.shape[1]))

@@ -1,0 +1,287 @@
+"""The bundles of a run folder: which one is live, which was before, and the ways from one to
+another.
+
+`bundle` is a link that is switched in one step; `promotions.jsonl` keeps every switch, so that
+rollback knows where to go. Switches exclude each other; a run may go on meanwhile, as it switches
+only at its end.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from recsys.bundle.storage import load_document, whole
+from recsys.core.artefacts import RunFolder, atomic_file, exclusive, switch_link
+from recsys.core.errors import GateRefused, UsageError, nearest
+from recsys.releases.publish import load_verified
+
+HISTORY = "promotions.jsonl"
+By = Literal["run", "promote", "rollback", "forget", "add-items"]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One switch. time: ISO, UTC. bundle: its name; before: the one that was live, None for the
+    first.
+    """
+
+    time: str
+    bundle: str
+    before: str | None
+    by: By
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One bundle of a run folder. written: ISO, UTC. test: mean of the deciding metric on the test,
+    if known.
+    """
+
+    name: str
+    written: str
+    live: bool
+    rolls_back_to: bool
+    bytes: int
+    users: int
+    items: int
+    deciding: str | None
+    test: float | None
+    verdict: str | None
+
+
+def live(folder: RunFolder) -> str | None:
+    """Name of the bundle that the link names; None without one."""
+    return folder.bundle.resolve().name if folder.bundle.exists() else None
+
+
+def history(folder: RunFolder) -> list[Promotion]:
+    """Every switch that was recorded, oldest first."""
+    file = folder.path / HISTORY
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [Promotion(**json.loads(line)) for line in lines]
+
+
+def all_bundles(folder: RunFolder) -> list[Path]:
+    """Every whole bundle of the folder, by name."""
+    return [folder.bundles / name for name in sorted(_bundles(folder))]
+
+
+def find(folder: RunFolder, name: str) -> Path:
+    """The bundle called `name`, or whose name begins so. Raises UsageError for none and for
+    several.
+    """
+    known = sorted(_bundles(folder))
+    matching = [one for one in known if one.startswith(name)] if name else []
+    if len(matching) != 1:
+        what = f"{len(matching)} bundles begin with" if matching else "there is no bundle"
+        raise UsageError(f"{what} {name!r}", nearest(name, known) or f"{folder.path} has {known}")
+    return folder.bundles / matching[0]
+
+
+def promote(folder: RunFolder, name: str, force: bool = False) -> Promotion | None:
+    """Verify a bundle and make it the live one; None when it is already.
+
+    Raises DataError for a bundle that is damaged, GateRefused for one that its own report calls
+    worse than another model (unless forced), UsageError for an unknown one and while another switch
+    is under way.
+    """
+    with _switching(folder):
+        path = find(folder, name)
+        card = load_verified(path).model_card
+        if not force and not card.get("never_worse", True):
+            raise GateRefused(
+                f"bundle {path.name} is not promoted: {card['verdict']}",
+                "Promote it with --force if you know better",
+            )
+        return _switch(folder, path, "promote", force)
+
+
+def rollback(folder: RunFolder) -> Promotion:
+    """Make the bundle live that was so before the present one. Raises UsageError when there is
+    none, or it is damaged.
+    """
+    with _switching(folder):
+        name = rollback_target(folder)
+        if name is None:
+            raise UsageError(
+                f"{folder.path} has no earlier bundle to go back to",
+                "See recsys list; promote one of those instead",
+            )
+        load_verified(folder.bundles / name)
+        made = _switch(folder, folder.bundles / name, "rollback")
+    if made is None:
+        raise UsageError(f"bundle {name} is live already")
+    return made
+
+
+def publish(folder: RunFolder, path: Path, by: By = "run") -> Promotion | None:
+    """Switch to a bundle that was just written, after other switches have ended."""
+    with _switching(folder, wait=True):
+        return _switch(folder, path, by)
+
+
+def was_live(folder: RunFolder, name: str) -> bool:
+    """Whether a bundle is live, or was."""
+    return name == live(folder) or any(name in (one.bundle, one.before) for one in history(folder))
+
+
+def rollback_target(folder: RunFolder) -> str | None:
+    """Where a rollback would go: promotions are a pile, and a rollback takes one off."""
+    here = live(folder)
+    pile = _pile(history(folder))
+    if here is not None and (not pile or pile[-1] != here):
+        pile.append(here)  # switched, but not recorded: by an older version, or cut off in between
+    there = _bundles(folder)
+    return next((name for name in reversed(pile[:-1]) if name in there and name != here), None)
+
+
+def verify(folder: RunFolder, name: str) -> Path:
+    """Compare every hash of a bundle and replay its golden requests. Raises DataError naming what
+    is wrong.
+    """
+    path = find(folder, name)
+    load_verified(path)
+    return path
+
+
+def prune(folder: RunFolder, keep: int) -> list[str]:
+    """Delete all but the `keep` newest bundles, the live one, and the one that rollback goes to;
+    returns their names.
+
+    Raises UsageError for keep < 1, and while a run or another switch is under way.
+    """
+    if keep < 1:
+        raise UsageError(
+            f"--keep {keep} would delete what the next run may serve", "Keep at least 1"
+        )
+    with folder.locked(), _switching(folder):
+        newest = sorted(
+            _bundles(folder), key=lambda name: _written(folder.bundles / name), reverse=True
+        )
+        kept = {*newest[:keep], live(folder), rollback_target(folder)}
+        gone = [name for name in newest if name not in kept]
+        for name in gone:
+            delete(folder.bundles / name)
+    return gone
+
+
+def replace_bundle(folder: RunFolder, old: Path, new: Path) -> None:
+    """Delete `old`; `new` takes its place as the live one and in the history. Done again after a
+    kill, it completes.
+    """
+    with _switching(folder, wait=True):
+        if live(folder) == old.name:
+            switch_link(folder.bundle, new)
+        named = {old.name: new.name}
+        write_history(folder, [_renamed(one, named) for one in history(folder)])
+        delete(old)
+
+
+def delete(path: Path) -> None:
+    """Remove a bundle; whoever looks meanwhile sees all of it or nothing."""
+    doomed = path.with_name(f".{path.name}.old")
+    shutil.rmtree(doomed, ignore_errors=True)
+    path.replace(doomed)
+    shutil.rmtree(doomed)
+
+
+def listed(folder: RunFolder) -> list[Listed]:
+    """The bundles, newest first."""
+    here, back = live(folder), rollback_target(folder)
+    paths = sorted((folder.bundles / name for name in _bundles(folder)), key=_written, reverse=True)
+    return [_listed(path, path.name == here, path.name == back) for path in paths]
+
+
+def bundle_bytes(path: Path) -> int:
+    """Size of its files on disk."""
+    return sum(file.stat().st_size for file in path.iterdir())
+
+
+def _listed(path: Path, is_live: bool, is_before: bool) -> Listed:
+    with whole(path):
+        card, facts = load_document(path / "model_card.json"), load_document(path / "bundle.json")
+    deciding = card.get("deciding")
+    return Listed(
+        name=path.name,
+        written=_iso(_written(path)),
+        live=is_live,
+        rolls_back_to=is_before,
+        bytes=bundle_bytes(path),
+        users=facts["num_users"],
+        items=facts["num_items"],
+        deciding=deciding,
+        test=card.get("test", {}).get(deciding),
+        verdict=card.get("verdict"),
+    )
+
+
+@contextmanager
+def _switching(folder: RunFolder, wait: bool = False) -> Iterator[None]:
+    with exclusive(
+        folder.path / ".switch.lock",
+        f"{folder.path} is being switched",
+        "Try again in a moment",
+        wait,
+    ):
+        yield
+
+
+def _switch(folder: RunFolder, path: Path, by: By, forced: bool = False) -> Promotion | None:
+    """Link first: what is cut off before it is recorded is read off the link later."""
+    before = live(folder)
+    if before == path.name:
+        return None
+    switch_link(folder.bundle, path)
+    made = Promotion(_iso(datetime.now(UTC).timestamp()), path.name, before, by, forced)
+    write_history(folder, [*history(folder), made])
+    return made
+
+
+def write_history(folder: RunFolder, promotions: list[Promotion]) -> None:
+    with atomic_file(folder.path / HISTORY) as part:
+        part.write_text(
+            "".join(json.dumps(asdict(one)) + "\n" for one in promotions), encoding="utf-8"
+        )
+
+
+def _renamed(one: Promotion, named: dict[str, str]) -> Promotion:
+    before = None if one.before is None else named.get(one.before, one.before)
+    return replace(one, bundle=named.get(one.bundle, one.bundle), before=before)
+
+
+def _pile(promotions: list[Promotion]) -> list[str]:
+    """Bundles that were live one after the other, without those that were rolled back; the live one
+    on top.
+    """
+    pile: list[str] = []
+    for one in promotions:
+        wanted = one.bundle if one.by == "rollback" else one.before
+        while one.by == "rollback" and pile and pile[-1] != wanted:
+            pile.pop()
+        pile += [name for name in (wanted, one.bundle) if name is not None and pile[-1:] != [name]]
+    return pile
+
+
+def _bundles(folder: RunFolder) -> set[str]:
+    """Names of those that are whole."""
+    if not folder.bundles.is_dir():
+        return set()
+    return {
+        path.name
+        for path in folder.bundles.iterdir()
+        if path.name[0] != "." and (path / "manifest.json").exists()
+    }
+
+
+def _written(path: Path) -> float:
+    return (path / "manifest.json").stat().st_mtime
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,168 @@
+"""What can be made of trained vectors without training again.
+
+Users that lean on late events: encoded anew from a fading history, by the model as trained. Items
+of other lengths: training under cosine compares directions, and whose length a score should then
+carry is for validation to say.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.bundle.contents import neighbours_into_users
+from recsys.closed_form.item_item import histories
+from recsys.core.encoder import Embeddings, EncoderState
+from recsys.core.errors import UsageError
+from recsys.core.interactions import Interactions
+from recsys.encode.fold_in import UserEncoder
+from recsys.graph.schema import Graph
+from recsys.search.exact import Floats, VectorScorer
+from recsys.train.embed import degree_lengths
+
+_SMALLEST = np.finfo(np.float32).tiny
+
+
+class Shape(NamedTuple):
+    """What is made of the vectors.
+
+    recent: half-life; an event weighs 2^(−p / half-life) of what it did, p being how many of the
+    user's events of that behaviour are later. None leaves users as they are. own: factor on the
+    users' own layer-0 states, and on that of a visitor. length, popularity: items' vectors are
+    stretched by their trained length to the one power, and by their share of the largest degree to
+    the other.
+    """
+
+    recent: float | None = None
+    own: float = 1.0
+    length: float = 0.0
+    popularity: float = 0.0
+
+    @property
+    def moves_users(self) -> bool:
+        return self.recent is not None or self.own != 1
+
+    @property
+    def stretches(self) -> bool:
+        return bool(self.length or self.popularity)
+
+
+AS_TRAINED = Shape()
+
+
+@dataclass(frozen=True)
+class TrainedVectors:
+    """The vectors of a phase as training left them. graph: of that phase."""
+
+    interactions: Interactions
+    embeddings: Embeddings
+    graph: Graph
+
+    @property
+    def plain(self) -> VectorScorer:
+        """The vectors as training left them."""
+        return VectorScorer(self.embeddings.users, self.embeddings.items)
+
+    @property
+    def can_fade(self) -> bool:
+        """Whether users can lean on late events: the textbook layers have no edge weights, and some
+        logs no times.
+        """
+        return (
+            self.interactions.time is not None and self.embeddings.encoder.family == "degree_prior"
+        )
+
+    @property
+    def can_stretch(self) -> bool:
+        """Whether items can have other lengths: those of an inner product are learnt."""
+        return self.embeddings.item_lengths is not None
+
+    def embeddings_of(self, shape: Shape) -> Embeddings:
+        """The trained embeddings in another shape."""
+        found = self.embeddings
+        if shape.stretches:
+            found = replace(found, items=self.items(shape))
+        if not shape.moves_users:
+            return found
+        everybody = np.arange(self.interactions.num_users, dtype=np.int32)
+        encoder, own = found.encoder, np.float32(shape.own)
+        return replace(
+            found,
+            users=self._encoded(everybody, shape),
+            user_self=(found.user_self * own).astype(np.float32),
+            encoder=replace(encoder, half_life_events=shape.recent, visitor=encoder.visitor * own),
+        )
+
+    def users(self, some: NDArray[np.int32], shape: Shape) -> Floats:
+        """(users, d) where only the rows of `some` are made; the others are as trained."""
+        if not shape.moves_users:
+            return self.embeddings.users
+        rows = np.array(self.embeddings.users)
+        rows[some] = self._encoded(some, shape)
+        return rows
+
+    def items(self, shape: Shape) -> Floats:
+        """(items, d). Raises UsageError for lengths that there are none to take."""
+        if not shape.stretches:
+            return self.embeddings.items
+        if self.embeddings.item_lengths is None:
+            raise UsageError(
+                "item vectors of an inner product have the lengths they need",
+                "Leave them as trained",
+            )
+        factor = self.embeddings.item_lengths**shape.length * degree_lengths(
+            self.graph, shape.popularity
+        )
+        return (self.embeddings.items * factor[:, None]).astype(np.float32)
+
+    def _encoded(self, users: NDArray[np.int32], shape: Shape) -> Floats:
+        neighbours = self._faded(shape.recent)
+        self_states = np.asarray(self.embeddings.user_self[users], np.float32) * np.float32(
+            shape.own
+        )
+        return self._encoder.encode(
+            {name: matrix[users] for name, matrix in neighbours.items()}, self_states
+        )
+
+    @cached_property
+    def _encoder(self) -> UserEncoder:
+        return UserEncoder(self.embeddings.encoder)
+
+    @cached_property
+    def _faded(self) -> Callable[[float | None], dict[str, sparse.csr_matrix]]:
+        """Half-life → neighbours; the last ones are kept, since several weights of users' own
+        states go with them.
+        """
+        neighbours, encoder = neighbours_into_users(self.graph.relations), self.embeddings.encoder
+        return lru_cache(1)(
+            lambda half_life: faded(
+                neighbours, self.interactions, replace(encoder, half_life_events=half_life)
+            )
+        )
+
+
+def faded(
+    neighbours: Mapping[str, sparse.csr_matrix], interactions: Interactions, encoder: EncoderState
+) -> dict[str, sparse.csr_matrix]:
+    """`neighbours_into_users` with the events of every behaviour fading by
+    `encoder.half_life_events`.
+    """
+    behaviors = {relation.name: relation.behavior for relation in encoder.relations}
+    if encoder.half_life_events is None:
+        return dict(neighbours)
+    return {
+        name: _faded(matrix, histories(interactions, behavior, encoder.half_life_events))
+        if (behavior := behaviors.get(name)) is not None
+        else matrix
+        for name, matrix in neighbours.items()
+    }
+
+
+def _faded(matrix: sparse.csr_matrix, decay: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Entry times entry: both have one for every pair of the behaviour, in the same order."""
+    weights = np.maximum(matrix.data * decay.data, _SMALLEST).astype(np.float32)
+    return sparse.csr_matrix((weights, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,0 +1,54 @@
+"""Lists that repeat themselves less: maximal marginal relevance."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.core.ranking import NO_ITEM, Hits
+from recsys.search.exact import Floats
+
+CANDIDATES = 500
+"""From how many items a list is chosen, so that its pages fit together whatever their length."""
+
+
+def diversified(hits: Hits, item_vectors: Floats, diversity: float, k: int) -> Hits:
+    """The first k places of each list after greedy re-ranking (Carbonell & Goldstein 1998); scores
+    stay those of the items.
+
+    Each place goes to the candidate with the largest (1 − λ) · relevance − λ · (largest cosine to
+    the places before), λ = diversity in [0, 1]. Relevance is the score, brought to 0 … 1 over the
+    candidates of the list.
+    """
+    width = min(k, hits.items.shape[1])
+    order = np.tile(np.arange(width), (len(hits.items), 1))
+    for row, (items, scores) in enumerate(zip(hits.items, hits.scores, strict=True)):
+        count = int((items != NO_ITEM).sum())
+        picked = _picked(scores[:count], item_vectors[items[:count]], diversity, min(width, count))
+        order[row, : len(picked)] = picked
+    return Hits(
+        np.take_along_axis(hits.items, order, axis=1),
+        np.take_along_axis(hits.scores, order, axis=1),
+    )
+
+
+def _picked(scores: Floats, vectors: Floats, diversity: float, k: int) -> list[int]:
+    """Places of the chosen candidates, in their new order."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions = vectors / np.where(lengths > 0, lengths, 1.0)
+    relevance, closeness = (1 - diversity) * _unit_range(scores), np.zeros(len(scores), np.float32)
+    left = np.ones(len(scores), bool)
+    picked: list[int] = []
+    while len(picked) < k:
+        best = int(np.argmax(np.where(left, relevance - diversity * closeness, -np.inf)))
+        picked.append(best)
+        left[best] = False
+        cosines = directions @ directions[best]
+        closeness = cosines if len(picked) == 1 else np.maximum(closeness, cosines)
+    return picked
+
+
+def _unit_range(scores: Floats) -> NDArray[np.float32]:
+    """Scores between 0 and 1; all 0 where they are equal."""
+    if not len(scores):
+        return scores
+    low, high = scores.min(), scores.max()
+    return np.asarray((scores - low) / (high - low if high > low else 1.0), np.float32)

@@ -1,0 +1,210 @@
+"""What histories add is the same in evaluation, lookup, batches and explanations."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import sparse
+
+from recsys.bundle.bundle import Bundle
+from recsys.core.ranking import Hits, top_k
+from recsys.encode.history_scores import BlendedScorer, HistoryScores, Past, with_lent
+from recsys.lookup.lookup import Event, Lookup
+from recsys.releases.publish import write_bundle
+from recsys.search.exact import VectorScorer
+from worlds import ITEMS, make_contents
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(None, 0.0, False), (2.0, 0.0, False), (None, 0.25, False), (None, 0.0, True)],
+    ids=["all alike", "the latest most", "views count", "a trend"],
+)
+def lookup(request, tmp_path_factory):
+    contents = make_contents()
+    rng = np.random.default_rng(3)
+    table = sparse.csr_matrix(
+        rng.random((ITEMS, ITEMS)) * (rng.random((ITEMS, ITEMS)) < 0.2), dtype=np.float32
+    )
+    bought = contents.interactions.matrix(("buy",))
+    half_life, heard, trend = request.param
+    if half_life:
+        bought.data = np.exp2(-rng.integers(0, 5, bought.nnz) / half_life).astype(np.float32)
+    if heard:
+        bought = bought.maximum(heard * contents.interactions.matrix(("view",))).tocsr()
+    into, back = (rng.normal(size=(ITEMS, rank)).astype(np.float32) for rank in (3, 3 + trend))
+    gain = {"view": rng.random(ITEMS).astype(np.float32)}
+    added = HistoryScores(table, into, back, half_life, gain, {"view": heard} if heard else {})
+    contents = replace(contents, added=added, histories=bought)
+    return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
+
+
+def naive(bundle, vector, history, viewed):
+    """(items,) scores by the formula."""
+    added = bundle.added
+    lent = history @ (added.table.toarray() + added.into @ added.back[:, :3].T)
+    scores = (
+        bundle.item_vectors @ vector
+        + added.back[:, 3:].sum(1)
+        + lent / max(history.sum(), 1e-30) ** 0.75
+    )
+    scores[viewed] += added.gain["view"][viewed]
+    return scores
+
+
+def listed(bundle, scores, hidden, k):
+    order = sorted(
+        (i for i in range(ITEMS) if i != 7 and i not in hidden), key=lambda i: (-scores[i], i)
+    )
+    return [f"i{i:02}" for i in order[:k]]
+
+
+def test_known_users_are_answered_as_they_are_scored(lookup, tmp_path):
+    bundle = lookup.bundle
+    users = np.arange(len(bundle.users), dtype=np.int32)
+    scored = bundle.scorer.score(users)
+    lookup.batch(None, 5, tmp_path / "all.parquet")
+    rows = pl.read_parquet(tmp_path / "all.parquet")
+    for user in users:
+        name = f"u{user:02}"
+        viewed = bundle.seen["view"][user].indices
+        scores = naive(
+            bundle, bundle.user_vectors[user], bundle.histories[user].toarray().ravel(), viewed
+        )
+        assert scored[user] == pytest.approx(scores, abs=1e-5)
+        [answer] = lookup.recommend([name], 5)
+        wanted = listed(bundle, scores, set(bundle.seen["buy"][user].indices), 5)
+        assert [item["id"] for item in answer["items"]] == wanted
+        assert rows.filter(pl.col("user_id") == name)["item_id"].to_list() == wanted
+
+
+def test_filters_hold_for_what_is_lent(lookup):
+    [answer] = lookup.recommend(
+        ["u04"], 40, allow=[f"i{i:02}" for i in range(0, 40, 3)], deny=["i03"]
+    )
+    shown = {int(item["id"][1:]) for item in answer["items"]}
+    seen = set(lookup.bundle.seen["buy"][4].indices.tolist())
+    assert shown == set(range(0, 40, 3)) - {3} - seen - {7}
+
+
+def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
+    bundle = lookup.bundle
+    events = [
+        Event("i05", time=300.0),
+        Event("i11", time=100.0),
+        Event("i20", behavior="view"),
+        Event("i05", time=50.0),
+    ]
+    [answer] = lookup.recommend(histories=[events], k=6)
+    history = np.zeros(ITEMS)
+    history[[11, 5]] = (
+        (1.0, 1.0)
+        if bundle.added.half_life is None
+        else (2.0 ** (-1 / bundle.added.half_life), 1.0)
+    )
+    history[20] = bundle.added.heard.get("view", 0.0)
+    scores = naive(bundle, lookup.fold_in(events), history, [20])
+    assert [item["id"] for item in answer["items"]] == listed(bundle, scores, {5, 11}, 6)
+    assert answer["items"][0]["score"] == pytest.approx(
+        np.sort(scores[[int(i["id"][1:]) for i in answer["items"]]])[-1]
+    )
+
+
+def test_new_events_of_a_known_user_come_on_top(lookup):
+    bundle, added = lookup.bundle, lookup.bundle.added
+    old = bundle.past.of(np.array([4]))
+    new = added.extended(old, [("buy", 2), ("view", 3), ("buy", 9), ("view", 9)], "buy")
+    fade = 1.0 if added.half_life is None else 2.0 ** (-2 / added.half_life)
+    wanted = old.history.toarray().ravel() * fade
+    wanted[[2, 9]] = (1.0, 1.0) if added.half_life is None else (2.0 ** (-1 / added.half_life), 1.0)
+    wanted[3] = max(wanted[3], added.heard.get("view", 0.0))
+    assert new.history.toarray().ravel() == pytest.approx(wanted)
+    assert set(new.met["view"].indices) == {3, 9, *old.met["view"].indices}
+    assert added.extended(old, [], "buy").history is old.history
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"user": "u04"},
+        {"user": "u04", "history": ["i01", Event("i13", "view")]},
+        {"user": None, "history": ["i01", Event("i13", "view")]},
+    ],
+)
+def test_parts_and_rest_are_the_score(lookup, asked):
+    why = lookup.explain(asked["user"], "i13", history=asked.get("history"))
+    whole = sum(part["share"] for part in why["parts"]) + why.get("trend", 0.0) + why["rest"]
+    assert whole == pytest.approx(why["score"], abs=1e-5)
+    trend = float(lookup.bundle.added.trend[13])
+    assert why.get("trend", 0.0) == trend
+    late = [
+        reason["share"] for reason in why["because"] if reason["text"] == "often bought of late"
+    ]
+    assert late == ([trend] if trend > 0 else [])
+    named = [(part["relation"], part["id"]) for part in why["parts"]]
+    assert len(named) == len(set(named))
+    [answer] = lookup.recommend(
+        None if asked["user"] is None else [asked["user"]],
+        1,
+        histories=[asked["history"]] if "history" in asked else None,
+        allow=["i13"],
+        exclude_seen=False,
+    )
+    assert answer["items"][0]["score"] == pytest.approx(why["score"], abs=1e-5)
+
+
+def test_an_item_that_was_viewed_says_so(lookup):
+    plain, viewed = ([Event("i01"), Event("i13", behavior=name)] for name in ("buy", "view"))
+    why = lookup.explain(None, "i13", history=viewed)
+    [own] = [part for part in why["parts"] if part["relation"] == "view" and part["id"] == "i13"]
+    gain = float(lookup.bundle.added.gain["view"][13])
+    assert own["share"] >= gain > 0
+    less = lookup.explain(None, "i13", history=plain)
+    assert not any(part["relation"] == "view" for part in less["parts"])
+
+
+def test_a_bundle_without_gains_still_loads(tmp_path):
+    contents = make_contents()
+    none = np.zeros((ITEMS, 0), np.float32)
+    table = sparse.csr_matrix((ITEMS, ITEMS), dtype=np.float32)
+    bought = contents.interactions.matrix(("buy",))
+    path = write_bundle(
+        tmp_path, replace(contents, added=HistoryScores(table, none, none), histories=bought)
+    )
+    assert not (path / "met_gain.npy").exists()
+    assert Bundle.load(path).added.gain == {}
+
+
+def test_lists_from_the_nearest_are_those_of_all_scores():
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        queries, items = (
+            rng.normal(size=(3, 4)).astype(np.float32),
+            rng.normal(size=(30, 4)).astype(np.float32),
+        )
+        lent = sparse.csr_matrix(
+            np.abs(rng.normal(size=(3, 30))) * (rng.random((3, 30)) < 0.2), dtype=np.float32
+        )
+        hidden = sparse.csr_matrix((rng.random((3, 30)) < 0.3).astype(np.float32))
+        allow = np.random.default_rng(seed).random(30) < 0.8
+        scores = queries @ items.T
+        barred = hidden.toarray().astype(bool) | ~allow
+        nearest = top_k(np.where(barred, -np.inf, scores).astype(np.float32), 5)
+        found = with_lent(Hits(*nearest), queries, items, lent, hidden, allow)
+        wanted = top_k(np.where(barred, -np.inf, scores + lent.toarray()).astype(np.float32), 5)
+        assert found.items.tolist() == wanted.items.tolist()
+        assert found.scores == pytest.approx(wanted.scores, abs=1e-5)
+
+
+def test_a_user_without_a_history_keeps_the_vectors_scores():
+    vectors = VectorScorer(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
+    nothing = np.zeros((2, 0), np.float32)
+    added = HistoryScores(sparse.csr_matrix(np.ones((2, 2), np.float32)), nothing, nothing)
+    history = sparse.csr_matrix(np.array([[0, 0], [1, 0]], np.float32))
+    assert BlendedScorer(vectors, added, Past(history, {})).score(
+        np.array([0, 1], np.int32)
+    ).tolist() == [
+        [1, 0],
+        [1, 2],
+    ]
