@@ -21,12 +21,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.record import RESULTS, record
 from recsys.bundle.new_items import NewItems
+from recsys.core.arrays import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Int32Array,
+    Int64Array,
+)
 from recsys.core.config import RunConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import UsageError
@@ -72,13 +79,11 @@ class World(NamedTuple):
     """hidden: codes of items. held_out: (users of the phase, hidden items) that were taken."""
 
     phase: Phase
-    hidden: NDArray[np.int64]
+    hidden: Int64Array
     held_out: sparse.csr_matrix
 
 
-def hide(
-    log: CodedLog, splits: Splits, seed: int
-) -> tuple[NDArray[np.int64], Splits, pl.DataFrame]:
+def hide(log: CodedLog, splits: Splits, seed: int) -> tuple[Int64Array, Splits, pl.DataFrame]:
     """A tenth of the items (ascending codes), the splits without their rows, and these rows."""
     count = len(log.items)
     hidden = np.sort(np.random.default_rng(seed).permutation(count)[: round(HIDDEN_SHARE * count)])
@@ -142,7 +147,7 @@ def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -
     }
 
 
-def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, NDArray[np.float64]]:
+def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, Float64Array]:
     """(placed items,) scores by how popular the values of each are."""
     phase = world.phase
     traits = item_traits(
@@ -158,7 +163,7 @@ def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, NDArray[n
 
 
 def ranks(
-    world: World, embeddings: Embeddings, vectors: NDArray[np.float32], can: NDArray[np.bool_]
+    world: World, embeddings: Embeddings, vectors: Float32Array, can: BoolArray
 ) -> dict[str, Any]:
     """Where hidden items that were taken stand among all items that their user had not had; 1 is
     the first.
@@ -185,30 +190,30 @@ def ranks(
 class _Same:
     """The same scores for everybody."""
 
-    def __init__(self, scores: NDArray[np.floating]) -> None:
+    def __init__(self, scores: FloatArray) -> None:
         self.scores = scores.astype(np.float32)
 
-    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, users: Int32Array) -> Float32Array:
         return np.tile(self.scores, (len(users), 1))
 
 
 def _ndcg(
     scorer: VectorScorer | _Same,
-    users: NDArray[np.int32],
+    users: Int32Array,
     held_out: sparse.csr_matrix,
-    can: NDArray[np.bool_],
-) -> NDArray[np.float64]:
+    can: BoolArray,
+) -> Float64Array:
     hits = rank(scorer, users, K, None, candidates=can)
     return np.asarray(rank_metrics(hits.items, users, held_out, [K]).per_user[f"ndcg@{K}"])
 
 
-def _mean(warm: sparse.csr_matrix, users: NDArray[np.float64]) -> NDArray[np.float64]:
+def _mean(warm: sparse.csr_matrix, users: Float64Array) -> Float64Array:
     """(values,) mean users of the items that have each value."""
     count = np.asarray(warm.sum(axis=0)).ravel()
     return np.asarray((warm.T @ users) / np.maximum(count, 1))
 
 
-def _held_out(phase: Phase, hidden: NDArray[np.int64], taken: pl.DataFrame) -> sparse.csr_matrix:
+def _held_out(phase: Phase, hidden: Int64Array, taken: pl.DataFrame) -> sparse.csr_matrix:
     """(users of the phase, hidden items) 1 where taken."""
     user = dense_of(taken[USER].to_numpy(), phase.interactions.user_codes)
     item = np.searchsorted(hidden, taken[ITEM].to_numpy())

@@ -12,9 +12,9 @@ import argparse
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.record import record
+from recsys.core.arrays import Float32Array, FloatArray
 from recsys.core.config import IndexConfig
 from recsys.core.errors import GateRefused
 from recsys.search.tuning import tune
@@ -48,7 +48,7 @@ def main() -> None:
     )
 
 
-def catalogue(count: int, width: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def catalogue(count: int, width: int, seed: int) -> tuple[Float32Array, Float32Array]:
     """Items (count, width) and queries (8000, width)."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(CENTRES, width))
@@ -60,9 +60,7 @@ def catalogue(count: int, width: int, seed: int) -> tuple[NDArray[np.float32], N
     return _unit(items), _unit(between)
 
 
-def _tuned(
-    items: NDArray[np.float32], queries: NDArray[np.float32], kind: str, given: argparse.Namespace
-) -> Any:
+def _tuned(items: Float32Array, queries: Float32Array, kind: str, given: argparse.Namespace) -> Any:
     config = IndexConfig.model_validate({"kind": kind, "target_recall": given.target})
     try:
         card = tune(items, queries, config, threads=given.threads, seed=given.seed).card
@@ -72,7 +70,7 @@ def _tuned(
     return {name: card[name] for name in KEPT if name in card} | timings
 
 
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+def _unit(vectors: FloatArray) -> Float32Array:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 

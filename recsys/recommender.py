@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from recsys.bundle.bundle import Bundle
+from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import (
     BlendConfig,
@@ -254,7 +254,7 @@ class GraphRecommender(BaseEstimator):
         lists = [{"items": found} for found in self.lookup_.similar_users(wanted, k)]
         return self.style_.back(lists_table(lists, column, wanted, f"similar_{column}"))
 
-    def fold_in(self, history: object, attributes: Attributes | None = None) -> NDArray[np.float32]:
+    def fold_in(self, history: object, attributes: Attributes | None = None) -> Float32Array:
         """(width,) vector of a visitor with these items and attributes, without training."""
         return self.lookup_.fold_in([str(item) for item in ids_of(history)], attributes)
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import IntArray
 from recsys.core.ids import UNKNOWN
 from recsys.core.tables import ITEM_ID, TITLE, USER_ID
 from serving.documents import (
@@ -106,9 +106,7 @@ def similar_users(served: Served, outside: str, k: int) -> Answer:
     )
 
 
-def _column(
-    name: str, places: Mapping[str, int], counts: NDArray[np.integer], k: int
-) -> AttributeColumn:
+def _column(name: str, places: Mapping[str, int], counts: IntArray, k: int) -> AttributeColumn:
     often = sorted(places, key=lambda value: -counts[places[value]])[:k]
     values: list[AttributeValue] = [
         {"value": value, "items": int(counts[places[value]])} for value in often

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks.accuracy import kept
@@ -18,6 +17,7 @@ from benchmarks.accuracy.compare import paired
 from benchmarks.accuracy.data import load, locked
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.run import Place, configured
+from recsys.core.arrays import Float64Array, Int32Array, Int64Array
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.errors import UsageError
 from recsys.evaluate.lists import catalogue_of
@@ -29,7 +29,6 @@ from recsys.model.network import Network
 from recsys.phases.phase import Phase
 
 FACTS = Path(__file__).parent / "attention.json"
-Floats = NDArray[np.float64]
 
 
 def measure(row: Row, other: Row, dataset: str, seed: int, place: Place) -> None:
@@ -126,7 +125,7 @@ def slice_facts(
             }
 
 
-def _ndcg(lists: kept.Kept, members: NDArray[np.int32], held_out: sparse.csr_matrix) -> Floats:
+def _ndcg(lists: kept.Kept, members: Int32Array, held_out: sparse.csr_matrix) -> Float64Array:
     places = np.searchsorted(lists.users, members)
     return METRICS["ndcg"](match(lists.ranked[places], members, held_out), 10)
 
@@ -152,7 +151,7 @@ def _logits(
     return prior, torch.stack(logits)
 
 
-def _entropy(logits: Floats, indptr: NDArray[np.int64]) -> Floats:
+def _entropy(logits: Float64Array, indptr: Int64Array) -> Float64Array:
     """(targets,) entropy in nats of the softmax within each row; 0 for rows without edges."""
     present = np.flatnonzero(np.diff(indptr))
     starts, counts = indptr[present], np.diff(indptr)[present]

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.accuracy.data import locked
 from benchmarks.accuracy.kept import lists, seeds
+from recsys.core.arrays import Float64Array
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.errors import DataError
 from recsys.core.intervals import bootstrap_means, difference
 
 COMPARISONS = Path(__file__).parent / "comparisons.json"
 METRICS = ("ndcg@10", "recall@20", "ndcg@20")
-PerUser = NDArray[np.float64]
+PerUser = Float64Array
 
 
 def compare(cache: Path, dataset: str, row: str, other: str) -> list[dict[str, Any]]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.meter import Meter
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
 from recsys.closed_form.catalogue import baseline, choose
+from recsys.core.arrays import Int32Array
 from recsys.core.config import RunConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.encoder import Embeddings
@@ -44,7 +44,7 @@ class Scored(NamedTuple):
     """
 
     ranking: Ranking
-    ranked: NDArray[np.int32]
+    ranked: Int32Array
     facts: dict[str, Any]
     network: Network | None = None
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from benchmarks.accuracy.experiment import Scored
+from recsys.core.arrays import Float64Array, Int32Array
 from recsys.core.artefacts import atomic_file
 from recsys.core.errors import DataError
 from recsys.model.network import Network
@@ -19,9 +19,9 @@ from recsys.model.network import Network
 class Kept:
     """users: (n,) dense test users. ranked: (n, k) dense items. per_user: metric → (n,)."""
 
-    users: NDArray[np.int32]
-    ranked: NDArray[np.int32]
-    per_user: dict[str, NDArray[np.float64]]
+    users: Int32Array
+    ranked: Int32Array
+    per_user: dict[str, Float64Array]
 
 
 def keep(cache: Path, row: str, seed: int, scored: Scored) -> None:

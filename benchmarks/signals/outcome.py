@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks.accuracy import kept, results
@@ -16,6 +15,7 @@ from benchmarks.accuracy.run import Place
 from benchmarks.signals.rule import rarest_first
 from benchmarks.signals.run import RUNS, final_phase
 from benchmarks.signals.variants import BIPARTITE, DISCOVERY, HETEROGENEOUS, LOGS, Log
+from recsys.core.arrays import Float64Array, Int32Array
 from recsys.core.artefacts import read_json, write_json
 from recsys.evaluate.metrics import METRICS, evaluable_users, match, rank_metrics
 
@@ -106,8 +106,8 @@ def _part(
 
 
 def _values(
-    cache: Path, row: str, members: NDArray[np.int32], pairs: sparse.csr_matrix
-) -> dict[str, NDArray[np.float64]]:
+    cache: Path, row: str, members: Int32Array, pairs: sparse.csr_matrix
+) -> dict[str, Float64Array]:
     """Metric → (members,) at 10, the mean over the seeds of a row."""
     lists = [kept.lists(cache, row, seed) for seed in kept.seeds(cache, row)]
     hits = [match(one.ranked[np.searchsorted(one.users, members)], members, pairs) for one in lists]
@@ -120,7 +120,7 @@ def _against(cache: Path, left: str, right: str) -> Outcome:
     return _difference(*(mean_of_seeds(cache, name, _METRIC) for name in (left, right)))
 
 
-def _difference(left: NDArray[np.float64], right: NDArray[np.float64]) -> Outcome:
+def _difference(left: Float64Array, right: Float64Array) -> Outcome:
     found = paired(left, right)
     return {
         BIPARTITE: found["other_value"],

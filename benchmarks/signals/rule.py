@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Float32Array, Int32Array, Int64Array
 from recsys.phases.phase import Phase
 
 
@@ -16,9 +16,9 @@ class RarestFirst:
     """
 
     met: sparse.csr_matrix
-    rows: NDArray[np.int64]
+    rows: Int64Array
 
-    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, users: Int32Array) -> Float32Array:
         return np.asarray(
             (self.met[users] @ sparse.diags(1.0 / (self.rows + 1.0))).toarray(), np.float32
         )

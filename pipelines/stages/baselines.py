@@ -1,13 +1,11 @@
 """Baselines: tuned on validation, refitted on train and validation, and ranked on the test once."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import VALIDATION
 from pipelines.runner import Facts, Work
 from pipelines.stages.scores import Scored
 from recsys.closed_form.catalogue import Baseline, Params, baseline, choose, skip_reason
+from recsys.core.arrays import Int32Array
 from recsys.core.machine import free_memory_bytes
 from recsys.phases.phase import Phase
 
@@ -41,7 +39,7 @@ def score_test(work: Work) -> Facts:
     return _keep(work, Scored(chosen.name, chosen.title, chosen.params, ranked=lists))
 
 
-def _lists(one: Baseline, data: Phase, params: Params) -> NDArray[np.int32]:
+def _lists(one: Baseline, data: Phase, params: Params) -> Int32Array:
     scorer = one.fit(data.interactions, data.target, params, data.config.seed)
     return data.ranked(scorer, max(data.config.evaluate.ks))
 

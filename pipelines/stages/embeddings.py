@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.search.exact import VectorScorer
@@ -48,7 +48,7 @@ def load_shape(trained: Embeddings, folder: Path) -> Embeddings:
     )
 
 
-def _arrays(folder: Path, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+def _arrays(folder: Path, names: tuple[str, ...]) -> dict[str, Float32Array]:
     """Those of the arrays that there are, mapped."""
     paths = {name: folder / f"{name}.npy" for name in names}
     return {name: np.load(path, mmap_mode="r") for name, path in paths.items() if path.exists()}

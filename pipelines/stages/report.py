@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from pipelines.phases_on_disk import load_phase
@@ -14,6 +13,7 @@ from pipelines.stages.newcomers import FIGURES
 from pipelines.stages.scores import Scored
 from pipelines.stages.serving import THROUGH
 from pipelines.stages.training import LIGHTGCN, MASS, MODEL
+from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import read_json
 from recsys.core.machine import versions
 from recsys.core.tables import Drops
@@ -147,7 +147,7 @@ def _judged(work: Work, select: Phase, name: str, stages: Stages) -> Judged:
     )
 
 
-def _deciding(select: Phase, ranked: NDArray[np.int32] | None) -> float | None:
+def _deciding(select: Phase, ranked: Int32Array | None) -> float | None:
     if ranked is None or not len(ranked):
         return None
     k = select.config.evaluate.ks[0]

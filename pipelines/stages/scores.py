@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import read_json, write_json
 
 _CARD = ("name", "title", "params", "skipped", "facts")
@@ -25,7 +25,7 @@ class Scored:
     params: dict[str, Any] = field(default_factory=dict)
     skipped: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    ranked: NDArray[np.int32] | None = None
+    ranked: Int32Array | None = None
 
     def save(self, folder: Path) -> None:
         write_json(folder / "card.json", {name: getattr(self, name) for name in _CARD})

@@ -14,8 +14,8 @@ from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popular_days
 from pipelines.stages.scores import Scored
 from pipelines.stages.training import CARD, MODEL
+from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import read_json, text_sha256, write_json
-from recsys.core.encoder import Floats
 from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.encode.history_scores import BlendedScorer, searched, with_lent
 from recsys.evaluate.document import Report
@@ -119,7 +119,9 @@ def _through(
     return figures
 
 
-def _with_popularity(data: Phase, scorer: VectorScorer | BlendedScorer) -> tuple[Floats, float]:
+def _with_popularity(
+    data: Phase, scorer: VectorScorer | BlendedScorer
+) -> tuple[Float32Array, float]:
     """The item vectors as they are searched, and the unit of the dial."""
     return with_popularity(searched(scorer).item_vectors, data.interactions.popularity(data.target))
 
@@ -132,7 +134,7 @@ def _tell(work: Work, through: Mapping[str, Any]) -> None:
     )
 
 
-def _load_tuned(folder: Path, item_vectors: Floats) -> TunedIndex:
+def _load_tuned(folder: Path, item_vectors: Float32Array) -> TunedIndex:
     card, file = read_json(folder / _CARD), folder / _FAISS
     vectors = np.asarray(item_vectors)
     return TunedIndex(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.bundle.storage import load_matrix, save_matrix
+from recsys.core.arrays import BoolArray
 from recsys.core.errors import UsageError, nearest
 from recsys.core.tables import AVAILABLE, ITEM_ID, TITLE
 from recsys.core.values import OWNER, VALUE, owner_values
@@ -54,7 +54,7 @@ class ItemAttributes:
             int(place) for place in matrix.indices[matrix.indptr[item] : matrix.indptr[item + 1]]
         ]
 
-    def allowed(self, filters: Filters) -> NDArray[np.bool_]:
+    def allowed(self, filters: Filters) -> BoolArray:
         """(items,) which items have, in every column that is named, one of its values; compared as
         text.
 

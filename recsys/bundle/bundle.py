@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.bundle.attributes import ItemAttributes
@@ -37,13 +36,13 @@ from recsys.bundle.contents import ALL, FORMAT, Contents, neighbours_into_users
 from recsys.bundle.item_map import ItemMap
 from recsys.bundle.segments import Segments
 from recsys.bundle.storage import (
-    Floats,
     load_array,
     load_document,
     load_matrix,
     save_document,
     whole,
 )
+from recsys.core.arrays import BoolArray, Float32Array
 from recsys.core.artefacts import at_once, atomic_folder, copy_sha256, file_sha256, text_sha256
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import DataError
@@ -76,9 +75,9 @@ class Bundle:
     path: Path
     users: IdMap
     items: IdMap
-    user_vectors: Floats
-    user_self: Floats
-    item_vectors: Floats
+    user_vectors: Float32Array
+    user_self: Float32Array
+    item_vectors: Float32Array
     encoder: EncoderState
     neighbours: dict[str, sparse.csr_matrix]
     seen: dict[str, sparse.csr_matrix]
@@ -87,23 +86,23 @@ class Bundle:
     item_table: pl.DataFrame
     attributes: ItemAttributes
     labels: dict[str, list[str]]
-    available: NDArray[np.bool_]
-    popularity: Floats
+    available: BoolArray
+    popularity: Float32Array
     segments: tuple[str, ...]
     index: ApproximateIndex | None
     index_card: dict[str, Any]
     model_card: dict[str, Any]
     added: HistoryScores | None
     histories: sparse.csr_matrix | None
-    search_vectors: Floats
-    dial_vectors: Floats
+    search_vectors: Float32Array
+    dial_vectors: Float32Array
     dial_unit: float | None
     turned: ApproximateIndex | None
     separators: dict[str, str]
     item_map: ItemMap | None
     cold_items: int
     user_segments: Segments | None
-    popular: Floats | None
+    popular: Float32Array | None
 
     @property
     def scorer(self) -> Scorer:
@@ -123,11 +122,11 @@ class Bundle:
         return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.met})
 
     @property
-    def counts(self) -> Floats:
+    def counts(self) -> Float32Array:
         """(items,) users who had each item under the target behaviour."""
         return np.asarray(self.popularity[self.segments.index(self.target)])
 
-    def shares(self, segment: Sequence[int] = ()) -> Floats:
+    def shares(self, segment: Sequence[int] = ()) -> Float32Array:
         """(items,) share of the users, or of those of some values of `user_segments`, with the item
         under the target; of late, where the bundle says so.
         """
@@ -304,7 +303,9 @@ def _read(path: Path) -> Bundle:
     )
 
 
-def _item_vectors(path: Path, facts: dict[str, Any]) -> tuple[Floats, Floats, Floats, Floats]:
+def _item_vectors(
+    path: Path, facts: dict[str, Any]
+) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
     """What is searched with the dial and without it, and in it the trained vectors and the
     low-pass; mapped once.
     """
@@ -315,7 +316,9 @@ def _item_vectors(path: Path, facts: dict[str, Any]) -> tuple[Floats, Floats, Fl
     return everything, everything[:, :last], everything[:, :width], everything[:, width:last]
 
 
-def _load_index(path: Path, searched: Floats, card: dict[str, Any]) -> ApproximateIndex | None:
+def _load_index(
+    path: Path, searched: Float32Array, card: dict[str, Any]
+) -> ApproximateIndex | None:
     file = path / "index.faiss"
     return (
         ApproximateIndex.load(file, searched, card["kind"], card["parameters"])
@@ -338,7 +341,7 @@ def _turned(index: ApproximateIndex | None, card: dict[str, Any]) -> Approximate
 
 def _history_scores(
     path: Path,
-    back: Floats,
+    back: Float32Array,
     half_life: float | None,
     met: Sequence[str] = (),
     heard: Mapping[str, float] = MappingProxyType({}),

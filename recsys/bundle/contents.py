@@ -13,7 +13,8 @@ from recsys.bundle.attributes import read_attributes_of
 from recsys.bundle.item_map import ItemMap
 from recsys.bundle.segments import Segments
 from recsys.bundle.storage import save_array, save_document, save_matrix
-from recsys.core.encoder import Embeddings, Floats
+from recsys.core.arrays import Float32Array
+from recsys.core.encoder import Embeddings
 from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, ITEM_ID, LABEL, NODE_TYPE, USER_ID
@@ -62,7 +63,7 @@ class Contents:
     item_map: ItemMap | None = None
     cold_items: int = 0
     user_segments: Segments | None = None
-    popular: Floats | None = None
+    popular: Float32Array | None = None
     test_values: pl.DataFrame | None = None
 
 

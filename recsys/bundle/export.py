@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from recsys.bundle.bundle import Bundle
-from recsys.bundle.storage import Floats, save_array, save_document
+from recsys.bundle.storage import save_array, save_document
+from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_folder
 from recsys.core.errors import UsageError, nearest
 from recsys.core.tables import AVAILABLE, ITEM_ID, USER_ID
@@ -55,7 +56,7 @@ def export(bundle: Bundle, form: str, out: Path) -> dict[str, Any]:
     return card
 
 
-def vectors(bundle: Bundle) -> tuple[Floats, Floats]:
+def vectors(bundle: Bundle) -> tuple[Float32Array, Float32Array]:
     """(users, d), (items, d) whose inner products are the scores, but for what only a table between
     items adds.
     """
@@ -74,7 +75,7 @@ def _left_out(bundle: Bundle) -> list[str]:
     return [*added, "items that a user has had", "withdrawn items: see `available`"]
 
 
-def _write_tables(folder: Path, bundle: Bundle, users: Floats, items: Floats) -> None:
+def _write_tables(folder: Path, bundle: Bundle, users: Float32Array, items: Float32Array) -> None:
     pl.DataFrame({USER_ID: bundle.users.ids, VECTOR: _column(users)}).write_parquet(
         folder / "users.parquet"
     )
@@ -82,7 +83,9 @@ def _write_tables(folder: Path, bundle: Bundle, users: Floats, items: Floats) ->
     pl.DataFrame(table).write_parquet(folder / "items.parquet")
 
 
-def _write_arrays(folder: Path, bundle: Bundle, users: Floats, items: Floats, index: bool) -> None:
+def _write_arrays(
+    folder: Path, bundle: Bundle, users: Float32Array, items: Float32Array, index: bool
+) -> None:
     save_array(folder / "users.npy", users)
     save_array(folder / "available.npy", bundle.available)
     for name, ids in {"users": bundle.users.ids, "items": bundle.items.ids}.items():
@@ -95,5 +98,5 @@ def _write_arrays(folder: Path, bundle: Bundle, users: Floats, items: Floats, in
     _FAISS.write_index(flat, str(folder / "items.faiss"))
 
 
-def _column(rows: Floats) -> pl.Series:
+def _column(rows: Float32Array) -> pl.Series:
     return pl.Series(VECTOR, np.ascontiguousarray(rows), dtype=pl.Array(pl.Float32, rows.shape[1]))

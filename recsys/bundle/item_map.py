@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.bundle.storage import load_array, save_array
+from recsys.core.arrays import Float32Array
 from recsys.core.bins import bin_of
 from recsys.core.values import OWNER, VALUE, owner_values
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -47,21 +45,21 @@ class ItemMap:
     """
 
     traits: tuple[Trait, ...]
-    mean: Floats
-    weights: Mapping[str, Floats]
+    mean: Float32Array
+    weights: Mapping[str, Float32Array]
     length: float
-    states: Floats
+    states: Float32Array
     ridge: float
     likeness: float
 
-    def vectors(self, features: Mapping[str, sparse.csr_matrix]) -> Floats:
+    def vectors(self, features: Mapping[str, sparse.csr_matrix]) -> Float32Array:
         """(n, d) from what n items are: by trait, (n, values) 0/1."""
         raw = self.mean + sum(
             features[trait.name] @ self.weights[trait.name] for trait in self.traits
         )
         return evened(np.asarray(raw, np.float32), self.length)
 
-    def layer_states(self, vectors: Floats) -> Floats:
+    def layer_states(self, vectors: Float32Array) -> Float32Array:
         """(layers, n, d) what items with these vectors send when a visitor's history holds them."""
         return np.asarray(np.einsum("nd,lde->lne", vectors, self.states), np.float32)
 
@@ -96,7 +94,7 @@ class ItemMap:
         )
 
 
-def evened(vectors: Floats, length: float) -> Floats:
+def evened(vectors: Float32Array, length: float) -> Float32Array:
     """Rows half way, on a logarithmic scale, to one common length; all-zero rows stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.bundle.contents import Contents
-from recsys.bundle.item_map import Floats, ItemMap, features_of
+from recsys.bundle.item_map import ItemMap, features_of
 from recsys.bundle.segments import Segments
+from recsys.core.arrays import BoolArray, Float32Array
 from recsys.core.config import IndexConfig
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.core.errors import DataError, UsageError, nearest
@@ -41,7 +41,7 @@ class NewItems:
     """
 
     table: pl.DataFrame
-    vectors: Floats
+    vectors: Float32Array
     features: Mapping[str, sparse.csr_matrix]
     drops: Drops
     unknown: dict[str, int]
@@ -219,7 +219,7 @@ def _numbers(
     return sparse.csr_matrix(FeatureColumn.read(feature).apply(table[name])[0]), 0
 
 
-def _already_there(contents: Contents, table: pl.DataFrame, vectors: Floats) -> NDArray[np.bool_]:
+def _already_there(contents: Contents, table: pl.DataFrame, vectors: Float32Array) -> BoolArray:
     """(rows,) which are there as they would be placed now. Raises DataError for an id that stands
     for something else.
     """
@@ -259,7 +259,7 @@ def _as_in(contents: Contents, table: pl.DataFrame, columns: list[str]) -> pl.Da
     return found
 
 
-def _longer_encoder(encoder: EncoderState, states: Floats) -> EncoderState:
+def _longer_encoder(encoder: EncoderState, states: Float32Array) -> EncoderState:
     """states: (layers, n, d) of new items, to which nothing leads yet."""
     if ITEM not in encoder.states:
         return encoder
@@ -323,5 +323,5 @@ def _wider(matrix: sparse.csr_matrix, columns: int, rows: int | None = None) -> 
     )
 
 
-def _below(upper: Floats, lower: Floats) -> Floats:
+def _below(upper: Float32Array, lower: Float32Array) -> Float32Array:
     return np.concatenate([upper, lower])

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys.bundle.storage import Floats, load_matrix, save_matrix
+from recsys.bundle.storage import load_matrix, save_matrix
+from recsys.core.arrays import Float32Array
 from recsys.core.values import OWNER, VALUE, owner_values
 
 _NAME = "segments"
@@ -30,7 +31,7 @@ class Segments:
     counts: sparse.csr_matrix
     sizes: tuple[float, ...]
 
-    def shares(self, places: Sequence[int], everybody: Floats) -> Floats:
+    def shares(self, places: Sequence[int], everybody: Float32Array) -> Float32Array:
         """(items,) share of the users of any of these values who took each item.
 
         Shrunk towards that of `everybody` (items,), as if ten of them were among the users.
@@ -52,7 +53,7 @@ class Segments:
         return Segments(facts["column"], tuple(facts["values"]), counts, tuple(facts["sizes"]))
 
 
-def count_segments(column: pl.Series, pairs: sparse.csr_matrix, users: Floats) -> Segments:
+def count_segments(column: pl.Series, pairs: sparse.csr_matrix, users: Float32Array) -> Segments:
     """column: one value (or list of values) a user. pairs: (users, items) 1 for each pair, or what
     it counts. users: the same of each user.
     """

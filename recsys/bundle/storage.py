@@ -14,8 +14,6 @@ from scipy import sparse
 
 from recsys.core.errors import DataError
 
-Floats = NDArray[np.float32]
-
 
 def save_array(path: Path, values: NDArray[Any]) -> None:
     np.save(path, np.ascontiguousarray(values), allow_pickle=False)

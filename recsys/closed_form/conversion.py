@@ -1,13 +1,14 @@
 """How often an item is taken by those who met it: viewed and bought, say."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
+
+from recsys.core.arrays import Float32Array
 
 _SHRINKAGE = 10.0  # users without a choice of their own that every item is given
 
 
-def conversion(met: sparse.csr_matrix, taken: sparse.csr_matrix) -> NDArray[np.float32]:
+def conversion(met: sparse.csr_matrix, taken: sparse.csr_matrix) -> Float32Array:
     """(items,) (k_i + 10 k/n) / (n_i − k_i + 10): the odds that one who met item i takes it, above
     0 where k is.
 

@@ -3,9 +3,9 @@
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Float64Array, Int64Array
 from recsys.core.errors import UsageError
 
 Measure = Literal["cosine", "jaccard", "count"]
@@ -43,7 +43,7 @@ def cooccurrence(
 def _similar(
     shared: sparse.csr_matrix,
     start: int,
-    counts: NDArray[np.float64],
+    counts: Float64Array,
     measure: Measure,
     shrinkage: float,
 ) -> sparse.csr_matrix:
@@ -69,7 +69,7 @@ def strongest(table: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((table.data[places], table.indices[places], indptr), shape=table.shape)
 
 
-def _row(table: sparse.csr_matrix, row: int, top_n: int) -> NDArray[np.int64]:
+def _row(table: sparse.csr_matrix, row: int, top_n: int) -> Int64Array:
     """Places in `table.data` of one row's largest entries, in column order; equals at the border by
     smaller column.
     """

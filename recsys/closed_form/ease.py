@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from recsys.closed_form.costs import DOUBLE_ITEMS
 from recsys.closed_form.linear import LinearScorer
+from recsys.core.arrays import Float32Array, FloatArray, Int32Array
 from recsys.core.errors import MachineError
 from recsys.core.interactions import Interactions
 from recsys.core.ranking import Scorer
@@ -39,10 +39,10 @@ class UserSideScorer:
     """
 
     rows: sparse.csr_matrix
-    kernel: NDArray[np.floating]
-    diagonal: NDArray[np.floating]
+    kernel: FloatArray
+    diagonal: FloatArray
 
-    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
         explained = np.asarray(self.rows.T @ self.kernel[users].T).T / self.diagonal
         return np.asarray(self.rows[users].toarray() - explained, dtype=np.float32)
@@ -60,7 +60,7 @@ def _by_users(rows: sparse.csr_matrix, gram: sparse.csr_matrix, regularisation: 
     return UserSideScorer(rows, kernel, (1.0 - _quadratic_forms(rows, kernel)) / regularisation)
 
 
-def _quadratic_forms(rows: sparse.csr_matrix, kernel: NDArray[np.floating]) -> NDArray[np.floating]:
+def _quadratic_forms(rows: sparse.csr_matrix, kernel: FloatArray) -> FloatArray:
     """(items,) r_jᵀ K r_j of every column, a column's entries at a time: never (users, items)
     dense.
     """
@@ -72,7 +72,7 @@ def _quadratic_forms(rows: sparse.csr_matrix, kernel: NDArray[np.floating]) -> N
     )
 
 
-def _inverse(gram: sparse.csr_matrix, regularisation: float) -> NDArray[np.floating]:
+def _inverse(gram: sparse.csr_matrix, regularisation: float) -> FloatArray:
     """(G + λI)^(−1) by Cholesky, in place: half the work of a general inverse."""
     precision = np.float64 if gram.shape[0] <= DOUBLE_ITEMS else np.float32
     matrix = gram.astype(precision).toarray(order="F")

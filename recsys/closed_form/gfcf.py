@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.closed_form.low_pass import low_pass
 from recsys.closed_form.spectral import normalised
+from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.interactions import Interactions
 
 
@@ -22,13 +22,13 @@ class LowPassScorer:
 
     rows: sparse.csr_matrix
     filter: sparse.csr_matrix
-    into: NDArray[np.float32]
-    back: NDArray[np.float32]
+    into: Float32Array
+    back: Float32Array
 
-    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
         rows = self.rows[users]
-        scores: NDArray[np.float32] = (rows @ self.filter).toarray()
+        scores: Float32Array = (rows @ self.filter).toarray()
         scores += (rows @ self.into) @ self.back
         return scores
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.errors import MachineError
 from recsys.core.interactions import Interactions
 
@@ -21,10 +21,10 @@ _MISSING = (
 class FactorScorer:
     """score = user · item. users: (users, width), items: (items, width), float32."""
 
-    users: NDArray[np.float32]
-    items: NDArray[np.float32]
+    users: Float32Array
+    items: Float32Array
 
-    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
         return self.users[users] @ self.items.T
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from recsys.closed_form.cooccurrence import strongest
+from recsys.core.arrays import Float32Array, FloatArray, Int32Array, Int64Array, IntArray
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import QUIET, Progress
@@ -29,7 +29,7 @@ _USER_POWER, _SOURCE_POWER = (
     0.6,
 )  # of the co-occurrence that chooses sources; on Gowalla's validation the best
 
-Gram = Callable[[NDArray[np.int32]], NDArray[np.float32]]
+Gram = Callable[[Int32Array], Float32Array]
 """Items (n,) → (n, n) how many users each two of them share."""
 
 
@@ -107,7 +107,7 @@ def histories(
     return matrix
 
 
-def latest_rows(interactions: Interactions, behaviors: Sequence[str]) -> NDArray[np.int64]:
+def latest_rows(interactions: Interactions, behaviors: Sequence[str]) -> Int64Array:
     """Rows of some behaviours by user and time, the last one of each pair alone."""
     rows = np.flatnonzero(np.logical_or.reduce([interactions.of(name) for name in behaviors]))
     time = interactions.time[rows] if interactions.time is not None else rows
@@ -117,7 +117,7 @@ def latest_rows(interactions: Interactions, behaviors: Sequence[str]) -> NDArray
         + interactions.item[order]
     )
     _, from_the_end = np.unique(pair[::-1], return_index=True)
-    latest: NDArray[np.int64] = order[np.sort(len(order) - 1 - from_the_end)]
+    latest: Int64Array = order[np.sort(len(order) - 1 - from_the_end)]
     return latest
 
 
@@ -136,7 +136,7 @@ def _sources(matrix: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
     return sparse.vstack(blocks, format="csr", dtype=np.float32)
 
 
-def _runs(by_item: sparse.csr_matrix, degrees: NDArray[np.integer]) -> Iterator[slice]:
+def _runs(by_item: sparse.csr_matrix, degrees: IntArray) -> Iterator[slice]:
     """Rows of `by_item` (items, users) whose product with the transpose is small enough to hold; at
     least one a run.
     """
@@ -156,31 +156,27 @@ def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
         whole = (matrix.T @ matrix).toarray().astype(np.float32)
         return lambda items: whole[np.ix_(items, items)]
 
-    def of_columns(items: NDArray[np.int32]) -> NDArray[np.float32]:
+    def of_columns(items: Int32Array) -> Float32Array:
         columns = by_item[:, items]
         return np.asarray((columns.T @ columns).toarray(), np.float32)
 
     return of_columns
 
 
-def _shared(
-    matrix: sparse.csr_matrix, target: sparse.csr_matrix
-) -> Callable[[int], NDArray[np.float32]]:
+def _shared(matrix: sparse.csr_matrix, target: sparse.csr_matrix) -> Callable[[int], Float32Array]:
     """Item → (items,) how often each item of `matrix` goes with it in `target`; items are asked for
     in order.
     """
     by_item, rows = target.T.tocsr(), max(1, min(_BLOCK_ROWS, _DENSE_BLOCK // matrix.shape[1]))
 
     @lru_cache(1)
-    def block(start: int) -> NDArray[np.float32]:
+    def block(start: int) -> Float32Array:
         return np.asarray((by_item[start : start + rows] @ matrix).toarray(), np.float32)
 
     return lambda item: np.asarray(block(item - item % rows)[item % rows])
 
 
-def _weights(
-    gram: NDArray[np.float32], shared: NDArray[np.float32], ridges: Sequence[float]
-) -> NDArray[np.float32]:
+def _weights(gram: Float32Array, shared: Float32Array, ridges: Sequence[float]) -> Float32Array:
     """(ridges, n) the regressions' weights, negative ones at 0. gram: (n, n), shared: (n,) users
     shared with the item.
     """
@@ -195,7 +191,7 @@ def _weights(
     return np.maximum(found, 0.0)
 
 
-def _table(sources: sparse.csr_matrix, values: NDArray[np.float32]) -> sparse.csr_matrix:
+def _table(sources: sparse.csr_matrix, values: Float32Array) -> sparse.csr_matrix:
     table = sparse.csr_matrix(
         (values, sources.indices, sources.indptr), shape=sources.shape
     ).T.tocsr()
@@ -204,7 +200,7 @@ def _table(sources: sparse.csr_matrix, values: NDArray[np.float32]) -> sparse.cs
     return table
 
 
-def _power(degrees: NDArray[np.floating], exponent: float) -> NDArray[np.float32]:
+def _power(degrees: FloatArray, exponent: float) -> Float32Array:
     """d^(−exponent), 0 for 0."""
     powers = np.zeros(len(degrees))
     np.power(degrees, -exponent, out=powers, where=degrees > 0)

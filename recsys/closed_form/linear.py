@@ -5,8 +5,9 @@ table.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
+
+from recsys.core.arrays import Float32Array, Int32Array
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class LinearScorer:
     """
 
     rows: sparse.csr_matrix
-    table: sparse.csr_matrix | NDArray[np.float32]
+    table: sparse.csr_matrix | Float32Array
 
-    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
         product = self.rows[users] @ self.table
         return np.asarray(

@@ -3,15 +3,15 @@ GF-CF, eq. 12).
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.closed_form.spectral import normalised, truncated_svd
+from recsys.core.arrays import Float32Array
 
 
 def low_pass(
     matrix: sparse.csr_matrix, rank: int, seed: int = 0
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Float32Array, Float32Array]:
     """(into, back), (items, rank) each: r · into · backᵀ = r D_I^(−½) V Vᵀ D_I^(½) of a history r.
 
     V: the `rank` right singular vectors of D_U^(−½) R D_I^(−½), strongest first; fewer where R has

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.errors import DataError
 from recsys.core.interactions import Interactions
 
@@ -13,9 +13,9 @@ from recsys.core.interactions import Interactions
 class Popularity:
     """weights: (items,) float32, higher is more popular."""
 
-    weights: NDArray[np.float32]
+    weights: Float32Array
 
-    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items): the weights, once a user."""
         return np.tile(self.weights, (len(users), 1))
 

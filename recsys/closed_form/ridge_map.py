@@ -5,10 +5,9 @@ nobody took yet.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-Floats = NDArray[np.float32]
+from recsys.core.arrays import Float32Array
 
 _RIDGES = (3.0, 10.0, 30.0)
 _HELD = 10  # every tenth item chooses the ridge
@@ -21,17 +20,17 @@ class RidgeMap:
     `ridge_map`.
     """
 
-    mean: Floats
-    weights: Floats
+    mean: Float32Array
+    weights: Float32Array
     ridge: float
     likeness: float
 
-    def predict(self, features: sparse.csr_matrix) -> Floats:
+    def predict(self, features: sparse.csr_matrix) -> Float32Array:
         """(n, d) from (n, values)."""
         return np.asarray(self.mean + features @ self.weights, np.float32)
 
 
-def ridge_map(features: sparse.csr_matrix, vectors: Floats) -> RidgeMap:
+def ridge_map(features: sparse.csr_matrix, vectors: Float32Array) -> RidgeMap:
     """Fitted on the items that have any value. features: (items, values) 0/1. vectors: (items, d).
 
     The ridge is the one whose map, fitted on nine of ten items, puts the tenth nearest to where
@@ -50,7 +49,9 @@ def ridge_map(features: sparse.csr_matrix, vectors: Floats) -> RidgeMap:
     return RidgeMap(*_fit(features, vectors, best), best, likeness[best])
 
 
-def _likeness(fitted: tuple[Floats, Floats], features: sparse.csr_matrix, vectors: Floats) -> float:
+def _likeness(
+    fitted: tuple[Float32Array, Float32Array], features: sparse.csr_matrix, vectors: Float32Array
+) -> float:
     mean, weights = fitted
     predicted = mean + features @ weights
     lengths = np.linalg.norm(predicted, axis=1) * np.linalg.norm(vectors, axis=1)
@@ -62,7 +63,9 @@ def _likeness(fitted: tuple[Floats, Floats], features: sparse.csr_matrix, vector
     )
 
 
-def _fit(features: sparse.csr_matrix, vectors: Floats, ridge: float) -> tuple[Floats, Floats]:
+def _fit(
+    features: sparse.csr_matrix, vectors: Float32Array, ridge: float
+) -> tuple[Float32Array, Float32Array]:
     """The mean, and W of (XᵀX + ridge) W = Xᵀ(Z − mean) by conjugate gradients, preconditioned by
     the diagonal.
 
@@ -72,9 +75,9 @@ def _fit(features: sparse.csr_matrix, vectors: Floats, ridge: float) -> tuple[Fl
     mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], np.float32)
     back = features.T.tocsr()
     counts = np.asarray(features.multiply(features).sum(axis=0)).reshape(-1, 1)
-    scale: Floats = (1 / (counts + ridge)).astype(np.float32)
+    scale: Float32Array = (1 / (counts + ridge)).astype(np.float32)
     residual = np.asarray(back @ (vectors - mean), np.float32)
-    direction: Floats = scale * residual
+    direction: Float32Array = scale * residual
     weights = np.zeros_like(residual)
     size, enough = _dots(residual, direction), _TOLERANCE**2 * _dots(residual, residual).sum()
     for _ in range(_MOST_STEPS):
@@ -84,16 +87,16 @@ def _fit(features: sparse.csr_matrix, vectors: Floats, ridge: float) -> tuple[Fl
         step = _ratio(size, _dots(direction, image))
         weights += step * direction
         residual -= step * image
-        pull: Floats = scale * residual
+        pull: Float32Array = scale * residual
         size, before = _dots(residual, pull), size
         direction = pull + _ratio(size, before) * direction
     return mean, weights
 
 
-def _dots(left: Floats, right: Floats) -> Floats:
+def _dots(left: Float32Array, right: Float32Array) -> Float32Array:
     """(columns,) inner products."""
     return np.asarray(np.einsum("vd,vd->d", left, right))
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
+def _ratio(above: Float32Array, below: Float32Array) -> Float32Array:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

@@ -5,11 +5,11 @@ model.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg, sparse
 from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 
@@ -24,9 +24,9 @@ class Factors(NamedTuple):
     columns. The entry of largest size in each column of `right` is positive.
     """
 
-    left: NDArray[np.float64]
-    values: NDArray[np.float64]
-    right: NDArray[np.float64]
+    left: Float64Array
+    values: Float64Array
+    right: Float64Array
 
 
 def normalised(
@@ -68,7 +68,7 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factor
 
 def start_states(
     interactions: Interactions, target: str, width: int, seed: int = 0
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[str, Float32Array]:
     """Layer-0 states of "user" (users, width) and "item" (items, width) from the target behaviour's
     matrix.
 
@@ -93,23 +93,21 @@ def start_states(
     }
 
 
-def _inverse_power(degrees: NDArray[np.floating], exponent: float) -> NDArray[np.float64]:
+def _inverse_power(degrees: FloatArray, exponent: float) -> Float64Array:
     powers = np.zeros(len(degrees))
     np.power(degrees, -exponent, out=powers, where=degrees > 0)
     return powers
 
 
-def _signed(
-    left: NDArray[np.float64], values: NDArray[np.float64], right: NDArray[np.float64]
-) -> Factors:
+def _signed(left: Float64Array, values: Float64Array, right: Float64Array) -> Factors:
     largest = np.abs(right).argmax(axis=0)
     signs = np.where(right[largest, np.arange(right.shape[1])] < 0, -1.0, 1.0)
     return Factors(np.ascontiguousarray(left * signs), values, np.ascontiguousarray(right * signs))
 
 
 def _filled(
-    states: NDArray[np.float64], bare: NDArray[np.bool_], width: int, draws: np.random.Generator
-) -> NDArray[np.float32]:
+    states: Float64Array, bare: BoolArray, width: int, draws: np.random.Generator
+) -> Float32Array:
     noise = draws.standard_normal((len(states), width)) * (_ENTRY_SCALE / 100)
     wide = np.zeros((len(states), width))
     wide[:, : states.shape[1]] = states

@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+
+from recsys.core.arrays import FloatArray
 
 _JOIN = " to "
 
 
-def quantile_labels(values: NDArray[np.floating], bins: int) -> tuple[str, ...]:
+def quantile_labels(values: FloatArray, bins: int) -> tuple[str, ...]:
     """The bins of finite values (n,) as "low to high", rising; fewer where values repeat so often
     that bins are equal.
 

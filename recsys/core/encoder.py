@@ -29,10 +29,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-Floats = NDArray[np.float32]
+from recsys.core.arrays import Float32Array
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,14 @@ class RelationState:
     behavior: str | None
     weight: float
     base: bool
-    source_degree: Floats
-    source_exponent: Floats
-    target_exponent: Floats
-    gamma: Floats
-    gate: Floats
-    kappa: Floats
+    source_degree: Float32Array
+    source_exponent: Float32Array
+    target_exponent: Float32Array
+    gamma: Float32Array
+    gate: Float32Array
+    kappa: Float32Array
     half_life_days: float | None = None
-    weight_power: Floats | None = None
+    weight_power: Float32Array | None = None
 
 
 @dataclass(frozen=True)
@@ -82,15 +81,15 @@ class EncoderState:
     family: str
     heads: int
     similarity: str
-    layer_weights: Floats
-    visitor: Floats
-    states: dict[str, Floats]
+    layer_weights: Float32Array
+    visitor: Float32Array
+    states: dict[str, Float32Array]
     relations: tuple[RelationState, ...]
     half_life_days: float | None = None
     now: int | None = None
     use_weights: bool = False
     half_life_events: float | None = None
-    dense: dict[str, Floats] = field(default_factory=dict)
+    dense: dict[str, Float32Array] = field(default_factory=dict)
 
     @property
     def layers(self) -> int:
@@ -175,8 +174,8 @@ class Embeddings:
     under cosine.
     """
 
-    users: Floats
-    items: Floats
-    user_self: Floats
+    users: Float32Array
+    items: Float32Array
+    user_self: Float32Array
     encoder: EncoderState
-    item_lengths: Floats | None = None
+    item_lengths: Float32Array | None = None

@@ -5,12 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array
 from recsys.core.errors import DataError
 from recsys.core.values import OWNER, VALUE, owner_values
 
-Floats = NDArray[np.float32]
 FEATURE = "feature"
 """What stands in place of a node type where a column has no nodes, but numbers."""
 _MOST_VALUES = 4096
@@ -53,7 +52,7 @@ class FeatureColumn:
         )
         return cls(column.name, tuple(mean.tolist()), 1 / size if size else 1.0)
 
-    def apply(self, column: pl.Series) -> tuple[Floats, int]:
+    def apply(self, column: pl.Series) -> tuple[Float32Array, int]:
         """(rows, width), zeros where a row says nothing that can be used; and how many rows that
         are.
         """
@@ -94,7 +93,7 @@ def _length(column: pl.Series) -> int:
     return int(lengths[0]) if lengths else 0
 
 
-def _numbers(column: pl.Series, width: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _numbers(column: pl.Series, width: int) -> tuple[Float64Array, BoolArray]:
     """(rows, width) numbers, 0 in unusable rows, and (rows,) which are usable: there, of that
     length, and finite.
     """
@@ -117,7 +116,9 @@ def _numbers(column: pl.Series, width: int) -> tuple[NDArray[np.float64], NDArra
     return np.where(there[:, None], values, 0.0), there
 
 
-def _marks(column: pl.Series, labels: tuple[str, ...], separator: str | None) -> tuple[Floats, int]:
+def _marks(
+    column: pl.Series, labels: tuple[str, ...], separator: str | None
+) -> tuple[Float32Array, int]:
     """(rows, labels) 1 where a row has a value, and how many rows have none."""
     place = {label: number for number, label in enumerate(labels)}
     pairs = owner_values(column, separator).filter(pl.col(VALUE).is_in(labels))

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Int32Array, IntArray
 from recsys.core.errors import DataError, UsageError, nearest
 
 UNKNOWN = -1
@@ -54,20 +54,20 @@ class IdMap:
             )
         return found
 
-    def lookup(self, outside: Sequence[object]) -> NDArray[np.int32]:
+    def lookup(self, outside: Sequence[object]) -> Int32Array:
         """Dense ids (n,), UNKNOWN (−1) where the outside id is not known."""
         known = self._dense
         return np.fromiter(
             (known.get(str(one), UNKNOWN) for one in outside), dtype=np.int32, count=len(outside)
         )
 
-    def outside(self, dense: NDArray[np.integer]) -> list[str]:
+    def outside(self, dense: IntArray) -> list[str]:
         """Outside ids of dense ids; UNKNOWN is not accepted."""
         if len(dense) and int(np.min(dense)) < 0:
             raise UsageError(f"no {self.kind} has the dense id {int(np.min(dense))}")
         known = self._outside
         return [known[one] for one in np.asarray(dense).tolist()]
 
-    def subset(self, codes: NDArray[np.integer]) -> "IdMap":
+    def subset(self, codes: IntArray) -> "IdMap":
         """The map of the ids at `codes`, in that order."""
         return IdMap(self.ids.gather(pl.Series(np.asarray(codes, dtype=np.int64))), self.kind)

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import BoolArray, Float32Array, Int32Array, Int64Array, IntArray
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, WEIGHT, Drops
 
@@ -24,16 +25,16 @@ class Interactions:
     ascending.
     """
 
-    user: NDArray[np.int32]
-    item: NDArray[np.int32]
-    weight: NDArray[np.float32]
-    time: NDArray[np.int64] | None
+    user: Int32Array
+    item: Int32Array
+    weight: Float32Array
+    time: Int64Array | None
     behavior: NDArray[np.int16]
     behaviors: tuple[str, ...]
     users: IdMap
     items: IdMap
-    user_codes: NDArray[np.int32]
-    item_codes: NDArray[np.int32]
+    user_codes: Int32Array
+    item_codes: Int32Array
 
     def __len__(self) -> int:
         return len(self.user)
@@ -56,7 +57,7 @@ class Interactions:
             else float(times.max() - times.min()) / DAY_SECONDS
         )
 
-    def of(self, behavior: str) -> NDArray[np.bool_]:
+    def of(self, behavior: str) -> BoolArray:
         """(n,) which rows are of `behavior`; none when the phase has no such row."""
         if behavior not in self.behaviors:
             return np.zeros(len(self), dtype=bool)
@@ -81,7 +82,7 @@ class Interactions:
         matrix.sort_indices()
         return matrix
 
-    def popularity(self, behavior: str | None = None) -> NDArray[np.float32]:
+    def popularity(self, behavior: str | None = None) -> Float32Array:
         """(items,) users who had each item, under one behaviour or any."""
         return np.asarray(
             self.matrix(None if behavior is None else (behavior,)).sum(axis=0), np.float32
@@ -97,8 +98,8 @@ class HeldOut:
     item, seen in train). cold: the cold rows (user code, item code), for the slice of their own.
     """
 
-    user: NDArray[np.int32]
-    item: NDArray[np.int32]
+    user: Int32Array
+    item: Int32Array
     dropped: Drops
     cold: pl.DataFrame
 
@@ -138,7 +139,7 @@ def _behavior_index(rows: pl.DataFrame, behaviors: tuple[str, ...]) -> NDArray[n
     return rows[BEHAVIOR].replace_strict(index, return_dtype=pl.Int16).to_numpy()
 
 
-def dense_of(codes: NDArray[np.integer], fitted: NDArray[np.int32]) -> NDArray[np.int32]:
+def dense_of(codes: IntArray, fitted: Int32Array) -> Int32Array:
     """Dense ids of log codes, UNKNOWN where a code was not among the `fitted` (ascending) ones."""
     if not len(fitted):
         return np.full(len(codes), UNKNOWN, np.int32)

@@ -5,11 +5,10 @@ comparisons.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float64Array, FloatArray
 from recsys.core.errors import UsageError
 
-Floats = NDArray[np.float64]
 _BLOCK_ENTRIES = 4_000_000  # user draws held at a time: 32 MB
 
 
@@ -32,7 +31,7 @@ class Difference(NamedTuple):
     p: float
 
 
-def bootstrap_means(values: Floats, draws: int = 10_000, seed: int = 0) -> Floats:
+def bootstrap_means(values: Float64Array, draws: int = 10_000, seed: int = 0) -> Float64Array:
     """(draws, columns): means of `values` (users, columns) over users drawn with replacement.
 
     Every column sees the same draws of users, so that a difference of two columns is a paired
@@ -52,7 +51,7 @@ def bootstrap_means(values: Floats, draws: int = 10_000, seed: int = 0) -> Float
     return np.concatenate([block @ values for block in counts]) / users
 
 
-def _counts(generator: np.random.Generator, draws: int, users: int) -> Floats:
+def _counts(generator: np.random.Generator, draws: int, users: int) -> Float64Array:
     """(draws, users): how often each user was drawn; every row sums to the number of users."""
     drawn = generator.integers(0, users, size=(draws, users), dtype=np.int64)
     drawn += np.arange(draws)[:, None] * users
@@ -61,13 +60,17 @@ def _counts(generator: np.random.Generator, draws: int, users: int) -> Floats:
     )
 
 
-def interval(values: Floats, means: Floats, level: float = 0.95) -> Interval:
+def interval(values: Float64Array, means: Float64Array, level: float = 0.95) -> Interval:
     """The mean of `values` (users,) with the middle `level` of its bootstrap `means` (draws,)."""
     return Interval(float(np.mean(values)), *_middle(means, level))
 
 
 def difference(
-    values: Floats, others: Floats, means: Floats, other_means: Floats, level: float = 0.95
+    values: Float64Array,
+    others: Float64Array,
+    means: Float64Array,
+    other_means: Float64Array,
+    level: float = 0.95,
 ) -> Difference:
     """`values` minus `others` (users,), from bootstrap means (draws,) that saw the same draws of
     users.
@@ -77,7 +80,7 @@ def difference(
     return Difference(float(np.mean(values - others)), low, high, _two_sided(apart))
 
 
-def holm(p_values: NDArray[np.floating]) -> Floats:
+def holm(p_values: FloatArray) -> Float64Array:
     """Holm's step-down correction (1979): adjusted p-values in the order given, each at most 1."""
     count = len(p_values)
     order = np.argsort(p_values, kind="stable")
@@ -89,12 +92,12 @@ def holm(p_values: NDArray[np.floating]) -> Floats:
     return adjusted
 
 
-def _middle(means: Floats, level: float) -> tuple[float, float]:
+def _middle(means: Float64Array, level: float) -> tuple[float, float]:
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _two_sided(apart: Floats) -> float:
+def _two_sided(apart: Float64Array) -> float:
     """Twice the smaller share of draws on either side of zero; the added one keeps it above zero
     (Davison & Hinkley 1997).
     """

@@ -3,7 +3,8 @@
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from recsys.core.arrays import Float32Array, Int32Array, Int64Array
 
 NO_ITEM = -1
 
@@ -16,19 +17,19 @@ class Hits(NamedTuple):
     id comes first.
     """
 
-    items: NDArray[np.int32]
-    scores: NDArray[np.float32]
+    items: Int32Array
+    scores: Float32Array
 
 
 class Scorer(Protocol):
     """Anything that scores every item for some users: a baseline, a model, a blend."""
 
-    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+    def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) scores; higher is better."""
         ...
 
 
-def top_k(scores: NDArray[np.float32], k: int) -> Hits:
+def top_k(scores: Float32Array, k: int) -> Hits:
     """The k best columns of each row of `scores` (queries, items); −inf marks what may not be
     recommended.
     """
@@ -49,7 +50,7 @@ def top_k(scores: NDArray[np.float32], k: int) -> Hits:
     return Hits(items.astype(np.int32, copy=False), values)
 
 
-def _best(scores: NDArray[np.float32], kept: int) -> NDArray[np.int64]:
+def _best(scores: Float32Array, kept: int) -> Int64Array:
     """Columns of the `kept` best of each row, unordered; among equals at the border the smaller
     columns.
     """

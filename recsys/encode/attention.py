@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Float64Array, IntArray
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.errors import DataError
-
-Doubles = NDArray[np.float64]
 
 _SLOPE = 0.2  # of LeakyReLU in both textbook layers
 
@@ -26,17 +25,17 @@ class Attention(Protocol):
 
     linear: bool
 
-    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Doubles:
+    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Float64Array:
         """(edges, heads, d / heads) what each edge carries."""
         ...
 
     def share(
-        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles
-    ) -> Doubles:
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
+    ) -> Float64Array:
         """(edges, heads) the factor on what each edge carries; gates of added relations come later."""
         ...
 
-    def bias(self, layer: int, relation: RelationState) -> Doubles:
+    def bias(self, layer: int, relation: RelationState) -> Float64Array:
         """(d,) or (1,) what a user with any edge receives besides."""
         ...
 
@@ -63,12 +62,12 @@ class DegreePrior:
     state: EncoderState
     linear = True
 
-    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Doubles:
+    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Float64Array:
         return _heads(_source_states(self.state, layer, relation, matrix), self.state.heads)
 
     def share(
-        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles
-    ) -> Doubles:
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
+    ) -> Float64Array:
         a, b = relation.source_exponent[layer - 1], relation.target_exponent[layer - 1]
         degrees = relation.source_degree[matrix.indices].astype(np.float64)
         # A source without edges in the graph has a new one now: the edge itself is its degree.
@@ -83,12 +82,12 @@ class DegreePrior:
         scale = row_reduce(np.add, prior, matrix.indptr) * np.where(degree > 0, degree, 1.0) ** -b
         return np.asarray(scale[rows_of(matrix)][:, None] * alpha)
 
-    def bias(self, layer: int, relation: RelationState) -> Doubles:
+    def bias(self, layer: int, relation: RelationState) -> Float64Array:
         return np.zeros(1)
 
     def _likeness(
-        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles
-    ) -> Doubles:
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
+    ) -> Float64Array:
         """(edges, heads) γ cos(h_u, h_v)."""
         gamma = relation.gamma[layer - 1].astype(np.float64)
         if not gamma.any():
@@ -105,10 +104,12 @@ class _Textbook:
     state: EncoderState
     linear = False
 
-    def weight(self, layer: int, relation: RelationState, name: str) -> Doubles:
+    def weight(self, layer: int, relation: RelationState, name: str) -> Float64Array:
         return self.state.dense[f"{layer}.{relation.name}.{name}"].astype(np.float64)
 
-    def mapped(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Doubles:
+    def mapped(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
+    ) -> Float64Array:
         """(edges, d) W h of the sources, every source mapped once."""
         distinct, place = np.unique(matrix.indices, return_inverse=True)
         states = np.asarray(self.state.states[relation.source][layer - 1][distinct], np.float64)
@@ -118,12 +119,12 @@ class _Textbook:
 class Gat(_Textbook):
     """Velickovic et al. 2018."""
 
-    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Doubles:
+    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Float64Array:
         return _heads(self.mapped(layer, relation, matrix), self.state.heads)
 
     def share(
-        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles
-    ) -> Doubles:
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
+    ) -> Float64Array:
         asked = _heads(hidden @ self.weight(layer, relation, "target").T, self.state.heads)
         left = (self.sent(layer, relation, matrix) * self.weight(layer, relation, "left")).sum(
             axis=-1
@@ -131,20 +132,20 @@ class Gat(_Textbook):
         right = (asked * self.weight(layer, relation, "right")).sum(axis=-1)
         return row_softmax(_leaky(left + right[rows_of(matrix)]), matrix.indptr)
 
-    def bias(self, layer: int, relation: RelationState) -> Doubles:
+    def bias(self, layer: int, relation: RelationState) -> Float64Array:
         return self.weight(layer, relation, "bias")
 
 
 class GatV2(_Textbook):
     """Brody et al. 2022."""
 
-    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Doubles:
+    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Float64Array:
         mapped = self.mapped(layer, relation, matrix) + self.weight(layer, relation, "source_bias")
         return _heads(mapped, self.state.heads)
 
     def share(
-        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles
-    ) -> Doubles:
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
+    ) -> Float64Array:
         asked = hidden @ self.weight(layer, relation, "target").T + self.weight(
             layer, relation, "target_bias"
         )
@@ -152,7 +153,7 @@ class GatV2(_Textbook):
         score = (_leaky(both) * self.weight(layer, relation, "attend")).sum(axis=-1)
         return row_softmax(score, matrix.indptr)
 
-    def bias(self, layer: int, relation: RelationState) -> Doubles:
+    def bias(self, layer: int, relation: RelationState) -> Float64Array:
         return np.zeros(1)
 
 
@@ -161,7 +162,7 @@ def rows_of(matrix: sparse.csr_matrix) -> NDArray[np.intp]:
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
-def row_reduce(ufunc: np.ufunc, values: Doubles, indptr: NDArray[np.integer]) -> Doubles:
+def row_reduce(ufunc: np.ufunc, values: Float64Array, indptr: IntArray) -> Float64Array:
     """`ufunc` over the entries of each CSR row; zero for empty rows. values: (nnz, …) → (rows, …)."""
     filled = np.flatnonzero(np.diff(indptr))
     reduced = np.zeros((len(indptr) - 1, *values.shape[1:]))
@@ -172,15 +173,15 @@ def row_reduce(ufunc: np.ufunc, values: Doubles, indptr: NDArray[np.integer]) ->
 
 
 def row_softmax(
-    logits: Doubles, indptr: NDArray[np.integer], prior: Doubles | float = 1.0
-) -> Doubles:
+    logits: Float64Array, indptr: IntArray, prior: Float64Array | float = 1.0
+) -> Float64Array:
     """(nnz, heads) prior · exp(logits), summing to one over each CSR row."""
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     weights = prior * np.exp(logits - row_reduce(np.maximum, logits, indptr)[rows])
     return np.asarray(weights / row_reduce(np.add, weights, indptr)[rows])
 
 
-def unit(vectors: Doubles) -> Doubles:
+def unit(vectors: Float64Array) -> Float64Array:
     """Vectors of length one along the last axis; zero stays zero."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(norms > 0, norms, 1.0))
@@ -188,14 +189,14 @@ def unit(vectors: Doubles) -> Doubles:
 
 def _source_states(
     state: EncoderState, layer: int, relation: RelationState, matrix: sparse.csr_matrix
-) -> Doubles:
+) -> Float64Array:
     """(edges, d) states of the sources, as sent in `layer`."""
     return np.asarray(state.states[relation.source][layer - 1][matrix.indices], np.float64)
 
 
-def _heads(states: Doubles, heads: int) -> Doubles:
+def _heads(states: Float64Array, heads: int) -> Float64Array:
     return states.reshape(len(states), heads, states.shape[1] // heads)
 
 
-def _leaky(values: Doubles) -> Doubles:
+def _leaky(values: Float64Array) -> Float64Array:
     return np.where(values > 0, values, _SLOPE * values)

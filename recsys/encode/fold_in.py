@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, FloatArray, Int64Array
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.errors import UsageError
-from recsys.encode.attention import Doubles, attention_of, row_reduce, rows_of, unit
+from recsys.encode.attention import attention_of, row_reduce, rows_of, unit
 
-Floats = NDArray[np.float32]
 Neighbours = Mapping[str, sparse.csr_matrix]
 """By relation: (users to encode, sources) matrix of edge weights; a relation left out has no edges."""
 
@@ -30,7 +29,7 @@ class Flow(NamedTuple):
 
     layer: int
     relation: RelationState
-    share: Doubles
+    share: Float64Array
 
 
 class Encoded(NamedTuple):
@@ -38,8 +37,8 @@ class Encoded(NamedTuple):
     from.
     """
 
-    vectors: Floats
-    norms: Doubles
+    vectors: Float32Array
+    norms: Float64Array
     flows: list[Flow]
 
 
@@ -52,7 +51,7 @@ class UserEncoder:
         self.state = state
         self.attention = attention_of(state)
 
-    def encode(self, neighbours: Neighbours, layer0: Floats | None = None) -> Floats:
+    def encode(self, neighbours: Neighbours, layer0: Float32Array | None = None) -> Float32Array:
         """(n, d) vectors of users with these neighbours; layer0: (n, d) own states, the visitor's
         when absent.
         """
@@ -67,7 +66,7 @@ class UserEncoder:
             vectors[rows] = self.trace(part, None if layer0 is None else layer0[rows]).vectors
         return vectors
 
-    def trace(self, neighbours: Neighbours, layer0: Floats | None = None) -> Encoded:
+    def trace(self, neighbours: Neighbours, layer0: Float32Array | None = None) -> Encoded:
         """The same for a few users, with every share that made them: what an explanation reads."""
         count = _count(neighbours)
         start = (
@@ -88,8 +87,8 @@ class UserEncoder:
         return Encoded((total / norms[:, None]).astype(np.float32), norms, flows)
 
     def _step(
-        self, layer: int, hidden: Doubles, neighbours: Neighbours
-    ) -> tuple[Doubles, list[Flow]]:
+        self, layer: int, hidden: Float64Array, neighbours: Neighbours
+    ) -> tuple[Float64Array, list[Flow]]:
         """h^layer from h^(layer−1), and the flows that reach the vector linearly."""
         heard = [
             self._hear(layer, relation, neighbours[relation.name], hidden)
@@ -110,7 +109,7 @@ class UserEncoder:
         return np.where(total > 0, total, np.expm1(np.minimum(total, 0.0))), []  # ELU
 
     def _hear(
-        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Doubles
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
     ) -> "_Heard":
         """One relation's output, ungated."""
         share = self.attention.share(layer, relation, matrix, hidden)
@@ -131,12 +130,12 @@ class _Heard(NamedTuple):
 
     relation: RelationState
     matrix: sparse.csr_matrix
-    share: Doubles
-    output: Doubles
-    present: NDArray[np.bool_]
+    share: Float64Array
+    output: Float64Array
+    present: BoolArray
 
 
-def _factors(layer: int, hidden: Doubles, heard: list[_Heard]) -> list[Doubles]:
+def _factors(layer: int, hidden: Float64Array, heard: list[_Heard]) -> list[Float64Array]:
     """(n,) for each relation: 1 for the base, tanh(gate_r) β_r(v) for an added one."""
     ones = np.ones(len(hidden))
     added = [one for one in heard if not one.relation.base]
@@ -163,15 +162,15 @@ def _factors(layer: int, hidden: Doubles, heard: list[_Heard]) -> list[Doubles]:
 def edge_weights(
     state: EncoderState,
     relation: RelationState,
-    weights: NDArray[np.floating],
-    times: NDArray[np.floating],
-) -> Doubles:
+    weights: FloatArray,
+    times: FloatArray,
+) -> Float64Array:
     """Weights of new edges as the graph would have them: behaviour × log weight × decay.
 
     times: unix seconds, NaN where unknown; an event without a time, or after the model's last
     moment, is new.
     """
-    values: Doubles = relation.weight * (
+    values: Float64Array = relation.weight * (
         np.asarray(weights, np.float64) if state.use_weights else np.ones(len(weights))
     )
     half_life_days = relation.half_life_days or state.half_life_days
@@ -179,7 +178,7 @@ def edge_weights(
         return values
     age_days = np.nan_to_num(np.maximum(state.now - times, 0.0)) / _SECONDS_PER_DAY
     # As in the graph, an old event keeps a positive weight, however small.
-    decayed: Doubles = np.maximum(
+    decayed: Float64Array = np.maximum(
         values * np.exp2(-age_days / half_life_days), np.finfo(np.float32).tiny
     )
     return decayed
@@ -194,7 +193,7 @@ def _count(neighbours: Neighbours) -> int:
     return counts.pop()
 
 
-def _slices(indptr: NDArray[np.int64]) -> list[slice]:
+def _slices(indptr: Int64Array) -> list[slice]:
     """Runs of users with at most _EDGES_AT_ONCE edges together (at least one user)."""
     slices, start = [], 0
     while start < len(indptr) - 1:

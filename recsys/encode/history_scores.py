@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import BoolArray, Float32Array, Int32Array, IntArray
 from recsys.core.ranking import NO_ITEM, Hits
-from recsys.search.exact import Floats, VectorScorer, pairs_of
+from recsys.search.exact import VectorScorer, pairs_of
 
 _LENGTH_POWER = (
     0.75  # between a sum over the history and its mean; on Gowalla's validation as good as any
@@ -30,7 +30,7 @@ class Past(NamedTuple):
     history: sparse.csr_matrix
     met: Mapping[str, sparse.csr_matrix]
 
-    def of(self, users: NDArray[np.integer]) -> "Past":
+    def of(self, users: IntArray) -> "Past":
         """The rows of `users`."""
         return Past(self.history[users], {name: matrix[users] for name, matrix in self.met.items()})
 
@@ -61,10 +61,10 @@ class HistoryScores:
     """
 
     table: sparse.csr_matrix
-    into: Floats
-    back: Floats
+    into: Float32Array
+    back: Float32Array
     half_life: float | None = None
-    gain: Mapping[str, Floats] = field(default_factory=dict)
+    gain: Mapping[str, Float32Array] = field(default_factory=dict)
     heard: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -78,7 +78,7 @@ class HistoryScores:
         return int(self.into.shape[1])
 
     @cached_property
-    def trend(self) -> Floats:
+    def trend(self) -> Float32Array:
         """(items,) the column of `back`, read where it is asked; nothing but zeros where there is
         none.
         """
@@ -96,7 +96,7 @@ class HistoryScores:
         lent.sort_indices()
         return lent.astype(np.float32)
 
-    def queries(self, histories: sparse.csr_matrix) -> Floats:
+    def queries(self, histories: sparse.csr_matrix) -> Float32Array:
         """(users, columns of `back`) vectors whose inner products with it are what low-pass and
         trend add.
         """
@@ -105,8 +105,8 @@ class HistoryScores:
         return np.hstack([low_pass, everybody]).astype(np.float32)
 
     def widened(
-        self, users: Floats, items: Floats, histories: sparse.csr_matrix
-    ) -> tuple[Floats, Floats]:
+        self, users: Float32Array, items: Float32Array, histories: sparse.csr_matrix
+    ) -> tuple[Float32Array, Float32Array]:
         """Vectors of users (n, d + columns of `back`) and items with low-pass and trend beside the
         trained ones: one inner product.
         """
@@ -114,7 +114,7 @@ class HistoryScores:
             return users, items
         return np.hstack([users, self.queries(histories)]), np.hstack([items, self.back])
 
-    def parts(self, history: sparse.csr_matrix, item: int) -> Floats:
+    def parts(self, history: sparse.csr_matrix, item: int) -> Float32Array:
         """(entries of `history`,) what each of them adds to one item; history: (1, items)."""
         column = (
             self.table[history.indices, item].toarray().ravel()
@@ -162,14 +162,14 @@ class BlendedScorer:
             )
         )
 
-    def score(self, users: NDArray[np.int32]) -> Floats:
+    def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
         scores = self.wide.score(users)
         lent = self.lent(users)
         scores[pairs_of(lent, np.arange(len(users)))] += lent.data
         return scores
 
-    def lent(self, users: NDArray[np.int32]) -> sparse.csr_matrix:
+    def lent(self, users: Int32Array) -> sparse.csr_matrix:
         """(len(users), items) what is added beside the inner products of `wide`."""
         return self.added.lend(self.past.of(users))
 
@@ -179,7 +179,7 @@ def searched(scorer: VectorScorer | BlendedScorer) -> VectorScorer:
     return scorer.wide if isinstance(scorer, BlendedScorer) else scorer
 
 
-def gained(met: sparse.csr_matrix, gain: Floats) -> sparse.csr_matrix:
+def gained(met: sparse.csr_matrix, gain: Float32Array) -> sparse.csr_matrix:
     """(users, items) `gain` (items,) at every entry of `met`."""
     return sparse.csr_matrix((gain[met.indices], met.indices, met.indptr), shape=met.shape)
 
@@ -192,7 +192,7 @@ def _with_entries(row: sparse.csr_matrix, columns: Sequence[int]) -> sparse.csr_
     )
 
 
-def _shares(histories: sparse.csr_matrix) -> Floats:
+def _shares(histories: sparse.csr_matrix) -> Float32Array:
     """(users,) (Σ_j h_uj)^(−¾), 0 without a history."""
     total = np.asarray(histories.sum(axis=1), np.float64).ravel()
     shares = np.zeros(len(total))
@@ -202,11 +202,11 @@ def _shares(histories: sparse.csr_matrix) -> Floats:
 
 def with_lent(
     hits: Hits,
-    queries: Floats,
-    item_vectors: Floats,
+    queries: Float32Array,
+    item_vectors: Float32Array,
     lent: sparse.csr_matrix,
     exclude: sparse.csr_matrix | None = None,
-    allow: NDArray[np.bool_] | None = None,
+    allow: BoolArray | None = None,
 ) -> Hits:
     """The k best items by inner product plus `lent` (n, items), from the k best by inner product
     alone.
@@ -237,13 +237,13 @@ def with_lent(
 
 
 def _row(
-    by_vector: NDArray[np.int32],
-    query: Floats,
-    item_vectors: Floats,
+    by_vector: Int32Array,
+    query: Float32Array,
+    item_vectors: Float32Array,
     lent: sparse.csr_matrix,
     exclude: sparse.csr_matrix | None,
-    allow: NDArray[np.bool_] | None,
-) -> tuple[NDArray[np.integer], Floats]:
+    allow: BoolArray | None,
+) -> tuple[IntArray, Float32Array]:
     """Candidates of one query, best first, ties by the smaller id, and their scores."""
     added = np.zeros(len(item_vectors), np.float32)
     added[lent.indices] = lent.data

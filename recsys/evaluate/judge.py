@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Int32Array
 from recsys.core.errors import DataError
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import Interactions
@@ -27,7 +27,7 @@ class Judgement(NamedTuple):
     """
 
     ranking: Ranking
-    ranked: NDArray[np.int32]
+    ranked: Int32Array
     counts: Drops
 
 
@@ -105,8 +105,8 @@ def _in_order(lists: pl.DataFrame) -> pl.DataFrame:
 
 
 def _table(
-    dense: pl.DataFrame, users: NDArray[np.int32], k: int, seen: sparse.csr_matrix | None
-) -> tuple[NDArray[np.int32], Drops]:
+    dense: pl.DataFrame, users: Int32Array, k: int, seen: sparse.csr_matrix | None
+) -> tuple[Int32Array, Drops]:
     """(users, k) dense items, NO_ITEM where there is none that could be right; and what was counted
     on the way.
     """

@@ -5,9 +5,9 @@ concentration.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import BoolArray, Float64Array, Int32Array, Int64Array
 from recsys.core.interactions import Interactions
 from recsys.core.ranking import NO_ITEM
 
@@ -25,7 +25,7 @@ class Catalogue:
     attributes: (items, values) 0/1 matrix, or None when items have no attributes.
     """
 
-    item_users: NDArray[np.float64]
+    item_users: Float64Array
     num_users: int
     attributes: sparse.csr_matrix | None = None
 
@@ -33,7 +33,7 @@ class Catalogue:
     def num_items(self) -> int:
         return len(self.item_users)
 
-    def head(self) -> NDArray[np.bool_]:
+    def head(self) -> BoolArray:
         """(items,) the most popular tenth of the catalogue, at least one item; ties to the smaller
         id.
         """
@@ -51,7 +51,7 @@ def catalogue_of(
     return Catalogue(item_users, train.num_users, attributes)
 
 
-def list_metrics(ranked: NDArray[np.int32], catalogue: Catalogue) -> dict[str, float]:
+def list_metrics(ranked: Int32Array, catalogue: Catalogue) -> dict[str, float]:
     """coverage, novelty, gini, popularity_share, and diversity where there are attributes, of lists
     (n, k).
     """
@@ -68,7 +68,7 @@ def list_metrics(ranked: NDArray[np.int32], catalogue: Catalogue) -> dict[str, f
     return found
 
 
-def novelty(exposures: NDArray[np.int64], catalogue: Catalogue) -> float:
+def novelty(exposures: Int64Array, catalogue: Catalogue) -> float:
     """Mean over recommended items of −log2(train users of the item / users); an item without users
     counts as with one.
     """
@@ -76,7 +76,7 @@ def novelty(exposures: NDArray[np.int64], catalogue: Catalogue) -> float:
     return float(-(exposures @ np.log2(share)) / max(exposures.sum(), 1))
 
 
-def gini(exposures: NDArray[np.int64]) -> float:
+def gini(exposures: Int64Array) -> float:
     """Gini coefficient of the exposures of all items, those never shown included: 0 all alike, near
     1 one takes all.
     """
@@ -87,7 +87,7 @@ def gini(exposures: NDArray[np.int64]) -> float:
     return float((2 * np.arange(1, count + 1) - count - 1) @ ordered / (count * total))
 
 
-def diversity(ranked: NDArray[np.int32], attributes: sparse.csr_matrix) -> float:
+def diversity(ranked: Int32Array, attributes: sparse.csr_matrix) -> float:
     """Intra-list diversity: mean 1 − Jaccard of the attributes over the pairs of a list, then over
     lists.
 
@@ -104,7 +104,7 @@ def diversity(ranked: NDArray[np.int32], attributes: sparse.csr_matrix) -> float
     return float(np.nanmean(means)) if np.isfinite(means).any() else 0.0
 
 
-def _pair_means(ranked: NDArray[np.int32], attributes: sparse.csr_matrix) -> NDArray[np.float64]:
+def _pair_means(ranked: Int32Array, attributes: sparse.csr_matrix) -> Float64Array:
     """(n,) mean distance over the pairs of each list; NaN where a list has no pair with attributes."""
     lists, length = ranked.shape
     items = np.where(ranked == NO_ITEM, 0, ranked).ravel()

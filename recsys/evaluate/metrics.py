@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import BoolArray, Float64Array, Int32Array, Int64Array
 from recsys.core.errors import UsageError
 from recsys.core.ranking import NO_ITEM
 from recsys.evaluate.lists import Catalogue, list_metrics
 
-PerUser = NDArray[np.float64]
+PerUser = Float64Array
 
 
 class Matches(NamedTuple):
@@ -24,8 +25,8 @@ class Matches(NamedTuple):
     held: (n,) int64, held-out items of each user; at least 1.
     """
 
-    hit: NDArray[np.bool_]
-    held: NDArray[np.int64]
+    hit: BoolArray
+    held: Int64Array
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,22 @@ class Ranking:
     mean, and list-level.
     """
 
-    users: NDArray[np.int32]
+    users: Int32Array
     per_user: Mapping[str, PerUser]
     overall: Mapping[str, float]
 
 
-def evaluable_users(held_out: sparse.csr_matrix) -> NDArray[np.int32]:
+def evaluable_users(held_out: sparse.csr_matrix) -> Int32Array:
     """U': the users with at least one held-out item, ascending."""
     return np.flatnonzero(np.diff(held_out.indptr)).astype(np.int32)
 
 
-def evenly(users: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+def evenly(users: Int32Array, count: int) -> Int32Array:
     """At most `count` of them, spread evenly: no draw, so the same every time."""
     return users if len(users) <= count else users[np.arange(count) * len(users) // count]
 
 
-def match(
-    ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix
-) -> Matches:
+def match(ranked: Int32Array, users: Int32Array, held_out: sparse.csr_matrix) -> Matches:
     """Look every ranked item up among its user's held-out items.
 
     ranked: (n, k) dense item ids, best first, unique within a list, NO_ITEM where a list ended.
@@ -125,8 +124,8 @@ METRICS: dict[str, Callable[[Matches, int], PerUser]] = {
 
 
 def rank_metrics(
-    ranked: NDArray[np.int32],
-    users: NDArray[np.int32],
+    ranked: Int32Array,
+    users: Int32Array,
     held_out: sparse.csr_matrix,
     ks: Sequence[int],
     catalogue: Catalogue | None = None,

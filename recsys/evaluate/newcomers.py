@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.closed_form.popularity import Popularity
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, IntArray
 from recsys.core.encoder import EncoderState
 from recsys.core.interactions import Interactions
 from recsys.core.intervals import bootstrap_means, difference
@@ -18,11 +18,11 @@ from recsys.encode.fold_in import UserEncoder
 from recsys.encode.history_scores import BlendedScorer, Past
 from recsys.evaluate.document import ColdItems, VisitorRow
 from recsys.evaluate.metrics import evaluable_users, evenly, rank_metrics
-from recsys.search.exact import Floats, VectorScorer, rank
+from recsys.search.exact import VectorScorer, rank
 
 LENGTHS = (0, 1, 2, 5, 10, 20)
 _MOST_USERS = 2_000
-PerUser = NDArray[np.float64]
+PerUser = Float64Array
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Trained:
     encoder: EncoderState
     relation: str
     edges: sparse.csr_matrix
-    popular: Floats
+    popular: Float32Array
 
-    def visitors(self, kept: sparse.csr_matrix, users: NDArray[np.int32]) -> Scorer:
+    def visitors(self, kept: sparse.csr_matrix, users: Int32Array) -> Scorer:
         """The same for `users` if they had come for the first time with the events `kept` (users,
         items), 1 for each.
         """
@@ -118,7 +118,7 @@ def later_events(interactions: Interactions, target: str, seed: int) -> sparse.c
 
 
 def cold_items(
-    users: Floats, items: Floats, placed: NDArray[np.bool_], held_out: sparse.csr_matrix, k: int
+    users: Float32Array, items: Float32Array, placed: BoolArray, held_out: sparse.csr_matrix, k: int
 ) -> ColdItems | None:
     """How items that nobody took in train rank among themselves; None when no user of train took
     one in the test.
@@ -141,7 +141,7 @@ def cold_items(
     )
 
 
-def expected_ndcg(held: NDArray[np.integer], candidates: int, k: int) -> float:
+def expected_ndcg(held: IntArray, candidates: int, k: int) -> float:
     """Mean over users of NDCG@k in a random order: each place holds a hit with probability held /
     candidates.
     """
@@ -173,8 +173,6 @@ def _row(length: int, values: Sequence[PerUser], draws: int, seed: int) -> Visit
     )
 
 
-def _ndcg(
-    ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, k: int
-) -> PerUser:
+def _ndcg(ranked: Int32Array, users: Int32Array, held_out: sparse.csr_matrix, k: int) -> PerUser:
     per_user: Mapping[str, PerUser] = rank_metrics(ranked, users, held_out, [k]).per_user
     return per_user[f"ndcg@{k}"]

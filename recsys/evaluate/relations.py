@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Int32Array
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.evaluate.document import RelationRow
 from recsys.evaluate.metrics import rank_metrics
@@ -19,9 +19,9 @@ _HEARING = ("user", "item")
 def relation_rows(
     mass: Mass,
     parts: Mapping[str, str],
-    lists: Mapping[str, NDArray[np.int32]],
-    main: NDArray[np.int32],
-    users: NDArray[np.int32],
+    lists: Mapping[str, Int32Array],
+    main: Int32Array,
+    users: Int32Array,
     held_out: sparse.csr_matrix,
     deciding: str,
     draws: int,
@@ -54,9 +54,9 @@ def _sum(mass: Mapping[str, float], relations: Iterable[str]) -> float:
 
 
 def _worth(
-    main: NDArray[np.int32],
-    without: NDArray[np.int32],
-    users: NDArray[np.int32],
+    main: Int32Array,
+    without: Int32Array,
+    users: Int32Array,
     held_out: sparse.csr_matrix,
     deciding: str,
     draws: int,

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Float64Array, Int32Array
 from recsys.core.artefacts import atomic_file
 from recsys.core.errors import UsageError
-from recsys.core.intervals import Floats, bootstrap_means, difference, holm, interval
+from recsys.core.intervals import bootstrap_means, difference, holm, interval
 from recsys.evaluate.document import (
     Comparison,
     Epoch,
@@ -45,7 +45,7 @@ class Judged:
     name: str
     title: str
     role: Literal["model", "ablation", "baseline"]
-    ranked: NDArray[np.int32] | None = None
+    ranked: Int32Array | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     validation: float | None = None
     seconds: float | None = None
@@ -60,7 +60,7 @@ class Test:
 
     __test__ = False  # not a test case of pytest
 
-    users: NDArray[np.int32]
+    users: Int32Array
     held_out: sparse.csr_matrix
     catalogue: Catalogue
     slices: Sequence[Slice] = ()
@@ -123,23 +123,25 @@ def write_report(report: Report, folder: Path) -> None:
         part.write_text(render(report), encoding="utf-8")
 
 
-def _lists(judged: Sequence[Judged]) -> dict[str, NDArray[np.int32]]:
+def _lists(judged: Sequence[Judged]) -> dict[str, Int32Array]:
     return {one.name: one.ranked for one in judged if one.ranked is not None}
 
 
 def _resampled(
     rankings: Mapping[str, Ranking], draws: int, seed: int
-) -> dict[str, dict[str, Floats]]:
+) -> dict[str, dict[str, Float64Array]]:
     """Bootstrap means (draws,) by model and metric, over the same draws of users for all of them."""
     columns = [(name, metric) for name, ranking in rankings.items() for metric in ranking.per_user]
     values = np.stack([rankings[name].per_user[metric] for name, metric in columns], axis=1)
-    means: dict[str, dict[str, Floats]] = {name: {} for name in rankings}
+    means: dict[str, dict[str, Float64Array]] = {name: {} for name in rankings}
     for (name, metric), column in zip(columns, bootstrap_means(values, draws, seed).T, strict=True):
         means[name][metric] = column
     return means
 
 
-def _row(one: Judged, ranking: Ranking | None, means: Mapping[str, Floats] | None) -> ModelRow:
+def _row(
+    one: Judged, ranking: Ranking | None, means: Mapping[str, Float64Array] | None
+) -> ModelRow:
     metrics: dict[str, Value] = {}
     if ranking is not None and means is not None:
         metrics = {name: Value(value=value) for name, value in ranking.overall.items()}
@@ -159,7 +161,7 @@ def _row(one: Judged, ranking: Ranking | None, means: Mapping[str, Floats] | Non
 
 
 def _comparisons(
-    rankings: Mapping[str, Ranking], means: Mapping[str, Mapping[str, Floats]], main: str
+    rankings: Mapping[str, Ranking], means: Mapping[str, Mapping[str, Float64Array]], main: str
 ) -> list[Comparison]:
     """The main model minus each other on every metric, corrected over the others within a metric."""
     others = [name for name in rankings if name != main]

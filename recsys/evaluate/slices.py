@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import BoolArray, Int32Array, IntArray
 from recsys.core.interactions import HeldOut, Interactions
 from recsys.evaluate.document import SliceRow
 from recsys.evaluate.lists import Catalogue
@@ -44,8 +44,8 @@ def slices_of(
 
 def slice_rows(
     slices: Sequence[Slice] | Iterator[Slice],
-    ranked: Mapping[str, NDArray[np.int32]],
-    users: NDArray[np.int32],
+    ranked: Mapping[str, Int32Array],
+    users: Int32Array,
     deciding: str,
 ) -> list[SliceRow]:
     """The deciding metric of every model's lists (n, k) for `users` (n,) on every slice that holds
@@ -113,13 +113,13 @@ def worst_slice(rows: Sequence[SliceRow], main: str, overall: float, deciding: s
 
 
 def _mean(
-    ranked: NDArray[np.int32], users: NDArray[np.int32], held_out: sparse.csr_matrix, deciding: str
+    ranked: Int32Array, users: Int32Array, held_out: sparse.csr_matrix, deciding: str
 ) -> float:
     name, _, k = deciding.partition("@")
     return float(METRICS[name](match(ranked, users, held_out), int(k)).mean())
 
 
-def _by_history(lengths: NDArray[np.integer], held_out: sparse.csr_matrix) -> Iterator[Slice]:
+def _by_history(lengths: IntArray, held_out: sparse.csr_matrix) -> Iterator[Slice]:
     """Quarters of the test users by the number of their train interactions; equal numbers stay
     together.
     """
@@ -177,8 +177,8 @@ def _by_behavior(train: Interactions, held_out: sparse.csr_matrix, target: str) 
 
 def _keep(
     held_out: sparse.csr_matrix,
-    rows: NDArray[np.bool_] | None = None,
-    columns: NDArray[np.bool_] | None = None,
+    rows: BoolArray | None = None,
+    columns: BoolArray | None = None,
 ) -> sparse.csr_matrix:
     kept = held_out
     if rows is not None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.bundle.contents import Contents
 from recsys.bundle.item_map import ItemMap, Trait
 from recsys.bundle.new_items import NewItems, read_new_items, with_items
 from recsys.closed_form.ridge_map import ridge_map
+from recsys.core.arrays import IntArray
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.encoder import Embeddings
 from recsys.core.features import FEATURE
@@ -63,7 +63,7 @@ def with_untaken_items(contents: Contents, phase: Phase) -> Contents:
 
 
 def place_items(
-    phase: Phase, graph: Graph, embeddings: Embeddings, codes: NDArray[np.integer]
+    phase: Phase, graph: Graph, embeddings: Embeddings, codes: IntArray
 ) -> NewItems | None:
     """Items of the log that the phase has no row of, placed by what they are; None where the graph
     does not say.
@@ -83,7 +83,7 @@ def place_items(
     return read_new_items(contents, table_of_items(phase, codes, found))
 
 
-def table_of_items(phase: Phase, codes: NDArray[np.integer], item_map: ItemMap) -> pl.DataFrame:
+def table_of_items(phase: Phase, codes: IntArray, item_map: ItemMap) -> pl.DataFrame:
     """What a table of new items would say of items of the log, (codes,) ascending.
 
     Their rows of the item table; and under the name of each trait that is no column of it, the list

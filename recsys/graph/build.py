@@ -5,11 +5,10 @@ with their reverses.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import BoolArray, Float64Array
 from recsys.core.config import GraphConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import ConfigError, DataError, UsageError, nearest
@@ -148,9 +147,7 @@ def _add(
         relations[reverse(edge_type)] = transpose(adjacency)
 
 
-def _behavior_edges(
-    interactions: Interactions, rows: NDArray[np.bool_], weight: NDArray[np.float64]
-) -> Adjacency:
+def _behavior_edges(interactions: Interactions, rows: BoolArray, weight: Float64Array) -> Adjacency:
     return collapse(
         destination=interactions.item[rows],
         source=interactions.user[rows],

@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import torch
 
-from recsys.graph.draw import Drawn, Ints
+from recsys.core.arrays import Int64Array
+from recsys.graph.draw import Drawn
 from recsys.graph.schema import EdgeType, Graph
 
 # DGL reads it at import; without it, it writes a configuration file into the home folder.
@@ -57,7 +58,9 @@ class DglDraw:
         structure = _structure(graph)
         self._slices = {edge_type: structure[edge_type] for edge_type in graph.relations}
 
-    def __call__(self, edge_type: EdgeType, rows: Ints, fanout: int, key: tuple[int, ...]) -> Drawn:
+    def __call__(
+        self, edge_type: EdgeType, rows: Int64Array, fanout: int, key: tuple[int, ...]
+    ) -> Drawn:
         dgl.seed(int(np.random.SeedSequence(key).generate_state(1)[0]) >> 1)
         whole = self._slices[edge_type]
         drawn = sampling.sample_neighbors(
@@ -67,7 +70,7 @@ class DglDraw:
         return _row_after_row(position, drawn.edges(order="eid")[1].numpy(), rows)
 
 
-def _row_after_row(position: Ints, destination: Ints, rows: Ints) -> Drawn:
+def _row_after_row(position: Int64Array, destination: Int64Array, rows: Int64Array) -> Drawn:
     """Edges grouped in the order of `rows`, which DGL does not promise."""
     place = np.zeros(int(rows.max(initial=-1)) + 1, np.int64)
     place[rows] = np.arange(len(rows))

@@ -10,10 +10,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Int32Array, Int64Array, IntArray
 from recsys.graph.schema import Adjacency, EdgeType, Graph
 
 ALL = -1
-Ints = NDArray[np.int64]
 
 
 class Drawn(NamedTuple):
@@ -23,14 +23,16 @@ class Drawn(NamedTuple):
     (rows,) edges a row.
     """
 
-    position: Ints
-    per_row: Ints
+    position: Int64Array
+    per_row: Int64Array
 
 
 class Draw(Protocol):
     """A way to draw edges; CsrDraw is the default, DglDraw (dgl_graph.py) does it by DGL."""
 
-    def __call__(self, edge_type: EdgeType, rows: Ints, fanout: int, key: tuple[int, ...]) -> Drawn:
+    def __call__(
+        self, edge_type: EdgeType, rows: Int64Array, fanout: int, key: tuple[int, ...]
+    ) -> Drawn:
         """Up to `fanout` distinct edges (ALL: every one) into each of `rows`, the same for the same
         `key`.
         """
@@ -45,13 +47,17 @@ class CsrDraw:
             edge_type: adjacency.indptr.numpy() for edge_type, adjacency in graph.relations.items()
         }
 
-    def __call__(self, edge_type: EdgeType, rows: Ints, fanout: int, key: tuple[int, ...]) -> Drawn:
+    def __call__(
+        self, edge_type: EdgeType, rows: Int64Array, fanout: int, key: tuple[int, ...]
+    ) -> Drawn:
         indptr = self._indptr[edge_type]
         start = indptr[rows].astype(np.int64)
         return draw_from_runs(start, indptr[rows + 1] - start, fanout, key)
 
 
-def draw_from_runs(start: Ints, length: Ints, fanout: int, key: tuple[int, ...]) -> Drawn:
+def draw_from_runs(
+    start: Int64Array, length: Int64Array, fanout: int, key: tuple[int, ...]
+) -> Drawn:
     """Up to `fanout` distinct positions from each run start[r] … start[r] + length[r] − 1.
 
     A run no longer than `fanout` is taken whole, in order. key: non-negative integers.
@@ -69,7 +75,7 @@ def draw_from_runs(start: Ints, length: Ints, fanout: int, key: tuple[int, ...])
     return Drawn(position, count)
 
 
-def subsets(size: NDArray[np.int32], k: int, key: tuple[int, ...]) -> NDArray[np.int32]:
+def subsets(size: Int32Array, k: int, key: tuple[int, ...]) -> Int32Array:
     """(k, n): column c holds k distinct numbers of 0 … size[c] − 1, every subset equally likely; k
     ≤ size.
 
@@ -97,22 +103,22 @@ def _random_bits(count: int, key: tuple[int, ...]) -> NDArray[np.uint32]:
     return words.view(np.uint32)[:count]
 
 
-def find_edges(adjacency: Adjacency, rows: Ints, columns: Ints) -> Ints:
+def find_edges(adjacency: Adjacency, rows: Int64Array, columns: Int64Array) -> Int64Array:
     """Positions of the edges (column → row) that exist among the pairs given; others are left out."""
     indptr, indices = adjacency.indptr.numpy(), adjacency.indices.numpy()
     place = first_not_below(indices, indptr[rows], indptr[rows + 1], columns)
     inside = np.flatnonzero(place < indptr[rows + 1])
     found = place[inside]
-    present: NDArray[np.bool_] = indices[found] == columns[inside]
+    present: BoolArray = indices[found] == columns[inside]
     return found[present]
 
 
 def first_not_below(
-    values: NDArray[np.integer],
-    low: NDArray[np.integer],
-    high: NDArray[np.integer],
-    wanted: NDArray[np.integer],
-) -> Ints:
+    values: IntArray,
+    low: IntArray,
+    high: IntArray,
+    wanted: IntArray,
+) -> Int64Array:
     """For each q the first place of values[low[q]:high[q]], ascending, that holds at least
     wanted[q]; else high[q].
     """

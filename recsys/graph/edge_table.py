@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import FloatArray, Int64Array, IntArray
 from recsys.graph.edges import collapse
 from recsys.graph.schema import ITEM, USER, Adjacency, AttributeLabels, EdgeType, NodeType
 
@@ -27,8 +27,8 @@ class EdgeTable:
     edge_type: EdgeType
     source: pl.Series
     destination: pl.Series
-    weight: NDArray[np.floating]
-    time: NDArray[np.int64] | None = None
+    weight: FloatArray
+    time: Int64Array | None = None
     directed: bool = True
 
     def __len__(self) -> int:
@@ -67,20 +67,18 @@ def adjacency_of(
     return collapse(destination, source, weight, time, num_dst, num_src)
 
 
-def _numbers(values: pl.Series, labels: tuple[str, ...] | None) -> NDArray[np.integer]:
+def _numbers(values: pl.Series, labels: tuple[str, ...] | None) -> IntArray:
     if labels is None:
         return values.to_numpy()
     return pl.Series(labels, dtype=pl.String).search_sorted(values).to_numpy()
 
 
 def _both_ways(
-    source: NDArray[np.integer],
-    destination: NDArray[np.integer],
-    weight: NDArray[np.floating],
-    time: NDArray[np.int64] | None,
-) -> tuple[
-    NDArray[np.integer], NDArray[np.integer], NDArray[np.floating], NDArray[np.int64] | None
-]:
+    source: IntArray,
+    destination: IntArray,
+    weight: FloatArray,
+    time: Int64Array | None,
+) -> tuple[IntArray, IntArray, FloatArray, Int64Array | None]:
     """Every pair in both directions, once: with the larger weight and the later time."""
     columns = {
         "low": np.minimum(source, destination),

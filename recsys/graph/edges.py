@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import FloatArray, Int64Array, IntArray
 from recsys.graph.schema import Adjacency
 
 _INT32_EDGES = 2**31
@@ -12,10 +12,10 @@ _FLOAT32 = np.finfo(np.float32)
 
 
 def collapse(
-    destination: NDArray[np.integer],
-    source: NDArray[np.integer],
-    weight: NDArray[np.floating],
-    time: NDArray[np.int64] | None,
+    destination: IntArray,
+    source: IntArray,
+    weight: FloatArray,
+    time: Int64Array | None,
     num_dst: int,
     num_src: int,
 ) -> Adjacency:
@@ -54,10 +54,10 @@ def symmetric(table: sparse.csr_matrix) -> Adjacency:
 
 
 def _adjacency(
-    rows: NDArray[np.integer],
-    columns: NDArray[np.integer],
-    weight: NDArray[np.floating],
-    time: NDArray[np.int64] | None,
+    rows: IntArray,
+    columns: IntArray,
+    weight: FloatArray,
+    time: Int64Array | None,
     num_dst: int,
     num_src: int,
 ) -> Adjacency:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float64Array, Int64Array
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import Interactions, dense_of
@@ -49,10 +49,10 @@ def _directed(relation: EdgeRows) -> bool:
 
 def _weights(
     rows: pl.DataFrame,
-    time: NDArray[np.int64] | None,
+    time: Int64Array | None,
     half_life_days: float | None,
     until: int | None,
-) -> NDArray[np.float64]:
+) -> Float64Array:
     weight = (
         rows[WEIGHT].to_numpy().astype(np.float64) if WEIGHT in rows.columns else np.ones(len(rows))
     )

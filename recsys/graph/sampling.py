@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from recsys.core.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from recsys.core.errors import UsageError
-from recsys.graph.draw import ALL, CsrDraw, Draw, Drawn, Ints, find_edges
+from recsys.graph.draw import ALL, CsrDraw, Draw, Drawn, find_edges
 from recsys.graph.schema import (
     Adjacency,
     Block,
@@ -24,7 +24,7 @@ from recsys.graph.schema import (
     target_degrees,
 )
 
-Exclusions = dict[EdgeType, NDArray[np.bool_]]
+Exclusions = dict[EdgeType, BoolArray]
 
 
 def fanout_of_layers(fanouts: Sequence[int], layers: int) -> list[int]:
@@ -86,7 +86,7 @@ class BlockSampler:
             blocks.append(block)
         return blocks[::-1]
 
-    def _check_seeds(self, seeds: Mapping[NodeType, Tensor]) -> dict[NodeType, Ints]:
+    def _check_seeds(self, seeds: Mapping[NodeType, Tensor]) -> dict[NodeType, Int64Array]:
         unknown = [node_type for node_type in seeds if node_type not in self._graph.num_nodes]
         if unknown:
             raise UsageError(
@@ -113,15 +113,19 @@ class BlockSampler:
             reverse(target): self._mask(reverse(target), rows=users, columns=items),
         }
 
-    def _mask(self, edge_type: EdgeType, rows: Ints, columns: Ints) -> NDArray[np.bool_]:
+    def _mask(self, edge_type: EdgeType, rows: Int64Array, columns: Int64Array) -> BoolArray:
         adjacency = self._graph.relations[edge_type]
         mask = np.zeros(adjacency.num_edges, bool)
         mask[find_edges(adjacency, rows, columns)] = True
         return mask
 
     def _block(
-        self, rows: dict[NodeType, Ints], fanout: int, key: tuple[int, int], excluded: Exclusions
-    ) -> tuple[Block, dict[NodeType, Ints]]:
+        self,
+        rows: dict[NodeType, Int64Array],
+        fanout: int,
+        key: tuple[int, int],
+        excluded: Exclusions,
+    ) -> tuple[Block, dict[NodeType, Int64Array]]:
         """The block into `rows`, and its sources."""
         edges = {
             edge_type: self._edges(
@@ -144,10 +148,10 @@ class BlockSampler:
     def _edges(
         self,
         edge_type: EdgeType,
-        rows: Ints,
+        rows: Int64Array,
         fanout: int,
         key: tuple[int, ...],
-        excluded: NDArray[np.bool_] | None,
+        excluded: BoolArray | None,
     ) -> "_Edges":
         drawn = self._draw(edge_type, rows, fanout, key)
         position, per_row = drawn if excluded is None else _without(drawn, excluded)
@@ -161,9 +165,9 @@ class _Edges(NamedTuple):
     row; global sources.
     """
 
-    position: Ints
-    per_row: Ints
-    sources: Ints
+    position: Int64Array
+    per_row: Int64Array
+    sources: Int64Array
 
 
 class _Numbering:
@@ -177,11 +181,11 @@ class _Numbering:
     def __init__(
         self,
         num_nodes: dict[NodeType, int],
-        rows: dict[NodeType, Ints],
+        rows: dict[NodeType, Int64Array],
         edges: dict[EdgeType, _Edges],
     ) -> None:
-        self.nodes: dict[NodeType, Ints] = {}
-        self.local: dict[NodeType, NDArray[np.int32]] = {}
+        self.nodes: dict[NodeType, Int64Array] = {}
+        self.local: dict[NodeType, Int32Array] = {}
         for node_type, count in num_nodes.items():
             senders = [
                 some.sources for edge_type, some in edges.items() if edge_type[0] == node_type
@@ -194,7 +198,7 @@ class _Numbering:
             self.nodes[node_type], self.local[node_type] = nodes, local
 
 
-def _members(count: int, *ids: Ints) -> NDArray[np.bool_]:
+def _members(count: int, *ids: Int64Array) -> BoolArray:
     """(count,) which nodes are among the ids."""
     member = np.zeros(count, bool)
     for some in ids:
@@ -213,7 +217,9 @@ class _Relation:
         self._source_degree = source_degrees(adjacency).numpy()
         self._target_degree = target_degrees(adjacency).numpy()
 
-    def messages(self, edges: _Edges, number: _Numbering, source: NodeType, rows: Ints) -> Messages:
+    def messages(
+        self, edges: _Edges, number: _Numbering, source: NodeType, rows: Int64Array
+    ) -> Messages:
         """The edges as tensors with local numbers. numpy gathers: torch's threads would wait for
         the optimiser's.
         """
@@ -235,7 +241,7 @@ class _Relation:
             global_rows=torch.from_numpy(rows),
         )
 
-    def _weights(self, position: Ints) -> NDArray[np.float32]:
+    def _weights(self, position: Int64Array) -> Float32Array:
         return (
             np.full(len(position), self._weight[0])
             if self._constant
@@ -243,7 +249,7 @@ class _Relation:
         )
 
 
-def _without(drawn: Drawn, excluded: NDArray[np.bool_]) -> Drawn:
+def _without(drawn: Drawn, excluded: BoolArray) -> Drawn:
     """What was drawn, less the excluded edges."""
     out = np.flatnonzero(excluded.take(drawn.position))
     row = np.searchsorted(np.cumsum(drawn.per_row), out, side="right")

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from recsys.core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from recsys.core.errors import UsageError
-from recsys.graph.draw import Ints, draw_from_runs, first_not_below
+from recsys.graph.draw import draw_from_runs, first_not_below
 from recsys.graph.sampling import fanout_of_layers
 from recsys.graph.schema import (
     Adjacency,
@@ -27,8 +27,8 @@ class _Moments(NamedTuple):
     block.
     """
 
-    ids: Ints
-    times: Ints
+    ids: Int64Array
+    times: Int64Array
 
 
 class TemporalSampler:
@@ -90,7 +90,7 @@ class TemporalSampler:
         return _Moments(ids, times)
 
     def _block(
-        self, rows: dict[NodeType, _Moments], fanout: int, key: tuple[int, int], moments: Ints
+        self, rows: dict[NodeType, _Moments], fanout: int, key: tuple[int, int], moments: Int64Array
     ) -> tuple[Block, dict[NodeType, _Moments]]:
         edges = {
             edge_type: history.draw(rows[edge_type[2]], fanout, (*key, place))
@@ -139,9 +139,9 @@ class _Edges(NamedTuple):
     time, weights.
     """
 
-    per_row: Ints
+    per_row: Int64Array
     senders: _Moments
-    weight: NDArray[np.float32]
+    weight: Float32Array
 
 
 class _History:
@@ -150,7 +150,7 @@ class _History:
     def __init__(self, adjacency: Adjacency) -> None:
         self._indptr = adjacency.indptr.numpy().astype(np.int64)
         order = np.arange(adjacency.num_edges)
-        self._time: Ints | None = None
+        self._time: Int64Array | None = None
         if adjacency.time is not None:
             order = np.lexsort((adjacency.time.numpy(), adjacency.destinations().numpy()))
             self._time = adjacency.time.numpy()[order]
@@ -163,18 +163,18 @@ class _History:
         senders = _Moments(self._source[position], np.repeat(rows.times, per_row))
         return _Edges(per_row, senders, self._weight[position])
 
-    def length(self, rows: _Moments) -> Ints:
+    def length(self, rows: _Moments) -> Int64Array:
         """(n,) how many edges of each row are before its time."""
         start, end = self._indptr[rows.ids], self._indptr[rows.ids + 1]
         return (
             end if self._time is None else first_not_below(self._time, start, end, rows.times)
         ) - start
 
-    def degree(self, rows: _Moments) -> NDArray[np.float32]:
+    def degree(self, rows: _Moments) -> Float32Array:
         """(n,) weight of the edges of each row before its time."""
         start = self._indptr[rows.ids]
         end = start + self.length(rows)
-        weight: NDArray[np.float64] = self._weight_before[end] - self._weight_before[start]
+        weight: Float64Array = self._weight_before[end] - self._weight_before[start]
         return weight.astype(np.float32)
 
 
@@ -182,7 +182,7 @@ class _Numbers:
     """Local numbers: the rows first, then the other senders by (time, id)."""
 
     def __init__(
-        self, rows: _Moments, senders: list[_Moments], moments: Ints, num_nodes: int
+        self, rows: _Moments, senders: list[_Moments], moments: Int64Array, num_nodes: int
     ) -> None:
         self._moments, self._num_nodes = moments, max(num_nodes, 1)
         known = self._key(rows)
@@ -199,11 +199,11 @@ class _Numbers:
         self._order = np.argsort(keys).astype(np.int32)
         self._sorted = keys[self._order]
 
-    def of(self, moments: _Moments) -> NDArray[np.int32]:
+    def of(self, moments: _Moments) -> Int32Array:
         """(n,) local numbers of nodes of the block."""
         return self._order[np.searchsorted(self._sorted, self._key(moments))]
 
-    def _key(self, some: _Moments) -> Ints:
+    def _key(self, some: _Moments) -> Int64Array:
         return np.searchsorted(self._moments, some.times) * self._num_nodes + some.ids
 
 

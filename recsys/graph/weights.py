@@ -1,8 +1,8 @@
 """What a row of the log weighs as an edge: its own weight, and how long ago it was."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float32Array, Float64Array, Int64Array
 from recsys.core.config import GraphConfig
 from recsys.core.errors import ConfigError, DataError
 from recsys.core.interactions import DAY_SECONDS, Interactions
@@ -10,7 +10,7 @@ from recsys.core.interactions import DAY_SECONDS, Interactions
 _AUTOMATIC_SHARE = 1 / 8  # chosen on the validation of four logs: docs/tried.md
 
 
-def row_weights(interactions: Interactions, config: GraphConfig) -> NDArray[np.float64]:
+def row_weights(interactions: Interactions, config: GraphConfig) -> Float64Array:
     """(n,) log weight × time decay of each row, > 0."""
     weight = np.ones(len(interactions))
     if config.use_weights:
@@ -30,7 +30,7 @@ def automatic_half_life(interactions: Interactions) -> float | None:
     return interactions.days * _AUTOMATIC_SHARE or None
 
 
-def _checked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def _checked(weight: Float32Array) -> Float32Array:
     wrong = ~(np.isfinite(weight) & (weight > 0))
     if wrong.any():
         raise DataError(
@@ -40,7 +40,7 @@ def _checked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     return weight
 
 
-def _log_decay(time: NDArray[np.int64] | None, half_life_days: float) -> NDArray[np.float64]:
+def _log_decay(time: Int64Array | None, half_life_days: float) -> Float64Array:
     if time is None:
         raise ConfigError(
             f"a half-life of {half_life_days} days needs times, and the log has none",
@@ -49,7 +49,7 @@ def _log_decay(time: NDArray[np.int64] | None, half_life_days: float) -> NDArray
     return decay(time, int(time.max()), half_life_days)
 
 
-def decay(time: NDArray[np.int64], now: int, half_life_days: float) -> NDArray[np.float64]:
+def decay(time: Int64Array, now: int, half_life_days: float) -> Float64Array:
     """(n,) 2^(−age / half-life), counted back from `now`, unix seconds."""
     age_days = (now - time) / DAY_SECONDS
     return np.asarray(np.exp2(-age_days / half_life_days))

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float64Array, FloatArray, Int32Array
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import GateRefused
 from recsys.core.interactions import Interactions
@@ -111,7 +111,7 @@ def audit_relations(
 
 
 def audit_fitted(
-    fitted: Mapping[str, NDArray[np.floating]], recomputed: Mapping[str, NDArray[np.floating]]
+    fitted: Mapping[str, FloatArray], recomputed: Mapping[str, FloatArray]
 ) -> list[Finding]:
     """Whether popularity, features and other fitted arrays are those that the phase's own rows
     give.
@@ -126,7 +126,7 @@ def audit_fitted(
     ]
 
 
-def item_popularity(rows: pl.DataFrame, item_codes: NDArray[np.int32]) -> NDArray[np.float64]:
+def item_popularity(rows: pl.DataFrame, item_codes: Int32Array) -> Float64Array:
     """(items,) how many rows (coded) each of the `item_codes` has: popularity fitted on these rows."""
     counts = np.bincount(rows[ITEM].to_numpy(), minlength=int(item_codes.max(initial=-1)) + 1)
     return counts[item_codes].astype(np.float64)
@@ -235,9 +235,7 @@ def _not_time_safe(splits: Splits) -> Finding | None:
     return Finding("not time-safe", "note", message, len(splits.test))
 
 
-def _refitted(
-    name: str, fitted: NDArray[np.floating], expected: NDArray[np.floating]
-) -> Finding | None:
+def _refitted(name: str, fitted: FloatArray, expected: FloatArray) -> Finding | None:
     if fitted.shape != expected.shape:
         return Finding(
             name, "fail", f"{name} has shape {fitted.shape}, its rows give {expected.shape}", 1

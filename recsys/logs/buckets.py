@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Int32Array
 from recsys.core.config import CleanConfig
 from recsys.core.progress import Progress
 from recsys.core.tables import BEHAVIOR, CODED_ORDER, ITEM, SPLIT, TIME, USER, Drops
@@ -107,14 +107,12 @@ def _loader(file: Path) -> Callable[[], Pairs]:
     return load
 
 
-def _new_places(kept: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _new_places(kept: BoolArray) -> Int32Array:
     """Place of each old code among the kept ones."""
     return np.cumsum(kept, dtype=np.int32) - 1
 
 
-def _final(
-    rows: pl.DataFrame, places: dict[str, NDArray[np.int32]], behaviors: pl.Series
-) -> pl.DataFrame:
+def _final(rows: pl.DataFrame, places: dict[str, Int32Array], behaviors: pl.Series) -> pl.DataFrame:
     rows = rows.with_columns(
         pl.Series(column, place[rows[column].to_numpy()]) for column, place in places.items()
     )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Int32Array
 from recsys.core.tables import Drops
 from recsys.logs.reasons import ITEM_RARE, USER_RARE
 
-Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]
+Pairs = tuple[Int32Array, Int32Array]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Core:
     which changed nothing.
     """
 
-    users: NDArray[np.bool_]
-    items: NDArray[np.bool_]
+    users: BoolArray
+    items: BoolArray
     drops: Drops
     rounds: int
 
@@ -62,13 +62,13 @@ def fixed_point(
         items &= ~rare
 
 
-def _kept(pairs: Pairs, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> Pairs:
+def _kept(pairs: Pairs, users: BoolArray, items: BoolArray) -> Pairs:
     user, item = pairs
     kept = users[user] & items[item]
     return user[kept], item[kept]
 
 
-def _drop_rare_users(user: NDArray[np.int32], users: NDArray[np.bool_], min_user: int) -> None:
+def _drop_rare_users(user: Int32Array, users: BoolArray, min_user: int) -> None:
     """Clear the flag of every user with some rows, but fewer than `min_user`."""
     if len(user):
         low = int(user.min())

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recsys.core.arrays import Int32Array, Int64Array
 from recsys.core.tables import BEHAVIOR, ITEM, ITEM_ID, SPLIT, TIME, USER, USER_ID, WEIGHT, Drops
 from recsys.logs.reasons import KEPT, REASON, count_reasons
 
@@ -48,7 +49,7 @@ class Spill:
     users: Encoder = field(default_factory=Encoder)
     items: Encoder = field(default_factory=Encoder)
     behaviors: Encoder = field(default_factory=Encoder)
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    counts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     files: list[Path] = field(default_factory=list)
     rows_read: int = 0
     drops: Drops = field(default_factory=Drops)
@@ -75,7 +76,7 @@ class Spill:
         coded += [pl.col(column) for column in (TIME, WEIGHT) if column in columns]
         return coded if split is None else [*coded, pl.lit(split).alias(SPLIT)]
 
-    def _count(self, user: NDArray[np.int32]) -> None:
+    def _count(self, user: Int32Array) -> None:
         counts = np.bincount(user, minlength=len(self.counts))
         counts[: len(self.counts)] += self.counts
         self.counts = counts
@@ -127,7 +128,7 @@ def exchange(spill: Spill, folder: Path, buckets: int) -> Exchanged:
     return Exchanged(folder, buckets, users, items, behaviors)
 
 
-def _places(ids: pl.Series) -> tuple[pl.Series, NDArray[np.int32]]:
+def _places(ids: pl.Series) -> tuple[pl.Series, Int32Array]:
     """Ids in ascending text order, and the place there of each provisional code."""
     order = ids.arg_sort()
     places = np.empty(len(ids), np.int32)
@@ -135,12 +136,12 @@ def _places(ids: pl.Series) -> tuple[pl.Series, NDArray[np.int32]]:
     return ids.gather(order), places
 
 
-def _ranges(counts: NDArray[np.int64], place: NDArray[np.int32], buckets: int) -> NDArray[np.int16]:
+def _ranges(counts: Int64Array, place: Int32Array, buckets: int) -> NDArray[np.int16]:
     """Bucket of each user place: ranges with about the same number of rows."""
     ordered = np.zeros(len(place), np.int64)
     ordered[place[: len(counts)]] = counts
     before = np.cumsum(ordered) - ordered
-    bucket: NDArray[np.int64] = before * buckets // max(int(ordered.sum()), 1)
+    bucket: Int64Array = before * buckets // max(int(ordered.sum()), 1)
     return bucket.clip(max=buckets - 1).astype(np.int16)
 
 

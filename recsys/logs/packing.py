@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+
+from recsys.core.arrays import Int64Array, IntArray
 
 _BITS = 63
 
@@ -18,7 +19,7 @@ class Packed:
     the first on top.
     """
 
-    keys: NDArray[np.int64]
+    keys: Int64Array
     columns: tuple[str, ...]
     low: tuple[int, ...]
     bits: tuple[int, ...]
@@ -26,7 +27,7 @@ class Packed:
     def sort(self) -> "Packed":
         return self.of(np.sort(self.keys))
 
-    def of(self, keys: NDArray[np.int64]) -> "Packed":
+    def of(self, keys: Int64Array) -> "Packed":
         """Other rows in the same layout."""
         return Packed(keys, self.columns, self.low, self.bits)
 
@@ -37,7 +38,7 @@ class Packed:
         np.not_equal(group[1:], group[:-1], out=differs[:-1] if last else differs[1:])
         return self.of(self.keys[differs])
 
-    def arrays(self) -> dict[str, NDArray[np.int64]]:
+    def arrays(self) -> dict[str, Int64Array]:
         """The columns again, (n,) each."""
         left, found = self.keys, {}
         for column, low, bits in zip(
@@ -48,7 +49,7 @@ class Packed:
         return found
 
 
-def pack(columns: dict[str, NDArray[np.integer]]) -> Packed | None:
+def pack(columns: dict[str, IntArray]) -> Packed | None:
     """Columns of whole numbers, (n,) each, as keys in the order of the rows; None when they need
     more than 63 bits.
     """

@@ -7,11 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Int32Array, Int64Array
 from recsys.core.ids import IdMap
 from recsys.core.tables import ITEM, TIME, USER
 from recsys.logs.time_cut import DROPPED, LATER, TEST, TRAIN, VALIDATION
 
-Count = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+Count = Callable[[Int64Array], Int64Array]
 """How many of a user's n rows are held out, before the first row is saved for train."""
 
 
@@ -24,7 +25,7 @@ def share_of(share: float) -> Count:
 
 
 def place_ends(
-    user: NDArray[np.int32], order: NDArray[np.int64], test: Count, validation: Count
+    user: Int32Array, order: Int64Array, test: Count, validation: Count
 ) -> NDArray[np.int8]:
     """Place of each row, (n,): a user's last rows in `order` go to test, those before to
     validation, the first stays.
@@ -46,12 +47,12 @@ def place_ends(
     return place
 
 
-def order_by_time(rows: pl.DataFrame) -> NDArray[np.int64]:
+def order_by_time(rows: pl.DataFrame) -> Int64Array:
     """Rows by user and time; equal times by item code."""
     return np.lexsort((rows[ITEM].to_numpy(), rows[TIME].to_numpy(), rows[USER].to_numpy()))
 
 
-def order_by_hash(rows: pl.DataFrame, users: IdMap, items: IdMap, seed: int) -> NDArray[np.int64]:
+def order_by_hash(rows: pl.DataFrame, users: IdMap, items: IdMap, seed: int) -> Int64Array:
     """Rows by user and a hash of (seed, user id, item id): the same draw whatever other rows there
     are.
     """
@@ -61,7 +62,7 @@ def order_by_hash(rows: pl.DataFrame, users: IdMap, items: IdMap, seed: int) -> 
 
 
 def place_others(
-    rows: pl.DataFrame, target: NDArray[np.bool_], place: NDArray[np.int8]
+    rows: pl.DataFrame, target: BoolArray, place: NDArray[np.int8]
 ) -> NDArray[np.int8]:
     """Rows of other behaviours leave train when they come later than the held-out target row of the
     same pair.

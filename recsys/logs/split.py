@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Int64Array
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import SplitConfig
 from recsys.core.errors import DataError, UsageError, nearest
@@ -179,7 +180,7 @@ def _method(config: SplitConfig, columns: list[str]) -> str:
     return config.method
 
 
-def _target_rows(rows: pl.DataFrame, log: CodedLog, target: str) -> NDArray[np.bool_]:
+def _target_rows(rows: pl.DataFrame, log: CodedLog, target: str) -> BoolArray:
     if target not in log.behaviors:
         raise UsageError(
             f"the log has no behavior {target!r}; it has {list(log.behaviors)}",
@@ -190,9 +191,7 @@ def _target_rows(rows: pl.DataFrame, log: CodedLog, target: str) -> NDArray[np.b
     return (rows[BEHAVIOR] == target).to_numpy()
 
 
-def _by_time(
-    rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, method: str
-) -> _Placed:
+def _by_time(rows: pl.DataFrame, target: BoolArray, config: SplitConfig, method: str) -> _Placed:
     time = rows[TIME].to_numpy()
     start, end = _window(time[target], config) if method == "rolling_time" else (None, None)
     inside = np.ones(len(rows), bool) if end is None else time < end
@@ -208,7 +207,7 @@ def _by_time(
     return _Placed(rows.filter(pl.Series(inside)), place[inside], True, known, drops)
 
 
-def _window(time: NDArray[np.int64], config: SplitConfig) -> tuple[int, int | None]:
+def _window(time: Int64Array, config: SplitConfig) -> tuple[int, int | None]:
     """First moment of the fold's window and the first one after it: windows of `test_share`, back
     from the end.
     """
@@ -225,7 +224,7 @@ def _window(time: NDArray[np.int64], config: SplitConfig) -> tuple[int, int | No
 
 def _per_user(
     rows: pl.DataFrame,
-    target: NDArray[np.bool_],
+    target: BoolArray,
     config: SplitConfig,
     method: str,
     log: CodedLog,
@@ -248,7 +247,7 @@ def _per_user(
 
 
 def _given(
-    rows: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, log: CodedLog, seed: int
+    rows: pl.DataFrame, target: BoolArray, config: SplitConfig, log: CodedLog, seed: int
 ) -> _Placed:
     place = _given_places(rows)
     held = (place != TRAIN) & ~target
@@ -269,7 +268,7 @@ def _given_places(rows: pl.DataFrame) -> NDArray[np.int8]:
 
 
 def _carve(
-    train: pl.DataFrame, target: NDArray[np.bool_], config: SplitConfig, log: CodedLog, seed: int
+    train: pl.DataFrame, target: BoolArray, config: SplitConfig, log: CodedLog, seed: int
 ) -> tuple[NDArray[np.int8], dict[str, int]]:
     """Validation out of published train rows: the latest when there is time, else random ones per
     user.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Int32Array, Int64Array, IntArray
 from recsys.core.tables import BEHAVIOR, ITEM_ID, LOG_SCHEMA, RATING, TIME, TITLE, USER_ID, WEIGHT
 
 START = 1_600_000_000  # 2020-09-13, the first moment of every world
@@ -27,8 +27,8 @@ class World:
     log: pl.DataFrame
     items: pl.DataFrame
     users: pl.DataFrame
-    user_group: NDArray[np.int32]
-    item_group: NDArray[np.int32]
+    user_group: Int32Array
+    item_group: Int32Array
 
 
 def checkerboard(num_users: int = 20, num_items: int = 20) -> pl.DataFrame:
@@ -94,11 +94,11 @@ def communities(
 
 def _community_items(
     draw: np.random.Generator,
-    group: NDArray[np.integer],
-    own: NDArray[np.bool_],
+    group: IntArray,
+    own: BoolArray,
     num_items: int,
     num_communities: int,
-) -> NDArray[np.int64]:
+) -> Int64Array:
     """(n,) items: a power law within the user's group where `own`, else uniform over all items."""
     inside_count = (num_items - group + num_communities - 1) // num_communities
     place = (inside_count * draw.random(len(group)) ** 1.5).astype(np.int64)
@@ -186,7 +186,7 @@ def _scrambled(prefix: str, count: int) -> list[str]:
     return [f"{prefix}{number * 2_654_435_761 % 4_294_967_296:010d}" for number in range(count)]
 
 
-def _names(prefix: str, numbers: NDArray[np.integer]) -> list[str]:
+def _names(prefix: str, numbers: IntArray) -> list[str]:
     return [f"{prefix}{number}" for number in numbers.tolist()]
 
 

@@ -5,6 +5,7 @@ not.
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Int64Array
 from recsys.core.errors import DataError
 
 # Where a row goes. LATER: other behaviours of the validation period, known when the test begins and
@@ -16,7 +17,7 @@ _REMEDY = (
 )
 
 
-def cut_moment(times: NDArray[np.int64], share: float) -> int:
+def cut_moment(times: Int64Array, share: float) -> int:
     """The first moment held out, such that at least `share` of `times` is not before it.
 
     Rows at exactly that moment are all held out, so a coarse clock holds out more. Raises DataError
@@ -32,7 +33,7 @@ def cut_moment(times: NDArray[np.int64], share: float) -> int:
 
 
 def place_by_moments(
-    time: NDArray[np.int64], target: NDArray[np.bool_], validation_cut: int | None, test_cut: int
+    time: Int64Array, target: BoolArray, validation_cut: int | None, test_cut: int
 ) -> NDArray[np.int8]:
     """Place of each row, (n,): target rows from a cut on are held out, others from the test cut on
     are dropped.

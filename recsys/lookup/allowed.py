@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys.bundle.attributes import Filters
+from recsys.core.arrays import BoolArray
 from recsys.core.ids import UNKNOWN
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def allowed_items(
     allow: Sequence[object] | None = None,
     deny: Sequence[object] | None = None,
     filters: Filters | None = None,
-) -> tuple[NDArray[np.bool_] | None, list[str]]:
+) -> tuple[BoolArray | None, list[str]]:
     """(items,) what may be recommended to anybody (None: everything), and the unknown ids of both
     lists.
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from recsys.core.arrays import IntArray
 from recsys.core.ids import IdMap
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.core.tables import TITLE
@@ -87,7 +87,7 @@ class Explained(TypedDict):
     title: NotRequired[str]
 
 
-def titles_of(bundle: "Bundle", dense: NDArray[np.integer]) -> list[str | None]:
+def titles_of(bundle: "Bundle", dense: IntArray) -> list[str | None]:
     """Titles by dense item id; None where there is none."""
     if TITLE not in bundle.item_table.columns:
         return [None] * len(dense)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import atomic_file
 from recsys.core.progress import Progress
 from recsys.core.ranking import NO_ITEM, Hits, Scorer
@@ -24,7 +24,7 @@ _USERS_AT_ONCE = 16_384
 def write_all(
     bundle: "Bundle",
     scorer: Scorer,
-    users: NDArray[np.int32],
+    users: Int32Array,
     k: int,
     behaviors: tuple[str, ...],
     out: Path,
@@ -61,7 +61,7 @@ def union_of(matrices: list[sparse.csr_matrix]) -> sparse.csr_matrix | None:
     return total
 
 
-def _table(bundle: "Bundle", users: NDArray[np.int32], hits: Hits) -> pl.DataFrame:
+def _table(bundle: "Bundle", users: Int32Array, hits: Hits) -> pl.DataFrame:
     found = hits.items != NO_ITEM
     row, place = np.nonzero(found)
     return pl.DataFrame(

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recsys.encode.attention import Doubles
-from recsys.encode.fold_in import Encoded, Floats, Neighbours, UserEncoder
+from recsys.core.arrays import Float32Array, Float64Array
+from recsys.encode.fold_in import Encoded, Neighbours, UserEncoder
 from recsys.encode.history_scores import HistoryScores, Past
 
 
@@ -57,9 +57,9 @@ class Explanation:
 def explain(
     encoder: UserEncoder,
     neighbours: Neighbours,
-    item_vector: Floats,
-    layer0: Floats | None = None,
-    user_vector: Floats | None = None,
+    item_vector: Float32Array,
+    layer0: Float32Array | None = None,
+    user_vector: Float32Array | None = None,
     encoded: Encoded | None = None,
 ) -> Explanation:
     """Split the score of one user and one item.
@@ -116,12 +116,12 @@ def _falling(part: Part) -> tuple[float, str, int]:
 
 
 def contributions(
-    encoder: UserEncoder, encoded: Encoded, neighbours: Neighbours, item_vector: Floats
+    encoder: UserEncoder, encoded: Encoded, neighbours: Neighbours, item_vector: Float32Array
 ) -> list[Part]:
     """One part per relation and neighbour of a single user, summed over layers and heads."""
     state = encoder.state
     target = np.asarray(item_vector, np.float64).reshape(state.heads, -1)
-    totals: dict[str, Doubles] = {}
+    totals: dict[str, Float64Array] = {}
     for layer, relation, share in encoded.flows:
         carried = encoder.attention.sent(layer, relation, neighbours[relation.name])
         products = np.einsum("eh,ehd,hd->e", share, carried, target)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys.bundle.attributes import Filters
+from recsys.core.arrays import BoolArray, Float32Array, Int32Array
 from recsys.core.errors import UsageError
 from recsys.core.ids import IdMap
 from recsys.core.progress import QUIET, Progress
@@ -41,7 +41,7 @@ from recsys.lookup.visits import Attributes, Event, Friends, History
 from recsys.lookup.why import Why
 from recsys.search.cosine import Likeness
 from recsys.search.diversity import CANDIDATES, diversified
-from recsys.search.exact import ExactIndex, Floats, excluded_lists, select
+from recsys.search.exact import ExactIndex, excluded_lists, select
 from recsys.search.planner import Planner
 from recsys.search.popularity_boost import TurnedScorer, turned
 
@@ -130,7 +130,7 @@ class Lookup:
 
     def fold_in(
         self, history: History, attributes: Attributes | None = None, friends: Friends = ()
-    ) -> Floats:
+    ) -> Float32Array:
         """(d,) vector of a visitor with these events, attributes and friends.
 
         Raises UsageError when nothing of it is known.
@@ -192,16 +192,12 @@ class Lookup:
             self.bundle, scorer, dense, k, seen_behaviors(self.bundle, exclude_seen), out, progress
         )
 
-    def _with_reasons(
-        self, request: Request, items: list[Item], dense: NDArray[np.int32]
-    ) -> list[Item]:
+    def _with_reasons(self, request: Request, items: list[Item], dense: Int32Array) -> list[Item]:
         why = Why(self.bundle, self.encoder, request)
         said = (because(self.bundle, int(item), why.of(int(item)), request) for item in dense)
         return [{**item, "because": reasons} for item, reasons in zip(items, said, strict=False)]
 
-    def _hits(
-        self, requests: list[Request], wanted: Wanted, mask: NDArray[np.bool_] | None
-    ) -> Hits:
+    def _hits(self, requests: list[Request], wanted: Wanted, mask: BoolArray | None) -> Hits:
         """The page that is wanted of every list."""
         last = wanted.offset + wanted.k
         hits = self._search(
@@ -211,9 +207,7 @@ class Lookup:
             hits = diversified(hits, self.bundle.item_vectors, wanted.diversity, last)
         return Hits(hits.items[:, wanted.offset :], hits.scores[:, wanted.offset :])
 
-    def _search(
-        self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None, dial: float
-    ) -> Hits:
+    def _search(self, requests: list[Request], k: int, mask: BoolArray | None, dial: float) -> Hits:
         """Lists of all requests, each by its vector or by popularity."""
         num_items = len(self.bundle.items)
         k = min(k, num_items)
@@ -232,7 +226,7 @@ class Lookup:
         return hits
 
     def _by_vector(
-        self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None, dial: float
+        self, requests: list[Request], k: int, mask: BoolArray | None, dial: float
     ) -> Hits:
         planner = self._turned_planner if dial else self.planner
         queries = np.stack([np.asarray(one.vector) for one in requests])
@@ -246,7 +240,7 @@ class Lookup:
         lent = self.bundle.added.lend(past)
         return with_lent(hits, queries, planner.exact.item_vectors, lent, exclude, mask)
 
-    def _at_dial(self, queries: Floats, dial: float) -> Floats:
+    def _at_dial(self, queries: Float32Array, dial: float) -> Float32Array:
         """Raises UsageError for a dial that the vectors of the bundle do not have."""
         if not dial:
             return queries
@@ -257,9 +251,7 @@ class Lookup:
             )
         return turned(queries, dial, self.bundle.dial_unit)
 
-    def _by_popularity(
-        self, requests: list[Request], k: int, mask: NDArray[np.bool_] | None
-    ) -> Hits:
+    def _by_popularity(self, requests: list[Request], k: int, mask: BoolArray | None) -> Hits:
         """Share of users, or of those of a segment, who had each item under the target behaviour."""
         scores = np.stack([self.bundle.shares(one.segment) for one in requests])
         if mask is not None:
@@ -281,5 +273,5 @@ class Lookup:
         return Likeness(self.bundle.user_vectors)
 
 
-def _dense(ids: IdMap, outside: Sequence[object]) -> NDArray[np.int32]:
+def _dense(ids: IdMap, outside: Sequence[object]) -> Int32Array:
     return np.array([ids.dense(one) for one in outside], np.int32)

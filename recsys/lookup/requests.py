@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Float32Array, IntArray
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN, IdMap
-from recsys.encode.fold_in import Floats, Neighbours, UserEncoder
+from recsys.encode.fold_in import Neighbours, UserEncoder
 from recsys.encode.history_scores import Past
 from recsys.lookup.answers import Source
 from recsys.lookup.visits import (
@@ -52,8 +52,8 @@ class Request(NamedTuple):
     """
 
     source: Source
-    vector: Floats | None
-    excluded: NDArray[np.integer]
+    vector: Float32Array | None
+    excluded: IntArray
     unknown: list[str]
     user: int = UNKNOWN
     neighbours: Neighbours | None = None
@@ -222,7 +222,7 @@ def _past(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> Past | None:
     return bundle.added.extended(old, visit.events, bundle.target)
 
 
-def _union(lists: list[NDArray[np.integer]]) -> NDArray[np.integer]:
+def _union(lists: list[IntArray]) -> IntArray:
     return np.unique(np.concatenate(lists)) if lists else np.empty(0, np.int32)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import Float32Array, Int32Array, IntArray
 from recsys.core.bins import bin_of
 from recsys.core.encoder import RelationState
 from recsys.core.errors import UsageError, nearest
@@ -57,7 +58,7 @@ class Visit:
     events: tuple[tuple[str, int], ...]
     unknown: list[str]
 
-    def under(self, behaviors: Collection[str]) -> NDArray[np.int32]:
+    def under(self, behaviors: Collection[str]) -> Int32Array:
         """Items of some behaviours, ascending, each once."""
         if not self.events:
             return np.empty(0, np.int32)
@@ -146,9 +147,7 @@ def row_of(matrix: sparse.csr_matrix, row: int) -> sparse.csr_matrix:
     return one_row(matrix.indices[start:stop], matrix.data[start:stop], matrix.shape[1])
 
 
-def one_row(
-    indices: NDArray[np.integer], values: NDArray[np.generic], num_columns: int
-) -> sparse.csr_matrix:
+def one_row(indices: IntArray, values: NDArray[np.generic], num_columns: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((values, indices, np.array([0, len(indices)])), shape=(1, num_columns))
 
 
@@ -167,7 +166,7 @@ def merged(neighbours: Neighbours, new: Neighbours, half_life: float | None = No
     }
 
 
-def _fading(later: NDArray[np.integer] | int, half_life: float | None) -> NDArray[np.float32]:
+def _fading(later: IntArray | int, half_life: float | None) -> Float32Array:
     """What an event with so many later ones still weighs; never nothing, as in the graph."""
     faded = (
         np.ones(np.shape(later)) if half_life is None else np.exp2(-np.asarray(later) / half_life)
@@ -175,9 +174,7 @@ def _fading(later: NDArray[np.integer] | int, half_life: float | None) -> NDArra
     return np.maximum(faded, np.finfo(np.float32).tiny).astype(np.float32)
 
 
-def _in_time(
-    bundle: "Bundle", known: Sequence[tuple[Event, int]], behavior: str
-) -> NDArray[np.int32]:
+def _in_time(bundle: "Bundle", known: Sequence[tuple[Event, int]], behavior: str) -> Int32Array:
     """Dense items of a behaviour in time, each once; of a repeated one the latest event counts."""
     latest = dict.fromkeys(
         item for name, item in reversed(_ordered(bundle, known)) if name == behavior

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsys.core.arrays import Float32Array
 from recsys.core.ids import UNKNOWN
-from recsys.encode.fold_in import Encoded, Floats, Neighbours, UserEncoder
+from recsys.encode.fold_in import Encoded, Neighbours, UserEncoder
 from recsys.lookup.explain import Explanation, explain, item_parts
 from recsys.lookup.requests import Request
 from recsys.lookup.visits import known_neighbours
@@ -54,7 +55,7 @@ class Why:
 
     @cached_property
     def _encoded(self) -> Encoded:
-        own: Floats | None = None
+        own: Float32Array | None = None
         if self.request.user != UNKNOWN:
             own = np.asarray(self.bundle.user_self[self.request.user : self.request.user + 1])
         return self.encoder.trace(self._neighbours, own)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recsys.core.arrays import Float32Array
 from recsys.core.config import GraphConfig
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.interactions import Interactions
@@ -88,9 +89,7 @@ def _behavior(relation: EdgeType, config: GraphConfig) -> str | None:
     return None if relation[0] != ITEM or name in {one.name for one in config.relations} else name
 
 
-def _of_layers(
-    attention: list[nn.Module], name: str, absent: float | NDArray
-) -> NDArray[np.float32]:
+def _of_layers(attention: list[nn.Module], name: str, absent: float | NDArray) -> Float32Array:
     """(L, …) a parameter of every layer; textbook layers have none of the degree prior's."""
     values = [
         _array(getattr(layer, name))
@@ -101,13 +100,13 @@ def _of_layers(
     return np.stack(values)
 
 
-def _gates(values: list[nn.ParameterDict], relation: EdgeType) -> NDArray[np.float32]:
+def _gates(values: list[nn.ParameterDict], relation: EdgeType) -> Float32Array:
     """(L,) of an added relation; 0 for the base relation, which nobody reads."""
     name = relation_name(relation)
     return np.array([float(layer[name]) if name in layer else 0.0 for layer in values], np.float32)
 
 
-def _dense(network: Network, relations: list[EdgeType]) -> dict[str, NDArray[np.float32]]:
+def _dense(network: Network, relations: list[EdgeType]) -> dict[str, Float32Array]:
     """Weights of the textbook layers by "<layer from 1>.<relation>.<name>"."""
     if network.config.family == "degree_prior":
         return {}
@@ -119,5 +118,5 @@ def _dense(network: Network, relations: list[EdgeType]) -> dict[str, NDArray[np.
     }
 
 
-def _array(tensor: Tensor) -> NDArray[np.float32]:
+def _array(tensor: Tensor) -> Float32Array:
     return tensor.detach().float().cpu().numpy().copy()

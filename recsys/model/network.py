@@ -6,9 +6,9 @@ from typing import cast
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recsys.core.arrays import Float32Array
 from recsys.core.config import ModelConfig
 from recsys.core.errors import UsageError
 from recsys.graph.schema import USER, Block, EdgeType, Features, Graph, NodeType, full_block
@@ -64,7 +64,7 @@ class Network(nn.Module):
                 Layer(self.relations, target, config, k == last) for k in range(config.layers)
             )
 
-    def load_start(self, states: dict[NodeType, NDArray[np.float32]]) -> None:
+    def load_start(self, states: dict[NodeType, Float32Array]) -> None:
         """Start the tables of some node types from given states; the visitor starts as the mean
         user.
 

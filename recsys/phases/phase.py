@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.closed_form.cooccurrence import cooccurrence
+from recsys.core.arrays import Int32Array
 from recsys.core.config import GraphConfig, RunConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import UsageError
@@ -84,7 +83,7 @@ class Phase:
         return self.held_out.matrix(self.interactions.num_users, self.interactions.num_items)
 
     @cached_property
-    def held_out_users(self) -> NDArray[np.int32]:
+    def held_out_users(self) -> Int32Array:
         """Warm users with something held out, ascending."""
         return evaluable_users(self.held_out_matrix)
 
@@ -161,9 +160,7 @@ class Phase:
             self.interactions, self.graph_config, *tables, self.similar, self.relations, self.until
         )
 
-    def ranked(
-        self, scorer: Scorer, k: int, users: NDArray[np.int32] | None = None
-    ) -> NDArray[np.int32]:
+    def ranked(self, scorer: Scorer, k: int, users: Int32Array | None = None) -> Int32Array:
         """(users, k) dense item ids: the lists of `scorer`, without what their users have seen.
 
         users: all of held_out_users when None.
@@ -171,7 +168,7 @@ class Phase:
         judged = self.held_out_users if users is None else users
         return rank(scorer, judged, k, self.seen, threads=self.config.threads).items
 
-    def ndcg(self, scorer: Scorer, users: NDArray[np.int32] | None = None) -> float:
+    def ndcg(self, scorer: Scorer, users: Int32Array | None = None) -> float:
         """Mean NDCG@`train.metric_k` over the held-out users: the number that every choice of a run
         looks at.
         """

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from recsys.closed_form.conversion import conversion
 from recsys.closed_form.item_item import histories
+from recsys.core.arrays import Float32Array
 from recsys.core.progress import QUIET, Progress
 from recsys.encode.history_scores import BlendedScorer, HistoryScores, Past
 from recsys.evaluate.metrics import evenly
@@ -20,7 +21,7 @@ from recsys.phases.phase import Phase
 from recsys.scores.ingredients import Blend, Ingredients, ingredients
 from recsys.scores.trained_vectors import Shape, TrainedVectors
 from recsys.scores.trend import freshness, trending
-from recsys.search.exact import Floats, VectorScorer
+from recsys.search.exact import VectorScorer
 
 _SPREAD_USERS = 2_000
 _OF_TABLE = ("ridge", "side", "heard", "fresh_days")
@@ -112,12 +113,12 @@ class Additions:
     def _past_of_sample(self, blend: Blend) -> Past:
         return Past(self.histories(blend.half_life, blend.heard)[self.sample], {})
 
-    def _trend(self, days: float, wanted: float) -> Floats:
+    def _trend(self, days: float, wanted: float) -> Float32Array:
         """(items, 1) what was taken of late, of that standard deviation."""
         found = self.trend(days)
         return found[:, None] * np.float32(_ratio(wanted, float(found.std(dtype=np.float64))))
 
-    def _gain(self, behavior: str, wanted: float, power: float) -> Floats:
+    def _gain(self, behavior: str, wanted: float, power: float) -> Float32Array:
         """(items,) what meeting an item under `behavior` adds: `wanted` on the mean over the pairs
         met.
         """
@@ -192,7 +193,7 @@ def _ratio(wanted: float, found: float) -> float:
     return wanted / found if found > 0 else 0.0
 
 
-def _spread(queries: Floats, items: Floats) -> float:
+def _spread(queries: Float32Array, items: Float32Array) -> float:
     """Mean standard deviation of a query's scores over the items, from the covariance of the item
     vectors.
     """

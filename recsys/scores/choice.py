@@ -6,8 +6,8 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.metrics import evenly
 from recsys.phases.phase import Phase
@@ -24,7 +24,7 @@ from recsys.scores.ingredients import (
 )
 from recsys.scores.trained_vectors import Shape, TrainedVectors
 from recsys.scores.trend import CLEAR, half_lives
-from recsys.search.exact import Floats, VectorScorer
+from recsys.search.exact import VectorScorer
 
 _RECENT: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
 _OWN = (1.0, 0.3, 0.0)
@@ -214,10 +214,10 @@ class _Search:
         return value
 
     @cached_property
-    def _judges(self) -> NDArray[np.int32]:
+    def _judges(self) -> Int32Array:
         return evenly(self.phase.held_out_users, _JUDGES)
 
-    def _users(self, recent: float | None, own: float) -> Floats:
+    def _users(self, recent: float | None, own: float) -> Float32Array:
         """Users of whom those that a choice looks at are as asked for."""
         assert isinstance(self.given, TrainedVectors)
         return self.given.users(np.union1d(self._judges, self.additions.sample), Shape(recent, own))

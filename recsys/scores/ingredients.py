@@ -10,11 +10,11 @@ from scipy import sparse
 
 from recsys.closed_form.item_item import item_item_tables
 from recsys.closed_form.low_pass import low_pass
+from recsys.core.arrays import Float32Array
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.baskets import baskets
 from recsys.phases.phase import Phase
 from recsys.scores.trained_vectors import Shape
-from recsys.search.exact import Floats
 
 RIDGES = (15.0, 50.0, 5.0, 150.0)
 RANKS = (512, 256, 128, 64)
@@ -92,8 +92,8 @@ class Ingredients:
     """
 
     tables: "Tables | None"
-    into: Floats
-    back: Floats
+    into: Float32Array
+    back: Float32Array
     met: dict[str, sparse.csr_matrix]
 
 

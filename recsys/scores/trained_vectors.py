@@ -11,17 +11,17 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.bundle.contents import neighbours_into_users
 from recsys.closed_form.item_item import histories
+from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 from recsys.encode.fold_in import UserEncoder
 from recsys.graph.schema import Graph
-from recsys.search.exact import Floats, VectorScorer
+from recsys.search.exact import VectorScorer
 from recsys.train.embed import degree_lengths
 
 _SMALLEST = np.finfo(np.float32).tiny
@@ -97,7 +97,7 @@ class TrainedVectors:
             encoder=replace(encoder, half_life_events=shape.recent, visitor=encoder.visitor * own),
         )
 
-    def users(self, some: NDArray[np.int32], shape: Shape) -> Floats:
+    def users(self, some: Int32Array, shape: Shape) -> Float32Array:
         """(users, d) where only the rows of `some` are made; the others are as trained."""
         if not shape.moves_users:
             return self.embeddings.users
@@ -105,7 +105,7 @@ class TrainedVectors:
         rows[some] = self._encoded(some, shape)
         return rows
 
-    def items(self, shape: Shape) -> Floats:
+    def items(self, shape: Shape) -> Float32Array:
         """(items, d). Raises UsageError for lengths that there are none to take."""
         if not shape.stretches:
             return self.embeddings.items
@@ -119,7 +119,7 @@ class TrainedVectors:
         )
         return (self.embeddings.items * factor[:, None]).astype(np.float32)
 
-    def _encoded(self, users: NDArray[np.int32], shape: Shape) -> Floats:
+    def _encoded(self, users: Int32Array, shape: Shape) -> Float32Array:
         neighbours = self._faded(shape.recent)
         self_states = np.asarray(self.embeddings.user_self[users], np.float32) * np.float32(
             shape.own

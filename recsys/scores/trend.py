@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.closed_form.item_item import latest_rows
 from recsys.closed_form.popularity import Popularity
+from recsys.core.arrays import Float32Array, Float64Array, IntArray
 from recsys.core.interactions import Interactions
 from recsys.graph.weights import decay
 from recsys.phases.phase import Phase
-from recsys.search.exact import Floats
 
 CLEAR = 1.1
 """A choice that did not carry to other rows for less has to gain a tenth on validation."""
@@ -32,7 +31,7 @@ def half_lives(phase: Phase) -> list[float]:
     return [float(f"{phase.interactions.days / part:.3g}") for part in _PARTS]
 
 
-def trending(interactions: Interactions, target: str, half_life_days: float) -> Floats:
+def trending(interactions: Interactions, target: str, half_life_days: float) -> Float32Array:
     """(items,) ln(1 + 10 n / mean n), n being the rows of an item under the target behaviour, faded
     (`_faded`).
     """
@@ -42,7 +41,7 @@ def trending(interactions: Interactions, target: str, half_life_days: float) -> 
     )
 
 
-def freshness(interactions: Interactions, target: str, half_life_days: float) -> Floats:
+def freshness(interactions: Interactions, target: str, half_life_days: float) -> Float32Array:
     """(items,) how much of what was ever taken of an item was taken of late: its rows under the
     target behaviour, faded (`_faded`), over their number; between 0 and 1, and 0 for an item
     without any.
@@ -60,10 +59,10 @@ class Taken:
     """
 
     pairs: sparse.csr_matrix
-    users: NDArray[np.float32]
+    users: Float32Array
 
     @property
-    def shares(self) -> Floats:
+    def shares(self) -> Float32Array:
         """(items,) the share of the users who took each item."""
         everybody = max(float(self.users.sum(dtype=np.float64)), np.finfo(np.float64).tiny)
         return np.asarray(
@@ -108,7 +107,7 @@ def choose_popularity(phase: Phase) -> PopularityChoice:
 
 def _late_and_ever(
     interactions: Interactions, target: str, half_life_days: float
-) -> tuple[NDArray[np.float64], NDArray[np.integer]]:
+) -> tuple[Float64Array, IntArray]:
     """(items,) rows of each item under the target behaviour, faded, and their number."""
     rows = np.flatnonzero(interactions.of(target))
     item, faded = interactions.item[rows], _faded(interactions, rows, half_life_days)
@@ -116,9 +115,7 @@ def _late_and_ever(
     return late, np.bincount(item, minlength=interactions.num_items)
 
 
-def _faded(
-    interactions: Interactions, rows: NDArray[np.integer], half_life_days: float
-) -> NDArray[np.float64]:
+def _faded(interactions: Interactions, rows: IntArray, half_life_days: float) -> Float64Array:
     """(rows,) ½ for every half-life before the latest. One in a thousand may be later than that: a
     single row dated wrongly would make its item the only one taken of late. The log must have
     times.

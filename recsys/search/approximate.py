@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import BoolArray, Float32Array, Int64Array
 from recsys.core.errors import DataError
 from recsys.core.ranking import NO_ITEM, Hits
-from recsys.search.exact import Floats, select
+from recsys.search.exact import select
 
 _FAISS: Any = faiss  # its type stubs lack what SWIG adds: keyword parameters and array arguments
 _GATHERED_BYTES = 64 << 20
@@ -30,10 +30,10 @@ class ApproximateIndex:
 
     kind: str
     index: Any = field(repr=False)
-    item_vectors: Floats = field(repr=False)
+    item_vectors: Float32Array = field(repr=False)
     parameters: dict[str, int]
 
-    def search(self, queries: Floats, k: int, allow: NDArray[np.bool_] | None = None) -> Hits:
+    def search(self, queries: Float32Array, k: int, allow: BoolArray | None = None) -> Hits:
         """About the k best items of each query (n, d) among those allowed (items,); NO_ITEM where
         FAISS found fewer.
 
@@ -48,7 +48,7 @@ class ApproximateIndex:
         _, found = self.index.search(padded(queries, self.index.d), fetch, params=parameters)
         return self._rescored(queries, found, k)
 
-    def _rescored(self, queries: Floats, found: NDArray[np.int64], k: int) -> Hits:
+    def _rescored(self, queries: Float32Array, found: Int64Array, k: int) -> Hits:
         parts = max(1, _GATHERED_BYTES // (4 * self.item_vectors.shape[1] * max(found.shape[1], 1)))
         blocks = [slice(at, at + parts) for at in range(0, len(queries), parts)] or [slice(0, 0)]
         hits = [_best_of(self.item_vectors, queries[block], found[block], k) for block in blocks]
@@ -77,7 +77,7 @@ class ApproximateIndex:
 
     @staticmethod
     def load(
-        path: Path, item_vectors: Floats, kind: str, parameters: dict[str, int]
+        path: Path, item_vectors: Float32Array, kind: str, parameters: dict[str, int]
     ) -> "ApproximateIndex":
         """Raises DataError when the index is not one of these vectors."""
         index = faiss.read_index(str(path))
@@ -99,7 +99,7 @@ def stored_width(kind: str, width: int) -> int:
     return width if kind != "pq" else -(-width // _CODE_WIDTH) * _CODE_WIDTH
 
 
-def padded(vectors: Floats, width: int) -> Floats:
+def padded(vectors: Float32Array, width: int) -> Float32Array:
     """Vectors with zeros behind, which leave inner products as they are."""
     missing = width - vectors.shape[1]
     return np.pad(vectors, ((0, 0), (0, missing))) if missing else vectors
@@ -108,12 +108,12 @@ def padded(vectors: Floats, width: int) -> Floats:
 class _Selector:
     """Allowed ids for FAISS; keeps the bits alive as long as FAISS may read them."""
 
-    def __init__(self, allow: NDArray[np.bool_]) -> None:
+    def __init__(self, allow: BoolArray) -> None:
         self.bits = np.packbits(allow, bitorder="little")
         self.bitmap = _FAISS.IDSelectorBitmap(self.bits)
 
 
-def _best_of(item_vectors: Floats, queries: Floats, found: NDArray[np.int64], k: int) -> Hits:
+def _best_of(item_vectors: Float32Array, queries: Float32Array, found: Int64Array, k: int) -> Hits:
     """The k best by inner product of the `found` (n, fetched) items; ties to the smaller id, −1
     stays no item.
     """

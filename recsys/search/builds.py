@@ -8,8 +8,8 @@ from typing import Any
 import faiss
 import numpy as np
 
+from recsys.core.arrays import Float32Array
 from recsys.search.approximate import ApproximateIndex, Kind, padded, stored_width
-from recsys.search.exact import Floats
 
 _FAISS: Any = faiss  # its type stubs lack the members that SWIG adds
 
@@ -31,7 +31,7 @@ class Setting:
     seconds: float
 
 
-def settings(kind: Kind, item_vectors: Floats, k: int, seed: int) -> Iterator[Setting]:
+def settings(kind: Kind, item_vectors: Float32Array, k: int, seed: int) -> Iterator[Setting]:
     """Settings from quick to thorough; consecutive ones share their build where only the search
     differs.
     """
@@ -58,7 +58,7 @@ def efforts(kind: str, num_items: int, k: int) -> list[dict[str, int]]:
 _Builds = Iterator[tuple[Any, float, dict[str, int]]]
 
 
-def _hnsw(vectors: Floats, seed: int) -> _Builds:
+def _hnsw(vectors: Float32Array, seed: int) -> _Builds:
     """Malkov & Yashunin 2018."""
     for links in _LINKS:
         started = time.perf_counter()
@@ -73,7 +73,7 @@ def _hnsw(vectors: Floats, seed: int) -> _Builds:
         )
 
 
-def _ivf(vectors: Floats, seed: int) -> _Builds:
+def _ivf(vectors: Float32Array, seed: int) -> _Builds:
     """Inverted lists around k-means centroids; searching all of them is exact."""
     started = time.perf_counter()
     lists = num_lists(len(vectors))
@@ -85,7 +85,7 @@ def _ivf(vectors: Floats, seed: int) -> _Builds:
     yield index, time.perf_counter() - started, {"lists": lists}
 
 
-def _pq(vectors: Floats, seed: int) -> _Builds:
+def _pq(vectors: Float32Array, seed: int) -> _Builds:
     """Inverted lists of product-quantised codes (Jegou et al. 2011), refined by the true vectors."""
     width, lists = vectors.shape[1], num_lists(len(vectors))
     for share in _WIDTHS_PER_CODE:
@@ -114,11 +114,11 @@ def ladder(first: int, last: int, factor: float = 1.5) -> list[int]:
     return steps
 
 
-def _centroids(vectors: Floats) -> Any:
+def _centroids(vectors: Float32Array) -> Any:
     return _FAISS.IndexFlatIP(vectors.shape[1])
 
 
-def _train(index: Any, vectors: Floats, seed: int) -> None:
+def _train(index: Any, vectors: Float32Array, seed: int) -> None:
     index.cp.seed = seed
     index.cp.min_points_per_centroid = 1
     index.cp.max_points_per_centroid = _TRAINING_POINTS

@@ -1,16 +1,15 @@
 """Lists that repeat themselves less: maximal marginal relevance."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float32Array
 from recsys.core.ranking import NO_ITEM, Hits
-from recsys.search.exact import Floats
 
 CANDIDATES = 500
 """From how many items a list is chosen, so that its pages fit together whatever their length."""
 
 
-def diversified(hits: Hits, item_vectors: Floats, diversity: float, k: int) -> Hits:
+def diversified(hits: Hits, item_vectors: Float32Array, diversity: float, k: int) -> Hits:
     """The first k places of each list after greedy re-ranking (Carbonell & Goldstein 1998); scores
     stay those of the items.
 
@@ -30,7 +29,7 @@ def diversified(hits: Hits, item_vectors: Floats, diversity: float, k: int) -> H
     )
 
 
-def _picked(scores: Floats, vectors: Floats, diversity: float, k: int) -> list[int]:
+def _picked(scores: Float32Array, vectors: Float32Array, diversity: float, k: int) -> list[int]:
     """Places of the chosen candidates, in their new order."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     directions = vectors / np.where(lengths > 0, lengths, 1.0)
@@ -46,7 +45,7 @@ def _picked(scores: Floats, vectors: Floats, diversity: float, k: int) -> list[i
     return picked
 
 
-def _unit_range(scores: Floats) -> NDArray[np.float32]:
+def _unit_range(scores: Float32Array) -> Float32Array:
     """Scores between 0 and 1; all 0 where they are equal."""
     if not len(scores):
         return scores

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from recsys.core.arrays import BoolArray, Float32Array, Int32Array, IntArray
 from recsys.core.errors import DataError, UsageError
 from recsys.core.machine import cores
 from recsys.core.ranking import NO_ITEM, Hits, Scorer, top_k
 
-Floats = NDArray[np.float32]
 _BLOCK_BYTES = (
     16 << 20
 )  # of scores at once: small enough that the allocator hands the same pages out again
@@ -28,8 +28,8 @@ class VectorScorer:
     finite.
     """
 
-    user_vectors: Floats
-    item_vectors: Floats
+    user_vectors: Float32Array
+    item_vectors: Float32Array
 
     def __post_init__(self) -> None:
         if self.user_vectors.shape[1] != self.item_vectors.shape[1]:
@@ -40,16 +40,16 @@ class VectorScorer:
         require_finite(self.user_vectors, "user vectors")
         require_finite(self.item_vectors, "item vectors")
 
-    def score(self, users: NDArray[np.int32]) -> Floats:
+    def score(self, users: Int32Array) -> Float32Array:
         return self.user_vectors[users] @ self.item_vectors.T
 
 
 def rank(
     scorer: Scorer,
-    users: NDArray[np.int32],
+    users: Int32Array,
     k: int,
     seen: sparse.csr_matrix | None = None,
-    candidates: NDArray[np.bool_] | None = None,
+    candidates: BoolArray | None = None,
     block: int | None = None,
     threads: int | None = None,
 ) -> Hits:
@@ -93,7 +93,7 @@ def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
         yield workers
 
 
-def _users_at_once(scorer: Scorer, users: NDArray[np.int32]) -> int:
+def _users_at_once(scorer: Scorer, users: Int32Array) -> int:
     if len(users) <= 1:
         return 1
     return _rows_at_once(scorer.score(users[:1]).shape[1])
@@ -107,8 +107,8 @@ def _rank_block(
     scorer: Scorer,
     k: int,
     seen: sparse.csr_matrix | None,
-    candidates: NDArray[np.bool_] | None,
-    users: NDArray[np.int32],
+    candidates: BoolArray | None,
+    users: Int32Array,
 ) -> Hits:
     # A scorer may hand out a view of its own state: such an array is copied before anything is
     # masked in it.
@@ -122,7 +122,7 @@ def _rank_block(
 
 
 def _check_width(
-    num_items: int, seen: sparse.csr_matrix | None, candidates: NDArray[np.bool_] | None
+    num_items: int, seen: sparse.csr_matrix | None, candidates: BoolArray | None
 ) -> None:
     if candidates is not None and candidates.shape != (num_items,):
         raise UsageError(
@@ -133,7 +133,7 @@ def _check_width(
 
 
 def pairs_of(
-    matrix: sparse.csr_matrix, rows: NDArray[np.integer]
+    matrix: sparse.csr_matrix, rows: IntArray
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Positions (row place in `rows`, column) of the entries of some rows of a CSR matrix."""
     starts = matrix.indptr[rows].astype(np.int64)
@@ -145,7 +145,7 @@ def pairs_of(
     ].astype(np.intp)
 
 
-def select(scores: Floats, k: int) -> Hits:
+def select(scores: Float32Array, k: int) -> Hits:
     """`core.ranking.top_k`, several times faster: a heap in FAISS, repaired where ties reach over
     the border.
 
@@ -166,7 +166,7 @@ def select(scores: Floats, k: int) -> Hits:
     return Hits(items, values)
 
 
-def _ties_by_id(items: NDArray[np.int32], values: Floats) -> tuple[NDArray[np.int32], Floats]:
+def _ties_by_id(items: Int32Array, values: Float32Array) -> tuple[Int32Array, Float32Array]:
     """Rows sorted by falling value, with equal values in ascending order of item."""
     wrong = (
         (values[:, 1:] == values[:, :-1])
@@ -183,16 +183,16 @@ def _ties_by_id(items: NDArray[np.int32], values: Floats) -> tuple[NDArray[np.in
 class ExactIndex:
     """Every item vector is compared. item_vectors: (items, d), float32 and finite."""
 
-    def __init__(self, item_vectors: Floats) -> None:
+    def __init__(self, item_vectors: Float32Array) -> None:
         require_finite(item_vectors, "item vectors")
         self.item_vectors = item_vectors
 
     def search(
         self,
-        queries: Floats,
+        queries: Float32Array,
         k: int,
         exclude: sparse.csr_matrix | None = None,
-        allow: NDArray[np.bool_] | None = None,
+        allow: BoolArray | None = None,
     ) -> Hits:
         """The k best inner products of each query (n, d); exclude: (n, items) pairs left out;
         allow: (items,) mask.
@@ -206,14 +206,14 @@ class ExactIndex:
 class _Products:
     """VectorScorer without its checks, which cost as much as one query."""
 
-    queries: Floats
-    items: Floats
+    queries: Float32Array
+    items: Float32Array
 
-    def score(self, users: NDArray[np.int32]) -> Floats:
+    def score(self, users: Int32Array) -> Float32Array:
         return self.queries[users] @ self.items.T
 
 
-def require_finite(vectors: Floats, name: str) -> None:
+def require_finite(vectors: Float32Array, name: str) -> None:
     """Raises DataError when a vector holds NaN or infinity: nothing can be ranked by it."""
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(broken):
@@ -234,7 +234,7 @@ def faiss_threads(count: int) -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def excluded_lists(lists: Sequence[NDArray[np.integer]], num_items: int) -> sparse.csr_matrix:
+def excluded_lists(lists: Sequence[IntArray], num_items: int) -> sparse.csr_matrix:
     """(queries, items) with one entry per excluded pair; each list is ascending."""
     indptr = np.concatenate([[0], np.cumsum([len(one) for one in lists], dtype=np.int64)])
     indices = np.concatenate(lists) if lists else np.empty(0, np.int32)

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recsys.core.arrays import BoolArray, Float32Array, Int64Array
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.search.approximate import ApproximateIndex
-from recsys.search.exact import ExactIndex, Floats, pairs_of
+from recsys.search.exact import ExactIndex, pairs_of
 
 Plan = Literal["subset", "scan", "selector", "overfetch"]
 """subset: compare the allowed vectors alone. scan: compare all, mask. selector: approximate index
@@ -47,10 +48,10 @@ class Planner:
 
     def search(
         self,
-        queries: Floats,
+        queries: Float32Array,
         k: int,
         exclude: sparse.csr_matrix | None = None,
-        allow: NDArray[np.bool_] | None = None,
+        allow: BoolArray | None = None,
     ) -> Hits:
         """The k best items of each query (n, d).
 
@@ -66,7 +67,11 @@ class Planner:
         return self._complete(self.approximate, queries, k, exclude, allow)
 
     def _subset(
-        self, queries: Floats, k: int, exclude: sparse.csr_matrix | None, allowed: NDArray[np.intp]
+        self,
+        queries: Float32Array,
+        k: int,
+        exclude: sparse.csr_matrix | None,
+        allowed: NDArray[np.intp],
     ) -> Hits:
         """Exact search among the allowed rows alone; they are ascending, so ties still go to the
         smaller id.
@@ -81,10 +86,10 @@ class Planner:
     def _complete(
         self,
         index: ApproximateIndex,
-        queries: Floats,
+        queries: Float32Array,
         k: int,
         exclude: sparse.csr_matrix | None,
-        allow: NDArray[np.bool_] | None,
+        allow: BoolArray | None,
     ) -> Hits:
         """Approximate search in blocks of queries with about as many excluded items, so that few
         fetch as many as one.
@@ -119,8 +124,8 @@ def num_left(
     num_queries: int,
     num_items: int,
     exclude: sparse.csr_matrix | None,
-    allow: NDArray[np.bool_] | None,
-) -> NDArray[np.int64]:
+    allow: BoolArray | None,
+) -> Int64Array:
     """(queries,) how many items each query may be answered with."""
     allowed = num_items if allow is None else int(np.count_nonzero(allow))
     if exclude is None:

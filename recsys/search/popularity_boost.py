@@ -6,16 +6,15 @@ score(u, i) = ⟨u, i⟩ + dial · ln(1 + users who had i)
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float32Array, FloatArray, Int32Array
 from recsys.core.ranking import Scorer
-from recsys.search.exact import Floats
 
 DIALS = (-1.0, 1.0)
 """Where the recall of an index is proven besides 0."""
 
 
-def with_popularity(item_vectors: Floats, counts: NDArray[np.floating]) -> tuple[Floats, float]:
+def with_popularity(item_vectors: Float32Array, counts: FloatArray) -> tuple[Float32Array, float]:
     """(items, d + 1) vectors with ln(1 + counts) / unit as their last coordinate, and the unit.
 
     counts: (items,) users who had each item. The unit makes that coordinate as large as the others
@@ -27,7 +26,7 @@ def with_popularity(item_vectors: Floats, counts: NDArray[np.floating]) -> tuple
     return np.column_stack([item_vectors, popularity / unit]).astype(np.float32), unit
 
 
-def turned(queries: Floats, dial: float, unit: float) -> Floats:
+def turned(queries: Float32Array, dial: float, unit: float) -> Float32Array:
     """(n, d + 1) queries that give each item its score at this dial."""
     return np.column_stack([queries, np.full(len(queries), dial * unit)]).astype(np.float32)
 
@@ -43,14 +42,14 @@ class TurnedScorer:
 
     scorer: Scorer
     dial: float
-    counts: NDArray[np.floating]
+    counts: FloatArray
 
-    def score(self, users: NDArray[np.int32]) -> Floats:
+    def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
         added = self.dial * np.log1p(np.asarray(self.counts, np.float64))
         return np.asarray(self.scorer.score(users) + added.astype(np.float32))
 
 
-def _size(values: NDArray[np.floating]) -> float:
+def _size(values: FloatArray) -> float:
     """Root mean square; 1 for nothing but zeros."""
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) or 1.0

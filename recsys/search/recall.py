@@ -3,18 +3,16 @@
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float32Array, Float64Array
 from recsys.core.ranking import NO_ITEM, Hits
-
-Floats = NDArray[np.float32]
 
 _TIE = 1e-6
 _FEWEST, _MOST = 500, 20_000
 _MIXED_ITEMS = 5
 
 
-def hit_shares(found: Hits, truth: Hits) -> NDArray[np.float64]:
+def hit_shares(found: Hits, truth: Hits) -> Float64Array:
     """(queries,) share of each true list that was found.
 
     Both lists hold true scores, so a found item counts when it scores at least the last true one:
@@ -28,7 +26,7 @@ def hit_shares(found: Hits, truth: Hits) -> NDArray[np.float64]:
     return np.where(wanted > 0, np.minimum(good, wanted) / np.maximum(wanted, 1), 1.0)
 
 
-def lower_bound(shares: NDArray[np.float64], level: float) -> float:
+def lower_bound(shares: Float64Array, level: float) -> float:
     """One-sided lower confidence bound of the mean share: Wilson's, with queries as trials.
 
     A mean of values in [0, 1] varies at most as much as a proportion, so the bound is on the safe
@@ -65,8 +63,8 @@ def queries_needed(target: float) -> int:
 
 
 def with_mixtures(
-    queries: Floats, item_vectors: Floats, wanted: int, rng: np.random.Generator
-) -> Floats:
+    queries: Float32Array, item_vectors: Float32Array, wanted: int, rng: np.random.Generator
+) -> Float32Array:
     """`queries` filled up to `wanted` with sums of a few item vectors, as long as an average query."""
     missing = wanted - len(queries)
     if missing <= 0:

@@ -12,15 +12,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from recsys.core.config import IndexConfig
 from recsys.core.errors import GateRefused
 from recsys.core.ranking import Hits
 from recsys.search.approximate import ApproximateIndex, Kind
 from recsys.search.builds import Setting, efforts, settings
-from recsys.search.exact import ExactIndex, Floats, faiss_threads
+from recsys.search.exact import ExactIndex, faiss_threads
 from recsys.search.popularity_boost import DIALS, turned, with_popularity
 from recsys.search.recall import (
     hit_shares,
@@ -63,18 +63,18 @@ class _Trial(NamedTuple):
 
     built: Setting
     tuned: list[float]
-    shares: list[NDArray[np.float64]]
+    shares: list[Float64Array]
     bounds: list[float]
     looks: int
 
 
 def tune(
-    item_vectors: Floats,
-    queries: Floats,
+    item_vectors: Float32Array,
+    queries: Float32Array,
     config: IndexConfig,
     threads: int = 1,
     seed: int = 0,
-    popularity: NDArray[np.floating] | None = None,
+    popularity: FloatArray | None = None,
 ) -> TunedIndex:
     """The index for these items. item_vectors: (items, d). queries: (users, d), of which a seeded
     sample is used.
@@ -120,7 +120,7 @@ def tune(
     return TunedIndex(trial.built.index, card)
 
 
-def measure(search: Callable[[Floats], object], queries: Floats) -> Latency:
+def measure(search: Callable[[Float32Array], object], queries: Float32Array) -> Latency:
     """Latency of single queries, one thread."""
     milliseconds = []
     with threadpool_limits(1, "blas"), faiss_threads(1):
@@ -137,9 +137,9 @@ class _Halves(NamedTuple):
     users, not mixtures.
     """
 
-    tuning: Floats
-    judging: Floats
-    users: NDArray[np.bool_]
+    tuning: Float32Array
+    judging: Float32Array
+    users: BoolArray
 
     def turned(self, dial: float, unit: float) -> "_Halves":
         return _Halves(
@@ -147,7 +147,7 @@ class _Halves(NamedTuple):
         )
 
 
-def _halves(item_vectors: Floats, queries: Floats, target: float, seed: int) -> _Halves:
+def _halves(item_vectors: Float32Array, queries: Float32Array, target: float, seed: int) -> _Halves:
     rng = np.random.default_rng(seed)
     half = queries_needed(target)
     sample = queries[np.sort(rng.permutation(len(queries))[: 2 * half])].astype(np.float32)
@@ -168,14 +168,12 @@ class _Oracle:
         """The same for other queries."""
         return _Oracle(self.exact, halves, self.k)
 
-    def tuning_shares(
-        self, index: ApproximateIndex, count: int | None = None
-    ) -> NDArray[np.float64]:
+    def tuning_shares(self, index: ApproximateIndex, count: int | None = None) -> Float64Array:
         """Recall of each (of the first `count`) tuning queries."""
         truth = Hits(self.tuning.items[:count], self.tuning.scores[:count])
         return hit_shares(index.search(self.halves.tuning[:count], self.k), truth)
 
-    def judging_shares(self, index: ApproximateIndex) -> NDArray[np.float64]:
+    def judging_shares(self, index: ApproximateIndex) -> Float64Array:
         return hit_shares(index.search(self.halves.judging, self.k), self.judging)
 
 
@@ -206,7 +204,7 @@ def _first_fast(
     return min(reached, key=lambda one: one[1].p95)
 
 
-def _search(index: ApproximateIndex, k: int, queries: Floats) -> Hits:
+def _search(index: ApproximateIndex, k: int, queries: Float32Array) -> Hits:
     return index.search(queries, k)
 
 
@@ -236,7 +234,7 @@ def _reach(
     return best, None
 
 
-def _worst(shares: Sequence[NDArray[np.float64]]) -> float:
+def _worst(shares: Sequence[Float64Array]) -> float:
     return min(float(one.mean()) for one in shares)
 
 

@@ -8,10 +8,10 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from recsys.core.arrays import Float64Array, Int64Array
 from recsys.core.config import TrainConfig
 from recsys.core.errors import ConfigError
 from recsys.core.interactions import Interactions
@@ -28,7 +28,7 @@ _ORDER, _STEP = (
 )  # what a random stream is for: the epoch's order of pairs, the draws of one step
 
 
-def pair_moments(interactions: Interactions, target: str) -> NDArray[np.int64]:
+def pair_moments(interactions: Interactions, target: str) -> Int64Array:
     """(pairs,) unix seconds of the first row of every pair of `target`, by user and item. Raises
     ConfigError.
     """
@@ -43,7 +43,7 @@ def pair_moments(interactions: Interactions, target: str) -> NDArray[np.int64]:
     )
     order = np.lexsort((interactions.time[rows], pair))
     _, first = np.unique(pair[order], return_index=True)
-    moments: NDArray[np.int64] = interactions.time[rows][order][first]
+    moments: Int64Array = interactions.time[rows][order][first]
     return moments
 
 
@@ -131,7 +131,7 @@ class Batches:
         config: TrainConfig,
         seed: int,
         sampler: BlockSampler | TemporalSampler | None,
-        moments: NDArray[np.int64] | None = None,
+        moments: Int64Array | None = None,
     ) -> None:
         self._known = positives
         self._config = config
@@ -158,7 +158,7 @@ class Batches:
         for step, pairs in enumerate(self._cut(np.random.default_rng([self._seed, _ORDER, epoch]))):
             yield self._batch(pairs, np.random.default_rng([self._seed, _STEP, epoch, step]))
 
-    def _cut(self, draw: np.random.Generator) -> list[NDArray[np.int64]]:
+    def _cut(self, draw: np.random.Generator) -> list[Int64Array]:
         """The pairs of every step: any, or those of one stretch of time, and then the stretches in
         any order.
         """
@@ -168,7 +168,7 @@ class Batches:
         stretches = np.split(np.argsort(self._moments, kind="stable"), borders)
         return [stretches[place] for place in draw.permutation(len(stretches))]
 
-    def _batch(self, pairs: NDArray[np.int64], draw: np.random.Generator) -> Batch:
+    def _batch(self, pairs: Int64Array, draw: np.random.Generator) -> Batch:
         user, item = self._user[pairs], self._item[pairs]
         if self._neighbours:
             further = self._neighbours.draw(user, item, draw)
@@ -193,9 +193,7 @@ class Batches:
         share = self._config.user_dropout
         return torch.from_numpy(draw.random(num_users, dtype=np.float32) < share) if share else None
 
-    def _share(
-        self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator
-    ) -> Share:
+    def _share(self, user: Int64Array, item: Int64Array, draw: np.random.Generator) -> Share:
         if self._config.loss == "bpr":
             return self._rivals(user, item, draw)
         drawn = self._negatives.draw(self._config.negatives, draw)
@@ -209,15 +207,13 @@ class Batches:
             user, item, candidates, bias, own_bias, self._known_among(user, item, candidates)
         )
 
-    def _log_expected(self, inside: int, drawn: int) -> NDArray[np.float64]:
+    def _log_expected(self, inside: int, drawn: int) -> Float64Array:
         """(items,) ln of how often a share is expected to hold each item (Yi et al. 2019)."""
         return np.log(
             np.maximum(inside * self._popularity + self._negatives.expected(drawn), 1e-12)
         )
 
-    def _rivals(
-        self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator
-    ) -> Share:
+    def _rivals(self, user: Int64Array, item: Int64Array, draw: np.random.Generator) -> Share:
         """bpr: candidate n is the rival of pair n; where it is a known positive the pair is masked."""
         rivals = self._negatives.draw(len(user), draw)
         known = np.flatnonzero(np.asarray(self._known[user, rivals]).ravel())
@@ -225,8 +221,8 @@ class Batches:
         return _share(user, item, rivals, none, none, np.stack([known, known]))
 
     def _known_among(
-        self, user: NDArray[np.int64], item: NDArray[np.int64], candidates: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+        self, user: Int64Array, item: Int64Array, candidates: Int64Array
+    ) -> Int64Array:
         """(2, n) places (pair, candidate) of known positives and of the pair's own item, known or
         not.
         """
@@ -241,8 +237,8 @@ class Batches:
 
     def _sampled(
         self,
-        user: NDArray[np.int64],
-        item: NDArray[np.int64],
+        user: Int64Array,
+        item: Int64Array,
         drawn: list[Share],
         key: int,
         before: int,
@@ -264,8 +260,8 @@ class Batches:
     def _blocks(
         self,
         seeds: dict[NodeType, Tensor],
-        user: NDArray[np.int64],
-        item: NDArray[np.int64],
+        user: Int64Array,
+        item: Int64Array,
         key: int,
         before: int,
     ) -> list[Block]:
@@ -301,12 +297,12 @@ def _messages_to(messages: Messages, device: torch.device) -> Messages:
 
 
 def _share(
-    user: NDArray[np.int64],
-    item: NDArray[np.int64],
-    candidates: NDArray[np.int64],
-    bias: NDArray[np.float64],
-    own_bias: NDArray[np.float64],
-    known: NDArray[np.int64],
+    user: Int64Array,
+    item: Int64Array,
+    candidates: Int64Array,
+    bias: Float64Array,
+    own_bias: Float64Array,
+    known: Int64Array,
 ) -> Share:
     scores = [torch.from_numpy(values.astype(np.float32)) for values in (bias, own_bias)]
     rows = [torch.from_numpy(values) for values in (user, item, candidates)]

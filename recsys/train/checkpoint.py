@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_file, text_sha256
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError
@@ -141,7 +142,7 @@ def fingerprint(
     train: TrainConfig,
     seed: int,
     epochs: int | None,
-    start: Mapping[str, NDArray[np.float32]],
+    start: Mapping[str, Float32Array],
 ) -> str:
     """What a checkpoint belongs to: everything that decides the weights except the number of
     threads.

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from recsys.core.arrays import Float32Array
 from recsys.core.config import GraphConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.interactions import Interactions
@@ -47,18 +47,18 @@ def embed(
     return Embeddings(_array(vectors[USER]), items, _array(states[0][USER]), encoder, lengths)
 
 
-def degree_lengths(graph: Graph, popularity: float) -> NDArray[np.float32]:
+def degree_lengths(graph: Graph, popularity: float) -> Float32Array:
     """(items,) (d / largest d)^popularity; items without a target edge count as having one."""
     degrees = np.maximum(graph.relations[graph.target].indptr.diff().cpu().numpy(), 1)
-    lengths: NDArray[np.float32] = ((degrees / degrees.max()) ** popularity).astype(np.float32)
+    lengths: Float32Array = ((degrees / degrees.max()) ** popularity).astype(np.float32)
     return lengths
 
 
-def _relative(lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+def _relative(lengths: Float32Array) -> Float32Array:
     """The same, 1 on average over those above 0."""
     some = lengths > 0
     return lengths / np.float32(lengths[some].mean()) if some.any() else lengths
 
 
-def _array(tensor: Tensor) -> NDArray[np.float32]:
+def _array(tensor: Tensor) -> Float32Array:
     return tensor.detach().float().cpu().numpy().copy()

@@ -3,8 +3,8 @@ each.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recsys.core.arrays import Float64Array, Int64Array
 from recsys.core.config import TrainConfig
 
 
@@ -17,7 +17,7 @@ class Negatives:
     degrees: (items,) pairs of each item.
     """
 
-    def __init__(self, degrees: NDArray[np.int64], config: TrainConfig) -> None:
+    def __init__(self, degrees: Int64Array, config: TrainConfig) -> None:
         self._items = len(degrees)
         self._kind = config.negative_sampling
         weight = np.where(degrees > 0, np.maximum(degrees, 1.0) ** config.negative_power, 0.0)
@@ -25,7 +25,7 @@ class Negatives:
         self._cumulative = np.cumsum(self._share)
         self._cumulative /= self._cumulative[-1]
 
-    def draw(self, count: int, draw: np.random.Generator) -> NDArray[np.int64]:
+    def draw(self, count: int, draw: np.random.Generator) -> Int64Array:
         """(count,) item ids."""
         uniform = self._uniform(count)
         alike = draw.integers(0, self._items, uniform)
@@ -35,7 +35,7 @@ class Negatives:
             [alike, np.searchsorted(self._cumulative, draw.random(count - uniform), side="right")]
         )
 
-    def expected(self, count: int) -> NDArray[np.float64]:
+    def expected(self, count: int) -> Float64Array:
         """(items,) how often `count` draws are expected to hold each item."""
         uniform = self._uniform(count)
         return np.asarray(uniform / self._items + (count - uniform) * self._share)

@@ -1,10 +1,10 @@
 """Items much like a user's own, as further positives."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.closed_form.cooccurrence import cooccurrence
+from recsys.core.arrays import Int64Array
 from recsys.core.config import TrainConfig
 
 
@@ -25,8 +25,8 @@ class NeighbourPositives:
         self._count = np.diff(self._similar.indptr)
 
     def draw(
-        self, user: NDArray[np.int64], item: NDArray[np.int64], draw: np.random.Generator
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        self, user: Int64Array, item: Int64Array, draw: np.random.Generator
+    ) -> tuple[Int64Array, Int64Array]:
         """Users and items of the further pairs: of each pair with probability `neighbour_share`,
         alike among the similar.
 

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from recsys.closed_form.spectral import start_states
+from recsys.core.arrays import Float32Array
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError, MachineError
 from recsys.core.interactions import Interactions
@@ -33,7 +32,7 @@ from recsys.train.forecast import Plan
 from recsys.train.objective import loss_and_gradient
 from recsys.train.warm_start import load_shared
 
-Start = dict[NodeType, NDArray[np.float32]]
+Start = dict[NodeType, Float32Array]
 _PROBED_STEPS, _PROBE_SECONDS = 6, 2.0
 _LAST_SHARE = 0.1  # of the learning rate, at the end of its path
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_folder
 from recsys.core.errors import DataError, UsageError
 from recsys.core.ids import UNKNOWN, IdMap
@@ -32,8 +32,8 @@ class WarmStart(NamedTuple):
     training had.
     """
 
-    states: dict[NodeType, NDArray[np.float32]]
-    shared: dict[str, NDArray[np.float32]]
+    states: dict[NodeType, Float32Array]
+    shared: dict[str, Float32Array]
     known: dict[NodeType, int]
 
 
@@ -93,7 +93,7 @@ def load_states(
     return WarmStart(states, shared, known)
 
 
-def load_shared(network: Network, shared: dict[str, NDArray[np.float32]]) -> None:
+def load_shared(network: Network, shared: dict[str, Float32Array]) -> None:
     """Take over the parameters that both networks have in the same shape."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -102,8 +102,8 @@ def load_shared(network: Network, shared: dict[str, NDArray[np.float32]]) -> Non
 
 
 def _aligned(
-    old: NDArray[np.float32], old_ids: IdMap, labels: pl.Series, draw: np.random.Generator
-) -> tuple[NDArray[np.float32], int]:
+    old: Float32Array, old_ids: IdMap, labels: pl.Series, draw: np.random.Generator
+) -> tuple[Float32Array, int]:
     """Rows of `old` in the order of `labels`, fresh draws where unknown; and how many were known."""
     place = old_ids.lookup(labels.to_list())
     known = place != UNKNOWN

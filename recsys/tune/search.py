@@ -12,10 +12,10 @@ from statistics import median
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna import Study, TrialPruned
 from optuna.trial import Trial, TrialState
 
+from recsys.core.arrays import Float64Array
 from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig
 from recsys.core.errors import RecsysError, UsageError
@@ -124,9 +124,9 @@ class Search:
             self._try(study, budget)
         return stopped
 
-    def users(self, number: int) -> NDArray[np.float64]:
+    def users(self, number: int) -> Float64Array:
         """(held_out_users,) NDCG of a complete trial."""
-        found: NDArray[np.float64] = np.load(self._users_file(number))
+        found: Float64Array = np.load(self._users_file(number))
         return found
 
     def _reason_to_stop(self, study: Study, budget: Budget) -> str | None:
@@ -202,7 +202,7 @@ class Search:
         trial.set_user_attr(trials.SECONDS, time.perf_counter() - began)
         return float(users.mean())
 
-    def _ndcg_of_users(self, phase: Phase, vectors: TrainedVectors) -> NDArray[np.float64]:
+    def _ndcg_of_users(self, phase: Phase, vectors: TrainedVectors) -> Float64Array:
         """As the model would be served: with what histories do at their best for these vectors."""
         shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
         blend = choose_blend(phase, vectors, made=shared).blend
