@@ -28,6 +28,7 @@ from recsys.core.artefacts import (
 )
 from recsys.core.progress import QUIET, Progress
 from recsys.core.suppression import Suppression
+from recsys.core.table_files import read_parquet
 from recsys.core.tables import BEHAVIOR, LABEL, NODE_TYPE, USER, USER_ID
 from recsys.logs.reasons import SUPPRESSED as REASON_SUPPRESSED
 from recsys.releases.forget import without_user
@@ -129,7 +130,7 @@ def _forget_in_run(folder: RunFolder, user: str) -> tuple[int, list[str], int]:
     log = folder.path / LOG
     if (
         not (log / "ingest.json").exists()
-        or user not in pl.read_parquet(log / "users.parquet")[USER_ID]
+        or user not in read_parquet(log / "users.parquet")[USER_ID]
     ):
         return 0, [], 0
     trained = sorted(folder.checkpoint.glob("*/*/states"))
@@ -153,7 +154,7 @@ def _forget_in_run(folder: RunFolder, user: str) -> tuple[int, list[str], int]:
 
 def _forget_state(states: Path, user: str) -> bool:
     """The states that a later training may start from, without the person's."""
-    labels = pl.read_parquet(states / "labels.parquet")
+    labels = read_parquet(states / "labels.parquet")
     theirs = ((labels[NODE_TYPE] == USER) & (labels[LABEL] == user)).to_numpy()
     if not theirs.any():
         return False
@@ -172,7 +173,7 @@ def _forget_state(states: Path, user: str) -> bool:
 
 def _forget_rows(log: Path, user: str) -> int:
     """Rewrite the ingested log: codes behind the person's move up by one."""
-    users = pl.read_parquet(log / "users.parquet")
+    users = read_parquet(log / "users.parquet")
     code = int(users[USER_ID].index_of(user) or 0)
     facts = read_json(log / "ingest.json")
     gone = 0
@@ -181,7 +182,7 @@ def _forget_rows(log: Path, user: str) -> int:
             log, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("part-*.parquet")
         )
         for file in sorted((log / "rows").glob("part-*.parquet")):
-            rows = pl.read_parquet(file)
+            rows = read_parquet(file)
             kept = rows.filter(pl.col(USER) != code).with_columns(
                 pl.col(USER) - (pl.col(USER) > code).cast(pl.Int32)
             )

@@ -12,6 +12,7 @@ from scipy import sparse
 from recsys.bundle.storage import load_matrix, save_matrix
 from recsys.core.arrays import BoolArray
 from recsys.core.errors import UsageError, nearest
+from recsys.core.table_files import read_parquet
 from recsys.core.tables import AVAILABLE, ITEM_ID, TITLE
 from recsys.core.values import OWNER, VALUE, owner_values
 
@@ -97,7 +98,7 @@ class ItemAttributes:
         if not (folder / _FILE).exists():
             return read_attributes_of(item_table, {})
         return ItemAttributes(
-            pl.read_parquet(folder / _FILE), load_matrix(folder, _NAME, len(item_table), False)
+            read_parquet(folder / _FILE), load_matrix(folder, _NAME, len(item_table), False)
         )
 
 

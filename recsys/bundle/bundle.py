@@ -49,6 +49,7 @@ from recsys.core.errors import DataError
 from recsys.core.ids import IdMap
 from recsys.core.machine import versions
 from recsys.core.ranking import Scorer
+from recsys.core.table_files import read_parquet
 from recsys.core.tables import ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.encode.history_scores import BlendedScorer, HistoryScores, Past
 from recsys.search.approximate import ApproximateIndex
@@ -144,7 +145,7 @@ class Bundle:
         from disk each time.
         """
         file = self.path / "test_values.parquet"
-        return pl.read_parquet(file) if file.exists() else None
+        return read_parquet(file) if file.exists() else None
 
     @property
     def name(self) -> str:
@@ -254,15 +255,15 @@ def _read(path: Path) -> Bundle:
     facts, card = load_document(path / "bundle.json"), load_document(path / "index_card.json")
     with_dial, searched, vectors, back = _item_vectors(path, facts)
     num_items = facts["num_items"]
-    items = pl.read_parquet(path / "items.parquet")
-    labels = pl.read_parquet(path / "labels.parquet").partition_by(
+    items = read_parquet(path / "items.parquet")
+    labels = read_parquet(path / "labels.parquet").partition_by(
         NODE_TYPE, as_dict=True, maintain_order=True
     )
     relations, behaviors = facts["relations"].items(), facts["behaviors"]
     index, history = _load_index(path, with_dial, card), facts.get("history")
     return Bundle(
         path=path,
-        users=IdMap(pl.read_parquet(path / "users.parquet")[USER_ID], "user"),
+        users=IdMap(read_parquet(path / "users.parquet")[USER_ID], "user"),
         items=IdMap(items[ITEM_ID], "item"),
         user_vectors=load_array(path / "user_vectors.npy"),
         user_self=load_array(path / "user_self.npy"),

@@ -17,6 +17,7 @@ from torch import Tensor
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.errors import DataError
 from recsys.core.features import FeatureColumn
+from recsys.core.table_files import read_parquet
 from recsys.core.tables import LABEL, NODE_TYPE, Drops
 from recsys.graph.schema import Adjacency, AttributeLabels, EdgeType, Features, Graph, NodeType
 
@@ -51,7 +52,7 @@ def load_graph(folder: Path) -> Graph:
         document = read_json(folder / _DOCUMENT)
         _check_format(document, folder)
         tensors = load_file(folder / _EDGES)
-        labels = pl.read_parquet(folder / _LABELS)
+        labels = read_parquet(folder / _LABELS)
         return replace(
             _graph(document, tensors, labels), features=_load_features(document, folder / _FEATURES)
         )

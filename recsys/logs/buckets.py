@@ -13,6 +13,7 @@ import polars as pl
 from recsys.core.arrays import BoolArray, Int32Array
 from recsys.core.config import CleanConfig
 from recsys.core.progress import Progress
+from recsys.core.table_files import read_arrow
 from recsys.core.tables import BEHAVIOR, CODED_ORDER, ITEM, SPLIT, TIME, USER, Drops
 from recsys.logs.clean import cap_activity, drop_duplicates
 from recsys.logs.core_filter import Core, Pairs, fixed_point
@@ -86,7 +87,7 @@ def write_rows(
     written, number = Written(), 0
     places = {USER: _new_places(core.users), ITEM: _new_places(core.items)}
     for file in progress.track(files, "writing", len(files)):
-        rows = pl.read_ipc(file)
+        rows = read_arrow(file)
         kept = core.users[rows[USER].to_numpy()] & core.items[rows[ITEM].to_numpy()]
         rows = rows.filter(pl.Series(kept))
         if len(rows):
@@ -101,7 +102,7 @@ def write_rows(
 
 def _loader(file: Path) -> Callable[[], Pairs]:
     def load() -> Pairs:
-        rows = pl.read_ipc(file, columns=[USER, ITEM])
+        rows = read_arrow(file, columns=[USER, ITEM])
         return rows[USER].to_numpy(), rows[ITEM].to_numpy()
 
     return load

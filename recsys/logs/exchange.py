@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recsys.core.arrays import Int32Array, Int64Array
+from recsys.core.table_files import read_arrow
 from recsys.core.tables import BEHAVIOR, ITEM, ITEM_ID, SPLIT, TIME, USER, USER_ID, WEIGHT, Drops
 from recsys.logs.reasons import KEPT, REASON, count_reasons
 
@@ -99,7 +100,7 @@ class Exchanged:
         files = sorted(_bucket_folder(self.folder, bucket).glob("*.arrow"))
         if not files:
             return pl.DataFrame()
-        rows = pl.concat([pl.read_ipc(file) for file in files])
+        rows = pl.concat([read_arrow(file) for file in files])
         for file in files:
             file.unlink()
         return rows
@@ -117,7 +118,7 @@ def exchange(spill: Spill, folder: Path, buckets: int) -> Exchanged:
     places = {USER: user_place, ITEM: item_place, BEHAVIOR: behavior_place}
     bucket_of = _ranges(spill.counts, user_place, buckets)
     for number, file in enumerate(spill.files):
-        rows = pl.read_ipc(file)
+        rows = read_arrow(file)
         file.unlink()
         rows = rows.with_columns(
             pl.Series(c, places[c][rows[c].to_numpy()]) for c in _CODED if c in rows.columns

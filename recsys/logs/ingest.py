@@ -15,6 +15,7 @@ from recsys.core.errors import DataError, UsageError
 from recsys.core.ids import IdMap
 from recsys.core.progress import QUIET, Progress
 from recsys.core.suppression import Suppression
+from recsys.core.table_files import read_parquet, scan_parquet
 from recsys.core.tables import ITEM_ID, LOG_SCHEMA, USER_ID, Drops
 from recsys.logs.buckets import Written, collapse, find_core, write_rows
 from recsys.logs.clean import facts, mark_rows, mark_suppressed
@@ -126,15 +127,15 @@ def load_log(out: Path) -> CodedLog:
     """The ingested log in the folder `out`. Raises UsageError when there is none."""
     if not (out / "ingest.json").exists():
         raise UsageError(f"{str(out)!r} holds no ingested log", "Make one with recsys run")
-    users, items = pl.read_parquet(out / "users.parquet"), pl.read_parquet(out / "items.parquet")
+    users, items = read_parquet(out / "users.parquet"), read_parquet(out / "items.parquet")
     return CodedLog(
-        rows=pl.scan_parquet(sorted((out / "rows").glob("part-*.parquet"))),
+        rows=scan_parquet(sorted((out / "rows").glob("part-*.parquet"))),
         users=IdMap(users[USER_ID], "user"),
         items=IdMap(items[ITEM_ID], "item"),
         behaviors=tuple(sorted(read_json(out / "ingest.json")["behaviors"])),
         item_table=items,
         user_table=users,
-        untaken=pl.read_parquet(out / UNTAKEN) if (out / UNTAKEN).exists() else None,
+        untaken=read_parquet(out / UNTAKEN) if (out / UNTAKEN).exists() else None,
     )
 
 

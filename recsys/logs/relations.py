@@ -10,6 +10,7 @@ import polars as pl
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import DataConfig, GraphConfig, RelationConfig
 from recsys.core.edge_rows import EdgeRows
+from recsys.core.table_files import read_parquet
 from recsys.core.tables import DESTINATION, SOURCE, Drops
 from recsys.logs.clean import facts
 from recsys.logs.edge_files import coded, columns_of, named, once, read_edges, without
@@ -68,7 +69,7 @@ def load_relations(folder: Path) -> list[EdgeRows]:
                 **document,
                 "ends": tuple(document["ends"]),
                 "drops": Drops(document["drops"]),
-                "rows": pl.read_parquet(folder / f"{place}.parquet"),
+                "rows": read_parquet(folder / f"{place}.parquet"),
             }
         )
         for place, document in enumerate(read_json(folder / _DOCUMENT))

@@ -13,6 +13,7 @@ from recsys.core.arrays import BoolArray, Int64Array
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import SplitConfig
 from recsys.core.errors import DataError, UsageError, nearest
+from recsys.core.table_files import read_parquet
 from recsys.core.tables import BEHAVIOR, ITEM, SPLIT, TIME, USER, Drops, in_order
 from recsys.logs.clean import facts
 from recsys.logs.ingest import CodedLog
@@ -103,9 +104,7 @@ _TABLES = ("train", "validation", "test", "after_train")
 def load(folder: Path) -> Splits:
     """The splits that were saved in `folder`."""
     document = read_json(folder / "split.json")
-    train, validation, test, after = (
-        pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES
-    )
+    train, validation, test, after = (read_parquet(folder / f"{name}.parquet") for name in _TABLES)
     drops = Drops(document["drops"])
     return Splits(
         train,

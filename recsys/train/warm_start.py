@@ -15,6 +15,7 @@ from recsys.core.artefacts import atomic_folder
 from recsys.core.errors import DataError, UsageError
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.core.interactions import Interactions
+from recsys.core.table_files import read_parquet
 from recsys.graph.schema import ITEM, USER, Graph, NodeType
 from recsys.model.network import Network
 
@@ -72,7 +73,7 @@ def load_states(
             "Give a folder of an earlier training",
         )
     arrays = load_file(path)
-    old_labels = pl.read_parquet(folder / FOLDER / "labels.parquet")
+    old_labels = read_parquet(folder / FOLDER / "labels.parquet")
     states, known = {}, {}
     for kind, labels in _labels(graph, interactions).items():
         if f"table/{kind}" not in arrays:

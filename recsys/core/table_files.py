@@ -1,0 +1,29 @@
+"""Tables in files whose paths are known: a path is taken as it stands, never as a pattern.
+
+Polars expands `[ ] * ?` in paths by itself, so that a run folder called "run [v2]" could not be read
+back, and "orders[1].parquet" was read as "orders1.parquet". Everything that reads a table goes
+through these functions.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+
+def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The table in one Parquet file, or these columns of it."""
+    selected = None if columns is None else list(columns)
+    return pl.read_parquet(path, columns=selected, glob=False, hive_partitioning=False)
+
+
+def scan_parquet(path: str | Path | Sequence[Path]) -> pl.LazyFrame:
+    """The rows of one Parquet file, or of several of the same columns, not read yet."""
+    source = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else path
+    return pl.scan_parquet(source, glob=False, hive_partitioning=False)
+
+
+def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The table in one Arrow IPC file, or these columns of it."""
+    rows = pl.scan_ipc(path, glob=False, hive_partitioning=False)
+    return rows.collect() if columns is None else rows.select(columns).collect()
