@@ -20,7 +20,9 @@ LISTS = {"ann": ["jam", "bread"], "bob": ["jam", "milk"]}
 
 def coded(table: dict[str, list[str]], users: IdMap, items: IdMap) -> pl.DataFrame:
     pairs = [
-        (users.dense(user), items.dense(item)) for user, chosen in table.items() for item in chosen
+        (users.internal(user), items.internal(item))
+        for user, chosen in table.items()
+        for item in chosen
     ]
     return pl.DataFrame(pairs, schema={USER: pl.Int32, ITEM: pl.Int32}, orient="row")
 

@@ -94,7 +94,7 @@ def _forget_in_bundles(folder: RunFolder, user: str, progress: Progress) -> dict
     for path in all_bundles(folder):
         bundle = Bundle.load(path, verify=False)
         if user in bundle.users:
-            fresh = without_user(bundle, bundle.users.dense(user))
+            fresh = without_user(bundle, bundle.users.internal(user))
             replace_bundle(folder, path, fresh)
             renamed[path.name] = fresh.name
             progress.say(f"bundle {fresh.name} takes the place of {path.name}")

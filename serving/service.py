@@ -172,7 +172,7 @@ class Service:
 def require_item(served: Served, item: str) -> None:
     """Raises Refused (404) naming close ids when the bundle does not know the item."""
     try:
-        served.bundle.items.dense(item)
+        served.bundle.items.internal(item)
     except RecsysError as error:
         raise Refused(404, error.message, error.remedy) from None
 
@@ -180,6 +180,6 @@ def require_item(served: Served, item: str) -> None:
 def require_user(served: Served, user: str) -> None:
     """Raises Refused (404) naming close ids when the bundle does not know the user."""
     try:
-        served.bundle.users.dense(user)
+        served.bundle.users.internal(user)
     except RecsysError as error:
         raise Refused(404, error.message, error.remedy) from None

@@ -51,7 +51,7 @@ def pairs(interactions: Interactions, target: str) -> pl.DataFrame:
     """The pairs of the target behaviour in the ids of the log, each once."""
     user, item = interactions.matrix((target,)).nonzero()
     return pl.DataFrame(
-        {USER_ID: interactions.users.outside(user), ITEM_ID: interactions.items.outside(item)}
+        {USER_ID: interactions.users.external(user), ITEM_ID: interactions.items.external(item)}
     )
 
 

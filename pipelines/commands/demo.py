@@ -60,7 +60,7 @@ def typical_user(lookup: "Lookup") -> str:
 
     lengths = np.diff(lookup.bundle.seen[lookup.bundle.target].indptr)
     place = int(np.argsort(lengths, kind="stable")[len(lengths) // 2])
-    return lookup.bundle.users.outside(np.array([place]))[0]
+    return lookup.bundle.users.external(np.array([place]))[0]
 
 
 def _reasons(lookup: "Lookup", user: str, item: Any) -> str:

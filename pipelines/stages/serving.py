@@ -153,14 +153,14 @@ def _test_values(tested: Phase, scored: Scored) -> pl.DataFrame | None:
     found = rank_metrics(
         scored.ranked, users, tested.held_out_matrix, tested.config.evaluate.ks
     ).per_user
-    return pl.DataFrame({USER_ID: tested.interactions.users.outside(users), **found})
+    return pl.DataFrame({USER_ID: tested.interactions.users.external(users), **found})
 
 
 def _held_out_sha256(tested: Phase) -> str:
     """Two models with the same were tested on the same rows."""
     log, rows = tested.interactions, tested.held_out
     pairs = pl.DataFrame(
-        {USER_ID: log.users.outside(rows.user), ITEM_ID: log.items.outside(rows.item)}
+        {USER_ID: log.users.external(rows.user), ITEM_ID: log.items.external(rows.item)}
     )
     return text_sha256(pairs.sort(USER_ID, ITEM_ID).write_csv())
 

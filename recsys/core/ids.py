@@ -1,7 +1,15 @@
-"""The one bridge between outside ids (strings, in tables) and dense ids (0..n-1, in arrays)."""
+"""The one bridge between external ids (text, in tables) and internal ids (0..n-1, in arrays).
 
+Every id that a caller gives, a cell of a table, a value of Python or a number of numpy, becomes text
+by one rule: `id_text` for a value, `id_column` for a column. So 42, 42.0 and numpy.int64(42) are
+"42", and text stays as written.
+"""
+
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
@@ -12,12 +20,75 @@ from recsys.core.errors import DataError, UsageError, nearest
 
 UNKNOWN = -1
 
+WHOLE_FLOAT = r"^(-?\d+)\.0+$"
+"""Text like 42.0, which pandas writes for whole numbers beside gaps."""
+_LARGEST_EXACT = 2.0**53  # every whole number up to here has a float of its own
+_WHOLE = re.compile(WHOLE_FLOAT)
+
+
+def id_text(value: object) -> str | None:
+    """The id that one value of Python or numpy stands for; None for what holds no id (None, NaN).
+
+    Whole floats and decimals read as integers, true and false as "true" and "false", bytes as
+    UTF-8, numpy scalars as what they hold; text stays as written, blanks included.
+    """
+    if isinstance(value, str):
+        return str(value)
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return _float_text(value)
+    if isinstance(value, Decimal):
+        return None if value.is_nan() else _WHOLE.sub(r"\1", str(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return id_text(value.item())
+    return str(value)
+
+
+def _float_text(value: float | np.floating) -> str | None:
+    number = float(value)
+    if math.isnan(number):
+        return None
+    if number.is_integer() and abs(number) <= _LARGEST_EXACT:
+        return str(int(number))
+    # Polars writes other floats in its own way (1e-7): the id of a cell must be that of a value.
+    kind = pl.Float32 if isinstance(value, np.float32 | np.float16) else pl.Float64
+    return str(pl.Series([number], dtype=kind).cast(pl.String).item())
+
+
+def id_column(raw: pl.Expr, kind: pl.DataType, whole_floats: bool = False) -> pl.Expr:
+    """The same for a column of the type `kind`: ids as text, null where there is none.
+
+    whole_floats: the text of this column is floats, "42.0" say, and stands for integers.
+    """
+    if kind.is_float():
+        number = raw.fill_nan(None)
+        exact = number.is_between(-_LARGEST_EXACT, _LARGEST_EXACT) & (number == number.floor())
+        integer = number.cast(pl.Int64, strict=False).cast(pl.String)
+        return pl.when(exact).then(integer).otherwise(number.cast(pl.String))
+    if kind == pl.Binary:
+        return raw.cast(pl.String, strict=False)
+    text = raw.cast(pl.String)
+    if whole_floats or kind.is_decimal():
+        return text.str.replace(WHOLE_FLOAT, "$1")
+    return text
+
+
+def holds_whole_floats(texts: pl.Series) -> bool:
+    """Whether every value of a text column reads like 42.0."""
+    known = texts.drop_nulls()
+    return bool(len(known)) and bool(known.str.contains(WHOLE_FLOAT).all())
+
 
 @dataclass(frozen=True)
 class IdMap:
-    """Outside ids by dense id: `ids[dense]`. Ids are unique strings; any text is allowed, the empty
-    one too.
-    """
+    """External ids by internal id: `ids[internal]`. Ids are unique text; the empty one is allowed."""
 
     ids: pl.Series
     kind: str = "id"
@@ -30,43 +101,43 @@ class IdMap:
         return len(self.ids)
 
     @cached_property
-    def _dense(self) -> dict[str, int]:
-        return {outside: dense for dense, outside in enumerate(self.ids.to_list())}
+    def _internal(self) -> dict[str, int]:
+        return {external: internal for internal, external in enumerate(self.ids.to_list())}
 
     @cached_property
-    def _outside(self) -> list[str]:
-        """The texts that are in `_dense` anyway: a gather in polars costs a hundred times as much
-        for a short list.
+    def _external(self) -> list[str]:
+        """The texts that are in `_internal` anyway: a gather in polars costs a hundred times as
+        much for a short list.
         """
-        return list(self._dense)
+        return list(self._internal)
 
-    def __contains__(self, outside: object) -> bool:
-        return str(outside) in self._dense
+    def __contains__(self, external: object) -> bool:
+        return id_text(external) in self._internal
 
-    def dense(self, outside: object) -> int:
-        """Dense id of one outside id. Raises UsageError naming close ids when it is unknown."""
-        found = self._dense.get(str(outside))
-        if found is None:
-            known = f"{len(self):,} {self.kind}s are known"
-            raise UsageError(
-                f"unknown {self.kind} {str(outside)!r}",
-                nearest(str(outside), self.ids.head(100_000)) or known,
-            )
-        return found
+    def internal(self, external: object) -> int:
+        """Internal id of one external id. Raises UsageError naming close ids when it is unknown."""
+        text = id_text(external)
+        if text is not None and text in self._internal:
+            return self._internal[text]
+        known = f"{len(self):,} {self.kind}s are known"
+        close = nearest(str(text), self.ids.head(100_000))
+        raise UsageError(f"unknown {self.kind} {text!r}", close or known)
 
-    def lookup(self, outside: Sequence[object]) -> Int32Array:
-        """Dense ids (n,), UNKNOWN (−1) where the outside id is not known."""
-        known = self._dense
-        return np.fromiter(
-            (known.get(str(one), UNKNOWN) for one in outside), dtype=np.int32, count=len(outside)
-        )
+    def lookup(self, external: Sequence[object]) -> Int32Array:
+        """Internal ids (n,), UNKNOWN (−1) where the external id is not known."""
+        internal = np.full(len(external), UNKNOWN, np.int32)
+        for position, value in enumerate(external):
+            text = id_text(value)
+            if text is not None:
+                internal[position] = self._internal.get(text, UNKNOWN)
+        return internal
 
-    def outside(self, dense: IntArray) -> list[str]:
-        """Outside ids of dense ids; UNKNOWN is not accepted."""
-        if len(dense) and int(np.min(dense)) < 0:
-            raise UsageError(f"no {self.kind} has the dense id {int(np.min(dense))}")
-        known = self._outside
-        return [known[one] for one in np.asarray(dense).tolist()]
+    def external(self, internal: IntArray) -> list[str]:
+        """External ids of internal ids; UNKNOWN is not accepted."""
+        if len(internal) and int(np.min(internal)) < 0:
+            raise UsageError(f"no {self.kind} has the internal id {int(np.min(internal))}")
+        texts = self._external
+        return [texts[position] for position in np.asarray(internal).tolist()]
 
     def subset(self, codes: IntArray) -> "IdMap":
         """The map of the ids at `codes`, in that order."""

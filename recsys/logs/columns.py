@@ -8,6 +8,7 @@ import polars as pl
 
 from recsys.core.config import DataConfig
 from recsys.core.errors import DataError
+from recsys.core.ids import id_column
 from recsys.core.tables import (
     BEHAVIOR,
     ITEM_ID,
@@ -29,8 +30,6 @@ from recsys.logs.reasons import (
 )
 from recsys.logs.text import BROKEN
 from recsys.logs.times import Unit, time_column
-
-_WHOLE_FLOAT = r"^(-?\d+)\.0+$"
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def marked_columns(reading: Reading) -> list[pl.Expr]:
 def _read(column: str, reading: Reading) -> tuple[pl.Expr, list[tuple[str, pl.Expr]]]:
     raw, kind = pl.col(reading.names[column]), reading.types[column]
     if column in (USER_ID, ITEM_ID):
-        text = id_text(raw, kind, column in reading.whole)
+        text = id_column(raw, kind, column in reading.whole)
         return text, [(USER_MISSING if column == USER_ID else ITEM_MISSING, text.is_null())]
     if column == TIME:
         time = time_column(reading.names[column], kind, reading.unit or "s", reading.strict_unit)
@@ -103,29 +102,6 @@ def _read(column: str, reading: Reading) -> tuple[pl.Expr, list[tuple[str, pl.Ex
     if column == WEIGHT:
         return number, [(WEIGHT_MISSING, number.is_null()), (WEIGHT_NOT_POSITIVE, number <= 0)]
     return number, []
-
-
-def id_text(raw: pl.Expr, kind: pl.DataType, whole: bool = False) -> pl.Expr:
-    """Ids as text: 42 and 42.0 become "42", text stays as written unless `whole` says that it holds
-    such floats.
-    """
-    if kind.is_float():
-        number = raw.fill_nan(None)
-        inside = number.is_between(-(2.0**53), 2.0**53) & (number == number.floor())
-        return (
-            pl.when(inside)
-            .then(number.cast(pl.Int64, strict=False).cast(pl.String))
-            .otherwise(number.cast(pl.String))
-        )
-    return raw.cast(pl.String).str.replace(_WHOLE_FLOAT, "$1") if whole else raw.cast(pl.String)
-
-
-def holds_whole_floats(sample: pl.Series) -> bool:
-    """Whether every value of a text column reads like 42.0: what pandas writes for whole numbers
-    beside gaps.
-    """
-    known = sample.drop_nulls()
-    return bool(len(known)) and bool(known.str.contains(_WHOLE_FLOAT).all())
 
 
 def require_types(types: dict[str, pl.DataType], names: dict[str, str], source: str) -> None:

@@ -12,6 +12,7 @@ from polars.exceptions import PolarsError
 
 from recsys.core.config import DataConfig
 from recsys.core.errors import DataError
+from recsys.core.ids import holds_whole_floats, id_column
 from recsys.core.tables import (
     AVAILABLE,
     ITEM_ID,
@@ -25,8 +26,6 @@ from recsys.core.tables import (
 )
 from recsys.logs.columns import (
     Reading,
-    holds_whole_floats,
-    id_text,
     map_columns,
     marked_columns,
     require_numbers,
@@ -232,7 +231,7 @@ def _read_table(source: str, id_col: str, standard: str, data: DataConfig) -> pl
     require_columns(table.columns, [column], repr(source))
     if column != standard:
         table = table.drop(standard, strict=False)
-    ids = id_text(
+    ids = id_column(
         pl.col(column),
         table.schema[column],
         table.schema[column] == pl.String and holds_whole_floats(table[column]),

@@ -103,7 +103,7 @@ def item_lists(
     valid = hits.items != NO_ITEM
     dense = hits.items[valid]
     titles = titles_of(bundle, dense) if ids is None else [None] * len(dense)
-    outside = (ids or bundle.items).outside(dense)
+    outside = (ids or bundle.items).external(dense)
     scores, ends = hits.scores[valid].tolist(), np.cumsum(valid.sum(axis=1)).tolist()
     return [
         [

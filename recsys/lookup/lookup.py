@@ -157,7 +157,7 @@ class Lookup:
         share is told apart. Raises UsageError for an unknown user or item.
         """
         wanted = Wanted(1, popularity)
-        dense = self.bundle.items.dense(item)
+        dense = self.bundle.items.internal(item)
         asked = Asked(None if user is None else str(user), history or (), attributes or {}, friends)
         [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
         found = Why(self.bundle, self.encoder, request, wanted.popularity).of(dense)
@@ -274,4 +274,4 @@ class Lookup:
 
 
 def _dense(ids: IdMap, outside: Sequence[object]) -> Int32Array:
-    return np.array([ids.dense(one) for one in outside], np.int32)
+    return np.array([ids.internal(one) for one in outside], np.int32)

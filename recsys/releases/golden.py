@@ -68,12 +68,12 @@ def _placed(
 def _requests(bundle: "Bundle") -> list[dict[str, Any]]:
     """Users spread over the whole range, in lists of changing length, until there are enough."""
     num_users = len(bundle.users)
-    users = bundle.users.outside(np.arange(_USERS) * num_users // _USERS)
+    users = bundle.users.external(np.arange(_USERS) * num_users // _USERS)
     known = [{"user": user, "k": 5 + place % 20} for place, user in enumerate(users)]
     visitors = []
     for place, user in enumerate(np.arange(_HISTORIES) * num_users // _HISTORIES):
         items = _items_of(bundle, int(user))[: 1 + place % _HISTORY_ITEMS]
-        visitors.append({"history": bundle.items.outside(items), "k": 5 + place % 20})
+        visitors.append({"history": bundle.items.external(items), "k": 5 + place % 20})
     return known + visitors
 
 

@@ -108,7 +108,7 @@ def test_the_bundle_serves_it(trained, tmp_path):
     user = log.users.ids[4]
     [answer] = lookup.recommend([user], 3, exclude_seen=False)
     best = np.argsort(-(found.items @ found.users[4]), kind="stable")[:3]
-    assert [item["id"] for item in answer["items"]] == log.items.outside(best)
+    assert [item["id"] for item in answer["items"]] == log.items.external(best)
     why = lookup.explain(user, answer["items"][0]["id"])
     assert any(part["type"].startswith("user:") for part in why["parts"])
     assert any(
@@ -129,7 +129,7 @@ def test_a_history_weighs_what_the_graph_weighs(trained, tmp_path):
     )
     for name in ("view", "buy"):
         rows = (log.user == 2) & log.of(name)
-        times = zip(log.items.outside(log.item[rows]), log.time[rows], strict=True)
+        times = zip(log.items.external(log.item[rows]), log.time[rows], strict=True)
         visit = read_visit(bundle, [Event(item, name, float(time)) for item, time in times])
         given, kept = visit.neighbours[f"rev_{name}"], neighbours[f"rev_{name}"][2]
         assert given.indices.tolist() == kept.indices.tolist()
@@ -151,7 +151,7 @@ def test_a_visitor_who_says_it_all_is_a_user_with_these_neighbours(trained, tmp_
     behaviors = [log.behaviors[one] for one in log.behavior[rows]]
     events = [
         Event(*one)
-        for one in zip(log.items.outside(log.item[rows]), behaviors, log.time[rows], strict=True)
+        for one in zip(log.items.external(log.item[rows]), behaviors, log.time[rows], strict=True)
     ]
     [country] = neighbours["rev_country"][2].indices
     given = {name: neighbours[name][2] for name in ("rev_view", "rev_buy", "rev_country")}

@@ -41,8 +41,8 @@ def outside(log):
     """Rows of an ingested log with outside ids."""
     rows = log.rows.collect()
     ids = {
-        USER: log.users.outside(rows[USER].to_numpy()),
-        ITEM: log.items.outside(rows[ITEM].to_numpy()),
+        USER: log.users.external(rows[USER].to_numpy()),
+        ITEM: log.items.external(rows[ITEM].to_numpy()),
     }
     return rows.with_columns(pl.Series(column, values) for column, values in ids.items())
 

@@ -204,7 +204,7 @@ def test_a_known_user_without_new_events_keeps_the_vector(trained, lookup):
     for user in range(0, USERS, 5):
         [answer] = lookup.recommend([log.users.ids[user]], 3, exclude_seen=False)
         best = np.argsort(-(found.items @ found.users[user]), kind="stable")[:3]
-        assert [item["id"] for item in answer["items"]] == log.items.outside(best)
+        assert [item["id"] for item in answer["items"]] == log.items.external(best)
 
 
 def test_friends_stay_when_new_events_come(trained, lookup):

@@ -98,7 +98,7 @@ def state(folder: RunFolder) -> dict[str, Any]:
 def test_every_trace_goes(folder: RunFolder, call: Call) -> None:
     before, old = load_log(folder.path / "interactions/log"), Bundle.load(folder.bundle.resolve())
     assert len(traces(folder)) > 5
-    gone = before.rows.collect().filter(pl.col("user") == before.users.dense(USER))
+    gone = before.rows.collect().filter(pl.col("user") == before.users.internal(USER))
     called = call("forget", folder.path, "--user", USER, "--json", "--quiet")
     receipt = json.loads(called.out)
     assert called.code == 0 and traces(folder) == []

@@ -126,7 +126,7 @@ def test_what_was_taken_of_late_counts_where_the_future_is_asked_for(tmp_path):
     found = blended(phase, noise(phase), choice.blend)
     assert phase.ndcg(found) == pytest.approx(choice.value)
     latest = np.argsort(-found.added.trend)[:5]
-    assert set(phase.interactions.items.outside(latest)) <= {str(day) for day in range(35, 60)}
+    assert set(phase.interactions.items.external(latest)) <= {str(day) for day in range(35, 60)}
 
 
 @pytest.mark.parametrize(("method", "blend"), [("random", {}), ("global_time", {"trend": False})])

@@ -134,7 +134,7 @@ def test_events_that_the_bundle_has_learnt_from_are_not_news(tmp_path: Path) -> 
         contents.embeddings, encoder=replace(contents.embeddings.encoder, now=1_700_000_000)
     )
     served = load(write_bundle(tmp_path, replace(contents, embeddings=embeddings)))
-    bought = served.bundle.items.outside(served.bundle.seen["buy"][3].indices[:1])[0]
+    bought = served.bundle.items.external(served.bundle.seen["buy"][3].indices[:1])[0]
     old, again = Event(bought, "buy", 1_650_000_000), Event(bought, "buy", 1_800_000_000)
     viewed, fresh = Event(bought, "view", 1_650_000_000), Event("brand new", "buy", 1_650_000_000)
     assert served.news("u03", (old, again, viewed, fresh)) == (again, viewed, fresh)

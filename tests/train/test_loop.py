@@ -40,7 +40,7 @@ def test_checkerboard_is_recovered(mode, make_phase, recall):
     graph = build_graph(phase, GraphConfig())
     trained = train(phase, graph, MODEL, config(mode=mode, epochs=15, temperature=0.1), threads=1)
     held = {
-        phase.users.dense(f"u{n}"): phase.items.dense(f"i{n}")
+        phase.users.internal(f"u{n}"): phase.items.internal(f"i{n}")
         for n in range(20)
         if f"i{n}" in phase.items
     }

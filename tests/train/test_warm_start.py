@@ -37,9 +37,9 @@ def test_old_states_are_found_by_outside_id_and_new_ones_are_small(
     warm = load_states(tmp_path, build_graph(phase, GraphConfig()), phase, 8)
     assert warm.known == {"user": 50, "item": old_phase.num_items}
     for outside in ("u0", "u17", "u49"):
-        found = warm.states["user"][phase.users.dense(outside)]
-        assert (found == old.embeddings.user_self[old_phase.users.dense(outside)]).all()
-    fresh = warm.states["user"][phase.users.dense("u55")]
+        found = warm.states["user"][phase.users.internal(outside)]
+        assert (found == old.embeddings.user_self[old_phase.users.internal(outside)]).all()
+    fresh = warm.states["user"][phase.users.internal("u55")]
     size = np.sqrt(np.mean(old.embeddings.user_self**2))
     assert 0 < np.sqrt(np.mean(fresh**2)) < 0.3 * size
 
