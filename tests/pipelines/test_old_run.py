@@ -3,15 +3,15 @@
 import json
 from pathlib import Path
 
-from recsys.index.bundle import Bundle
-
 from chain import Call
+from recsys.bundle.bundle import Bundle
+from recsys.releases.publish import load_verified
 
 OLD = Path(__file__).parent / "old_run"
 
 
 def test_its_bundle_is_whole_and_replays_its_golden_requests() -> None:
-    assert len(Bundle.load(OLD / "bundle", verify=True).users) == 24
+    assert len(load_verified(OLD / "bundle").users) == 24
 
 
 def test_it_recommends_and_explains(call: Call) -> None:
