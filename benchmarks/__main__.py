@@ -1,5 +1,6 @@
-"""`make bench`: the benchmarks there are, and how to run one: python -m benchmarks NAME
-[ARGUMENTS].
+"""`make bench`: the benchmarks there are, and how to run one.
+
+python -m benchmarks NAME [ARGUMENTS]
 """
 
 import ast
@@ -24,13 +25,15 @@ def main() -> None:
         return
     print("python -m benchmarks NAME [ARGUMENTS]; figures go to benchmarks/results/NAME.json\n")
     for name in _PACKAGES:
-        print(f"  {name:<12} {_first_line(FOLDER / name / '__main__.py')}")
+        print(f"  {name:<12} {_summary(FOLDER / name / '__main__.py')}")
     for name in names:
-        print(f"  {name:<12} {_first_line(FOLDER / f'{name}.py')}")
+        print(f"  {name:<12} {_summary(FOLDER / f'{name}.py')}")
 
 
-def _first_line(path: Path) -> str:
-    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+def _summary(path: Path) -> str:
+    """The first paragraph of a module's docstring, on one line."""
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n\n")[0].replace("\n", " ")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Write docs/configuration.md from the configuration itself: `python docs/make_configuration.py`."""
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -32,6 +33,11 @@ SPACE = """```toml
 """
 
 
+def _description(section: type[BaseModel]) -> str:
+    """The docstring of a section, as a paragraph of the page."""
+    return f"{inspect.getdoc(section)}\n"
+
+
 def page() -> str:
     """The whole page as Markdown."""
     top = {
@@ -44,34 +50,34 @@ def page() -> str:
         if _is_section(field.annotation):
             parts += [
                 f"\n## [{name}]\n",
-                f"{field.annotation.__doc__}\n",
+                _description(field.annotation),
                 _table(field.annotation.model_fields),
             ]
     parts += [
         "\n## [[graph.attributes]]\n",
-        f"{AttributeConfig.__doc__}\n",
+        _description(AttributeConfig),
         _table(AttributeConfig.model_fields),
     ]
     parts += [
         "\n## [[graph.relations]]\n",
-        f"{RelationConfig.__doc__}\n",
+        _description(RelationConfig),
         _table(RelationConfig.model_fields),
     ]
     parts += [
         "\n## [[graph.knowledge]]\n",
-        f"{KnowledgeConfig.__doc__}\n",
+        _description(KnowledgeConfig),
         _table(KnowledgeConfig.model_fields),
     ]
     parts += [
         "\n## [graph.sessions]\n",
-        f"{SessionConfig.__doc__}\n",
+        _description(SessionConfig),
         _table(SessionConfig.model_fields),
     ]
     parts += ["\n## [graph.item_neighbours], [graph.user_neighbours]\n"]
-    parts += [f"{NeighbourConfig.__doc__}\n", _table(NeighbourConfig.model_fields)]
+    parts += [_description(NeighbourConfig), _table(NeighbourConfig.model_fields)]
     parts += [
         "\n## Values in [tune.space]\n",
-        f"{ValuesConfig.__doc__}\n",
+        _description(ValuesConfig),
         SPACE,
         _table(ValuesConfig.model_fields),
     ]

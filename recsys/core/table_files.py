@@ -1,8 +1,8 @@
 """Tables in files whose paths are known: a path is taken as it stands, never as a pattern.
 
 Polars expands `[ ] * ?` in paths by itself, so that a run folder called "run [v2]" could not be read
-back, and "orders[1].parquet" was read as "orders1.parquet". Everything that reads a table goes
-through these functions.
+back. Everything that reads tables of run folders and bundles goes through these functions; logs,
+which may be given as patterns, have readers of their own.
 """
 
 from collections.abc import Sequence
