@@ -27,7 +27,7 @@ from recsys.releases.publish import write_bundle
 from recsys.search.approximate import ApproximateIndex
 from recsys.search.exact import ExactIndex, VectorScorer
 from recsys.search.planner import Planner
-from recsys.search.popularity_boost import turned, with_popularity
+from recsys.search.popularity_boost import boosted_queries, with_popularity
 from recsys.search.tuning import TunedIndex, tune
 
 THROUGH = "through_index.json"
@@ -103,7 +103,10 @@ def _through(
     """The test metrics by exact scores, and by what the index finds."""
     ks, users = data.config.evaluate.ks, data.held_out_users
     item_vectors, unit = _with_popularity(data, scorer)
-    queries, seen = turned(searched(scorer).user_vectors[users], 0.0, unit), data.seen[users]
+    queries, seen = (
+        boosted_queries(searched(scorer).user_vectors[users], 0.0, unit),
+        data.seen[users],
+    )
     exact = ExactIndex(item_vectors)
     planners = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
     lent = scorer.lent(users) if isinstance(scorer, BlendedScorer) else None

@@ -39,11 +39,11 @@ from recsys.lookup.requests import (
 )
 from recsys.lookup.visits import Attributes, Event, Friends, History
 from recsys.lookup.why import Why
-from recsys.search.cosine import Likeness
+from recsys.search.cosine import CosineSearch
 from recsys.search.diversity import CANDIDATES, diversified
 from recsys.search.exact import ExactIndex, excluded_lists, select
 from recsys.search.planner import Planner
-from recsys.search.popularity_boost import TurnedScorer, turned
+from recsys.search.popularity_boost import BoostedScorer, boosted_queries
 
 if TYPE_CHECKING:
     from recsys.bundle.bundle import Bundle
@@ -185,7 +185,7 @@ class Lookup:
         """
         wanted, scorer = Wanted(k, popularity), self.bundle.scorer
         if wanted.popularity:
-            scorer = TurnedScorer(scorer, popularity, self.bundle.counts)
+            scorer = BoostedScorer(scorer, popularity, self.bundle.counts)
         everybody = np.arange(len(self.bundle.users), dtype=np.int32)
         dense = everybody if users is None else _dense(self.bundle.users, users)
         return write_all(
@@ -249,7 +249,7 @@ class Lookup:
                 "this bundle was written before there was a popularity dial",
                 "Write it with recsys index",
             )
-        return turned(queries, dial, self.bundle.dial_unit)
+        return boosted_queries(queries, dial, self.bundle.dial_unit)
 
     def _by_popularity(self, requests: list[Request], k: int, mask: BoolArray | None) -> Hits:
         """Share of users, or of those of a segment, who had each item under the target behaviour."""
@@ -265,12 +265,12 @@ class Lookup:
         return Planner(ExactIndex(self.bundle.dial_vectors), self.bundle.turned)
 
     @cached_property
-    def _like_items(self) -> Likeness:
-        return Likeness(self.bundle.item_vectors)
+    def _like_items(self) -> CosineSearch:
+        return CosineSearch(self.bundle.item_vectors)
 
     @cached_property
-    def _like_users(self) -> Likeness:
-        return Likeness(self.bundle.user_vectors)
+    def _like_users(self) -> CosineSearch:
+        return CosineSearch(self.bundle.user_vectors)
 
 
 def _dense(ids: IdMap, outside: Sequence[object]) -> Int32Array:

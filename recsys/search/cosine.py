@@ -13,7 +13,7 @@ from recsys.search.exact import excluded_lists, rank
 
 
 @dataclass(frozen=True)
-class Likeness:
+class CosineSearch:
     """vectors: (n, d) float32 and finite, mapped ones too; a row of zeros is like nothing."""
 
     vectors: Float32Array

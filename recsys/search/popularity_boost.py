@@ -10,7 +10,7 @@ import numpy as np
 from recsys.core.arrays import Float32Array, FloatArray, Int32Array
 from recsys.core.ranking import Scorer
 
-DIALS = (-1.0, 1.0)
+BOOSTS = (-1.0, 1.0)
 """Where the recall of an index is proven besides 0."""
 
 
@@ -26,7 +26,7 @@ def with_popularity(item_vectors: Float32Array, counts: FloatArray) -> tuple[Flo
     return np.column_stack([item_vectors, popularity / unit]).astype(np.float32), unit
 
 
-def turned(queries: Float32Array, dial: float, unit: float) -> Float32Array:
+def boosted_queries(queries: Float32Array, dial: float, unit: float) -> Float32Array:
     """(n, d + 1) queries that give each item its score at this dial."""
     return np.column_stack([queries, np.full(len(queries), dial * unit)]).astype(np.float32)
 
@@ -37,7 +37,7 @@ def share(dial: float, count: float) -> float:
 
 
 @dataclass(frozen=True)
-class TurnedScorer:
+class BoostedScorer:
     """Scores of `scorer` at a dial. counts: (items,) users who had each item."""
 
     scorer: Scorer

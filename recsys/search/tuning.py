@@ -21,7 +21,7 @@ from recsys.core.ranking import Hits
 from recsys.search.approximate import ApproximateIndex, Kind
 from recsys.search.builds import Setting, efforts, settings
 from recsys.search.exact import ExactIndex, faiss_threads
-from recsys.search.popularity_boost import DIALS, turned, with_popularity
+from recsys.search.popularity_boost import BOOSTS, boosted_queries, with_popularity
 from recsys.search.recall import (
     hit_shares,
     lower_bound,
@@ -92,7 +92,7 @@ def tune(
         item_vectors, unit = with_popularity(item_vectors, popularity)
     k = min(config.k, len(item_vectors))
     oracle = _Oracle(
-        ExactIndex(item_vectors), halves if unit is None else halves.turned(0.0, unit), k
+        ExactIndex(item_vectors), halves if unit is None else halves.boosted(0.0, unit), k
     )
     latency = measure(lambda query: oracle.exact.search(query, k), oracle.halves.tuning)
     facts = {
@@ -115,7 +115,7 @@ def tune(
         card = facts | _card(trial, oracle, found, latency, config)
         if unit is not None:
             card["dial"] = _dial_card(
-                trial, [oracle.at(halves.turned(dial, unit)) for dial in DIALS], config
+                trial, [oracle.at(halves.boosted(dial, unit)) for dial in BOOSTS], config
             )
     return TunedIndex(trial.built.index, card)
 
@@ -141,9 +141,11 @@ class _Halves(NamedTuple):
     judging: Float32Array
     users: BoolArray
 
-    def turned(self, dial: float, unit: float) -> "_Halves":
+    def boosted(self, dial: float, unit: float) -> "_Halves":
         return _Halves(
-            turned(self.tuning, dial, unit), turned(self.judging, dial, unit), self.users
+            boosted_queries(self.tuning, dial, unit),
+            boosted_queries(self.judging, dial, unit),
+            self.users,
         )
 
 
@@ -272,14 +274,14 @@ def _card(
 
 
 def _dial_card(trial: _Trial, oracles: Sequence[_Oracle], config: IndexConfig) -> dict[str, Any]:
-    """How the same index is searched when the dial is turned, with the recall at each of DIALS."""
+    """How the same index is searched when the dial is turned, with the recall at each of BOOSTS."""
     index, k = trial.built.index, oracles[0].k
     tried = efforts(index.kind, len(index.item_vectors), k)
     rising = (replace(trial.built, index=replace(index, parameters=effort)) for effort in tried)
     _, found = _reach(rising, oracles, config.target_recall)
     if found is None:
         return {"parameters": None}
-    names = [f"{dial:+.0f}" for dial in DIALS]
+    names = [f"{dial:+.0f}" for dial in BOOSTS]
     return {
         "parameters": found.built.index.parameters,
         "recall": {

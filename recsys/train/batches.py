@@ -53,7 +53,7 @@ def batch_size(pairs: int, config: TrainConfig) -> int:
 
 
 @dataclass(frozen=True)
-class Share:
+class CandidateGroup:
     """Pairs that compete against the same candidates.
 
     users, positives: (pairs,) rows of the users' and items' vectors. candidates: (candidates,) rows
@@ -70,8 +70,8 @@ class Share:
     own_bias: Tensor
     known: Tensor
 
-    def to(self, device: torch.device) -> "Share":
-        return Share(
+    def to(self, device: torch.device) -> "CandidateGroup":
+        return CandidateGroup(
             *(
                 getattr(self, name).to(device, non_blocking=True)
                 for name in self.__dataclass_fields__
@@ -81,15 +81,15 @@ class Share:
 
 @dataclass(frozen=True)
 class Batch:
-    """One optimiser step: `shares` with `pairs` pairs in all.
+    """One optimiser step: `groups` with `pairs` pairs in all.
 
-    blocks: the sampled neighbourhood of all users and items in the shares, outermost layer first;
+    blocks: the sampled neighbourhood of all users and items in the groups, outermost layer first;
     None in full-graph mode, where rows are dense ids. hidden: (users of the outermost block,) bool,
     who trains the visitor's state. users, items: dense ids of the pairs, for the penalty on layer-0
     states. key: seed of this step's other draws.
     """
 
-    shares: tuple[Share, ...]
+    groups: tuple[CandidateGroup, ...]
     pairs: int
     blocks: list[Block] | None
     hidden: Tensor | None
@@ -98,7 +98,7 @@ class Batch:
     key: int
 
     def to(self, device: torch.device) -> "Batch":
-        shares = tuple(share.to(device) for share in self.shares)
+        groups = tuple(group.to(device) for group in self.groups)
         if device.type == "cpu":
             return self
         blocks = (
@@ -106,7 +106,7 @@ class Batch:
         )
         hidden = None if self.hidden is None else self.hidden.to(device)
         return Batch(
-            shares,
+            groups,
             self.pairs,
             blocks,
             hidden,
@@ -175,25 +175,27 @@ class Batches:
             user, item = np.concatenate([user, further[0]]), np.concatenate([item, further[1]])
         size = self._config.share_size
         drawn = [
-            self._share(user[at : at + size], item[at : at + size], draw)
+            self._group(user[at : at + size], item[at : at + size], draw)
             for at in range(0, len(pairs), size)
         ]
         key = int(draw.integers(2**31))
         before = 0 if self._moments is None else int(self._moments[pairs].min())
-        shares, blocks = (
+        groups, blocks = (
             self._sampled(user, item, drawn, key, before) if self._sampler else (tuple(drawn), None)
         )
         num_users = self._known.shape[0] if blocks is None else len(blocks[0].nodes[USER])
         hidden = self._hidden(num_users, draw)
         return Batch(
-            shares, len(user), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key
+            groups, len(user), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key
         )
 
     def _hidden(self, num_users: int, draw: np.random.Generator) -> Tensor | None:
         share = self._config.user_dropout
         return torch.from_numpy(draw.random(num_users, dtype=np.float32) < share) if share else None
 
-    def _share(self, user: Int64Array, item: Int64Array, draw: np.random.Generator) -> Share:
+    def _group(
+        self, user: Int64Array, item: Int64Array, draw: np.random.Generator
+    ) -> CandidateGroup:
         if self._config.loss == "bpr":
             return self._rivals(user, item, draw)
         drawn = self._negatives.draw(self._config.negatives, draw)
@@ -203,22 +205,24 @@ class Batches:
         if self._config.log_q:
             expected = self._log_expected(len(inside), len(drawn))
             bias, own_bias = bias - expected[candidates], -expected[item]
-        return _share(
+        return _candidate_group(
             user, item, candidates, bias, own_bias, self._known_among(user, item, candidates)
         )
 
     def _log_expected(self, inside: int, drawn: int) -> Float64Array:
-        """(items,) ln of how often a share is expected to hold each item (Yi et al. 2019)."""
+        """(items,) ln of how often a group is expected to hold each item (Yi et al. 2019)."""
         return np.log(
             np.maximum(inside * self._popularity + self._negatives.expected(drawn), 1e-12)
         )
 
-    def _rivals(self, user: Int64Array, item: Int64Array, draw: np.random.Generator) -> Share:
+    def _rivals(
+        self, user: Int64Array, item: Int64Array, draw: np.random.Generator
+    ) -> CandidateGroup:
         """bpr: candidate n is the rival of pair n; where it is a known positive the pair is masked."""
         rivals = self._negatives.draw(len(user), draw)
         known = np.flatnonzero(np.asarray(self._known[user, rivals]).ravel())
         none = np.zeros(len(user))
-        return _share(user, item, rivals, none, none, np.stack([known, known]))
+        return _candidate_group(user, item, rivals, none, none, np.stack([known, known]))
 
     def _known_among(
         self, user: Int64Array, item: Int64Array, candidates: Int64Array
@@ -239,23 +243,23 @@ class Batches:
         self,
         user: Int64Array,
         item: Int64Array,
-        drawn: list[Share],
+        drawn: list[CandidateGroup],
         key: int,
         before: int,
-    ) -> tuple[tuple[Share, ...], list[Block]]:
+    ) -> tuple[tuple[CandidateGroup, ...], list[Block]]:
         """Shares in rows of the seeds, and the blocks around the seeds without the pairs to be
         predicted.
 
         before: with moments, the time at which the neighbourhoods end.
         """
         users = np.unique(user)
-        items = np.unique(np.concatenate([item, *(share.candidates.numpy() for share in drawn)]))
+        items = np.unique(np.concatenate([item, *(group.candidates.numpy() for group in drawn)]))
         seeds: dict[NodeType, Tensor] = {
             USER: torch.from_numpy(users),
             ITEM: torch.from_numpy(items),
         }
         blocks = self._blocks(seeds, user, item, key, before)
-        return tuple(_in_rows(share, seeds) for share in drawn), blocks
+        return tuple(_in_rows(group, seeds) for group in drawn), blocks
 
     def _blocks(
         self,
@@ -273,14 +277,14 @@ class Batches:
         )
 
 
-def _in_rows(share: Share, seeds: dict[NodeType, Tensor]) -> Share:
-    return Share(
-        torch.searchsorted(seeds[USER], share.users),
-        torch.searchsorted(seeds[ITEM], share.positives),
-        torch.searchsorted(seeds[ITEM], share.candidates),
-        share.bias,
-        share.own_bias,
-        share.known,
+def _in_rows(group: CandidateGroup, seeds: dict[NodeType, Tensor]) -> CandidateGroup:
+    return CandidateGroup(
+        torch.searchsorted(seeds[USER], group.users),
+        torch.searchsorted(seeds[ITEM], group.positives),
+        torch.searchsorted(seeds[ITEM], group.candidates),
+        group.bias,
+        group.own_bias,
+        group.known,
     )
 
 
@@ -296,14 +300,14 @@ def _messages_to(messages: Messages, device: torch.device) -> Messages:
     return replace(messages, **moved)
 
 
-def _share(
+def _candidate_group(
     user: Int64Array,
     item: Int64Array,
     candidates: Int64Array,
     bias: Float64Array,
     own_bias: Float64Array,
     known: Int64Array,
-) -> Share:
+) -> CandidateGroup:
     scores = [torch.from_numpy(values.astype(np.float32)) for values in (bias, own_bias)]
     rows = [torch.from_numpy(values) for values in (user, item, candidates)]
-    return Share(rows[0], rows[1], rows[2], scores[0], scores[1], torch.from_numpy(known))
+    return CandidateGroup(rows[0], rows[1], rows[2], scores[0], scores[1], torch.from_numpy(known))

@@ -46,7 +46,7 @@ class EpochRecord:
 
 
 @dataclass
-class Standing:
+class TrainingState:
     """How far training has come.
 
     epoch: epochs done. parameters, best: by parameter name; `best` are those of the best validation
@@ -64,26 +64,26 @@ class Standing:
     moments: dict[str, Tensor] = field(default_factory=dict)
 
 
-def save(folder: Path, standing: Standing, fingerprint: str) -> None:
+def save(folder: Path, state: TrainingState, fingerprint: str) -> None:
     """Write the checkpoint of `folder`; the one before stays until this one is whole on disk."""
     tensors = {
         f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
         for group in _GROUPS
-        for name, tensor in getattr(standing, group).items()
+        for name, tensor in getattr(state, group).items()
     }
     document = {
         "format": _FORMAT,
         "fingerprint": fingerprint,
-        "epoch": standing.epoch,
-        "history": [asdict(record) for record in standing.history],
-        "best_epoch": standing.best_epoch,
-        "best_value": standing.best_value,
+        "epoch": state.epoch,
+        "history": [asdict(record) for record in state.history],
+        "best_epoch": state.best_epoch,
+        "best_value": state.best_value,
     }
     with atomic_file(folder / FILE) as part:
         save_file(tensors, part, metadata={"standing": json.dumps(document)})
 
 
-def load(folder: Path, fingerprint: str) -> Standing | None:
+def load(folder: Path, fingerprint: str) -> TrainingState | None:
     """The checkpoint of `folder`, or None when there is none or it belongs to another training.
 
     Raises DataError for a file that is no checkpoint of ours.
@@ -101,16 +101,16 @@ def load(folder: Path, fingerprint: str) -> Standing | None:
         raise DataError(
             f"{path} is not a readable checkpoint: {error}", "Remove it to train from the start"
         ) from None
-    return _standing(document, tensors)
+    return _training_state(document, tensors)
 
 
-def _standing(document: dict[str, Any], tensors: dict[str, Tensor]) -> Standing:
+def _training_state(document: dict[str, Any], tensors: dict[str, Tensor]) -> TrainingState:
     groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
     for name, tensor in tensors.items():
         group, _, rest = name.partition("/")
         groups[group][rest] = tensor
     history = [EpochRecord(**record) for record in document["history"]]
-    return Standing(
+    return TrainingState(
         document["epoch"], history, document["best_epoch"], document["best_value"], **groups
     )
 

@@ -20,8 +20,8 @@ def contrast(early: States, final: States, batch: Batch, temperature: float) -> 
     early, final: (n, width) by node type, rows as the batch numbers them.
     """
     rows = {
-        USER: torch.cat([share.users for share in batch.shares]).unique(),
-        ITEM: torch.cat([share.positives for share in batch.shares]).unique(),
+        USER: torch.cat([group.users for group in batch.groups]).unique(),
+        ITEM: torch.cat([group.positives for group in batch.groups]).unique(),
     }
     losses = [
         _info_nce(early[kind][places], final[kind][places], temperature)

@@ -7,7 +7,7 @@ import torch
 from recsys.graph.schema import Block, Messages
 
 
-def thinned(blocks: list[Block] | Block, share: float) -> list[Block] | Block:
+def drop_edges(blocks: list[Block] | Block, share: float) -> list[Block] | Block:
     """The same blocks with that share of the edges of each relation silent, the rest louder by 1/(1
     − share).
 

@@ -17,7 +17,7 @@ from recsys.core.progress import QUIET, Progress
 from recsys.graph.schema import Graph
 from recsys.model.network import Network
 from recsys.train import checkpoint
-from recsys.train.checkpoint import EpochRecord, Standing
+from recsys.train.checkpoint import EpochRecord, TrainingState
 from recsys.train.embed import embed
 from recsys.train.factors import factor_states
 from recsys.train.forecast import Plan, plan_training, refuse_too_slow
@@ -83,9 +83,9 @@ def train(
         identity = checkpoint.fingerprint(
             graph, model, train, seed, epochs, (start or {}) | (shared or {})
         )
-        standing = checkpoint.load(folder, identity) if folder else None
+        state = checkpoint.load(folder, identity) if folder else None
         factors = None
-        if train.factor_epochs and start is None and standing is None:
+        if train.factor_epochs and start is None and state is None:
             factors = factor_states(
                 interactions, graph.target[1], model, train, seed, device, progress
             )
@@ -108,12 +108,12 @@ def train(
             judge,
             last,
             watch or _unwatched,
-            standing or Standing(),
+            state or TrainingState(),
         )
         stopped = training.run(progress)
         if folder:
             save_states(folder, network, graph, interactions)
-        return _trained(training.standing, network, embeddings(), stopped, plan)
+        return _trained(training.state, network, embeddings(), stopped, plan)
 
 
 def forecast(
@@ -155,7 +155,7 @@ def choose_device(config: TrainConfig) -> torch.device:
 
 @dataclass
 class _Training:
-    """Epochs, validations and checkpoints, from where `standing` is up to epoch `last`."""
+    """Epochs, validations and checkpoints, from where `state` is up to epoch `last`."""
 
     stepper: Stepper
     config: TrainConfig
@@ -164,68 +164,66 @@ class _Training:
     judge: Callable[[], float] | None
     last: int
     watch: Watch
-    standing: Standing
+    state: TrainingState
 
     def run(self, progress: Progress) -> str:
         """Train until there is a reason to stop, which is returned; the network then has the best
         weights.
         """
-        if self.standing.epoch:
-            self.stepper.restore(self.standing)
-            progress.say(f"continuing after epoch {self.standing.epoch}", epoch=self.standing.epoch)
-        for record in self.standing.history:
+        if self.state.epoch:
+            self.stepper.restore(self.state)
+            progress.say(f"continuing after epoch {self.state.epoch}", epoch=self.state.epoch)
+        for record in self.state.history:
             self.watch(record)
         while (stopped := self._reason_to_stop()) is None:
             self._epoch(progress)
-            self.watch(self.standing.history[-1])
-            if self.standing.epoch % self.config.checkpoint_every == 0 or self._reason_to_stop():
+            self.watch(self.state.history[-1])
+            if self.state.epoch % self.config.checkpoint_every == 0 or self._reason_to_stop():
                 self._save()
-        self.stepper.settle(self.standing.best)
+        self.stepper.settle(self.state.best)
         return stopped
 
     def _epoch(self, progress: Progress) -> None:
         began = time.perf_counter()
-        loss = self.stepper.epoch(self.standing.epoch, progress)
+        loss = self.stepper.epoch(self.state.epoch, progress)
         seconds = time.perf_counter() - began
-        epoch = self.standing.epoch + 1
+        epoch = self.state.epoch + 1
         due = epoch % self.config.validate_every == 0 or epoch == self.last
         with self.stepper.averaged():
             value = self.judge() if self.judge and due else None
             self._note(EpochRecord(epoch, loss, seconds, value))
-        _report(progress, self.standing, self.last)
+        _report(progress, self.state, self.last)
 
     def _note(self, record: EpochRecord) -> None:
-        standing = self.standing
-        standing.epoch = record.epoch
-        standing.history.append(record)
+        state = self.state
+        state.epoch = record.epoch
+        state.history.append(record)
         if record.value is not None and (
-            standing.best_value is None or record.value > standing.best_value
+            state.best_value is None or record.value > state.best_value
         ):
-            standing.best_value, standing.best_epoch = record.value, record.epoch
-            standing.best = {
+            state.best_value, state.best_epoch = record.value, record.epoch
+            state.best = {
                 name: tensor.clone() for name, tensor in self.stepper.network.state_dict().items()
             }
 
     def _reason_to_stop(self) -> str | None:
-        standing = self.standing
-        if standing.epoch >= self.last:
+        state = self.state
+        if state.epoch >= self.last:
             return "epochs"
         since = sum(
-            1
-            for one in standing.history
-            if one.value is not None and one.epoch > standing.best_epoch
+            1 for one in state.history if one.value is not None and one.epoch > state.best_epoch
         )
         if self.judge and since >= self.config.patience:
             return "patience"
         limit = self.config.max_minutes
-        if limit is not None and sum(one.seconds for one in standing.history) > 60 * limit:
+        if limit is not None and sum(one.seconds for one in state.history) > 60 * limit:
             return "max_minutes"
         return None
 
     def _save(self) -> None:
         if self.folder:
-            self.stepper.store(self.standing)
-            checkpoint.save(self.folder, self.standing, self.identity)
+            self.stepper.store(self.state)
+            checkpoint.save(self.folder, self.state, self.identity)
 
 
 def _unwatched(record: EpochRecord) -> None:
@@ -233,27 +231,27 @@ def _unwatched(record: EpochRecord) -> None:
 
 
 def _trained(
-    standing: Standing, network: Network, embeddings: Embeddings, stopped: str, plan: Plan
+    state: TrainingState, network: Network, embeddings: Embeddings, stopped: str, plan: Plan
 ) -> Trained:
     return Trained(
         network=network,
         embeddings=embeddings,
-        history=standing.history,
-        best_epoch=standing.best_epoch or standing.epoch,
-        best_value=standing.best_value,
-        seconds=sum(record.seconds for record in standing.history),
+        history=state.history,
+        best_epoch=state.best_epoch or state.epoch,
+        best_value=state.best_value,
+        seconds=sum(record.seconds for record in state.history),
         peak_bytes=peak_memory_bytes(),
         stopped=stopped,
         plan=plan,
     )
 
 
-def _report(progress: Progress, standing: Standing, last: int) -> None:
-    record = standing.history[-1]
+def _report(progress: Progress, state: TrainingState, last: int) -> None:
+    record = state.history[-1]
     value = (
         ""
         if record.value is None
-        else f", validation {record.value:.4f} (best {standing.best_value:.4f})"
+        else f", validation {record.value:.4f} (best {state.best_value:.4f})"
     )
     progress.say(
         f"epoch {record.epoch}/{last}: loss {record.loss:.4f}{value}, {record.seconds:.1f} s",

@@ -1,5 +1,5 @@
-"""Loss of a batch and its gradient at the final vectors, one share at a time: memory follows a
-share, not the batch.
+"""Loss of a batch and its gradient at the final vectors, one group at a time: memory follows a
+group, not the batch.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from recsys.core.config import TrainConfig
 from recsys.graph.schema import ITEM, USER, NodeType
 from recsys.model.loss import bpr
-from recsys.train.batches import Batch, Share
+from recsys.train.batches import Batch, CandidateGroup
 
 
 class SharedSoftmax(torch.autograd.Function):
@@ -30,25 +30,25 @@ class SharedSoftmax(torch.autograd.Function):
         user: Float[Tensor, "pairs width"],
         positive: Float[Tensor, "pairs width"],
         candidates: Float[Tensor, "candidates width"],
-        share: Share,
+        group: CandidateGroup,
         config: TrainConfig,
     ) -> Float[Tensor, ""]:
         temperature = config.temperature
         positive_temperature = temperature * config.positive_ratio
         # Under autocast the product is bf16; sums over thousands of candidates need float32.
-        scores = torch.addmm(share.bias, user, candidates.T, alpha=1 / temperature).float()
-        scores[share.known[0], share.known[1]] = -torch.inf
+        scores = torch.addmm(group.bias, user, candidates.T, alpha=1 / temperature).float()
+        scores[group.known[0], group.known[1]] = -torch.inf
         if 0 < config.hard_negatives < scores.shape[1]:
             border = scores.topk(config.hard_negatives, sorted=False).values.amin(1, keepdim=True)
             scores.masked_fill_(scores < border, -torch.inf)
         agreement = (user * positive).sum(1)
-        own = agreement / temperature + share.own_bias
+        own = agreement / temperature + group.own_bias
         highest = torch.maximum(own, scores.amax(1)) if scores.shape[1] else own
         mass = scores.sub_(highest[:, None]).exp_()
         own_mass = (own - highest).exp()
         total = mass.sum(1) + own_mass
         loss = (
-            torch.log(total) + highest - (agreement / positive_temperature + share.own_bias)
+            torch.log(total) + highest - (agreement / positive_temperature + group.own_bias)
         ).mean()
         scale = 1 / (temperature * max(len(user), 1))
         mass.mul_((scale / total)[:, None])
@@ -74,35 +74,35 @@ def loss_and_gradient(
     """
     gradient = {kind: torch.zeros_like(vectors[kind]) for kind in (USER, ITEM)}
     total = 0.0
-    for share in batch.shares:
-        weight = len(share.users) / batch.pairs
-        total += weight * _add_share(vectors, gradient, share, weight, config)
+    for group in batch.groups:
+        weight = len(group.users) / batch.pairs
+        total += weight * _add_group(vectors, gradient, group, weight, config)
     return total, gradient
 
 
-def _add_share(
+def _add_group(
     vectors: dict[NodeType, Tensor],
     gradient: dict[NodeType, Tensor],
-    share: Share,
+    group: CandidateGroup,
     weight: float,
     config: TrainConfig,
 ) -> float:
-    """Adds one share's gradient, times its `weight`; returns its loss."""
-    places = ((USER, share.users), (ITEM, share.positives), (ITEM, share.candidates))
+    """Adds one group's gradient, times its `weight`; returns its loss."""
+    places = ((USER, group.users), (ITEM, group.positives), (ITEM, group.candidates))
     leaves = [vectors[kind][rows].requires_grad_() for kind, rows in places]
-    loss = _share_loss(leaves[0], leaves[1], leaves[2], share, config)
+    loss = _group_loss(leaves[0], leaves[1], leaves[2], group, config)
     slopes = torch.autograd.grad(loss, leaves)
     for (kind, rows), slope in zip(places, slopes, strict=True):
         gradient[kind].index_add_(0, rows, slope, alpha=weight)
     return loss.item()
 
 
-def _share_loss(
-    user: Tensor, positive: Tensor, candidates: Tensor, share: Share, config: TrainConfig
+def _group_loss(
+    user: Tensor, positive: Tensor, candidates: Tensor, group: CandidateGroup, config: TrainConfig
 ) -> Tensor:
     if config.loss == "bpr":
         known = torch.zeros(len(user), dtype=torch.bool, device=user.device)
-        known[share.known[0]] = True
+        known[group.known[0]] = True
         return bpr(user, positive, candidates, known)
-    loss: Tensor = SharedSoftmax.apply(user, positive, candidates, share, config)
+    loss: Tensor = SharedSoftmax.apply(user, positive, candidates, group, config)
     return loss

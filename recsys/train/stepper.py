@@ -25,9 +25,9 @@ from recsys.model.network import Network
 from recsys.train import checkpoint
 from recsys.train.average import WeightAverage
 from recsys.train.batches import Batch, Batches, pair_moments
-from recsys.train.checkpoint import Standing
+from recsys.train.checkpoint import TrainingState
 from recsys.train.contrast import contrast
-from recsys.train.edge_dropout import thinned
+from recsys.train.edge_dropout import drop_edges
 from recsys.train.forecast import Plan
 from recsys.train.objective import loss_and_gradient
 from recsys.train.warm_start import load_shared
@@ -205,23 +205,23 @@ class Stepper:
         if final:
             self.network.load_state_dict(final)
 
-    def store(self, standing: Standing) -> None:
-        """Write into `standing` what `restore` needs."""
-        standing.parameters = dict(self.network.state_dict())
-        standing.average = self.average.values if self.average else {}
-        standing.moments = checkpoint.moments(self.optimiser)
+    def store(self, state: TrainingState) -> None:
+        """Write into `state` what `restore` needs."""
+        state.parameters = dict(self.network.state_dict())
+        state.average = self.average.values if self.average else {}
+        state.moments = checkpoint.moments(self.optimiser)
 
-    def restore(self, standing: Standing) -> None:
-        """Go on after `standing.epoch` epochs."""
-        self.network.load_state_dict(standing.parameters)
-        checkpoint.restore_moments(self.optimiser, standing.moments)
+    def restore(self, state: TrainingState) -> None:
+        """Go on after `state.epoch` epochs."""
+        self.network.load_state_dict(state.parameters)
+        checkpoint.restore_moments(self.optimiser, state.moments)
         if self.average:
-            self.average.restore(standing.average, standing.epoch * self.batches.steps)
+            self.average.restore(state.average, state.epoch * self.batches.steps)
 
     def _gradients(self, batch: Batch, epoch: int) -> float:
         """Mean loss of a batch; leaves its gradients, and no others, in the parameters."""
         torch.manual_seed(batch.key)
-        blocks = thinned(self.block or batch.blocks or [], self.config.edge_dropout)
+        blocks = drop_edges(self.block or batch.blocks or [], self.config.edge_dropout)
         vectors, contrasted = self._vectors(blocks, batch)
         with torch.autocast(
             self._device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"

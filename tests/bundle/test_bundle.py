@@ -16,7 +16,7 @@ from recsys.core.tables import AVAILABLE
 from recsys.graph.schema import Adjacency
 from recsys.releases import golden
 from recsys.releases.publish import write_bundle
-from recsys.search.popularity_boost import turned
+from recsys.search.popularity_boost import boosted_queries
 from recsys.search.tuning import tune
 
 
@@ -155,7 +155,7 @@ def test_an_approximate_index_travels_along(write, contents):
     bundle = Bundle.load(path)
     assert bundle.index.kind == "ivf"
     assert bundle.index_card["parameters"] == tuned.card["parameters"]
-    queries = turned(queries, 0.5, bundle.dial_unit)
+    queries = boosted_queries(queries, 0.5, bundle.dial_unit)
     assert bundle.turned.parameters == tuned.card["dial"]["parameters"]
     before, after = (
         replace(tuned.index, parameters=bundle.turned.parameters).search(queries, 5),
@@ -165,7 +165,7 @@ def test_an_approximate_index_travels_along(write, contents):
     plain = bundle.index.search(queries[:, :-1], 5)
     assert (
         plain.items.tolist()
-        == tuned.index.search(turned(queries[:, :-1], 0.0, 1.0), 5).items.tolist()
+        == tuned.index.search(boosted_queries(queries[:, :-1], 0.0, 1.0), 5).items.tolist()
     )
 
 

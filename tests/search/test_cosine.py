@@ -1,4 +1,4 @@
-"""Likeness by cosine against a naive oracle."""
+"""Search by cosine against a naive oracle."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.core.ranking import NO_ITEM
-from recsys.search.cosine import Likeness
+from recsys.search.cosine import CosineSearch
 
 
 def naive(vectors: np.ndarray, row: int, allow: np.ndarray) -> list[float]:
@@ -24,7 +24,7 @@ def test_cosines_are_those_of_the_oracle(seed: int, count: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     vectors, allow = rng.normal(size=(count, 3)).astype(np.float32), rng.random(count) < 0.8
     rows = rng.integers(0, count, 2).astype(np.int32)
-    hits = Likeness(vectors).nearest(rows, k, allow)
+    hits = CosineSearch(vectors).nearest(rows, k, allow)
     for place, row in enumerate(rows):
         wanted = naive(vectors, int(row), allow)[:k]
         kept = hits.items[place] != NO_ITEM
@@ -35,6 +35,6 @@ def test_cosines_are_those_of_the_oracle(seed: int, count: int, k: int) -> None:
 
 def test_by_hand() -> None:
     vectors = np.array([[2, 0], [3, 4], [0, 5], [0, 0]], np.float32)
-    hits = Likeness(vectors).nearest(np.array([0], np.int32), 3)
+    hits = CosineSearch(vectors).nearest(np.array([0], np.int32), 3)
     assert hits.items.tolist() == [[1, 2, 3]]
     assert hits.scores[0].tolist() == pytest.approx([0.6, 0, 0])

@@ -13,7 +13,7 @@ from recsys.core.errors import UsageError
 from recsys.lookup.lookup import Lookup
 from recsys.search import tuning as ann
 from recsys.search.exact import ExactIndex
-from recsys.search.popularity_boost import DIALS, turned, with_popularity
+from recsys.search.popularity_boost import BOOSTS, boosted_queries, with_popularity
 from recsys.search.recall import hit_shares
 
 
@@ -24,7 +24,7 @@ def test_one_coordinate_more_by_hand():
     # sizes: √(50/4) of the vectors, √½ of ln 1 = 0 and ln e = 1
     assert unit == pytest.approx(np.sqrt(0.5 / 12.5))
     assert items[:, -1] == pytest.approx([0.0, 5.0])
-    scores = turned(np.array([[1.0, 1.0]], np.float32), -2.0, unit) @ items.T
+    scores = boosted_queries(np.array([[1.0, 1.0]], np.float32), -2.0, unit) @ items.T
     assert scores[0] == pytest.approx([7.0, 5.0 - 2.0])
 
 
@@ -38,7 +38,7 @@ def test_scores_at_any_dial(dial, seed):
     counts = rng.integers(0, 1_000, 9)
     items, unit = with_popularity(vectors, counts)
     assert np.allclose(
-        turned(queries, dial, unit) @ items.T,
+        boosted_queries(queries, dial, unit) @ items.T,
         queries @ vectors.T + dial * np.log1p(counts),
         atol=1e-3,
     )
@@ -103,9 +103,9 @@ def test_an_index_proves_its_recall_at_every_dial(kind, monkeypatch):
         min(card["recall_lower_bound"].values()) >= 0.9 and tuned.card["recall_lower_bound"] >= 0.9
     )
     wide, unit = with_popularity(items, counts)
-    for dial in (0.0, *DIALS):
+    for dial in (0.0, *BOOSTS):
         index = replace(tuned.index, parameters=card["parameters"]) if dial else tuned.index
-        asked = turned(fresh, dial, unit)
+        asked = boosted_queries(fresh, dial, unit)
         assert (
             hit_shares(index.search(asked, 10), ExactIndex(wide).search(asked, 10)).mean() >= 0.88
         )

@@ -26,7 +26,7 @@ def pairs_of(batches, epoch):
     return [
         pair
         for batch in batches.epoch(epoch)
-        for share in batch.shares
+        for share in batch.groups
         for pair in zip(share.users.tolist(), share.positives.tolist(), strict=True)
     ]
 
@@ -44,7 +44,7 @@ def test_a_step_depends_on_its_keys_alone():
     once, again = (list(Batches(KNOWN, config, 7, None).epoch(3)) for _ in range(2))
     other = list(Batches(KNOWN, config, 8, None).epoch(3))
     for left, right in zip(once, again, strict=True):
-        assert torch.equal(left.shares[0].candidates, right.shares[0].candidates)
+        assert torch.equal(left.groups[0].candidates, right.groups[0].candidates)
         assert torch.equal(left.hidden, right.hidden) and left.key == right.key
     assert [batch.key for batch in once] != [batch.key for batch in other]
 
@@ -53,7 +53,7 @@ def test_a_step_depends_on_its_keys_alone():
 def test_known_positives_are_masked_and_nothing_else(seed, in_batch):
     config = TrainConfig(batch_size=4, negatives=6, in_batch=in_batch)
     for batch in Batches(KNOWN, config, seed, None).epoch(0):
-        for share in batch.shares:
+        for share in batch.groups:
             masked = set(zip(*share.known.tolist(), strict=True))
             for place, user in enumerate(share.users.tolist()):
                 for column, item in enumerate(share.candidates.tolist()):
@@ -63,14 +63,14 @@ def test_known_positives_are_masked_and_nothing_else(seed, in_batch):
 def test_an_item_drawn_twice_counts_twice():
     one_item = sparse.csr_matrix(np.array([[1, 0], [1, 0]], np.float32))
     config = TrainConfig(batch_size=2, negatives=0, in_batch=True)
-    (share,) = next(Batches(one_item, config, 0, None).epoch(0)).shares
+    (share,) = next(Batches(one_item, config, 0, None).epoch(0)).groups
     assert share.candidates.tolist() == [0]
     assert share.bias.tolist() == [pytest.approx(np.log(2))]
 
 
 def test_log_q_takes_off_the_expected_count():
     config = TrainConfig(batch_size=5, negatives=0, in_batch=True, log_q=True)
-    (share,) = next(Batches(KNOWN, config, 0, None).epoch(0)).shares
+    (share,) = next(Batches(KNOWN, config, 0, None).epoch(0)).groups
     popularity = np.asarray(KNOWN.sum(0)).ravel()
     # The batch is the whole epoch: every item is drawn exactly as often as expected.
     assert np.allclose(share.bias, 0, atol=1e-6)
@@ -83,7 +83,7 @@ def test_sampled_rows_point_at_the_same_nodes_and_the_pairs_are_not_in_the_block
     full = next(Batches(positives, config, 3, None).epoch(0))
     sampled = next(Batches(positives, config, 3, BlockSampler(graph, [-1], 2)).epoch(0))
     last = sampled.blocks[-1]
-    for one, other in zip(full.shares, sampled.shares, strict=True):
+    for one, other in zip(full.groups, sampled.groups, strict=True):
         assert torch.equal(one.users, last.nodes[USER][other.users])
         assert torch.equal(one.positives, last.nodes[ITEM][other.positives])
         assert torch.equal(one.candidates, last.nodes[ITEM][other.candidates])
@@ -148,7 +148,7 @@ def test_time_respecting_training_needs_times(phase):
 
 def test_bpr_draws_one_rival_a_pair():
     batch = next(Batches(KNOWN, TrainConfig(loss="bpr", batch_size=4), 0, None).epoch(0))
-    (share,) = batch.shares
+    (share,) = batch.groups
     assert len(share.candidates) == len(share.users) == 4
     known = [
         place for place in range(4) if KNOWN[int(share.users[place]), int(share.candidates[place])]

@@ -7,7 +7,7 @@ import torch
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.graph.schema import ITEM, USER, full_block
 from recsys.model.network import Network
-from recsys.train.batches import Batch, Share
+from recsys.train.batches import Batch, CandidateGroup
 from recsys.train.contrast import contrast
 from recsys.train.loop import train
 
@@ -18,7 +18,7 @@ def test_by_hand():
     # Users 0 and 2 of three, the first twice; their views agree and are orthogonal: ln(1 + e^−2)
     # each. One item: 0.
     nothing = torch.zeros(0)
-    share = Share(
+    share = CandidateGroup(
         torch.tensor([0, 2, 0]), torch.tensor([1, 1, 1]), nothing, nothing, nothing, nothing
     )
     batch = Batch((share,), 3, None, None, nothing, nothing, 0)

@@ -7,7 +7,7 @@ from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Graph, full_block
 from recsys.model.edges import edges_of
 from recsys.model.network import Network
-from recsys.train.edge_dropout import thinned
+from recsys.train.edge_dropout import drop_edges
 from recsys.train.loop import train
 
 MODEL = ModelConfig(width=8, heads=2, layers=1)
@@ -20,7 +20,7 @@ def network_of(graph: Graph, **changes) -> Network:
 
 def test_share_of_the_edges_is_silent_and_the_sum_keeps_its_expectation(graph):
     torch.manual_seed(0)
-    block = thinned(full_block(graph), 0.25)
+    block = drop_edges(full_block(graph), 0.25)
     for messages in block.messages.values():
         assert messages.keep.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
         assert 0.15 < (messages.keep == 0).float().mean() < 0.35
@@ -29,13 +29,13 @@ def test_share_of_the_edges_is_silent_and_the_sum_keeps_its_expectation(graph):
 
 def test_no_share_is_the_very_block(graph):
     block = full_block(graph)
-    assert thinned(block, 0.0) is block
+    assert drop_edges(block, 0.0) is block
 
 
 @pytest.mark.parametrize("attention", [True, False])
 def test_silent_edges_are_zeros_in_lightgcn(graph, attention):
     torch.manual_seed(1)
-    block = thinned(full_block(graph), 0.4)
+    block = drop_edges(full_block(graph), 0.4)
     network = network_of(graph, attention=attention)
     first = list(network.layer_states(block))[1]
     for relation, messages in block.messages.items():
@@ -50,7 +50,7 @@ def test_silent_edges_are_zeros_in_lightgcn(graph, attention):
 @pytest.mark.parametrize("attention", [True, False])
 def test_gradients_through_silent_edges(graph, family, attention):
     torch.manual_seed(2)
-    block = thinned(full_block(graph), 0.4)
+    block = drop_edges(full_block(graph), 0.4)
     network = network_of(graph, family=family, attention=attention, start_length=1.0)
     with torch.no_grad():
         for name, value in network.named_parameters():
@@ -79,13 +79,13 @@ def test_gradients_through_silent_edges(graph, family, attention):
 def test_what_is_known_of_the_edges_is_used_again(graph):
     block = full_block(graph)
     relation = graph.target
-    assert edges_of(thinned(block, 0.5).messages[relation]) is edges_of(block.messages[relation])
+    assert edges_of(drop_edges(block, 0.5).messages[relation]) is edges_of(block.messages[relation])
 
 
 def test_sampled_blocks_are_thinned_too(graph):
     seeds = {USER: torch.arange(10), ITEM: torch.arange(5)}
     blocks = BlockSampler(graph, [4], 2).sample(seeds)
-    for block in thinned(blocks, 0.5):
+    for block in drop_edges(blocks, 0.5):
         for messages in block.messages.values():
             assert len(messages.keep) == messages.adjacency.num_edges
 

@@ -43,8 +43,8 @@ def test_steps_use_the_configured_draws(loss):
         loss=loss, negative_sampling="popularity", negative_power=2, negatives=64, batch_size=32
     )
     for batch in Batches(known, config, 0, None).epoch(0):
-        assert all((share.candidates == 0).any() for share in batch.shares)
-        assert len(batch.shares[0].candidates) <= (32 if loss == "bpr" else 5)
+        assert all((share.candidates == 0).any() for share in batch.groups)
+        assert len(batch.groups[0].candidates) <= (32 if loss == "bpr" else 5)
 
 
 def test_log_q_of_popularity_draws_is_their_expected_count():
@@ -52,6 +52,6 @@ def test_log_q_of_popularity_draws_is_their_expected_count():
     config = TrainConfig(
         batch_size=5, negatives=10, negative_sampling="popularity", negative_power=1, log_q=True
     )
-    (share,) = next(Batches(known, config, 0, None).epoch(0)).shares
+    (share,) = next(Batches(known, config, 0, None).epoch(0)).groups
     expected = np.log(10 * np.array([1, 3, 1]) / 5)
     assert np.allclose(share.own_bias, -expected[share.positives])

@@ -42,7 +42,7 @@ def test_batches_hold_the_known_pairs_and_the_further_ones():
     plain = next(Batches(KNOWN, config(neighbour_positives=0), 0, None).epoch(0))
     (batch,) = Batches(KNOWN, config(), 0, None).epoch(0)
     assert plain.pairs == 8 and batch.pairs == 8 + 7
-    (share,) = batch.shares
+    (share,) = batch.groups
     masked = set(zip(*share.known.tolist(), strict=True))
     for place, (user, item) in enumerate(
         zip(share.users.tolist(), share.positives.tolist(), strict=True)

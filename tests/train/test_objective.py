@@ -7,12 +7,12 @@ from scipy import sparse
 
 from recsys.core.config import TrainConfig
 from recsys.graph.schema import ITEM, USER
-from recsys.train.batches import Batch, Batches, Share
+from recsys.train.batches import Batch, Batches, CandidateGroup
 from recsys.train.objective import SharedSoftmax, loss_and_gradient
 
 
-def share_of(pairs: int, candidates: int, known: list[list[int]] | None = None) -> Share:
-    return Share(
+def share_of(pairs: int, candidates: int, known: list[list[int]] | None = None) -> CandidateGroup:
+    return CandidateGroup(
         users=torch.arange(pairs),
         positives=torch.arange(pairs),
         candidates=torch.arange(candidates),
@@ -40,7 +40,12 @@ def test_by_hand():
 
 
 def two_temperatures(
-    user, positive, candidates, share: Share, temperature: float, positive_temperature: float
+    user,
+    positive,
+    candidates,
+    share: CandidateGroup,
+    temperature: float,
+    positive_temperature: float,
 ):
     """−s⁺/τ⁺ + log(e^{s⁺/τ} + Σ_j e^{s_j/τ + bias_j}), left to autograd."""
     scores = (user @ candidates.T / temperature + share.bias).index_put(
@@ -103,7 +108,7 @@ def test_a_drawn_batch_equals_the_loops(in_batch, log_q):
         temperature=0.7, negatives=6, in_batch=in_batch, log_q=log_q, batch_size=100
     )
     batch = next(Batches(matrix, config, 0, None).epoch(0))
-    (share,) = batch.shares
+    (share,) = batch.groups
     vectors = {
         USER: torch.from_numpy(draw.normal(size=(5, 4))),
         ITEM: torch.from_numpy(draw.normal(size=(9, 4))),
@@ -187,15 +192,17 @@ def test_shares_add_up_to_the_whole_batch(loss):
     vectors = {kind: torch.randn(6, 4, generator=generator) for kind in (USER, ITEM)}
     candidates = torch.randperm(6, generator=generator)
 
-    def share(places: list[int]) -> Share:
+    def share(places: list[int]) -> CandidateGroup:
         rows = torch.tensor(places)
         # bpr: one rival a pair; softmax: the same candidates for everybody.
         rivals = candidates[rows] if loss == "bpr" else candidates
         nothing = torch.empty(2, 0, dtype=torch.int64)
-        return Share(rows, rows, rivals, torch.zeros(len(rivals)), torch.zeros(len(rows)), nothing)
+        return CandidateGroup(
+            rows, rows, rivals, torch.zeros(len(rivals)), torch.zeros(len(rows)), nothing
+        )
 
-    def batch(shares: list[Share]) -> Batch:
-        return Batch(tuple(shares), 6, None, None, torch.arange(6), torch.arange(6), 0)
+    def batch(groups: list[CandidateGroup]) -> Batch:
+        return Batch(tuple(groups), 6, None, None, torch.arange(6), torch.arange(6), 0)
 
     whole, slopes = loss_and_gradient(vectors, batch([share([0, 1, 2, 3, 4, 5])]), config)
     parts, added = loss_and_gradient(vectors, batch([share([0, 1]), share([2, 3, 4, 5])]), config)
