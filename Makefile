@@ -41,7 +41,7 @@ unit: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
-# Every row of docs/accuracy.md: hours. Says what it costs and asks first. DATA holds <dataset>/*.parquet.
+# Every row of benchmarks/notes/accuracy.md: hours. Says what it costs and asks first. DATA holds <dataset>/*.parquet.
 bench-accuracy: $(VENV)/.dev
 	$(BIN)/python -m benchmarks accuracy all --data $(DATA) $(if $(PEERS),--peers $(PEERS))
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks density [--files] [--root FOLDER]
 
-A code line is a line that is neither blank, nor a comment, nor inside a docstring. Nodes are those of
-Python's `ast`. Vague functions bind at least one local name that says nothing of its domain.
+A code line is a line that is neither blank, nor a comment, nor inside a docstring. Nodes are those
+of Python's `ast`. Vague functions bind at least one local name that says nothing of its domain.
 """
 
 import argparse

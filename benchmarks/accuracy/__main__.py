@@ -222,7 +222,9 @@ def speed(
 
 @app.command("page")
 def write_page() -> None:
-    """Write docs/accuracy.md and docs/attention.md from the figures that are kept."""
+    """Write benchmarks/notes/accuracy.md and benchmarks/notes/attention.md from the figures that
+    are kept.
+    """
     for path in page.write():
         print(path)
 

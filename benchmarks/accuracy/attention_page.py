@@ -1,4 +1,4 @@
-"""docs/attention.md: what attention does, by dataset."""
+"""benchmarks/notes/attention.md: what attention does, by dataset."""
 
 from typing import Any
 

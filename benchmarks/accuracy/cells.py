@@ -1,4 +1,4 @@
-"""Cells of the tables of docs/accuracy.md."""
+"""Cells of the tables of benchmarks/notes/accuracy.md."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,5 @@
-"""docs/accuracy.md and docs/attention.md with their plots, from the figures that are kept.
+"""benchmarks/notes/accuracy.md and benchmarks/notes/attention.md with their plots, from the figures
+that are kept.
 
 The same figures give the same bytes.
 """
@@ -24,11 +25,11 @@ from benchmarks.accuracy.text import figure, section, table
 from benchmarks.record import RESULTS
 from recsys.core.artefacts import atomic_file, read_json
 
-DOCS = FOLDER.parents[1] / "docs"
+NOTES = FOLDER.parent / "notes"
 
 _INTRODUCTION = """# Accuracy
 
-Every figure of ours comes from [`benchmarks/accuracy/results.json`](../benchmarks/accuracy/results.json); this page is
+Every figure of ours comes from [`benchmarks/accuracy/results.json`](../accuracy/results.json); this page is
 made from it by `python -m benchmarks accuracy page`. Each row is one command:
 
     python -m benchmarks accuracy run ROW DATASET --data FOLDER --seed SEED
@@ -40,7 +41,7 @@ run, the figure is their mean with the standard deviation behind ±. "On test" m
 item vectors were chosen on the test, as most published ones were; nothing else reads the log they come from."""
 
 
-def write(folder: Path = DOCS) -> list[Path]:
+def write(folder: Path = NOTES) -> list[Path]:
     """Write both pages; the files written."""
     found, known = results.read(), published()
     files = {
@@ -59,7 +60,7 @@ def accuracy_page(
     named: dict[str, Row],
     speeds_known: list[dict[str, Any]],
 ) -> str:
-    """The text of docs/accuracy.md."""
+    """The text of benchmarks/notes/accuracy.md."""
     summaries = results.summarise(found)
     titles = {name: row.title for name, row in named.items()}
     parts = [
@@ -194,7 +195,7 @@ def ablation_text(summaries: Summaries) -> str:
     head = ["dataset", "lever", "validation NDCG", "NDCG@20", "Recall@20", "seeds", "seconds"]
     text = (
         "One lever at a time changes the base; epochs are few, so that a row takes at most 15 minutes on one core "
-        "([ablation.toml](../benchmarks/accuracy/ablation.toml)). In brackets: the change against the base."
+        "([ablation.toml](../accuracy/ablation.toml)). In brackets: the change against the base."
     )
     return (
         f"{text}\n\n![Change of validation NDCG by lever](images/ablation.svg)\n\n{table(head, lines)}"

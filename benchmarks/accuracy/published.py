@@ -1,5 +1,5 @@
-"""What others published, and our rows beside it: the parts of docs/accuracy.md that published.toml
-feeds.
+"""What others published, and our rows beside it: the parts of benchmarks/notes/accuracy.md that
+published.toml feeds.
 """
 
 import tomllib

@@ -61,7 +61,9 @@ def everything(
 
 @app.command("page")
 def write_page(data: Data, cache: Cache = CACHE) -> None:
-    """Write results.json from what the runs left in the cache, and docs/signals-results.md from it."""
+    """Write results.json from what the runs left in the cache, and
+    benchmarks/notes/signals-results.md from it.
+    """
     outcome.write(Place(data, cache))
     print(page.write())
 

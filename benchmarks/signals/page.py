@@ -1,4 +1,4 @@
-"""docs/signals-results.md: what signals add, log by log."""
+"""benchmarks/notes/signals-results.md: what signals add, log by log."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from benchmarks.signals import outcome
 from benchmarks.signals.variants import BIPARTITE, HETEROGENEOUS
 from recsys.core.artefacts import atomic_file
 
-PAGE = Path(__file__).parents[2] / "docs" / "signals-results.md"
+PAGE = Path(__file__).parents[2] / "benchmarks" / "notes" / "signals-results.md"
 _INTRODUCTION = """# What signals add
 
 *Bipartite* is the default configuration on the target behaviour alone; *heterogeneous* the same with every behaviour,
@@ -17,7 +17,7 @@ on train + validation, and the test is scored once. A user's values are averaged
 paired over users (95 %, bootstrap). Trainings are short, for all variants alike (`benchmarks/signals/variants.py`).
 
 Splits: ml-100k the last 20 % of each user; lastfm-hetrec, citeulike-a, yelp-hin and amazon-hin a random 20 % of each
-user, seed 0; tmall-mbcgcn as published. Made from [`results.json`](../benchmarks/signals/results.json) by
+user, seed 0; tmall-mbcgcn as published. Made from [`results.json`](../signals/results.json) by
 `python -m benchmarks signals page`; one run is
 
     python -m benchmarks signals run DATASET VARIANT --data FOLDER --seed SEED"""

@@ -7,7 +7,7 @@ from recsys.core.config import GraphConfig
 from recsys.core.errors import ConfigError, DataError
 from recsys.core.interactions import DAY_SECONDS, Interactions
 
-_AUTOMATIC_SHARE = 1 / 8  # chosen on the validation of four logs: docs/tried.md
+_AUTOMATIC_SHARE = 1 / 8  # chosen on the validation of four logs: benchmarks/notes/tried.md
 
 
 def row_weights(interactions: Interactions, config: GraphConfig) -> Float64Array:
