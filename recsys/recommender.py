@@ -155,7 +155,7 @@ class GraphRecommender(BaseEstimator):
         )
         chosen = self._choose(log_, config, progress)
         phase = Phase("serve", log_, None, config)
-        graph = phase.graph()
+        graph = phase.graph
         trained = fit_phase(phase, graph, config.model, epochs=chosen.epochs, progress=progress)
         found = TrainedVectors(phase.interactions, trained.embeddings, graph).embeddings_of(
             chosen.blend.shape
@@ -377,7 +377,7 @@ class GraphRecommender(BaseEstimator):
         )
         splits = split_log(log, config.split, target_behavior(behaviors, config.graph), self.seed)
         phase = Phase("final", log, splits, config)
-        graph = phase.graph()
+        graph = phase.graph
         trained = fit_phase(phase, graph, config.model, progress=progress)
         vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
         blend = choose_blend(phase, vectors, progress).blend

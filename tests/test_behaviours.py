@@ -81,7 +81,7 @@ def test_what_was_viewed_and_leads_to_purchases_comes_first(viewers):
     choice = choose_blend(select, noise(select))
     assert dict(choice.blend.met)["view"] > 0
     assert choice.value > 2 * choice.alone
-    assert final.ndcg(blended(final, noise(final), choice.blend)) > 0.5
+    assert final.judge.ndcg(blended(final, noise(final), choice.blend)) > 0.5
 
 
 def test_a_gain_is_in_units_of_the_vectors_scores(viewers):
@@ -173,9 +173,9 @@ def test_dislikes_hide_items_and_pay(haters, tmp_path):
         "without": {"behavior_weights": {"dislike": 0.0}},
     }.items():
         final = phases(tmp_path / name, haters, "like", graph=dict(graph), **base)[1]
-        trained = fit_phase(final, final.graph(), final.config.model, epochs=15)
+        trained = fit_phase(final, final.graph, final.config.model, epochs=15)
         vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
-        found[name] = final.ndcg(vectors)
+        found[name] = final.judge.ndcg(vectors)
         if name == "with":
             assert final.seen_behaviors == ("like", "dislike")
             gates = {
@@ -184,9 +184,7 @@ def test_dislikes_hide_items_and_pay(haters, tmp_path):
                 if ".gate." in key
             }
             assert min(value for key, value in gates.items() if key.endswith("rev_dislike")) < 0
-            assert (
-                left_out(final.graph(), final.config.graph, [], final.interactions.behaviors) == []
-            )
+            assert left_out(final.graph, final.config.graph, [], final.interactions.behaviors) == []
     assert found["with"] > 1.3 * found["without"]
 
 
@@ -194,5 +192,5 @@ def test_a_behaviour_without_rows_is_told(viewers):
     log = viewers[0].interactions
     empty = replace(log, behaviors=(*log.behaviors, "cart"))
     select = viewers[0]
-    assert left_out(select.graph(), select.config.graph, [], empty.behaviors) == ["cart"]
+    assert left_out(select.graph, select.config.graph, [], empty.behaviors) == ["cart"]
     assert TIME not in select.rows.columns

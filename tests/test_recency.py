@@ -62,7 +62,7 @@ def select(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def users(select):
-    graph = select.graph()
+    graph = select.graph
     return TrainedVectors(
         select.interactions, fit_phase(select, graph, select.config.model).embeddings, graph
     )
@@ -119,7 +119,7 @@ def test_validation_asks_for_recency_where_taste_drifts(select, users):
     assert choice.value > 1.1 * choice.alone
     found = users.embeddings_of(choice.blend.shape)
     scorer = blended(select, VectorScorer(found.users, found.items), choice.blend)
-    assert select.ndcg(scorer) == pytest.approx(choice.value)
+    assert select.judge.ndcg(scorer) == pytest.approx(choice.value)
 
 
 def test_recency_can_be_switched_off(select, users):
@@ -136,7 +136,7 @@ def test_logs_without_times_cannot_fade(tmp_path):
     config = build_config(SECTIONS | {"split": {"method": "random"}})
     ingest(drifting(20).drop("timestamp"), config.data, config.clean, tmp_path)
     phase = Phase("serve", load_log(tmp_path), None, config)
-    graph = phase.graph()
+    graph = phase.graph
     found = fit_phase(phase, graph, config.model, epochs=1).embeddings
     assert not TrainedVectors(phase.interactions, found, graph).can_fade
 

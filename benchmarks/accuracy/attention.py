@@ -40,7 +40,7 @@ def measure(row: Row, other: Row, dataset: str, seed: int, place: Place) -> None
             "Its layers have no degree prior",
         )
     final = Phase("final", *load(config, place.of(dataset)), config)
-    graph = final.graph()
+    graph = final.graph
     network = Network(graph.num_nodes, list(graph.relations), graph.target, config.model)
     kept.load_weights(network, place.of(dataset), row.name, seed)
     entry = {
@@ -112,7 +112,7 @@ def slice_facts(
 ) -> Iterator[dict[str, Any]]:
     """NDCG@10 of both rows on every slice of the test, paired by user."""
     ours, plain = (kept.lists(cache, name, seed) for name in (row, other))
-    train, held_out = final.interactions, final.held_out_matrix
+    train, held_out = final.interactions, final.judge.held_out_matrix
     for part in slices_of(train, held_out, final.target, catalogue_of(train, final.target)):
         members = evaluable_users(part.held_out)
         if len(members):

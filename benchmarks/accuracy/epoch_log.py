@@ -59,7 +59,7 @@ class EpochLog:
 
         return train(
             final.interactions,
-            final.graph(),
+            final.graph,
             config.model,
             schedule,
             config.seed,
@@ -78,8 +78,10 @@ class EpochLog:
 
     def _write(self, facts: Line, final: Phase, scorer: Scorer) -> None:
         ks = final.config.evaluate.ks
-        ranked = final.ranked(scorer, max(ks))
-        overall = rank_metrics(ranked, final.held_out_users, final.held_out_matrix, ks).overall
+        ranked = final.judge.ranked(scorer, max(ks))
+        overall = rank_metrics(
+            ranked, final.judge.held_out_users, final.judge.held_out_matrix, ks
+        ).overall
         with self.path.open("a", encoding="utf-8") as file:
             file.write(
                 json.dumps(facts | {name: round(value, 5) for name, value in overall.items()})

@@ -98,8 +98,10 @@ def score(
         else _model(select, final, cache, meter, choices, epoch_log)
     )
     spent = meter.cost()
-    ranked = final.ranked(fitted.scorer, max(config.evaluate.ks))
-    ranking = rank_metrics(ranked, final.held_out_users, final.held_out_matrix, config.evaluate.ks)
+    ranked = final.judge.ranked(fitted.scorer, max(config.evaluate.ks))
+    ranking = rank_metrics(
+        ranked, final.judge.held_out_users, final.judge.held_out_matrix, config.evaluate.ks
+    )
     return Scored(ranking, ranked, spent | fitted.facts, fitted.network)
 
 
@@ -117,7 +119,7 @@ def _model(
     epoch_log: EpochLog | None,
 ) -> _Fitted:
     """The model, its epochs and its blend with what histories add chosen on validation, refitted."""
-    choices, graph = choices or choose_all(select, cache, meter), final.graph()
+    choices, graph = choices or choose_all(select, cache, meter), final.graph
     networks: list[Network] = []
 
     @lru_cache(1)
@@ -156,7 +158,7 @@ def choose_all(select: Phase, cache: Path, meter: Meter) -> Choices:
     """Epochs, then the blend, by validation. meter: told of a training that another row left in
     `cache`.
     """
-    graph = select.graph()
+    graph = select.graph
 
     def fit() -> tuple[Trained, dict[str, Any]]:
         trained = fit_phase(select, graph, select.config.model, progress=Told())
@@ -170,7 +172,7 @@ def choose_all(select: Phase, cache: Path, meter: Meter) -> Choices:
 
 def _baseline(name: str, select: Phase, final: Phase) -> _Fitted:
     one, seed = baseline(name), select.config.seed
-    found = choose(one, select.interactions, select.target, select.ndcg, seed)
+    found = choose(one, select.interactions, select.target, select.judge.ndcg, seed)
     scorer = one.fit(final.interactions, final.target, found.params, seed)
     return _Fitted(scorer, _choice(select.config, found.value) | {"chosen": found.params}, None)
 

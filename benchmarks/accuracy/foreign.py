@@ -43,7 +43,9 @@ def score_peer(
         pairs(final.interactions, final.target).write_parquet(train)
         facts = _run(python, FOLDER / "peers" / str(row.script), train, lists, settings)
         table = pl.read_parquet(lists)
-    found = judge(table, final.interactions, final.held_out_matrix, config.evaluate.ks, final.seen)
+    found = judge(
+        table, final.interactions, final.judge.held_out_matrix, config.evaluate.ks, final.seen
+    )
     return Scored(found.ranking, found.ranked, facts | {"oddities": dict(found.counts)})
 
 

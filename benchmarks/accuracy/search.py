@@ -30,7 +30,7 @@ def searched(
     given = config.model_copy(update={"seed": SEARCH_SEED})
     phase = Phase("select", log, splits, given, ())
     folder = cache / "search" / text_sha256(given.model_dump_json(exclude={"data", "threads"}))[:12]
-    search = Search(phase, phase.graph(), recipe(phase), folder, Told())
+    search = Search(phase, phase.graph, recipe(phase), folder, Told())
     with open_study(folder, given.tune) as study:
         search.run(study, Budget(**row.search))
         facts = {"trials": len(finished(study)), "seconds": round(spent_seconds(study), 1)}

@@ -74,11 +74,14 @@ def _behaviours(dataset: str, log: Log, place: Place) -> Outcome:
     """
     final = final_phase(dataset, HETEROGENEOUS, place)
     met = final.interactions.matrix(log.behaviors)
-    parts = {"met": final.held_out_matrix.multiply(met).tocsr()}
-    parts["new"] = (final.held_out_matrix - parts["met"]).tocsr()
+    parts = {"met": final.judge.held_out_matrix.multiply(met).tocsr()}
+    parts["new"] = (final.judge.held_out_matrix - parts["met"]).tocsr()
     parts["new"].eliminate_zeros()
     rule = rank_metrics(
-        final.ranked(rarest_first(final), 10), final.held_out_users, final.held_out_matrix, [10]
+        final.judge.ranked(rarest_first(final), 10),
+        final.judge.held_out_users,
+        final.judge.held_out_matrix,
+        [10],
     )
     found: Outcome = {
         "rule": {name: round(rule.overall[name], 5) for name in ("hr@10", _METRIC)},

@@ -116,9 +116,9 @@ def _judge(
 
 def _require_warm_users(final: "Phase") -> None:
     """Raises DataError when nothing can be averaged, naming what every test row was dropped for."""
-    if not len(final.held_out_users):
+    if not len(final.judge.held_out_users):
         counts = ", ".join(
-            f"{count:,} {reason}" for reason, count in sorted(final.held_out.dropped.items())
+            f"{count:,} {reason}" for reason, count in sorted(final.judge.held_out.dropped.items())
         )
         raise DataError(
             f"no test row has both a user and an item of the train file ({counts or 'there are no rows'})",
@@ -134,7 +134,7 @@ def _baseline(final: "Phase", name: str, params: list[str]) -> dict[str, Any]:
     if reason := one.available():
         raise UsageError(f"{one.title}: {reason}")
     scorer = one.fit(final.interactions, final.target, chosen, final.config.seed)
-    lists = final.ranked(scorer, max(final.config.evaluate.ks))
+    lists = final.judge.ranked(scorer, max(final.config.evaluate.ks))
     return {"model": name, "params": chosen, **_document(final, lists)}
 
 
@@ -163,7 +163,7 @@ def _lists(final: "Phase", file: str) -> dict[str, Any]:
     found = judge(
         _read_lists(file, config),
         final.interactions,
-        final.held_out_matrix,
+        final.judge.held_out_matrix,
         config.evaluate.ks,
         final.seen,
         catalogue,
@@ -204,8 +204,8 @@ def _document(final: "Phase", lists: Any) -> dict[str, Any]:
     from recsys.evaluate.metrics import rank_metrics
 
     catalogue = catalogue_of(final.interactions, final.target)
-    ks, users = final.config.evaluate.ks, final.held_out_users
-    found = rank_metrics(lists, users, final.held_out_matrix, ks, catalogue)
+    ks, users = final.config.evaluate.ks, final.judge.held_out_users
+    found = rank_metrics(lists, users, final.judge.held_out_matrix, ks, catalogue)
     splits = final.required_splits
     return {
         "metrics": dict(found.overall),
@@ -213,7 +213,7 @@ def _document(final: "Phase", lists: Any) -> dict[str, Any]:
         "items": final.interactions.num_items,
         "train_rows": len(final.rows),
         "test_rows": len(splits.test),
-        "dropped": dict(splits.drops + final.held_out.dropped),
+        "dropped": dict(splits.drops + final.judge.held_out.dropped),
     }
 
 

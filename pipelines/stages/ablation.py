@@ -33,6 +33,6 @@ def rank_without(work: Work) -> Facts:
     blend = chosen(work, MODEL)
     vectors = TrainedVectors(data.interactions, trained.embeddings, graph)
     scorer = blended_shape(data, vectors, blend, work.progress)
-    ranked = data.ranked(scorer, max(work.config.evaluate.ks))
+    ranked = data.judge.ranked(scorer, max(work.config.evaluate.ks))
     Scored(work.bucket, title, {"epochs": epochs}, ranked=ranked).save(work.out)
     return Facts(rows_out=len(ranked))

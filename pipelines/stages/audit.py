@@ -61,7 +61,7 @@ def check_splits(work: Work) -> Facts:
         work.out / "audit.json",
         {**figures, "warnings": warnings, "findings": [asdict(finding) for finding in findings]},
     )
-    return Facts(drops=final.held_out.dropped, figures=figures)
+    return Facts(drops=final.judge.held_out.dropped, figures=figures)
 
 
 def _of(data: Phase) -> list[Finding]:
@@ -76,7 +76,7 @@ def _of(data: Phase) -> list[Finding]:
 
 
 def warm_users(data: Phase) -> int:
-    return len(data.held_out_users)
+    return len(data.judge.held_out_users)
 
 
 def _tell_warm_users(work: Work, warm: int) -> list[str]:

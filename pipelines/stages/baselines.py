@@ -19,9 +19,9 @@ def tune(work: Work) -> Facts:
     ):
         work.progress.say(f"{one.title} skipped: {reason}", baseline=one.name, skipped=reason)
         return _keep(work, Scored(one.name, one.title, skipped=reason))
-    if not len(data.held_out_users):
+    if not len(data.judge.held_out_users):
         return _keep(work, Scored(one.name, one.title, one.grid[0]))
-    choice = choose(one, data.interactions, data.target, data.ndcg, work.config.seed)
+    choice = choose(one, data.interactions, data.target, data.judge.ndcg, work.config.seed)
     facts = {"value": choice.value, "tried": [[params, value] for params, value in choice.tried]}
     return _keep(
         work,
@@ -41,7 +41,7 @@ def score_test(work: Work) -> Facts:
 
 def _lists(one: Baseline, data: Phase, params: Params) -> Int32Array:
     scorer = one.fit(data.interactions, data.target, params, data.config.seed)
-    return data.ranked(scorer, max(data.config.evaluate.ks))
+    return data.judge.ranked(scorer, max(data.config.evaluate.ks))
 
 
 def _keep(work: Work, scored: Scored) -> Facts:

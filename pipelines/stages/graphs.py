@@ -14,7 +14,7 @@ def build(phase: PhaseName) -> Callable[[Work], Facts]:
 
     def build_phase(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
-        graph = data.graph()
+        graph = data.graph
         save_graph(graph, work.out)
         if (days := data.graph_config.half_life_of()) is not None:
             asked = work.config.graph.half_life_days

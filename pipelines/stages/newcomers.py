@@ -42,7 +42,7 @@ def judge(work: Work) -> Facts:
     )
     k, config = work.config.evaluate.ks[0], work.config
     draws, seed = config.evaluate.bootstrap, config.seed
-    held_out, seen = data.held_out_matrix, data.seen
+    held_out, seen = data.judge.held_out_matrix, data.seen
     visitors = visitor_rows(trained, data.interactions, data.target, held_out, seen, k, draws, seed)
     cold = _cold_items(data, graph, embeddings, k)
     document = {
@@ -62,7 +62,7 @@ def _cold_items(data: Phase, graph: Graph, embeddings: Embeddings, k: int) -> Co
     places = np.searchsorted(codes, data.log.items.lookup(new.table[ITEM_ID].to_list()))
     vectors = np.zeros((len(codes), new.vectors.shape[1]), np.float32)
     vectors[places] = new.vectors
-    rows = data.held_out.cold
+    rows = data.judge.held_out.cold
     user = dense_of(rows[USER].to_numpy(), data.interactions.user_codes)
     item = dense_of(rows[ITEM].to_numpy(), codes.astype(np.int32))
     both = (user != UNKNOWN) & (item != UNKNOWN)

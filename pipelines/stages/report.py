@@ -69,7 +69,7 @@ def write(work: Work) -> Facts:
     write_report(report, work.out)
     work.progress.say(report.headline)
     work.progress.say(report.verdict.line)
-    return Facts(rows_out=len(final.held_out_users), figures={"headline": report.headline})
+    return Facts(rows_out=len(final.judge.held_out_users), figures={"headline": report.headline})
 
 
 def _newcomers(work: Work) -> dict[str, Any]:
@@ -98,8 +98,8 @@ def _relations(work: Work, final: Phase) -> list[RelationRow]:
         {name: part_of(name, parts) for name in relations},
         {part: ranked for part, ranked in scored.items() if ranked is not None},
         np.empty((0, 0), np.int32) if main is None else main,
-        final.held_out_users,
-        final.held_out_matrix,
+        final.judge.held_out_users,
+        final.judge.held_out_matrix,
         f"ndcg@{config.evaluate.ks[0]}",
         config.evaluate.bootstrap,
         config.seed,
@@ -107,7 +107,7 @@ def _relations(work: Work, final: Phase) -> list[RelationRow]:
 
 
 def _facts(work: Work, final: Phase) -> RunFacts:
-    config, log, held_out = work.config, final.log, final.held_out
+    config, log, held_out = work.config, final.log, final.judge.held_out
     ingested, splits = read_json(work.read(LOG) / "ingest.json"), final.required_splits
     drops = Drops(ingested["drops"]) + splits.drops + held_out.dropped
     data = config.data.log if isinstance(config.data.log, str) else ", ".join(config.data.log or [])
@@ -121,7 +121,7 @@ def _facts(work: Work, final: Phase) -> RunFacts:
         rows={part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
         users=len(log.users),
         items=len(log.items),
-        warm_users=len(final.held_out_users),
+        warm_users=len(final.judge.held_out_users),
         drops=dict(drops),
         seeds=[config.seed],
         versions=versions(),
@@ -151,9 +151,9 @@ def _deciding(select: Phase, ranked: Int32Array | None) -> float | None:
     if ranked is None or not len(ranked):
         return None
     k = select.config.evaluate.ks[0]
-    return rank_metrics(ranked, select.held_out_users, select.held_out_matrix, [k]).overall[
-        f"ndcg@{k}"
-    ]
+    return rank_metrics(
+        ranked, select.judge.held_out_users, select.judge.held_out_matrix, [k]
+    ).overall[f"ndcg@{k}"]
 
 
 def _seconds(name: str, stages: Stages) -> float:
@@ -174,9 +174,15 @@ def _seconds(name: str, stages: Stages) -> float:
 def _test(work: Work, final: Phase) -> Test:
     graph = load_graph(work.read(GRAPH.format(phase="final")))
     catalogue = catalogue_of(final.interactions, final.target, _attributes(graph))
-    slices = tuple(slices_of(final.interactions, final.held_out_matrix, final.target, catalogue))
+    slices = tuple(
+        slices_of(final.interactions, final.judge.held_out_matrix, final.target, catalogue)
+    )
     return Test(
-        final.held_out_users, final.held_out_matrix, catalogue, slices, cold_rows(final.held_out)
+        final.judge.held_out_users,
+        final.judge.held_out_matrix,
+        catalogue,
+        slices,
+        cold_rows(final.judge.held_out),
     )
 
 

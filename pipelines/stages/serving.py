@@ -101,7 +101,7 @@ def _through(
     data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedIndex
 ) -> dict[str, Any]:
     """The test metrics by exact scores, and by what the index finds."""
-    ks, users = data.config.evaluate.ks, data.held_out_users
+    ks, users = data.config.evaluate.ks, data.judge.held_out_users
     item_vectors, unit = _with_popularity(data, scorer)
     queries, seen = (
         boosted_queries(searched(scorer).user_vectors[users], 0.0, unit),
@@ -115,7 +115,7 @@ def _through(
         hits = planner.search(queries, max(ks), seen)
         if lent is not None:
             hits = with_lent(hits, queries, item_vectors, lent, seen)
-        overall = rank_metrics(hits.items, users, data.held_out_matrix, ks).overall
+        overall = rank_metrics(hits.items, users, data.judge.held_out_matrix, ks).overall
         figures[name] = {
             metric: value for metric, value in overall.items() if metric.startswith(_METRICS)
         }
@@ -150,18 +150,18 @@ def _load_tuned(folder: Path, item_vectors: Float32Array) -> TunedIndex:
 
 def _test_values(tested: Phase, scored: Scored) -> pl.DataFrame | None:
     """Every metric of every test user; None when nobody was tested."""
-    users = tested.held_out_users
+    users = tested.judge.held_out_users
     if scored.ranked is None or not len(users):
         return None
     found = rank_metrics(
-        scored.ranked, users, tested.held_out_matrix, tested.config.evaluate.ks
+        scored.ranked, users, tested.judge.held_out_matrix, tested.config.evaluate.ks
     ).per_user
     return pl.DataFrame({USER_ID: tested.interactions.users.external(users), **found})
 
 
 def _held_out_sha256(tested: Phase) -> str:
     """Two models with the same were tested on the same rows."""
-    log, rows = tested.interactions, tested.held_out
+    log, rows = tested.interactions, tested.judge.held_out
     pairs = pl.DataFrame(
         {USER_ID: log.users.external(rows.user), ITEM_ID: log.items.external(rows.item)}
     )

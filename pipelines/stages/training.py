@@ -72,7 +72,7 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 
     def score_phase(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
-        ranked = data.ranked(scorer_of(work, data, work.bucket), max(work.config.evaluate.ks))
+        ranked = data.judge.ranked(scorer_of(work, data, work.bucket), max(work.config.evaluate.ks))
         card = read_json(work.read(TRAINED.format(phase=phase, bucket=work.bucket)) / CARD)
         weights = chosen(work, work.bucket).weights()
         powers = {

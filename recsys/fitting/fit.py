@@ -40,7 +40,7 @@ def fit_phase(
     folder: for checkpoints; a killed training is continued from there. watch: told every epoch; may
     raise to end it.
     """
-    judged = epochs is None and phase.splits is not None and len(phase.held_out_users) > 0
+    judged = epochs is None and phase.splits is not None and len(phase.judge.held_out_users) > 0
     return train(
         phase.interactions,
         graph,
@@ -48,7 +48,7 @@ def fit_phase(
         phase.config.train,
         phase.config.seed,
         folder,
-        validate=(lambda found: phase.ndcg(VectorScorer(found.users, found.items)))
+        validate=(lambda found: phase.judge.ndcg(VectorScorer(found.users, found.items)))
         if judged
         else None,
         epochs=epochs,

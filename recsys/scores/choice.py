@@ -76,7 +76,7 @@ def choose_blend(
     config = phase.config.blend
     shapes = _shapes(phase, vectors)
     adds = config.neighbours or config.low_pass_rank or half_lives(phase) or met_behaviors(phase)
-    if not len(phase.held_out_users) or not (adds or any(shapes)):
+    if not len(phase.judge.held_out_users) or not (adds or any(shapes)):
         return Choice(NO_BLEND, None, None, [])
     search = _Search(phase, vectors, made or ingredients(phase, None, progress))
     best, value = search.run(progress, shapes)
@@ -209,13 +209,13 @@ class _Search:
         ]
 
     def _value(self, blend: Blend) -> float:
-        value = self.phase.ndcg(self.additions.scorer(blend), self._judges)
+        value = self.phase.judge.ndcg(self.additions.scorer(blend), self._judges)
         self.tried.append({**blend.model_dump(), "value": value})
         return value
 
     @cached_property
     def _judges(self) -> Int32Array:
-        return evenly(self.phase.held_out_users, _JUDGES)
+        return evenly(self.phase.judge.held_out_users, _JUDGES)
 
     def _users(self, recent: float | None, own: float) -> Float32Array:
         """Users of whom those that a choice looks at are as asked for."""

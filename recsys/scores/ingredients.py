@@ -124,7 +124,7 @@ class Tables:
         """Made when a blend first asks for it: it takes a graph."""
         if not (self.phase.config.graph.attributes or self.phase.relations):
             return None
-        found = baskets(self.phase.graph())
+        found = baskets(self.phase.graph)
         return found if found.nnz else None
 
     def of(self, blend: Blend) -> sparse.csr_matrix:

@@ -95,10 +95,10 @@ class PopularityChoice(NamedTuple):
 
 def choose_popularity(phase: Phase) -> PopularityChoice:
     """All of time, unless what was taken of late is clearly what the held-out users took."""
-    if not len(phase.held_out_users):
+    if not len(phase.judge.held_out_users):
         return PopularityChoice(None, {})
     tried = {
-        days: phase.ndcg(Popularity(taken(phase.interactions, phase.target, days).shares))
+        days: phase.judge.ndcg(Popularity(taken(phase.interactions, phase.target, days).shares))
         for days in (None, *half_lives(phase))
     }
     best = max(tried, key=tried.__getitem__)

@@ -81,7 +81,7 @@ class Search:
         memory does not suffice.
         """
         config = self.phase.config
-        if not len(self.phase.held_out_users) or not config.train.epochs:
+        if not len(self.phase.judge.held_out_users) or not config.train.epochs:
             raise UsageError(
                 "there is no validation to choose by",
                 "Set split.validation_share and train.epochs above 0",
@@ -179,7 +179,7 @@ class Search:
         began = time.perf_counter()
         config = with_values(self.phase.config, values)
         phase = replace(self.phase, config=_within(config, minutes))
-        graph = self.graph if config.graph == self.phase.config.graph else phase.graph()
+        graph = self.graph if config.graph == self.phase.config.graph else phase.graph
         trained = fit_phase(
             phase,
             graph,
@@ -207,10 +207,10 @@ class Search:
         shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
         blend = choose_blend(phase, vectors, made=shared).blend
         k = phase.config.train.metric_k
-        ranked = phase.ranked(blended_shape(phase, vectors, blend, made=shared), k)
-        return rank_metrics(ranked, phase.held_out_users, phase.held_out_matrix, [k]).per_user[
-            f"ndcg@{k}"
-        ]
+        ranked = phase.judge.ranked(blended_shape(phase, vectors, blend, made=shared), k)
+        return rank_metrics(
+            ranked, phase.judge.held_out_users, phase.judge.held_out_matrix, [k]
+        ).per_user[f"ndcg@{k}"]
 
     @cached_property
     def _ingredients(self) -> Ingredients:

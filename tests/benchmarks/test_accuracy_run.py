@@ -123,7 +123,7 @@ def test_what_is_kept_comes_back_by_row_and_seed(world: World, tmp_path: Path) -
 
 def test_the_weights_whose_entropy_is_shown_are_those_of_the_layer(world: World) -> None:
     config, log, splits = world
-    graph = Phase("final", log, splits, config).graph()
+    graph = Phase("final", log, splits, config).graph
     network = Network(graph.num_nodes, list(graph.relations), graph.target, config.model)
     block, (source, _, target) = full_block(graph), graph.target
     layer = network.layers[0].of(graph.target)

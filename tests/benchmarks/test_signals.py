@@ -88,7 +88,7 @@ def test_from_runs_to_the_page(
     assert {"dataset", "bipartite", "heterogeneous", "interval", "config", "commit"} <= set(row)
     low, high = row["interval"]
     assert low <= row["heterogeneous"] - row["bipartite"] <= high
-    held_out = run.final_phase("tmall-mbcgcn", "bipartite", place).held_out_matrix
+    held_out = run.final_phase("tmall-mbcgcn", "bipartite", place).judge.held_out_matrix
     assert row["pairs"]["met"]["pairs"] + row["pairs"]["new"]["pairs"] == held_out.nnz
     assert set(row["pairs"]) == {"met", "new", "new, of lists without items met"}
     known = outcome.read(path)

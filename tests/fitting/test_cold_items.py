@@ -97,7 +97,7 @@ def make_neighbours_of(phase: Phase) -> dict:
 
 def test_what_tables_and_files_say(phase: Phase) -> None:
     code = int(phase.log.items.lookup([HELD])[0])
-    found = item_map(phase, phase.graph(), made_up(phase))
+    found = item_map(phase, phase.graph, made_up(phase))
     assert found is not None
     assert {trait.name: trait.source for trait in found.traits} == {
         "genres": "item:genres",
@@ -113,7 +113,7 @@ def test_what_tables_and_files_say(phase: Phase) -> None:
 def test_a_placed_item_lies_by_its_like(phase: Phase) -> None:
     codes = phase.log.items.lookup([HELD])
     embeddings = made_up(phase)
-    new = place_items(phase, phase.graph(), embeddings, codes)
+    new = place_items(phase, phase.graph, embeddings, codes)
     assert new is not None and new.table[ITEM_ID].to_list() == [HELD]
     assert new.unknown == {"genres": 0, "tag": 1, "like": 0}
     numbers = np.array([int(one[1:]) for one in phase.interactions.items.ids])
@@ -124,7 +124,7 @@ def test_a_placed_item_lies_by_its_like(phase: Phase) -> None:
 
 def test_untaken_items_of_the_log_and_of_the_table_join(phase: Phase) -> None:
     embeddings = made_up(phase)
-    graph = phase.graph()
+    graph = phase.graph
     contents = Contents(
         embeddings,
         phase.interactions,

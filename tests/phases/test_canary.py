@@ -54,7 +54,7 @@ def test_only_a_model_that_saw_the_future_finds_it(
     config = build_config({**CONFIG.model_dump(), "graph": graph})
     splits = split_log(log, config.split, "interaction", config.seed)
     learned = Phase(phase, log, splits, config)
-    vectors = fit_phase(learned, learned.graph(), config.model, epochs=15).embeddings
+    vectors = fit_phase(learned, learned.graph, config.model, epochs=15).embeddings
     blend = Blend(table=0.2, low_pass=0.05, half_life=20.0)
     scorer = blended(learned, VectorScorer(vectors.users, vectors.items), blend)
     scores = scorer.score(np.arange(learned.interactions.num_users, dtype=np.int32))
@@ -89,9 +89,7 @@ def test_sessions_do_not_know_what_is_held_out(log: CodedLog, phase: PhaseName) 
     config = build_config({**CONFIG.model_dump(), "graph": graph})
     splits = split_log(log, config.split, "interaction", 0)
     others = {name: splits.test.head(0) for name in ("validation", "test")[phase == "final" :]}
-    graphs = (
-        Phase(phase, log, some, config).graph() for some in (splits, replace(splits, **others))
-    )
+    graphs = (Phase(phase, log, some, config).graph for some in (splits, replace(splits, **others)))
     with_held_out, without = (graph.relations["item", "next", "item"] for graph in graphs)
     assert with_held_out.num_edges
     assert with_held_out.indices.tolist() == without.indices.tolist()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.core.config import GraphConfig, with_overrides
-from recsys.core.errors import ConfigError
+from recsys.core.errors import ConfigError, UsageError
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
@@ -51,7 +51,7 @@ def test_the_half_life_knows_nothing_of_what_is_held_out(coded):
 def test_the_newest_edge_weighs_1_and_one_a_half_life_older_half(coded):
     phase = phase_of(coded, "final")
     edges, days = (
-        phase.graph().relations[("user", "interaction", "item")],
+        phase.graph.relations[("user", "interaction", "item")],
         phase.graph_config.half_life_days,
     )
     expected = np.exp2(-(phase.interactions.time.max() - edges.time.numpy()) / DAY / days)
@@ -62,7 +62,7 @@ def test_the_newest_edge_weighs_1_and_one_a_half_life_older_half(coded):
 def test_edges_do_not_fade_where_nothing_comes_later_or_nobody_wants_it(coded, sets):
     phase = phase_of(coded, "final", *sets)
     assert phase.graph_config.half_life_of() is None
-    assert (phase.graph().relations[("user", "interaction", "item")].weight == 1).all()
+    assert (phase.graph.relations[("user", "interaction", "item")].weight == 1).all()
 
 
 def test_edges_do_not_fade_without_times_or_within_one_moment(coded):
@@ -91,3 +91,18 @@ def test_a_half_life_that_is_none_is_named(wrong):
 
 def test_older_run_folders_say_null():
     assert GraphConfig.model_validate({"half_life_days": None}).half_life_days == "none"
+
+
+def test_the_graph_is_built_once_and_another_one_can_stand_in_its_place(coded):
+    phase = phase_of(coded, "final")
+    assert phase.graph is phase.graph
+    other = phase_of(coded, "select").graph
+    replaced = phase.with_graph(other)
+    assert replaced.graph is other
+    assert phase.graph is not other
+    assert replaced.judge.held_out.user.tolist() == phase.judge.held_out.user.tolist()
+
+
+def test_nothing_is_held_out_from_what_is_served(coded):
+    with pytest.raises(UsageError, match="'serve'"):
+        _ = phase_of(coded, "serve").judge.held_out

@@ -33,7 +33,7 @@ def test_no_model_finds_planted_pairs(settings: Settings, tmp_path: Path) -> Non
     for model in ("model", "itemknn"):
         ranked = Scored.load(tmp_path / "run" / TEST.format(bucket=model)).ranked
         assert ranked is not None
-        users = np.repeat(final.interactions.users.external(final.held_out_users), K)
+        users = np.repeat(final.interactions.users.external(final.judge.held_out_users), K)
         items = final.interactions.items.external(ranked[:, :K].ravel())
         hits = len(pairs & set(zip(users.tolist(), items, strict=True)))
         assert p_value(hits, len(pairs), planted.chance * K) > 0.001, (

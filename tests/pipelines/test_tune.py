@@ -87,7 +87,7 @@ def test_the_test_rows_decide_nothing(call: Call, file: Path, tmp_path: Path) ->
     pl.read_parquet(rows).select(pl.all().reverse()).head(3).write_parquet(rows)
     config = load_config(file)
     phase = load_phase(spoilt, config, "select")
-    search = Search(phase, phase.graph(), given_space(config), tmp_path / "search")
+    search = Search(phase, phase.graph, given_space(config), tmp_path / "search")
     with open_study(search.folder, config.tune) as study:
         found = tuning_of(search, study, Budget(2, 10), search.run(study, Budget(2, 10)))
     assert ranked(found) == ranked(document(honest))

@@ -40,12 +40,14 @@ def test_the_table_saves_vectors_that_know_nothing(phases):
     assert choice.value > 2 * choice.alone
     assert choice.value == max(one["value"] for one in choice.tried)
     final = phases["final"]
-    assert final.ndcg(blended(final, noise(final), choice.blend)) > 2 * final.ndcg(noise(final))
+    assert final.judge.ndcg(blended(final, noise(final), choice.blend)) > 2 * final.judge.ndcg(
+        noise(final)
+    )
 
 
 def test_vectors_that_know_the_answer_are_left_alone(phases):
     select = phases["select"]
-    answers = select.held_out_matrix.toarray()
+    answers = select.judge.held_out_matrix.toarray()
     left, values, right = np.linalg.svd(answers, full_matrices=False)
     oracle = VectorScorer((left * values).astype(np.float32), right.T.astype(np.float32))
     choice = choose_blend(select, oracle)
@@ -72,8 +74,8 @@ def test_the_weights_are_in_units_of_the_vectors_scores(phases, blend):
     assert large.table.toarray() == pytest.approx(10 * small.table.toarray(), rel=1e-4)
     assert large.into == pytest.approx(10 * small.into, rel=1e-4)
     assert np.array_equal(
-        final.ranked(blended(final, vectors, blend), 5),
-        final.ranked(blended(final, longer, blend), 5),
+        final.judge.ranked(blended(final, vectors, blend), 5),
+        final.judge.ranked(blended(final, longer, blend), 5),
     )
 
 
@@ -124,7 +126,7 @@ def test_what_was_taken_of_late_counts_where_the_future_is_asked_for(tmp_path):
     assert choice.blend.trend > 0 and choice.blend.trend_days < 10
     assert choice.value > 2 * choice.alone
     found = blended(phase, noise(phase), choice.blend)
-    assert phase.ndcg(found) == pytest.approx(choice.value)
+    assert phase.judge.ndcg(found) == pytest.approx(choice.value)
     latest = np.argsort(-found.added.trend)[:5]
     assert set(phase.interactions.items.external(latest)) <= {str(day) for day in range(35, 60)}
 

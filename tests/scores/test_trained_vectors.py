@@ -38,7 +38,7 @@ def select(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def vectors(select):
-    graph = select.graph()
+    graph = select.graph
     found = train(
         select.interactions, graph, select.config.model, select.config.train, epochs=2, threads=1
     )
@@ -68,7 +68,9 @@ def test_lengths_of_an_inner_product_stay(vectors):
 def test_validation_asks_for_lengths_where_they_tell_what_is_taken(select, vectors):
     """Vectors that say nothing but by their lengths: who is held out follows the trained length."""
     log, rng = select.interactions, np.random.default_rng(0)
-    taken = np.bincount(select.held_out_matrix.indices, minlength=log.num_items).astype(np.float32)
+    taken = np.bincount(select.judge.held_out_matrix.indices, minlength=log.num_items).astype(
+        np.float32
+    )
     users = np.tile(np.array([1.0, 0.0], np.float32), (log.num_users, 1))
     items = np.stack([np.ones(log.num_items), rng.random(log.num_items)], axis=1).astype(np.float32)
     known = replace(vectors.embeddings, users=users, items=items, item_lengths=1 + taken)
@@ -77,7 +79,7 @@ def test_validation_asks_for_lengths_where_they_tell_what_is_taken(select, vecto
     assert choice.blend.length > 0 and choice.blend.empty
     assert choice.value > choice.alone
     found = trained.embeddings_of(choice.blend.shape)
-    assert select.ndcg(VectorScorer(found.users, found.items)) == pytest.approx(choice.value)
+    assert select.judge.ndcg(VectorScorer(found.users, found.items)) == pytest.approx(choice.value)
 
 
 def test_no_lengths_beside_the_chosen_ones_are_better(select, vectors):

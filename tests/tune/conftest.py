@@ -62,6 +62,6 @@ def new_search(small_phase: Phase, tmp_path: Path) -> NewSearch:
 
     def made(name: str = "search", config: RunConfig | None = None) -> Search:
         phase = replace(small_phase, config=config or small_phase.config)
-        return Search(phase, phase.graph(), given_space(phase.config), tmp_path / name)
+        return Search(phase, phase.graph, given_space(phase.config), tmp_path / name)
 
     return made

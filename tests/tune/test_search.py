@@ -87,7 +87,7 @@ def test_same_seed_same_trials_in_one_process_or_in_several(new_search) -> None:
 def test_values_are_ndcg_on_validation_and_kept_per_user(new_search) -> None:
     search = new_search()
     [(_, value, _)] = tried(search, Budget(1, 30))
-    assert search.users(0).shape == search.phase.held_out_users.shape
+    assert search.users(0).shape == search.phase.judge.held_out_users.shape
     assert search.users(0).mean() == value
 
 
@@ -164,7 +164,7 @@ def test_a_trial_a_tenth_below_the_others_is_pruned(
     )
     search = new_search(config=config)
     values = iter([*[0.9] * 6, *[second] * 6])
-    monkeypatch.setattr(type(small_phase), "ndcg", lambda phase, scorer: next(values))
+    monkeypatch.setattr(type(small_phase.judge), "ndcg", lambda judge, scorer: next(values))
     rows = tried(search, Budget(2, 30))
     assert [row[0] for row in rows] == ["COMPLETE", fate]
 
@@ -224,7 +224,7 @@ def test_an_empty_budget_is_refused(count: int, minutes: float, told: str) -> No
 @pytest.fixture(scope="module")
 def tuning(small_phase, tmp_path_factory) -> Tuning:
     folder = tmp_path_factory.mktemp("tuning")
-    search = Search(small_phase, small_phase.graph(), given_space(small_phase.config), folder)
+    search = Search(small_phase, small_phase.graph, given_space(small_phase.config), folder)
     with open_study(search.folder, search.phase.config.tune) as study:
         stopped = search.run(study, Budget(10, 30))
         found = tuning_of(search, study, Budget(10, 30), stopped)

@@ -1,0 +1,66 @@
+"""What is held out from a phase, and how a scorer does on it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from scipy import sparse
+
+from recsys.core.arrays import Int32Array
+from recsys.core.errors import UsageError
+from recsys.core.interactions import HeldOut, hold_out
+from recsys.core.ranking import Scorer
+from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.phases.data import PhaseData
+from recsys.search.exact import rank
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Held-out rows of a phase, in the internal ids of the phase.
+
+    data: what was learned from; what users have seen there is hidden from their lists.
+    """
+
+    data: PhaseData
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """Validation pairs for "select", test pairs for "final".
+
+        Raises UsageError for "serve", which learns from everything.
+        """
+        if self.data.name == "serve":
+            raise UsageError("nothing is held out from the phase 'serve'")
+        splits = self.data.required_splits
+        rows = splits.validation if self.data.name == "select" else splits.test
+        return hold_out(rows, self.data.interactions)
+
+    @cached_property
+    def held_out_matrix(self) -> sparse.csr_matrix:
+        """(users, items) with an entry for each held-out pair."""
+        interactions = self.data.interactions
+        return self.held_out.matrix(interactions.num_users, interactions.num_items)
+
+    @cached_property
+    def held_out_users(self) -> Int32Array:
+        """Warm users with something held out, ascending."""
+        return evaluable_users(self.held_out_matrix)
+
+    def ranked(self, scorer: Scorer, k: int, users: Int32Array | None = None) -> Int32Array:
+        """(users, k) internal item ids: the lists of `scorer`, without what their users have seen.
+
+        users: all of `held_out_users` when None.
+        """
+        users = self.held_out_users if users is None else users
+        return rank(scorer, users, k, self.data.seen, threads=self.data.config.threads).items
+
+    def ndcg(self, scorer: Scorer, users: Int32Array | None = None) -> float:
+        """Mean NDCG@`train.metric_k`: the number that every choice of a run looks at.
+
+        users: all of `held_out_users` when None.
+        """
+        k = self.data.config.train.metric_k
+        users = self.held_out_users if users is None else users
+        lists = self.ranked(scorer, k, users)
+        metrics = rank_metrics(lists, users, self.held_out_matrix, [k])
+        return metrics.overall[f"ndcg@{k}"]
