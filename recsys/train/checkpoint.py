@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from scipy import sparse
 from torch import Tensor
 
-from recsys.core.arrays import Float32Array
+from recsys.core.arrays import Float32Array, Int64Array
 from recsys.core.artefacts import atomic_file, text_sha256
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError
@@ -25,12 +26,8 @@ from recsys.graph.schema import Graph
 FILE = "checkpoint.safetensors"
 _FORMAT = 1
 _GROUPS = ("parameters", "best", "average", "moments")
-_FREE = {
-    "max_minutes",
-    "checkpoint_every",
-    "max_memory_gb",
-    "warm_start",
-}  # change nothing in the weights reached
+# Settings that change nothing in the weights reached; mode and device count as they turned out.
+_FREE = {"max_minutes", "checkpoint_every", "max_memory_gb", "warm_start", "mode", "device"}
 
 
 @dataclass(frozen=True)
@@ -138,28 +135,70 @@ def restore_moments(optimiser: torch.optim.Optimizer, named: Mapping[str, Tensor
 
 def fingerprint(
     graph: Graph,
+    positives: sparse.csr_matrix,
+    moments: Int64Array | None,
     model: ModelConfig,
     train: TrainConfig,
     seed: int,
     epochs: int | None,
     start: Mapping[str, Float32Array],
+    mode: str,
+    device: torch.device,
 ) -> str:
-    """What a checkpoint belongs to: everything that decides the weights except the number of
+    """What a checkpoint belongs to: everything that decides the weights, but for the number of
     threads.
+
+    Args:
+        graph: what messages pass over.
+        positives: (users, items) known pairs, which the steps visit.
+        moments: (pairs,) unix seconds of each pair; None where training does not read times.
+        model, train: the configuration. Where it leaves a choice to the machine ("auto"), that
+            choice counts and not the word.
+        seed: of all draws.
+        epochs: a fixed number of them, or None.
+        start: given states and shared parameters by name.
+        mode: "full" or "sampled", as planned.
+        device: where training runs; another kind of device rounds otherwise.
+
+    Returns:
+        A SHA-256 in hexadecimal.
     """
-    arrays: dict[str, Any] = {}
-    for edge_type, adjacency in graph.relations.items():
-        for name in ("indptr", "indices", "weight"):
-            arrays["/".join((*edge_type, name))] = _digest(getattr(adjacency, name).cpu().numpy())
-    arrays |= {f"start/{kind}": _digest(states) for kind, states in start.items()}
+    arrays = _graph_arrays(graph, with_times=train.time_respecting)
+    arrays["positives/indptr"] = positives.indptr
+    arrays["positives/indices"] = positives.indices
+    if moments is not None:
+        arrays["positives/moments"] = moments
+    for name, states in start.items():
+        arrays[f"start/{name}"] = states
     document = {
-        "arrays": arrays,
+        "nodes": graph.num_nodes,
+        # In their order: the layers draw their first weights one after the other.
+        "relations": list(graph.relations),
+        "target": graph.target,
+        "arrays": {name: _digest(array) for name, array in arrays.items()},
         "model": model.model_dump(),
         "train": train.model_dump(exclude=_FREE),
+        "mode": mode,
+        "device": device.type,
         "seed": seed,
         "epochs": epochs,
     }
     return text_sha256(json.dumps(document, sort_keys=True))
+
+
+def _graph_arrays(graph: Graph, with_times: bool) -> dict[str, NDArray[Any]]:
+    """What the layers read of a graph, by name. Labels of attribute nodes are read by nobody."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for edge_type, adjacency in graph.relations.items():
+        name = "/".join(edge_type)
+        arrays[f"{name}/indptr"] = adjacency.indptr.cpu().numpy()
+        arrays[f"{name}/indices"] = adjacency.indices.cpu().numpy()
+        arrays[f"{name}/weight"] = adjacency.weight.cpu().numpy()
+        if with_times and adjacency.time is not None:
+            arrays[f"{name}/time"] = adjacency.time.cpu().numpy()
+    for node_type, features in graph.features.items():
+        arrays[f"features/{node_type}"] = features.values.cpu().numpy()
+    return arrays
 
 
 def _digest(array: NDArray[Any]) -> str:

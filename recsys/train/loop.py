@@ -17,6 +17,7 @@ from recsys.core.progress import QUIET, Progress
 from recsys.graph.schema import Graph
 from recsys.model.network import Network
 from recsys.train import checkpoint
+from recsys.train.batches import pair_moments
 from recsys.train.checkpoint import EpochRecord, TrainingState
 from recsys.train.embed import embed
 from recsys.train.factors import factor_states
@@ -80,8 +81,18 @@ def train(
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
+        target = graph.target[1]
         identity = checkpoint.fingerprint(
-            graph, model, train, seed, epochs, (start or {}) | (shared or {})
+            graph,
+            interactions.matrix((target,)),
+            pair_moments(interactions, target) if train.time_respecting else None,
+            model,
+            train,
+            seed,
+            epochs,
+            (start or {}) | (shared or {}),
+            plan.mode,
+            device,
         )
         state = checkpoint.load(folder, identity) if folder else None
         factors = None
