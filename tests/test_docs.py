@@ -27,10 +27,10 @@ def blocks(page: Path) -> list[str]:
 def commands(page: Path, program: str) -> list[str]:
     """Command lines of a program in code blocks."""
     lines = [
-        part.strip()
+        part.strip().removeprefix("$ ")
         for block in blocks(page)
         for line in block.splitlines()
-        for part in re.split(r"\|\||&&", line)
+        for part in re.split(r"\|\||&&|\| ", line)
     ]
     return [line for line in lines if line.startswith(f"{program} ")]
 
@@ -52,6 +52,40 @@ def test_the_configuration_page_is_made_from_the_code() -> None:
     page = runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))["page"]
     written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert written == page() + "\n", "run: python docs/make_configuration.py"
+
+
+def test_the_api_page_is_made_from_the_docstrings() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "make_api.py"))["page"]
+    written = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert written == page() + "\n", "run: python docs/make_api.py"
+
+
+def test_the_drawing_of_imports_is_made_from_the_code() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "make_architecture.py"))["page"]
+    written = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert "-->" in written
+    assert written == page(written), "run: python docs/make_architecture.py"
+
+
+def test_every_package_is_on_the_architecture_page() -> None:
+    written = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = [folder.parent.name for folder in (ROOT / "recsys").glob("*/__init__.py")]
+    assert packages
+    assert [name for name in packages if f"`recsys/{name}`" not in written] == []
+
+
+@pytest.mark.slow
+def test_the_tutorial_shows_what_its_commands_print(tmp_path: Path) -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "make_tutorial.py"))["page"]
+    written = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    printed = page(written, tmp_path)
+    # Seconds differ from run to run, and scores in the last digits from machine to machine.
+    assert without_digits(printed) == without_digits(written), "run: python docs/make_tutorial.py"
+
+
+def without_digits(text: str) -> list[str]:
+    """Words of the lines: no digits, and nothing that only draws a table."""
+    return [" ".join(re.sub(r"[\d─]+", "", line).split()) for line in text.splitlines()]
 
 
 @pytest.mark.parametrize("line", [line for page in PAGES for line in commands(page, "recsys")])
