@@ -123,7 +123,9 @@ class _Search:
         steps = list(itertools.product(range(len(starts)), grid))
         for way, (name, options) in progress.track(steps, "blending", len(steps)):
             starts[way] = self._best(starts[way], name, options)
-        best = max((self._refined(one, shapes) for one in starts), key=self.value)
+        # Among equals the simplest stays: nothing is added unless that is better on validation.
+        candidates = [NO_BLEND, *(self._refined(one, shapes) for one in starts)]
+        best = max(candidates, key=self.value)
         return best, self.value(best)
 
     def _refined(self, blend: Blend, shapes: _Shapes) -> Blend:

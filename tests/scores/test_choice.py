@@ -1,5 +1,8 @@
 """Blends are chosen by validation alone, and leave the table out where it does not help."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +10,11 @@ from fashion import fashion
 from recsys.closed_form.gfcf import fit_gfcf
 from recsys.core.config import build_config
 from recsys.encode.history_scores import BlendedScorer, Past
+from recsys.graph.parts import without
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
+from recsys.phases.judge import Judge
 from recsys.phases.phase import Phase
 from recsys.scores.additions import blended, fit_history
 from recsys.scores.choice import choose_blend
@@ -52,7 +57,60 @@ def test_vectors_that_know_the_answer_are_left_alone(phases):
     oracle = VectorScorer((left * values).astype(np.float32), right.T.astype(np.float32))
     choice = choose_blend(select, oracle)
     assert choice.alone == pytest.approx(1.0)
-    assert choice.value >= choice.alone
+    assert choice.blend == NO_BLEND and choice.blend.empty
+    assert choice.value == choice.alone
+
+
+@dataclass(frozen=True)
+class JudgeOf(Judge):
+    """Says of every scorer what a function of it says."""
+
+    value: Callable[[VectorScorer | BlendedScorer], float] = field(kw_only=True)
+
+    def ndcg(self, scorer, users=None):
+        return self.value(scorer)
+
+
+def judged_by(phase, value):
+    """The phase with `value` in place of its NDCG."""
+    judged = replace(phase)
+    judged.__dict__["judge"] = JudgeOf(judged, value=value)
+    return judged
+
+
+def added_weight(scorer):
+    """Of what a scorer adds to its vectors; 0 for the vectors alone."""
+    if isinstance(scorer, VectorScorer):
+        return 0.0
+    return float(np.abs(scorer.score(np.arange(5, dtype=np.int32))).sum())
+
+
+ALONE = 0.2
+
+
+def test_what_does_harm_everywhere_is_left_out(phases):
+    """The less is added the better, so that the last of many steps is close to nothing, and worse."""
+    harm = judged_by(
+        phases["select"],
+        lambda scorer: ALONE - min(added_weight(scorer), 1) / 10 - (added_weight(scorer) > 0) / 500,
+    )
+    choice = choose_blend(harm, noise(harm))
+    assert choice.blend == NO_BLEND
+    assert choice.value == choice.alone == ALONE
+
+
+def test_among_equals_nothing_is_added(phases):
+    equal = judged_by(phases["select"], lambda scorer: ALONE)
+    choice = choose_blend(equal, noise(equal))
+    assert choice.blend == NO_BLEND
+    assert choice.value == choice.alone == ALONE
+
+
+def test_what_helps_is_added(phases):
+    better = judged_by(phases["select"], lambda scorer: ALONE + min(added_weight(scorer), 1.0))
+    choice = choose_blend(better, noise(better))
+    assert not choice.blend.empty
+    assert choice.value > choice.alone == ALONE
 
 
 def test_the_same_choice_again(phases):
@@ -114,10 +172,14 @@ def test_attributes_speak_in_the_table(tmp_path):
     choice = choose_blend(select, noise(select))
     assert {one["side"] for one in choice.tried} > {0.0}
     assert choice.blend.side > 0
-    without = max(one["value"] for one in choice.tried if not one["side"])
-    assert choice.value > without
+    best_without = max(one["value"] for one in choice.tried if not one["side"])
+    assert choice.value > best_without
     plain, with_side = (fit_history(select, noise(select), Blend(side=side)) for side in (0.0, 1.0))
     assert with_side.table.nnz > plain.table.nnz
+    # Without the attribute in the graph, nothing of it is in the table.
+    ablated = select.with_graph(without(select.graph, "genres"))
+    same = fit_history(ablated, noise(select), Blend(side=1.0))
+    assert (same.table != plain.table).nnz == 0
 
 
 def test_what_was_taken_of_late_counts_where_the_future_is_asked_for(tmp_path):
