@@ -15,6 +15,7 @@ from recsys.core.errors import ConfigError
 from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID
 from recsys.fitting.fit import fit_phase
 from recsys.graph.build import left_out
+from recsys.graph.parts import without
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.phases.phase import Phase
@@ -194,3 +195,23 @@ def test_a_behaviour_without_rows_is_told(viewers):
     select = viewers[0]
     assert left_out(select.graph, select.config.graph, [], empty.behaviors) == ["cart"]
     assert TIME not in select.rows.columns
+
+
+def test_a_graph_without_a_behaviour_stands_for_a_log_without_it(viewers):
+    """What an ablation adds to its vectors knows nothing of the behaviour; items stay hidden."""
+    final = viewers[1]
+    without_views = final.with_graph(without(final.graph, "view"))
+    assert met_behaviors(without_views) == [] and met_behaviors(final) == ["view"]
+    assert without_views.seen_behaviors == final.seen_behaviors
+    blend = Blend(heard=0.25, met=(("view", 2.0),))
+    buys_only = viewers_who_buy(final)
+    wanted = blended(buys_only, noise(final), Blend())
+    found = blended(without_views, noise(final), blend)
+    users = np.arange(USERS, dtype=np.int32)
+    assert found.score(users) == pytest.approx(wanted.score(users), abs=1e-5)
+
+
+def viewers_who_buy(phase):
+    """The phase as if nothing but the target counted in its scores."""
+    blend = phase.config.blend.model_copy(update={"met": False})
+    return replace(phase, config=phase.config.model_copy(update={"blend": blend}))

@@ -85,10 +85,8 @@ def _newcomers(work: Work) -> dict[str, Any]:
 def _relations(work: Work, final: Phase) -> list[RelationRow]:
     """Shares of the messages, and what the model is without each part where that was asked for."""
     config, mass = work.config, work.read(TRAINED.format(phase="final", bucket=MODEL)) / MASS
-    if not mass.exists():
-        return []
     parts = configured_parts(config.graph)
-    shares = read_json(mass)
+    shares = read_json(mass) if mass.exists() else {}
     relations = dict.fromkeys(name for kind in shares.values() for name in kind)
     asked = parts if config.evaluate.ablate_relations else []
     scored = {part: Scored.load(work.read(WITHOUT.format(bucket=part))).ranked for part in asked}

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+import torch
+
 from recsys.core.config import GraphConfig
-from recsys.graph.schema import ITEM, USER, Graph, similar_relation
+from recsys.graph.schema import ITEM, USER, Features, Graph, similar_relation
 
 
 def configured_parts(config: GraphConfig) -> list[str]:
@@ -38,9 +40,17 @@ def part_of(relation: str, parts: Iterable[str]) -> str:
     return name if name in parts or head not in parts else head
 
 
+def has_part(graph: Graph, part: str) -> bool:
+    """Whether a relation or a feature column of the graph belongs to a part."""
+    columns = [column.column for features in graph.features.values() for column in features.columns]
+    relations = [part_of(relation, [part]) for _, relation, _ in graph.relations]
+    return part in columns or part in relations
+
+
 def without(graph: Graph, part: str) -> Graph:
-    """The graph without the relations of a part, and without the nodes that nothing leads to any
-    more.
+    """The graph without the relations and feature columns of a part.
+
+    Nodes that nothing leads to any more go with them.
     """
     kept = {
         edge_type: edges
@@ -52,4 +62,24 @@ def without(graph: Graph, part: str) -> Graph:
     }
     nodes = {kind: count for kind, count in graph.num_nodes.items() if kind in linked}
     labels = {kind: values for kind, values in graph.labels.items() if kind in linked}
-    return replace(graph, num_nodes=nodes, relations=kept, labels=labels)
+    features = {}
+    for kind, features_of_kind in graph.features.items():
+        remaining = _without_column(features_of_kind, part)
+        if remaining.columns:
+            features[kind] = remaining
+    return replace(graph, num_nodes=nodes, relations=kept, labels=labels, features=features)
+
+
+def _without_column(features: Features, name: str) -> Features:
+    """The features of a node type without those of one column of its table."""
+    columns, values = [], []
+    start = 0
+    for column in features.columns:
+        end = start + column.width
+        if column.column != name:
+            columns.append(column)
+            values.append(features.values[:, start:end])
+        start = end
+    if not columns:
+        return Features((), features.values[:, :0])
+    return Features(tuple(columns), torch.cat(values, dim=1))

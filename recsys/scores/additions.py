@@ -75,6 +75,7 @@ class Additions:
             {
                 name: self._gain(name, weight * spread, blend.met_power)
                 for name, weight in blend.met
+                if name in self.made.met
             },
             dict.fromkeys(self.made.met, blend.heard) if blend.heard else {},
         )

@@ -169,10 +169,17 @@ def ingredients(
 
 
 def met_behaviors(phase: Phase) -> list[str]:
-    """Behaviours beside the target that count in favour of something: present, of a weight above 0,
-    and not negative.
+    """Behaviours beside the target that count in favour of something.
+
+    Those are in the log and in the graph, of a weight above 0, and not negative.
     """
     config, log = phase.config, phase.interactions
+    if not config.blend.met:
+        return []
     weights, out = config.graph.behavior_weights, {phase.target, *config.graph.negative_behaviors}
     wanted = [name for name in log.behaviors if name not in out and weights.get(name, 1.0)]
-    return [name for name in wanted if log.of(name).any()] if config.blend.met else []
+    if phase.given_graph is not None:
+        # A graph without some behaviour stands for a log without it.
+        relations = {relation for _, relation, _ in phase.given_graph.relations}
+        wanted = [name for name in wanted if name in relations]
+    return [name for name in wanted if log.of(name).any()]

@@ -1,10 +1,13 @@
 """Parts of a graph, taken away one at a time."""
 
+from dataclasses import replace
+
 import torch
 
 from recsys.core.config import GraphConfig
-from recsys.graph.parts import configured_parts, part_of, without
-from recsys.graph.schema import Adjacency, Graph
+from recsys.core.features import FeatureColumn
+from recsys.graph.parts import configured_parts, has_part, part_of, without
+from recsys.graph.schema import Adjacency, Features, Graph
 
 
 def empty(sources: int, destinations: int) -> Adjacency:
@@ -71,3 +74,24 @@ def test_what_is_left_without_a_part() -> None:
         "item:genres"
     }
     assert without(graph, "nothing").relations.keys() == graph.relations.keys()
+
+
+def test_columns_of_features_are_parts_too() -> None:
+    """Of each node type the columns of that name go, and the numbers of the others stay."""
+    price = FeatureColumn("price", (0.0,))
+    colour = FeatureColumn("colour", (0.0, 0.0), labels=("blue", "red"))
+    size = FeatureColumn("size", (1.0,))
+    values = torch.arange(12.0).reshape(3, 4)
+    features = {
+        "item": Features((price, colour, size), values),
+        "user": Features((colour,), torch.ones(2, 2)),
+    }
+    graph = replace(make_graph_of_parts(), features=features)
+    assert has_part(graph, "colour") and has_part(graph, "kg") and not has_part(graph, "weight")
+    left = without(graph, "colour")
+    assert set(left.features) == {"item"}
+    assert left.features["item"].columns == (price, size)
+    assert left.features["item"].values.tolist() == values[:, [0, 3]].tolist()
+    assert not has_part(left, "colour")
+    assert left.relations.keys() == graph.relations.keys()
+    assert without(without(left, "price"), "size").features == {}

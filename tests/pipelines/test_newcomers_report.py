@@ -6,7 +6,9 @@ import polars as pl
 import pytest
 
 from chain import Settings
+from pipelines.places import WITHOUT
 from pipelines.run import plan, run
+from pipelines.stages.scores import Scored
 from recsys.core.artefacts import RunFolder
 from recsys.evaluate.document import Report
 
@@ -72,3 +74,26 @@ def test_ablations_are_stages_only_where_asked_for(world: Path, settings: Settin
     )
     assert "ablate" not in [stage.name for stage in plan(plain)]
     assert [stage.buckets for stage in plan(asked) if stage.name == "ablate"] == [("genres",)]
+
+
+def test_a_feature_is_taken_away_like_any_other_part(
+    world: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """A column of numbers beside the nodes has no edge, and the model is trained without it."""
+    changes = (
+        'graph.attributes=[{column="genres", use="feature"}]',
+        'evaluate.baselines=["popularity"]',
+        "refit=false",
+        "evaluate.ablate_relations=true",
+    )
+    run(settings(world, *changes), tmp_path / "run", until="report")
+    scored = Scored.load(tmp_path / "run" / WITHOUT.format(bucket="genres"))
+    assert scored.skipped is None and scored.ranked is not None
+    report = Report.load(RunFolder(tmp_path / "run").path / "report" / "report.json")
+    [genres] = report.relations
+    assert genres.name == "genres" and genres.mass == {}
+    assert genres.worth == pytest.approx(
+        report.row("model").metrics["ndcg@5"].value - genres.without
+    )
+    page = (tmp_path / "run" / "report" / "report.html").read_text(encoding="utf-8")
+    assert "What each relation brings" in page
