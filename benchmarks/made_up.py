@@ -10,9 +10,9 @@ import polars as pl
 from scipy import sparse
 
 from recsys.bundle.bundle import Contents
-from recsys.closed_form.item_item import histories
 from recsys.core.config import BlendConfig
 from recsys.core.encoder import Embeddings, EncoderState, RelationState
+from recsys.core.history import user_histories
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
 from recsys.core.tables import TITLE
@@ -57,7 +57,9 @@ def with_histories(contents: Contents, seed: int) -> Contents:
     table.sum_duplicates()
     added = HistoryScores(table, *(_unit(rng, items, rank) / rank for _ in range(2)))
     return replace(
-        contents, added=added, histories=histories(contents.interactions, contents.target, None)
+        contents,
+        added=added,
+        histories=user_histories(contents.interactions).item_weights({contents.target: 1.0}),
     )
 
 

@@ -100,7 +100,7 @@ def test_views_are_heard_in_the_table_and_in_histories(viewers):
     assert heard.heard == {"view": 0.25} and plain.heard == {}
     assert heard.table.nnz > plain.table.nnz  # items that were viewed and never bought speak too
     scorer = blended(final, noise(final), Blend(heard=0.25))
-    values = np.unique(scorer.past.history.data)
+    values = np.unique(scorer.past.items.data)
     assert values.tolist() == [0.25, 1.0]
 
 

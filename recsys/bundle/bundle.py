@@ -46,12 +46,13 @@ from recsys.core.arrays import BoolArray, Float32Array
 from recsys.core.artefacts import at_once, atomic_folder, copy_sha256, file_sha256, text_sha256
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import DataError
+from recsys.core.history import WeightedHistories
 from recsys.core.ids import IdMap
 from recsys.core.machine import versions
 from recsys.core.ranking import Scorer
 from recsys.core.table_files import read_parquet
 from recsys.core.tables import ITEM_ID, LABEL, NODE_TYPE, USER_ID
-from recsys.encode.history_scores import BlendedScorer, HistoryScores, Past
+from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.search.approximate import ApproximateIndex
 from recsys.search.exact import VectorScorer
 
@@ -116,11 +117,13 @@ class Bundle:
         )
 
     @cached_property
-    def past(self) -> Past | None:
+    def past(self) -> WeightedHistories | None:
         """What `added` is asked with for known users; None where nothing is added."""
         if self.added is None or self.histories is None:
             return None
-        return Past(self.histories, {behavior: self.seen[behavior] for behavior in self.added.met})
+        return WeightedHistories(
+            self.histories, {behavior: self.seen[behavior] for behavior in self.added.met}
+        )
 
     @property
     def counts(self) -> Float32Array:

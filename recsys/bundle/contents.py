@@ -179,7 +179,9 @@ def _facts(added: HistoryScores) -> dict[str, Any]:
     in a history beside.
     """
     more = {"met": list(added.gain), "heard": dict(added.heard)}
-    return {"half_life": added.half_life} | {name: value for name, value in more.items() if value}
+    return {"half_life": added.half_life_events} | {
+        name: value for name, value in more.items() if value
+    }
 
 
 def _write_history(folder: Path, contents: Contents) -> None:

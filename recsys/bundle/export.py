@@ -63,7 +63,7 @@ def vectors(bundle: Bundle) -> tuple[Float32Array, Float32Array]:
     users, items = np.asarray(bundle.user_vectors), np.asarray(bundle.item_vectors)
     if bundle.added is None or bundle.past is None:
         return users, items
-    users, items = bundle.added.widened(users, items, bundle.past.history)
+    users, items = bundle.added.widened(users, items, bundle.past.items)
     return np.asarray(users, np.float32), np.asarray(items, np.float32)
 
 

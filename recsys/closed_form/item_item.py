@@ -2,7 +2,7 @@
 beforehand.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,9 +11,8 @@ from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from recsys.closed_form.cooccurrence import strongest
-from recsys.core.arrays import Float32Array, FloatArray, Int32Array, Int64Array, IntArray
+from recsys.core.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.core.errors import MachineError, UsageError
-from recsys.core.interactions import Interactions
 from recsys.core.progress import QUIET, Progress
 
 _BLOCK_ROWS = 1024  # items at a time: the full product of a large catalogue would not fit in memory
@@ -68,57 +67,6 @@ def item_item_tables(
                 wanted = together[:-1, -1] if shared is None else shared(item)[chosen]
                 values[:, place] = _weights(together[:-1, :-1], wanted, ridges)
     return [_table(sources, one) for one in values]
-
-
-def histories(
-    interactions: Interactions,
-    target: str,
-    half_life: float | None = None,
-    heard: Mapping[str, float] | None = None,
-) -> sparse.csr_matrix:
-    """(users, items) float32: 1 for each item of a user under the target behaviour.
-
-    heard: by other behaviour, what an item counts that was met under it; the most an item counts
-    stays. half_life: with it that falls by 2^(−p / half_life), p being how many of the user's pairs
-    are later; of two at the same moment the one that stands later in the log is the later. Raises
-    UsageError when the log has no times.
-    """
-    weights = {target: 1.0, **(heard or {})}
-    counted = interactions.matrix((target,))
-    for behavior, weight in (heard or {}).items():
-        counted = counted.maximum(interactions.matrix((behavior,)) * np.float32(weight)).tocsr()
-    if half_life is None:
-        return counted
-    if interactions.time is None:
-        raise UsageError(
-            f"a half-life of {half_life:g} events needs a log with times", "Leave the half-life out"
-        )
-    kept = latest_rows(interactions, tuple(weights))
-    user = interactions.user[kept]
-    later = (
-        np.cumsum(np.bincount(user, minlength=interactions.num_users))[user]
-        - 1
-        - np.arange(len(kept))
-    )
-    values = np.exp2(-later / half_life).astype(np.float32)
-    matrix = sparse.csr_matrix((values, (user, interactions.item[kept])), shape=counted.shape)
-    matrix = matrix.multiply(counted).tocsr() if heard else matrix
-    matrix.sort_indices()
-    return matrix
-
-
-def latest_rows(interactions: Interactions, behaviors: Sequence[str]) -> Int64Array:
-    """Rows of some behaviours by user and time, the last one of each pair alone."""
-    rows = np.flatnonzero(np.logical_or.reduce([interactions.of(name) for name in behaviors]))
-    time = interactions.time[rows] if interactions.time is not None else rows
-    order = rows[np.lexsort((rows, time, interactions.user[rows]))]
-    pair = (
-        interactions.user[order].astype(np.int64) * interactions.num_items
-        + interactions.item[order]
-    )
-    _, from_the_end = np.unique(pair[::-1], return_index=True)
-    latest: Int64Array = order[np.sort(len(order) - 1 - from_the_end)]
-    return latest
 
 
 def _sources(matrix: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:

@@ -5,42 +5,18 @@ alike.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Int32Array, IntArray
+from recsys.core.history import UserHistories, WeightedHistories
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.search.exact import VectorScorer, pairs_of
 
 _LENGTH_POWER = (
     0.75  # between a sum over the history and its mean; on Gowalla's validation as good as any
 )
-
-
-class Past(NamedTuple):
-    """What users did, a row each: what is added is asked with it.
-
-    history: (users, items) float32 weights h of the items of each history
-    (`closed_form.item_item.histories`). met: by behaviour of `HistoryScores.met`, (users, items)
-    with an entry for every item that a user met under it.
-    """
-
-    history: sparse.csr_matrix
-    met: Mapping[str, sparse.csr_matrix]
-
-    def of(self, users: IntArray) -> "Past":
-        """The rows of `users`."""
-        return Past(self.history[users], {name: matrix[users] for name, matrix in self.met.items()})
-
-
-def stacked(pasts: Sequence[Past]) -> Past:
-    """One below the other; at least one."""
-    met = {
-        name: sparse.vstack([one.met[name] for one in pasts], format="csr") for name in pasts[0].met
-    }
-    return Past(sparse.vstack([one.history for one in pasts], format="csr"), met)
 
 
 @dataclass(frozen=True)
@@ -53,8 +29,8 @@ class HistoryScores:
     table: (items, items) float32, the item–item table, row j being what j lends; none negative.
     into, back: (items, rank) float32, the low-pass factors; rank 0 for none. Where `back` has one
     column more, that is the trend: what an item gains in everybody's lists for being taken of late.
-    half_life: events after which one of a history counts half, None where all count alike
-    (`closed_form.item_item.histories`). gain: by behaviour b other than the target, (items,)
+    half_life_events: events after which one of a history counts half, None where all count alike.
+    gain: by behaviour b other than the target, (items,)
     float32, what an item gains in the lists of users who viewed it, say, and did not buy it; none
     negative. All with their weights multiplied in. heard: by other behaviour, what an item met
     under it counts in a history, as against 1 of the target.
@@ -63,7 +39,7 @@ class HistoryScores:
     table: sparse.csr_matrix
     into: Float32Array
     back: Float32Array
-    half_life: float | None = None
+    half_life_events: float | None = None
     gain: Mapping[str, Float32Array] = field(default_factory=dict)
     heard: Mapping[str, float] = field(default_factory=dict)
 
@@ -71,6 +47,11 @@ class HistoryScores:
     def met(self) -> tuple[str, ...]:
         """Behaviours other than the target that count."""
         return tuple(dict.fromkeys([*self.gain, *self.heard]))
+
+    def weighted(self, histories: UserHistories, target: str) -> WeightedHistories:
+        """Histories as these scores read them. Raises UsageError for a half-life without times."""
+        behavior_weights = {target: 1.0, **self.heard}
+        return histories.weighted(behavior_weights, self.half_life_events, self.met)
 
     @property
     def rank(self) -> int:
@@ -88,11 +69,11 @@ class HistoryScores:
             else np.zeros(len(self.back), np.float32)
         )
 
-    def lend(self, past: Past) -> sparse.csr_matrix:
+    def lend(self, past: WeightedHistories) -> sparse.csr_matrix:
         """(users, items) what the table adds, and what was met."""
-        lent = (sparse.diags(_shares(past.history)) @ past.history @ self.table).tocsr()
+        lent = (sparse.diags(_shares(past.items)) @ past.items @ self.table).tocsr()
         for behavior, gain in self.gain.items():
-            lent = lent + gained(past.met[behavior], gain)
+            lent = lent + gained(past.auxiliary[behavior], gain)
         lent.sort_indices()
         return lent.astype(np.float32)
 
@@ -122,21 +103,34 @@ class HistoryScores:
         )
         return np.asarray(_shares(history)[0] * history.data * column, np.float32)
 
-    def extended(self, old: Past, events: Sequence[tuple[str, int]], target: str) -> Past:
+    def extended(
+        self, old: WeightedHistories, events: Sequence[tuple[str, int]], target: str
+    ) -> WeightedHistories:
         """A past of one user with later events: (behaviour, dense item), the latest last."""
         weights = {target: 1.0, **self.heard}
         counted = [(item, weights[behavior]) for behavior, item in events if behavior in weights]
-        history = self._with_events(old.history, counted) if counted else old.history
-        met = {name: [item for behavior, item in events if behavior == name] for name in old.met}
-        return Past(history, {name: _with_entries(row, met[name]) for name, row in old.met.items()})
+        history = self._with_events(old.items, counted) if counted else old.items
+        met = {
+            name: [item for behavior, item in events if behavior == name] for name in old.auxiliary
+        }
+        auxiliary = {name: _with_entries(row, met[name]) for name, row in old.auxiliary.items()}
+        return WeightedHistories(history, auxiliary)
 
     def _with_events(
         self, old: sparse.csr_matrix, counted: Sequence[tuple[int, float]]
     ) -> sparse.csr_matrix:
         new = np.array(list(dict.fromkeys(item for item, _ in reversed(counted)))[::-1])
         place = np.arange(len(new))
-        decay = 1.0 if self.half_life is None else np.exp2(-(len(new) - 1 - place) / self.half_life)
-        faded = old if self.half_life is None else old * float(np.exp2(-len(new) / self.half_life))
+        decay = (
+            1.0
+            if self.half_life_events is None
+            else np.exp2(-(len(new) - 1 - place) / self.half_life_events)
+        )
+        faded = (
+            old
+            if self.half_life_events is None
+            else old * float(np.exp2(-len(new) / self.half_life_events))
+        )
         most: dict[int, float] = {}
         for item, weight in counted:
             most[item] = max(weight, most.get(item, 0.0))
@@ -151,14 +145,14 @@ class BlendedScorer:
 
     vectors: VectorScorer
     added: HistoryScores
-    past: Past
+    past: WeightedHistories
 
     @cached_property
     def wide(self) -> VectorScorer:
         """The trained vectors with low-pass and trend beside them."""
         return VectorScorer(
             *self.added.widened(
-                self.vectors.user_vectors, self.vectors.item_vectors, self.past.history
+                self.vectors.user_vectors, self.vectors.item_vectors, self.past.items
             )
         )
 

@@ -11,11 +11,12 @@ from scipy import sparse
 from recsys.closed_form.popularity import Popularity
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, IntArray
 from recsys.core.encoder import EncoderState
+from recsys.core.history import WeightedHistories
 from recsys.core.interactions import Interactions
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.ranking import Scorer
 from recsys.encode.fold_in import UserEncoder
-from recsys.encode.history_scores import BlendedScorer, Past
+from recsys.encode.history_scores import BlendedScorer
 from recsys.evaluate.document import ColdItems, VisitorRow
 from recsys.evaluate.metrics import evaluable_users, evenly, rank_metrics
 from recsys.search.exact import VectorScorer, rank
@@ -52,9 +53,11 @@ class Trained:
             return scorer
         nothing = sparse.csr_matrix(kept.shape, dtype=np.float32)
         past = self.scorer.past
-        history = past.history.multiply(kept).tocsr().astype(np.float32)
+        history = past.items.multiply(kept).tocsr().astype(np.float32)
         return BlendedScorer(
-            scorer, self.scorer.added, Past(history, dict.fromkeys(past.met, nothing))
+            scorer,
+            self.scorer.added,
+            WeightedHistories(history, dict.fromkeys(past.auxiliary, nothing)),
         )
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import polars as pl
 from scipy import sparse
 
-from recsys.core.arrays import BoolArray, Float64Array
+from recsys.core.arrays import BoolArray
 from recsys.core.config import GraphConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import ConfigError, DataError, UsageError, nearest
+from recsys.core.history import EdgeWeighting
 from recsys.core.interactions import Interactions
 from recsys.core.tables import Drops
 from recsys.graph.attributes import read_attribute, read_features
@@ -30,7 +31,7 @@ from recsys.graph.schema import (
     similar_relation,
 )
 from recsys.graph.sessions import NEXT, session_edges
-from recsys.graph.weights import row_weights
+from recsys.graph.weights import check_weights, edge_weighting
 
 __all__ = ["AttributeLabels", "build_graph", "target_behavior"]
 
@@ -110,19 +111,19 @@ def _add_behaviors(
     relations: dict[EdgeType, Adjacency], interactions: Interactions, config: GraphConfig
 ) -> Drops:
     """A relation for every behaviour with rows and a weight; returns the rows left out."""
-    weight = row_weights(interactions, config)
     drops = Drops()
+    if config.use_weights:
+        check_weights(interactions.weight)
     for behavior in interactions.behaviors:
         rows = interactions.of(behavior)
-        factor = config.behavior_weights.get(behavior, 1.0)
-        if factor and rows.any():
-            _add(
-                relations,
-                (USER, behavior, ITEM),
-                _behavior_edges(interactions, rows, factor * weight[rows]),
-            )
-        elif rows.any():
+        weighting = edge_weighting(interactions, config, behavior)
+        if not rows.any():
+            continue
+        if weighting.behavior_weight == 0:
             drops[f"behavior {behavior} has weight 0"] = int(rows.sum())
+            continue
+        edges = _behavior_edges(interactions, rows, weighting)
+        _add(relations, (USER, behavior, ITEM), edges)
     return drops
 
 
@@ -147,12 +148,15 @@ def _add(
         relations[reverse(edge_type)] = transpose(adjacency)
 
 
-def _behavior_edges(interactions: Interactions, rows: BoolArray, weight: Float64Array) -> Adjacency:
+def _behavior_edges(
+    interactions: Interactions, rows: BoolArray, weighting: EdgeWeighting
+) -> Adjacency:
+    time = None if interactions.time is None else interactions.time[rows]
     return collapse(
         destination=interactions.item[rows],
         source=interactions.user[rows],
-        weight=weight,
-        time=None if interactions.time is None else interactions.time[rows],
+        weight=weighting.of_rows(interactions.weight[rows], time),
+        time=time,
         num_dst=interactions.num_items,
         num_src=interactions.num_users,
     )

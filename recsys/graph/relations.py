@@ -5,11 +5,11 @@ import polars as pl
 
 from recsys.core.arrays import Float64Array, Int64Array
 from recsys.core.edge_rows import EdgeRows
+from recsys.core.history import decay_by_days
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import Interactions, dense_of
 from recsys.core.tables import DESTINATION, ITEM, SOURCE, TIME, USER, WEIGHT, Drops
 from recsys.graph.edge_table import EdgeTable
-from recsys.graph.weights import decay
 
 LATER = "later than the phase"
 
@@ -58,7 +58,8 @@ def _weights(
     )
     if half_life_days is None or time is None or not len(time):
         return weight
-    return weight * decay(time, int(time.max()) if until is None else until, half_life_days)
+    now = int(time.max()) if until is None else until
+    return weight * decay_by_days(time, now, half_life_days)
 
 
 def _keep(rows: pl.DataFrame, test: pl.Expr, reason: str, drops: Drops) -> pl.DataFrame:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recsys.core.arrays import Float32Array, Float64Array
+from recsys.core.history import WeightedHistories
 from recsys.encode.fold_in import Encoded, Neighbours, UserEncoder
-from recsys.encode.history_scores import HistoryScores, Past
+from recsys.encode.history_scores import HistoryScores
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,15 @@ def explain(
     return Explanation(score, parts, score - sum(part.value for part in parts))
 
 
-def item_parts(added: HistoryScores, past: Past, item: int, relation: str) -> list[Part]:
+def item_parts(
+    added: HistoryScores, past: WeightedHistories, item: int, relation: str
+) -> list[Part]:
     """What each item of one user's history adds to `item`, and what having met it adds.
 
     relation: name of the parts of items under the target behaviour; one that was only met goes by
     that behaviour.
     """
-    values = zip(
-        past.history.indices, past.history.data, added.parts(past.history, item), strict=True
-    )
+    values = zip(past.items.indices, past.items.data, added.parts(past.items, item), strict=True)
     lent = [
         Part(
             relation if share == 1 else _met_under(added, past, j) or relation,
@@ -98,13 +99,15 @@ def item_parts(added: HistoryScores, past: Past, item: int, relation: str) -> li
     return lent + [
         Part(f"rev_{behavior}", "item", item, float(gain[item]))
         for behavior, gain in added.gain.items()
-        if item in past.met[behavior].indices
+        if item in past.auxiliary[behavior].indices
     ]
 
 
-def _met_under(added: HistoryScores, past: Past, item: int) -> str | None:
+def _met_under(added: HistoryScores, past: WeightedHistories, item: int) -> str | None:
     """The relation under which an item is heard; None where it is not."""
-    return next((f"rev_{name}" for name in added.heard if item in past.met[name].indices), None)
+    return next(
+        (f"rev_{name}" for name in added.heard if item in past.auxiliary[name].indices), None
+    )
 
 
 def _by_size(values: dict[tuple[str, str, int], float]) -> list[Part]:

@@ -12,11 +12,12 @@ import numpy as np
 from recsys.bundle.attributes import Filters
 from recsys.core.arrays import BoolArray, Float32Array, Int32Array
 from recsys.core.errors import UsageError
+from recsys.core.history import stacked
 from recsys.core.ids import IdMap
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Hits
 from recsys.encode.fold_in import UserEncoder
-from recsys.encode.history_scores import stacked, with_lent
+from recsys.encode.history_scores import with_lent
 from recsys.lookup.allowed import allowed_items
 from recsys.lookup.answers import (
     Answer,
@@ -235,7 +236,7 @@ class Lookup:
         if self.bundle.added is None:
             return planner.search(self._at_dial(queries, dial), k, exclude, mask)
         past = stacked([one.past for one in requests if one.past is not None])
-        queries = self._at_dial(np.hstack([queries, self.bundle.added.queries(past.history)]), dial)
+        queries = self._at_dial(np.hstack([queries, self.bundle.added.queries(past.items)]), dial)
         hits = planner.search(queries, k, exclude, mask)
         lent = self.bundle.added.lend(past)
         return with_lent(hits, queries, planner.exact.item_vectors, lent, exclude, mask)

@@ -12,9 +12,9 @@ from scipy import sparse
 
 from recsys.core.arrays import Float32Array, IntArray
 from recsys.core.errors import UsageError, nearest
+from recsys.core.history import WeightedHistories
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.encode.fold_in import Neighbours, UserEncoder
-from recsys.encode.history_scores import Past
 from recsys.lookup.answers import Source
 from recsys.lookup.visits import (
     Attributes,
@@ -57,7 +57,7 @@ class Request(NamedTuple):
     unknown: list[str]
     user: int = UNKNOWN
     neighbours: Neighbours | None = None
-    past: Past | None = None
+    past: WeightedHistories | None = None
     segment: tuple[int, ...] = ()
 
 
@@ -210,15 +210,15 @@ def _segment(bundle: "Bundle", attributes: Attributes) -> tuple[tuple[int, ...],
     return tuple(int(place) for place in row.indices), rest
 
 
-def _past(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> Past | None:
+def _past(bundle: "Bundle", visit: Visit, user: int = UNKNOWN) -> WeightedHistories | None:
     """Of a known user, of a visit, or of both."""
     if bundle.added is None or bundle.past is None:
         return None
     nothing = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
-    old = Past(nothing, dict.fromkeys(bundle.past.met, nothing))
+    old = WeightedHistories(nothing, dict.fromkeys(bundle.past.auxiliary, nothing))
     if user != UNKNOWN:
-        rows = {name: row_of(matrix, user) for name, matrix in bundle.past.met.items()}
-        old = Past(row_of(bundle.past.history, user), rows)
+        rows = {name: row_of(matrix, user) for name, matrix in bundle.past.auxiliary.items()}
+        old = WeightedHistories(row_of(bundle.past.items, user), rows)
     return bundle.added.extended(old, visit.events, bundle.target)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from scipy import sparse
 
 from recsys.closed_form.conversion import conversion
-from recsys.closed_form.item_item import histories
 from recsys.core.arrays import Float32Array
+from recsys.core.history import WeightedHistories, user_histories
 from recsys.core.progress import QUIET, Progress
-from recsys.encode.history_scores import BlendedScorer, HistoryScores, Past
+from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.evaluate.metrics import evenly
 from recsys.phases.phase import Phase
 from recsys.scores.ingredients import Blend, Ingredients, ingredients
@@ -45,6 +45,7 @@ class Additions:
         self.spread = lru_cache(None)(self._spread_of_vectors)
         self.spread_of_table = lru_cache(None)(self._spread_of_table)
         self.spread_of_low_pass = lru_cache(None)(self._spread_of_low_pass)
+        self.user_histories = user_histories(phase.interactions)
         self.histories = lru_cache(2)(self._histories)
         self.trend = lru_cache(None)(partial(trending, phase.interactions, phase.target))
         self.freshness = lru_cache(None)(partial(freshness, phase.interactions, phase.target))
@@ -80,13 +81,14 @@ class Additions:
             dict.fromkeys(self.made.met, blend.heard) if blend.heard else {},
         )
 
-    def past(self, blend: Blend) -> Past:
+    def past(self, blend: Blend) -> WeightedHistories:
         """What users did, as a blend weighs it."""
-        return Past(self.histories(blend.half_life, blend.heard), self.made.met)
+        return WeightedHistories(self.histories(blend.half_life, blend.heard), self.made.met)
 
     def _histories(self, half_life: float | None, heard: float) -> sparse.csr_matrix:
         weights = dict.fromkeys(self.made.met, heard) if heard else {}
-        return histories(self.phase.interactions, self.phase.target, half_life, weights)
+        weights = {self.phase.target: 1.0, **weights}
+        return self.user_histories.item_weights(weights, half_life)
 
     def _plain(self, blend: Blend) -> HistoryScores:
         """Table and low-pass before their weights; empty where a weight is 0."""
@@ -109,10 +111,10 @@ class Additions:
 
     def _spread_of_low_pass(self, alone: Blend) -> float:
         plain = self._plain(alone.model_copy(update={"table": 0.0, "low_pass": 1.0}))
-        return _spread(plain.queries(self._past_of_sample(alone).history), plain.back)
+        return _spread(plain.queries(self._past_of_sample(alone).items), plain.back)
 
-    def _past_of_sample(self, blend: Blend) -> Past:
-        return Past(self.histories(blend.half_life, blend.heard)[self.sample], {})
+    def _past_of_sample(self, blend: Blend) -> WeightedHistories:
+        return WeightedHistories(self.histories(blend.half_life, blend.heard)[self.sample], {})
 
     def _trend(self, days: float, wanted: float) -> Float32Array:
         """(items, 1) what was taken of late, of that standard deviation."""
@@ -153,11 +155,8 @@ def with_history(
     """The scorer of a phase: the vectors, and what histories add."""
     if added is None:
         return vectors
-    log = phase.interactions
-    met = {name: log.matrix((name,)) for name in added.met}
-    return BlendedScorer(
-        vectors, added, Past(histories(log, phase.target, added.half_life, added.heard), met)
-    )
+    histories = user_histories(phase.interactions)
+    return BlendedScorer(vectors, added, added.weighted(histories, phase.target))
 
 
 def blended(

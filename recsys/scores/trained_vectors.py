@@ -14,17 +14,15 @@ import numpy as np
 from scipy import sparse
 
 from recsys.bundle.contents import neighbours_into_users
-from recsys.closed_form.item_item import histories
 from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.core.errors import UsageError
+from recsys.core.history import user_histories
 from recsys.core.interactions import Interactions
 from recsys.encode.fold_in import UserEncoder
 from recsys.graph.schema import Graph
 from recsys.search.exact import VectorScorer
 from recsys.train.embed import degree_lengths
-
-_SMALLEST = np.finfo(np.float32).tiny
 
 
 class Shape(NamedTuple):
@@ -151,18 +149,13 @@ def faded(
     """`neighbours_into_users` with the events of every behaviour fading by
     `encoder.half_life_events`.
     """
-    behaviors = {relation.name: relation.behavior for relation in encoder.relations}
+    decayed = dict(neighbours)
     if encoder.half_life_events is None:
-        return dict(neighbours)
-    return {
-        name: _faded(matrix, histories(interactions, behavior, encoder.half_life_events))
-        if (behavior := behaviors.get(name)) is not None
-        else matrix
-        for name, matrix in neighbours.items()
-    }
-
-
-def _faded(matrix: sparse.csr_matrix, decay: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Entry times entry: both have one for every pair of the behaviour, in the same order."""
-    weights = np.maximum(matrix.data * decay.data, _SMALLEST).astype(np.float32)
-    return sparse.csr_matrix((weights, matrix.indices, matrix.indptr), shape=matrix.shape)
+        return decayed
+    histories = user_histories(interactions)
+    for relation in encoder.relations:
+        if relation.behavior is not None and relation.name in decayed:
+            decayed[relation.name] = histories.decayed_edges(
+                decayed[relation.name], relation.behavior, encoder.half_life_events
+            )
+    return decayed

@@ -9,11 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from recsys.closed_form.item_item import latest_rows
 from recsys.closed_form.popularity import Popularity
 from recsys.core.arrays import Float32Array, Float64Array, IntArray
+from recsys.core.history import decay_by_days, user_histories
 from recsys.core.interactions import Interactions
-from recsys.graph.weights import decay
 from recsys.phases.phase import Phase
 
 CLEAR = 1.1
@@ -76,9 +75,11 @@ def taken(interactions: Interactions, target: str, half_life_days: float | None 
     """
     if half_life_days is None:
         return Taken(interactions.matrix((target,)), np.ones(interactions.num_users, np.float32))
-    rows = latest_rows(interactions, (target,))
-    faded = _faded(interactions, rows, half_life_days).astype(np.float32)
-    ends = interactions.user[rows], interactions.item[rows]
+    histories = user_histories(interactions)
+    assert histories.time is not None
+    rows = histories.latest_rows((target,))
+    faded = _faded(histories.time[rows], half_life_days).astype(np.float32)
+    ends = histories.user[rows], histories.item[rows]
     pairs = sparse.csr_matrix((faded, ends), shape=(interactions.num_users, interactions.num_items))
     return Taken(pairs, pairs.max(axis=1).toarray().ravel())
 
@@ -110,17 +111,15 @@ def _late_and_ever(
 ) -> tuple[Float64Array, IntArray]:
     """(items,) rows of each item under the target behaviour, faded, and their number."""
     rows = np.flatnonzero(interactions.of(target))
-    item, faded = interactions.item[rows], _faded(interactions, rows, half_life_days)
+    assert interactions.time is not None
+    item, faded = interactions.item[rows], _faded(interactions.time[rows], half_life_days)
     late = np.asarray(np.bincount(item, faded, interactions.num_items), np.float64)
     return late, np.bincount(item, minlength=interactions.num_items)
 
 
-def _faded(interactions: Interactions, rows: IntArray, half_life_days: float) -> Float64Array:
+def _faded(time: IntArray, half_life_days: float) -> Float64Array:
     """(rows,) ½ for every half-life before the latest. One in a thousand may be later than that: a
-    single row dated wrongly would make its item the only one taken of late. The log must have
-    times.
+    single row dated wrongly would make its item the only one taken of late.
     """
-    assert interactions.time is not None
-    time = interactions.time[rows]
     now = int(np.quantile(time, _LATEST, method="lower")) if len(time) else 0
-    return np.asarray(decay(np.minimum(time, now), now, half_life_days), np.float64)
+    return decay_by_days(time, now, half_life_days)

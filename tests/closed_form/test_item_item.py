@@ -1,6 +1,4 @@
-"""The item–item table against regressions of its own, and histories by hand."""
-
-from dataclasses import replace
+"""The item–item table against regressions of its own."""
 
 import numpy as np
 import pytest
@@ -8,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.closed_form.item_item import histories, item_item_tables
+from recsys.closed_form.item_item import item_item_tables
 from recsys.core.errors import UsageError
-from worlds import make_interactions
 
 
 def regressed(pairs: np.ndarray, item: int, sources: np.ndarray, ridge: float) -> np.ndarray:
@@ -88,18 +85,6 @@ def test_rows_speak_for_another_target(seed):
         assert column == pytest.approx(wanted, abs=1e-4)
 
 
-def test_views_count_a_part_in_histories():
-    log = make_interactions()
-    plain, heard = histories(log, "buy"), histories(log, "buy", heard={"view": 0.25})
-    viewed = log.matrix(("view",))
-    assert heard.toarray() == pytest.approx(np.maximum(plain.toarray(), 0.25 * viewed.toarray()))
-    fading = histories(log, "buy", 2.0, {"view": 0.25})
-    assert ((fading > 0) != (heard > 0)).nnz == 0
-    ratio = fading.toarray()[heard.toarray() > 0] / heard.toarray()[heard.toarray() > 0]
-    assert set(np.round(np.log2(ratio) * 2, 4) % 1) == {0.0}
-    assert ratio.max() == 1.0
-
-
 def test_two_items_by_hand():
     """Of three users of a, two took b: b from a is 2 / (3 + λ), a from b is 2 / (2 + λ)."""
     pairs = sparse.csr_matrix(np.array([[1, 1], [1, 1], [1, 0]], np.float32))
@@ -114,36 +99,3 @@ def test_two_items_by_hand():
 def test_settings_that_cannot_be(neighbours, ridges, words):
     with pytest.raises(UsageError, match=words):
         item_item_tables(sparse.csr_matrix((2, 2)), neighbours, ridges)
-
-
-def test_the_latest_of_a_history_count_most():
-    log = make_interactions()
-    recent = histories(log, "buy", half_life=2.0)
-    assert (recent != 0).toarray().tolist() == (histories(log, "buy") != 0).toarray().tolist()
-    for user in range(log.num_users):
-        rows = np.flatnonzero(log.of("buy") & (log.user == user))
-        newest_first = log.item[rows][np.argsort(-log.time[rows], kind="stable")]
-        assert recent[user].toarray().ravel()[newest_first] == pytest.approx(
-            2.0 ** (-np.arange(len(rows)) / 2)
-        )
-
-
-def test_of_a_repeated_pair_the_latest_event_counts():
-    log = make_interactions()
-    user, items = int(log.user[0]), log.item[log.of("buy") & (log.user == log.user[0])]
-    again = replace(
-        log,
-        user=np.append(log.user, user).astype(np.int32),
-        item=np.append(log.item, items[0]).astype(np.int32),
-        time=np.append(log.time, log.time.max() + 1),
-        behavior=np.append(log.behavior, 1).astype(np.int16),
-        weight=np.append(log.weight, 1).astype(np.float32),
-    )
-    row = histories(again, "buy", half_life=1.0)[user].toarray().ravel()
-    assert row[items[0]] == 1.0
-    assert np.count_nonzero(row) == len(items)
-
-
-def test_recency_needs_times():
-    with pytest.raises(UsageError, match="half-life of 5 events"):
-        histories(replace(make_interactions(), time=None), "buy", 5.0)

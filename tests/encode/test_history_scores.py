@@ -8,8 +8,9 @@ import pytest
 from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
+from recsys.core.history import WeightedHistories
 from recsys.core.ranking import Hits, top_k
-from recsys.encode.history_scores import BlendedScorer, HistoryScores, Past, with_lent
+from recsys.encode.history_scores import BlendedScorer, HistoryScores, with_lent
 from recsys.lookup.lookup import Event, Lookup
 from recsys.releases.publish import write_bundle
 from recsys.search.exact import VectorScorer
@@ -100,8 +101,8 @@ def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
     history = np.zeros(ITEMS)
     history[[11, 5]] = (
         (1.0, 1.0)
-        if bundle.added.half_life is None
-        else (2.0 ** (-1 / bundle.added.half_life), 1.0)
+        if bundle.added.half_life_events is None
+        else (2.0 ** (-1 / bundle.added.half_life_events), 1.0)
     )
     history[20] = bundle.added.heard.get("view", 0.0)
     scores = naive(bundle, lookup.fold_in(events), history, [20])
@@ -115,13 +116,17 @@ def test_new_events_of_a_known_user_come_on_top(lookup):
     bundle, added = lookup.bundle, lookup.bundle.added
     old = bundle.past.of(np.array([4]))
     new = added.extended(old, [("buy", 2), ("view", 3), ("buy", 9), ("view", 9)], "buy")
-    fade = 1.0 if added.half_life is None else 2.0 ** (-2 / added.half_life)
-    wanted = old.history.toarray().ravel() * fade
-    wanted[[2, 9]] = (1.0, 1.0) if added.half_life is None else (2.0 ** (-1 / added.half_life), 1.0)
+    fade = 1.0 if added.half_life_events is None else 2.0 ** (-2 / added.half_life_events)
+    wanted = old.items.toarray().ravel() * fade
+    wanted[[2, 9]] = (
+        (1.0, 1.0)
+        if added.half_life_events is None
+        else (2.0 ** (-1 / added.half_life_events), 1.0)
+    )
     wanted[3] = max(wanted[3], added.heard.get("view", 0.0))
-    assert new.history.toarray().ravel() == pytest.approx(wanted)
-    assert set(new.met["view"].indices) == {3, 9, *old.met["view"].indices}
-    assert added.extended(old, [], "buy").history is old.history
+    assert new.items.toarray().ravel() == pytest.approx(wanted)
+    assert set(new.auxiliary["view"].indices) == {3, 9, *old.auxiliary["view"].indices}
+    assert added.extended(old, [], "buy").items is old.items
 
 
 @pytest.mark.parametrize(
@@ -202,7 +207,7 @@ def test_a_user_without_a_history_keeps_the_vectors_scores():
     nothing = np.zeros((2, 0), np.float32)
     added = HistoryScores(sparse.csr_matrix(np.ones((2, 2), np.float32)), nothing, nothing)
     history = sparse.csr_matrix(np.array([[0, 0], [1, 0]], np.float32))
-    assert BlendedScorer(vectors, added, Past(history, {})).score(
+    assert BlendedScorer(vectors, added, WeightedHistories(history, {})).score(
         np.array([0, 1], np.int32)
     ).tolist() == [
         [1, 0],

@@ -7,9 +7,10 @@ import pytest
 from scipy import sparse
 
 from recsys.closed_form.popularity import Popularity
+from recsys.core.history import WeightedHistories
 from recsys.core.interactions import Interactions
 from recsys.encode.fold_in import UserEncoder
-from recsys.encode.history_scores import BlendedScorer, HistoryScores, Past
+from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.evaluate.metrics import rank_metrics
 from recsys.evaluate.newcomers import (
     LENGTHS,
@@ -74,7 +75,9 @@ def test_what_histories_add_is_asked_with_the_kept_events() -> None:
         rng.normal(size=(ITEMS, 3)).astype(np.float32),
     )
     history = log.matrix(("buy",))
-    blended = replace(trained, scorer=BlendedScorer(trained.scorer, added, Past(history, {})))
+    blended = replace(
+        trained, scorer=BlendedScorer(trained.scorer, added, WeightedHistories(history, {}))
+    )
     one = sparse.csr_matrix(
         (np.ones(1, np.float32), ([2], [history[2].indices[0]])), shape=history.shape
     )

@@ -9,7 +9,8 @@ import pytest
 from fashion import fashion
 from recsys.closed_form.gfcf import fit_gfcf
 from recsys.core.config import build_config
-from recsys.encode.history_scores import BlendedScorer, Past
+from recsys.core.history import WeightedHistories
+from recsys.encode.history_scores import BlendedScorer
 from recsys.graph.parts import without
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
@@ -145,7 +146,7 @@ def test_the_low_pass_alone_is_that_of_gfcf(phases):
     [gfcf] = fit_gfcf(final.interactions, final.target, [(8, 1.0)], 0)
     users = np.arange(final.interactions.num_users, dtype=np.int32)
     wanted = (rows @ gfcf.into) @ gfcf.back
-    found = BlendedScorer(nothing, alike, Past(rows, {})).score(users)
+    found = BlendedScorer(nothing, alike, WeightedHistories(rows, {})).score(users)
     for ours, theirs in zip(found, wanted, strict=True):
         assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(1.0, abs=1e-5)
 

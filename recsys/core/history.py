@@ -1,0 +1,280 @@
+"""What users did, in order: one account for graph, scores, encoder, evaluation and serving.
+
+A row of a history is one interaction: an item, under a behaviour, with a weight, at a time. All that
+a model and its scores read of users follows from the rows:
+
+    edge of user u and item i under behaviour b
+        w_b · 2^(−p / half_life_events) · Σ_rows weight · 2^(−age / half_life_days)
+    item i in the weighted history of user u
+        max_b w_b · 2^(−p / half_life_events)
+
+age: days from the row back to `now`, the last moment that the model has seen; 0 for later rows.
+p: how many of the user's pairs (of behaviour b; of all behaviours that count) are later.
+
+`core.later_events` extends the rows of a user by events that came after training. To change how
+history weighs, change this module: training and serving both read it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array, IntArray
+from recsys.core.errors import UsageError
+from recsys.core.interactions import DAY_SECONDS, Interactions
+
+_FLOAT32 = np.finfo(np.float32)
+
+
+def decay_by_days(time: IntArray, now: int, half_life_days: float) -> Float64Array:
+    """(n,) 2^(−age / half_life_days) of times in unix seconds; 1 for what is later than `now`."""
+    age_days = np.maximum(now - time, 0) / DAY_SECONDS
+    return np.asarray(np.exp2(-age_days / half_life_days))
+
+
+def decay_by_events(num_later: IntArray, half_life_events: float | None) -> Float64Array:
+    """(n,) 2^(−p / half_life_events), p being how many events are later; 1 without a half-life."""
+    if half_life_events is None:
+        return np.ones(len(num_later))
+    return np.asarray(np.exp2(-num_later / half_life_events))
+
+
+@dataclass(frozen=True)
+class EdgeWeighting:
+    """How the rows of one behaviour weigh as edges.
+
+    behavior_weight: factor of the behaviour.
+    use_weights: whether the weights of the log count.
+    half_life_days: of the decay by time; None for none.
+    now: unix seconds, from where ages are counted back.
+    half_life_events: of the decay by position; None for none.
+    """
+
+    behavior_weight: float = 1.0
+    use_weights: bool = False
+    half_life_days: float | None = None
+    now: int | None = None
+    half_life_events: float | None = None
+
+    def of_rows(self, weight: Float32Array, time: IntArray | None) -> Float64Array:
+        """(n,) w_b · weight · 2^(−age / half_life_days), before the decay by position."""
+        values = np.full(len(weight), self.behavior_weight)
+        if self.use_weights:
+            values *= weight
+        if time is not None and self.now is not None and self.half_life_days is not None:
+            values *= decay_by_days(time, self.now, self.half_life_days)
+        return values
+
+
+@dataclass(frozen=True)
+class WeightedHistories:
+    """Histories as scores read them, a row for each user.
+
+    items: (users, items) float32, what each item of a history weighs.
+    auxiliary: by behaviour beside the target, (users, items) with an entry for each item of a user
+        under it.
+    """
+
+    items: sparse.csr_matrix
+    auxiliary: Mapping[str, sparse.csr_matrix]
+
+    def of(self, users: IntArray) -> "WeightedHistories":
+        """The rows of `users`."""
+        auxiliary = {name: matrix[users] for name, matrix in self.auxiliary.items()}
+        return WeightedHistories(self.items[users], auxiliary)
+
+
+def stacked(histories: Sequence[WeightedHistories]) -> WeightedHistories:
+    """One below the other; at least one."""
+    auxiliary = {}
+    for name in histories[0].auxiliary:
+        rows = [history.auxiliary[name] for history in histories]
+        auxiliary[name] = sparse.vstack(rows, format="csr")
+    items = [history.items for history in histories]
+    return WeightedHistories(sparse.vstack(items, format="csr"), auxiliary)
+
+
+@dataclass(frozen=True)
+class UserHistories:
+    """What users did: the rows of a user together, oldest first.
+
+    indptr: (users + 1,) where the rows of each user begin and end.
+    item: (n,) internal ids.
+    behavior: (n,) index into `behaviors`.
+    weight: (n,) weights of the log.
+    time: (n,) unix seconds; None for a log without times, whose rows keep their order.
+    behaviors: names.
+    num_items: number of items that there are.
+    """
+
+    indptr: Int64Array
+    item: IntArray
+    behavior: IntArray
+    weight: Float32Array
+    time: Int64Array | None
+    behaviors: tuple[str, ...]
+    num_items: int
+
+    @property
+    def num_users(self) -> int:
+        return len(self.indptr) - 1
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @property
+    def user(self) -> Int64Array:
+        """(n,) the user of each row."""
+        return np.repeat(np.arange(self.num_users), np.diff(self.indptr))
+
+    def of_user(self, user: int) -> "UserHistories":
+        """The history of one user alone."""
+        start, stop = int(self.indptr[user]), int(self.indptr[user + 1])
+        return replace(
+            self,
+            indptr=np.array([0, stop - start]),
+            item=self.item[start:stop],
+            behavior=self.behavior[start:stop],
+            weight=self.weight[start:stop],
+            time=None if self.time is None else self.time[start:stop],
+        )
+
+    def under(self, behaviors: Collection[str]) -> BoolArray:
+        """(n,) which rows are of these behaviours."""
+        numbers = [number for number, name in enumerate(self.behaviors) if name in behaviors]
+        return np.isin(self.behavior, numbers)
+
+    def matrix(self, behavior: str) -> sparse.csr_matrix:
+        """(users, items) float32, 1 for each item of a user under a behaviour."""
+        rows = self.under((behavior,))
+        matrix = self._matrix(rows, np.ones(int(rows.sum()), np.float32))
+        matrix.data[:] = 1.0
+        return matrix
+
+    def latest_rows(self, behaviors: Collection[str]) -> Int64Array:
+        """Of each pair of user and item under these behaviours the latest row, in order."""
+        rows = np.flatnonzero(self.under(behaviors))
+        pair = self.user[rows] * self.num_items + self.item[rows]
+        _, from_the_end = np.unique(pair[::-1], return_index=True)
+        latest: Int64Array = rows[np.sort(len(rows) - 1 - from_the_end)]
+        return latest
+
+    def num_later(self, latest: Int64Array) -> Int64Array:
+        """(m,) of each of the `latest_rows`, how many of the user's are later."""
+        user = self.user[latest]
+        counts = np.bincount(user, minlength=self.num_users)
+        last = np.cumsum(counts)[user] - 1
+        later: Int64Array = last - np.arange(len(latest))
+        return later
+
+    def decay_by_events(
+        self, behaviors: Collection[str], half_life_events: float
+    ) -> sparse.csr_matrix:
+        """(users, items) float32, 2^(−p / half_life_events) for each pair under these behaviours.
+
+        Raises UsageError when the log has no times.
+        """
+        if self.time is None:
+            raise UsageError(
+                f"a half-life of {half_life_events:g} events needs a log with times",
+                "Leave the half-life out",
+            )
+        latest = self.latest_rows(behaviors)
+        values = decay_by_events(self.num_later(latest), half_life_events)
+        is_latest = np.zeros(len(self), bool)
+        is_latest[latest] = True
+        return self._matrix(is_latest, values.astype(np.float32))
+
+    def item_weights(
+        self, behavior_weights: Mapping[str, float], half_life_events: float | None = None
+    ) -> sparse.csr_matrix:
+        """(users, items) float32, what each item of a history weighs.
+
+        Of an item under several behaviours the largest weight counts, at the latest position. Raises
+        UsageError for a half-life when the log has no times.
+        """
+        weights = sparse.csr_matrix((self.num_users, self.num_items), dtype=np.float32)
+        for behavior, weight in behavior_weights.items():
+            weights = weights.maximum(self.matrix(behavior) * np.float32(weight)).tocsr()
+        if half_life_events is not None:
+            decay = self.decay_by_events(behavior_weights, half_life_events)
+            weights = decay.multiply(weights).tocsr().astype(np.float32)
+        weights.sort_indices()
+        return weights
+
+    def weighted(
+        self,
+        behavior_weights: Mapping[str, float],
+        half_life_events: float | None,
+        auxiliary: Collection[str],
+    ) -> WeightedHistories:
+        """What scores read; `auxiliary`: behaviours whose items are told apart."""
+        items = self.item_weights(behavior_weights, half_life_events)
+        return WeightedHistories(items, {name: self.matrix(name) for name in auxiliary})
+
+    def edge_weights(self, behavior: str, weighting: EdgeWeighting) -> sparse.csr_matrix:
+        """(users, items) float32 weights of the edges of a behaviour, all above 0."""
+        rows = self.under((behavior,))
+        time = None if self.time is None else self.time[rows]
+        # w_b · Σ weight · 2^(−age / half_life_days) over the rows of a pair
+        edges = self._matrix(rows, weighting.of_rows(self.weight[rows], time))
+        # The model takes the logarithm of weights: none may round to 0 or to infinity.
+        edges.data = edges.data.clip(_FLOAT32.tiny, _FLOAT32.max)
+        edges = edges.astype(np.float32)
+        return self.decayed_edges(edges, behavior, weighting.half_life_events)
+
+    def decayed_edges(
+        self, edges: sparse.csr_matrix, behavior: str, half_life_events: float | None
+    ) -> sparse.csr_matrix:
+        """(users, items) float32 edges of one behaviour with their decay by position.
+
+        edges: with an entry for every pair of the behaviour; as they are without a half-life.
+        """
+        if half_life_events is None:
+            return edges
+        # Both have one entry for every pair of the behaviour, in the same order.
+        decay = self.decay_by_events((behavior,), half_life_events)
+        weights = np.maximum(edges.data * decay.data, _FLOAT32.tiny).astype(np.float32)
+        return sparse.csr_matrix((weights, edges.indices, edges.indptr), shape=edges.shape)
+
+    def _matrix(self, rows: BoolArray, values: NDArray[np.floating]) -> sparse.csr_matrix:
+        """(users, items) the values of some rows, those of a pair summed; indices ascending."""
+        shape = (self.num_users, self.num_items)
+        ends = (self.user[rows], self.item[rows])
+        matrix = sparse.coo_matrix((values, ends), shape=shape).tocsr()
+        matrix.sort_indices()
+        return matrix
+
+
+def user_histories(interactions: Interactions) -> UserHistories:
+    """The histories of all users of a phase; rows of one moment by item, then behaviour."""
+    log = interactions
+    order = np.argsort(log.user, kind="stable")
+    if log.time is not None:
+        order = np.lexsort((log.behavior, log.item, log.time, log.user))
+    counts = np.bincount(log.user, minlength=log.num_users)
+    return UserHistories(
+        indptr=np.concatenate([[0], np.cumsum(counts)]),
+        item=log.item[order],
+        behavior=log.behavior[order],
+        weight=log.weight[order],
+        time=None if log.time is None else log.time[order],
+        behaviors=log.behaviors,
+        num_items=log.num_items,
+    )
+
+
+def no_history(behaviors: tuple[str, ...], num_items: int, has_times: bool) -> UserHistories:
+    """The history of one user who did nothing yet."""
+    return UserHistories(
+        indptr=np.zeros(2, np.int64),
+        item=np.empty(0, np.int32),
+        behavior=np.empty(0, np.int16),
+        weight=np.empty(0, np.float32),
+        time=np.empty(0, np.int64) if has_times else None,
+        behaviors=behaviors,
+        num_items=num_items,
+    )
