@@ -1,0 +1,128 @@
+"""Each recipe of docs/extending.md is followed on a copy of the tree, and what it adds is used."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "extending.md"
+
+# "A new file `path`:", "In `path`, below `line`:" or "and there, above `line`:", then a code block.
+STEP = re.compile(
+    r"(?:A new file `(?P<new>[^`]+)`"
+    r"|(?:In `(?P<path>[^`]+)`|and there), (?P<place>below|above) `(?P<anchor>[^`]+)`"
+    r"|In `(?P<whole>[^`]+)`, at the end)"
+    r":\n\n```(?:python|text)\n(?P<code>.*?)^```",
+    flags=re.DOTALL | re.MULTILINE,
+)
+
+METRIC = """
+import numpy as np
+from recsys.evaluate.metrics import rank_metrics
+from scipy import sparse
+
+ranked = np.array([[3, 1], [0, 2]], np.int32)
+held_out = sparse.csr_matrix(np.array([[0, 0, 0, 1], [0, 0, 1, 0]], np.float32))
+ranking = rank_metrics(ranked, np.array([0, 1]), held_out, (2,))
+assert ranking.per_user["first@2"].tolist() == [1.0, 0.0], ranking
+"""
+
+BASELINE = """
+import numpy as np
+from recsys.closed_form.catalogue import BASELINES, baseline
+from recsys.core.config import build_config
+from pipelines.run import plan
+from worlds import make_interactions
+
+log = make_interactions()
+model = baseline("newest").fit(log, log.behaviors[0], {})
+scores = model.score(np.array([0, 1], np.int32))
+first = np.full(log.num_items, np.inf)
+np.minimum.at(first, log.item, log.time)
+assert scores[0].argmax() == np.where(np.isinf(first), -np.inf, first).argmax()
+assert (scores[0] == scores[1]).all()
+config = build_config({"data": {"log": "log.csv"}, "evaluate": {"baselines": ["newest"]}})
+assert any("newest" in stage.buckets for stage in plan(config))
+"""
+
+ROUTE = """
+import sys
+from pathlib import Path
+from serving.settings import Settings
+from servers import ask, running
+
+bundle = Path(sys.argv[1]) / "tests/pipelines/old_run/bundle"
+with running(Settings(bundle=bundle.resolve())) as address:
+    status, document = ask(f"{address}/v1/size")
+    assert status == 200 and document["items"] > 0, document
+    status, api = ask(f"{address}/openapi.json")
+    assert "/v1/size" in api["paths"]
+"""
+
+USES = {"a metric": METRIC, "a baseline": BASELINE, "an HTTP route": ROUTE}
+
+
+def recipes() -> dict[str, str]:
+    """The text of each section by its title."""
+    sections = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
+    return {section.split("\n", 1)[0]: section for section in sections}
+
+
+def follow(recipe: str, tree: Path) -> set[str]:
+    """Do what the recipe says in the tree; the files that it touched."""
+    touched = set()
+    path = ""
+    for step in STEP.finditer(recipe):
+        path = step["new"] or step["whole"] or step["path"] or path
+        target = tree / path
+        touched.add(path)
+        if step["new"]:
+            assert not target.exists(), f"{path} is not new"
+            target.write_text(step["code"], encoding="utf-8")
+            continue
+        text = target.read_text(encoding="utf-8")
+        if step["whole"]:
+            text += step["code"]
+        else:
+            text = _inserted(text, step["anchor"], step["place"], step["code"])
+        target.write_text(text, encoding="utf-8")
+    return touched
+
+
+def _inserted(text: str, anchor: str, place: str, code: str) -> str:
+    lines = text.splitlines(keepends=True)
+    places = [number for number, line in enumerate(lines) if line.startswith(anchor)]
+    assert len(places) == 1, f"{anchor!r} is there {len(places)} times"
+    at = places[0] + (place == "below")
+    space = "\n\n" if code.startswith(("def ", "class ", "@")) else ""
+    return "".join([*lines[:at], code, space, *lines[at:]])
+
+
+@pytest.mark.parametrize("title", USES)
+def test_what_a_recipe_adds_can_be_used(title: str, tmp_path: Path) -> None:
+    for package in ("recsys", "pipelines", "serving"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+    touched = follow(recipes()[title], tmp_path)
+    assert 1 <= len(touched) <= 2, touched
+
+    paths = [str(tmp_path), str(ROOT / "tests" / "support")]
+    finished = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(USES[title]), str(ROOT)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COVERAGE_PROCESS_START": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_every_recipe_is_used() -> None:
+    assert set(recipes()) - {"a stage"} == set(USES)
