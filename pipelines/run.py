@@ -42,6 +42,7 @@ from recsys.closed_form.catalogue import baseline
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
+from recsys.fitting.known_names import require_known_names
 from recsys.graph.parts import configured_parts
 from recsys.phases.phase import PhaseName
 from recsys.releases.life_cycle import publish, was_live
@@ -57,8 +58,10 @@ def plan(config: RunConfig) -> list[Stage]:
     """Every stage of a run: choose on validation, refit and test once, then refit on the whole log
     and serve that.
 
-    Raises UsageError for an unknown baseline, before anything runs.
+    Raises UsageError for an unknown baseline, ConfigError for another unknown name, before anything
+    runs.
     """
+    require_known_names(config)
     variants = (MODEL, LIGHTGCN) if LIGHTGCN in config.evaluate.baselines else (MODEL,)
     others = tuple(baseline(name).name for name in config.evaluate.baselines if name != LIGHTGCN)
     lists = [

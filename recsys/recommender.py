@@ -31,6 +31,7 @@ from recsys.core.progress import QUIET, Progress
 from recsys.encode.history_scores import searched
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.fitting.fit import bundle_contents, fit_phase
+from recsys.fitting.known_names import require_known_names
 from recsys.graph.build import target_behavior
 from recsys.logs.frames import Frame, FrameStyle, ids_of, lists_table, to_polars
 from recsys.logs.ingest import CodedLog, ingest, load_log
@@ -76,7 +77,7 @@ class GraphRecommender(BaseEstimator):
         heads: int = _MODEL.heads,
         attention: bool = _MODEL.attention,
         similarity: Literal["cosine", "dot"] = _MODEL.similarity,
-        loss: Literal["softmax", "bpr"] = _TRAIN.loss,
+        loss: str = _TRAIN.loss,
         temperature: float = _TRAIN.temperature,
         negatives: int = _TRAIN.negatives,
         epochs: int = _TRAIN.epochs,
@@ -347,7 +348,8 @@ class GraphRecommender(BaseEstimator):
         ]
         raw["graph"] = {"target": self.target, "attributes": columns}
         raw["split"] = {"test_share": self.validation_share, "validation_share": 0.0}
-        return build_config({**raw, "seed": self.seed, "threads": self.threads})
+        config = build_config({**raw, "seed": self.seed, "threads": self.threads})
+        return require_known_names(config)
 
     def _ingest(
         self,

@@ -18,6 +18,8 @@ from recsys.core.interactions import Interactions
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, Messages, NodeType
 from recsys.graph.temporal import TemporalSampler
+from recsys.train.candidates import CandidateGroup
+from recsys.train.losses import loss_named
 from recsys.train.negatives import Negatives
 from recsys.train.neighbours import NeighbourPositives
 
@@ -50,33 +52,6 @@ def pair_moments(interactions: Interactions, target: str) -> Int64Array:
 def batch_size(pairs: int, config: TrainConfig) -> int:
     """Pairs a step: as configured, else enough for about fifty steps an epoch."""
     return config.batch_size or min(max(pairs // _STEPS_AN_EPOCH, _SMALLEST_BATCH), _LARGEST_BATCH)
-
-
-@dataclass(frozen=True)
-class CandidateGroup:
-    """Pairs that compete against the same candidates.
-
-    users, positives: (pairs,) rows of the users' and items' vectors. candidates: (candidates,) rows
-    of distinct items. bias: (candidates,) float32 added to a candidate's score: ln of how often it
-    was drawn, less its log-Q correction. own_bias: (pairs,) float32 added to the score of the pair
-    itself: less its log-Q correction. known: (2, n) places (pair, candidate) where the candidate is
-    a known positive of the pair's user.
-    """
-
-    users: Tensor
-    positives: Tensor
-    candidates: Tensor
-    bias: Tensor
-    own_bias: Tensor
-    known: Tensor
-
-    def to(self, device: torch.device) -> "CandidateGroup":
-        return CandidateGroup(
-            *(
-                getattr(self, name).to(device, non_blocking=True)
-                for name in self.__dataclass_fields__
-            )
-        )
 
 
 @dataclass(frozen=True)
@@ -143,6 +118,7 @@ class Batches:
         degrees = np.bincount(self._item, minlength=positives.shape[1])
         self._popularity = degrees / max(len(self._item), 1)
         self._negatives = Negatives(degrees, config)
+        self._one_rival = loss_named(config.loss).one_rival
         self._neighbours = (
             NeighbourPositives(positives, config) if config.neighbour_positives else None
         )
@@ -196,7 +172,7 @@ class Batches:
     def _group(
         self, user: Int64Array, item: Int64Array, draw: np.random.Generator
     ) -> CandidateGroup:
-        if self._config.loss == "bpr":
+        if self._one_rival:
             return self._rivals(user, item, draw)
         drawn = self._negatives.draw(self._config.negatives, draw)
         inside = item if self._config.in_batch else item[:0]
@@ -205,7 +181,7 @@ class Batches:
         if self._config.log_q:
             expected = self._log_expected(len(inside), len(drawn))
             bias, own_bias = bias - expected[candidates], -expected[item]
-        return _candidate_group(
+        return CandidateGroup.of_arrays(
             user, item, candidates, bias, own_bias, self._known_among(user, item, candidates)
         )
 
@@ -218,11 +194,11 @@ class Batches:
     def _rivals(
         self, user: Int64Array, item: Int64Array, draw: np.random.Generator
     ) -> CandidateGroup:
-        """bpr: candidate n is the rival of pair n; where it is a known positive the pair is masked."""
+        """One rival a pair: candidate n is that of pair n, and known where it is a known positive."""
         rivals = self._negatives.draw(len(user), draw)
         known = np.flatnonzero(np.asarray(self._known[user, rivals]).ravel())
         none = np.zeros(len(user))
-        return _candidate_group(user, item, rivals, none, none, np.stack([known, known]))
+        return CandidateGroup.of_arrays(user, item, rivals, none, none, np.stack([known, known]))
 
     def _known_among(
         self, user: Int64Array, item: Int64Array, candidates: Int64Array
@@ -298,16 +274,3 @@ def _block_to(block: Block, device: torch.device) -> Block:
 def _messages_to(messages: Messages, device: torch.device) -> Messages:
     moved = {name: value.to(device) for name, value in vars(messages).items() if value is not None}
     return replace(messages, **moved)
-
-
-def _candidate_group(
-    user: Int64Array,
-    item: Int64Array,
-    candidates: Int64Array,
-    bias: Float64Array,
-    own_bias: Float64Array,
-    known: Int64Array,
-) -> CandidateGroup:
-    scores = [torch.from_numpy(values.astype(np.float32)) for values in (bias, own_bias)]
-    rows = [torch.from_numpy(values) for values in (user, item, candidates)]
-    return CandidateGroup(rows[0], rows[1], rows[2], scores[0], scores[1], torch.from_numpy(known))

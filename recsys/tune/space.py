@@ -11,7 +11,9 @@ from pydantic import BaseModel
 
 from recsys.core.config import RunConfig, ValuesConfig, build_config
 from recsys.core.errors import ConfigError, nearest
+from recsys.fitting.known_names import require_known_names
 from recsys.phases.phase import Phase
+from recsys.train.losses import loss_named
 
 _JUDGING = ("data", "clean", "split", "evaluate", "index", "tune", "graph.target", "train.metric_k")
 _RUNNING = (
@@ -118,7 +120,7 @@ def recipe(phase: Phase) -> Space:
         "model.start_length": Range(0.05, 1.0, log=True),
         "train.user_dropout": Range(0.0, 0.4),
     }
-    if config.train.loss == "softmax":
+    if loss_named(config.train.loss).temperature:
         space["train.temperature"] = Range(0.04, 0.4, log=True)
         space["train.positive_ratio"] = Range(0.9, 1.15)
         space["train.negative_sampling"] = Choices.of("uniform", "popularity")
@@ -154,7 +156,7 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
             table[section] = inner
             table = inner
         table[leaf] = value
-    return build_config(raw)
+    return require_known_names(build_config(raw))
 
 
 def _dimension(key: str, values: ValuesConfig) -> Dimension:

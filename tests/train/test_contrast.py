@@ -7,7 +7,8 @@ import torch
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.graph.schema import ITEM, USER, full_block
 from recsys.model.network import Network
-from recsys.train.batches import Batch, CandidateGroup
+from recsys.train.batches import Batch
+from recsys.train.candidates import CandidateGroup
 from recsys.train.contrast import contrast
 from recsys.train.loop import train
 

@@ -7,8 +7,10 @@ from scipy import sparse
 
 from recsys.core.config import TrainConfig
 from recsys.graph.schema import ITEM, USER
-from recsys.train.batches import Batch, Batches, CandidateGroup
-from recsys.train.objective import SharedSoftmax, loss_and_gradient
+from recsys.train.batches import Batch, Batches
+from recsys.train.candidates import CandidateGroup
+from recsys.train.losses import SharedSoftmax
+from recsys.train.objective import loss_and_gradient
 
 
 def share_of(pairs: int, candidates: int, known: list[list[int]] | None = None) -> CandidateGroup:

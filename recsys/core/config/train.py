@@ -27,8 +27,8 @@ class TrainConfig(Section):
     """
     batch_size: int | None = Field(None, ge=1)
     """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
-    loss: Literal["softmax", "bpr"] = "softmax"
-    """Sampled softmax over cosine scores, or BPR (Rendle et al. 2009)."""
+    loss: str = "softmax"
+    """softmax: sampled softmax over cosine scores; bpr (Rendle et al. 2009); or one that was added."""
     temperature: float = Field(0.1, gt=0)
     """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
     positive_ratio: float = Field(1.0, gt=0)

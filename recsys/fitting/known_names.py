@@ -1,0 +1,10 @@
+"""Names in a configuration that stand for something registered by name."""
+
+from recsys.core.config import RunConfig
+from recsys.train.losses import loss_named
+
+
+def require_known_names(config: RunConfig) -> RunConfig:
+    """The same configuration. Raises ConfigError for a loss that nobody registered."""
+    loss_named(config.train.loss)
+    return config
