@@ -90,17 +90,17 @@ def test_a_gain_is_in_units_of_the_vectors_scores(viewers):
     added = fit_history(final, noise(final), Blend(table=0.0, met=(("view", 2.0),)))
     spread = np.std(noise(final).score(np.arange(USERS, dtype=np.int32)), axis=1).mean()
     met = final.interactions.matrix(("view",))
-    assert added.gain["view"][met.indices].mean() == pytest.approx(2 * spread, rel=0.02)
-    assert set(added.met) == {"view"}
+    assert added.auxiliary_gains["view"][met.indices].mean() == pytest.approx(2 * spread, rel=0.02)
+    assert set(added.auxiliary_behaviors) == {"view"}
 
 
 def test_views_are_heard_in_the_table_and_in_histories(viewers):
     final = viewers[1]
     plain, heard = (fit_history(final, noise(final), Blend(heard=weight)) for weight in (0.0, 0.25))
-    assert heard.heard == {"view": 0.25} and plain.heard == {}
+    assert heard.auxiliary_weights == {"view": 0.25} and plain.auxiliary_weights == {}
     assert heard.table.nnz > plain.table.nnz  # items that were viewed and never bought speak too
     scorer = blended(final, noise(final), Blend(heard=0.25))
-    values = np.unique(scorer.past.items.data)
+    values = np.unique(scorer.histories.items.data)
     assert values.tolist() == [0.25, 1.0]
 
 

@@ -121,5 +121,5 @@ def _keep(work: Work, blend: Blend, added: HistoryScores | None) -> None:
         save_matrix(work.out, "table", sparse.csr_matrix(added.table), weighted=True)
         for name in ("into", "back"):
             save_array(work.out / f"{name}.npy", np.asarray(getattr(added, name)))
-        if added.gain:
-            save_array(work.out / "met_gain.npy", np.stack(list(added.gain.values())))
+        if added.auxiliary_gains:
+            save_array(work.out / "met_gain.npy", np.stack(list(added.auxiliary_gains.values())))

@@ -17,7 +17,7 @@ from pipelines.stages.training import CARD, MODEL
 from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import read_json, text_sha256, write_json
 from recsys.core.tables import ITEM_ID, USER_ID
-from recsys.encode.history_scores import BlendedScorer, searched, with_lent
+from recsys.encode.history_scores import BlendedScorer, searched, with_sparse_scores
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import rank_metrics
 from recsys.fitting.fit import bundle_contents
@@ -109,12 +109,12 @@ def _through(
     )
     exact = ExactIndex(item_vectors)
     planners = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
-    lent = scorer.lent(users) if isinstance(scorer, BlendedScorer) else None
+    added = scorer.sparse_scores(users) if isinstance(scorer, BlendedScorer) else None
     figures: dict[str, Any] = {"kind": tuned.card["kind"]}
     for name, planner in planners.items():
         hits = planner.search(queries, max(ks), seen)
-        if lent is not None:
-            hits = with_lent(hits, queries, item_vectors, lent, seen)
+        if added is not None:
+            hits = with_sparse_scores(hits, queries, item_vectors, added, seen)
         overall = rank_metrics(hits.items, users, data.judge.held_out_matrix, ks).overall
         figures[name] = {
             metric: value for metric, value in overall.items() if metric.startswith(_METRICS)

@@ -122,7 +122,8 @@ class Bundle:
         if self.added is None or self.histories is None:
             return None
         return WeightedHistories(
-            self.histories, {behavior: self.seen[behavior] for behavior in self.added.met}
+            self.histories,
+            {behavior: self.seen[behavior] for behavior in self.added.auxiliary_behaviors},
         )
 
     @property

@@ -178,7 +178,7 @@ def _facts(added: HistoryScores) -> dict[str, Any]:
     """half_life; where there are any, the behaviours of the rows of met_gain.npy, and what counts
     in a history beside.
     """
-    more = {"met": list(added.gain), "heard": dict(added.heard)}
+    more = {"met": list(added.auxiliary_gains), "heard": dict(added.auxiliary_weights)}
     return {"half_life": added.half_life_events} | {
         name: value for name, value in more.items() if value
     }
@@ -191,8 +191,8 @@ def _write_history(folder: Path, contents: Contents) -> None:
     save_matrix(folder, "item_item", added.table, weighted=True)
     save_matrix(folder, "histories", contents.histories, weighted=True)
     save_array(folder / "low_pass_into.npy", added.into)
-    if added.gain:
-        save_array(folder / "met_gain.npy", np.stack(list(added.gain.values())))
+    if added.auxiliary_gains:
+        save_array(folder / "met_gain.npy", np.stack(list(added.auxiliary_gains.values())))
 
 
 def _write_tables(folder: Path, contents: Contents) -> None:

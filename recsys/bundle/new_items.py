@@ -282,9 +282,9 @@ def _longer_history(added: HistoryScores, count: int) -> HistoryScores:
         table=_wider(added.table, size, size),
         into=_below(added.into, np.zeros((count, added.into.shape[1]), np.float32)),
         back=_below(added.back, np.zeros((count, added.back.shape[1]), np.float32)),
-        gain={
+        auxiliary_gains={
             name: np.concatenate([gain, np.zeros(count, np.float32)])
-            for name, gain in added.gain.items()
+            for name, gain in added.auxiliary_gains.items()
         },
     )
 

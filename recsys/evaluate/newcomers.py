@@ -52,7 +52,7 @@ class Trained:
         if isinstance(self.scorer, VectorScorer):
             return scorer
         nothing = sparse.csr_matrix(kept.shape, dtype=np.float32)
-        past = self.scorer.past
+        past = self.scorer.histories
         history = past.items.multiply(kept).tocsr().astype(np.float32)
         return BlendedScorer(
             scorer,

@@ -79,7 +79,9 @@ def bundle_contents(
     """
     took = taken(phase.interactions, phase.target, popular_days)
     added, histories = (
-        (scorer.added, scorer.past.items) if isinstance(scorer, BlendedScorer) else (None, None)
+        (scorer.added, scorer.histories.items)
+        if isinstance(scorer, BlendedScorer)
+        else (None, None)
     )
     contents = Contents(
         embeddings=embeddings,

@@ -98,7 +98,7 @@ def item_parts(
     ]
     return lent + [
         Part(f"rev_{behavior}", "item", item, float(gain[item]))
-        for behavior, gain in added.gain.items()
+        for behavior, gain in added.auxiliary_gains.items()
         if item in past.auxiliary[behavior].indices
     ]
 
@@ -106,7 +106,8 @@ def item_parts(
 def _met_under(added: HistoryScores, past: WeightedHistories, item: int) -> str | None:
     """The relation under which an item is heard; None where it is not."""
     return next(
-        (f"rev_{name}" for name in added.heard if item in past.auxiliary[name].indices), None
+        (f"rev_{name}" for name in added.auxiliary_weights if item in past.auxiliary[name].indices),
+        None,
     )
 
 

@@ -17,7 +17,7 @@ from recsys.core.ids import IdMap
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Hits
 from recsys.encode.fold_in import UserEncoder
-from recsys.encode.history_scores import with_lent
+from recsys.encode.history_scores import with_sparse_scores
 from recsys.lookup.allowed import allowed_items
 from recsys.lookup.answers import (
     Answer,
@@ -238,8 +238,8 @@ class Lookup:
         past = stacked([one.past for one in requests if one.past is not None])
         queries = self._at_dial(np.hstack([queries, self.bundle.added.queries(past.items)]), dial)
         hits = planner.search(queries, k, exclude, mask)
-        lent = self.bundle.added.lend(past)
-        return with_lent(hits, queries, planner.exact.item_vectors, lent, exclude, mask)
+        added = self.bundle.added.sparse_scores(past)
+        return with_sparse_scores(hits, queries, planner.exact.item_vectors, added, exclude, mask)
 
     def _at_dial(self, queries: Float32Array, dial: float) -> Float32Array:
         """Raises UsageError for a dial that the vectors of the bundle do not have."""

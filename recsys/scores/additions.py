@@ -107,7 +107,7 @@ class Additions:
         return table if days is None else (table @ sparse.diags(self.freshness(days))).tocsr()
 
     def _spread_of_table(self, alone: Blend) -> float:
-        return _spread_of_rows(self._plain(alone).lend(self._past_of_sample(alone)))
+        return _spread_of_rows(self._plain(alone).sparse_scores(self._past_of_sample(alone)))
 
     def _spread_of_low_pass(self, alone: Blend) -> float:
         plain = self._plain(alone.model_copy(update={"table": 0.0, "low_pass": 1.0}))

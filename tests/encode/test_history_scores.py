@@ -10,7 +10,7 @@ from scipy import sparse
 from recsys.bundle.bundle import Bundle
 from recsys.core.history import WeightedHistories
 from recsys.core.ranking import Hits, top_k
-from recsys.encode.history_scores import BlendedScorer, HistoryScores, with_lent
+from recsys.encode.history_scores import BlendedScorer, HistoryScores, with_sparse_scores
 from recsys.lookup.lookup import Event, Lookup
 from recsys.releases.publish import write_bundle
 from recsys.search.exact import VectorScorer
@@ -50,7 +50,7 @@ def naive(bundle, vector, history, viewed):
         + added.back[:, 3:].sum(1)
         + lent / max(history.sum(), 1e-30) ** 0.75
     )
-    scores[viewed] += added.gain["view"][viewed]
+    scores[viewed] += added.auxiliary_gains["view"][viewed]
     return scores
 
 
@@ -104,7 +104,7 @@ def test_a_visitor_is_lent_by_the_items_of_the_visit(lookup):
         if bundle.added.half_life_events is None
         else (2.0 ** (-1 / bundle.added.half_life_events), 1.0)
     )
-    history[20] = bundle.added.heard.get("view", 0.0)
+    history[20] = bundle.added.auxiliary_weights.get("view", 0.0)
     scores = naive(bundle, lookup.fold_in(events), history, [20])
     assert [item["id"] for item in answer["items"]] == listed(bundle, scores, {5, 11}, 6)
     assert answer["items"][0]["score"] == pytest.approx(
@@ -123,7 +123,7 @@ def test_new_events_of_a_known_user_come_on_top(lookup):
         if added.half_life_events is None
         else (2.0 ** (-1 / added.half_life_events), 1.0)
     )
-    wanted[3] = max(wanted[3], added.heard.get("view", 0.0))
+    wanted[3] = max(wanted[3], added.auxiliary_weights.get("view", 0.0))
     assert new.items.toarray().ravel() == pytest.approx(wanted)
     assert set(new.auxiliary["view"].indices) == {3, 9, *old.auxiliary["view"].indices}
     assert added.extended(old, [], "buy").items is old.items
@@ -163,7 +163,7 @@ def test_an_item_that_was_viewed_says_so(lookup):
     plain, viewed = ([Event("i01"), Event("i13", behavior=name)] for name in ("buy", "view"))
     why = lookup.explain(None, "i13", history=viewed)
     [own] = [part for part in why["parts"] if part["relation"] == "view" and part["id"] == "i13"]
-    gain = float(lookup.bundle.added.gain["view"][13])
+    gain = float(lookup.bundle.added.auxiliary_gains["view"][13])
     assert own["share"] >= gain > 0
     less = lookup.explain(None, "i13", history=plain)
     assert not any(part["relation"] == "view" for part in less["parts"])
@@ -178,7 +178,7 @@ def test_a_bundle_without_gains_still_loads(tmp_path):
         tmp_path, replace(contents, added=HistoryScores(table, none, none), histories=bought)
     )
     assert not (path / "met_gain.npy").exists()
-    assert Bundle.load(path).added.gain == {}
+    assert Bundle.load(path).added.auxiliary_gains == {}
 
 
 def test_lists_from_the_nearest_are_those_of_all_scores():
@@ -196,7 +196,7 @@ def test_lists_from_the_nearest_are_those_of_all_scores():
         scores = queries @ items.T
         barred = hidden.toarray().astype(bool) | ~allow
         nearest = top_k(np.where(barred, -np.inf, scores).astype(np.float32), 5)
-        found = with_lent(Hits(*nearest), queries, items, lent, hidden, allow)
+        found = with_sparse_scores(Hits(*nearest), queries, items, lent, hidden, allow)
         wanted = top_k(np.where(barred, -np.inf, scores + lent.toarray()).astype(np.float32), 5)
         assert found.items.tolist() == wanted.items.tolist()
         assert found.scores == pytest.approx(wanted.scores, abs=1e-5)
