@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recsys.recommender import GraphRecommender
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["GraphRecommender", "__version__"]
 
 
