@@ -17,22 +17,26 @@ _SLOPE = 0.2  # of LeakyReLU in both textbook layers
 
 
 class Attention(Protocol):
-    """One family. layer: from 1. matrix: (users, sources) edge weights. hidden: (users, d) states
+    """One model family.
+
+    Of all methods: layer: from 1. matrix: (users, sources) edge weights. hidden: (users, d) states
     of the layer before.
 
-    linear: whether a layer's output goes on without a non-linearity, so that shares of it add up.
+    linear: whether a layer's output goes on without a non-linearity, so that parts of it add up.
     """
 
     linear: bool
 
-    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Float64Array:
+    def messages(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
+    ) -> Float64Array:
         """(edges, heads, d / heads) what each edge carries."""
         ...
 
-    def share(
+    def weights(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
     ) -> Float64Array:
-        """(edges, heads) the factor on what each edge carries; gates of added relations come later."""
+        """(edges, heads) factors on the messages; gates of added relations come later."""
         ...
 
     def bias(self, layer: int, relation: RelationState) -> Float64Array:
@@ -57,46 +61,54 @@ def attention_of(state: EncoderState) -> Attention:
 
 @dataclass(frozen=True)
 class DegreePrior:
-    """g(v) α_uv: the degree prior, redistributed by likeness, scaled by the target's degree."""
+    """The degree prior, redistributed by cosine similarity and scaled by the target's degree."""
 
     state: EncoderState
     linear = True
 
-    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Float64Array:
-        return _heads(_source_states(self.state, layer, relation, matrix), self.state.heads)
+    def messages(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
+    ) -> Float64Array:
+        states = self.state.states[relation.source][layer - 1][matrix.indices]
+        return _heads(np.asarray(states, np.float64), self.state.heads)
 
-    def share(
+    def weights(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
     ) -> Float64Array:
-        a, b = relation.source_exponent[layer - 1], relation.target_exponent[layer - 1]
+        source_exponent = relation.source_exponent[layer - 1]
+        target_exponent = relation.target_exponent[layer - 1]
+        edge_weight = matrix.data.astype(np.float64)
+        # p_uv = w_uv · d(u)^(−a). A source without edges in the graph has a new one now: the edge
+        # itself is its degree.
         degrees = relation.source_degree[matrix.indices].astype(np.float64)
-        # A source without edges in the graph has a new one now: the edge itself is its degree.
-        prior = matrix.data * np.where(degrees > 0, degrees, matrix.data) ** -a
-        logits = self._likeness(layer, relation, matrix, hidden)
+        degrees = np.where(degrees > 0, degrees, matrix.data)
+        prior = matrix.data * degrees**-source_exponent
+        # α_uv = softmax of the prior, the edge weight's power and the similarity
+        logits = self._similarity(layer, relation, matrix, hidden)
         if relation.weight_power is not None:
-            logits += (float(relation.weight_power[layer - 1]) - 1) * np.log(
-                matrix.data.astype(np.float64)
-            )[:, None]
+            power = float(relation.weight_power[layer - 1])
+            logits += (power - 1) * np.log(edge_weight)[:, None]
         alpha = row_softmax(logits, matrix.indptr, prior[:, None])
-        degree = row_reduce(np.add, matrix.data.astype(np.float64), matrix.indptr)
-        scale = row_reduce(np.add, prior, matrix.indptr) * np.where(degree > 0, degree, 1.0) ** -b
+        # (Σ_u p_uv) · d(v)^(−b)
+        degree = row_reduce(np.add, edge_weight, matrix.indptr)
+        target_scale = np.where(degree > 0, degree, 1.0) ** -target_exponent
+        scale = row_reduce(np.add, prior, matrix.indptr) * target_scale
         return np.asarray(scale[rows_of(matrix)][:, None] * alpha)
 
     def bias(self, layer: int, relation: RelationState) -> Float64Array:
         return np.zeros(1)
 
-    def _likeness(
+    def _similarity(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
     ) -> Float64Array:
         """(edges, heads) γ cos(h_u, h_v)."""
         gamma = relation.gamma[layer - 1].astype(np.float64)
         if not gamma.any():
             return np.zeros((matrix.nnz, self.state.heads))
-        sources, targets = (
-            unit(self.sent(layer, relation, matrix)),
-            unit(_heads(hidden, self.state.heads)),
-        )
-        return np.asarray(gamma * np.einsum("ehd,ehd->eh", sources, targets[rows_of(matrix)]))
+        sources = unit(self.messages(layer, relation, matrix))
+        targets = unit(_heads(hidden, self.state.heads))
+        cosine = np.einsum("ehd,ehd->eh", sources, targets[rows_of(matrix)])
+        return np.asarray(gamma * cosine)
 
 
 @dataclass(frozen=True)
@@ -104,54 +116,61 @@ class _Textbook:
     state: EncoderState
     linear = False
 
-    def weight(self, layer: int, relation: RelationState, name: str) -> Float64Array:
+    def parameter(self, layer: int, relation: RelationState, name: str) -> Float64Array:
         return self.state.dense[f"{layer}.{relation.name}.{name}"].astype(np.float64)
 
     def mapped(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
     ) -> Float64Array:
         """(edges, d) W h of the sources, every source mapped once."""
-        distinct, place = np.unique(matrix.indices, return_inverse=True)
-        states = np.asarray(self.state.states[relation.source][layer - 1][distinct], np.float64)
-        return np.asarray((states @ self.weight(layer, relation, "source").T)[place])
+        sources, of_edge = np.unique(matrix.indices, return_inverse=True)
+        states = self.state.states[relation.source][layer - 1][sources]
+        weight = self.parameter(layer, relation, "source")
+        mapped = np.asarray(states, np.float64) @ weight.T
+        return np.asarray(mapped[of_edge])
 
 
 class Gat(_Textbook):
     """Velickovic et al. 2018."""
 
-    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Float64Array:
+    def messages(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
+    ) -> Float64Array:
         return _heads(self.mapped(layer, relation, matrix), self.state.heads)
 
-    def share(
+    def weights(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
     ) -> Float64Array:
-        asked = _heads(hidden @ self.weight(layer, relation, "target").T, self.state.heads)
-        left = (self.sent(layer, relation, matrix) * self.weight(layer, relation, "left")).sum(
-            axis=-1
-        )
-        right = (asked * self.weight(layer, relation, "right")).sum(axis=-1)
-        return row_softmax(_leaky(left + right[rows_of(matrix)]), matrix.indptr)
+        target = hidden @ self.parameter(layer, relation, "target").T
+        # e_uv = LeakyReLU(left · W h_u + right · W h_v)
+        left = self.messages(layer, relation, matrix) * self.parameter(layer, relation, "left")
+        right = _heads(target, self.state.heads) * self.parameter(layer, relation, "right")
+        logits = left.sum(axis=-1) + right.sum(axis=-1)[rows_of(matrix)]
+        return row_softmax(_leaky(logits), matrix.indptr)
 
     def bias(self, layer: int, relation: RelationState) -> Float64Array:
-        return self.weight(layer, relation, "bias")
+        return self.parameter(layer, relation, "bias")
 
 
 class GatV2(_Textbook):
     """Brody et al. 2022."""
 
-    def sent(self, layer: int, relation: RelationState, matrix: sparse.csr_matrix) -> Float64Array:
-        mapped = self.mapped(layer, relation, matrix) + self.weight(layer, relation, "source_bias")
-        return _heads(mapped, self.state.heads)
+    def messages(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
+    ) -> Float64Array:
+        bias = self.parameter(layer, relation, "source_bias")
+        return _heads(self.mapped(layer, relation, matrix) + bias, self.state.heads)
 
-    def share(
+    def weights(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
     ) -> Float64Array:
-        asked = hidden @ self.weight(layer, relation, "target").T + self.weight(
-            layer, relation, "target_bias"
-        )
-        both = self.sent(layer, relation, matrix) + _heads(asked, self.state.heads)[rows_of(matrix)]
-        score = (_leaky(both) * self.weight(layer, relation, "attend")).sum(axis=-1)
-        return row_softmax(score, matrix.indptr)
+        target = hidden @ self.parameter(layer, relation, "target").T
+        target = target + self.parameter(layer, relation, "target_bias")
+        targets = _heads(target, self.state.heads)[rows_of(matrix)]
+        # e_uv = attend · LeakyReLU(x_u + y_v)
+        sums = _leaky(self.messages(layer, relation, matrix) + targets)
+        logits = (sums * self.parameter(layer, relation, "attend")).sum(axis=-1)
+        return row_softmax(logits, matrix.indptr)
 
     def bias(self, layer: int, relation: RelationState) -> Float64Array:
         return np.zeros(1)
@@ -168,7 +187,8 @@ def row_reduce(ufunc: np.ufunc, values: Float64Array, indptr: IntArray) -> Float
     reduced = np.zeros((len(indptr) - 1, *values.shape[1:]))
     if len(filled):
         # reduceat gives the entry itself for an empty segment, so that only filled rows are named.
-        reduced[filled] = ufunc.reduceat(values, indptr[:-1][filled], axis=0)
+        starts = indptr[:-1][filled]
+        reduced[filled] = ufunc.reduceat(values, starts, axis=0)
     return reduced
 
 
@@ -177,8 +197,10 @@ def row_softmax(
 ) -> Float64Array:
     """(nnz, heads) prior · exp(logits), summing to one over each CSR row."""
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    weights = prior * np.exp(logits - row_reduce(np.maximum, logits, indptr)[rows])
-    return np.asarray(weights / row_reduce(np.add, weights, indptr)[rows])
+    largest = row_reduce(np.maximum, logits, indptr)
+    weights = prior * np.exp(logits - largest[rows])
+    total = row_reduce(np.add, weights, indptr)
+    return np.asarray(weights / total[rows])
 
 
 def unit(vectors: Float64Array) -> Float64Array:
@@ -187,14 +209,8 @@ def unit(vectors: Float64Array) -> Float64Array:
     return np.asarray(vectors / np.where(norms > 0, norms, 1.0))
 
 
-def _source_states(
-    state: EncoderState, layer: int, relation: RelationState, matrix: sparse.csr_matrix
-) -> Float64Array:
-    """(edges, d) states of the sources, as sent in `layer`."""
-    return np.asarray(state.states[relation.source][layer - 1][matrix.indices], np.float64)
-
-
 def _heads(states: Float64Array, heads: int) -> Float64Array:
+    """(n, d) → (n, heads, d / heads)."""
     return states.reshape(len(states), heads, states.shape[1] // heads)
 
 

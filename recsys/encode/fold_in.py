@@ -3,6 +3,7 @@ vectors.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import sparse
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, FloatArray, Int64Array
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.errors import UsageError
+from recsys.core.history import EdgeWeighting, UserHistories
 from recsys.encode.attention import attention_of, row_reduce, rows_of, unit
 
 Neighbours = Mapping[str, sparse.csr_matrix]
@@ -21,20 +23,24 @@ _SECONDS_PER_DAY = 86_400.0
 
 
 class Flow(NamedTuple):
-    """What one relation sent in one layer, where nothing but sums lies between it and the vector.
+    """What one relation adds in one layer, where nothing but sums lies between it and the vector.
 
-    layer: from 1. share: (edges, heads), the factor on each head of each source state, gates and
-    degrees included.
+    layer: from 1.
+    relation: into users.
+    attention: (edges, heads) factor on each head of each source state, gates and degrees included.
     """
 
     layer: int
     relation: RelationState
-    share: Float64Array
+    attention: Float64Array
 
 
 class Encoded(NamedTuple):
-    """vectors: (n, d) final vectors. norms: (n,) what they were divided by. flows: where they came
-    from.
+    """Users as they were encoded.
+
+    vectors: (n, d) final vectors.
+    norms: (n,) what they were divided by.
+    flows: where they came from.
     """
 
     vectors: Float32Array
@@ -43,120 +49,156 @@ class Encoded(NamedTuple):
 
 
 class UserEncoder:
-    """The formulae of `core.encoder` for any number of users at once. Raises DataError for an
-    unknown family.
-    """
+    """The formulae of `core.encoder` for any number of users at once."""
 
     def __init__(self, state: EncoderState) -> None:
+        """Raises DataError for an unknown model family."""
         self.state = state
         self.attention = attention_of(state)
 
     def encode(self, neighbours: Neighbours, layer0: Float32Array | None = None) -> Float32Array:
-        """(n, d) vectors of users with these neighbours; layer0: (n, d) own states, the visitor's
-        when absent.
+        """(n, d) vectors of users with these neighbours.
+
+        layer0: (n, d) own states, the visitor's when absent.
         """
-        count = _count(neighbours)
-        edges = sum(
-            (matrix.indptr.astype(np.int64) for matrix in neighbours.values()),
-            np.zeros(count + 1, np.int64),
-        )
+        count = _num_users(neighbours)
+        num_edges = np.zeros(count + 1, np.int64)
+        for matrix in neighbours.values():
+            num_edges += matrix.indptr
         vectors = np.empty((count, len(self.state.visitor)), np.float32)
-        for rows in _slices(edges):
-            part = {name: matrix[rows] for name, matrix in neighbours.items()}
-            vectors[rows] = self.trace(part, None if layer0 is None else layer0[rows]).vectors
+        for users in _slices(num_edges):
+            of_users = {name: matrix[users] for name, matrix in neighbours.items()}
+            own = None if layer0 is None else layer0[users]
+            vectors[users] = self.trace(of_users, own).vectors
         return vectors
 
     def trace(self, neighbours: Neighbours, layer0: Float32Array | None = None) -> Encoded:
-        """The same for a few users, with every share that made them: what an explanation reads."""
-        count = _count(neighbours)
-        start = (
-            np.broadcast_to(self.state.visitor, (count, len(self.state.visitor)))
-            if layer0 is None
-            else layer0
-        )
-        hidden = np.asarray(start, np.float64)
-        total, flows = self.state.layer_weights[0] * hidden, []
-        for layer in range(1, self.state.layers + 1):
-            hidden, sent = self._step(layer, hidden, neighbours)
-            total = total + self.state.layer_weights[layer] * hidden
-            flows += sent
-        norms = (
-            np.linalg.norm(total, axis=1) if self.state.similarity == "cosine" else np.ones(count)
-        )
+        """The same for a few users, with all that made them: what an explanation reads."""
+        count, state = _num_users(neighbours), self.state
+        if layer0 is None:
+            layer0 = np.broadcast_to(state.visitor, (count, len(state.visitor)))
+        hidden = np.asarray(layer0, np.float64)
+        # z = Σ_l layer_weights[l] h^l
+        total = state.layer_weights[0] * hidden
+        flows: list[Flow] = []
+        for layer in range(1, state.layers + 1):
+            hidden, layer_flows = self._step(layer, hidden, neighbours)
+            total = total + state.layer_weights[layer] * hidden
+            flows += layer_flows
+        norms = np.ones(count)
+        if state.similarity == "cosine":
+            norms = np.linalg.norm(total, axis=1)
         norms = np.where(norms > 0, norms, 1.0)
-        return Encoded((total / norms[:, None]).astype(np.float32), norms, flows)
+        vectors = total / norms[:, None]
+        return Encoded(vectors.astype(np.float32), norms, flows)
 
     def _step(
         self, layer: int, hidden: Float64Array, neighbours: Neighbours
     ) -> tuple[Float64Array, list[Flow]]:
         """h^layer from h^(layer−1), and the flows that reach the vector linearly."""
-        heard = [
-            self._hear(layer, relation, neighbours[relation.name], hidden)
-            for relation in self.state.relations
-            if relation.name in neighbours and neighbours[relation.name].nnz
-        ]
-        factors = _factors(layer, hidden, heard)
-        total = sum(
-            (f[:, None] * one.output for f, one in zip(factors, heard, strict=True)),
-            np.zeros_like(hidden),
-        )
-        if self.attention.linear or layer == self.state.layers:
-            flows = [
-                Flow(layer, one.relation, one.share * f[rows_of(one.matrix)][:, None])
-                for f, one in zip(factors, heard, strict=True)
-            ]
-            return total, flows
-        return np.where(total > 0, total, np.expm1(np.minimum(total, 0.0))), []  # ELU
+        outputs = []
+        for relation in self.state.relations:
+            matrix = neighbours.get(relation.name)
+            if matrix is not None and matrix.nnz:
+                outputs.append(self._output(layer, relation, matrix, hidden))
+        gates = _gates(layer, hidden, outputs)
+        # h^l = Σ_r gate_r · out_r
+        total = np.zeros_like(hidden)
+        for gate, output in zip(gates, outputs, strict=True):
+            total += gate[:, None] * output.values
+        is_linear = self.attention.linear or layer == self.state.layers
+        if not is_linear:
+            elu = np.where(total > 0, total, np.expm1(np.minimum(total, 0.0)))
+            return elu, []
+        flows = []
+        for gate, output in zip(gates, outputs, strict=True):
+            gate_of_edges = gate[rows_of(output.matrix)]
+            attention = output.attention * gate_of_edges[:, None]
+            flows.append(Flow(layer, output.relation, attention))
+        return total, flows
 
-    def _hear(
+    def _output(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
-    ) -> "_Heard":
+    ) -> "_Output":
         """One relation's output, ungated."""
-        share = self.attention.share(layer, relation, matrix, hidden)
-        messages = share[:, :, None] * self.attention.sent(layer, relation, matrix)
-        output = row_reduce(np.add, messages.reshape(matrix.nnz, -1), matrix.indptr)
+        attention = self.attention.weights(layer, relation, matrix, hidden)
+        messages = attention[:, :, None] * self.attention.messages(layer, relation, matrix)
+        values = row_reduce(np.add, messages.reshape(matrix.nnz, -1), matrix.indptr)
         present = np.diff(matrix.indptr) > 0
-        return _Heard(
-            relation,
-            matrix,
-            share,
-            output + present[:, None] * self.attention.bias(layer, relation),
-            present,
-        )
+        values = values + present[:, None] * self.attention.bias(layer, relation)
+        return _Output(relation, matrix, attention, values, present)
 
 
-class _Heard(NamedTuple):
-    """share: (edges, heads). output: (n, d). present: (n,) which users have an edge."""
+@dataclass(frozen=True)
+class _Output:
+    """What one relation gives in one layer.
+
+    relation: into users.
+    matrix: (n, sources) edge weights.
+    attention: (edges, heads).
+    values: (n, d).
+    present: (n,) which users have an edge.
+    """
 
     relation: RelationState
     matrix: sparse.csr_matrix
-    share: Float64Array
-    output: Float64Array
+    attention: Float64Array
+    values: Float64Array
     present: BoolArray
 
 
-def _factors(layer: int, hidden: Float64Array, heard: list[_Heard]) -> list[Float64Array]:
+def _gates(layer: int, hidden: Float64Array, outputs: list[_Output]) -> list[Float64Array]:
     """(n,) for each relation: 1 for the base, tanh(gate_r) β_r(v) for an added one."""
-    ones = np.ones(len(hidden))
-    added = [one for one in heard if not one.relation.base]
-    if not added:
-        return [ones] * len(heard)
+    added = [output for output in outputs if not output.relation.base]
+    mixture = _mixture(layer, hidden, added) if added else np.empty((0, len(hidden)))
+    gates = []
+    number = 0
+    for output in outputs:
+        if output.relation.base:
+            gates.append(np.ones(len(hidden)))
+            continue
+        gate = np.tanh(float(output.relation.gate[layer - 1]))
+        gates.append(gate * mixture[number])
+        number += 1
+    return gates
+
+
+def _mixture(layer: int, hidden: Float64Array, added: list[_Output]) -> Float64Array:
+    """(relations, n) β_r(v), the softmax over the added relations present at v."""
     direction = unit(hidden)
-    closeness = [
-        float(one.relation.kappa[layer - 1]) * np.einsum("nd,nd->n", direction, unit(one.output))
-        for one in added
-    ]
-    present = np.stack([one.present for one in added])
-    logits = np.where(present, np.stack(closeness), -np.inf)
-    weights = np.exp(logits - np.where(present.any(axis=0), logits.max(axis=0), 0.0))
-    beta = weights / np.maximum(weights.sum(axis=0), np.finfo(np.float64).tiny)
-    gated = iter(
-        [
-            np.tanh(float(one.relation.gate[layer - 1])) * b
-            for one, b in zip(added, beta, strict=True)
-        ]
+    logits = np.full((len(added), len(hidden)), -np.inf)
+    for row, output in enumerate(added):
+        # κ_r cos(h_v, out_r)
+        kappa = float(output.relation.kappa[layer - 1])
+        cosine = np.einsum("nd,nd->n", direction, unit(output.values))
+        logits[row, output.present] = kappa * cosine[output.present]
+    largest = logits.max(axis=0)
+    weights = np.exp(logits - np.where(np.isfinite(largest), largest, 0.0))
+    total = np.maximum(weights.sum(axis=0), np.finfo(np.float64).tiny)
+    return np.asarray(weights / total)
+
+
+def edge_weighting(state: EncoderState, relation: RelationState) -> EdgeWeighting:
+    """How new events weigh as edges of a relation: as the graph's rows do."""
+    return EdgeWeighting(
+        behavior_weight=relation.weight,
+        use_weights=state.use_weights,
+        half_life_days=relation.half_life_days or state.half_life_days,
+        now=state.now,
+        half_life_events=state.half_life_events,
     )
-    return [ones if one.relation.base else next(gated) for one in heard]
+
+
+def history_neighbours(state: EncoderState, histories: UserHistories) -> Neighbours:
+    """Neighbours that histories give, as the graph would have them; relations without any left out."""
+    neighbours = {}
+    for relation in state.relations:
+        if relation.behavior is None:
+            continue
+        edges = histories.edge_weights(relation.behavior, edge_weighting(state, relation))
+        if edges.nnz:
+            neighbours[relation.name] = edges
+    return neighbours
 
 
 def edge_weights(
@@ -184,7 +226,7 @@ def edge_weights(
     return decayed
 
 
-def _count(neighbours: Neighbours) -> int:
+def _num_users(neighbours: Neighbours) -> int:
     counts = {int(matrix.shape[0]) for matrix in neighbours.values()}
     if len(counts) != 1:
         raise UsageError(
@@ -195,9 +237,12 @@ def _count(neighbours: Neighbours) -> int:
 
 def _slices(indptr: Int64Array) -> list[slice]:
     """Runs of users with at most _EDGES_AT_ONCE edges together (at least one user)."""
-    slices, start = [], 0
-    while start < len(indptr) - 1:
-        stop = int(np.searchsorted(indptr, indptr[start] + _EDGES_AT_ONCE, side="right")) - 1
-        slices.append(slice(start, max(stop, start + 1)))
-        start = slices[-1].stop
+    slices: list[slice] = []
+    start, num_users = 0, len(indptr) - 1
+    while start < num_users:
+        last_edge = indptr[start] + _EDGES_AT_ONCE
+        stop = int(np.searchsorted(indptr, last_edge, side="right")) - 1
+        stop = max(stop, start + 1)
+        slices.append(slice(start, stop))
+        start = stop
     return slices

@@ -185,8 +185,8 @@ def with_sparse_scores(
     Returns:
         (n, k) hits with their whole scores.
     """
-    items = np.full(hits.items.shape, NO_ITEM, np.int32)
-    scores = np.full(hits.items.shape, -np.inf, np.float32)
+    items = np.full_like(hits.items, NO_ITEM)
+    scores = np.full_like(hits.scores, -np.inf)
     for row, query in enumerate(queries):
         excluded = None if exclude is None else exclude[row].indices
         added_row = added[row : row + 1].toarray().ravel()

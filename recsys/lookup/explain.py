@@ -127,7 +127,7 @@ def contributions(
     target = np.asarray(item_vector, np.float64).reshape(state.heads, -1)
     totals: dict[str, Float64Array] = {}
     for layer, relation, share in encoded.flows:
-        carried = encoder.attention.sent(layer, relation, neighbours[relation.name])
+        carried = encoder.attention.messages(layer, relation, neighbours[relation.name])
         products = np.einsum("eh,ehd,hd->e", share, carried, target)
         weighted = float(state.layer_weights[layer]) * products / encoded.norms[0]
         totals[relation.name] = totals.get(relation.name, np.zeros(1)) + weighted
