@@ -146,7 +146,7 @@ class KnowledgeConfig(Section):
     link_columns: tuple[str, str] | None = None
     """Columns of item id and entity; the first two of the links when absent."""
     kinds: list[str] | None = None
-    """Kinds to take; all when absent."""
+    """Kinds to use; all when absent."""
     min_triples: int = Field(2, ge=1)
     """Triples that an entity must be in, unless it is an item: in one alone it links its item to
     nothing.
@@ -156,7 +156,7 @@ class KnowledgeConfig(Section):
 
 
 class SessionConfig(Section):
-    """Links from an item to the one that the same user took next, counted over the users of the
+    """Links from an item to the next one of the same user's session, counted over the users of the
     phase's own rows.
     """
 
@@ -167,7 +167,7 @@ class SessionConfig(Section):
     predict alone.
     """
     directed: bool = True
-    """false: one relation that links both ways, for logs whose times do not tell what came first."""
+    """false: one relation that links both ways, for logs whose times do not give an order."""
 
 
 class GraphConfig(Section):
@@ -180,7 +180,7 @@ class GraphConfig(Section):
     out.
     """
     negative_behaviors: list[str] = Field([])
-    """Behaviours that speak against an item (dislike, return): relations of their own, whose gates
+    """Behaviours that count against an item (dislike, return): relations of their own, whose gates
     may turn negative. Their items are hidden, unless evaluate.seen_behaviors says otherwise, and
     never count in favour of anything.
     """
@@ -189,7 +189,7 @@ class GraphConfig(Section):
     half_life_days: PositiveFloat | Literal["auto", "none"] = "auto"
     """Edge weights halve with this age, counted back from the last row of the phase; needs times.
     auto: an eighth of the time from a phase's first row to its last, where what is held out comes
-    later than what is learned from; else, and without times, edges do not fade. none: they never
+    later than what is learned from; else, and without times, edges do not decay. none: they never
     do.
     """
     behavior_half_life_days: dict[str, PositiveFloat] = Field({})
@@ -205,7 +205,7 @@ class GraphConfig(Section):
     knowledge: list[KnowledgeConfig] = Field([])
     """Files of triples about entities, some of which are items."""
     sessions: SessionConfig | None = None
-    """Link items to those that the same user took next, as the added relation "next"; none when
+    """Link items to the next one of a session, as the added relation "next"; none when
     absent. Needs times.
     """
     item_neighbours: NeighbourConfig | None = None

@@ -31,13 +31,13 @@ class ModelConfig(Section):
     """
     learn_weight_power: bool = False
     """Attention learns a power c of the edge weights per relation and layer: where these halve in
-    half_life_days, it hears edges as if they did in half_life_days / c. degree_prior only.
+    half_life_days, they halve for it in half_life_days / c. degree_prior only.
     """
     similarity: Literal["cosine", "dot"] = "cosine"
     """Score of a user and an item."""
     popularity: float = Field(0.05, ge=0)
-    """cosine: trained item vectors get the length degree^popularity, so that of two items as near
-    the one taken more often comes first. 0 leaves all of length 1.
+    """cosine: trained item vectors get the length degree^popularity, so that of two items with equal
+    cosine the more popular one comes first. 0 leaves all of length 1.
     """
     start: Literal["svd", "random"] = "svd"
     """Layer-0 states of users and items: truncated SVD of the normalised train matrix, or normal

@@ -29,35 +29,30 @@ class EvaluateConfig(Section):
 
 
 class BlendConfig(Section):
-    """What a user's history adds to the trained vectors: a sparse table of which items follow from
-    which, and a low-pass of the log, both in closed form from the phase's own rows; and what shape
-    the vectors take. How much is chosen on validation; nothing, where nothing helps.
+    """Terms of a score beside the trained vectors: item–item scores and a low-pass of the log, both
+    in closed form from the phase's own rows, auxiliary behaviours and a trend; and the scaling of
+    the vectors. Weights are chosen on validation; a term that does not help is left out.
     """
 
     recency: bool = True
-    """In logs with times, let late events count more in the vectors of users, and their own states
-    less.
-    """
+    """In logs with times, weigh recent events more in users' vectors, and their own states less."""
     lengths: bool = True
-    """Let item vectors be longer or shorter than training left them, by their trained length and by
-    their popularity. Cosine only: of an inner product lengths are learnt.
+    """Scale item vectors by powers of their trained length and of their popularity. Cosine only: with
+    an inner product lengths are learnt.
     """
     neighbours: int = Field(200, ge=0)
-    """Items that may speak for one item in the table; 0 leaves the table out."""
+    """Largest number of items that add to one item's item–item score; 0 leaves the term out."""
     low_pass_rank: int = Field(512, ge=0)
-    """Singular vectors of the low-pass, at most; 0 leaves it out, and spares a truncated SVD of the
-    log.
-    """
+    """Largest number of singular vectors of the low-pass; 0 leaves the term out, and its SVD."""
     met: bool = True
-    """Let items gain that their user met under other behaviours than the target (viewed, not
-    bought), by how often that leads to the target, and let such items speak in histories.
-    Behaviours of weight 0 and negative ones do not count; items that are hidden gain nothing.
-    Nothing in a log of one behaviour.
+    """Use auxiliary behaviours (viewed, not bought): such items gain by how often that leads to the
+    target, and they count in histories. Behaviours of weight 0 and negative ones do not count;
+    hidden items gain nothing. Without effect in a log of one behaviour.
     """
     trend: bool = True
-    """Where what is held out comes later, let items gain in everybody's lists by how much they were
-    taken of late, the item–item table speak for fresh items, and visitors of whom nothing is known
-    get what is popular of late: each as far as validation says so.
+    """Where held-out rows come later: add recent popularity to every user's scores, weigh item–item
+    scores by freshness, and give users without history recently popular items; each with a weight
+    chosen on validation.
     """
 
 
@@ -73,10 +68,10 @@ class IndexConfig(Section):
     latency_ms: float = Field(10.0, gt=0)
     """Budget of one lookup at p95, one thread."""
     cold_items: bool = False
-    """Serve rows of the item table that nobody took, too: what they are (graph.attributes,
-    graph.relations) gives them vectors, and those of which nothing is known stay away.
+    """Serve rows of the item table without interactions, too: their attributes and links
+    (graph.attributes, graph.relations) give them vectors; those without any are left out.
     """
     segment: str | None = None
-    """Column of the user table: visitors of whom no more than its value is known get what users of
-    that value took.
+    """Column of the user table: visitors of whom only its value is known get the items popular among
+    users of that value.
     """

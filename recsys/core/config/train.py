@@ -43,7 +43,7 @@ class TrainConfig(Section):
     half.
     """
     negative_power: float = Field(0.75, ge=0)
-    """popularity, mixed: 1 draws items as often as they were taken, 0 draws those ever taken alike."""
+    """popularity, mixed: 1 draws items in proportion to their degree, 0 all that have one alike."""
     hard_negatives: int = Field(0, ge=0)
     """softmax: only the candidates that a pair scores highest count, this many (dynamic negative
     sampling, Zhang et al. 2013); 0 lets all count.
@@ -91,7 +91,7 @@ class TrainConfig(Section):
     fold-in works.
     """
     edge_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the edges that stay silent in a step; degrees are kept, the others count 1/(1 −
+    """Share of the edges dropped in a step; degrees are kept, the others count 1/(1 −
     share) (SGL, LightGCN).
     """
     contrast_weight: float = Field(0.0, ge=0)
