@@ -40,8 +40,8 @@ from recsys.core.errors import UsageError
 from recsys.core.interactions import dense_of
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.tables import ITEM, ITEM_ID, USER
+from recsys.evaluate.cold_start import expected_ndcg
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
-from recsys.evaluate.newcomers import expected_ndcg
 from recsys.fitting.cold_items import place_items
 from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph

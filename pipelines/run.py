@@ -7,10 +7,10 @@ from pipelines.manifest import Manifest
 from pipelines.places import (
     AUDIT,
     BLEND,
+    COLD_START,
     GRAPH,
     INDEX,
     LOG,
-    NEWCOMERS,
     POPULARITY,
     RELATIONS,
     REPORT,
@@ -27,9 +27,9 @@ from pipelines.stages import (
     audit,
     baselines,
     blend,
+    cold_start,
     graphs,
     ingest,
-    newcomers,
     popularity,
     relations,
     report,
@@ -76,7 +76,7 @@ def plan(config: RunConfig) -> list[Stage]:
         GRAPH.format(phase="final"),
         INDEX.format(phase="final"),
         trained,
-        NEWCOMERS,
+        COLD_START,
         *lists,
     )
     return [
@@ -111,7 +111,7 @@ def plan(config: RunConfig) -> list[Stage]:
         _score("final", variants),
         Stage("test", baselines.score_test, TEST, (*_ROWS, VALIDATION), _JUDGED, buckets=others),
         *_ablations(config, ablations),
-        _newcomers(config),
+        _cold_start(config),
         _index("final"),
         Stage(
             "report",
@@ -212,11 +212,11 @@ def _ablations(config: RunConfig, parts: Sequence[str]) -> list[Stage]:
     )
 
 
-def _newcomers(config: RunConfig) -> Stage:
+def _cold_start(config: RunConfig) -> Stage:
     """The tested model on visitors and on items that nobody took in train."""
     found = [place.format(phase="final", bucket=MODEL) for place in (TRAINED, BLEND)]
     inputs = (*_ROWS, *_side_inputs(config), GRAPH.format(phase="final"), POPULARITY, *found)
-    return Stage("newcomers", newcomers.judge, NEWCOMERS, inputs, ("evaluate", "graph", "seed"))
+    return Stage("cold_start", cold_start.judge, COLD_START, inputs, ("evaluate", "graph", "seed"))
 
 
 def _serve(config: RunConfig) -> list[Stage]:

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from recsys.bundle.bundle import Bundle, copy_checked
-from recsys.bundle.storage import load_document, whole
-from recsys.core.artefacts import at_once
+from recsys.bundle.storage import as_data_error, load_document
+from recsys.core.artefacts import no_pause
 from recsys.core.errors import RecsysError
 from recsys.core.ids import UNKNOWN
 from recsys.lookup.lookup import Lookup
@@ -76,7 +76,7 @@ class Served:
         return seen is not None and item in seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
 
 
-def load(path: Path, between: Callable[[], None] = at_once) -> Served:
+def load(path: Path, between: Callable[[], None] = no_pause) -> Served:
     """Load and verify the bundle at `path` (or that a link there names): hashes, then the golden
     requests.
 
@@ -85,7 +85,7 @@ def load(path: Path, between: Callable[[], None] = at_once) -> Served:
     work. Raises DataError for a bundle that is damaged or answers otherwise than when written.
     """
     source = path.resolve()
-    with tempfile.TemporaryDirectory(prefix="recsys-bundle-") as folder, whole(source):
+    with tempfile.TemporaryDirectory(prefix="recsys-bundle-") as folder, as_data_error(source):
         copy = Path(folder) / source.name
         copy_checked(source, copy, between)
         bundle = Bundle.load(copy, verify=False)

@@ -7,9 +7,19 @@ import numpy as np
 from scipy import sparse
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import AUDIT, GRAPH, INDEX, LOG, NEWCOMERS, TEST, TRAINED, VALIDATION, WITHOUT
+from pipelines.places import (
+    AUDIT,
+    COLD_START,
+    GRAPH,
+    INDEX,
+    LOG,
+    TEST,
+    TRAINED,
+    VALIDATION,
+    WITHOUT,
+)
 from pipelines.runner import Facts, Work
-from pipelines.stages.newcomers import FIGURES
+from pipelines.stages.cold_start import FIGURES
 from pipelines.stages.scores import Scored
 from pipelines.stages.serving import THROUGH
 from pipelines.stages.training import LIGHTGCN, MASS, MODEL
@@ -65,16 +75,16 @@ def write(work: Work) -> Facts:
             *(one["message"] for one in audit["findings"] if one["severity"] != "note"),
         ],
     )
-    report = report.model_copy(update={**_newcomers(work), "relations": _relations(work, final)})
+    report = report.model_copy(update={**_cold_start(work), "relations": _relations(work, final)})
     write_report(report, work.out)
     work.progress.say(report.headline)
     work.progress.say(report.verdict.line)
     return Facts(rows_out=len(final.judge.held_out_users), figures={"headline": report.headline})
 
 
-def _newcomers(work: Work) -> dict[str, Any]:
+def _cold_start(work: Work) -> dict[str, Any]:
     """Fields of the report."""
-    found = read_json(work.read(NEWCOMERS) / FIGURES)
+    found = read_json(work.read(COLD_START) / FIGURES)
     cold = found["cold_items"]
     return {
         "visitors": [VisitorRow(**one) for one in found["visitors"]],

@@ -36,14 +36,14 @@ from recsys.bundle.contents import ALL, FORMAT, Contents, neighbours_into_users
 from recsys.bundle.item_map import ItemMap
 from recsys.bundle.segments import Segments
 from recsys.bundle.storage import (
+    as_data_error,
     load_array,
     load_document,
     load_matrix,
     save_document,
-    whole,
 )
 from recsys.core.arrays import BoolArray, Float32Array
-from recsys.core.artefacts import at_once, atomic_folder, copy_sha256, file_sha256, text_sha256
+from recsys.core.artefacts import atomic_folder, copy_sha256, file_sha256, no_pause, text_sha256
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import DataError
 from recsys.core.history import WeightedHistories
@@ -56,7 +56,14 @@ from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.search.approximate import ApproximateIndex
 from recsys.search.exact import VectorScorer
 
-__all__ = ["Bundle", "Contents", "check_files", "copy_checked", "neighbours_into_users", "seal"]
+__all__ = [
+    "Bundle",
+    "Contents",
+    "check_files",
+    "copy_checked",
+    "neighbours_into_users",
+    "write_sealed",
+]
 
 _MANIFEST = "manifest.json"
 _CARDS = ("index_card.json", "model_card.json")
@@ -163,14 +170,14 @@ class Bundle:
         `recsys.releases` to replay.
         """
         check_files(path, hashes=verify)
-        with whole(path):
+        with as_data_error(path):
             return _read(path)
 
     def golden(self) -> Any:
         """The requests recorded with their answers when the bundle was written. Read from disk each
         time.
         """
-        with whole(self.path):
+        with as_data_error(self.path):
             return load_document(self.path / "golden.json")
 
 
@@ -185,7 +192,7 @@ def check_files(path: Path, hashes: bool = True) -> None:
             raise _changed(path, name)
 
 
-def copy_checked(path: Path, copy: Path, between: Callable[[], None] = at_once) -> None:
+def copy_checked(path: Path, copy: Path, between: Callable[[], None] = no_pause) -> None:
     """Copy a bundle into the new folder `copy`, with its hashes checked on the way; `between` is
     called after each MB.
 
@@ -195,7 +202,7 @@ def copy_checked(path: Path, copy: Path, between: Callable[[], None] = at_once) 
     for name, facts in files.items():
         _require_size(path, name, facts)
     copy.mkdir()
-    with whole(path):
+    with as_data_error(path):
         shutil.copy2(path / _MANIFEST, copy)
         for name, facts in files.items():
             if copy_sha256(path / name, copy / name, between) != facts["sha256"]:
@@ -208,7 +215,7 @@ def _manifest_of(path: Path) -> dict[str, dict[str, Any]]:
         raise DataError(
             f"{str(path)!r} is not a bundle: it has no {_MANIFEST}", "Make one with recsys index"
         )
-    with whole(path):
+    with as_data_error(path):
         manifest = load_document(path / _MANIFEST)
         known, files = manifest["format"] == FORMAT, dict(manifest["files"])
     if not known:
@@ -234,7 +241,9 @@ def _changed(path: Path, name: str) -> DataError:
     )
 
 
-def seal(bundles: Path, fill: Callable[[Path], None], record: Callable[[Bundle], Any]) -> Path:
+def write_sealed(
+    bundles: Path, fill: Callable[[Path], None], record: Callable[[Bundle], Any]
+) -> Path:
     """Write bundles/<sha12> and return it; a bundle of the same content is left as it is.
 
     fill: writes the files into a folder. record: asks the new bundle its golden requests and gives

@@ -57,7 +57,7 @@ def load_document(path: Path) -> Any:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[None]:
+def as_data_error(path: Path) -> Iterator[None]:
     """Turn whatever a damaged file raises into DataError naming the bundle."""
     broken = (
         OSError,

@@ -105,11 +105,11 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def at_once() -> None:
+def no_pause() -> None:
     """Between the steps of work that nobody waits beside: nothing."""
 
 
-def copy_sha256(source: Path, copy: Path, between: Callable[[], None] = at_once) -> str:
+def copy_sha256(source: Path, copy: Path, between: Callable[[], None] = no_pause) -> str:
     """Copy a file and return the hash of what was copied; `between` is called after every chunk."""
     digest = hashlib.sha256()
     with source.open("rb") as stream, copy.open("wb") as out:

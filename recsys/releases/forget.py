@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys.bundle.bundle import Bundle, seal
+from recsys.bundle.bundle import Bundle, write_sealed
 from recsys.bundle.storage import load_document, save_array, save_document, save_matrix
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import UsageError
@@ -34,7 +34,7 @@ def without_user(bundle: Bundle, user: int) -> Path:
         _write_rows(folder, bundle, user)
         _write_sources(folder, bundle, user)
 
-    return seal(bundle.path.resolve().parent, fill, golden.record)
+    return write_sealed(bundle.path.resolve().parent, fill, golden.record)
 
 
 def _write_rows(folder: Path, bundle: Bundle, user: int) -> None:

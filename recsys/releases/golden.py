@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.core.artefacts import at_once
+from recsys.core.artefacts import no_pause
 from recsys.core.errors import DataError
 from recsys.lookup.lookup import Lookup
 
@@ -26,7 +26,7 @@ def record(bundle: "Bundle") -> dict[str, Any]:
 
 
 def replay(
-    bundle: "Bundle", document: Mapping[str, Any], between: Callable[[], None] = at_once
+    bundle: "Bundle", document: Mapping[str, Any], between: Callable[[], None] = no_pause
 ) -> None:
     """Ask again, with `between` after each. Raises DataError naming the first request that is
     answered otherwise.

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from recsys.bundle.storage import load_document, whole
+from recsys.bundle.storage import as_data_error, load_document
 from recsys.core.artefacts import RunFolder, atomic_file, exclusive, switch_link
 from recsys.core.errors import GateRefused, UsageError, nearest
 from recsys.releases.publish import load_verified
 
-HISTORY = "promotions.jsonl"
+PROMOTIONS = "promotions.jsonl"
 By = Literal["run", "promote", "rollback", "forget", "add-items"]
 
 
@@ -62,7 +62,7 @@ def live(folder: RunFolder) -> str | None:
 
 def history(folder: RunFolder) -> list[Promotion]:
     """Every switch that was recorded, oldest first."""
-    file = folder.path / HISTORY
+    file = folder.path / PROMOTIONS
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return [Promotion(**json.loads(line)) for line in lines]
 
@@ -204,7 +204,7 @@ def bundle_bytes(path: Path) -> int:
 
 
 def _listed(path: Path, is_live: bool, is_before: bool) -> Listed:
-    with whole(path):
+    with as_data_error(path):
         card, facts = load_document(path / "model_card.json"), load_document(path / "bundle.json")
     deciding = card.get("deciding")
     return Listed(
@@ -244,7 +244,7 @@ def _switch(folder: RunFolder, path: Path, by: By, forced: bool = False) -> Prom
 
 
 def write_history(folder: RunFolder, promotions: list[Promotion]) -> None:
-    with atomic_file(folder.path / HISTORY) as part:
+    with atomic_file(folder.path / PROMOTIONS) as part:
         part.write_text(
             "".join(json.dumps(asdict(one)) + "\n" for one in promotions), encoding="utf-8"
         )

@@ -5,9 +5,9 @@ verified.
 from collections.abc import Callable
 from pathlib import Path
 
-from recsys.bundle.bundle import Bundle, seal
+from recsys.bundle.bundle import Bundle, write_sealed
 from recsys.bundle.contents import Contents, check_contents, write_files
-from recsys.core.artefacts import at_once
+from recsys.core.artefacts import no_pause
 from recsys.releases import golden
 
 
@@ -17,7 +17,7 @@ def write_bundle(bundles: Path, contents: Contents) -> Path:
     Raises UsageError when the parts do not belong together.
     """
     check_contents(contents)
-    return seal(bundles, lambda folder: write_files(folder, contents), golden.record)
+    return write_sealed(bundles, lambda folder: write_files(folder, contents), golden.record)
 
 
 def load_verified(path: Path) -> Bundle:
@@ -31,7 +31,7 @@ def load_verified(path: Path) -> Bundle:
     return bundle
 
 
-def replay_golden(bundle: Bundle, between: Callable[[], None] = at_once) -> None:
+def replay_golden(bundle: Bundle, between: Callable[[], None] = no_pause) -> None:
     """Ask the golden requests again, with `between` after each. Raises DataError for the first
     other answer.
     """

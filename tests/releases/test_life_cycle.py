@@ -65,7 +65,7 @@ def test_promote_and_rollback_keep_a_history(folder, three):
         (c, b, "rollback"),
         (b, a, "rollback"),
     ]
-    assert len((folder.path / life_cycle.HISTORY).read_text().splitlines()) == 5
+    assert len((folder.path / life_cycle.PROMOTIONS).read_text().splitlines()) == 5
 
 
 def test_rollback_goes_where_an_unrecorded_switch_came_from(folder, three):
@@ -232,5 +232,5 @@ def test_the_history_alone_tells_the_way_back(moves):
 
 def test_a_line_of_the_history_is_json(folder, three):
     life_cycle.promote(folder, three[0], force=True)
-    [line] = (folder.path / life_cycle.HISTORY).read_text().splitlines()
+    [line] = (folder.path / life_cycle.PROMOTIONS).read_text().splitlines()
     assert set(json.loads(line)) == {"time", "bundle", "before", "by", "forced"}

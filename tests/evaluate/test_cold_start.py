@@ -11,8 +11,7 @@ from recsys.core.history import WeightedHistories
 from recsys.core.interactions import Interactions
 from recsys.encode.fold_in import UserEncoder
 from recsys.encode.history_scores import BlendedScorer, HistoryScores
-from recsys.evaluate.metrics import rank_metrics
-from recsys.evaluate.newcomers import (
+from recsys.evaluate.cold_start import (
     LENGTHS,
     Trained,
     cold_items,
@@ -20,6 +19,7 @@ from recsys.evaluate.newcomers import (
     later_events,
     visitor_rows,
 )
+from recsys.evaluate.metrics import rank_metrics
 from recsys.search.exact import VectorScorer, rank
 from worlds import ITEMS, USERS, make_contents, make_interactions
 

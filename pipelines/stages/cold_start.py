@@ -15,8 +15,8 @@ from recsys.core.encoder import Embeddings
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import dense_of
 from recsys.core.tables import ITEM, ITEM_ID, USER
+from recsys.evaluate.cold_start import Trained, cold_items, visitor_rows
 from recsys.evaluate.document import ColdItems
-from recsys.evaluate.newcomers import Trained, cold_items, visitor_rows
 from recsys.fitting.cold_items import place_items
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
@@ -24,7 +24,7 @@ from recsys.phases.phase import Phase
 from recsys.scores.trained_vectors import faded
 from recsys.scores.trend import taken
 
-FIGURES = "newcomers.json"
+FIGURES = "cold_start.json"
 
 
 def judge(work: Work) -> Facts:

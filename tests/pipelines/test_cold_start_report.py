@@ -1,4 +1,4 @@
-"""A run's report says how newcomers fare, and what relations bring."""
+"""A run's report says how little-known users and cold items fare, and what relations bring."""
 
 from pathlib import Path
 
