@@ -1,4 +1,4 @@
-"""How visitors and untaken items are served: figures for the report, on the test."""
+"""How visitors and cold items are served: figures for the report, on the test."""
 
 import numpy as np
 from scipy import sparse

@@ -47,19 +47,19 @@ def item_map(phase: Phase, graph: Graph, embeddings: Embeddings) -> ItemMap | No
     )
 
 
-def with_untaken_items(contents: Contents, phase: Phase) -> Contents:
+def with_cold_items(contents: Contents, phase: Phase) -> Contents:
     """With the items of the item table that the phase has no row of."""
     log = phase.log
     if contents.item_map is None:
         return contents
     codes = np.setdiff1d(np.arange(len(log.items)), phase.interactions.item_codes)
     elsewhere = table_of_items(phase, codes, contents.item_map)
-    untaken = (
+    cold = (
         elsewhere
-        if log.untaken is None
-        else pl.concat([elsewhere, log.untaken], how="diagonal_relaxed")
+        if log.cold_items is None
+        else pl.concat([elsewhere, log.cold_items], how="diagonal_relaxed")
     )
-    return with_items(contents, read_new_items(contents, untaken))
+    return with_items(contents, read_new_items(contents, cold))
 
 
 def place_items(

@@ -13,7 +13,7 @@ from recsys.core.encoder import Embeddings
 from recsys.core.errors import ConfigError, nearest
 from recsys.core.progress import QUIET, Progress
 from recsys.encode.history_scores import BlendedScorer
-from recsys.fitting.cold_items import item_map, separators_of, with_untaken_items
+from recsys.fitting.cold_items import item_map, separators_of, with_cold_items
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
 from recsys.scores.trained_vectors import faded
@@ -106,7 +106,7 @@ def bundle_contents(
         user_segments=_segments(phase, took),
         popular=None if popular_days is None else took.shares,
     )
-    return with_untaken_items(contents, phase) if phase.config.index.cold_items else contents
+    return with_cold_items(contents, phase) if phase.config.index.cold_items else contents
 
 
 def _segments(phase: Phase, took: Taken) -> Segments | None:

@@ -24,7 +24,7 @@ from recsys.logs.exchange import BATCH_ROWS, Exchanged, Spill, exchange
 from recsys.logs.read import LogScan, explained, refuse_mixed_units, scan_log
 from recsys.logs.reasons import REASON, describe
 from recsys.logs.sources import Source
-from recsys.logs.vocabulary import UNTAKEN, write_items, write_users
+from recsys.logs.vocabulary import COLD_ITEMS, write_items, write_users
 
 _ROWS_PER_BUCKET = 4_000_000
 
@@ -63,7 +63,7 @@ class CodedLog:
 
     users, items: vocabularies in ascending text order; a code is a place there. item_table,
     user_table: one row per code. behaviors: ascending; ("interaction",) when the log has none.
-    untaken: rows of the item table that have no code, with the columns of `item_table`; None when
+    cold_items: rows of the item table that have no code, with the columns of `item_table`; None when
     there are none.
     """
 
@@ -73,7 +73,7 @@ class CodedLog:
     behaviors: tuple[str, ...]
     item_table: pl.DataFrame
     user_table: pl.DataFrame
-    untaken: pl.DataFrame | None = None
+    cold_items: pl.DataFrame | None = None
 
 
 def ingest(
@@ -135,7 +135,7 @@ def load_log(out: Path) -> CodedLog:
         behaviors=tuple(sorted(read_json(out / "ingest.json")["behaviors"])),
         item_table=items,
         user_table=users,
-        untaken=read_parquet(out / UNTAKEN) if (out / UNTAKEN).exists() else None,
+        cold_items=read_parquet(out / COLD_ITEMS) if (out / COLD_ITEMS).exists() else None,
     )
 
 

@@ -8,24 +8,24 @@ from recsys.core.config import DataConfig
 from recsys.core.tables import AVAILABLE, ITEM_ID, USER_ID
 from recsys.logs.read import read_availability, read_items, read_users
 
-UNTAKEN = "untaken_items.parquet"
+COLD_ITEMS = "untaken_items.parquet"
 
 
 def write_items(ids: pl.Series, data: DataConfig, path: Path) -> int | None:
     """Write ITEM_ID, the columns of the item table and AVAILABLE; returns how many ids the item
     table lacks.
 
-    Rows of the item table beyond `ids`, which nobody took, go to UNTAKEN beside it, where there are
-    any.
+    Rows of the item table beyond `ids`, which nobody took, go to COLD_ITEMS beside it, where there
+    are any.
     """
     side, withdrawn = read_items(data), read_availability(data)
     table, missing = _joined(ids.alias(ITEM_ID), side)
     _with_availability(table, withdrawn).write_parquet(path)
-    untaken = (
+    cold_items = (
         None if side is None else side.join(ids.alias(ITEM_ID).to_frame(), on=ITEM_ID, how="anti")
     )
-    if untaken is not None and len(untaken):
-        _with_availability(untaken, withdrawn).write_parquet(path.with_name(UNTAKEN))
+    if cold_items is not None and len(cold_items):
+        _with_availability(cold_items, withdrawn).write_parquet(path.with_name(COLD_ITEMS))
     return missing
 
 

@@ -12,7 +12,7 @@ from recsys.core.config import RunConfig, build_config
 from recsys.core.encoder import Embeddings
 from recsys.core.tables import ITEM_ID, Drops
 from recsys.encode.fold_in import UserEncoder
-from recsys.fitting.cold_items import item_map, place_items, table_of_items, with_untaken_items
+from recsys.fitting.cold_items import item_map, place_items, table_of_items, with_cold_items
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.relations import read_relations
 from recsys.logs.split import Splits
@@ -122,7 +122,7 @@ def test_a_placed_item_lies_by_its_like(phase: Phase) -> None:
     assert cosine[twins].min() > cosine[~twins].max()
 
 
-def test_untaken_items_of_the_log_and_of_the_table_join(phase: Phase) -> None:
+def test_cold_items_of_the_log_and_of_the_table_join(phase: Phase) -> None:
     embeddings = made_up(phase)
     graph = phase.graph
     contents = Contents(
@@ -134,7 +134,7 @@ def test_untaken_items_of_the_log_and_of_the_table_join(phase: Phase) -> None:
         labels={kind: tuple(values) for kind, values in graph.labels.items()},
         item_map=item_map(phase, graph, embeddings),
     )
-    longer = with_untaken_items(contents, phase)
+    longer = with_cold_items(contents, phase)
     assert (
         longer.interactions.items.ids.to_list()[-2:] == [HELD, "never"] and longer.cold_items == 2
     )

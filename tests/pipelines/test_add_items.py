@@ -93,7 +93,7 @@ def test_a_run_serves_items_of_its_table_that_nobody_took(
     world: Path, settings: Settings, tmp_path: Path
 ) -> None:
     items = pl.read_parquet(world / "items.parquet")
-    more = items.head(2).with_columns(item_id=pl.Series(["untaken a", "untaken b"]))
+    more = items.head(2).with_columns(item_id=pl.Series(["cold a", "cold b"]))
     more = more.with_columns(
         genres=pl.Series([items["genres"][0], []], dtype=items["genres"].dtype)
     )
@@ -110,7 +110,7 @@ def test_a_run_serves_items_of_its_table_that_nobody_took(
     more_changes = ('index.segment="country"', f'data.users="{tmp_path / "users.parquet"}"')
     run(settings(tmp_path, *changes, *more_changes), tmp_path / "run")
     bundle = Bundle.load(RunFolder(tmp_path / "run").bundle)
-    assert bundle.items.ids.to_list()[-1] == "untaken a" and bundle.cold_items == 1
+    assert bundle.items.ids.to_list()[-1] == "cold a" and bundle.cold_items == 1
     assert len(bundle.items) == len(items) + 1
     [answer] = Lookup(bundle).recommend(attributes=[{"country": "de"}], k=3)
     assert (answer["source"], len(answer["items"])) == ("segment", 3)

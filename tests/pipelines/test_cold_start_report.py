@@ -59,7 +59,7 @@ def test_visitors_cold_items_and_relations(report_folder: Path) -> None:
 def test_the_page_shows_them(report_folder: Path) -> None:
     page = (report_folder / "report.html").read_text(encoding="utf-8")
     for heading in (
-        "Newcomers",
+        "Cold start",
         "What each relation brings",
         "Last events known",
         "by chance 1.0000",
