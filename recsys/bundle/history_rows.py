@@ -1,0 +1,137 @@
+"""The rows of users' histories in a bundle: what later events of known users are put behind.
+
+history_rows.indptr.npy     (users + 1,) where the rows of each user begin and end
+history_rows.<field>.npy    (rows,) item, behavior, weight and, where the log has times, time
+
+Older bundles lack them: `rebuilt_history` reads the rows of a user out of edges and seen items.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from recsys.bundle.storage import load_array, save_array
+from recsys.core.arrays import Float64Array, Int64Array, IntArray
+from recsys.core.encoder import EncoderState, RelationState
+from recsys.core.history import UserHistories, decay_by_events
+from recsys.core.interactions import DAY_SECONDS
+from recsys.encode.fold_in import Neighbours
+
+_NAME = "history_rows"
+
+
+def save_history_rows(folder: Path, histories: UserHistories) -> None:
+    """Write the rows of all users."""
+    save_array(folder / f"{_NAME}.indptr.npy", histories.indptr)
+    save_array(folder / f"{_NAME}.item.npy", histories.item)
+    save_array(folder / f"{_NAME}.behavior.npy", histories.behavior)
+    save_array(folder / f"{_NAME}.weight.npy", histories.weight)
+    if histories.time is not None:
+        save_array(folder / f"{_NAME}.time.npy", histories.time)
+
+
+def load_history_rows(
+    folder: Path, behaviors: tuple[str, ...], num_items: int
+) -> UserHistories | None:
+    """The rows of all users, mapped; None in an older bundle."""
+    if not (folder / f"{_NAME}.indptr.npy").exists():
+        return None
+    time = folder / f"{_NAME}.time.npy"
+    return UserHistories(
+        indptr=load_array(folder / f"{_NAME}.indptr.npy"),
+        item=load_array(folder / f"{_NAME}.item.npy"),
+        behavior=load_array(folder / f"{_NAME}.behavior.npy"),
+        weight=load_array(folder / f"{_NAME}.weight.npy"),
+        time=load_array(time) if time.exists() else None,
+        behaviors=behaviors,
+        num_items=num_items,
+    )
+
+
+def without_user(histories: UserHistories, user: int) -> UserHistories:
+    """The rows of all others."""
+    counts = np.delete(np.diff(histories.indptr), user)
+    others = histories.user != user
+    return replace(
+        histories,
+        indptr=np.concatenate([[0], np.cumsum(counts)]),
+        item=histories.item[others],
+        behavior=histories.behavior[others],
+        weight=histories.weight[others],
+        time=None if histories.time is None else histories.time[others],
+    )
+
+
+def rebuilt_history(
+    seen: Mapping[str, IntArray],
+    neighbours: Neighbours,
+    encoder: EncoderState,
+    num_later: Mapping[int, float],
+    num_items: int,
+) -> UserHistories:
+    """The history of one user of an older bundle: rows that weigh what the bundle says they weigh.
+
+    Where ages cannot be told from edges, all rows are of the model's last moment, in the order that
+    the bundle's decay by position gives.
+
+    Args:
+        seen: by behaviour, the user's items.
+        neighbours: the user's edges, a row for each relation.
+        encoder: how they were weighed.
+        num_later: by item, how many of the user's pairs are later; empty where nobody knows.
+        num_items: number of items of the bundle.
+
+    Returns:
+        One user's history; without times where the model has none.
+    """
+    relations = {relation.behavior: relation for relation in encoder.relations}
+    item, behavior, weight, time = [], [], [], []
+    for number, (name, items) in enumerate(seen.items()):
+        relation = relations.get(name)
+        edges = np.ones(len(items))
+        if relation is not None and relation.name in neighbours:
+            edges = neighbours[relation.name][0, items].toarray().ravel().astype(np.float64)
+        positions = np.array([num_later.get(one, 0.0) for one in items.tolist()])
+        weights, times = _weights_and_times(edges, relation, encoder, positions)
+        item.append(items)
+        behavior.append(np.full(len(items), number, np.int16))
+        weight.append(weights)
+        time.append(times)
+    item_column, time_column = np.concatenate(item), np.concatenate(time)
+    behavior_column = np.concatenate(behavior)
+    order = np.lexsort((behavior_column, item_column, time_column))
+    return UserHistories(
+        indptr=np.array([0, len(order)]),
+        item=item_column[order],
+        behavior=behavior_column[order],
+        weight=np.concatenate(weight)[order].astype(np.float32),
+        time=None if encoder.now is None else time_column[order],
+        behaviors=tuple(seen),
+        num_items=num_items,
+    )
+
+
+def _weights_and_times(
+    edges: Float64Array,
+    relation: RelationState | None,
+    encoder: EncoderState,
+    positions: Float64Array,
+) -> tuple[Float64Array, Int64Array]:
+    """(n,) weights of the log and times that give these edges under one behaviour."""
+    now = encoder.now or 0
+    if relation is None:
+        return np.ones(len(edges)), (now - positions).astype(np.int64)
+    # Later pairs have larger edges where nothing but decay tells edges apart.
+    newest_first = np.argsort(positions if positions.any() else -edges, kind="stable")
+    rank = np.empty(len(edges), np.int64)
+    rank[newest_first] = np.arange(len(edges))
+    # weight · 2^(−age / half_life_days) = edge / (w_b · 2^(−p / half_life_events))
+    rest = edges / (relation.weight * decay_by_events(rank, encoder.half_life_events))
+    half_life_days = relation.half_life_days or encoder.half_life_days
+    if half_life_days is not None and not encoder.use_weights:
+        age_days = np.maximum(-half_life_days * np.log2(rest), 0.0)
+        return np.ones(len(edges)), now - np.round(age_days * DAY_SECONDS).astype(np.int64)
+    ages = positions if positions.any() else rank
+    return rest, (now - ages).astype(np.int64)
