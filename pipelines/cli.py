@@ -5,8 +5,9 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -86,6 +87,7 @@ def _root(
 def main() -> NoReturn:
     """Entry point: 0 well, 1 data or machine, 2 usage, 3 bug, 4 a gate refused, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    warnings.showwarning = _show_warning
     # matplotlib would write its caches into the home folder.
     os.environ.setdefault(
         "MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"recsys-matplotlib-{os.getuid()}")
@@ -104,6 +106,18 @@ def main() -> NoReturn:
         _complain(f"bug in recsys: {type(error).__name__}: {error}. {_traceback_place()}")
         sys.exit(EXIT_BUG)
     sys.exit(0)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line, without the place in the code."""
+    _complain(f"warning: {message}")
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -23,6 +23,7 @@ from recsys.core.config import (
     SplitConfig,
     TrainConfig,
     build_config,
+    rename_old_parameters,
 )
 from recsys.core.errors import UsageError
 from recsys.core.ids import UNKNOWN
@@ -310,7 +311,10 @@ class GraphRecommender(BaseEstimator):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """A recommender from a folder that `save` wrote. Raises DataError when it is damaged."""
+        """A recommender from a folder that `save` wrote; old names of parameters are understood.
+
+        Raises DataError when it is damaged.
+        """
         place = Path(folder)
         if not (place / _CARD).exists():
             raise UsageError(
@@ -322,6 +326,8 @@ class GraphRecommender(BaseEstimator):
             name: tuple(value) if isinstance(value, list) else value
             for name, value in card["params"].items()
         }
+        for section in _SECTIONS:
+            params = rename_old_parameters(section, params)
         loaded = cls(**params)
         loaded._take(place, FrameStyle.read(card["style"]), None)
         loaded.epochs_ = card["epochs"]

@@ -114,7 +114,7 @@ def test_a_log_of_one_behaviour_meets_nothing(viewers, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"blend": {"met": False}},
+        {"blend": {"auxiliary_behaviors": False}},
         {"graph": {"behavior_weights": {"view": 0.0}}},
         {"graph": {"negative_behaviors": ["view"]}},
     ],

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from fashion import DAYS, fashion_log
 from recsys import GraphRecommender
-from recsys.core.config import ModelConfig, SplitConfig, TrainConfig
+from recsys.core.config import ModelConfig, SplitConfig, TrainConfig, aliases
 from recsys.core.errors import ConfigError, DataError, UsageError
 from recsys.logs.synthetic import communities
 
@@ -216,6 +216,17 @@ def test_saved_and_loaded_it_answers_alike(fitted: GraphRecommender, tmp_path: P
     (tmp_path / "mine/file").touch()
     with pytest.raises(UsageError, match="other files"):
         fitted.save(tmp_path / "mine")
+
+
+def test_one_saved_with_an_old_name_of_a_parameter_is_loaded(
+    fitted: GraphRecommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = fitted.save(tmp_path / "films") / "recommender.json"
+    monkeypatch.setitem(aliases.ALIASES, "model.size", "model.width")
+    card.write_text(card.read_text().replace('"width"', '"size"'))
+    with pytest.warns(FutureWarning, match=r"model\.size is now called model\.width"):
+        loaded = GraphRecommender.load(tmp_path / "films")
+    assert loaded.width == fitted.width
 
 
 def test_a_frame_of_the_wrong_kind(fitted: GraphRecommender) -> None:

@@ -174,7 +174,7 @@ def met_behaviors(phase: Phase) -> list[str]:
     Those are in the log and in the graph, of a weight above 0, and not negative.
     """
     config, log = phase.config, phase.interactions
-    if not config.blend.met:
+    if not config.blend.auxiliary_behaviors:
         return []
     weights, out = config.graph.behavior_weights, {phase.target, *config.graph.negative_behaviors}
     wanted = [name for name in log.behaviors if name not in out and weights.get(name, 1.0)]

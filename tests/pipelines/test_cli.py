@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from chain import Call, Called
 from pipelines import cli
 from pipelines.doctor import Check
 from recsys.core.artefacts import RunFolder
+from recsys.core.config import aliases
 from recsys.core.errors import GateRefused
 from recsys.releases.publish import write_bundle
 from worlds import make_contents
@@ -543,3 +545,17 @@ def test_questions_load_nothing_heavy(finished: RunFolder, arguments: list[str])
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_an_old_configuration_key_is_told_in_one_line(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(aliases.ALIASES, "train.learning_rate", "train.lr")
+    log = tmp_path / "log.csv"
+    log.write_text("user_id,item_id\na,x\nb,y\n", encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        called = call("data", "check", log, "--set", "train.learning_rate=0.5")
+    assert called.code == 0
+    told = "warning: the configuration key train.learning_rate is now called train.lr"
+    assert called.err.count("\n") == 1 and called.err.startswith(told)

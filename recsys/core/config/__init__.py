@@ -4,6 +4,7 @@ errors.
 A section of the file is a class, in the module that goes by its subject.
 """
 
+from recsys.core.config.aliases import rename_old_parameters
 from recsys.core.config.graph import (
     AttributeConfig,
     GraphConfig,
@@ -40,5 +41,6 @@ __all__ = [
     "ValuesConfig",
     "build_config",
     "load_config",
+    "rename_old_parameters",
     "with_overrides",
 ]

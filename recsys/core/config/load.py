@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from recsys.core.config.aliases import current_key, rename_old_keys
 from recsys.core.config.run import RunConfig
 from recsys.core.errors import ConfigError, nearest
 
@@ -26,15 +27,25 @@ def with_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> RunConfig:
     """A checked configuration from nested plain values, a manifest's for example, with
     `section.key=value` on top.
     """
+    raw = rename_old_keys(raw)  # of the file: what `--set` says under a new name wins over them
+    names: dict[str, str] = {}
     for override in overrides:
-        _apply(raw, override)
+        given, value = _read_override(override)
+        key = current_key(given)
+        if names.setdefault(key, given) != given:
+            raise ConfigError(
+                f"--set {names[key]} and --set {given} set one key under two names",
+                f"Leave one out; the present name is {key}",
+            )
+        _apply(raw, key, value)
+        raw = rename_old_keys(raw)  # a table given as a whole may hold old names
     return build_config(raw)
 
 
 def build_config(raw: dict[str, Any]) -> RunConfig:
     """A checked configuration from nested plain values. Raises ConfigError."""
     try:
-        return RunConfig.model_validate(raw)
+        return RunConfig.model_validate(rename_old_keys(raw))
     except ValidationError as error:
         raise ConfigError(*_explain(error)) from None
 
@@ -56,18 +67,23 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}", remedy) from None
 
 
-def _apply(raw: dict[str, Any], override: str) -> None:
+def _read_override(override: str) -> tuple[str, Any]:
+    """Dotted key and value of `section.key=value`."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(
             f"--set {override!r} is not key=value", "Write for example --set train.lr=0.001"
         )
-    *sections, leaf = key.strip().split(".")
+    return key.strip(), _value(text.strip())
+
+
+def _apply(raw: dict[str, Any], key: str, value: Any) -> None:
+    *sections, leaf = key.split(".")
     for section in sections:
         raw = raw.setdefault(section, {})
         if not isinstance(raw, dict):
             raise ConfigError(f"--set {key}: {section!r} is a value, not a section")
-    raw[leaf] = _value(text.strip())
+    raw[leaf] = value
 
 
 def _value(text: str) -> Any:

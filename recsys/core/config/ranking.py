@@ -44,7 +44,7 @@ class BlendConfig(Section):
     """Largest number of items that add to one item's item–item score; 0 leaves the term out."""
     low_pass_rank: int = Field(512, ge=0)
     """Largest number of singular vectors of the low-pass; 0 leaves the term out, and its SVD."""
-    met: bool = True
+    auxiliary_behaviors: bool = True
     """Use auxiliary behaviours (viewed, not bought): such items gain by how often that leads to the
     target, and they count in histories. Behaviours of weight 0 and negative ones do not count;
     hidden items gain nothing. Without effect in a log of one behaviour.

@@ -1,10 +1,10 @@
 """What a search for better values may try."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from recsys.core.config.aliases import dotted_keys
 from recsys.core.config.section import Section
 from recsys.core.errors import ConfigError
 
@@ -39,28 +39,13 @@ class TuneConfig(Section):
     @field_validator("space", mode="before")
     @classmethod
     def _dotted(cls, space: Any) -> Any:
-        return dict(_dotted_keys(space)) if isinstance(space, dict) else space
+        return dict(dotted_keys(space)) if isinstance(space, dict) else space
 
     @model_validator(mode="after")
     def _ranges_or_choices(self) -> Self:
         for key, values in self.space.items():
             _refuse_neither_or_both(key, values)
         return self
-
-
-def _dotted_keys(space: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """`train.lr = {…}` without quotes is a table within a table in TOML; here it is the key
-    "train.lr".
-    """
-    for name, value in space.items():
-        if (
-            isinstance(value, dict)
-            and value
-            and all(isinstance(inner, dict) for inner in value.values())
-        ):
-            yield from _dotted_keys(value, f"{before}{name}.")
-        else:
-            yield before + name, value
 
 
 def _refuse_neither_or_both(key: str, values: ValuesConfig) -> None:
