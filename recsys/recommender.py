@@ -160,7 +160,7 @@ class GraphRecommender(BaseEstimator):
         graph = phase.graph
         trained = fit_phase(phase, graph, config.model, epochs=chosen.epochs, progress=progress)
         found = TrainedVectors(phase.interactions, trained.embeddings, graph).embeddings_of(
-            chosen.blend.shape
+            chosen.blend.scaling
         )
         scorer = blended(phase, VectorScorer(found.users, found.items), chosen.blend)
         vectors = searched(scorer)

@@ -18,7 +18,7 @@ from recsys.releases.publish import write_bundle
 from recsys.scores.additions import blended
 from recsys.scores.choice import choose_blend
 from recsys.scores.ingredients import Blend
-from recsys.scores.trained_vectors import AS_TRAINED, Shape, TrainedVectors, faded
+from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling, faded
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
 
@@ -70,7 +70,7 @@ def users(select):
 
 @pytest.fixture(scope="module")
 def lookup(select, users, tmp_path_factory):
-    found = users.embeddings_of(Shape(HALF_LIFE, 0.5))
+    found = users.embeddings_of(VectorScaling(HALF_LIFE, 0.5))
     contents = bundle_contents(
         select, users.graph, found, users.plain, TunedIndex(None, {"kind": "exact"}), {}
     )
@@ -83,7 +83,7 @@ def test_events_fade_by_their_place(select, users):
     )
     [name] = neighbours
     assert (neighbours[name].data == 1).all()
-    encoder = users.embeddings_of(Shape(HALF_LIFE)).encoder
+    encoder = users.embeddings_of(VectorScaling(HALF_LIFE)).encoder
     row = faded(neighbours, select.interactions, encoder)[name][0]
     mine = select.interactions.user == 0
     order = np.argsort(select.interactions.time[mine])
@@ -104,9 +104,9 @@ def test_nothing_asked_for_is_the_training_itself(users):
 
 
 def test_some_rows_are_the_rows_of_all(users):
-    whole = users.embeddings_of(Shape(HALF_LIFE, 0.3)).users
+    whole = users.embeddings_of(VectorScaling(HALF_LIFE, 0.3)).users
     rows = np.array([3, 17], np.int32)
-    some = users.users(rows, Shape(HALF_LIFE, 0.3))
+    some = users.users(rows, VectorScaling(HALF_LIFE, 0.3))
     assert np.allclose(some[rows], whole[rows], atol=1e-6)
     assert np.array_equal(
         np.delete(some, rows, axis=0), np.delete(users.embeddings.users, rows, axis=0)
@@ -117,7 +117,7 @@ def test_validation_asks_for_recency_where_taste_drifts(select, users):
     choice = choose_blend(select, users)
     assert choice.blend.recent is not None
     assert choice.value > 1.1 * choice.alone
-    found = users.embeddings_of(choice.blend.shape)
+    found = users.embeddings_of(choice.blend.scaling)
     scorer = blended(select, VectorScorer(found.users, found.items), choice.blend)
     assert select.judge.ndcg(scorer) == pytest.approx(choice.value)
 

@@ -19,7 +19,7 @@ from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import rank_metrics
 from recsys.phases.phase import Phase
 from recsys.scores.choice import STRETCHES
-from recsys.scores.trained_vectors import Shape, TrainedVectors
+from recsys.scores.trained_vectors import TrainedVectors, VectorScaling
 from recsys.search.exact import VectorScorer
 from recsys.train.loop import Trained, train
 
@@ -72,7 +72,7 @@ class EpochLog:
     def shapes(self, final: Phase, epoch: int, vectors: TrainedVectors) -> None:
         """Log the vectors of epoch `epoch` in every shape."""
         for length, popularity in STRETCHES if vectors.can_stretch else ():
-            items = vectors.items(Shape(length=length, popularity=popularity))
+            items = vectors.items(VectorScaling(length_power=length, popularity_power=popularity))
             facts: Line = {"epoch": epoch, "length": length, "popularity": popularity}
             self._write(facts, final, VectorScorer(vectors.embeddings.users, items))
 

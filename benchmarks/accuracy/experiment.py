@@ -26,7 +26,7 @@ from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
 from recsys.phases.phase import Phase
-from recsys.scores.additions import blended_shape
+from recsys.scores.additions import blended_scaled
 from recsys.scores.choice import choose_blend
 from recsys.scores.ingredients import NO_BLEND, Blend, Ingredients, ingredients
 from recsys.scores.trained_vectors import TrainedVectors
@@ -143,7 +143,7 @@ def _model(
         return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
 
     def judge(found: Embeddings) -> Scorer:
-        return blended_shape(
+        return blended_scaled(
             final, TrainedVectors(final.interactions, found, graph), choices.blend, made=made()
         )
 

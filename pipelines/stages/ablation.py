@@ -14,7 +14,7 @@ from recsys.core.artefacts import read_json
 from recsys.fitting.fit import fit_phase
 from recsys.graph.parts import has_part, without
 from recsys.graph.store import load_graph
-from recsys.scores.additions import blended_shape
+from recsys.scores.additions import blended_scaled
 from recsys.scores.trained_vectors import TrainedVectors
 
 
@@ -32,7 +32,7 @@ def rank_without(work: Work) -> Facts:
     epochs = int(card["epochs"])
     trained = fit_phase(data, graph, work.config.model, work.resume, epochs, progress=work.progress)
     vectors = TrainedVectors(data.interactions, trained.embeddings, graph)
-    scorer = blended_shape(data, vectors, chosen(work, MODEL), work.progress)
+    scorer = blended_scaled(data, vectors, chosen(work, MODEL), work.progress)
     ranked = data.judge.ranked(scorer, max(work.config.evaluate.ks))
     Scored(work.bucket, title, {"epochs": epochs}, ranked=ranked).save(work.out)
     return Facts(rows_out=len(ranked))

@@ -10,7 +10,7 @@ from scipy import sparse
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import BLEND, GRAPH, TRAINED
 from pipelines.runner import Facts, Work
-from pipelines.stages.embeddings import load_embeddings, load_shape, save_shape, vectors_of
+from pipelines.stages.embeddings import load_embeddings, load_scaled, save_scaled, vectors_of
 from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings
@@ -60,7 +60,7 @@ def embeddings_of(work: Work, phase: PhaseName, bucket: str) -> Embeddings:
     """A trained variant in the shape of its blend."""
     trained = load_embeddings(work.read(TRAINED.format(phase=phase, bucket=bucket)))
     shape = work.read(BLEND.format(phase=phase, bucket=bucket)) / _SHAPE
-    return load_shape(trained, shape) if shape.exists() else trained
+    return load_scaled(trained, shape) if shape.exists() else trained
 
 
 def _load_history(work: Work, data: Phase, bucket: str) -> HistoryScores | None:
@@ -92,10 +92,10 @@ def _fit(
     work: Work, data: Phase, vectors: TrainedVectors, blend: Blend, made: Ingredients | None = None
 ) -> None:
     """Write what `blend` needs in this phase."""
-    found = vectors.embeddings_of(blend.shape)
+    found = vectors.embeddings_of(blend.scaling)
     if found is not vectors.embeddings:
         (work.out / _SHAPE).mkdir()
-        save_shape(found, vectors.embeddings, work.out / _SHAPE)
+        save_scaled(found, vectors.embeddings, work.out / _SHAPE)
     _keep(work, blend, fit_history(data, vectors_of(found), blend, work.progress, made))
 
 

@@ -29,7 +29,7 @@ def load_embeddings(folder: Path) -> Embeddings:
     return Embeddings(**_arrays(folder, _ARRAYS), encoder=EncoderState.load(folder))
 
 
-def save_shape(found: Embeddings, trained: Embeddings, folder: Path) -> None:
+def save_scaled(found: Embeddings, trained: Embeddings, folder: Path) -> None:
     """What `TrainedVectors.embeddings_of` made anew from `trained`."""
     for name in _SHAPED:
         if getattr(found, name) is not getattr(trained, name):
@@ -38,8 +38,8 @@ def save_shape(found: Embeddings, trained: Embeddings, folder: Path) -> None:
     write_json(folder / "encoder.json", {"half_life_events": found.encoder.half_life_events})
 
 
-def load_shape(trained: Embeddings, folder: Path) -> Embeddings:
-    """`trained` with what `save_shape` wrote; the arrays are mapped."""
+def load_scaled(trained: Embeddings, folder: Path) -> Embeddings:
+    """`trained` with what `save_scaled` wrote; the arrays are mapped."""
     visitor, facts = np.load(folder / "visitor.npy"), read_json(folder / "encoder.json")
     return replace(
         trained,

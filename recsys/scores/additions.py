@@ -19,7 +19,7 @@ from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.evaluate.metrics import evenly
 from recsys.phases.phase import Phase
 from recsys.scores.ingredients import Blend, Ingredients, ingredients
-from recsys.scores.trained_vectors import Shape, TrainedVectors
+from recsys.scores.trained_vectors import TrainedVectors, VectorScaling
 from recsys.scores.trend import freshness, trending
 from recsys.search.exact import VectorScorer
 
@@ -32,12 +32,12 @@ _OF_LOW_PASS = ("rank", "heard", "half_life")
 class Additions:
     """What blends add in one phase; what they share is kept from one to the next.
 
-    vectors: by shape, those that scores are added to; rows of `sample` must be right. sample: users
+    vectors: by scaling, those that scores are added to; rows of `sample` must be right. sample: users
     by whom the spread of scores is measured.
     """
 
     def __init__(
-        self, phase: Phase, made: Ingredients, vectors: Callable[[Shape], VectorScorer]
+        self, phase: Phase, made: Ingredients, vectors: Callable[[VectorScaling], VectorScorer]
     ) -> None:
         self.phase, self.made, self.vectors = phase, made, vectors
         taken = phase.interactions.matrix((phase.target,))
@@ -53,15 +53,15 @@ class Additions:
         self.odds = lru_cache(None)(lambda behavior: conversion(made.met[behavior], taken))
 
     def scorer(self, blend: Blend) -> VectorScorer | BlendedScorer:
-        """Vectors in a blend's shape, and what it adds."""
-        vectors = self.vectors(blend.shape)
+        """Vectors scaled as a blend says, and what it adds."""
+        vectors = self.vectors(blend.scaling)
         return (
             vectors if blend.empty else BlendedScorer(vectors, self.scores(blend), self.past(blend))
         )
 
     def scores(self, blend: Blend) -> HistoryScores:
         """What a blend adds, in units of the scores of its vectors."""
-        spread, plain = self.spread(blend.shape), self._plain(blend)
+        spread, plain = self.spread(blend.scaling), self._plain(blend)
         of_table = self.spread_of_table(_alone(blend, _OF_TABLE_SCORES)) if plain.table.nnz else 0.0
         of_low_pass = (
             self.spread_of_low_pass(_alone(blend, _OF_LOW_PASS)) if plain.back.shape[1] else 0.0
@@ -97,8 +97,8 @@ class Additions:
         table = self.table(_alone(blend, _OF_TABLE)) if blend.table and self.made.tables else none
         return HistoryScores(table, self.made.into[:, :rank], self.made.back[:, :rank])
 
-    def _spread_of_vectors(self, shape: Shape) -> float:
-        vectors = self.vectors(shape)
+    def _spread_of_vectors(self, scaling: VectorScaling) -> float:
+        vectors = self.vectors(scaling)
         return _spread(vectors.user_vectors[self.sample], vectors.item_vectors)
 
     def _table(self, alone: Blend) -> sparse.csr_matrix:
@@ -140,7 +140,7 @@ def fit_history(
 ) -> HistoryScores | None:
     """What histories add in `phase`, weighed in units of the vectors' scores; None when nothing.
 
-    vectors: in the blend's shape (`TrainedVectors.embeddings_of`).
+    vectors: scaled as the blend says (`TrainedVectors.embeddings_of`).
     """
     if blend.empty:
         return None
@@ -170,15 +170,15 @@ def blended(
     return with_history(phase, vectors, fit_history(phase, vectors, blend, progress, made))
 
 
-def blended_shape(
+def blended_scaled(
     phase: Phase,
     trained: TrainedVectors,
     blend: Blend,
     progress: Progress = QUIET,
     made: Ingredients | None = None,
 ) -> VectorScorer | BlendedScorer:
-    """`blended` with vectors in the blend's shape."""
-    found = trained.embeddings_of(blend.shape)
+    """`blended` with vectors scaled as the blend says."""
+    found = trained.embeddings_of(blend.scaling)
     return blended(phase, VectorScorer(found.users, found.items), blend, progress, made)
 
 

@@ -22,7 +22,7 @@ from recsys.scores.ingredients import (
     ingredients,
     met_behaviors,
 )
-from recsys.scores.trained_vectors import Shape, TrainedVectors
+from recsys.scores.trained_vectors import TrainedVectors, VectorScaling
 from recsys.scores.trend import CLEAR, half_lives
 from recsys.search.exact import VectorScorer
 
@@ -222,12 +222,16 @@ class _Search:
     def _users(self, recent: float | None, own: float) -> Float32Array:
         """Users of whom those that a choice looks at are as asked for."""
         assert isinstance(self.given, TrainedVectors)
-        return self.given.users(np.union1d(self._judges, self.additions.sample), Shape(recent, own))
+        return self.given.users(
+            np.union1d(self._judges, self.additions.sample), VectorScaling(recent, own)
+        )
 
-    def _vectors(self, shape: Shape) -> VectorScorer:
+    def _vectors(self, scaling: VectorScaling) -> VectorScorer:
         if isinstance(self.given, VectorScorer):
             return self.given
-        return VectorScorer(self.users(shape.recent, shape.own), self.given.items(shape))
+        return VectorScorer(
+            self.users(scaling.half_life_events, scaling.self_weight), self.given.items(scaling)
+        )
 
 
 def _beside(value: float, places: tuple[float, ...]) -> tuple[float, ...]:

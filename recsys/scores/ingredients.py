@@ -14,7 +14,7 @@ from recsys.core.arrays import Float32Array
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.baskets import baskets
 from recsys.phases.phase import Phase
-from recsys.scores.trained_vectors import Shape
+from recsys.scores.trained_vectors import VectorScaling
 
 RIDGES = (15.0, 50.0, 5.0, 150.0)
 RANKS = (512, 256, 128, 64)
@@ -24,7 +24,7 @@ MET_POWERS = (1.0, 0.5, 0.25)
 class Blend(BaseModel):
     """How a score is put together.
 
-    recent, own, length, popularity: what is made of the vectors (`Shape`). table, low_pass: weights
+    recent, own, length, popularity: what is made of the vectors (`VectorScaling`). table, low_pass: weights
     of their scores once all spread alike over the items; 0 leaves one out. ridge: see
     `item_item_tables`. rank: of the low-pass, at most. half_life: see `HistoryScores`. met: by
     behaviour, what an item gains on the mean that its user met under it, in standard deviations of
@@ -56,8 +56,8 @@ class Blend(BaseModel):
     fresh_days: float | None = None
 
     @property
-    def shape(self) -> Shape:
-        return Shape(self.recent, self.own, self.length, self.popularity)
+    def scaling(self) -> VectorScaling:
+        return VectorScaling(self.recent, self.own, self.length, self.popularity)
 
     @property
     def empty(self) -> bool:

@@ -25,31 +25,34 @@ from recsys.search.exact import VectorScorer
 from recsys.train.embed import degree_lengths
 
 
-class Shape(NamedTuple):
-    """What is made of the vectors.
+class VectorScaling(NamedTuple):
+    """What is made of trained vectors before they are multiplied.
 
-    recent: half-life; an event weighs 2^(−p / half-life) of what it did, p being how many of the
-    user's events of that behaviour are later. None leaves users as they are. own: factor on the
-    users' own layer-0 states, and on that of a visitor. length, popularity: items' vectors are
-    stretched by their trained length to the one power, and by their share of the largest degree to
-    the other.
+    half_life_events: a user's vector is encoded anew with each event weighing
+        2^(−p / half_life_events) of what it did, p being how many of the user's events of that
+        behaviour are later; None leaves users as they are.
+    self_weight: factor on the users' own layer-0 states, and on that of a visitor.
+    length_power, popularity_power: items' vectors are multiplied by their trained length to the one
+        power, and by their share of the largest degree to the other.
     """
 
-    recent: float | None = None
-    own: float = 1.0
-    length: float = 0.0
-    popularity: float = 0.0
+    half_life_events: float | None = None
+    self_weight: float = 1.0
+    length_power: float = 0.0
+    popularity_power: float = 0.0
 
     @property
     def moves_users(self) -> bool:
-        return self.recent is not None or self.own != 1
+        """Whether users are encoded anew."""
+        return self.half_life_events is not None or self.self_weight != 1
 
     @property
     def stretches(self) -> bool:
-        return bool(self.length or self.popularity)
+        """Whether items get other lengths."""
+        return bool(self.length_power or self.popularity_power)
 
 
-AS_TRAINED = Shape()
+AS_TRAINED = VectorScaling()
 
 
 @dataclass(frozen=True)
@@ -79,48 +82,50 @@ class TrainedVectors:
         """Whether items can have other lengths: those of an inner product are learnt."""
         return self.embeddings.item_lengths is not None
 
-    def embeddings_of(self, shape: Shape) -> Embeddings:
-        """The trained embeddings in another shape."""
+    def embeddings_of(self, scaling: VectorScaling) -> Embeddings:
+        """The trained embeddings in another scaling."""
         found = self.embeddings
-        if shape.stretches:
-            found = replace(found, items=self.items(shape))
-        if not shape.moves_users:
+        if scaling.stretches:
+            found = replace(found, items=self.items(scaling))
+        if not scaling.moves_users:
             return found
         everybody = np.arange(self.interactions.num_users, dtype=np.int32)
-        encoder, own = found.encoder, np.float32(shape.own)
+        encoder, own = found.encoder, np.float32(scaling.self_weight)
         return replace(
             found,
-            users=self._encoded(everybody, shape),
+            users=self._encoded(everybody, scaling),
             user_self=(found.user_self * own).astype(np.float32),
-            encoder=replace(encoder, half_life_events=shape.recent, visitor=encoder.visitor * own),
+            encoder=replace(
+                encoder, half_life_events=scaling.half_life_events, visitor=encoder.visitor * own
+            ),
         )
 
-    def users(self, some: Int32Array, shape: Shape) -> Float32Array:
+    def users(self, some: Int32Array, scaling: VectorScaling) -> Float32Array:
         """(users, d) where only the rows of `some` are made; the others are as trained."""
-        if not shape.moves_users:
+        if not scaling.moves_users:
             return self.embeddings.users
         rows = np.array(self.embeddings.users)
-        rows[some] = self._encoded(some, shape)
+        rows[some] = self._encoded(some, scaling)
         return rows
 
-    def items(self, shape: Shape) -> Float32Array:
+    def items(self, scaling: VectorScaling) -> Float32Array:
         """(items, d). Raises UsageError for lengths that there are none to take."""
-        if not shape.stretches:
+        if not scaling.stretches:
             return self.embeddings.items
         if self.embeddings.item_lengths is None:
             raise UsageError(
                 "item vectors of an inner product have the lengths they need",
                 "Leave them as trained",
             )
-        factor = self.embeddings.item_lengths**shape.length * degree_lengths(
-            self.graph, shape.popularity
+        factor = self.embeddings.item_lengths**scaling.length_power * degree_lengths(
+            self.graph, scaling.popularity_power
         )
         return (self.embeddings.items * factor[:, None]).astype(np.float32)
 
-    def _encoded(self, users: Int32Array, shape: Shape) -> Float32Array:
-        neighbours = self._faded(shape.recent)
+    def _encoded(self, users: Int32Array, scaling: VectorScaling) -> Float32Array:
+        neighbours = self._faded(scaling.half_life_events)
         self_states = np.asarray(self.embeddings.user_self[users], np.float32) * np.float32(
-            shape.own
+            scaling.self_weight
         )
         return self._encoder.encode(
             {name: matrix[users] for name, matrix in neighbours.items()}, self_states

@@ -24,7 +24,7 @@ from recsys.evaluate.metrics import rank_metrics
 from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
-from recsys.scores.additions import blended_shape
+from recsys.scores.additions import blended_scaled
 from recsys.scores.choice import choose_blend
 from recsys.scores.ingredients import Ingredients, ingredients
 from recsys.scores.trained_vectors import TrainedVectors
@@ -207,7 +207,7 @@ class Search:
         shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
         blend = choose_blend(phase, vectors, made=shared).blend
         k = phase.config.train.metric_k
-        ranked = phase.judge.ranked(blended_shape(phase, vectors, blend, made=shared), k)
+        ranked = phase.judge.ranked(blended_scaled(phase, vectors, blend, made=shared), k)
         return rank_metrics(
             ranked, phase.judge.held_out_users, phase.judge.held_out_matrix, [k]
         ).per_user[f"ndcg@{k}"]

@@ -14,7 +14,7 @@ from recsys.logs.synthetic import communities
 from recsys.phases.phase import Phase
 from recsys.scores.choice import STRETCHES, choose_blend
 from recsys.scores.ingredients import NO_BLEND
-from recsys.scores.trained_vectors import AS_TRAINED, Shape, TrainedVectors
+from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling
 from recsys.search.exact import VectorScorer
 from recsys.train.embed import degree_lengths
 from recsys.train.loop import train
@@ -46,10 +46,13 @@ def vectors(select):
 
 
 def test_items_are_stretched_by_their_trained_length_and_their_degree(vectors):
-    found, trained = vectors.items(Shape(length=0.5, popularity=-0.1)), vectors.embeddings
+    found, trained = (
+        vectors.items(VectorScaling(length_power=0.5, popularity_power=-0.1)),
+        vectors.embeddings,
+    )
     factor = np.sqrt(trained.item_lengths) * degree_lengths(vectors.graph, -0.1)
     assert np.allclose(found, trained.items * factor[:, None], atol=1e-6)
-    whole = vectors.embeddings_of(Shape(length=0.5, popularity=-0.1))
+    whole = vectors.embeddings_of(VectorScaling(length_power=0.5, popularity_power=-0.1))
     assert np.array_equal(whole.items, found) and whole.users is trained.users
 
 
@@ -62,7 +65,7 @@ def test_lengths_of_an_inner_product_stay(vectors):
     dot = replace(vectors, embeddings=replace(vectors.embeddings, item_lengths=None))
     assert not dot.can_stretch and dot.items(AS_TRAINED) is dot.embeddings.items
     with pytest.raises(UsageError, match="inner product"):
-        dot.items(Shape(length=0.1))
+        dot.items(VectorScaling(length_power=0.1))
 
 
 def test_validation_asks_for_lengths_where_they_tell_what_is_taken(select, vectors):
@@ -78,14 +81,17 @@ def test_validation_asks_for_lengths_where_they_tell_what_is_taken(select, vecto
     choice = choose_blend(select, trained)
     assert choice.blend.length > 0 and choice.blend.empty
     assert choice.value > choice.alone
-    found = trained.embeddings_of(choice.blend.shape)
+    found = trained.embeddings_of(choice.blend.scaling)
     assert select.judge.ndcg(VectorScorer(found.users, found.items)) == pytest.approx(choice.value)
 
 
 def test_no_lengths_beside_the_chosen_ones_are_better(select, vectors):
     """The search goes from one point of the grid to the best beside it; here its path is long."""
     shrunk = replace(
-        vectors, embeddings=replace(vectors.embeddings, items=vectors.items(Shape(popularity=-0.4)))
+        vectors,
+        embeddings=replace(
+            vectors.embeddings, items=vectors.items(VectorScaling(popularity_power=-0.4))
+        ),
     )
     choice = choose_blend(select, shrunk)
     found = (choice.blend.length, choice.blend.popularity)
