@@ -68,9 +68,11 @@ def choose(
     one among equals.
     """
     scorers = baseline.sweep(train, target, baseline.grid, seed)
-    tried = [(params, value(scorer)) for params, scorer in zip(baseline.grid, scorers, strict=True)]
-    params, best = max(tried, key=lambda pair: pair[1])
-    return Choice(params, best, tried)
+    tried = []
+    for params, scorer in zip(baseline.grid, scorers, strict=True):
+        tried.append((params, value(scorer)))
+    best_params, best_value = max(tried, key=lambda pair: pair[1])
+    return Choice(best_params, best_value, tried)
 
 
 def skip_reason(

@@ -1,11 +1,12 @@
 """Which items share users: a sparse item–item table from train alone."""
 
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from scipy import sparse
 
-from recsys.core.arrays import Float64Array, Int64Array
+from recsys.core.arrays import Float32Array, Float64Array, Int64Array
 from recsys.core.errors import UsageError
 
 Measure = Literal["cosine", "jaccard", "count"]
@@ -30,13 +31,19 @@ def cooccurrence(
         raise UsageError(f"top_n = {top_n} similar items is less than one", "Ask for at least 1")
     if measure not in ("cosine", "jaccard", "count"):
         raise UsageError(f"unknown similarity {measure!r}", "Use cosine, jaccard or count")
-    counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float64).ravel()
+    # c_i: the (weighted) users of each item.
+    squares = matrix.multiply(matrix)
+    counts = np.asarray(squares.sum(axis=0), dtype=np.float64).ravel()
+
     by_item = matrix.T.tocsr()
+    num_items = matrix.shape[1]
     blocks = []
-    for start in range(0, matrix.shape[1], _BLOCK_ROWS):
+    for start in range(0, num_items, _BLOCK_ROWS):
+        # c_ij of a block of items with all items.
         shared = by_item[start : start + _BLOCK_ROWS] @ matrix
         shared.data[shared.data < min_shared] = 0.0
-        blocks.append(strongest(_similar(shared, start, counts, measure, shrinkage), top_n))
+        similar = _similar(shared, start, counts, measure, shrinkage)
+        blocks.append(strongest(similar, top_n))
     return sparse.vstack(blocks, format="csr", dtype=np.float32)
 
 
@@ -47,35 +54,54 @@ def _similar(
     measure: Measure,
     shrinkage: float,
 ) -> sparse.csr_matrix:
-    """Counts of shared users of items start… with every item → similarities, the item itself left
-    out.
+    """Similarities of a block of items with every item, itself left out.
+
+    Args:
+        shared: (block, items) c_ij, the users that items share.
+        start: first item of the block.
+        counts: (items,) c_i.
+        measure: see `cooccurrence`.
+        shrinkage: added to the denominator.
     """
-    own = np.repeat(np.arange(start, start + shared.shape[0]), np.diff(shared.indptr))
-    both, other = shared.data.astype(np.float64), shared.indices
+    block_items = np.arange(start, start + shared.shape[0])
+    item = np.repeat(block_items, np.diff(shared.indptr))
+    neighbour = shared.indices
+    similarity = shared.data.astype(np.float64)
     if measure == "cosine":
-        both /= np.sqrt(counts[own] * counts[other]) + shrinkage
+        # c_ij / (√(c_i c_j) + shrinkage)
+        similarity /= np.sqrt(counts[item] * counts[neighbour]) + shrinkage
     elif measure == "jaccard":
-        both /= counts[own] + counts[other] - both + shrinkage
-    both[own == other] = 0.0
-    return sparse.csr_matrix((both.astype(np.float32), other, shared.indptr), shape=shared.shape)
+        # c_ij / (c_i + c_j − c_ij + shrinkage)
+        similarity /= counts[item] + counts[neighbour] - similarity + shrinkage
+    similarity[item == neighbour] = 0.0
+    values = similarity.astype(np.float32)
+    return sparse.csr_matrix((values, neighbour, shared.indptr), shape=shared.shape)
 
 
 def strongest(table: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
     """Only the `top_n` largest positive entries of each row."""
     table.sort_indices()
-    kept = [_row(table, row, top_n) for row in range(table.shape[0])]
-    indptr = np.concatenate([[0], np.cumsum([len(places) for places in kept])])
-    places = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-    return sparse.csr_matrix((table.data[places], table.indices[places], indptr), shape=table.shape)
+    indptr = [0]
+    rows = [np.zeros(0, np.int64)]
+    for first, last in pairwise(table.indptr):
+        entries = first + _largest(table.data[first:last], top_n)
+        rows.append(entries)
+        indptr.append(indptr[-1] + len(entries))
+    entries = np.concatenate(rows)
+    values = table.data[entries]
+    columns = table.indices[entries]
+    return sparse.csr_matrix((values, columns, np.array(indptr)), shape=table.shape)
 
 
-def _row(table: sparse.csr_matrix, row: int, top_n: int) -> Int64Array:
-    """Places in `table.data` of one row's largest entries, in column order; equals at the border by
-    smaller column.
-    """
-    first, last = table.indptr[row], table.indptr[row + 1]
-    values = table.data[first:last]
-    border = np.partition(values, -top_n)[-top_n] if len(values) > top_n else np.float32(0)
+def _largest(values: Float32Array, top_n: int) -> Int64Array:
+    """Ascending positions of the `top_n` largest positive values; the earlier of equal ones."""
+    if len(values) <= top_n:
+        return np.flatnonzero(values > 0)
+    border = np.partition(values, -top_n)[-top_n]
+    if border <= 0:
+        return np.flatnonzero(values > 0)
     above = np.flatnonzero(values > border)
-    level = np.flatnonzero(values == border)[: top_n - len(above)] if border > 0 else above[:0]
-    return np.asarray(np.sort(np.concatenate([above, level])) + first, dtype=np.int64)
+    equal = np.flatnonzero(values == border)
+    positions = np.concatenate([above, equal[: top_n - len(above)]])
+    positions.sort()
+    return positions

@@ -40,45 +40,55 @@ def itemknn_cost(users: int, items: int, interactions: int) -> Forecast:
     table.
     """
     products = _products(users, interactions)
-    seconds = products * _product_seconds(items) + 6e-5 * items + 1e-8 * interactions * 100
-    held = 16 * 100 * items + 20 * min(products, 4096.0 * items)
-    return Forecast(seconds + _rank_seconds(users, items), held + _BLOCK_BYTES)
+    multiplying = products * _product_seconds(items)
+    nearest = 6e-5 * items
+    scoring = 1e-8 * interactions * 100
+    seconds = multiplying + nearest + scoring + _rank_seconds(users, items)
+
+    table_bytes = 16 * 100 * items
+    product_bytes = 20 * min(products, 4096.0 * items)
+    return Forecast(seconds, table_bytes + product_bytes + _BLOCK_BYTES)
 
 
 def ease_cost(users: int, items: int, interactions: int) -> Forecast:
     """A dense Cholesky inverse of the smaller Gram matrix, cubed, and dense rows times the weights."""
     side = min(users, items)
-    double = side <= DOUBLE_ITEMS
+    entry_bytes = 8 if side <= DOUBLE_ITEMS else 4
+    inverting = side**3 * entry_bytes * 1e-11
     scoring = 3e-10 * interactions * side + 1e-8 * users * items
-    seconds = side**3 * (8e-11 if double else 4e-11) + scoring
-    return Forecast(
-        seconds + _rank_seconds(users, items), 3.0 * side**2 * (8 if double else 4) + _BLOCK_BYTES
-    )
+    seconds = inverting + scoring + _rank_seconds(users, items)
+    return Forecast(seconds, 3.0 * side**2 * entry_bytes + _BLOCK_BYTES)
 
 
 def gfcf_cost(users: int, items: int, interactions: int) -> Forecast:
     """256 singular vectors, the filter RᵀR, and for each user the sum of the filter's rows and a
     product 256 wide.
     """
+    smaller = min(users, items)
+    lanczos = 1000 * (4e-9 * interactions + 5e-7 * smaller)
+
     products = _products(users, interactions)
-    filled = min(products, float(items) ** 2)
-    lanczos = 1000 * (4e-9 * interactions + 5e-7 * min(users, items))
-    sums = min(float(interactions) * items, 2 * interactions * filled / max(items, 1))
+    multiplying = products * _product_seconds(items)
+
+    entries = min(products, float(items) ** 2)
+    sums = min(float(interactions) * items, 2 * interactions * entries / max(items, 1))
     scoring = sums * (_PRODUCT + _SCATTER * items) + 1.5e-8 * users * items
-    seconds = lanczos + products * _product_seconds(items) + scoring + _rank_seconds(users, items)
-    return Forecast(
-        seconds,
-        20 * filled + 8 * 512 * min(users, items) + 16 * 256 * (users + items) + _BLOCK_BYTES,
-    )
+    seconds = lanczos + multiplying + scoring + _rank_seconds(users, items)
+
+    filter_bytes = 20 * entries
+    lanczos_bytes = 8 * 512 * smaller
+    vector_bytes = 16 * 256 * (users + items)
+    return Forecast(seconds, filter_bytes + lanczos_bytes + vector_bytes + _BLOCK_BYTES)
 
 
 def ials_cost(users: int, items: int, interactions: int) -> Forecast:
     """15 rounds of conjugate gradients, 64 wide."""
-    seconds = 15 * (2.5e-7 * interactions + 1.2e-5 * (users + items))
-    return Forecast(
-        seconds + _rank_seconds(users, items),
-        4 * 64 * (users + items) + 16 * interactions + _BLOCK_BYTES,
-    )
+    nodes = users + items
+    rounds = 15 * (2.5e-7 * interactions + 1.2e-5 * nodes)
+    seconds = rounds + _rank_seconds(users, items)
+    vector_bytes = 4 * 64 * nodes
+    matrix_bytes = 16 * interactions
+    return Forecast(seconds, vector_bytes + matrix_bytes + _BLOCK_BYTES)
 
 
 def _products(users: int, interactions: int) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import linalg, sparse
@@ -24,10 +25,15 @@ def fit_ease(
     are not positive definite.
     """
     rows = interactions.matrix((target,))
-    fit = _by_items if rows.shape[1] <= rows.shape[0] else _by_users
-    gram = (rows.T @ rows if fit is _by_items else rows @ rows.T).tocsr()
-    for regularisation in regularisations:
-        yield fit(rows, gram, regularisation)
+    num_users, num_items = rows.shape
+    if num_items <= num_users:
+        gram = (rows.T @ rows).tocsr()
+        for regularisation in regularisations:
+            yield _by_items(rows, gram, regularisation)
+    else:
+        gram = (rows @ rows.T).tocsr()
+        for regularisation in regularisations:
+            yield _by_users(rows, gram, regularisation)
 
 
 @dataclass(frozen=True)
@@ -44,20 +50,27 @@ class UserSideScorer:
 
     def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
-        explained = np.asarray(self.rows.T @ self.kernel[users].T).T / self.diagonal
-        return np.asarray(self.rows[users].toarray() - explained, dtype=np.float32)
+        # (K R)_uj / P_jj
+        smoothed = np.asarray(self.rows.T @ self.kernel[users].T).T
+        explained = smoothed / self.diagonal
+        history = self.rows[users].toarray()
+        return np.asarray(history - explained, dtype=np.float32)
 
 
 def _by_items(rows: sparse.csr_matrix, gram: sparse.csr_matrix, regularisation: float) -> Scorer:
     inverse = _inverse(gram, regularisation)
-    weights = inverse / -np.diag(inverse)  # column j by −P_jj
+    # B_ij = −P_ij / P_jj, and 0 on the diagonal.
+    weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
-    return LinearScorer(rows, np.ascontiguousarray(weights, dtype=np.float32))
+    table = np.ascontiguousarray(weights, dtype=np.float32)
+    return LinearScorer(rows, table)
 
 
 def _by_users(rows: sparse.csr_matrix, gram: sparse.csr_matrix, regularisation: float) -> Scorer:
     kernel = _inverse(gram, regularisation)
-    return UserSideScorer(rows, kernel, (1.0 - _quadratic_forms(rows, kernel)) / regularisation)
+    # P_jj = (1 − r_jᵀ K r_j) / λ
+    diagonal = (1.0 - _quadratic_forms(rows, kernel)) / regularisation
+    return UserSideScorer(rows, kernel, diagonal)
 
 
 def _quadratic_forms(rows: sparse.csr_matrix, kernel: FloatArray) -> FloatArray:
@@ -65,20 +78,23 @@ def _quadratic_forms(rows: sparse.csr_matrix, kernel: FloatArray) -> FloatArray:
     dense.
     """
     columns = rows.tocsc()
-    bounds = zip(columns.indptr[:-1], columns.indptr[1:], strict=True)
-    holders = (columns.indices[first:last] for first, last in bounds)
-    return np.array(
-        [kernel[np.ix_(users, users)].sum(dtype=np.float64) for users in holders], kernel.dtype
-    )
+    forms = np.zeros(columns.shape[1], kernel.dtype)
+    for item, (first, last) in enumerate(pairwise(columns.indptr)):
+        users = columns.indices[first:last]
+        block = kernel[np.ix_(users, users)]
+        forms[item] = block.sum(dtype=np.float64)
+    return forms
 
 
 def _inverse(gram: sparse.csr_matrix, regularisation: float) -> FloatArray:
     """(G + λI)^(−1) by Cholesky, in place: half the work of a general inverse."""
     precision = np.float64 if gram.shape[0] <= DOUBLE_ITEMS else np.float32
     matrix = gram.astype(precision).toarray(order="F")
-    matrix[np.diag_indices(len(matrix))] += regularisation
-    factor, invert = linalg.get_lapack_funcs(("potrf", "potri"), (matrix,))
-    matrix, failed = factor(matrix, lower=True, overwrite_a=True)
+    diagonal = np.diag_indices(len(matrix))
+    matrix[diagonal] += regularisation
+
+    factorise, invert = linalg.get_lapack_funcs(("potrf", "potri"), (matrix,))
+    matrix, failed = factorise(matrix, lower=True, overwrite_a=True)
     if not failed:
         matrix, failed = invert(matrix, lower=True, overwrite_c=True)
     if failed:
@@ -86,6 +102,8 @@ def _inverse(gram: sparse.csr_matrix, regularisation: float) -> FloatArray:
             "EASE: the Gram matrix and λ are not positive definite in this precision",
             "Use a larger λ",
         )
-    for column in range(len(matrix)):  # LAPACK fills the lower triangle only
-        matrix[column, column + 1 :] = matrix[column + 1 :, column]
+    # LAPACK fills the lower triangle only.
+    for column in range(len(matrix)):
+        below = matrix[column + 1 :, column]
+        matrix[column, column + 1 :] = below
     return np.asarray(matrix)

@@ -45,12 +45,10 @@ def fit_gfcf(
     rows = interactions.matrix((target,))
     adjacency = normalised(rows)
     linear = (adjacency.T @ adjacency).tocsr().astype(np.float32)
-    into, back = low_pass(rows, max(rank for rank, _ in settings), seed)
+    largest_rank = max(rank for rank, _ in settings)
+    into, back = low_pass(rows, largest_rank, seed)
     for rank, weight in settings:
-        kept = rank if weight else 0
-        yield LowPassScorer(
-            rows,
-            linear,
-            into[:, :kept] * np.float32(weight),
-            np.ascontiguousarray(back[:, :kept].T),
-        )
+        num_vectors = rank if weight else 0
+        weighted_into = into[:, :num_vectors] * np.float32(weight)
+        transposed_back = np.ascontiguousarray(back[:, :num_vectors].T)
+        yield LowPassScorer(rows, linear, weighted_into, transposed_back)

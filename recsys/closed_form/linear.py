@@ -21,7 +21,7 @@ class LinearScorer:
 
     def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
-        product = self.rows[users] @ self.table
-        return np.asarray(
-            product.toarray() if sparse.issparse(product) else product, dtype=np.float32
-        )
+        scores = self.rows[users] @ self.table
+        if sparse.issparse(scores):
+            scores = scores.toarray()
+        return np.asarray(scores, dtype=np.float32)

@@ -17,10 +17,18 @@ def low_pass(
     V: the `rank` right singular vectors of D_U^(−½) R D_I^(−½), strongest first; fewer where R has
     fewer, none for rank 0. matrix: R, (users, items) 0/1.
     """
-    items = matrix.shape[1]
-    if not rank or min(matrix.shape) < 2:
-        return np.zeros((items, 0), np.float32), np.zeros((items, 0), np.float32)
+    num_items = matrix.shape[1]
+    if rank == 0 or min(matrix.shape) < 2:
+        empty = np.zeros((num_items, 0), np.float32)
+        return empty, empty.copy()
     vectors = truncated_svd(normalised(matrix), rank, seed).right
-    roots = np.sqrt(np.asarray(matrix.sum(axis=0), np.float64).ravel())[:, None]
-    inverse = np.divide(1.0, roots, out=np.zeros_like(roots), where=roots > 0)
-    return (inverse * vectors).astype(np.float32), (roots * vectors).astype(np.float32)
+
+    # D_I^(½) and D_I^(−½); items without users stay at zero.
+    degrees = np.asarray(matrix.sum(axis=0), np.float64).reshape(-1, 1)
+    roots = np.sqrt(degrees)
+    inverse_roots = np.zeros_like(roots)
+    np.divide(1.0, roots, out=inverse_roots, where=roots > 0)
+
+    into = inverse_roots * vectors
+    back = roots * vectors
+    return into.astype(np.float32), back.astype(np.float32)

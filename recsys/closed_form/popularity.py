@@ -22,9 +22,9 @@ class Popularity:
 
 def fit_popularity(interactions: Interactions, target: str) -> Popularity:
     """Distinct users of each item under the target behaviour, over the whole of train."""
-    return Popularity(
-        np.asarray(interactions.matrix((target,)).sum(axis=0), dtype=np.float32).ravel()
-    )
+    pairs = interactions.matrix((target,))
+    num_users = np.asarray(pairs.sum(axis=0), dtype=np.float32)
+    return Popularity(num_users.ravel())
 
 
 def fit_recent_popularity(interactions: Interactions, target: str, share: float) -> Popularity:
@@ -38,18 +38,21 @@ def fit_recent_popularity(interactions: Interactions, target: str, share: float)
         raise DataError(
             "recent popularity needs times and this log has none", "Map them with --time-col"
         )
-    whole = fit_popularity(interactions, target).weights
+    all_time = fit_popularity(interactions, target).weights
     rows = interactions.of(target)
     if not rows.any():
-        return Popularity(whole)
-    rows &= interactions.time >= np.quantile(interactions.time[rows], 1.0 - share, method="higher")
-    pairs = np.unique(
-        interactions.user[rows].astype(np.int64) * interactions.num_items + interactions.item[rows]
-    )
-    recent = np.bincount(pairs % interactions.num_items, minlength=interactions.num_items)
-    # The place in the order of (recent, all-time) is exact where a weighted sum of the two would
+        return Popularity(all_time)
+    start = np.quantile(interactions.time[rows], 1.0 - share, method="higher")
+    rows &= interactions.time >= start
+
+    # Distinct pairs, as one number each.
+    num_items = interactions.num_items
+    user = interactions.user[rows].astype(np.int64)
+    pairs = np.unique(user * num_items + interactions.item[rows])
+    recent = np.bincount(pairs % num_items, minlength=num_items)
+
+    # The rank in the order of (recent, all-time) is exact where a weighted sum of the two would
     # round.
-    _, place = np.unique(
-        np.stack([recent, whole.astype(np.int64)], axis=1), axis=0, return_inverse=True
-    )
-    return Popularity(place.astype(np.float32))
+    counts = np.stack([recent, all_time.astype(np.int64)], axis=1)
+    _, rank = np.unique(counts, axis=0, return_inverse=True)
+    return Popularity(rank.astype(np.float32))

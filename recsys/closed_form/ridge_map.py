@@ -1,5 +1,5 @@
-"""A linear map from what items are to where a model has put them: ridge regression, for items that
-nobody took yet.
+"""Ridge regression from items' attributes to their trained vectors, for items without
+interactions.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,12 @@ _TOLERANCE, _MOST_STEPS = 1e-4, 300
 
 @dataclass(frozen=True)
 class RidgeMap:
-    """vector ≈ mean + Σ weights of its values. mean: (d,). weights: (values, d). likeness: see
-    `ridge_map`.
+    """vector ≈ mean + Σ weights of the item's values.
+
+    mean: (d,).
+    weights: (values, d).
+    ridge: the penalty that was chosen.
+    likeness: mean cosine of predicted and trained vectors, on items left out of the fit.
     """
 
     mean: Float32Array
@@ -36,31 +40,30 @@ def ridge_map(features: sparse.csr_matrix, vectors: Float32Array) -> RidgeMap:
     The ridge is the one whose map, fitted on nine of ten items, puts the tenth nearest to where
     they are: `likeness` is the mean cosine there.
     """
-    there = np.diff(features.indptr) > 0
-    features, vectors = features[there].astype(np.float32), np.asarray(vectors, np.float32)[there]
-    held = np.arange(len(vectors)) % _HELD == 0
-    likeness = {
-        ridge: _likeness(
-            _fit(features[~held], vectors[~held], ridge), features[held], vectors[held]
-        )
-        for ridge in _RIDGES
-    }
+    has_values = np.diff(features.indptr) > 0
+    features = features[has_values].astype(np.float32)
+    vectors = np.asarray(vectors, np.float32)[has_values]
+
+    held_out = np.arange(len(vectors)) % _HELD == 0
+    likeness = {}
+    for ridge in _RIDGES:
+        mean, weights = _fit(features[~held_out], vectors[~held_out], ridge)
+        predicted = mean + features[held_out] @ weights
+        likeness[ridge] = _mean_cosine(predicted, vectors[held_out])
     best = max(_RIDGES, key=lambda ridge: likeness[ridge])
-    return RidgeMap(*_fit(features, vectors, best), best, likeness[best])
+
+    mean, weights = _fit(features, vectors, best)
+    return RidgeMap(mean, weights, best, likeness[best])
 
 
-def _likeness(
-    fitted: tuple[Float32Array, Float32Array], features: sparse.csr_matrix, vectors: Float32Array
-) -> float:
-    mean, weights = fitted
-    predicted = mean + features @ weights
-    lengths = np.linalg.norm(predicted, axis=1) * np.linalg.norm(vectors, axis=1)
+def _mean_cosine(predicted: Float32Array, vectors: Float32Array) -> float:
+    """Over the rows of two (n, d) arrays; 0 for a row of zeros, and without rows."""
+    if len(vectors) == 0:
+        return 0.0
     products = np.einsum("nd,nd->n", predicted, vectors)
-    return (
-        float(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0).mean())
-        if len(vectors)
-        else 0.0
-    )
+    lengths = np.linalg.norm(predicted, axis=1) * np.linalg.norm(vectors, axis=1)
+    cosines = _ratio(products, lengths)
+    return float(cosines.mean())
 
 
 def _fit(
@@ -72,24 +75,35 @@ def _fit(
     All columns of W at once, each with steps of its own (Hestenes & Stiefel 1952): XᵀX itself would
     be dense.
     """
-    mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], np.float32)
-    back = features.T.tocsr()
-    counts = np.asarray(features.multiply(features).sum(axis=0)).reshape(-1, 1)
-    scale: Float32Array = (1 / (counts + ridge)).astype(np.float32)
-    residual = np.asarray(back @ (vectors - mean), np.float32)
-    direction: Float32Array = scale * residual
-    weights = np.zeros_like(residual)
-    size, enough = _dots(residual, direction), _TOLERANCE**2 * _dots(residual, residual).sum()
+    mean = np.zeros(vectors.shape[1], np.float32)
+    if len(vectors):
+        mean = vectors.mean(axis=0)
+    transposed = features.T.tocsr()
+
+    # The preconditioner: the inverse of the diagonal of XᵀX + ridge.
+    squares = features.multiply(features)
+    counts = np.asarray(squares.sum(axis=0)).reshape(-1, 1)
+    inverse_diagonal: Float32Array = (1 / (counts + ridge)).astype(np.float32)
+
+    weights = np.zeros((features.shape[1], vectors.shape[1]), np.float32)
+    residual = np.asarray(transposed @ (vectors - mean), np.float32)
+    direction: Float32Array = inverse_diagonal * residual
+    energy = _dots(residual, direction)
+    enough = _TOLERANCE**2 * _dots(residual, residual).sum()
     for _ in range(_MOST_STEPS):
         if _dots(residual, residual).sum() <= enough:
             break
-        image = back @ (features @ direction) + np.float32(ridge) * direction
-        step = _ratio(size, _dots(direction, image))
+        # One step along the direction, as far as it lowers the squared error of each column.
+        image = transposed @ (features @ direction) + np.float32(ridge) * direction
+        step = _ratio(energy, _dots(direction, image))
         weights += step * direction
         residual -= step * image
-        pull: Float32Array = scale * residual
-        size, before = _dots(residual, pull), size
-        direction = pull + _ratio(size, before) * direction
+
+        # The next direction is conjugate to the ones before.
+        preconditioned: Float32Array = inverse_diagonal * residual
+        energy_before = energy
+        energy = _dots(residual, preconditioned)
+        direction = preconditioned + _ratio(energy, energy_before) * direction
     return mean, weights
 
 
@@ -98,5 +112,8 @@ def _dots(left: Float32Array, right: Float32Array) -> Float32Array:
     return np.asarray(np.einsum("vd,vd->d", left, right))
 
 
-def _ratio(above: Float32Array, below: Float32Array) -> Float32Array:
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+def _ratio(numerator: Float32Array, denominator: Float32Array) -> Float32Array:
+    """Quotients, 0 where the denominator is 0."""
+    quotient = np.zeros_like(numerator)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient

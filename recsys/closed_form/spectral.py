@@ -35,9 +35,12 @@ def normalised(
     """D_u^(−user_exponent) · R · D_i^(−item_exponent) in float64; rows and columns of zeros stay
     zero.
     """
-    rows = _inverse_power(np.asarray(matrix.sum(axis=1)).ravel(), user_exponent)
-    columns = _inverse_power(np.asarray(matrix.sum(axis=0)).ravel(), item_exponent)
-    return (sparse.diags(rows) @ matrix.astype(np.float64) @ sparse.diags(columns)).tocsr()
+    user_degrees = np.asarray(matrix.sum(axis=1)).ravel()
+    item_degrees = np.asarray(matrix.sum(axis=0)).ravel()
+    by_user = sparse.diags(_inverse_power(user_degrees, user_exponent))
+    by_item = sparse.diags(_inverse_power(item_degrees, item_exponent))
+    scaled = by_user @ matrix.astype(np.float64) @ by_item
+    return scaled.tocsr()
 
 
 def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factors:
@@ -49,21 +52,20 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factor
     """
     if rank < 1:
         raise UsageError(f"rank = {rank} singular vectors is less than one", "Ask for at least 1")
-    smaller = min(matrix.shape)
+    num_rows, num_columns = matrix.shape
     # Lanczos is bound by memory: more BLAS threads only add waiting, several times over where
     # others use the cores too.
     with threadpool_limits(1, "blas"):
-        if matrix.shape[0] * matrix.shape[1] <= _DENSE_ENTRIES:
-            left, values, right = linalg.svd(
-                matrix.toarray().astype(np.float64), full_matrices=False
-            )
+        if num_rows * num_columns <= _DENSE_ENTRIES:
+            dense = matrix.toarray().astype(np.float64)
+            left, values, right = linalg.svd(dense, full_matrices=False)
         else:
+            smaller = min(num_rows, num_columns)
             start = np.random.default_rng(seed).standard_normal(smaller)
-            left, values, right = svds(
-                matrix.astype(np.float64), k=min(rank, smaller - 1), v0=start
-            )
-    order = np.argsort(-values, kind="stable")[:rank]
-    return _signed(left[:, order], values[order], right[order].T)
+            largest_rank = min(rank, smaller - 1)
+            left, values, right = svds(matrix.astype(np.float64), k=largest_rank, v0=start)
+    strongest = np.argsort(-values, kind="stable")[:rank]
+    return _signed(left[:, strongest], values[strongest], right[strongest].T)
 
 
 def start_states(
@@ -79,17 +81,23 @@ def start_states(
     """
     pairs = interactions.matrix((target,))
     factors = truncated_svd(normalised(pairs), width, seed)
+
+    # U √s and V √s
     roots = np.sqrt(factors.values)
-    users, items = factors.left * roots, factors.right * roots
-    scale = _ENTRY_SCALE / max(
-        np.sqrt((np.sum(users**2) + np.sum(items**2)) / (users.size + items.size)), 1e-12
-    )
+    users = factors.left * roots
+    items = factors.right * roots
+
+    # One number for both makes the root mean square of all entries 0.1.
+    mean_square = (np.sum(users**2) + np.sum(items**2)) / (users.size + items.size)
+    scale = _ENTRY_SCALE / max(np.sqrt(mean_square), 1e-12)
+
+    # Known by the counts: an iterative SVD leaves a trace of 1e-18 in rows that ought to be zero.
+    users_without_pairs = pairs.getnnz(axis=1) == 0
+    items_without_pairs = pairs.getnnz(axis=0) == 0
     draws = np.random.default_rng(seed)
-    # Told by the counts: an iterative SVD leaves a trace of 1e-18 in rows that ought to be zero.
-    bare_users, bare_items = pairs.getnnz(axis=1) == 0, pairs.getnnz(axis=0) == 0
     return {
-        "user": _filled(users * scale, bare_users, width, draws),
-        "item": _filled(items * scale, bare_items, width, draws),
+        "user": _filled(users * scale, users_without_pairs, width, draws),
+        "item": _filled(items * scale, items_without_pairs, width, draws),
     }
 
 
@@ -100,17 +108,28 @@ def _inverse_power(degrees: FloatArray, exponent: float) -> Float64Array:
 
 
 def _signed(left: Float64Array, values: Float64Array, right: Float64Array) -> Factors:
+    """Triplets whose signs are settled by the largest entry of each right vector."""
     largest = np.abs(right).argmax(axis=0)
-    signs = np.where(right[largest, np.arange(right.shape[1])] < 0, -1.0, 1.0)
-    return Factors(np.ascontiguousarray(left * signs), values, np.ascontiguousarray(right * signs))
+    columns = np.arange(right.shape[1])
+    signs = np.where(right[largest, columns] < 0, -1.0, 1.0)
+    signed_left = np.ascontiguousarray(left * signs)
+    signed_right = np.ascontiguousarray(right * signs)
+    return Factors(signed_left, values, signed_right)
 
 
 def _filled(
-    states: Float64Array, bare: BoolArray, width: int, draws: np.random.Generator
+    states: Float64Array, without_pairs: BoolArray, width: int, draws: np.random.Generator
 ) -> Float32Array:
-    noise = draws.standard_normal((len(states), width)) * (_ENTRY_SCALE / 100)
-    wide = np.zeros((len(states), width))
-    wide[:, : states.shape[1]] = states
-    wide[bare] = noise[bare]
-    wide[:, states.shape[1] :] = noise[:, states.shape[1] :]
-    return wide.astype(np.float32)
+    """(n, width): states of nodes with pairs, small normal draws everywhere else.
+
+    Args:
+        states: (n, rank ≤ width).
+        without_pairs: (n,) nodes without a pair of the target behaviour.
+        width: of the model.
+        draws: consumed by n × width numbers.
+    """
+    filled = draws.standard_normal((len(states), width)) * (_ENTRY_SCALE / 100)
+    rank = states.shape[1]
+    with_pairs = ~without_pairs
+    filled[with_pairs, :rank] = states[with_pairs]
+    return filled.astype(np.float32)
