@@ -2,10 +2,11 @@
 
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, Unpack
 
 import numpy as np
 import polars as pl
@@ -37,7 +38,9 @@ from recsys.graph.build import target_behavior
 from recsys.logs.frames import Frame, FrameStyle, ids_of, lists_table, to_polars
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
-from recsys.lookup.lookup import Attributes, Explained, Filters, Lookup
+from recsys.lookup.cold_start import Fallback
+from recsys.lookup.lookup import Answer, Attributes, Explained, Lookup
+from recsys.lookup.options import ListKeywords
 from recsys.phases.phase import Phase
 from recsys.releases.publish import write_bundle
 from recsys.scores.additions import blended
@@ -190,39 +193,52 @@ class GraphRecommender(BaseEstimator):
         users: object,
         k: int = 10,
         *,
-        exclude_seen: bool = True,
-        allow: object | None = None,
-        deny: object | None = None,
-        filters: Filters | None = None,
-        popularity: float = 0.0,
-        diversity: float = 0.0,
         histories: Sequence[Sequence[object]] | None = None,
-        unknown: Literal["refuse", "popularity"] = "refuse",
+        fallback: Fallback = "refuse",
+        unknown: Fallback | None = None,
+        **options: Unpack[ListKeywords],
     ) -> Frame:
-        """The k best items of each user: columns user, item, score, rank (from 1), best first.
+        """The k best items of each user.
 
-        histories: new items of each user, on top of what was learnt. allow, deny: item ids.
-        filters, popularity, diversity: as in `Lookup.recommend`. unknown: users that are not in the
-        log raise UsageError, or get the most popular items.
+        Args:
+            users: Ids.
+            k: Length of the lists.
+            histories: New items of each user, on top of what was learnt.
+            fallback: What users get that are not in the log: "refuse" warns and gives them no rows,
+                "popularity" gives the most popular items.
+            unknown: Old name of `fallback`, until 0.3.
+            options: As in `Lookup.recommend`: offset, exclude_seen, allow, deny, filters,
+                popularity, diversity, explain.
+
+        Returns:
+            Columns user, item, score, rank (from 1), best first; with explain also reasons, text.
+
+        Raises:
+            UsageError: No user is known, or a value cannot be.
         """
-        wanted = ids_of(users)
+        if unknown is not None:
+            warnings.warn("the option 'unknown' is called 'fallback' now", FutureWarning, 2)
+            fallback = unknown
+        user_ids = ids_of(users)
+        for name in ("allow", "deny"):
+            if options.get(name) is not None:
+                options[name] = ids_of(options[name])
         answers = self.lookup_.recommend(
-            wanted,
-            k,
-            histories=None
-            if histories is None
-            else [[str(item) for item in one] for one in histories],
-            exclude_seen=exclude_seen,
-            allow=None if allow is None else ids_of(allow),
-            deny=None if deny is None else ids_of(deny),
-            filters=filters,
-            popularity=popularity,
-            diversity=diversity,
-            fallback=unknown,
+            user_ids, k, histories=histories, fallback=fallback, **options
         )
-        return self.style_.back(
-            lists_table(answers, self.style_.user_col, wanted, self.style_.item_col)
-        )
+        refused = [answer["unknown"][0] for answer in answers if answer["source"] == "refused"]
+        if refused:
+            warnings.warn(
+                f"{len(refused)} of {len(answers)} users are not in the log and get no rows: "
+                f'{refused[:5]}; fallback="popularity" gives them popular items',
+                UserWarning,
+                2,
+            )
+        style = self.style_
+        table = lists_table(answers, style.user_col, user_ids, style.item_col)
+        if options.get("explain"):
+            table = table.with_columns(_reasons_column(answers))
+        return style.back(table)
 
     def recommend_history(
         self,
@@ -236,9 +252,11 @@ class GraphRecommender(BaseEstimator):
 
         attributes: values of the visitor by column of `user_attributes`.
         """
-        events = [str(item) for item in ids_of(history)]
         answers = self.lookup_.recommend(
-            k=k, histories=[events], attributes=[attributes or {}], exclude_seen=exclude_seen
+            k=k,
+            histories=[ids_of(history)],
+            attributes=[attributes or {}],
+            exclude_seen=exclude_seen,
         )
         return self.style_.back(lists_table(answers, "", [""], self.style_.item_col).drop(""))
 
@@ -258,7 +276,7 @@ class GraphRecommender(BaseEstimator):
 
     def fold_in(self, history: object, attributes: Attributes | None = None) -> Float32Array:
         """(width,) vector of a visitor with these items and attributes, without training."""
-        return self.lookup_.fold_in([str(item) for item in ids_of(history)], attributes)
+        return self.lookup_.fold_in(ids_of(history), attributes)
 
     def explain(
         self, user: object, item: object, parts: int | None = None, popularity: float = 0.0
@@ -404,3 +422,12 @@ _SECTIONS = {
     "train": ("loss", "temperature", "negatives", "epochs", "batch_size", "lr", "mode", "patience"),
     "blend": ("neighbours", "low_pass_rank"),
 }
+
+
+def _reasons_column(answers: Sequence[Answer]) -> pl.Series:
+    """The reasons of every row of a table of lists, as one text."""
+    texts = []
+    for answer in answers:
+        for item in answer["items"]:
+            texts.append("; ".join(reason["text"] for reason in item["reasons"]))
+    return pl.Series("reasons", texts, dtype=pl.String)

@@ -2,43 +2,58 @@
 
 from typing import Annotated
 
-from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Path
+from fastapi import Query as InQuery
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from recsys.lookup.options import ListOptions
+from recsys.lookup.query import Query
 from recsys.lookup.visits import Event
-from serving.questions import Question, Rules
 
-MAX_K, MAX_REQUESTS, MAX_HISTORY, MAX_EVENTS, MAX_NAMED = 1000, 256, 20_000, 1000, 100_000
+MAX_K = 1000
+MAX_REQUESTS = 256
+MAX_HISTORY = 20_000
+MAX_EVENTS = 1000
+MAX_NAMED = 100_000
 MAX_COLUMNS = 20
 MAX_TIME = 4_102_444_800
 """2100-01-01, as the default of clean.max_time: a later event would be dropped by the next batch
 run.
 """
 
-_LONGEST_ID, _BUNDLE = 1024, r"^[0-9a-f]{12}$"
+_LONGEST_ID = 1024
+_BUNDLE = r"^[0-9a-f]{12}$"
+_OPTIONS = {name: field.description for name, field in ListOptions.model_fields.items()}
 
-Id = Annotated[str, Field(max_length=_LONGEST_ID, description="Id as in the log.")]
+
+def _id_of_number(value: object) -> object:
+    """Ids of a log of integers may be sent as numbers."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value
+
+
+_IdText = Annotated[str, Field(max_length=_LONGEST_ID, description="Id as in the log.")]
+Id = Annotated[_IdText, BeforeValidator(_id_of_number, json_schema_input_type=_IdText | int)]
 PathId = Annotated[
     str, Path(max_length=_LONGEST_ID, description="Id as in the log; its POST twin takes any text.")
 ]
-_K, _OFFSET = "Length of the list.", "Places of the list that are left out at its start."
-_POPULARITY = "Times ln(1 + users of an item), added to its score."
-_DIVERSITY = "How much a list avoids items like those before."
-
-K = Annotated[int, Field(ge=1, le=MAX_K, description=_K)]
-QueryK = Annotated[int, Query(ge=1, le=MAX_K, description=_K)]
-Offset = Annotated[int, Field(ge=0, le=MAX_K, description=_OFFSET)]
-Popularity = Annotated[float, Field(ge=-100, le=100, description=_POPULARITY)]
-Diversity = Annotated[float, Field(ge=0, le=1, description=_DIVERSITY)]
+K = Annotated[int, Field(ge=1, le=MAX_K, description=_OPTIONS["k"])]
+QueryK = Annotated[int, InQuery(ge=1, le=MAX_K, description=_OPTIONS["k"])]
+Popularity = Annotated[float, Field(ge=-100, le=100, description=_OPTIONS["popularity"])]
 QueryPopularity = Annotated[
-    float, Query(ge=-100, le=100, allow_inf_nan=False, description=_POPULARITY)
+    float, InQuery(ge=-100, le=100, allow_inf_nan=False, description=_OPTIONS["popularity"])
 ]
 QueryParts = Annotated[
-    int, Query(ge=0, le=MAX_K, description="Reasons that are listed; the others are added up.")
+    int, InQuery(ge=0, le=MAX_K, description="Parts that are listed; the others are added up.")
 ]
 FilterText = Annotated[str, Field(pattern=r"^[^:]+:", description="COLUMN:VALUE")]
 Text = Annotated[
-    str, Query(max_length=200, description="Part of an id or title, whatever the case.")
+    str, InQuery(max_length=200, description="Part of an id or title, whatever the case.")
 ]
 Time = Annotated[float, Field(ge=0, le=MAX_TIME, description="Unix seconds; now when absent.")]
 Weight = Annotated[float, Field(gt=0, le=1e6, description="How much the event counts.")]
@@ -60,9 +75,8 @@ class HistoryEvent(Body):
         return Event(self.item, self.behavior, self.time, self.weight)
 
 
-class Wanted(Body):
-    """One list: for a user, for a visitor by events, attributes or friends, or for a user with
-    news.
+class QueryBody(Body):
+    """Who is asked about: a user, a visitor by events, attributes or friends, or a user with news.
 
     attributes: by column of the users, its values. friends: known users.
     """
@@ -72,73 +86,57 @@ class Wanted(Body):
     attributes: dict[str, list[str]] = Field(default={}, max_length=MAX_COLUMNS)
     friends: list[Id] = Field(default=[], max_length=MAX_K)
 
-    def question(self) -> Question:
-        values = tuple((column, tuple(several)) for column, several in self.attributes.items())
-        return Question(
-            self.user, tuple(one.event() for one in self.history), values, tuple(self.friends)
-        )
+    def query(self) -> Query:
+        """The same for lookup."""
+        history = tuple(event.event() for event in self.history)
+        return Query(self.user, history, self.attributes, self.friends)
 
 
-class RecommendQuery(Body):
-    """One list for a user. category: short for filter=category:VALUE. filter: COLUMN:VALUE, which
-    items must have.
-    """
+class OptionsBody(ListOptions):
+    """The options of a list, with the limits of the service."""
+
+    k: int = Field(10, ge=1, le=MAX_K, description=_OPTIONS["k"])
+    offset: int = Field(0, ge=0, le=MAX_K, description=_OPTIONS["offset"])
+    allow: tuple[Id, ...] | None = Field(None, max_length=MAX_NAMED, description=_OPTIONS["allow"])
+    deny: tuple[Id, ...] | None = Field(None, max_length=MAX_NAMED, description=_OPTIONS["deny"])
+    filters: dict[str, tuple[str, ...]] = Field(
+        {}, max_length=MAX_COLUMNS, description=_OPTIONS["filters"]
+    )
+
+    def options(self) -> ListOptions:
+        """The same for lookup: equal options of several requests are answered together."""
+        values = {name: getattr(self, name) for name in ListOptions.model_fields}
+        return ListOptions.model_construct(**values)
+
+
+class RecommendQuery(OptionsBody):
+    """One list for a user. category: short for filters=category:VALUE."""
 
     user: Id
-    k: K = 10
-    offset: Offset = 0
-    exclude_seen: bool = True
+    exclude_seen: bool = Field(True, description="Leave out what the user has seen.")
+    filters: list[FilterText] = Field(  # type: ignore[assignment]
+        [], max_length=MAX_COLUMNS, description="COLUMN:VALUE, which items must have."
+    )
+    filter: list[FilterText] = Field(
+        [], max_length=MAX_COLUMNS, deprecated=True, description="Old name of `filters`."
+    )
     category: str | None = None
-    filter: list[FilterText] = Field(default=[], max_length=MAX_COLUMNS)
-    popularity: Popularity = 0.0
-    diversity: Diversity = 0.0
-    explain: bool = False
 
-    def rules(self) -> Rules:
-        named = [one.partition(":")[::2] for one in self.filter]
-        named += [] if self.category is None else [("category", self.category)]
+    def options(self) -> ListOptions:
+        """The same for lookup, with filters by column."""
         filters: dict[str, tuple[str, ...]] = {}
-        for column, value in named:
+        for text in [*self.filters, *self.__dict__["filter"]]:
+            column, _, value = text.partition(":")
             filters[column] = (*filters.get(column, ()), value)
-        return Rules(
-            k=self.k,
-            offset=self.offset,
-            exclude_seen=self.exclude_seen,
-            filters=tuple(filters.items()),
-            popularity=self.popularity,
-            diversity=self.diversity,
-            explain=self.explain,
-        )
+        if self.category is not None:
+            filters["category"] = (*filters.get("category", ()), self.category)
+        return super().options().model_copy(update={"filters": filters})
 
 
-class RecommendBody(Body):
-    """Several lists under the same rules. allow, deny: item ids. filters: by column of the items,
-    values of which they must have one. explain: say of every item why.
-    """
+class RecommendBody(OptionsBody):
+    """Several lists with the same options."""
 
-    requests: list[Wanted] = Field(min_length=1, max_length=MAX_REQUESTS)
-    k: K = 10
-    offset: Offset = 0
-    exclude_seen: bool = True
-    allow: list[Id] | None = Field(None, max_length=MAX_NAMED)
-    deny: list[Id] | None = Field(None, max_length=MAX_NAMED)
-    filters: dict[str, list[str]] = Field(default={}, max_length=MAX_COLUMNS)
-    popularity: Popularity = 0.0
-    diversity: Diversity = 0.0
-    explain: bool = False
-
-    def rules(self) -> Rules:
-        return Rules(
-            k=self.k,
-            offset=self.offset,
-            exclude_seen=self.exclude_seen,
-            allow=None if self.allow is None else tuple(self.allow),
-            deny=None if self.deny is None else tuple(self.deny),
-            filters=tuple((column, tuple(values)) for column, values in self.filters.items()),
-            popularity=self.popularity,
-            diversity=self.diversity,
-            explain=self.explain,
-        )
+    requests: list[QueryBody] = Field(min_length=1, max_length=MAX_REQUESTS)
 
 
 class OtherBody(RecommendBody):
@@ -161,8 +159,10 @@ class SimilarUsersBody(Body):
     k: K = 10
 
 
-class ExplainBody(Wanted):
-    """Why an item for a user or a visitor; the largest `parts` shares, at the dial of the list."""
+class ExplainBody(QueryBody):
+    """Why an item for a user or a visitor. parts: how many shares are listed, the largest.
+    popularity: the boost of the list.
+    """
 
     item: Id
     parts: int = Field(10, ge=0, le=MAX_K)

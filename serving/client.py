@@ -10,10 +10,12 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, cast
 from urllib.parse import urlencode, urlsplit
 
-from serving.documents import Accepted, Answer, CatalogueItems, Explained, Model
+if TYPE_CHECKING:  # at work the client needs nothing but the standard library
+    from recsys.lookup.options import ListKeywords
+    from serving.documents import Accepted, Answer, CatalogueItems, Explained, Model
 
 IDLE_SECONDS = 4.0
 """After which a connection is not used again: shorter than services and proxies keep one that is
@@ -34,11 +36,16 @@ class NewEvent(HistoryEvent):
     user: str
 
 
-class Wanted(TypedDict, total=False):
-    """For whom a list is: a user, a visitor by a history, or a user with new events."""
+class Query(TypedDict, total=False):
+    """Who is asked about: a user, a visitor, or a user with new events.
+
+    attributes: by column of the users, values. friends: known users.
+    """
 
     user: str
     history: Sequence[HistoryEvent]
+    attributes: Mapping[str, Sequence[str]]
+    friends: Sequence[str]
 
 
 class ServiceError(Exception):
@@ -58,14 +65,16 @@ class Client:
 
     def __init__(self, address: str, key: str | None = None, timeout: float = 10.0) -> None:
         parts = urlsplit(address)
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
-        self._connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
+        host = parts.hostname or "127.0.0.1"
+        self._connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            self._connection = http.client.HTTPSConnection(host, parts.port, timeout=timeout)
+        else:
+            self._connection = http.client.HTTPConnection(host, parts.port, timeout=timeout)
         self._used = time.monotonic()
-        self._headers = {"Content-Type": "application/json"} | (
-            {"Authorization": f"Bearer {key}"} if key else {}
-        )
+        self._headers = {"Content-Type": "application/json"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
 
     def __enter__(self) -> "Client":
         return self
@@ -81,46 +90,73 @@ class Client:
     def close(self) -> None:
         self._connection.close()
 
-    def recommend(self, user: str, k: int = 10, **rules: Any) -> Answer:
-        """The best items for one user. rules: as in the body of POST /v1/recommend, for example
+    def recommend(self, user: str, k: int = 10, **options: "Unpack[ListKeywords]") -> "Answer":
+        """The best items for one user. options: as in `Lookup.recommend`, for example
         deny=["i1"].
         """
-        return self.recommend_all([{"user": user}], k, **rules)[0]
+        return self.recommend_all([{"user": user}], k, **options)[0]
 
-    def recommend_for(self, history: Sequence[HistoryEvent], k: int = 10, **rules: Any) -> Answer:
+    def recommend_for(
+        self, history: Sequence[HistoryEvent], k: int = 10, **options: "Unpack[ListKeywords]"
+    ) -> "Answer":
         """The best items for a visitor with these events."""
-        return self.recommend_all([{"history": history}], k, **rules)[0]
+        return self.recommend_all([{"history": history}], k, **options)[0]
 
-    def recommend_all(self, requests: Sequence[Wanted], k: int = 10, **rules: Any) -> list[Answer]:
+    def recommend_all(
+        self, requests: Sequence[Query], k: int = 10, **options: "Unpack[ListKeywords]"
+    ) -> list["Answer"]:
         """Several lists from one bundle, in the order of the requests."""
-        found = self._ask("POST", "/v1/recommend", {"requests": requests, "k": k, **rules})
-        return cast(list[Answer], found["answers"])
+        document = self._ask("POST", "/v1/recommend", {"requests": requests, "k": k, **options})
+        return cast("list[Answer]", document["answers"])
 
-    def similar(self, item: str, k: int = 10) -> Answer:
-        return cast(Answer, self._ask("POST", "/v1/similar", {"item": item, "k": k}))
+    def similar(self, item: str, k: int = 10) -> "Answer":
+        """The items nearest to an item."""
+        return cast("Answer", self._ask("POST", "/v1/similar", {"item": item, "k": k}))
 
-    def similar_users(self, user: str, k: int = 10) -> Answer:
-        return cast(Answer, self._ask("POST", "/v1/similar-users", {"user": user, "k": k}))
+    def similar_users(self, user: str, k: int = 10) -> "Answer":
+        """The users nearest to a user."""
+        return cast("Answer", self._ask("POST", "/v1/similar-users", {"user": user, "k": k}))
 
-    def explain(self, user: str, item: str, parts: int = 10, popularity: float = 0.0) -> Explained:
-        """Why an item has its score; popularity: of the list that it stands in."""
-        body = {"user": user, "item": item, "parts": parts, "popularity": popularity}
-        return cast(Explained, self._ask("POST", "/v1/explain", body))
+    def explain(
+        self, user: str, item: str, parts: int = 10, popularity: float = 0.0
+    ) -> "Explained":
+        """Why an item has its score.
 
-    def items(self, items: Sequence[str]) -> CatalogueItems:
-        return cast(CatalogueItems, self._ask("POST", "/v1/items", {"items": items}))
+        Args:
+            user: Id.
+            item: Id.
+            parts: How many parts are listed, the largest.
+            popularity: The popularity boost of the list that the item stands in.
 
-    def find_items(self, text: str, k: int = 10) -> CatalogueItems:
-        return cast(
-            CatalogueItems, self._ask("GET", f"/v1/items?{urlencode({'text': text, 'k': k})}")
-        )
+        Returns:
+            The score as a sum of parts, and reasons in words.
+        """
+        query: Query = {"user": user}
+        return self.explain_query(query, item, parts, popularity)
 
-    def model(self) -> Model:
-        return cast(Model, self._ask("GET", "/v1/model"))
+    def explain_query(
+        self, query: Query, item: str, parts: int = 10, popularity: float = 0.0
+    ) -> "Explained":
+        """The same for a visitor, or a user with new events."""
+        body = {**query, "item": item, "parts": parts, "popularity": popularity}
+        return cast("Explained", self._ask("POST", "/v1/explain", body))
 
-    def send(self, events: Sequence[NewEvent]) -> Accepted:
+    def items(self, items: Sequence[str]) -> "CatalogueItems":
+        """What the bundle knows of some items."""
+        return cast("CatalogueItems", self._ask("POST", "/v1/items", {"items": items}))
+
+    def find_items(self, text: str, k: int = 10) -> "CatalogueItems":
+        """Items whose id or title holds the text."""
+        parameters = urlencode({"text": text, "k": k})
+        return cast("CatalogueItems", self._ask("GET", f"/v1/items?{parameters}"))
+
+    def model(self) -> "Model":
+        """The bundle that answers."""
+        return cast("Model", self._ask("GET", "/v1/model"))
+
+    def send(self, events: Sequence[NewEvent]) -> "Accepted":
         """Events are on the service's disk when this returns; after an error none of them is."""
-        return cast(Accepted, self._ask("POST", "/v1/events", {"events": events}))
+        return cast("Accepted", self._ask("POST", "/v1/events", {"events": events}))
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body)
@@ -138,7 +174,7 @@ class Client:
             raise ServiceError(
                 answer.status, text.decode(errors="replace")[:200], "Is that the service's address?"
             )
-        found: dict[str, Any] = json.loads(text)
+        document: dict[str, Any] = json.loads(text)
         if answer.status != http.client.OK:
-            raise ServiceError(answer.status, found["detail"], found["remedy"])
-        return found
+            raise ServiceError(answer.status, document["detail"], document["remedy"])
+        return document

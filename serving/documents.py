@@ -2,59 +2,18 @@
 and the client.
 """
 
-from typing import Any, Literal, NotRequired
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads that of `typing` from Python 3.12 on only
 
-Source = Literal["model", "fold_in", "attributes", "social", "segment", "fallback"]
-"""model: the trained vector. fold_in: encoded from events just now. attributes, social: from
-attributes, from friends. segment: popularity among users of the same attribute. fallback:
-popularity.
-"""
+from recsys.lookup import answers
+from recsys.lookup.explanations import documents
 
 
-class Because(TypedDict):
-    """One reason in words. share: what its neighbours, named or not, add to the score."""
+class Answer(answers.Answer):
+    """One list, and the bundle that gave it."""
 
-    text: str
-    share: float
-
-
-class Reason(TypedDict):
-    """What one neighbour adds to a score. relation: a behaviour or attribute; type: node type; id:
-    item or value.
-    """
-
-    relation: str
-    type: str
-    id: str
-    share: float
-    title: NotRequired[str]
-
-
-class Item(TypedDict):
-    """One place of a list. rank: from 1, counted over all pages. When reasons are asked for:
-    because: in words; reasons: the largest shares, where a vector made the list.
-    """
-
-    id: str
-    score: float
-    rank: int
-    title: NotRequired[str]
-    because: NotRequired[list[Because]]
-    reasons: NotRequired[list[Reason]]
-
-
-class Answer(TypedDict):
-    """One list. unknown: ids of the request that the bundle does not know. note: present when the
-    list is short.
-    """
-
-    items: list[Item]
-    source: Source
-    unknown: list[str]
     model_version: str
-    note: NotRequired[str]
 
 
 class Answers(TypedDict):
@@ -64,26 +23,10 @@ class Answers(TypedDict):
     model_version: str
 
 
-class Explained(TypedDict):
-    """score = Σ shares + others + trend + popularity + rest. others: neighbours left out of
-    `parts`. rest: own state.
+class Explained(documents.Explained):
+    """Why an item has its score: score = Σ shares of parts + others + trend + popularity + rest."""
 
-    trend: for being taken of late, where that counts. popularity: the dial's share, when it is
-    turned. because: the same in words, neighbours of a kind together.
-    """
-
-    item: str
-    score: float
-    parts: list[Reason]
-    others: float
-    rest: float
-    source: Source
-    unknown: list[str]
     model_version: str
-    trend: NotRequired[float]
-    popularity: NotRequired[float]
-    because: NotRequired[list[Because]]
-    title: NotRequired[str]
 
 
 class CatalogueItem(TypedDict):

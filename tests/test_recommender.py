@@ -131,14 +131,33 @@ def test_allow_deny_and_seen(fitted: GraphRecommender) -> None:
 def test_unknown_users(fitted: GraphRecommender) -> None:
     with pytest.raises(UsageError, match="unknown user 'nobody'"):
         fitted.recommend("nobody")
-    assert len(fitted.recommend("nobody", k=3, unknown="popularity")) == 3
+    assert len(fitted.recommend("nobody", k=3, fallback="popularity")) == 3
+    with pytest.warns(FutureWarning, match="'unknown' is called 'fallback'"):
+        old_name = fitted.recommend("nobody", k=3, unknown="popularity")
+    assert old_name.equals(fitted.recommend("nobody", k=3, fallback="popularity"))
+
+
+def test_one_new_user_does_not_end_a_batch(fitted: GraphRecommender) -> None:
+    with pytest.warns(UserWarning, match=r"1 of 3 users .* \['nobody'\]; fallback="):
+        table = fitted.recommend(["u1", "nobody", "u2"], k=3)
+    assert table.equals(fitted.recommend(["u1", "u2"], k=3))
+    filled = fitted.recommend(["u1", "nobody", "u2"], k=3, fallback="popularity")
+    assert filled["user_id"].to_list() == ["u1"] * 3 + ["nobody"] * 3 + ["u2"] * 3
+
+
+def test_a_table_with_reasons(fitted: GraphRecommender) -> None:
+    table = fitted.recommend(["u1", "u2"], k=2, explain=True)
+    assert table.columns[-1] == "reasons" and len(table) == 4
+    [answer] = fitted.lookup_.recommend(["u2"], 2, explain=True)
+    last = "; ".join(reason["text"] for reason in answer["items"][1]["reasons"])
+    assert table["reasons"][3] == last
 
 
 def test_strangers_get_what_is_popular_of_late_where_fashions_change() -> None:
     made = GraphRecommender(**SMALL, time_col="timestamp", patience=1).fit(fashion_log())
     [days] = [made.lookup_.bundle.model_card["popular_days"]]
     assert 0 < days < DAYS / 4
-    table = made.recommend(["nobody", 7], k=5, unknown="popularity")
+    table = made.recommend(["nobody", 7], k=5, fallback="popularity")
     assert table["user_id"].to_list() == ["nobody"] * 5 + ["7"] * 5
     assert table["item_id"][:5].min() > DAYS / 2
 

@@ -149,12 +149,15 @@ def one_or_many(value: object) -> object:
 
 
 def id_list(texts: list[str] | None) -> list[str] | None:
-    """Ids from repeated flags, each `A,B,C` or a JSON list for ids that hold commas. None when not
-    given.
+    """Ids from repeated flags, each `A,B,C`, blanks around an id being none of it, or a JSON list
+    for ids that hold commas or blanks at their ends. None when not given.
     """
     if texts is None:
         return None
-    return [one for text in texts for one in _ids(text)]
+    ids = []
+    for text in texts:
+        ids.extend(_ids(text.strip()))
+    return ids
 
 
 def attribute_values(
@@ -166,6 +169,7 @@ def attribute_values(
     values: dict[str, list[str]] = {}
     for text in texts:
         column, equals, value = text.partition("=")
+        column, value = column.strip(), value.strip()
         if not (column and equals):
             raise UsageError(
                 f"{flag} {text!r} has no column and value", "Write for example country=DE"
@@ -175,23 +179,33 @@ def attribute_values(
 
 
 def id_file(path: Path | None) -> list[str]:
-    """Ids of a file, one a line. Raises UsageError when it cannot be read."""
+    """Ids of a file, one a line, blanks around an id being none of it.
+
+    Raises UsageError when it cannot be read.
+    """
     if path is None:
         return []
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"cannot read the ids in {str(path)!r}: {error}", "Give a text file with one id a line"
         ) from None
+    return _without_blanks(lines)
 
 
 def _ids(text: str) -> list[str]:
     if not text.startswith("["):
-        return text.split(",")
+        return _without_blanks(text.split(","))
     try:
-        return [str(one) for one in json.loads(text)]
+        return [str(item) for item in json.loads(text)]
     except json.JSONDecodeError as error:
         raise UsageError(
             f"{text!r} is not a JSON list of ids: {error}", 'Write for example ["a,b", "c"]'
         ) from None
+
+
+def _without_blanks(texts: list[str]) -> list[str]:
+    """Ids without the blanks around them; what is nothing but blanks is none."""
+    stripped = [text.strip() for text in texts]
+    return [text for text in stripped if text]

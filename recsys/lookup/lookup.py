@@ -1,55 +1,54 @@
-"""Recommendations, likenesses and reasons out of a bundle, in the ids of the log; numpy and FAISS
-only.
+"""Recommendations, similar items and users, and explanations out of a bundle, in the ids of the
+log; numpy and FAISS only.
 """
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Unpack
 
 import numpy as np
 
 from recsys.bundle.attributes import Filters
+from recsys.bundle.bundle import Bundle
 from recsys.core.arrays import BoolArray, Float32Array, Int32Array
 from recsys.core.errors import UsageError
 from recsys.core.history import stacked
 from recsys.core.ids import IdMap
 from recsys.core.progress import QUIET, Progress
-from recsys.core.ranking import Hits
+from recsys.core.ranking import NO_ITEM, Hits
 from recsys.encode.fold_in import UserEncoder
 from recsys.encode.history_scores import with_sparse_scores
-from recsys.lookup.allowed import allowed_items
-from recsys.lookup.answers import (
-    Answer,
-    Explained,
-    Item,
-    explained_document,
-    item_lists,
-    make_answer,
-)
+from recsys.lookup.allowed import allowed_items, available_items
+from recsys.lookup.answers import Answer, Item, item_lists, list_answer, similar_answer
 from recsys.lookup.batch import write_all
-from recsys.lookup.options import Wanted, check_k
-from recsys.lookup.reasons import because
-from recsys.lookup.requests import (
-    Asked,
-    Fallback,
-    Request,
-    asked_about,
-    read_requests,
-    seen_behaviors,
-)
+from recsys.lookup.cold_start import Fallback, Request, read_requests, seen_behaviors
+from recsys.lookup.explanations.documents import Explained, explained_document, part_documents
+from recsys.lookup.explanations.explainer import Explainer
+from recsys.lookup.explanations.words import reasons_of
+from recsys.lookup.options import ListKeywords, ListOptions, list_options
+from recsys.lookup.query import Query, queries_of
 from recsys.lookup.visits import Attributes, Event, Friends, History
-from recsys.lookup.why import Why
 from recsys.search.cosine import CosineSearch
 from recsys.search.diversity import CANDIDATES, diversified
 from recsys.search.exact import ExactIndex, excluded_lists, select
 from recsys.search.planner import Planner
 from recsys.search.popularity_boost import BoostedScorer, boosted_queries
 
-if TYPE_CHECKING:
-    from recsys.bundle.bundle import Bundle
+__all__ = [
+    "Answer",
+    "Attributes",
+    "Event",
+    "Explained",
+    "Filters",
+    "Friends",
+    "History",
+    "ListOptions",
+    "Lookup",
+    "Query",
+]
 
-__all__ = ["Answer", "Attributes", "Event", "Explained", "Filters", "Friends", "History", "Lookup"]
+_LISTED_PARTS = 3  # of each item of a list
 
 
 class Lookup:
@@ -57,7 +56,7 @@ class Lookup:
     start.
     """
 
-    def __init__(self, bundle: "Bundle") -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.encoder = UserEncoder(bundle.encoder)
         self.planner = Planner(ExactIndex(bundle.search_vectors), bundle.index)
@@ -70,63 +69,66 @@ class Lookup:
         histories: Sequence[History] | None = None,
         attributes: Sequence[Attributes] | None = None,
         friends: Sequence[Friends] | None = None,
-        exclude_seen: bool | Sequence[str] = True,
-        allow: Sequence[object] | None = None,
-        deny: Sequence[object] | None = None,
-        filters: Filters | None = None,
-        popularity: float = 0.0,
-        diversity: float = 0.0,
-        offset: int = 0,
-        reasons: bool = False,
         fallback: Fallback = "refuse",
+        **options: Unpack[ListKeywords],
     ) -> list[Answer]:
         """Lists for users, for visitors (histories, attributes, friends, or several), or for users
         with news (one each).
 
-        attributes: values of the user columns that the graph was built with; those of a known user
-        are replaced. friends: known users to whom the visitor is linked as in the graph's relations
-        between users. exclude_seen: leave out what a user has seen under the bundle's seen
-        behaviours (or those named), and the items of a history under these. allow, deny: item ids;
-        withdrawn items never appear. filters: by column of the item table, the values of which an
-        item must have one. popularity: times ln(1 + users of an item) is added to its score.
-        diversity: from 0 to 1, how much a list avoids items like those before
-        (`diversity.diversified`). offset: places of the list to skip. reasons: say of every item
-        why (`reasons.because`). fallback: what an unknown user, or a history without any known
-        item, gets: "refuse" raises UsageError with the nearest ids, "popularity" gives the most
-        popular items and says so. A list is shorter than k only when fewer items are left, and has
-        a note.
+        Args:
+            users: Ids; None at a place stands for a visitor.
+            k: Length of the lists. A list is shorter only when fewer items are left, and has a
+                note.
+            histories: Items or events of each.
+            attributes: Of each, values of the user columns that the graph was built with.
+            friends: Of each, ids of known users.
+            fallback: What an unknown user, or a history without any known item, gets: "refuse"
+                raises UsageError with the nearest ids, "popularity" gives the most popular items
+                and says so. Among others who are known, who is refused has an empty list and a
+                note.
+            options: Fields of `ListOptions`.
+
+        Returns:
+            One answer each.
+
+        Raises:
+            UsageError: Nobody or only unknown users are asked about, or a value cannot be.
         """
-        wanted = Wanted(k, popularity, diversity, offset)
-        behaviors = seen_behaviors(self.bundle, exclude_seen)
-        asked = asked_about(users, histories, attributes, friends)
-        requests = read_requests(self.bundle, self.encoder, asked, behaviors, fallback)
-        mask, strangers = allowed_items(self.bundle, allow, deny, filters)
-        hits = self._hits(requests, wanted, mask)
-        lists = item_lists(self.bundle, hits, offset=offset)
-        if reasons:
-            lists = [
-                self._with_reasons(*one) for one in zip(requests, lists, hits.items, strict=True)
-            ]
-        return [
-            make_answer(items, one.source, [*one.unknown, *strangers], k)
-            for items, one in zip(lists, requests, strict=True)
-        ]
+        queries = queries_of(users, histories, attributes, friends)
+        return self.answer(queries, list_options(k=k, **options), fallback)
+
+    def answer(
+        self, queries: Sequence[Query], options: ListOptions, fallback: Fallback = "refuse"
+    ) -> list[Answer]:
+        """The same for queries and options that were made before."""
+        behaviors = seen_behaviors(self.bundle, options.exclude_seen)
+        requests = read_requests(self.bundle, self.encoder, queries, behaviors, fallback)
+        allowed, unknown_items = allowed_items(self.bundle, options)
+        hits = self._hits(requests, options, allowed)
+        lists = item_lists(self.bundle, hits, offset=options.offset)
+        answers = []
+        for row, (request, items) in enumerate(zip(requests, lists, strict=True)):
+            if options.explain:
+                self._explain_list(request, items, hits.items[row], options.popularity)
+            answers.append(list_answer(items, request, unknown_items, options.k))
+        return answers
 
     def similar_items(self, items: Sequence[object], k: int = 10) -> list[Answer]:
         """The available items nearest to each item by cosine, itself left out. Raises UsageError
         when unknown.
         """
-        check_k(k)
-        dense = _dense(self.bundle.items, items)
-        hits = self._like_items.nearest(dense, k, allowed_items(self.bundle)[0])
-        return [make_answer(found, "model", [], k) for found in item_lists(self.bundle, hits)]
+        k = list_options(k=k).k
+        internal_ids = _internal_ids(self.bundle.items, items)
+        hits = self._similar_items.nearest(internal_ids, k, available_items(self.bundle))
+        return [similar_answer(similar, k) for similar in item_lists(self.bundle, hits)]
 
     def similar_users(self, users: Sequence[object], k: int = 10) -> list[list[Item]]:
         """The users nearest to each user by cosine, itself left out. Raises UsageError when
         unknown.
         """
-        check_k(k)
-        hits = self._like_users.nearest(_dense(self.bundle.users, users), k)
+        k = list_options(k=k).k
+        internal_ids = _internal_ids(self.bundle.users, users)
+        hits = self._similar_users.nearest(internal_ids, k)
         return item_lists(self.bundle, hits, ids=self.bundle.users)
 
     def fold_in(
@@ -136,8 +138,8 @@ class Lookup:
 
         Raises UsageError when nothing of it is known.
         """
-        asked = Asked(None, history, attributes or {}, friends)
-        [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
+        query = Query(None, history, attributes or {}, friends)
+        [request] = read_requests(self.bundle, self.encoder, [query], (), "refuse")
         return np.asarray(request.vector)
 
     def explain(
@@ -151,21 +153,46 @@ class Lookup:
         parts: int | None = None,
         popularity: float = 0.0,
     ) -> Explained:
-        """Why a score: one share per neighbour, largest first; with `parts`, the others are summed
-        up.
+        """Why a score: one share per neighbour, largest first, and the same in words.
 
-        user, history, attributes, friends: as one entry of `recommend`; popularity: as there, its
-        share is told apart. Raises UsageError for an unknown user or item.
+        Args:
+            user: Id; None for a visitor.
+            item: Id.
+            history: Items or events of the visitor, or new ones of the user.
+            attributes: Of the visitor, or in place of the user's.
+            friends: Known users.
+            parts: How many parts are listed, the others being summed up; all when None.
+            popularity: The popularity boost of the list; its share is told apart.
+
+        Returns:
+            The document.
+
+        Raises:
+            UsageError: The user or item is unknown.
         """
-        wanted = Wanted(1, popularity)
-        dense = self.bundle.items.internal(item)
-        asked = Asked(None if user is None else str(user), history or (), attributes or {}, friends)
-        [request] = read_requests(self.bundle, self.encoder, [asked], (), "refuse")
-        found = Why(self.bundle, self.encoder, request, wanted.popularity).of(dense)
-        document = explained_document(
-            self.bundle, dense, found, parts, request.source, request.unknown
-        )
-        return {**document, "because": because(self.bundle, dense, found, request)}
+        query = Query(user, history or (), attributes or {}, friends)
+        return self.explain_query(query, item, parts, popularity)
+
+    def explain_query(
+        self, query: Query, item: object, parts: int | None = None, popularity: float = 0.0
+    ) -> Explained:
+        """The same for a query that was made before.
+
+        Args:
+            query: Who is asked about.
+            item: Id.
+            parts: How many parts are listed; all when None.
+            popularity: The popularity boost of the list.
+
+        Returns:
+            The document.
+        """
+        options = list_options(popularity=popularity)
+        internal_id = self.bundle.items.internal(item)
+        [request] = read_requests(self.bundle, self.encoder, [query], (), "refuse")
+        explainer = Explainer(self.bundle, self.encoder, request, options.popularity)
+        explanation = explainer.explain(internal_id)
+        return explained_document(self.bundle, internal_id, explanation, request, parts)
 
     def batch(
         self,
@@ -177,102 +204,149 @@ class Lookup:
         popularity: float = 0.0,
         progress: Progress = QUIET,
     ) -> int:
-        """Exact lists of these users (None: all) as one Parquet file, whole or absent; returns its
-        rows.
+        """Exact lists of these users as one Parquet file, whole or absent.
 
         Columns user_id, item_id, score, rank (from 1), by user in the order asked, then rank.
-        popularity: as in `recommend`. Memory is bounded by a block of users. Raises UsageError for
-        an unknown user.
+        Memory is bounded by a block of users.
+
+        Args:
+            users: Ids; everybody when None.
+            k: Length of the lists.
+            out: The file.
+            exclude_seen: As in `ListOptions`.
+            popularity: As in `ListOptions`.
+            progress: Told of every block.
+
+        Returns:
+            Rows of the file.
+
+        Raises:
+            UsageError: A user is unknown.
         """
-        wanted, scorer = Wanted(k, popularity), self.bundle.scorer
-        if wanted.popularity:
-            scorer = BoostedScorer(scorer, popularity, self.bundle.counts)
-        everybody = np.arange(len(self.bundle.users), dtype=np.int32)
-        dense = everybody if users is None else _dense(self.bundle.users, users)
-        return write_all(
-            self.bundle, scorer, dense, k, seen_behaviors(self.bundle, exclude_seen), out, progress
-        )
+        options = list_options(k=k, exclude_seen=exclude_seen, popularity=popularity)
+        scorer: Any = self.bundle.scorer
+        if options.popularity:
+            scorer = BoostedScorer(scorer, options.popularity, self.bundle.counts)
+        if users is None:
+            internal_ids = np.arange(len(self.bundle.users), dtype=np.int32)
+        else:
+            internal_ids = _internal_ids(self.bundle.users, users)
+        behaviors = seen_behaviors(self.bundle, options.exclude_seen)
+        return write_all(self.bundle, scorer, internal_ids, options.k, behaviors, out, progress)
 
-    def _with_reasons(self, request: Request, items: list[Item], dense: Int32Array) -> list[Item]:
-        why = Why(self.bundle, self.encoder, request)
-        said = (because(self.bundle, int(item), why.of(int(item)), request) for item in dense)
-        return [{**item, "because": reasons} for item, reasons in zip(items, said, strict=False)]
+    def _explain_list(
+        self, request: Request, items: list[Item], internal_ids: Int32Array, popularity: float
+    ) -> None:
+        """Give every item of one list its reasons and parts; the user is encoded once."""
+        explainer = Explainer(self.bundle, self.encoder, request, popularity)
+        for item, internal_id in zip(items, internal_ids.tolist(), strict=False):
+            explanation = explainer.explain(internal_id)
+            reasons = reasons_of(self.bundle, internal_id, explanation, request)
+            item["reasons"] = reasons
+            item["because"] = reasons
+            if request.vector is not None:
+                item["parts"] = part_documents(self.bundle, explanation.parts[:_LISTED_PARTS])
 
-    def _hits(self, requests: list[Request], wanted: Wanted, mask: BoolArray | None) -> Hits:
-        """The page that is wanted of every list."""
-        last = wanted.offset + wanted.k
-        hits = self._search(
-            requests, max(last, CANDIDATES) if wanted.diversity else last, mask, wanted.popularity
-        )
-        if wanted.diversity:
-            hits = diversified(hits, self.bundle.item_vectors, wanted.diversity, last)
-        return Hits(hits.items[:, wanted.offset :], hits.scores[:, wanted.offset :])
+    def _hits(
+        self, requests: Sequence[Request], options: ListOptions, allowed: BoolArray | None
+    ) -> Hits:
+        """The page that is asked for of every list."""
+        k = options.end
+        if options.diversity:
+            k = max(k, CANDIDATES)
+        hits = self._search(requests, k, allowed, options.popularity)
+        if options.diversity:
+            hits = diversified(hits, self.bundle.item_vectors, options.diversity, options.end)
+        return Hits(hits.items[:, options.offset :], hits.scores[:, options.offset :])
 
-    def _search(self, requests: list[Request], k: int, mask: BoolArray | None, dial: float) -> Hits:
-        """Lists of all requests, each by its vector or by popularity."""
-        num_items = len(self.bundle.items)
-        k = min(k, num_items)
-        hits = Hits(
-            np.empty((len(requests), k), np.int32), np.empty((len(requests), k), np.float32)
-        )
-        with_vector = [place for place, one in enumerate(requests) if one.vector is not None]
-        without = [place for place, one in enumerate(requests) if one.vector is None]
-        for places, find in (
-            (with_vector, partial(self._by_vector, dial=dial)),
-            (without, self._by_popularity),
-        ):
-            if places:
-                found = find([requests[place] for place in places], k, mask)
-                hits.items[places], hits.scores[places] = found.items, found.scores
+    def _search(
+        self,
+        requests: Sequence[Request],
+        k: int,
+        allowed: BoolArray | None,
+        popularity: float,
+    ) -> Hits:
+        """Lists of all requests, each by its vector or by popularity; empty for the refused."""
+        k = min(k, len(self.bundle.items))
+        shape = (len(requests), k)
+        hits = Hits(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
+        with_vector = []
+        without_vector = []
+        for row, request in enumerate(requests):
+            if request.vector is not None:
+                with_vector.append(row)
+            elif request.refusal is None:
+                without_vector.append(row)
+        if with_vector:
+            rows = [requests[row] for row in with_vector]
+            by_vector = self._by_vector(rows, k, allowed, popularity)
+            hits.items[with_vector], hits.scores[with_vector] = by_vector
+        if without_vector:
+            rows = [requests[row] for row in without_vector]
+            popular = self._by_popularity(rows, k, allowed)
+            hits.items[without_vector], hits.scores[without_vector] = popular
         return hits
 
     def _by_vector(
-        self, requests: list[Request], k: int, mask: BoolArray | None, dial: float
+        self, requests: Sequence[Request], k: int, allowed: BoolArray | None, popularity: float
     ) -> Hits:
-        planner = self._turned_planner if dial else self.planner
-        queries = np.stack([np.asarray(one.vector) for one in requests])
-        exclude = excluded_lists([one.excluded for one in requests], len(self.bundle.items))
-        exclude = exclude if exclude.nnz else None
-        if self.bundle.added is None:
-            return planner.search(self._at_dial(queries, dial), k, exclude, mask)
-        past = stacked([one.past for one in requests if one.past is not None])
-        queries = self._at_dial(np.hstack([queries, self.bundle.added.queries(past.items)]), dial)
-        hits = planner.search(queries, k, exclude, mask)
-        added = self.bundle.added.sparse_scores(past)
-        return with_sparse_scores(hits, queries, planner.exact.item_vectors, added, exclude, mask)
+        planner = self._boosted_planner if popularity else self.planner
+        queries = np.stack([np.asarray(request.vector) for request in requests])
+        lists = [request.excluded for request in requests]
+        excluded = excluded_lists(lists, len(self.bundle.items))
+        if not excluded.nnz:
+            excluded = None
+        history_scores = self.bundle.added
+        if history_scores is None:
+            return planner.search(self._boosted(queries, popularity), k, excluded, allowed)
+        # Low-pass and trend are inner products too, beside those of the trained vectors ...
+        past = stacked([request.past for request in requests if request.past is not None])
+        queries = np.hstack([queries, history_scores.queries(past.items)])
+        queries = self._boosted(queries, popularity)
+        hits = planner.search(queries, k, excluded, allowed)
+        # ... and what the item–item table adds to some items is none: it is added to the nearest.
+        added = history_scores.sparse_scores(past)
+        return with_sparse_scores(
+            hits, queries, planner.exact.item_vectors, added, excluded, allowed
+        )
 
-    def _at_dial(self, queries: Float32Array, dial: float) -> Float32Array:
-        """Raises UsageError for a dial that the vectors of the bundle do not have."""
-        if not dial:
+    def _boosted(self, queries: Float32Array, popularity: float) -> Float32Array:
+        """Queries with a popularity boost. Raises UsageError where the bundle has no vectors for
+        it.
+        """
+        if not popularity:
             return queries
         if self.bundle.dial_unit is None:
             raise UsageError(
-                "this bundle was written before there was a popularity dial",
+                "this bundle was written before there was a popularity boost",
                 "Write it with recsys index",
             )
-        return boosted_queries(queries, dial, self.bundle.dial_unit)
+        return boosted_queries(queries, popularity, self.bundle.dial_unit)
 
-    def _by_popularity(self, requests: list[Request], k: int, mask: BoolArray | None) -> Hits:
+    def _by_popularity(
+        self, requests: Sequence[Request], k: int, allowed: BoolArray | None
+    ) -> Hits:
         """Share of users, or of those of a segment, who had each item under the target behaviour."""
-        scores = np.stack([self.bundle.shares(one.segment) for one in requests])
-        if mask is not None:
-            scores[:, ~mask] = -np.inf
-        for row, one in enumerate(requests):
-            scores[row, one.excluded] = -np.inf
+        scores = np.stack([self.bundle.shares(request.segment) for request in requests])
+        if allowed is not None:
+            scores[:, ~allowed] = -np.inf
+        for row, request in enumerate(requests):
+            scores[row, request.excluded] = -np.inf
         return select(scores, k)
 
     @cached_property
-    def _turned_planner(self) -> Planner:
+    def _boosted_planner(self) -> Planner:
         return Planner(ExactIndex(self.bundle.dial_vectors), self.bundle.turned)
 
     @cached_property
-    def _like_items(self) -> CosineSearch:
+    def _similar_items(self) -> CosineSearch:
         return CosineSearch(self.bundle.item_vectors)
 
     @cached_property
-    def _like_users(self) -> CosineSearch:
+    def _similar_users(self) -> CosineSearch:
         return CosineSearch(self.bundle.user_vectors)
 
 
-def _dense(ids: IdMap, outside: Sequence[object]) -> Int32Array:
-    return np.array([ids.internal(one) for one in outside], np.int32)
+def _internal_ids(ids: IdMap, external_ids: Sequence[object]) -> Int32Array:
+    """Raises UsageError for an unknown id."""
+    return np.array([ids.internal(external_id) for external_id in external_ids], np.int32)

@@ -1,36 +1,142 @@
-"""Which places of a list are wanted, and how it is bent."""
+"""What may be asked of a list: the same options in Python, over HTTP and on the command line."""
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Annotated, Any, TypedDict
 
-from recsys.core.errors import UsageError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-_FURTHEST = 100
-_DIAL = "At 1 an item that e times as many users had scores 1 more; for scores between −1 and 1 try 0.05"
+from recsys.core.errors import UsageError, nearest
+from recsys.core.ids import id_text
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which places of which list. Raises UsageError for what no list can be."""
-
-    k: int
-    popularity: float = 0.0
-    diversity: float = 0.0
-    offset: int = 0
-
-    def __post_init__(self) -> None:
-        check_k(self.k)
-        if self.offset < 0:
-            raise UsageError(f"offset = {self.offset}: a list begins at 0")
-        if not 0 <= self.diversity <= 1:
-            raise UsageError(
-                f"diversity = {self.diversity} is not between 0 and 1", "0 leaves the list as it is"
-            )
-        if not abs(self.popularity) <= _FURTHEST:
-            raise UsageError(
-                f"popularity = {self.popularity} is not between −{_FURTHEST} and {_FURTHEST}", _DIAL
-            )
+OLD_NAMES = {"reasons": "explain"}
+"""Options that were renamed; the old names go with 0.3."""
 
 
-def check_k(k: int) -> None:
-    if k < 1:
-        raise UsageError(f"k = {k}: a list holds at least one item")
+def id_texts(values: object) -> object:
+    """Ids of any kind as text; what is no list of ids is left for the check of types to refuse."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        return values
+    texts = []
+    for value in values:
+        text = id_text(value)
+        if text is None:
+            raise ValueError("one of the ids is missing")
+        texts.append(text)
+    return texts
+
+
+def filter_values(filters: object) -> object:
+    """Filters with a list of texts for every column."""
+    if filters is None:
+        return {}
+    if not isinstance(filters, Mapping):
+        return filters
+    return {column: _value_texts(values) for column, values in filters.items()}
+
+
+def _value_texts(values: object) -> list[str]:
+    if isinstance(values, Iterable) and not isinstance(values, str):
+        return [str(value) for value in values]
+    return [str(values)]
+
+
+ItemIds = Annotated[tuple[str, ...], BeforeValidator(id_texts)]
+FilterValues = Annotated[dict[str, tuple[str, ...]], BeforeValidator(filter_values)]
+
+
+class ListOptions(BaseModel):
+    """What is asked of a list.
+
+    To add an option, add a field here and a keyword to `ListKeywords`, and apply it in `lookup`:
+    HTTP, the command line and the client take it from here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    k: int = Field(10, ge=1, description="Length of the list.")
+    offset: int = Field(0, ge=0, description="Places of the list that are left out at its start.")
+    exclude_seen: bool | tuple[str, ...] = Field(
+        True,
+        description="Leave out what a user has seen under the bundle's seen behaviours, or under "
+        "those named.",
+    )
+    allow: ItemIds | None = Field(None, description="Only these items.")
+    deny: ItemIds | None = Field(None, description="Never these items.")
+    filters: FilterValues = Field(
+        {}, description="By column of the items, values of which an item must have one."
+    )
+    popularity: float = Field(
+        0.0,
+        ge=-100,
+        le=100,
+        description="Popularity boost: times ln(1 + users of an item), added to its score; below 0 "
+        "for rare items. For scores between -1 and 1 try 0.05.",
+    )
+    diversity: float = Field(
+        0.0, ge=0, le=1, description="How much a list avoids items like those before, from 0 to 1."
+    )
+    explain: bool = Field(False, description="Say of every item why it is there.")
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    @property
+    def end(self) -> int:
+        """The place after the last that is asked for."""
+        return self.offset + self.k
+
+
+class ListKeywords(TypedDict, total=False):
+    """The options but k, as keywords of a call in Python: ids of any kind, in any collection."""
+
+    offset: int
+    exclude_seen: bool | Sequence[str]
+    allow: Iterable[object] | None
+    deny: Iterable[object] | None
+    filters: Mapping[str, object] | None
+    popularity: float
+    diversity: float
+    explain: bool
+
+
+def list_options(**values: Any) -> ListOptions:
+    """The options with these values, numbers of numpy among them.
+
+    Raises UsageError for an unknown name or a value that cannot be, naming it.
+    """
+    plain = {}
+    for name, value in values.items():
+        if name in OLD_NAMES:
+            message = f"the option {name!r} is called {OLD_NAMES[name]!r} now"
+            warnings.warn(message, FutureWarning, stacklevel=3)
+            name = OLD_NAMES[name]
+        plain[name] = _plain_number(value)
+    try:
+        return ListOptions(**plain)
+    except ValidationError as error:
+        raise _usage_error(error) from None
+
+
+def _plain_number(value: object) -> object:
+    """A number of numpy as one of Python."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    return value
+
+
+def _usage_error(error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    known = list(ListOptions.model_fields)
+    if name not in known:
+        hint = nearest(name, known) or f"Lists have the options {', '.join(known)}"
+        return UsageError(f"unknown option {name!r}", hint)
+    problem = first["msg"][0].lower() + first["msg"][1:]
+    field = ListOptions.model_fields[name]
+    return UsageError(f"{name} = {first['input']!r}: {problem}", field.description or "")

@@ -15,7 +15,7 @@ from recsys.core.arrays import Float32Array, Int32Array, IntArray
 from recsys.core.bins import bin_of
 from recsys.core.encoder import RelationState
 from recsys.core.errors import UsageError, nearest
-from recsys.core.ids import UNKNOWN
+from recsys.core.ids import UNKNOWN, id_text
 from recsys.encode.fold_in import Neighbours, edge_weights
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Event(NamedTuple):
     weight: float = 1.0
 
 
-History = Sequence[str | Event]
-"""Outside item ids, or events; anything else is taken as an id by its text."""
+History = Sequence[object]
+"""Events, or ids of items, each standing for an event of just now."""
 
 Attributes = Mapping[str, object]
 """By column of the user table, a value or several."""
@@ -73,7 +73,7 @@ def read_visit(bundle: "Bundle", history: History) -> Visit:
     """
     if not history:
         return Visit({}, (), [])
-    events = [event if isinstance(event, Event) else Event(str(event)) for event in history]
+    events = [event if isinstance(event, Event) else _event_of(event) for event in history]
     for event in events:
         _check_event(bundle, event)
     dense = bundle.items.lookup([event.item for event in events])
@@ -244,6 +244,10 @@ def _canonical(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return matrix
 
 
+def _event_of(item: object) -> Event:
+    return Event(id_text(item) or str(item))
+
+
 def _check_event(bundle: "Bundle", event: Event) -> None:
     known, name = bundle.segments[1:], event.behavior
     if name is not None and name not in known:
@@ -253,4 +257,9 @@ def _check_event(bundle: "Bundle", event: Event) -> None:
     if not 0 < event.weight < math.inf:
         raise UsageError(
             f"the event of {event.item!r} has weight {event.weight}", "Give a finite number above 0"
+        )
+    if event.time is not None and not math.isfinite(event.time):
+        raise UsageError(
+            f"the event of {event.item!r} has time {event.time}",
+            "Give unix seconds, or None for an event of just now",
         )

@@ -12,11 +12,11 @@ export function reasons(explained) {
   return h(
     "div",
     { class: "reasons" },
-    explained.because?.length
+    explained.reasons?.length
       ? h(
           "ul",
           { class: "because" },
-          explained.because.map((one) => h("li", {}, emphasised(one.text))),
+          explained.reasons.map((one) => h("li", {}, emphasised(one.text))),
         )
       : null,
     h(

@@ -40,9 +40,11 @@ async def report_page(here: Here) -> Response:
 @router.post("/admin/recommend", response_model=Answers)
 async def recommend(here: Here, body: OtherBody) -> Response:
     """Lists of another bundle of the run, to compare; the first call loads and verifies it."""
-    questions = [one.question() for one in body.requests]
-    found = here.service.recommend_by(lambda: here.others.get(body.bundle), questions, body.rules())
-    return document(await found)
+    queries = [request.query() for request in body.requests]
+    answers = await here.service.recommend_by(
+        lambda: here.others.get(body.bundle), queries, body.options()
+    )
+    return document(answers)
 
 
 def _report(here: Context, name: str) -> Path:

@@ -144,7 +144,7 @@ def test_parts_and_rest_are_the_score(lookup, asked):
     trend = float(lookup.bundle.added.trend[13])
     assert why.get("trend", 0.0) == trend
     late = [
-        reason["share"] for reason in why["because"] if reason["text"] == "often bought of late"
+        reason["share"] for reason in why["reasons"] if reason["text"] == "often bought recently"
     ]
     assert late == ([trend] if trend > 0 else [])
     named = [(part["relation"], part["id"]) for part in why["parts"]]

@@ -16,7 +16,7 @@ from recsys.encode.fold_in import UserEncoder
 from recsys.graph.build import build_graph
 from recsys.graph.schema import full_block
 from recsys.logs.synthetic import COUNTRY, communities
-from recsys.lookup.explain import explain
+from recsys.lookup.explanations.parts import explain
 from recsys.lookup.lookup import Event, Lookup
 from recsys.lookup.visits import read_visit
 from recsys.model.export import encoder_state

@@ -150,13 +150,13 @@ def test_popular_of_late_by_hand(tmp_path: Path, segmented: bool) -> None:
     bundle = Bundle.load(write_bundle(tmp_path, contents))
     attributes = {"city": "Bonn"} if segmented else {}
     [answer] = Lookup(bundle).recommend(
-        attributes=[attributes], k=4, fallback="popularity", reasons=True
+        attributes=[attributes], k=4, fallback="popularity", explain=True
     )
     assert answer["source"] == ("segment" if segmented else "fallback")
     assert [one["id"] for one in answer["items"]] == ["i00", "i01", "i02", "i03"]
     assert [one["score"] for one in answer["items"]] == pytest.approx(late[:4])
-    said = "popular of late where city is Bonn" if segmented else "popular of late"
-    assert [one["text"] for one in answer["items"][0]["because"]] == [said]
+    said = "popular recently where city is Bonn" if segmented else "popular recently"
+    assert [one["text"] for one in answer["items"][0]["reasons"]] == [said]
     assert write_bundle(tmp_path / "again", contents_of(bundle)).name == bundle.name
 
 

@@ -107,15 +107,43 @@ def test_a_known_user_without_new_events_is_exactly_the_trained_one(lookup):
 
 
 def test_a_known_user_with_new_events(lookup):
-    [answer] = lookup.recommend(["u04"], 5, histories=[["i01", Event("i02", "view")]])
-    assert answer["source"] == "fold_in"
-    assert not {"i01", "i02"} & set(ids(answer))
+    seen = seen_of(lookup, 4)
+    bought, viewed = 1, 2
+    assert not {bought, viewed} & seen
+    history = [f"i{bought:02}", Event(f"i{viewed:02}", "view")]
     neighbours = {name: matrix[4].tolil() for name, matrix in lookup.bundle.neighbours.items()}
-    neighbours["rev_buy"][0, 1] += 1
-    neighbours["rev_view"][0, 2] += 1
+    neighbours["rev_buy"][0, bought] += 1
+    neighbours["rev_view"][0, viewed] += 1
     rows = {name: row.tocsr() for name, row in neighbours.items()}
     vector = lookup.encoder.encode(rows, lookup.bundle.user_self[4:5])[0]
-    assert ids(answer) == naive_list(lookup, vector, seen_of(lookup, 4) | {1, 2}, 5)
+    [answer] = lookup.recommend(["u04"], 40, histories=[history])
+    assert answer["source"] == "fold_in"
+    assert ids(answer) == naive_list(lookup, vector, seen | {bought}, 40)  # only "buy" hides
+
+
+def test_new_events_hide_their_items(lookup):
+    """Of the items that would be listed: what was bought is hidden, what was viewed is not unless
+    asked for.
+    """
+    for user in ("u04", "u11", "u23"):
+        first, second = ids(lookup.recommend([user], 2)[0])
+        history = [first, Event(second, "view")]
+        asked = {"k": 40, "histories": [history]}
+        shown, hidden, both = (
+            set(ids(lookup.recommend([user], exclude_seen=exclude, **asked)[0]))
+            for exclude in (False, True, ["buy", "view"])
+        )
+        assert {first, second} <= shown
+        assert first not in hidden and second in hidden
+        assert not {first, second} & both
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -float("inf")])
+def test_times_that_cannot_be_are_refused(lookup, time):
+    for users in (None, ["u04"]):
+        with pytest.raises(UsageError, match=r"the event of 'i03' has time .*None for an event"):
+            lookup.recommend(users, histories=[[Event("i03", time=time)]])
+    assert lookup.recommend(histories=[[Event("i03", time=None)]])[0]["source"] == "fold_in"
 
 
 def test_a_visitor_with_attributes_equals_a_user_with_these_neighbours(lookup):
@@ -193,6 +221,15 @@ def test_the_fallback_is_popularity_and_says_so(lookup):
     assert answers[1]["items"][0]["score"] == pytest.approx(counts[order[0]] / 30)
     [known] = lookup.recommend(["stranger"], 5, histories=[["i03"]], fallback="popularity")
     assert (known["source"], known["unknown"]) == ("fold_in", ["stranger"])
+
+
+def test_one_unknown_user_does_not_end_a_batch(lookup):
+    known, unknown, other = lookup.recommend(["u04", "u4", "u05"], 5)
+    assert [known, other] == lookup.recommend(["u04", "u05"], 5)
+    assert (unknown["items"], unknown["source"], unknown["unknown"]) == ([], "refused", ["u4"])
+    assert unknown["note"].startswith("unknown user 'u4'") and "'u04'" in unknown["note"]
+    with pytest.raises(UsageError, match="unknown user 'u4'"):
+        lookup.recommend(["u4", "u5"], 5)
 
 
 def test_similar_items_and_users(lookup):

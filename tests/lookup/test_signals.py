@@ -18,7 +18,7 @@ from recsys.encode.fold_in import UserEncoder
 from recsys.graph.build import build_graph
 from recsys.graph.schema import Graph, full_block
 from recsys.logs.synthetic import communities
-from recsys.lookup.explain import explain
+from recsys.lookup.explanations.parts import explain
 from recsys.lookup.lookup import Event, Lookup
 from recsys.model.export import encoder_state
 from recsys.model.network import Network

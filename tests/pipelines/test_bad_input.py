@@ -164,7 +164,7 @@ def test_ids_with_newlines_unicode_and_nothing_survive_the_chain(call: Call, her
     called = run(call, "log.csv", "--time-col", "timestamp")
     assert called.code == 0, called.err
     for user in ("a\nb", "ünï"):
-        called = call("recommend", "run", "--user", user, "-k", "1", "--include-seen", "--json")
+        called = call("recommend", "run", "--user", user, "-k", "1", "--no-exclude-seen", "--json")
         assert called.code == 0, called.err
 
 

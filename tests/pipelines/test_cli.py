@@ -166,7 +166,7 @@ def test_recommend_leaves_out_what_was_seen(call: Call, finished: RunFolder, wor
     }
     assert not shown & seen and len(shown) == 48 - len(seen)
     again = document(
-        call("recommend", finished.path, "--user", "u1", "-k", 48, "--include-seen", "--json")
+        call("recommend", finished.path, "--user", "u1", "-k", 48, "--no-exclude-seen", "--json")
     )
     assert len(again["items"]) == 48
 
@@ -178,7 +178,7 @@ def test_allow_and_deny_as_lists_and_files(call: Call, finished: RunFolder, tmp_
         "i5,i9,i13,i17",
         "--deny-file",
         tmp_path / "deny.txt",
-        "--include-seen",
+        "--no-exclude-seen",
         "--json",
     ]
     found = document(call("recommend", finished.path, "--user", "u1", *arguments))
@@ -191,7 +191,7 @@ def test_a_filtered_and_bent_page(call: Call, finished: RunFolder, world: Path) 
     wanted = {
         item for item, genres in items.select("item_id", "genres").iter_rows() if genre in genres
     }
-    asked = ("recommend", finished.path, "--user", "u1", "-k", 48, "--include-seen", "--json")
+    asked = ("recommend", finished.path, "--user", "u1", "-k", 48, "--no-exclude-seen", "--json")
     found = document(call(*asked, "--filter", f"genres={genre}"))
     assert {item["id"] for item in found["items"]} == wanted
     bent = document(call(*asked, "--popularity", "0.2", "--diversity", "0.5"))["items"]
@@ -205,7 +205,7 @@ def test_a_filtered_and_bent_page(call: Call, finished: RunFolder, world: Path) 
         3,
         "--offset",
         4,
-        "--include-seen",
+        "--no-exclude-seen",
         "--json",
     )
     assert document(call(*page, "--popularity", "0.2", "--diversity", "0.5"))["items"] == bent[4:7]
@@ -271,7 +271,7 @@ def test_an_unknown_user_is_refused_with_near_ids_or_gets_what_is_popular(
 
 def test_more_than_the_catalogue_gives_all_and_says_so(call: Call, finished: RunFolder) -> None:
     found = document(
-        call("recommend", finished.path, "--user", "u1", "-k", 1000, "--include-seen", "--json")
+        call("recommend", finished.path, "--user", "u1", "-k", 1000, "--no-exclude-seen", "--json")
     )
     assert len(found["items"]) == 48 and "1000" in found["note"]
 

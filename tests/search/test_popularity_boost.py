@@ -82,7 +82,7 @@ def test_dials_that_cannot_be(lookup, bundle):
             lookup.recommend(["u04"], popularity=dial)
     old = Lookup(replace(bundle, dial_unit=None))
     assert old.recommend(["u04"]) == lookup.recommend(["u04"])
-    with pytest.raises(UsageError, match="before there was a popularity dial"):
+    with pytest.raises(UsageError, match="before there was a popularity boost"):
         old.recommend(["u04"], popularity=0.1)
 
 

@@ -2,17 +2,22 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import polars as pl
 import pytest
 
 from recsys.core.errors import UsageError
+from recsys.core.ids import IdMap
 from recsys.lookup.lookup import Lookup
-from servers import ask
+from recsys.releases.publish import write_bundle
+from servers import ask, running
 from serving.server import serve
 from serving.settings import Settings
+from worlds import make_contents, make_contents_with_genres
 
 
 def ids(answer: dict[str, Any]) -> list[str]:
@@ -81,11 +86,12 @@ def test_pages_continue_each_other(address: str) -> None:
 def test_reasons_come_on_request(address: str) -> None:
     _, answer = ask(f"{address}/v1/recommend/u01?k=2&explain=true")
     _, explained = ask(f"{address}/v1/explain?user=u01&item={answer['items'][0]['id']}&parts=3")
-    assert answer["items"][0]["reasons"] == explained["parts"]
-    assert answer["items"][0]["because"] == explained["because"]
-    assert "Film" in explained["because"][0]["text"]
+    assert answer["items"][0]["parts"] == explained["parts"]
+    assert answer["items"][0]["reasons"] == explained["reasons"]
+    assert "Film" in explained["reasons"][0]["text"]
+    assert answer["items"][0]["because"] == explained["because"] == explained["reasons"]
     _, popular = ask(f"{address}/v1/recommend/nobody?k=1&explain=true")
-    assert popular["items"][0]["because"][0]["text"] == "popular"
+    assert popular["items"][0]["reasons"][0]["text"] == "popular"
 
 
 def test_similar_items_and_users_by_get_and_post(address: str) -> None:
@@ -150,7 +156,7 @@ def test_items_and_users_are_found_by_a_part_of_their_text(address: str) -> None
             422,
             "time",
         ),
-        ("/v1/recommend", {"requests": [{"user": 5}]}, 422, "user"),
+        ("/v1/recommend", {"requests": [{"user": 5.5}]}, 422, "user"),
         ("/v1/recommend", b"{", 422, "JSON"),
         ("/v1/recommend", b'{"requests": [{"user": "\\ud800"}]}', 422, "user"),
         ("/v1/recommend", b'{"requests": [{"\\ud800": 1}]}', 422, "requests"),
@@ -210,3 +216,48 @@ def test_it_starts_without_torch_and_dgl() -> None:
     code = "import sys, serving.server; print([name for name in ('torch', 'dgl', 'pandas') if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_integer_ids_may_be_sent_as_numbers(tmp_path: Path) -> None:
+    """Of a log of integers; what is no whole number is no id."""
+    contents = make_contents()
+    log = contents.interactions
+    users, items = (
+        IdMap(pl.Series([str(one + 100) for one in range(count)]), kind)
+        for count, kind in ((len(log.users), "user"), (len(log.items), "item"))
+    )
+    changed = replace(contents, interactions=replace(log, users=users, items=items))
+    body = {"requests": [{"user": 104}], "k": 3, "deny": [101, "102"]}
+    with running(Settings(write_bundle(tmp_path, changed))) as address:
+        status, answer = ask(f"{address}/v1/recommend", body)
+        texts = {"requests": [{"user": "104"}], "k": 3, "deny": ["101", "102"]}
+        assert (status, answer) == ask(f"{address}/v1/recommend", texts)
+        assert (status, answer["answers"][0]["source"]) == (200, "model")
+        visitor = {"history": [{"item": 103}], "item": 105}
+        assert ask(f"{address}/v1/explain", visitor)[0] == 200
+        for wrong in (1.5, True, None, [1]):
+            assert ask(f"{address}/v1/similar", {"item": wrong})[0] == 422
+
+
+def test_options_are_those_of_lookup(address: str, lookup: Lookup) -> None:
+    names = {"exclude_seen": ["view"], "allow": ["i01", "i02", "i03"], "filters": {}}
+    body = {"requests": [{"user": "u04"}], "k": 40, **names}
+    [answer] = ask(f"{address}/v1/recommend", body)[1]["answers"]
+    [expected] = lookup.recommend(["u04"], 40, **names)
+    assert ids(answer) == ids(expected)
+    query = "k=40&exclude_seen=false&allow=i01&allow=i02&deny=i02"
+    _, answer = ask(f"{address}/v1/recommend/u04?{query}")
+    assert ids(answer) == ["i01"]
+
+
+def test_the_old_name_of_filters_is_understood_and_deprecated(tmp_path: Path) -> None:
+    with running(Settings(write_bundle(tmp_path, make_contents_with_genres()))) as address:
+        url = f"{address}/v1/recommend/u04?k=40"
+        new, old = (ask(f"{url}&{name}=genres:drama")[1] for name in ("filters", "filter"))
+        both = ask(f"{url}&filters=genres:drama&filter=genres:sci-fi")[1]
+        document = ask(f"{address}/openapi.json")[1]
+    assert ids(new) == ids(old) and 0 < len(ids(new)) < len(ids(both))
+    parameters = document["paths"]["/v1/recommend/{user}"]["get"]["parameters"]
+    assert [one["name"] for one in parameters if one.get("deprecated")] == ["filter"]
+    item = document["components"]["schemas"]["Item"]["properties"]
+    assert item["because"]["deprecated"] and "deprecated" not in item["reasons"]

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from recsys.core.errors import UsageError
+from recsys.lookup.options import ListOptions
+from recsys.lookup.query import Query
 from recsys.lookup.visits import Event
 from serving.batching import AT_ONCE, WAITING, Batcher
 from serving.events import LiveEvents
 from serving.metrics import Metrics
 from serving.problems import Refused
-from serving.questions import Question, Rules
 from serving.service import Service
 from serving.state import State
 
@@ -26,22 +27,22 @@ def service(bundle_path: Path) -> Service:
     return Service(State(bundle_path, metrics), LiveEvents(None), metrics)
 
 
-def questions() -> list[tuple[Question, Rules]]:
-    users = [Question(f"u{place % 30:02}") for place in range(120)]
+def queries() -> list[tuple[Query, ListOptions]]:
+    users = [Query(f"u{place % 30:02}") for place in range(120)]
     visitors = [
-        Question(None, (Event(f"i{place:02}"), Event(f"i{place + 1:02}", "view")))
+        Query(None, (Event(f"i{place:02}"), Event(f"i{place + 1:02}", "view")))
         for place in range(20)
     ]
-    rules = [
-        Rules(5),
-        Rules(12),
-        Rules(5, offset=3),
-        Rules(5, deny=("i03", "i28")),
-        Rules(5, diversity=0.4),
+    options = [
+        ListOptions(k=5),
+        ListOptions(k=12),
+        ListOptions(k=5, offset=3),
+        ListOptions(k=5, deny=("i03", "i28")),
+        ListOptions(k=5, diversity=0.4),
     ]
     return [
-        (one, rules[place % len(rules)])
-        for place, one in enumerate([*users, *visitors, Question("nobody")])
+        (one, options[place % len(options)])
+        for place, one in enumerate([*users, *visitors, Query("nobody")])
     ]
 
 
@@ -54,7 +55,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def test_answers_together_are_those_alone(service: Service) -> None:
-    asked = questions()
+    asked = queries()
 
     async def together() -> list[Any]:
         return await asyncio.gather(*(service.recommend_one(*one) for one in asked))
@@ -73,12 +74,12 @@ def test_answers_together_are_those_alone(service: Service) -> None:
 
 
 def test_a_wrong_request_harms_no_other_of_its_batch(service: Service) -> None:
-    wrong = Question(None, (Event("i01", "lend"),))
+    wrong = Query(None, (Event("i01", "lend"),))
 
     async def together() -> list[Any]:
         asked = (
-            service.recommend_one(one, Rules(3))
-            for one in (Question("u01"), wrong, Question("u02"))
+            service.recommend_one(one, ListOptions(k=3))
+            for one in (Query("u01"), wrong, Query("u02"))
         )
         return await asyncio.gather(*asked, return_exceptions=True)
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from recsys.encode.fold_in import UserEncoder
-from recsys.lookup.explain import explain
+from recsys.lookup.explanations.parts import explain
 
 
 def rows_of_user(contents, user):

@@ -14,10 +14,10 @@ from scipy import sparse
 from recsys.bundle.bundle import Bundle
 from recsys.bundle.segments import count_segments
 from recsys.core.tables import TITLE
-from recsys.lookup.explain import Explanation, Part
+from recsys.lookup.cold_start import Request
+from recsys.lookup.explanations.parts import Explanation, Part
+from recsys.lookup.explanations.words import reasons_of
 from recsys.lookup.lookup import Lookup
-from recsys.lookup.reasons import because
-from recsys.lookup.requests import Request
 from recsys.releases.publish import write_bundle
 from worlds import ITEMS, USERS, make_contents
 
@@ -46,7 +46,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def said(bundle: Bundle, item: int, *parts: Part) -> list[str]:
     request = Request("model", np.zeros(8, np.float32), NOBODY, [], 0)
     found = Explanation(sum(part.value for part in parts), list(parts), 0.0)
-    return [one["text"] for one in because(bundle, item, found, request)]
+    return [one["text"] for one in reasons_of(bundle, item, found, request)]
 
 
 def item_part(item: int, value: float, behavior: str = "buy") -> Part:
@@ -55,19 +55,19 @@ def item_part(item: int, value: float, behavior: str = "buy") -> Part:
 
 def test_items_and_the_rarest_value_in_common(films: Bundle) -> None:
     assert said(films, 0, item_part(1, 0.3), item_part(2, 0.2)) == [
-        "because of *Alien* and *Blade Runner* (genre: sci-fi)"
+        "because of *Alien* and *Blade Runner* (genres: sci-fi)"
     ]
-    assert said(films, 2, item_part(1, 0.3)) == ["because of *Alien* (genre: sci-fi)"]
+    assert said(films, 2, item_part(1, 0.3)) == ["because of *Alien* (genres: sci-fi)"]
     assert said(films, 0, item_part(1, 0.3), item_part(5, 0.2)) == [
         "because of *Alien* and *Film 5*"
     ]
     four = [item_part(item, 0.1) for item in (3, 4, 5, 6)]
-    assert said(films, 8, *four) == ["because of *Film 3*, *Film 4* and *Film 5* (genre: drama)"]
+    assert said(films, 8, *four) == ["because of *Film 3*, *Film 4* and *Film 5* (genres: drama)"]
 
 
 def test_other_behaviours_say_so(films: Bundle) -> None:
     assert said(films, 0, item_part(1, 0.3, "view")) == [
-        "because of *Alien*, which you viewed (genre: sci-fi)"
+        "because of *Alien*, which you viewed (genres: sci-fi)"
     ]
     assert said(films, 1, item_part(1, 0.3, "view")) == ["you viewed it before"]
 
@@ -91,12 +91,12 @@ def test_friends_who_had_it_or_not(films: Bundle) -> None:
 def test_what_somebody_is_and_what_is_popular(films: Bundle) -> None:
     assert said(films, 0, Part("rev_country", "user:country", 1, 0.1)) == ["because country is fr"]
     lookup = Lookup(films)
-    [segment] = lookup.recommend(attributes=[{"home_city": "Bonn"}], k=2, reasons=True)
-    assert [one["text"] for one in segment["items"][0]["because"]] == [
+    [segment] = lookup.recommend(attributes=[{"home_city": "Bonn"}], k=2, explain=True)
+    assert [one["text"] for one in segment["items"][0]["reasons"]] == [
         "popular where home city is Bonn"
     ]
-    [popular] = lookup.recommend(["stranger"], 2, reasons=True, fallback="popularity")
-    assert [one["text"] for one in popular["items"][0]["because"]] == ["popular"]
+    [popular] = lookup.recommend(["stranger"], 2, explain=True, fallback="popularity")
+    assert [one["text"] for one in popular["items"][0]["reasons"]] == ["popular"]
     why = lookup.explain(None, segment["items"][0]["id"], attributes={"home_city": "Bonn"})
     assert (why["score"], why["parts"]) == (segment["items"][0]["score"], [])
 
@@ -104,7 +104,7 @@ def test_what_somebody_is_and_what_is_popular(films: Bundle) -> None:
 def test_what_speaks_against_is_no_reason(films: Bundle) -> None:
     assert said(films, 0, item_part(1, -0.3), Part("rev_country", "user:country", 0, -0.1)) == []
     both = said(films, 0, item_part(1, 0.1), Part("rev_country", "user:country", 0, 0.2))
-    assert both == ["because country is de", "because of *Alien* (genre: sci-fi)"]
+    assert both == ["because country is de", "because of *Alien* (genres: sci-fi)"]
 
 
 @settings(max_examples=25, deadline=None)
@@ -114,18 +114,19 @@ def test_the_words_hold_every_part_and_parts_add_up(films: Bundle, user: int, it
     score = sum(one["share"] for one in found["parts"]) + found["rest"]
     assert score == pytest.approx(found["score"], abs=1e-5)
     of_parts = sum(max(one["share"], 0.0) for one in found["parts"])
-    assert sum(one["share"] for one in found["because"]) <= of_parts + 1e-6
+    assert sum(one["share"] for one in found["reasons"]) <= of_parts + 1e-6
 
 
 def test_reasons_of_a_list_are_those_of_its_items(films: Bundle) -> None:
     lookup = Lookup(films)
-    [answer] = lookup.recommend(["u04"], 4, reasons=True)
+    [answer] = lookup.recommend(["u04"], 4, explain=True)
     [plain] = lookup.recommend(["u04"], 4)
-    assert [{k: v for k, v in one.items() if k != "because"} for one in answer["items"]] == plain[
-        "items"
-    ]
+    assert [
+        {k: v for k, v in one.items() if k not in ("reasons", "because", "parts")}
+        for one in answer["items"]
+    ] == plain["items"]
     for one in answer["items"]:
-        assert one["because"] == lookup.explain("u04", one["id"])["because"]
+        assert one["reasons"] == lookup.explain("u04", one["id"])["reasons"]
 
 
 def test_an_item_without_a_title_goes_by_its_id(write: Callable[..., Path]) -> None:

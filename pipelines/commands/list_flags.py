@@ -1,0 +1,222 @@
+"""Flags that say who is asked about (`QUERY`) and what is asked of a list (`LIST`, `BATCH`).
+
+They have the names of `recsys.lookup.query.Query` and `recsys.lookup.options.ListOptions`, which are
+imported when a command runs: numpy would double the time of `recsys --help`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.commands.options import attribute_values, id_file, id_list
+from recsys.core.errors import UsageError
+
+User = Annotated[str | None, typer.Option("--user", metavar="ID", help="User id as in the log.")]
+History = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--history",
+        metavar="A,B,C",
+        help="Item ids of a visitor, or of new events of --user; or a JSON list.",
+    ),
+]
+Attribute = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        metavar="COLUMN=VALUE",
+        help="What a visitor is, by a user column of the graph.",
+    ),
+]
+Friend = Annotated[
+    list[str] | None,
+    typer.Option("--friend", metavar="A,B,C", help="Known users whom a visitor is linked to."),
+]
+Count = Annotated[
+    int | None, typer.Option("-k", "--k", min=1, help="Length of the lists; 10 when absent.")
+]
+Offset = Annotated[int | None, typer.Option("--offset", min=0, help="Places of the list to skip.")]
+ExcludeSeen = Annotated[
+    bool | None,
+    typer.Option(
+        "--exclude-seen/--no-exclude-seen",
+        help="Leave out what the user has had; so it is when absent.",
+    ),
+]
+IncludeSeen = Annotated[
+    bool | None,
+    typer.Option("--include-seen", hidden=True, help="Old name of --no-exclude-seen."),
+]
+Allow = Annotated[
+    list[str] | None, typer.Option("--allow", metavar="A,B,C", help="Only these items.")
+]
+AllowFile = Annotated[
+    Path | None, typer.Option("--allow-file", help="Only the items in this file, one id a line.")
+]
+Deny = Annotated[
+    list[str] | None, typer.Option("--deny", metavar="A,B,C", help="Never these items.")
+]
+DenyFile = Annotated[
+    Path | None, typer.Option("--deny-file", help="Never the items in this file, one id a line.")
+]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="COLUMN=VALUE",
+        help="Only items with this attribute; several of a column widen it.",
+    ),
+]
+Popularity = Annotated[
+    float | None,
+    typer.Option(
+        "--popularity",
+        help="Times ln(1 + users of an item), added to its score; below 0 for rare items.",
+    ),
+]
+Diversity = Annotated[
+    float | None,
+    typer.Option(
+        "--diversity", min=0, max=1, help="How much a list avoids items like those before."
+    ),
+]
+Explain = Annotated[
+    bool | None, typer.Option("--explain", help="Say of every item why it is there.")
+]
+Reasons = Annotated[
+    bool | None, typer.Option("--reasons", hidden=True, help="Old name of --explain.")
+]
+
+
+@dataclass(frozen=True)
+class FlagGroup:
+    """Flags that make one argument of a command.
+
+    flags: by parameter name, what typer makes the flag from; each is None when not given.
+    read: the argument from the values of the flags.
+    """
+
+    flags: Mapping[str, Any]
+    read: Callable[[dict[str, Any]], Any]
+
+
+def takes(*groups: FlagGroup) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the flags of these groups; its first arguments become what they make.
+
+    Typer reads the flags of a command from its signature, so they are added there.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in parameters[len(groups) :]
+        ]
+        required = [one for one in own if one.default is inspect.Parameter.empty]
+        optional = [one for one in own if one.default is not inspect.Parameter.empty]
+
+        @functools.wraps(command)
+        def called(**values: Any) -> None:
+            arguments = []
+            for group in groups:
+                of_group = {name: values.pop(name) for name in group.flags}
+                arguments.append(group.read(of_group))
+            command(*arguments, **values)
+
+        added = []
+        for group in groups:
+            for name, kind in group.flags.items():
+                parameter = inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind
+                )
+                added.append(parameter)
+        signature = inspect.Signature([*required, *added, *optional])
+        called.__signature__ = signature  # type: ignore[attr-defined]
+        return called
+
+    return decorate
+
+
+def _read_query(flags: dict[str, Any]) -> Any:
+    """The Query. Raises UsageError where nobody is asked about."""
+    from recsys.lookup.query import Query
+
+    if all(value is None for value in flags.values()):
+        raise UsageError(
+            "for whom?",
+            "Give --user ID, --history A,B,C, --attribute COLUMN=VALUE, --friend A,B, or several",
+        )
+    return Query(
+        flags["user"],
+        id_list(flags["history"]) or (),
+        attribute_values(flags["attribute"]) or {},
+        id_list(flags["friend"]) or (),
+    )
+
+
+def _read_options(flags: dict[str, Any]) -> Any:
+    """The ListOptions; what is not given has their default."""
+    from recsys.lookup.options import list_options
+
+    values = dict(flags)
+    if values.pop("include_seen"):
+        _warn("--include-seen", "--no-exclude-seen")
+        values["exclude_seen"] = False
+    if values.pop("reasons", None):
+        _warn("--reasons", "--explain")
+        values["explain"] = True
+    for name in ("allow", "deny"):
+        if name in values:
+            values[name] = _ids_of_flags(values[name], values.pop(f"{name}_file"))
+    if "filters" in values:
+        values["filters"] = attribute_values(values["filters"], "--filter")
+    given = {name: value for name, value in values.items() if value is not None}
+    return list_options(**given)
+
+
+def _ids_of_flags(texts: list[str] | None, file: Path | None) -> list[str] | None:
+    """Ids of the flag and of the file; None when neither is given."""
+    if texts is None and file is None:
+        return None
+    return [*(id_list(texts) or []), *id_file(file)]
+
+
+def _warn(old: str, new: str) -> None:
+    typer.echo(f"warning: {old} is called {new} now; the old name goes with 0.3", err=True)
+
+
+QUERY = FlagGroup(
+    {"user": User, "history": History, "attribute": Attribute, "friend": Friend}, _read_query
+)
+LIST = FlagGroup(
+    {
+        "k": Count,
+        "offset": Offset,
+        "exclude_seen": ExcludeSeen,
+        "include_seen": IncludeSeen,
+        "allow": Allow,
+        "allow_file": AllowFile,
+        "deny": Deny,
+        "deny_file": DenyFile,
+        "filters": Filter,
+        "popularity": Popularity,
+        "diversity": Diversity,
+        "explain": Explain,
+        "reasons": Reasons,
+    },
+    _read_options,
+)
+BATCH = FlagGroup(
+    {
+        "k": Count,
+        "exclude_seen": ExcludeSeen,
+        "include_seen": IncludeSeen,
+        "popularity": Popularity,
+    },
+    _read_options,
+)

@@ -1,0 +1,177 @@
+"""The score of a user and an item as a sum: one part per neighbour, and a rest."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recsys.core.arrays import Float32Array, Float64Array
+from recsys.core.history import WeightedHistories
+from recsys.encode.fold_in import Encoded, Neighbours, UserEncoder
+from recsys.encode.history_scores import HistoryScores
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one neighbour adds to a score: an additive share, not what the score would lose without
+    it.
+
+    relation: for example "rev_buy".
+    source: node type of the neighbour.
+    neighbour: its internal id.
+    value: the share.
+    """
+
+    relation: str
+    source: str
+    neighbour: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """score = Σ part values + trend + popularity + rest.
+
+    parts: largest first.
+    rest: the user's own state, biases, and what passed a non-linearity: of the textbook families
+        only the last layer splits into parts.
+    trend: of items that are trending.
+    popularity: the popularity boost that the request asks for.
+    """
+
+    score: float
+    parts: list[Part]
+    rest: float
+    trend: float = 0.0
+    popularity: float = 0.0
+
+    def with_popularity(self, boost: float) -> "Explanation":
+        """With what the popularity boost adds."""
+        return replace(self, score=self.score + boost, popularity=boost)
+
+    def with_history(self, parts: list[Part], trend: float = 0.0) -> "Explanation":
+        """With what the history and the trend add; each part joins that of the same neighbour under
+        the same relation.
+        """
+        values: dict[tuple[str, str, int], float] = {}
+        for part in [*self.parts, *parts]:
+            key = (part.relation, part.source, part.neighbour)
+            values[key] = values.get(key, 0.0) + part.value
+        merged = [Part(*key, value) for key, value in values.items()]
+        merged.sort(key=_largest_first)
+        score = self.score + sum(part.value for part in parts) + trend
+        return replace(self, score=score, parts=merged, trend=trend)
+
+
+def explain(
+    encoder: UserEncoder,
+    neighbours: Neighbours,
+    item_vector: Float32Array,
+    layer0: Float32Array | None = None,
+    user_vector: Float32Array | None = None,
+    encoded: Encoded | None = None,
+) -> Explanation:
+    """Split the inner product of one user and one item.
+
+    Args:
+        encoder: Of the bundle.
+        neighbours: One row per relation.
+        item_vector: (d,) final vector.
+        layer0: (1, d) own state; a visitor's when None.
+        user_vector: (d,) the vector that was served; encoded anew when None.
+        encoded: The trace of this user, where several items are explained; made here when None.
+
+    Returns:
+        One part per relation and neighbour.
+    """
+    if encoded is None:
+        encoded = encoder.trace(neighbours, layer0)
+    served = encoded.vectors[0] if user_vector is None else user_vector
+    score = float(np.dot(served.astype(np.float64), item_vector))
+    parts = contributions(encoder, encoded, neighbours, item_vector)
+    parts.sort(key=_largest_first)
+    rest = score - sum(part.value for part in parts)
+    return Explanation(score, parts, rest)
+
+
+def contributions(
+    encoder: UserEncoder, encoded: Encoded, neighbours: Neighbours, item_vector: Float32Array
+) -> list[Part]:
+    """What each neighbour of a single user adds to the inner product.
+
+    Args:
+        encoder: Of the bundle.
+        encoded: The user's trace.
+        neighbours: One row per relation, as they were encoded.
+        item_vector: (d,) final vector.
+
+    Returns:
+        One part per relation and neighbour, summed over layers and heads.
+    """
+    state = encoder.state
+    target = np.asarray(item_vector, np.float64).reshape(state.heads, -1)
+    totals: dict[str, Float64Array] = {}
+    for layer, relation, attention in encoded.flows:
+        # (edges, heads, d / heads): the messages; by attention, in the direction of the item.
+        messages = encoder.attention.messages(layer, relation, neighbours[relation.name])
+        products = np.einsum("eh,ehd,hd->e", attention, messages, target)
+        # The layers are averaged with weights, and the sum is divided by its norm.
+        weighted = float(state.layer_weights[layer]) * products / encoded.norms[0]
+        totals[relation.name] = totals.get(relation.name, np.zeros(1)) + weighted
+
+    source = {relation.name: relation.source for relation in state.relations}
+    parts = []
+    for name, values in totals.items():
+        for neighbour, value in zip(neighbours[name].indices, values, strict=True):
+            parts.append(Part(name, source[name], int(neighbour), float(value)))
+    return parts
+
+
+def history_parts(
+    scores: HistoryScores,
+    past: WeightedHistories,
+    item: int,
+    target: str,
+    target_items: Collection[int],
+) -> list[Part]:
+    """What each item of one user's history adds to an item, and what the item gains by auxiliary
+    behaviours with it.
+
+    Args:
+        scores: Of the bundle.
+        past: Of the one user.
+        item: Internal id.
+        target: The target behaviour.
+        target_items: Internal ids of the history's items under it. The others stand in the history
+            by auxiliary behaviours, and their parts name these.
+
+    Returns:
+        Parts that are not 0.
+    """
+    parts = []
+    history = past.items
+    shares = scores.parts(history, item)
+    for neighbour, share in zip(history.indices.tolist(), shares.tolist(), strict=True):
+        if not share:
+            continue
+        behavior = target
+        if neighbour not in target_items:
+            behavior = _auxiliary_behavior(scores, past, neighbour) or target
+        parts.append(Part(f"rev_{behavior}", "item", neighbour, share))
+    for behavior, gain in scores.auxiliary_gains.items():
+        if item in past.auxiliary[behavior].indices:
+            parts.append(Part(f"rev_{behavior}", "item", item, float(gain[item])))
+    return parts
+
+
+def _auxiliary_behavior(scores: HistoryScores, past: WeightedHistories, item: int) -> str | None:
+    """The auxiliary behaviour that an item weighs most by; None where it has none."""
+    by_weight = sorted(scores.auxiliary_weights, key=lambda name: -scores.auxiliary_weights[name])
+    for name in by_weight:
+        if item in past.auxiliary[name].indices:
+            return name
+    return None
+
+
+def _largest_first(part: Part) -> tuple[float, str, int]:
+    return (-part.value, part.relation, part.neighbour)
