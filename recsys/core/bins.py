@@ -18,22 +18,29 @@ def quantile_labels(values: FloatArray, bins: int) -> tuple[str, ...]:
 
     A number belongs to the last bin whose low it reaches.
     """
-    bounds = (
-        np.unique(np.quantile(values, np.linspace(0, 1, bins + 1))) if len(values) else np.empty(0)
-    )
-    texts = list(dict.fromkeys(f"{bound:.12g}" for bound in bounds))
-    pairs = pairwise(texts) if len(texts) > 1 else zip(texts, texts, strict=True)
-    return tuple(f"{low}{_JOIN}{high}" for low, high in pairs)
+    if len(values) == 0:
+        return ()
+    quantiles = np.quantile(values, np.linspace(0, 1, bins + 1))
+    bounds: list[str] = []
+    for bound in np.unique(quantiles):
+        text = f"{bound:.12g}"
+        if text not in bounds:
+            bounds.append(text)
+    if len(bounds) == 1:
+        bounds *= 2
+    return tuple(f"{low}{_JOIN}{high}" for low, high in pairwise(bounds))
 
 
 def bin_labels(values: pl.Series, labels: Sequence[str]) -> pl.Series:
     """The label of each number, null where it is not finite."""
     numbers = values.to_numpy().astype(np.float64)
-    finite = np.isfinite(numbers)
-    place = np.where(
-        finite, (np.searchsorted(_lows(labels), numbers, side="right") - 1).clip(min=0), -1
-    )
-    return pl.Series([labels[one] if one >= 0 else None for one in place.tolist()], dtype=pl.String)
+    lows = [_low(label) for label in labels]
+    # The last bin whose low is reached; numbers below all of them belong to the first.
+    bins = np.searchsorted(lows, numbers, side="right") - 1
+    binned: list[str | None] = []
+    for number, position in zip(numbers, bins.clip(min=0), strict=True):
+        binned.append(labels[position] if np.isfinite(number) else None)
+    return pl.Series(binned, dtype=pl.String)
 
 
 def bin_of(value: object, labels: Sequence[str]) -> str | None:
@@ -42,14 +49,20 @@ def bin_of(value: object, labels: Sequence[str]) -> str | None:
     """
     try:
         number = float(str(value))
-        lows = [float(label.split(_JOIN)[0]) for label in labels]
+        rising = sorted(labels, key=_low)
     except ValueError:
         return None
-    if not math.isfinite(number) or not labels or not all(_JOIN in label for label in labels):
+    if not math.isfinite(number) or not labels:
         return None
-    reached = [(low, label) for low, label in zip(lows, labels, strict=True) if low <= number]
-    return max(reached)[1] if reached else min(zip(lows, labels, strict=True))[1]
+    reached = rising[0]
+    for label in rising:
+        if _JOIN not in label:
+            return None
+        if _low(label) <= number:
+            reached = label
+    return reached
 
 
-def _lows(labels: Sequence[str]) -> list[float]:
-    return [float(label.split(_JOIN)[0]) for label in labels]
+def _low(label: str) -> float:
+    """Raises ValueError for what is no label of a bin."""
+    return float(label.split(_JOIN)[0])

@@ -61,6 +61,17 @@ class RelationState:
     half_life_days: float | None = None
     weight_power: Float32Array | None = None
 
+    def scalars(self) -> dict[str, Any]:
+        """What encoder.json holds of it."""
+        return {name: getattr(self, name) for name in _RELATION_SCALARS}
+
+    def arrays(self) -> dict[str, Float32Array]:
+        """What encoder.safetensors holds of it."""
+        arrays = {name: getattr(self, name) for name in _RELATION_ARRAYS}
+        if self.weight_power is not None:
+            arrays["weight_power"] = self.weight_power
+        return arrays
+
 
 @dataclass(frozen=True)
 class EncoderState:
@@ -99,54 +110,51 @@ class EncoderState:
         """Write encoder.safetensors and encoder.json, and states_<type>.npy apart so that they can
         be mapped.
         """
-        arrays = {"layer_weights": self.layer_weights, "visitor": self.visitor}
-        arrays |= {f"dense.{name}": value for name, value in self.dense.items()}
-        for relation in self.relations:
-            arrays |= {
-                f"relation.{relation.name}.{name}": getattr(relation, name)
-                for name in _RELATION_ARRAYS
-            }
-            if relation.weight_power is not None:
-                arrays[f"relation.{relation.name}.weight_power"] = relation.weight_power
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in arrays.items()},
-            folder / "encoder.safetensors",
-        )
+        save_file(self._arrays(), folder / "encoder.safetensors")
         for node_type, states in self.states.items():
             np.save(folder / f"states_{node_type}.npy", states)
-        scalars = {name: getattr(self, name) for name in _SCALARS}
-        relations = [
-            {name: getattr(relation, name) for name in _RELATION_SCALARS}
-            for relation in self.relations
-        ]
-        document = scalars | {"relations": relations, "states": sorted(self.states)}
-        (folder / "encoder.json").write_text(
-            json.dumps(document, indent=2, sort_keys=True), encoding="utf-8"
-        )
+        document = {name: getattr(self, name) for name in _SCALARS}
+        document["states"] = sorted(self.states)
+        document["relations"] = [relation.scalars() for relation in self.relations]
+        text = json.dumps(document, indent=2, sort_keys=True)
+        (folder / "encoder.json").write_text(text, encoding="utf-8")
+
+    def _arrays(self) -> dict[str, Float32Array]:
+        """By the names that they have in encoder.safetensors."""
+        arrays = {"layer_weights": self.layer_weights, "visitor": self.visitor}
+        for name, weights in self.dense.items():
+            arrays[f"dense.{name}"] = weights
+        for relation in self.relations:
+            for name, values in relation.arrays().items():
+                arrays[f"relation.{relation.name}.{name}"] = values
+        return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
 
     @staticmethod
     def load(folder: Path, map_states: bool = True) -> "EncoderState":
         document = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
         arrays: dict[str, Any] = load_file(folder / "encoder.safetensors")
-        relations = tuple(
-            RelationState(
-                **one,
-                **{name: arrays[f"relation.{one['name']}.{name}"] for name in _RELATION_ARRAYS},
-                weight_power=arrays.get(f"relation.{one['name']}.weight_power"),
-            )
-            for one in document["relations"]
-        )
+        scalars = {name: document[name] for name in _SCALARS if name in document}
+        relations = []
+        for facts in document["relations"]:
+            own_arrays = {}
+            for name in (*_RELATION_ARRAYS, "weight_power"):
+                own_arrays[name] = arrays.get(f"relation.{facts['name']}.{name}")
+            relations.append(RelationState(**facts, **own_arrays))
         mode: Literal["r"] | None = "r" if map_states else None
+        states = {}
+        for node_type in document["states"]:
+            states[node_type] = np.load(folder / f"states_{node_type}.npy", mmap_mode=mode)
+        dense = {}
+        for name, weights in arrays.items():
+            if name.startswith("dense."):
+                dense[name.removeprefix("dense.")] = weights
         return EncoderState(
-            **{name: document[name] for name in _SCALARS if name in document},
+            **scalars,
             layer_weights=arrays["layer_weights"],
             visitor=arrays["visitor"],
-            states={
-                name: np.load(folder / f"states_{name}.npy", mmap_mode=mode)
-                for name in document["states"]
-            },
-            relations=relations,
-            dense={name[6:]: value for name, value in arrays.items() if name.startswith("dense.")},
+            states=states,
+            relations=tuple(relations),
+            dense=dense,
         )
 
 

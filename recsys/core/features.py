@@ -43,14 +43,16 @@ class FeatureColumn:
             labels = tuple(owner_values(column, separator)[VALUE].unique().sort())
             _require_few(column.name, labels)
             return cls(column.name, (0.0,) * len(labels), 1.0, labels, separator)
-        values, there = _numbers(column, _length(column))
-        mean = values[there].mean(axis=0) if there.any() else np.zeros(values.shape[1])
-        size = (
-            float(np.sqrt(np.square(values[there] - mean).sum(axis=1).mean()))
-            if there.any()
-            else 0.0
-        )
-        return cls(column.name, tuple(mean.tolist()), 1 / size if size else 1.0)
+        values, usable = _numbers(column, _length(column))
+        if not usable.any():
+            return cls(column.name, (0.0,) * values.shape[1])
+        rows = values[usable]
+        mean = rows.mean(axis=0)
+        # The root mean square length of the centred rows becomes 1.
+        squared_lengths = np.square(rows - mean).sum(axis=1)
+        length = float(np.sqrt(squared_lengths.mean()))
+        scale = 1 / length if length else 1.0
+        return cls(column.name, tuple(mean.tolist()), scale)
 
     def apply(self, column: pl.Series) -> tuple[Float32Array, int]:
         """(rows, width), zeros where a row says nothing that can be used; and how many rows that
@@ -60,9 +62,10 @@ class FeatureColumn:
             return _marks(column, self.labels, self.separator)
         if not self.width:
             return np.zeros((len(column), 0), np.float32), len(column)
-        values, there = _numbers(column, self.width)
-        scaled = (values - np.array(self.mean)) * self.scale * there[:, None]
-        return scaled.astype(np.float32), int((~there).sum())
+        values, usable = _numbers(column, self.width)
+        centred = values - np.array(self.mean)
+        scaled = centred * self.scale * usable[:, None]
+        return scaled.astype(np.float32), int((~usable).sum())
 
     def document(self) -> dict[str, Any]:
         """As JSON; `read` is the inverse."""
@@ -70,21 +73,23 @@ class FeatureColumn:
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Self:
-        return cls(
-            **document | {"mean": tuple(document["mean"]), "labels": tuple(document["labels"])}
-        )
+        lists = {name: tuple(document[name]) for name in ("mean", "labels")}
+        return cls(**document | lists)
 
 
 def _is_numbers(column: pl.Series) -> bool:
-    inner = column.dtype.inner if isinstance(column.dtype, pl.List | pl.Array) else column.dtype
-    return bool(inner is not None and inner.is_numeric())
+    if isinstance(column.dtype, pl.List | pl.Array):
+        inner = column.dtype.inner
+        return inner is not None and bool(inner.is_numeric())
+    return column.dtype.is_numeric()
 
 
 def _length(column: pl.Series) -> int:
     """Numbers a row; 1 for a plain column."""
     if not isinstance(column.dtype, pl.List | pl.Array):
         return 1
-    lengths = column.cast(pl.List(pl.Float64)).list.len().drop_nulls().unique().sort().to_list()
+    lists = column.cast(pl.List(pl.Float64)).drop_nulls()
+    lengths = lists.list.len().unique().sort().to_list()
     if len(lengths) > 1:
         raise DataError(
             f"the lists of the column {column.name!r} have {lengths[0]} to {lengths[-1]} numbers",
@@ -97,34 +102,32 @@ def _numbers(column: pl.Series, width: int) -> tuple[Float64Array, BoolArray]:
     """(rows, width) numbers, 0 in unusable rows, and (rows,) which are usable: there, of that
     length, and finite.
     """
-    lists = (
-        column.cast(pl.List(pl.Float64))
-        if column.dtype.is_nested()
-        else column.cast(pl.Float64).reshape((-1, 1))
-    )
-    lists = lists.cast(pl.List(pl.Float64))
-    fits = (lists.list.len() == width).fill_null(False).to_numpy()
+    if not column.dtype.is_nested():
+        column = column.cast(pl.Float64).reshape((-1, 1))
+    lists = column.cast(pl.List(pl.Float64))
+    has_width = (lists.list.len() == width).fill_null(False)
+    numbers = lists.filter(has_width).explode().cast(pl.Float64)
+
+    fits = has_width.to_numpy()
     values = np.zeros((len(column), width))
-    values[fits] = (
-        lists.filter(pl.Series(fits))
-        .explode()
-        .cast(pl.Float64)
-        .to_numpy()
-        .reshape(int(fits.sum()), width)
-    )
-    there = fits & np.isfinite(values).all(axis=1)
-    return np.where(there[:, None], values, 0.0), there
+    values[fits] = numbers.to_numpy().reshape(int(fits.sum()), width)
+    usable = fits & np.isfinite(values).all(axis=1)
+    values[~usable] = 0.0
+    return values, usable
 
 
 def _marks(
     column: pl.Series, labels: tuple[str, ...], separator: str | None
 ) -> tuple[Float32Array, int]:
     """(rows, labels) 1 where a row has a value, and how many rows have none."""
-    place = {label: number for number, label in enumerate(labels)}
-    pairs = owner_values(column, separator).filter(pl.col(VALUE).is_in(labels))
+    position = {label: number for number, label in enumerate(labels)}
+    known = owner_values(column, separator).filter(pl.col(VALUE).is_in(labels))
+    rows = known[OWNER].to_numpy()
+    columns = [position[value] for value in known[VALUE]]
     marks = np.zeros((len(column), len(labels)), np.float32)
-    marks[pairs[OWNER].to_numpy(), [place[value] for value in pairs[VALUE]]] = 1.0
-    return marks, int((~marks.any(axis=1)).sum())
+    marks[rows, columns] = 1.0
+    without_value = ~marks.any(axis=1)
+    return marks, int(without_value.sum())
 
 
 def _require_few(column: str, labels: tuple[str, ...]) -> None:

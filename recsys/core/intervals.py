@@ -44,20 +44,21 @@ def bootstrap_means(values: Float64Array, draws: int = 10_000, seed: int = 0) ->
             f"a bootstrap of {users} users with {draws} draws", "Both must be at least 1"
         )
     generator = np.random.default_rng(seed)
-    step = max(1, _BLOCK_ENTRIES // users)
-    counts = (
-        _counts(generator, min(step, draws - start), users) for start in range(0, draws, step)
-    )
-    return np.concatenate([block @ values for block in counts]) / users
+    block_draws = max(1, _BLOCK_ENTRIES // users)
+    sums = []
+    for start in range(0, draws, block_draws):
+        counts = _counts(generator, min(block_draws, draws - start), users)
+        sums.append(counts @ values)
+    return np.concatenate(sums) / users
 
 
 def _counts(generator: np.random.Generator, draws: int, users: int) -> Float64Array:
     """(draws, users): how often each user was drawn; every row sums to the number of users."""
     drawn = generator.integers(0, users, size=(draws, users), dtype=np.int64)
+    # A number for each (draw, user), so that one count serves all draws.
     drawn += np.arange(draws)[:, None] * users
-    return (
-        np.bincount(drawn.ravel(), minlength=draws * users).reshape(draws, users).astype(np.float64)
-    )
+    counts = np.bincount(drawn.ravel(), minlength=draws * users)
+    return counts.reshape(draws, users).astype(np.float64)
 
 
 def interval(values: Float64Array, means: Float64Array, level: float = 0.95) -> Interval:
@@ -75,18 +76,20 @@ def difference(
     """`values` minus `others` (users,), from bootstrap means (draws,) that saw the same draws of
     users.
     """
-    apart = means - other_means
-    low, high = _middle(apart, level)
-    return Difference(float(np.mean(values - others)), low, high, _two_sided(apart))
+    drawn = means - other_means
+    low, high = _middle(drawn, level)
+    mean = float(np.mean(values - others))
+    return Difference(mean, low, high, _two_sided(drawn))
 
 
 def holm(p_values: FloatArray) -> Float64Array:
     """Holm's step-down correction (1979): adjusted p-values in the order given, each at most 1."""
     count = len(p_values)
     order = np.argsort(p_values, kind="stable")
-    stepped = np.maximum.accumulate(
-        (count - np.arange(count)) * np.asarray(p_values, np.float64)[order]
-    )
+    rising = np.asarray(p_values, np.float64)[order]
+    # The smallest p times m, the next times m − 1, …, and never below the one before.
+    factors = count - np.arange(count)
+    stepped = np.maximum.accumulate(factors * rising)
     adjusted = np.empty(count)
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted
@@ -97,11 +100,13 @@ def _middle(means: Float64Array, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _two_sided(apart: Float64Array) -> float:
+def _two_sided(drawn: Float64Array) -> float:
     """Twice the smaller share of draws on either side of zero; the added one keeps it above zero
     (Davison & Hinkley 1997).
     """
     # Differences below rounding are none: a model compared with itself must give p = 1.
-    near = 1e-12
-    tail = min(int((apart <= near).sum()), int((apart >= -near).sum()))
-    return min(1.0, 2 * (tail + 1) / (len(apart) + 1))
+    rounding = 1e-12
+    not_above = int((drawn <= rounding).sum())
+    not_below = int((drawn >= -rounding).sum())
+    tail = min(not_above, not_below)
+    return min(1.0, 2 * (tail + 1) / (len(drawn) + 1))

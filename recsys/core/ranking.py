@@ -34,8 +34,8 @@ def top_k(scores: Float32Array, k: int) -> Hits:
     recommended.
     """
     num_items = scores.shape[1]
-    kept = min(k, num_items)
-    items = _best(scores, kept)
+    width = min(k, num_items)
+    items = _best(scores, width)
     values = np.take_along_axis(scores, items, axis=1)
     # Scores are rounded to their own precision only: exact ties go to the smaller id, whatever the
     # partition did.
@@ -43,24 +43,26 @@ def top_k(scores: Float32Array, k: int) -> Hits:
     items = np.take_along_axis(items, order, axis=1).astype(np.int32)
     values = np.take_along_axis(values, order, axis=1).astype(np.float32)
     items[np.isneginf(values)] = NO_ITEM
-    if kept < k:
-        padding = ((0, 0), (0, k - kept))
+    if width < k:
+        padding = ((0, 0), (0, k - width))
         items = np.pad(items, padding, constant_values=NO_ITEM)
         values = np.pad(values, padding, constant_values=-np.inf)
     return Hits(items.astype(np.int32, copy=False), values)
 
 
-def _best(scores: Float32Array, kept: int) -> Int64Array:
-    """Columns of the `kept` best of each row, unordered; among equals at the border the smaller
+def _best(scores: Float32Array, count: int) -> Int64Array:
+    """Columns of the `count` best of each row, unordered; among equals at the border the smaller
     columns.
     """
-    if kept == scores.shape[1]:
-        return np.broadcast_to(np.arange(kept), scores.shape).copy()
-    chosen = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
-    border = np.take_along_axis(scores, chosen, axis=1).min(axis=1, keepdims=True)
-    ambiguous = np.flatnonzero((scores >= border).sum(axis=1) > kept)
-    for row in ambiguous:
+    if count == scores.shape[1]:
+        return np.broadcast_to(np.arange(count), scores.shape).copy()
+    best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    border = np.take_along_axis(scores, best, axis=1).min(axis=1, keepdims=True)
+    # Rows with more candidates at the border than there is room for.
+    num_reaching = (scores >= border).sum(axis=1)
+    for row in np.flatnonzero(num_reaching > count):
         above = np.flatnonzero(scores[row] > border[row])
-        level = np.flatnonzero(scores[row] == border[row])
-        chosen[row] = np.concatenate([above, level[: kept - len(above)]])
-    return chosen
+        equal = np.flatnonzero(scores[row] == border[row])
+        room = count - len(above)
+        best[row] = np.concatenate([above, equal[:room]])
+    return best

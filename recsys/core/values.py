@@ -11,14 +11,16 @@ def owner_values(column: pl.Series, separator: str | None = None) -> pl.DataFram
     Lists, and text where a separator is given, are taken apart; nulls, NaN and empty text are no
     values.
     """
-    values = pl.DataFrame(
-        {OWNER: pl.arange(len(column), eager=True, dtype=pl.Int64), VALUE: column}
-    )
+    owner = pl.arange(len(column), eager=True, dtype=pl.Int64)
+    values = pl.DataFrame({OWNER: owner, VALUE: column})
     if separator is not None and column.dtype in (pl.String, pl.Categorical):
-        values = values.with_columns(pl.col(VALUE).cast(pl.String).str.split(separator))
+        text = pl.col(VALUE).cast(pl.String)
+        values = values.with_columns(text.str.split(separator))
     if isinstance(values[VALUE].dtype, pl.List | pl.Array):
         values = values.explode(VALUE)
     if values[VALUE].dtype.is_float():
         values = values.with_columns(pl.col(VALUE).fill_nan(None))
-    text = pl.col(VALUE).cast(pl.String).str.strip_chars()
-    return values.with_columns(text).filter(pl.col(VALUE) != "").unique(maintain_order=True)
+    text = pl.col(VALUE).cast(pl.String)
+    stripped = values.with_columns(text.str.strip_chars())
+    present = stripped.filter(pl.col(VALUE) != "")
+    return present.unique(maintain_order=True)

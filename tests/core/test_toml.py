@@ -23,5 +23,5 @@ def test_a_document_by_hand() -> None:
         "train": {"lr": 1e-05, "warm_start": None},
         "graph": {"attributes": [{"column": "genres"}]},
     }
-    expected = 'name = "a"\n\n[train]\nlr = 1e-05\n\n[graph]\nattributes = [{column = "genres"}]\n'
+    expected = 'name = "a"\n\n[train]\nlr = 1e-05\n\n[graph]\nattributes = [\n    { column = "genres" },\n]\n'
     assert to_toml(document) == expected
