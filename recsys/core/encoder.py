@@ -136,7 +136,7 @@ class EncoderState:
         scalars = {name: document[name] for name in _SCALARS if name in document}
         relations = []
         for facts in document["relations"]:
-            own_arrays = {}
+            own_arrays: dict[str, Any] = {}
             for name in (*_RELATION_ARRAYS, "weight_power"):
                 own_arrays[name] = arrays.get(f"relation.{facts['name']}.{name}")
             relations.append(RelationState(**facts, **own_arrays))
