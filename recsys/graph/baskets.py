@@ -8,7 +8,8 @@ from scipy import sparse
 from recsys.graph.schema import ITEM, USER, Adjacency, Graph, similar_relation
 from recsys.graph.sessions import NEXT
 
-_SIZE_POWER = 0.25  # a row of n items counts n^(−½) a pair; on Yelp's and Amazon's validation better than n^(−1)
+# A row of n items counts n^(−½) a pair; on Yelp's and Amazon's validation better than n^(−1).
+_SIZE_POWER = 0.25
 
 
 def baskets(graph: Graph) -> sparse.csr_matrix:
@@ -19,9 +20,10 @@ def baskets(graph: Graph) -> sparse.csr_matrix:
     neighbours; whole rows scaled by n^(−¼), n being their number of items, so that a rare value
     says more. Rows of a single item are left out.
     """
-    rows = [_scaled(found) for found in _rows(graph)]
-    nothing = sparse.csr_matrix((0, graph.num_nodes[ITEM]), dtype=np.float32)
-    return sparse.vstack([nothing, *rows], format="csr", dtype=np.float32)
+    blocks = [sparse.csr_matrix((0, graph.num_nodes[ITEM]), dtype=np.float32)]
+    for rows in _rows(graph):
+        blocks.append(_scaled(rows))
+    return sparse.vstack(blocks, format="csr", dtype=np.float32)
 
 
 def _rows(graph: Graph) -> Iterator[sparse.csr_matrix]:
@@ -31,22 +33,25 @@ def _rows(graph: Graph) -> Iterator[sparse.csr_matrix]:
     for (source, name, destination), edges in graph.relations.items():
         if destination != ITEM or source == USER or name in (similar_relation(ITEM), NEXT):
             continue
+        incidence = _incidence(edges)
         if source != ITEM:
-            yield _incidence(edges).T.tocsr()
+            yield incidence.T.tocsr()
         elif not name.startswith("rev_"):
-            own = sparse.eye(graph.num_nodes[ITEM], format="csr", dtype=np.float32)
-            yield (_incidence(edges) + _incidence(edges).T + own).sign().tocsr()
+            identity = sparse.eye(graph.num_nodes[ITEM], format="csr", dtype=np.float32)
+            both_ways = incidence + incidence.T
+            yield (both_ways + identity).sign().tocsr()
 
 
 def _incidence(edges: Adjacency) -> sparse.csr_matrix:
     """(destinations, sources) 0/1."""
-    values = np.ones(edges.num_edges, np.float32)
-    return sparse.csr_matrix(
-        (values, edges.indices.numpy(), edges.indptr.numpy()), (edges.num_dst, edges.num_src)
-    )
+    ones = np.ones(edges.num_edges, np.float32)
+    indices, indptr = edges.indices.numpy(), edges.indptr.numpy()
+    return sparse.csr_matrix((ones, indices, indptr), (edges.num_dst, edges.num_src))
 
 
 def _scaled(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Rows of several items, scaled by n^(−¼)."""
     sizes = np.diff(rows.indptr)
-    kept = rows[sizes > 1]
-    return sparse.diags(sizes[sizes > 1].astype(np.float64) ** -_SIZE_POWER) @ kept
+    several = sizes > 1
+    scale = sizes[several].astype(np.float64) ** -_SIZE_POWER
+    return sparse.diags(scale) @ rows[several]

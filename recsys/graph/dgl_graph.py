@@ -33,18 +33,15 @@ def to_dgl(graph: Graph) -> "dgl.DGLGraph":
 
 
 def _structure(graph: Graph) -> "dgl.DGLGraph":
-    wide = any(adjacency.indptr.dtype == torch.int64 for adjacency in graph.relations.values())
-    in_place = torch.empty(0, dtype=torch.int32)
-    edges = {
-        edge_type: (
-            "csc",
-            (adjacency.indptr, adjacency.indices, in_place.to(adjacency.indices.dtype)),
-        )
-        for edge_type, adjacency in graph.relations.items()
-    }
-    return dgl.heterograph(
-        edges, num_nodes_dict=graph.num_nodes, idtype=torch.int64 if wide else torch.int32
-    )
+    idtype = torch.int32
+    edges = {}
+    for edge_type, adjacency in graph.relations.items():
+        if adjacency.indptr.dtype == torch.int64:
+            idtype = torch.int64
+        # Without edge ids the position of an edge is its id.
+        no_ids = torch.empty(0, dtype=adjacency.indices.dtype)
+        edges[edge_type] = ("csc", (adjacency.indptr, adjacency.indices, no_ids))
+    return dgl.heterograph(edges, num_nodes_dict=graph.num_nodes, idtype=idtype)
 
 
 class DglDraw:
@@ -61,18 +58,20 @@ class DglDraw:
     def __call__(
         self, edge_type: EdgeType, rows: Int64Array, fanout: int, key: tuple[int, ...]
     ) -> Drawn:
-        dgl.seed(int(np.random.SeedSequence(key).generate_state(1)[0]) >> 1)
-        whole = self._slices[edge_type]
-        drawn = sampling.sample_neighbors(
-            whole, {edge_type[2]: torch.from_numpy(rows).to(whole.idtype)}, fanout
-        )
-        position = drawn.edata[dgl.EID].numpy().astype(np.int64)
-        return _row_after_row(position, drawn.edges(order="eid")[1].numpy(), rows)
+        [seed] = np.random.SeedSequence(key).generate_state(1)
+        dgl.seed(int(seed) >> 1)
+        relation = self._slices[edge_type]
+        seeds = torch.from_numpy(rows).to(relation.idtype)
+        sample = sampling.sample_neighbors(relation, {edge_type[2]: seeds}, fanout)
+        position = sample.edata[dgl.EID].numpy().astype(np.int64)
+        _, destination = sample.edges(order="eid")
+        return _row_after_row(position, destination.numpy(), rows)
 
 
 def _row_after_row(position: Int64Array, destination: Int64Array, rows: Int64Array) -> Drawn:
     """Edges grouped in the order of `rows`, which DGL does not promise."""
-    place = np.zeros(int(rows.max(initial=-1)) + 1, np.int64)
-    place[rows] = np.arange(len(rows))
-    row = place[destination]
-    return Drawn(position[np.argsort(row, kind="stable")], np.bincount(row, minlength=len(rows)))
+    row_of_node = np.zeros(int(rows.max(initial=-1)) + 1, np.int64)
+    row_of_node[rows] = np.arange(len(rows))
+    row = row_of_node[destination]
+    order = np.argsort(row, kind="stable")
+    return Drawn(position[order], np.bincount(row, minlength=len(rows)))

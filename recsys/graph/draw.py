@@ -19,8 +19,8 @@ ALL = -1
 class Drawn(NamedTuple):
     """Edges drawn for some rows of a relation.
 
-    position: (edges,) where each edge stands in the relation's arrays, row after row. per_row:
-    (rows,) edges a row.
+    position: (edges,) where each edge stands in the relation's arrays, row after row.
+    per_row: (rows,) edges a row.
     """
 
     position: Int64Array
@@ -43,9 +43,9 @@ class CsrDraw:
     """Draws every subset of a neighbourhood with the same probability."""
 
     def __init__(self, graph: Graph) -> None:
-        self._indptr = {
-            edge_type: adjacency.indptr.numpy() for edge_type, adjacency in graph.relations.items()
-        }
+        self._indptr = {}
+        for edge_type, adjacency in graph.relations.items():
+            self._indptr[edge_type] = adjacency.indptr.numpy()
 
     def __call__(
         self, edge_type: EdgeType, rows: Int64Array, fanout: int, key: tuple[int, ...]
@@ -60,7 +60,16 @@ def draw_from_runs(
 ) -> Drawn:
     """Up to `fanout` distinct positions from each run start[r] … start[r] + length[r] − 1.
 
-    A run no longer than `fanout` is taken whole, in order. key: non-negative integers.
+    A run no longer than `fanout` is taken whole, in order.
+
+    Args:
+        start: (rows,) first position of each run.
+        length: (rows,) of each run.
+        fanout: positions a run, ALL for every one.
+        key: non-negative integers; the same key gives the same draws.
+
+    Returns:
+        The positions, run after run.
     """
     count = length if fanout == ALL else np.minimum(length, fanout)
     end = np.cumsum(count)
@@ -69,9 +78,10 @@ def draw_from_runs(
     position += np.arange(len(position))
     longer = np.flatnonzero(length > count)
     if len(longer):
-        first, place = start[longer], begin[longer]
-        for step, offset in enumerate(subsets(length[longer].astype(np.int32), fanout, key)):
-            position[place + step] = first + offset
+        sizes = length[longer].astype(np.int32)
+        offsets = subsets(sizes, fanout, key)
+        for step in range(fanout):
+            position[begin[longer] + step] = start[longer] + offsets[step]
     return Drawn(position, count)
 
 
@@ -87,9 +97,11 @@ def subsets(size: Int32Array, k: int, key: tuple[int, ...]) -> Int32Array:
     bits = _random_bits(k * len(size), key).reshape(k, len(size))
     for step in range(k):
         bound = size - (k - step)
-        candidate = ((bits[step] * (bound + 1).astype(np.uint64)) >> np.uint64(32)).astype(np.int32)
-        taken = (chosen[:step] == candidate).any(axis=0)
-        chosen[step] = np.where(taken, bound, candidate)
+        # A random number of 0 … bound: the high word of 32 random bits times bound + 1.
+        product = bits[step] * (bound + 1).astype(np.uint64)
+        candidate = (product >> np.uint64(32)).astype(np.int32)
+        is_taken = (chosen[:step] == candidate).any(axis=0)
+        chosen[step] = np.where(is_taken, bound, candidate)
     return chosen
 
 
@@ -97,35 +109,44 @@ def _random_bits(count: int, key: tuple[int, ...]) -> NDArray[np.uint32]:
     """(count,) random 32-bit words. numpy promises the raw stream of a bit generator for all its
     versions.
     """
-    words: NDArray[np.uint64] = np.random.SFC64(np.random.SeedSequence(key)).random_raw(
-        (count + 1) // 2
-    )
+    generator = np.random.SFC64(np.random.SeedSequence(key))
+    words: NDArray[np.uint64] = generator.random_raw((count + 1) // 2)
     return words.view(np.uint32)[:count]
 
 
 def find_edges(adjacency: Adjacency, rows: Int64Array, columns: Int64Array) -> Int64Array:
-    """Positions of the edges (column → row) that exist among the pairs given; others are left out."""
+    """Positions of the edges column → row that exist; other pairs are left out."""
     indptr, indices = adjacency.indptr.numpy(), adjacency.indices.numpy()
-    place = first_not_below(indices, indptr[rows], indptr[rows + 1], columns)
-    inside = np.flatnonzero(place < indptr[rows + 1])
-    found = place[inside]
-    present: BoolArray = indices[found] == columns[inside]
-    return found[present]
+    start, end = indptr[rows], indptr[rows + 1]
+    position = first_not_below(indices, start, end, columns)
+    inside = np.flatnonzero(position < end)
+    position = position[inside]
+    is_edge: BoolArray = indices[position] == columns[inside]
+    return position[is_edge]
 
 
 def first_not_below(
     values: IntArray,
     low: IntArray,
     high: IntArray,
-    wanted: IntArray,
+    bound: IntArray,
 ) -> Int64Array:
-    """For each q the first place of values[low[q]:high[q]], ascending, that holds at least
-    wanted[q]; else high[q].
+    """Binary searches, all at once, for the first value that is at least a bound.
+
+    Args:
+        values: ascending within each values[low[q]:high[q]].
+        low, high: (queries,) where each query searches.
+        bound: (queries,).
+
+    Returns:
+        (queries,) the first position that holds at least bound[q]; high[q] where there is none.
     """
     first, last = low.astype(np.int64), high.astype(np.int64)
-    while (searching := first < last).any():
+    searching = first < last
+    while searching.any():
         middle = (first + last) // 2
-        below = values[np.where(searching, middle, 0)] < wanted
+        below = values[np.where(searching, middle, 0)] < bound
         first = np.where(searching & below, middle + 1, first)
         last = np.where(searching & ~below, middle, last)
+        searching = first < last
     return first

@@ -20,17 +20,25 @@ def session_edges(interactions: Interactions, config: SessionConfig) -> EdgeTabl
     Rows of all behaviours count; those of the same moment follow in the order of their items.
     Raises ConfigError for a log without times.
     """
-    pairs = _followers(interactions, config.gap_minutes * 60)
+    steps = _session_steps(interactions, config.gap_minutes * 60)
     if not config.directed:
-        low, high = pl.min_horizontal(_FIRST, _THEN), pl.max_horizontal(_FIRST, _THEN)
-        pairs = pairs.with_columns(low.alias(_FIRST), high.alias(_THEN))
-    counted = pairs.group_by(_FIRST, _THEN).agg(pl.col(_TIME).max(), pl.len().alias(_COUNT))
-    kept = counted.filter(pl.col(_COUNT) >= config.min_count)
-    weight, time = kept[_COUNT].to_numpy().astype(np.float64), kept[_TIME].to_numpy()
-    return EdgeTable((ITEM, NEXT, ITEM), kept[_FIRST], kept[_THEN], weight, time, config.directed)
+        low = pl.min_horizontal(_FIRST, _THEN)
+        high = pl.max_horizontal(_FIRST, _THEN)
+        steps = steps.with_columns(low.alias(_FIRST), high.alias(_THEN))
+    latest = pl.col(_TIME).max()
+    counts = steps.group_by(_FIRST, _THEN).agg(latest, pl.len().alias(_COUNT))
+    frequent = counts.filter(pl.col(_COUNT) >= config.min_count)
+    return EdgeTable(
+        edge_type=(ITEM, NEXT, ITEM),
+        source=frequent[_FIRST],
+        destination=frequent[_THEN],
+        weight=frequent[_COUNT].to_numpy().astype(np.float64),
+        time=frequent[_TIME].to_numpy(),
+        directed=config.directed,
+    )
 
 
-def _followers(interactions: Interactions, gap_seconds: float) -> pl.DataFrame:
+def _session_steps(interactions: Interactions, gap_seconds: float) -> pl.DataFrame:
     """A row for every step of a session: the item, the other item after it, and when."""
     if interactions.time is None:
         raise ConfigError(
@@ -38,8 +46,10 @@ def _followers(interactions: Interactions, gap_seconds: float) -> pl.DataFrame:
             "Name the time column (data.time_col), or leave it out",
         )
     order = np.lexsort((interactions.item, interactions.time, interactions.user))
-    user, item, time = (
-        array[order] for array in (interactions.user, interactions.item, interactions.time)
-    )
-    step = (user[1:] == user[:-1]) & (np.diff(time) <= gap_seconds) & (item[1:] != item[:-1])
-    return pl.DataFrame({_FIRST: item[:-1][step], _THEN: item[1:][step], _TIME: time[1:][step]})
+    user, item = interactions.user[order], interactions.item[order]
+    time = interactions.time[order]
+    same_user = user[1:] == user[:-1]
+    same_session = same_user & (np.diff(time) <= gap_seconds)
+    is_step = same_session & (item[1:] != item[:-1])
+    first, then = item[:-1][is_step], item[1:][is_step]
+    return pl.DataFrame({_FIRST: first, _THEN: then, _TIME: time[1:][is_step]})
