@@ -65,7 +65,50 @@ with running(Settings(bundle=bundle.resolve())) as address:
     assert "/v1/size" in api["paths"]
 """
 
-USES = {"a metric": METRIC, "a baseline": BASELINE, "an HTTP route": ROUTE}
+LOSS = """
+import polars as pl
+from recsys import GraphRecommender
+
+rows = [(f"u{user}", f"i{(user * 7 + step) % 12}") for user in range(30) for step in range(5)]
+log = pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row")
+model = GraphRecommender(loss="margin", epochs=2, width=8, heads=2, early_stopping=False).fit(log)
+assert len(model.recommend(["u1"], k=3)) == 3
+"""
+
+EDGE_TYPE = """
+from dataclasses import replace
+import numpy as np
+import polars as pl
+from recsys.core.config import GraphConfig
+from recsys.graph.build import build_graph
+from worlds import make_interactions
+
+log = make_interactions()
+log = replace(log, time=np.arange(len(log)) // 30 * 86_400)
+graph = build_graph(log, GraphConfig(target=log.behaviors[0]))
+edges = graph.relations["item", "same_day", "item"]
+
+users_and_days = {}
+for user, item, time in zip(log.user, log.item, log.time):
+    users_and_days.setdefault((user, time // 86_400), set()).add(item)
+pairs = sum(len(items) * (len(items) - 1) for items in users_and_days.values())
+assert edges.weight.sum() == pairs > 0, (edges.weight.sum(), pairs)
+
+items = pl.DataFrame({"genres": ["a" if item % 2 else "b" for item in range(log.num_items)]})
+config = GraphConfig(
+    target=log.behaviors[0], attributes=[{"side": "item", "column": "genres"}]
+)
+graph = build_graph(log, config, item_table=items)
+assert ("item", "genres", "item:genres") in graph.relations, list(graph.relations)
+"""
+
+USES = {
+    "a metric": METRIC,
+    "a loss": LOSS,
+    "an edge type": EDGE_TYPE,
+    "a baseline": BASELINE,
+    "an HTTP route": ROUTE,
+}
 
 
 def recipes() -> dict[str, str]:
