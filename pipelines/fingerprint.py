@@ -16,6 +16,8 @@ from recsys.core.artefacts import content_sha256, text_sha256
 
 # How stages are run does not decide what they compute.
 _MACHINERY = {"pipelines.runner", "pipelines.manifest", "pipelines.fingerprint", "pipelines.memory"}
+# Packages whose modules are found by looking into the folder: importing one reads all of them.
+_DISCOVERED = ("recsys.scores.terms",)
 _ROOTS = {"recsys": Path(recsys.__file__).parent, "pipelines": Path(pipelines.__file__).parent}
 
 
@@ -97,12 +99,22 @@ def reached_modules(module: str) -> frozenset[str]:
 
 
 def _imports(module: str) -> Iterator[str]:
+    """Modules of ours that the source of `module` names, or that are found in it as a package."""
+    if module in _DISCOVERED:
+        yield from _modules_in(module)
     for node in ast.walk(ast.parse(_source(module))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if _file(alias.name))
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             yield from (name for name in names if _file(name))
+
+
+def _modules_in(package: str) -> Iterator[str]:
+    root, *parts = package.split(".")
+    for file in sorted(_ROOTS[root].joinpath(*parts).glob("*.py")):
+        if file.stem != "__init__":
+            yield f"{package}.{file.stem}"
 
 
 def _source(module: str) -> str:

@@ -44,10 +44,10 @@ from recsys.lookup.options import ListKeywords
 from recsys.phases.phase import Phase
 from recsys.releases.publish import write_bundle
 from recsys.scores.additions import blended
+from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.choice import choose_blend
-from recsys.scores.ingredients import NO_BLEND, Blend
+from recsys.scores.most_popular import choose_popularity
 from recsys.scores.trained_vectors import TrainedVectors
-from recsys.scores.trend import choose_popularity
 from recsys.search.exact import VectorScorer, rank
 from recsys.search.tuning import tune
 

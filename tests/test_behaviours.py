@@ -20,8 +20,10 @@ from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.phases.phase import Phase
 from recsys.scores.additions import blended, fit_history
+from recsys.scores.blend import Blend
 from recsys.scores.choice import choose_blend
-from recsys.scores.ingredients import Blend, met_behaviors
+from recsys.scores.inputs import auxiliary_behaviors
+from recsys.scores.terms.auxiliary_behaviors import AuxiliarySettings
 from recsys.search.exact import VectorScorer
 
 USERS, ITEMS, GROUPS = 240, 60, 2
@@ -80,26 +82,37 @@ def test_nobody_met_anything():
 def test_what_was_viewed_and_leads_to_purchases_comes_first(viewers):
     select, final = viewers
     choice = choose_blend(select, noise(select))
-    assert dict(choice.blend.met)["view"] > 0
+    assert choice.blend.of(AuxiliarySettings).weight_of("view") > 0
     assert choice.value > 2 * choice.alone
     assert final.judge.ndcg(blended(final, noise(final), choice.blend)) > 0.5
 
 
 def test_a_gain_is_in_units_of_the_vectors_scores(viewers):
     final = viewers[1]
-    added = fit_history(final, noise(final), Blend(table=0.0, met=(("view", 2.0),)))
+    added = fit_history(
+        final, noise(final), Blend.of_terms(auxiliary_behaviors={"weights": {"view": 2.0}})
+    )
     spread = np.std(noise(final).score(np.arange(USERS, dtype=np.int32)), axis=1).mean()
     met = final.interactions.matrix(("view",))
     assert added.auxiliary_gains["view"][met.indices].mean() == pytest.approx(2 * spread, rel=0.02)
     assert set(added.auxiliary_behaviors) == {"view"}
 
 
+USUAL = {"weight": 0.2}
+
+
+def in_histories(weight):
+    return Blend.of_terms(item_item=USUAL, history={"auxiliary_weight": weight})
+
+
 def test_views_are_heard_in_the_table_and_in_histories(viewers):
     final = viewers[1]
-    plain, heard = (fit_history(final, noise(final), Blend(heard=weight)) for weight in (0.0, 0.25))
+    plain, heard = (
+        fit_history(final, noise(final), in_histories(weight)) for weight in (0.0, 0.25)
+    )
     assert heard.auxiliary_weights == {"view": 0.25} and plain.auxiliary_weights == {}
     assert heard.table.nnz > plain.table.nnz  # items that were viewed and never bought speak too
-    scorer = blended(final, noise(final), Blend(heard=0.25))
+    scorer = blended(final, noise(final), in_histories(0.25))
     values = np.unique(scorer.histories.items.data)
     assert values.tolist() == [0.25, 1.0]
 
@@ -107,8 +120,8 @@ def test_views_are_heard_in_the_table_and_in_histories(viewers):
 def test_a_log_of_one_behaviour_meets_nothing(viewers, tmp_path):
     rows = log_of([(user, item, "buy") for user in range(20) for item in range(user % 5, 20, 3)])
     select = phases(tmp_path, rows.drop(BEHAVIOR), "interaction")[0]
-    assert met_behaviors(select) == []
-    assert met_behaviors(viewers[0]) == ["view"]
+    assert auxiliary_behaviors(select) == []
+    assert auxiliary_behaviors(viewers[0]) == ["view"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +136,7 @@ def test_behaviours_that_do_not_count_in_favour(viewers, changes):
     select = viewers[0]
     graph = {"target": "buy"} | changes.get("graph", {})
     config = build_config({"split": {"method": "random"}} | changes | {"graph": graph})
-    assert met_behaviors(replace(select, config=config)) == []
+    assert auxiliary_behaviors(replace(select, config=config)) == []
 
 
 def test_what_is_hidden_gains_nothing_and_is_heard(viewers):
@@ -131,8 +144,8 @@ def test_what_is_hidden_gains_nothing_and_is_heard(viewers):
     hidden = {"graph": {"target": "buy"}, "evaluate": {"seen_behaviors": ["buy", "view"]}}
     config = build_config({"split": {"method": "random"}, "train": {"metric_k": 5}} | hidden)
     choice = choose_blend(replace(select, config=config), noise(select))
-    assert not any(one["met"] for one in choice.tried)
-    assert {one["heard"] for one in choice.tried} > {0.0}
+    assert not any(one["auxiliary_behaviors"]["weights"] for one in choice.tried)
+    assert {one["history"]["auxiliary_weight"] for one in choice.tried} > {0.0}
 
 
 def test_seen_behaviours_must_be_those_of_the_log(viewers):
@@ -201,11 +214,15 @@ def test_a_graph_without_a_behaviour_stands_for_a_log_without_it(viewers):
     """What an ablation adds to its vectors knows nothing of the behaviour; items stay hidden."""
     final = viewers[1]
     without_views = final.with_graph(without(final.graph, "view"))
-    assert met_behaviors(without_views) == [] and met_behaviors(final) == ["view"]
+    assert auxiliary_behaviors(without_views) == [] and auxiliary_behaviors(final) == ["view"]
     assert without_views.seen_behaviors == final.seen_behaviors
-    blend = Blend(heard=0.25, met=(("view", 2.0),))
+    blend = Blend.of_terms(
+        item_item=USUAL,
+        history={"auxiliary_weight": 0.25},
+        auxiliary_behaviors={"weights": {"view": 2.0}},
+    )
     buys_only = viewers_who_buy(final)
-    wanted = blended(buys_only, noise(final), Blend())
+    wanted = blended(buys_only, noise(final), Blend.of_terms(item_item=USUAL))
     found = blended(without_views, noise(final), blend)
     users = np.arange(USERS, dtype=np.int32)
     assert found.score(users) == pytest.approx(wanted.score(users), abs=1e-5)

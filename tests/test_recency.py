@@ -16,8 +16,8 @@ from recsys.lookup.lookup import Event, Lookup
 from recsys.phases.phase import Phase
 from recsys.releases.publish import write_bundle
 from recsys.scores.additions import blended
+from recsys.scores.blend import NO_BLEND
 from recsys.scores.choice import choose_blend
-from recsys.scores.ingredients import Blend
 from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling, faded
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
@@ -115,7 +115,7 @@ def test_some_rows_are_the_rows_of_all(users):
 
 def test_validation_asks_for_recency_where_taste_drifts(select, users):
     choice = choose_blend(select, users)
-    assert choice.blend.recent is not None
+    assert choice.blend.scaling.half_life_events is not None
     assert choice.value > 1.1 * choice.alone
     found = users.embeddings_of(choice.blend.scaling)
     scorer = blended(select, VectorScorer(found.users, found.items), choice.blend)
@@ -129,7 +129,7 @@ def test_recency_can_be_switched_off(select, users):
     still = Phase(
         "select", select.log, select.splits, select.config.model_copy(update={"blend": off})
     )
-    assert choose_blend(still, users).blend == Blend(table=0.0)
+    assert choose_blend(still, users).blend == NO_BLEND
 
 
 def test_logs_without_times_cannot_fade(tmp_path):

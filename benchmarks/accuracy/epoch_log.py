@@ -18,7 +18,8 @@ from recsys.core.progress import Progress
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import rank_metrics
 from recsys.phases.phase import Phase
-from recsys.scores.choice import STRETCHES
+from recsys.scores.blend import Blend
+from recsys.scores.terms.popularity import POWERS, PopularitySettings
 from recsys.scores.trained_vectors import TrainedVectors, VectorScaling
 from recsys.search.exact import VectorScorer
 from recsys.train.loop import Trained, train
@@ -71,7 +72,7 @@ class EpochLog:
 
     def shapes(self, final: Phase, epoch: int, vectors: TrainedVectors) -> None:
         """Log the vectors of epoch `epoch` in every shape."""
-        for length, popularity in STRETCHES if vectors.can_stretch else ():
+        for length, popularity in POWERS if vectors.can_stretch else ():
             items = vectors.items(VectorScaling(length_power=length, popularity_power=popularity))
             facts: Line = {"epoch": epoch, "length": length, "popularity": popularity}
             self._write(facts, final, VectorScorer(vectors.embeddings.users, items))
@@ -115,5 +116,8 @@ def as_result(validation_selected: dict[str, Any], line: Line) -> dict[str, Any]
         name: line[name] for name in validation_selected if name in line and "seconds" not in name
     }
     found = validation_selected | measured | {"selected_on": "test", "epochs": int(line["epoch"])}
-    shape = {name: line[name] for name in ("length", "popularity") if name in line}
-    return found | {"blend": {**found.get("blend", {}), **shape}} if shape else found
+    if "length" not in line:
+        return found
+    powers = PopularitySettings(length_power=line["length"], popularity_power=line["popularity"])
+    blend = Blend.read(found.get("blend", {})).with_settings(powers)
+    return found | {"blend": blend.document()}

@@ -26,9 +26,9 @@ from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
 from recsys.phases.phase import Phase
-from recsys.scores.additions import blended_scaled
+from recsys.scores.additions import FittedTerms, blended_scaled, fit_terms
+from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.choice import choose_blend
-from recsys.scores.ingredients import NO_BLEND, Blend, Ingredients, ingredients
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.train.loop import Trained
 
@@ -123,8 +123,8 @@ def _model(
     networks: list[Network] = []
 
     @lru_cache(1)
-    def made() -> Ingredients | None:
-        return None if choices.blend.empty else ingredients(final, choices.blend)
+    def terms() -> FittedTerms | None:
+        return None if choices.blend.empty else fit_terms(final, choices.blend)
 
     def refit() -> tuple[Trained, dict[str, Any]]:
         if epoch_log:
@@ -144,13 +144,13 @@ def _model(
 
     def judge(found: Embeddings) -> Scorer:
         return blended_scaled(
-            final, TrainedVectors(final.interactions, found, graph), choices.blend, made=made()
+            final, TrainedVectors(final.interactions, found, graph), choices.blend, terms=terms()
         )
 
     found = shared_training(cache, final, choices.epochs, refit, meter, fresh=epoch_log is not None)
     facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
     if choices.blend != NO_BLEND:
-        facts |= {"blend": choices.blend.model_dump(), "validation_blended": choices.blended}
+        facts |= {"blend": choices.blend.document(), "validation_blended": choices.blended}
     return _Fitted(judge(found.embeddings), facts, networks[0] if networks else None)
 
 

@@ -18,7 +18,7 @@ from benchmarks.accuracy.search import searched
 from benchmarks.record import commit
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.machine import cores
-from recsys.scores.ingredients import NO_BLEND, Blend
+from recsys.scores.blend import NO_BLEND, Blend
 
 LOGS = Path(__file__).parent / "test_log"
 
@@ -78,7 +78,7 @@ def choices_of(row: str, dataset: str, seed: int, path: Path = results.RESULTS) 
     if not seed or not chosen or "epochs" not in chosen[0]:
         return None
     one = chosen[0]
-    blend = Blend.model_validate(one["blend"]) if "blend" in one else NO_BLEND
+    blend = Blend.read(one["blend"]) if "blend" in one else NO_BLEND
     return Choices(one["epochs"], one["validation"], blend, one.get("validation_blended"))
 
 

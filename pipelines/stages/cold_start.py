@@ -21,8 +21,8 @@ from recsys.fitting.cold_items import place_items
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.phases.phase import Phase
+from recsys.scores.most_popular import item_popularity
 from recsys.scores.trained_vectors import faded
-from recsys.scores.trend import taken
 
 FIGURES = "cold_start.json"
 
@@ -36,7 +36,7 @@ def judge(work: Work) -> Facts:
         neighbours_into_users(graph.relations), data.interactions, embeddings.encoder
     )
     relation = f"rev_{data.target}"
-    popular = taken(data.interactions, data.target, popular_days(work)).shares
+    popular = item_popularity(data.interactions, data.target, popular_days(work)).shares
     trained = Trained(
         scorer_of(work, data, MODEL), embeddings.encoder, relation, neighbours[relation], popular
     )

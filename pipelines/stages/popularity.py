@@ -4,7 +4,7 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import POPULARITY
 from pipelines.runner import Facts, Work
 from recsys.core.artefacts import read_json, write_json
-from recsys.scores.trend import choose_popularity
+from recsys.scores.most_popular import choose_popularity
 
 _CHOICE = "popularity.json"
 

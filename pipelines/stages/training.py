@@ -74,14 +74,14 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
         data = load_phase(work.folder.path, work.config, phase)
         ranked = data.judge.ranked(scorer_of(work, data, work.bucket), max(work.config.evaluate.ks))
         card = read_json(work.read(TRAINED.format(phase=phase, bucket=work.bucket)) / CARD)
-        weights = chosen(work, work.bucket).weights()
+        weights = chosen(work, work.bucket).explain()
         powers = {
             f"{name} weights to the power": round(power, 2)
             for name, power in card.get("weight_powers", {}).items()
         }
         params = {
             "epochs": card["epochs"],
-            **{name: weight for name, weight in weights.items() if weight},
+            **weights,
             **powers,
         }
         Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)

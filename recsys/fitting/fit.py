@@ -16,8 +16,8 @@ from recsys.encode.history_scores import BlendedScorer
 from recsys.fitting.cold_items import item_map, separators_of, with_cold_items
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
+from recsys.scores.most_popular import ItemPopularity, item_popularity
 from recsys.scores.trained_vectors import faded
-from recsys.scores.trend import Taken, taken
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
 from recsys.train.loop import Trained, Watch, train
@@ -75,9 +75,9 @@ def bundle_contents(
     in `Contents`.
 
     popular_days: half-life of what visitors of whom nothing is known get
-    (`blending.trend.choose_popularity`).
+    (`scores.most_popular.choose_popularity`).
     """
-    took = taken(phase.interactions, phase.target, popular_days)
+    took = item_popularity(phase.interactions, phase.target, popular_days)
     added, histories = (
         (scorer.added, scorer.histories.items)
         if isinstance(scorer, BlendedScorer)
@@ -109,7 +109,7 @@ def bundle_contents(
     return with_cold_items(contents, phase) if phase.config.index.cold_items else contents
 
 
-def _segments(phase: Phase, took: Taken) -> Segments | None:
+def _segments(phase: Phase, took: ItemPopularity) -> Segments | None:
     """What users of each value of index.segment took. Raises ConfigError when the user table has no
     such column.
     """

@@ -5,9 +5,9 @@ of other lengths: training under cosine compares directions, and whose length a 
 carry is for validation to say.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from recsys.core.history import user_histories
 from recsys.core.interactions import Interactions
 from recsys.encode.fold_in import UserEncoder
 from recsys.graph.schema import Graph
+from recsys.scores.last_results import LastResults
 from recsys.search.exact import VectorScorer
 from recsys.train.embed import degree_lengths
 
@@ -83,30 +84,33 @@ class TrainedVectors:
         return self.embeddings.item_lengths is not None
 
     def embeddings_of(self, scaling: VectorScaling) -> Embeddings:
-        """The trained embeddings in another scaling."""
-        found = self.embeddings
+        """The trained embeddings scaled; the same object where nothing is asked for."""
+        embeddings = self.embeddings
         if scaling.stretches:
-            found = replace(found, items=self.items(scaling))
+            embeddings = replace(embeddings, items=self.items(scaling))
         if not scaling.moves_users:
-            return found
+            return embeddings
         everybody = np.arange(self.interactions.num_users, dtype=np.int32)
-        encoder, own = found.encoder, np.float32(scaling.self_weight)
+        self_weight = np.float32(scaling.self_weight)
+        encoder = replace(
+            embeddings.encoder,
+            half_life_events=scaling.half_life_events,
+            visitor=embeddings.encoder.visitor * self_weight,
+        )
         return replace(
-            found,
+            embeddings,
             users=self._encoded(everybody, scaling),
-            user_self=(found.user_self * own).astype(np.float32),
-            encoder=replace(
-                encoder, half_life_events=scaling.half_life_events, visitor=encoder.visitor * own
-            ),
+            user_self=(embeddings.user_self * self_weight).astype(np.float32),
+            encoder=encoder,
         )
 
-    def users(self, some: Int32Array, scaling: VectorScaling) -> Float32Array:
-        """(users, d) where only the rows of `some` are made; the others are as trained."""
+    def users(self, users: Int32Array, scaling: VectorScaling) -> Float32Array:
+        """(num_users, d) where only the rows of `users` are scaled; the others are as trained."""
         if not scaling.moves_users:
             return self.embeddings.users
-        rows = np.array(self.embeddings.users)
-        rows[some] = self._encoded(some, scaling)
-        return rows
+        vectors = np.array(self.embeddings.users)
+        vectors[users] = self._encoded(users, scaling)
+        return vectors
 
     def items(self, scaling: VectorScaling) -> Float32Array:
         """(items, d). Raises UsageError for lengths that there are none to take."""
@@ -117,35 +121,33 @@ class TrainedVectors:
                 "item vectors of an inner product have the lengths they need",
                 "Leave them as trained",
             )
-        factor = self.embeddings.item_lengths**scaling.length_power * degree_lengths(
-            self.graph, scaling.popularity_power
-        )
-        return (self.embeddings.items * factor[:, None]).astype(np.float32)
+        # length^a · (degree / largest degree)^b
+        lengths = self.embeddings.item_lengths**scaling.length_power
+        lengths = lengths * degree_lengths(self.graph, scaling.popularity_power)
+        return (self.embeddings.items * lengths[:, None]).astype(np.float32)
 
     def _encoded(self, users: Int32Array, scaling: VectorScaling) -> Float32Array:
-        neighbours = self._faded(scaling.half_life_events)
-        self_states = np.asarray(self.embeddings.user_self[users], np.float32) * np.float32(
-            scaling.self_weight
-        )
-        return self._encoder.encode(
-            {name: matrix[users] for name, matrix in neighbours.items()}, self_states
-        )
+        self_states = np.asarray(self.embeddings.user_self[users], np.float32)
+        self_states = self_states * np.float32(scaling.self_weight)
+        rows = {}
+        for name, matrix in self._decayed_neighbours(scaling.half_life_events).items():
+            rows[name] = matrix[users]
+        return self._encoder.encode(rows, self_states)
 
     @cached_property
     def _encoder(self) -> UserEncoder:
         return UserEncoder(self.embeddings.encoder)
 
     @cached_property
-    def _faded(self) -> Callable[[float | None], dict[str, sparse.csr_matrix]]:
-        """Half-life → neighbours; the last ones are kept, since several weights of users' own
-        states go with them.
-        """
-        neighbours, encoder = neighbours_into_users(self.graph.relations), self.embeddings.encoder
-        return lru_cache(1)(
-            lambda half_life: faded(
-                neighbours, self.interactions, replace(encoder, half_life_events=half_life)
-            )
-        )
+    def _decayed_neighbours(self) -> LastResults[float | None, dict[str, sparse.csr_matrix]]:
+        """By half-life; the last ones are kept: several weights of users' own states go with them."""
+        neighbours = neighbours_into_users(self.graph.relations)
+
+        def decayed(half_life_events: float | None) -> dict[str, sparse.csr_matrix]:
+            encoder = replace(self.embeddings.encoder, half_life_events=half_life_events)
+            return faded(neighbours, self.interactions, encoder)
+
+        return LastResults(decayed, size=1)
 
 
 def faded(

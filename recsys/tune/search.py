@@ -24,9 +24,8 @@ from recsys.evaluate.metrics import rank_metrics
 from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
-from recsys.scores.additions import blended_scaled
+from recsys.scores.additions import FittedTerms, blended_scaled, fit_terms
 from recsys.scores.choice import choose_blend
-from recsys.scores.ingredients import Ingredients, ingredients
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.train.checkpoint import EpochRecord
 from recsys.train.forecast import Plan
@@ -204,17 +203,17 @@ class Search:
 
     def _ndcg_of_users(self, phase: Phase, vectors: TrainedVectors) -> Float64Array:
         """As the model would be served: with what histories do at their best for these vectors."""
-        shared = self._ingredients if phase.config.blend == self.phase.config.blend else None
-        blend = choose_blend(phase, vectors, made=shared).blend
+        shared = self._terms if phase.config.blend == self.phase.config.blend else None
+        blend = choose_blend(phase, vectors, terms=shared).blend
         k = phase.config.train.metric_k
-        ranked = phase.judge.ranked(blended_scaled(phase, vectors, blend, made=shared), k)
+        ranked = phase.judge.ranked(blended_scaled(phase, vectors, blend, terms=shared), k)
         return rank_metrics(
             ranked, phase.judge.held_out_users, phase.judge.held_out_matrix, [k]
         ).per_user[f"ndcg@{k}"]
 
     @cached_property
-    def _ingredients(self) -> Ingredients:
-        return ingredients(self.phase, None, _Bars(self.progress))
+    def _terms(self) -> FittedTerms:
+        return fit_terms(self.phase, None, _Bars(self.progress))
 
     def _say(self, study: Study, place: str, budget: Budget) -> None:
         last, done = trials.finished(study)[-1], trials.complete(study)

@@ -23,8 +23,8 @@ from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.model.network import Network
 from recsys.phases.phase import Phase
-from recsys.scores.choice import STRETCHES
-from recsys.scores.ingredients import NO_BLEND
+from recsys.scores.blend import NO_BLEND, Blend
+from recsys.scores.terms.popularity import POWERS, PopularitySettings
 
 World = tuple[RunConfig, CodedLog, Splits]
 ROW = Row(
@@ -72,13 +72,10 @@ def test_vectors_alone_are_logged_in_every_shape(world: World, tmp_path: Path) -
     )
     found = score(ROW, alone, log, splits, tmp_path, epoch_log=EpochLog(tmp_path / "log.jsonl"))
     shapes = [line for line in read(tmp_path / "log.jsonl") if "length" in line]
-    assert [(line["length"], line["popularity"]) for line in shapes] == list(STRETCHES)
-    blend = found.facts.get("blend", NO_BLEND.model_dump())
-    chosen = next(
-        line
-        for line in shapes
-        if all(line[name] == blend[name] for name in ("length", "popularity"))
-    )
+    assert [(line["length"], line["popularity"]) for line in shapes] == list(POWERS)
+    powers = Blend.read(found.facts.get("blend", {})).of(PopularitySettings)
+    wanted = (powers.length_power, powers.popularity_power)
+    [chosen] = [line for line in shapes if (line["length"], line["popularity"]) == wanted]
     assert chosen["recall@20"] == round(found.ranking.overall["recall@20"], 5)
 
 

@@ -19,7 +19,7 @@ from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
 from recsys.phases.phase import Phase, PhaseName
 from recsys.scores.additions import blended
-from recsys.scores.ingredients import Blend
+from recsys.scores.blend import Blend
 from recsys.search.exact import VectorScorer
 
 K = 10
@@ -55,7 +55,9 @@ def test_only_a_model_that_saw_the_future_finds_it(
     splits = split_log(log, config.split, "interaction", config.seed)
     learned = Phase(phase, log, splits, config)
     vectors = fit_phase(learned, learned.graph, config.model, epochs=15).embeddings
-    blend = Blend(table=0.2, low_pass=0.05, half_life=20.0)
+    blend = Blend.of_terms(
+        item_item={"weight": 0.2}, low_pass={"weight": 0.05}, history={"half_life_events": 20.0}
+    )
     scorer = blended(learned, VectorScorer(vectors.users, vectors.items), blend)
     scores = scorer.score(np.arange(learned.interactions.num_users, dtype=np.int32))
     past = Phase("final", log, splits, config).interactions

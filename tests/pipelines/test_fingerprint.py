@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.fingerprint import content_or_none, mark_of, reached_modules
+from recsys.scores import terms
 
 
 def test_reached_modules_follow_imports_to_the_end() -> None:
@@ -19,6 +20,14 @@ def test_reached_modules_follow_imports_to_the_end() -> None:
 def test_imports_inside_functions_count() -> None:
     assert "recsys.closed_form.ials" in reached_modules("recsys.closed_form.catalogue")
     assert "pipelines.doctor" in reached_modules("pipelines.commands.check")
+
+
+def test_every_term_of_scores_counts_though_no_import_names_it() -> None:
+    reached = reached_modules("pipelines.stages.blend")
+    folder = Path(terms.__file__).parent
+    names = {file.stem for file in folder.glob("*.py")} - {"__init__"}
+    assert {"item_item", "low_pass", "trend"} < names
+    assert {f"recsys.scores.terms.{name}" for name in names} <= reached
 
 
 def test_mark_changes_with_each_part() -> None:

@@ -18,9 +18,10 @@ from recsys.logs.synthetic import communities
 from recsys.phases.judge import Judge
 from recsys.phases.phase import Phase
 from recsys.scores.additions import blended, fit_history
+from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.choice import choose_blend
-from recsys.scores.ingredients import NO_BLEND, Blend
-from recsys.scores.trend import freshness
+from recsys.scores.terms.item_item import ItemItemSettings, freshness
+from recsys.scores.terms.trend import TrendSettings
 from recsys.search.exact import VectorScorer
 
 
@@ -124,9 +125,12 @@ def test_weight_nought_is_the_vectors_alone(phases):
     assert blended(phases["final"], vectors, NO_BLEND) is vectors
 
 
-@pytest.mark.parametrize("blend", [Blend(table=0.5), Blend(table=0.0, low_pass=0.5, rank=16)])
-def test_the_weights_are_in_units_of_the_vectors_scores(phases, blend):
+@pytest.mark.parametrize(
+    "terms", [{"item_item": {"weight": 0.5}}, {"low_pass": {"weight": 0.5, "rank": 16}}]
+)
+def test_the_weights_are_in_units_of_the_vectors_scores(phases, terms):
     """Vectors ten times as long get ten times as much added: the same lists."""
+    blend = Blend.of_terms(**terms)
     final, vectors = phases["final"], noise(phases["final"])
     longer = VectorScorer(10 * vectors.user_vectors, vectors.item_vectors)
     small, large = (fit_history(final, one, blend) for one in (vectors, longer))
@@ -141,7 +145,7 @@ def test_the_weights_are_in_units_of_the_vectors_scores(phases, blend):
 def test_the_low_pass_alone_is_that_of_gfcf(phases):
     final = phases["final"]
     nothing = VectorScorer(*(0 * part for part in vars(noise(final)).values()))
-    alike = fit_history(final, noise(final), Blend(table=0.0, low_pass=1.0, rank=8))
+    alike = fit_history(final, noise(final), Blend.of_terms(low_pass={"weight": 1.0, "rank": 8}))
     rows = final.interactions.matrix()
     [gfcf] = fit_gfcf(final.interactions, final.target, [(8, 1.0)], 0)
     users = np.arange(final.interactions.num_users, dtype=np.int32)
@@ -149,6 +153,10 @@ def test_the_low_pass_alone_is_that_of_gfcf(phases):
     found = BlendedScorer(nothing, alike, WeightedHistories(rows, {})).score(users)
     for ours, theirs in zip(found, wanted, strict=True):
         assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(1.0, abs=1e-5)
+
+
+def with_attributes(weight):
+    return Blend.of_terms(item_item={"weight": 0.2, "attribute_weight": weight})
 
 
 def test_attributes_speak_in_the_table(tmp_path):
@@ -171,22 +179,27 @@ def test_attributes_speak_in_the_table(tmp_path):
     log = load_log(tmp_path / "ingested")
     select = Phase("select", log, split_log(log, config.split, "interaction", 0), config)
     choice = choose_blend(select, noise(select))
-    assert {one["side"] for one in choice.tried} > {0.0}
-    assert choice.blend.side > 0
-    best_without = max(one["value"] for one in choice.tried if not one["side"])
+    assert {one["item_item"]["attribute_weight"] for one in choice.tried} > {0.0}
+    assert choice.blend.of(ItemItemSettings).attribute_weight > 0
+    best_without = max(
+        one["value"] for one in choice.tried if not one["item_item"]["attribute_weight"]
+    )
     assert choice.value > best_without
-    plain, with_side = (fit_history(select, noise(select), Blend(side=side)) for side in (0.0, 1.0))
+    plain, with_side = (
+        fit_history(select, noise(select), with_attributes(weight)) for weight in (0.0, 1.0)
+    )
     assert with_side.table.nnz > plain.table.nnz
     # Without the attribute in the graph, nothing of it is in the table.
     ablated = select.with_graph(without(select.graph, "genres"))
-    same = fit_history(ablated, noise(select), Blend(side=1.0))
+    same = fit_history(ablated, noise(select), with_attributes(1.0))
     assert (same.table != plain.table).nnz == 0
 
 
 def test_what_was_taken_of_late_counts_where_the_future_is_asked_for(tmp_path):
     phase = fashion(tmp_path, "global_time")
     choice = choose_blend(phase, noise(phase))
-    assert choice.blend.trend > 0 and choice.blend.trend_days < 10
+    trend = choice.blend.of(TrendSettings)
+    assert trend.weight > 0 and trend.half_life_days < 10
     assert choice.value > 2 * choice.alone
     found = blended(phase, noise(phase), choice.blend)
     assert phase.judge.ndcg(found) == pytest.approx(choice.value)
@@ -206,8 +219,9 @@ def test_the_table_is_told_what_is_fresh(tmp_path):
     """
     phase = fashion(tmp_path, "global_time", tastes=4, neighbours=50)
     choice = choose_blend(phase, noise(phase))
-    assert choice.blend.table > 0 and choice.blend.fresh_days < 10
-    stale = max(one["value"] for one in choice.tried if one["fresh_days"] is None)
+    table = choice.blend.of(ItemItemSettings)
+    assert table.weight > 0 and table.half_life_days < 10
+    stale = max(one["value"] for one in choice.tried if one["item_item"]["half_life_days"] is None)
     assert choice.value > 1.1 * stale
 
 
@@ -215,7 +229,12 @@ def test_freshness_is_in_the_columns_of_the_table(tmp_path):
     phase = fashion(tmp_path, "global_time", neighbours=50)
     fresh = freshness(phase.interactions, phase.target, 4.0)
     plain, scaled = (
-        fit_history(phase, noise(phase), Blend(fresh_days=days)) for days in (None, 4.0)
+        fit_history(
+            phase,
+            noise(phase),
+            Blend.of_terms(item_item={"weight": 0.2, "half_life_days": days}),
+        )
+        for days in (None, 4.0)
     )
     wanted = plain.table.toarray() * fresh
     assert scaled.table.toarray() == pytest.approx(

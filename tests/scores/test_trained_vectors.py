@@ -12,8 +12,9 @@ from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
 from recsys.phases.phase import Phase
-from recsys.scores.choice import STRETCHES, choose_blend
-from recsys.scores.ingredients import NO_BLEND
+from recsys.scores.blend import NO_BLEND
+from recsys.scores.choice import choose_blend
+from recsys.scores.terms.popularity import LENGTH_POWERS, POPULARITY_POWERS, PopularitySettings
 from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling
 from recsys.search.exact import VectorScorer
 from recsys.train.embed import degree_lengths
@@ -79,7 +80,7 @@ def test_validation_asks_for_lengths_where_they_tell_what_is_taken(select, vecto
     known = replace(vectors.embeddings, users=users, items=items, item_lengths=1 + taken)
     trained = replace(vectors, embeddings=known)
     choice = choose_blend(select, trained)
-    assert choice.blend.length > 0 and choice.blend.empty
+    assert choice.blend.of(PopularitySettings).length_power > 0 and choice.blend.empty
     assert choice.value > choice.alone
     found = trained.embeddings_of(choice.blend.scaling)
     assert select.judge.ndcg(VectorScorer(found.users, found.items)) == pytest.approx(choice.value)
@@ -94,9 +95,10 @@ def test_no_lengths_beside_the_chosen_ones_are_better(select, vectors):
         ),
     )
     choice = choose_blend(select, shrunk)
-    found = (choice.blend.length, choice.blend.popularity)
-    values = {(one["length"], one["popularity"]): one["value"] for one in choice.tried}
-    lengths, popularities = (sorted({one[axis] for one in STRETCHES}) for axis in (0, 1))
+    powers = choice.blend.of(PopularitySettings)
+    found = (powers.length_power, powers.popularity_power)
+    values = {tuple(one["popularity"].values()): one["value"] for one in choice.tried}
+    lengths, popularities = LENGTH_POWERS, POPULARITY_POWERS
     places = lengths.index(found[0]), popularities.index(found[1])
     near = itertools.product(
         lengths[max(places[0] - 1, 0) : places[0] + 2],

@@ -1,0 +1,77 @@
+"""What users without a history get: the most popular items, of all time or of recent days."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from recsys.closed_form.popularity import Popularity
+from recsys.core.arrays import Float32Array
+from recsys.core.history import user_histories
+from recsys.core.interactions import Interactions
+from recsys.phases.phase import Phase
+from recsys.scores.recency import decay_of, half_lives_days, times_of
+from recsys.scores.search import CLEAR
+
+
+@dataclass(frozen=True)
+class ItemPopularity:
+    """Who has which items under the target behaviour.
+
+    pairs: (users, items) 1 for each pair, or less for one of long ago.
+    users: (users,) what each user counts for.
+    """
+
+    pairs: sparse.csr_matrix
+    users: Float32Array
+
+    @property
+    def shares(self) -> Float32Array:
+        """(items,) the share of the users who have each item."""
+        total = max(float(self.users.sum(dtype=np.float64)), np.finfo(np.float64).tiny)
+        counts = np.asarray(self.pairs.sum(axis=0), np.float64).ravel()
+        return np.asarray(counts / total, np.float32)
+
+
+def item_popularity(
+    interactions: Interactions, target: str, half_life_days: float | None = None
+) -> ItemPopularity:
+    """Over all time, or exponentially decayed: then a user counts like the latest pair."""
+    if half_life_days is None:
+        everybody = np.ones(interactions.num_users, np.float32)
+        return ItemPopularity(interactions.matrix((target,)), everybody)
+    histories = user_histories(interactions)
+    rows = histories.latest_rows((target,))
+    decay = decay_of(times_of(histories.time)[rows], half_life_days).astype(np.float32)
+    pairs = sparse.csr_matrix(
+        (decay, (histories.user[rows], histories.item[rows])),
+        shape=(interactions.num_users, interactions.num_items),
+    )
+    return ItemPopularity(pairs, pairs.max(axis=1).toarray().ravel())
+
+
+class PopularityChoice(NamedTuple):
+    """The list of users without a history.
+
+    half_life_days: of `item_popularity`; None for all of time.
+    tried: NDCG of that one list for the held-out users, by half-life.
+    """
+
+    half_life_days: float | None
+    tried: Mapping[float | None, float]
+
+
+def choose_popularity(phase: Phase) -> PopularityChoice:
+    """All of time, unless recent popularity is clearly better for the held-out users."""
+    if not len(phase.judge.held_out_users):
+        return PopularityChoice(None, {})
+    tried: dict[float | None, float] = {}
+    for days in (None, *half_lives_days(phase)):
+        popularity = item_popularity(phase.interactions, phase.target, days)
+        tried[days] = phase.judge.ndcg(Popularity(popularity.shares))
+    best = max(tried, key=tried.__getitem__)
+    if tried[best] <= CLEAR * tried[None]:
+        best = None
+    return PopularityChoice(best, tried)

@@ -1,0 +1,34 @@
+"""How much scores differ between items: the unit in which the weights of terms are counted."""
+
+import numpy as np
+from scipy import sparse
+
+from recsys.core.arrays import Float32Array
+
+
+def spread_of_products(queries: Float32Array, items: Float32Array) -> float:
+    """Mean standard deviation over the items of each query's inner products with them.
+
+    queries: (n, d). items: (items, d).
+    """
+    if not items.shape[1]:
+        return 0.0
+    # The variance of ⟨q, v⟩ over the items v is qᵀ C q, C being their covariance.
+    covariance = np.atleast_2d(np.cov(items.astype(np.float64), rowvar=False, bias=True))
+    queries = queries.astype(np.float64)
+    variances = np.einsum("nd,nd->n", queries @ covariance, queries)
+    return float(np.sqrt(np.maximum(variances, 0.0)).mean())
+
+
+def spread_of_rows(scores: sparse.csr_matrix) -> float:
+    """Mean standard deviation of rows, zeros included."""
+    squares = np.asarray(scores.multiply(scores).mean(axis=1)).ravel()
+    means = np.asarray(scores.mean(axis=1)).ravel()
+    # Var x = E x² − (E x)²
+    variances = np.maximum(squares - means**2, 0.0)
+    return float(np.sqrt(variances).mean())
+
+
+def factor(wanted: float, measured: float) -> float:
+    """What makes a spread of `measured` one of `wanted`; 0 where there is nothing to scale."""
+    return wanted / measured if measured > 0 else 0.0

@@ -1,0 +1,54 @@
+"""How the items of a history weigh, in every term that reads histories."""
+
+from recsys.scores.inputs import HistoryWeights
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource
+
+HALF_LIVES_EVENTS: tuple[float | None, ...] = (None, 50.0, 20.0, 5.0)
+AUXILIARY_WEIGHTS = (0.0, 0.1, 0.2, 0.4)
+
+
+class HistorySettings(TermSettings):
+    """Exponential decay by position, and the weight of auxiliary behaviours.
+
+    half_life_events: events after which an item of a history counts half; None where all count
+        alike.
+    auxiliary_weight: what an item under an auxiliary behaviour weighs in a history, as against 1 of
+        the target; above 0, users' auxiliary pairs count in the item–item table too.
+    """
+
+    half_life_events: float | None = None
+    auxiliary_weight: float = 0.0
+
+    def weighed(self, weights: HistoryWeights) -> HistoryWeights:
+        return HistoryWeights(self.half_life_events, self.auxiliary_weight)
+
+    def explain(self) -> dict[str, float]:
+        if not self.auxiliary_weight:
+            return {}
+        return {"auxiliary behaviours in histories": self.auxiliary_weight}
+
+
+class History(Term[HistorySettings]):
+    """Adds nothing itself: the item–item table and the low-pass read histories so."""
+
+    name = "history"
+    settings = HistorySettings
+    order = 40
+
+    def moves(self, vectors: VectorSource) -> list[Move[HistorySettings]]:
+        data = self.inputs.data
+        moves = []
+        if self.inputs.auxiliary:
+            moves.append(Move(Stage.AUXILIARY, HistorySettings, _auxiliary_weights))
+        read_by_terms = data.config.blend.neighbours or data.config.blend.low_pass_rank
+        if data.interactions.time is not None and read_by_terms:
+            moves.append(Move(Stage.GRID, HistorySettings, _half_lives))
+        return moves
+
+
+def _auxiliary_weights(settings: HistorySettings) -> list[HistorySettings]:
+    return [settings.changed(auxiliary_weight=weight) for weight in AUXILIARY_WEIGHTS]
+
+
+def _half_lives(settings: HistorySettings) -> list[HistorySettings]:
+    return [settings.changed(half_life_events=half_life) for half_life in HALF_LIVES_EVENTS]

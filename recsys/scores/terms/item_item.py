@@ -1,0 +1,191 @@
+"""The item–item table: items of a history add to the items that follow from them."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from recsys.closed_form.item_item import item_item_tables
+from recsys.core.arrays import Float32Array
+from recsys.core.interactions import Interactions
+from recsys.graph.baskets import baskets
+from recsys.scores.addition import Addition, combined
+from recsys.scores.inputs import HistoryWeights, TermInputs
+from recsys.scores.last_results import LastResults
+from recsys.scores.recency import decayed_counts, half_lives_days
+from recsys.scores.spread import factor, spread_of_rows
+from recsys.scores.term import REFINED, Move, Stage, Term, TermSettings, VectorSource, times
+
+WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+USUAL_WEIGHT = 0.2
+RIDGES = (15.0, 50.0, 5.0, 150.0)
+ATTRIBUTE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+
+
+class ItemItemSettings(TermSettings):
+    """The item–item table in a score.
+
+    weight: of its scores, in standard deviations of the vectors' scores over the items.
+    ridge: of the regression (`closed_form.item_item_tables`).
+    attribute_weight: of rows of items that share an attribute or are linked (`graph.baskets`), as
+        against that of the users' pairs.
+    half_life_days: of the `freshness` by which what the table adds to an item is multiplied; None
+        where it is not.
+    """
+
+    weight: float = 0.0
+    ridge: float = RIDGES[0]
+    attribute_weight: float = 0.0
+    half_life_days: float | None = None
+
+    @property
+    def adds(self) -> bool:
+        return bool(self.weight)
+
+    def explain(self) -> dict[str, float]:
+        if not self.weight:
+            return {}
+        fresh = ""
+        if self.half_life_days is not None:
+            fresh = f", freshness of {self.half_life_days:g} days"
+        words = {f"item–item table{fresh}": self.weight}
+        if self.attribute_weight:
+            words["attributes in the table"] = self.attribute_weight
+        return words
+
+
+class ItemItem(Term[ItemItemSettings]):
+    """Adds h_u · table, h_u being the history of a user; row j is what item j adds to others."""
+
+    name = "item_item"
+    settings = ItemItemSettings
+    order = 10
+
+    def __init__(self, inputs: TermInputs, chosen: ItemItemSettings | None = None) -> None:
+        super().__init__(inputs, chosen)
+        self._by_ridge = LastResults(self._fit)
+        self._freshness = LastResults(self._fresh)
+        self._tables = LastResults(self._table, size=2)
+        self._spreads = LastResults(self._spread)
+
+    def moves(self, vectors: VectorSource) -> list[Move[ItemItemSettings]]:
+        if not self._is_fitted:
+            return []
+        moves = [
+            Move(Stage.START, ItemItemSettings, _usual),
+            Move(Stage.WEIGHT, ItemItemSettings, _weights),
+            Move(Stage.FORK, ItemItemSettings, self._fresh_weights),
+            Move(Stage.GRID, ItemItemSettings, _ridges),
+        ]
+        if self.attribute_rows is not None:
+            moves.append(Move(Stage.GRID, ItemItemSettings, _attribute_weights))
+        moves.append(Move(Stage.REFINE, ItemItemSettings, _finer))
+        return moves
+
+    def addition(
+        self, settings: ItemItemSettings, weights: HistoryWeights, unit: float
+    ) -> Addition:
+        if not self._is_fitted:
+            return Addition()
+        unscaled = settings.changed(weight=1.0)
+        table = self._tables((unscaled, bool(weights.auxiliary_weight)))
+        scale = factor(settings.weight * unit, self._spreads((unscaled, weights)))
+        return Addition(table=table * np.float32(scale))
+
+    @cached_property
+    def attribute_rows(self) -> sparse.csr_matrix | None:
+        """(rows, items) items that belong together; None where the graph says nothing of them."""
+        data = self.inputs.data
+        if not (data.config.graph.attributes or data.relations):
+            return None
+        rows = baskets(data.graph)
+        return rows if rows.nnz else None
+
+    @property
+    def _is_fitted(self) -> bool:
+        wanted = self.chosen is None or self.chosen.adds
+        return wanted and self.inputs.data.config.blend.neighbours > 0
+
+    def _fresh_weights(self, settings: ItemItemSettings) -> list[ItemItemSettings]:
+        options = [settings]
+        for days in half_lives_days(self.inputs.data):
+            for weight in WEIGHTS:
+                options.append(settings.changed(half_life_days=days, weight=weight))
+        return options
+
+    def _table(self, key: tuple[ItemItemSettings, bool]) -> sparse.csr_matrix:
+        """(items, items) before its weight; the flag says whether auxiliary pairs count."""
+        settings, with_auxiliary = key
+        ridges = RIDGES if self.chosen is None else (self.chosen.ridge,)
+        if settings.attribute_weight:
+            ridges = (settings.ridge,)
+        tables = self._by_ridge((with_auxiliary, settings.attribute_weight, ridges))
+        table = tables[settings.ridge]
+        if settings.half_life_days is None:
+            return table
+        # Column i holds what item i gets: it is multiplied by the freshness of item i.
+        return (table @ sparse.diags(self._freshness(settings.half_life_days))).tocsr()
+
+    def _fit(self, key: tuple[bool, float, tuple[float, ...]]) -> dict[float, sparse.csr_matrix]:
+        """Tables by ridge."""
+        with_auxiliary, attribute_weight, ridges = key
+        pairs = self.inputs.pairs
+        matrix, target = pairs, None
+        if with_auxiliary and self.inputs.auxiliary:
+            data = self.inputs.data
+            matrix = data.interactions.matrix((data.target, *self.inputs.auxiliary))
+            target = pairs
+        if attribute_weight and self.attribute_rows is not None:
+            # All rows together weigh `attribute_weight` times what the pairs do.
+            rows = self.attribute_rows
+            scale = np.sqrt(attribute_weight * pairs.nnz / (rows.data**2).sum())
+            rows = rows * np.float32(scale)
+            matrix = sparse.vstack([matrix, rows], format="csr")
+            target = sparse.vstack([pairs, rows], format="csr")
+        neighbours = self.inputs.data.config.blend.neighbours
+        tables = item_item_tables(matrix, neighbours, ridges, self.inputs.progress, target)
+        return dict(zip(ridges, tables, strict=True))
+
+    def _fresh(self, half_life_days: float) -> Float32Array:
+        data = self.inputs.data
+        return freshness(data.interactions, data.target, half_life_days)
+
+    def _spread(self, key: tuple[ItemItemSettings, HistoryWeights]) -> float:
+        """Of the table's scores before its weight."""
+        settings, weights = key
+        table = self._tables((settings, bool(weights.auxiliary_weight)))
+        if not table.nnz:
+            return 0.0
+        scores = combined([Addition(table=table)], self.inputs.num_items)
+        histories = self.inputs.sample_histories(weights)
+        return spread_of_rows(scores.sparse_scores(histories))
+
+
+def freshness(interactions: Interactions, target: str, half_life_days: float) -> Float32Array:
+    """(items,) the share of an item's interactions that are recent, from 0 to 1.
+
+    The decayed rows of the item under the target behaviour over their number; 0 for an item without
+    any.
+    """
+    recent, number = decayed_counts(interactions, target, half_life_days)
+    return np.asarray(recent / np.maximum(number, 1), np.float32)
+
+
+def _usual(settings: ItemItemSettings) -> list[ItemItemSettings]:
+    return [settings.changed(weight=USUAL_WEIGHT)]
+
+
+def _weights(settings: ItemItemSettings) -> list[ItemItemSettings]:
+    return [settings.changed(weight=weight) for weight in WEIGHTS]
+
+
+def _ridges(settings: ItemItemSettings) -> list[ItemItemSettings]:
+    return [settings.changed(ridge=ridge) for ridge in RIDGES]
+
+
+def _attribute_weights(settings: ItemItemSettings) -> list[ItemItemSettings]:
+    return [settings.changed(attribute_weight=weight) for weight in ATTRIBUTE_WEIGHTS]
+
+
+def _finer(settings: ItemItemSettings) -> list[ItemItemSettings]:
+    return [settings.changed(weight=weight) for weight in times(settings.weight, REFINED)]

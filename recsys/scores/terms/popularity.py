@@ -1,0 +1,70 @@
+"""How far scores carry the popularity of items: the lengths of item vectors.
+
+Training under cosine similarity compares directions; whose length a score should carry is for
+validation to say. Of an inner product the lengths are learned, and stay.
+"""
+
+import itertools
+
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource
+from recsys.scores.trained_vectors import VectorScaling
+
+LENGTH_POWERS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+POPULARITY_POWERS = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2)
+
+POWERS = tuple(itertools.product(LENGTH_POWERS, POPULARITY_POWERS))
+"""All points of the grid: (length_power, popularity_power)."""
+
+
+class PopularitySettings(TermSettings):
+    """Item vectors are multiplied by length^length_power · popularity^popularity_power.
+
+    length_power: of the trained length.
+    popularity_power: of the item's share of the largest degree in the graph.
+    """
+
+    length_power: float = 0.0
+    popularity_power: float = 0.0
+
+    def scaled(self, scaling: VectorScaling) -> VectorScaling:
+        return scaling._replace(
+            length_power=self.length_power, popularity_power=self.popularity_power
+        )
+
+    def explain(self) -> dict[str, float]:
+        powers = {"length": self.length_power, "popularity": self.popularity_power}
+        return {name: power for name, power in powers.items() if power}
+
+
+class Popularity(Term[PopularitySettings]):
+    """Item vectors of other lengths."""
+
+    name = "popularity"
+    settings = PopularitySettings
+    order = 60
+
+    def moves(self, vectors: VectorSource) -> list[Move[PopularitySettings]]:
+        if not (self.inputs.data.config.blend.lengths and vectors.can_stretch):
+            return []
+        return [
+            Move(Stage.VECTORS, PopularitySettings, _neighbours, climbs=True),
+            Move(Stage.ITEMS_AGAIN, PopularitySettings, _neighbours, climbs=True),
+        ]
+
+
+def _neighbours(settings: PopularitySettings) -> list[PopularitySettings]:
+    """The settings, and the points of the grid around them: what one power takes the other gives."""
+    options = [settings]
+    for length_power in _beside(settings.length_power, LENGTH_POWERS):
+        for popularity_power in _beside(settings.popularity_power, POPULARITY_POWERS):
+            option = PopularitySettings(
+                length_power=length_power, popularity_power=popularity_power
+            )
+            options.append(option)
+    return options
+
+
+def _beside(value: float, grid: tuple[float, ...]) -> tuple[float, ...]:
+    """A value of the grid and those before and after it."""
+    place = grid.index(value)
+    return grid[max(place - 1, 0) : place + 2]

@@ -1,0 +1,55 @@
+"""How much the vectors of users lean on late events, and on what is known of the user alone."""
+
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource
+from recsys.scores.trained_vectors import VectorScaling
+
+HALF_LIVES_EVENTS: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
+SELF_WEIGHTS = (1.0, 0.3, 0.0)
+
+
+class TrainedVectorsSettings(TermSettings):
+    """How users are encoded for their inner products with items (`VectorScaling`).
+
+    half_life_events: of the events of a user; None leaves users as trained.
+    self_weight: factor on the users' own layer-0 states.
+    """
+
+    half_life_events: float | None = None
+    self_weight: float = 1.0
+
+    def scaled(self, scaling: VectorScaling) -> VectorScaling:
+        return scaling._replace(
+            half_life_events=self.half_life_events, self_weight=self.self_weight
+        )
+
+
+class TrainedVectorsTerm(Term[TrainedVectorsSettings]):
+    """The inner products of trained vectors: they are always there, and can be turned to the late."""
+
+    name = "trained_vectors"
+    settings = TrainedVectorsSettings
+    order = 0
+
+    def moves(self, vectors: VectorSource) -> list[Move[TrainedVectorsSettings]]:
+        if not (self.inputs.data.config.blend.recency and vectors.can_fade):
+            return []
+        return [
+            Move(Stage.VECTORS, TrainedVectorsSettings, _fading),
+            Move(Stage.VECTORS, TrainedVectorsSettings, _self_weights),
+            Move(Stage.USERS_AGAIN, TrainedVectorsSettings, _half_lives_again),
+        ]
+
+
+def _fading(settings: TrainedVectorsSettings) -> list[TrainedVectorsSettings]:
+    return [settings.changed(half_life_events=half_life) for half_life in HALF_LIVES_EVENTS[1:]]
+
+
+def _self_weights(settings: TrainedVectorsSettings) -> list[TrainedVectorsSettings]:
+    return [settings.changed(self_weight=weight) for weight in SELF_WEIGHTS]
+
+
+def _half_lives_again(settings: TrainedVectorsSettings) -> list[TrainedVectorsSettings]:
+    """Only where late events were found to count more."""
+    if settings.half_life_events is None:
+        return []
+    return [settings.changed(half_life_events=half_life) for half_life in HALF_LIVES_EVENTS]

@@ -1,0 +1,81 @@
+"""What is popular of recent days gains in everybody's lists."""
+
+import numpy as np
+
+from recsys.core.arrays import Float32Array
+from recsys.core.interactions import Interactions
+from recsys.scores.addition import Addition
+from recsys.scores.inputs import HistoryWeights, TermInputs
+from recsys.scores.last_results import LastResults
+from recsys.scores.recency import decayed_counts, half_lives_days
+from recsys.scores.spread import factor
+from recsys.scores.term import REFINED, Move, Stage, Term, TermSettings, VectorSource, times
+
+WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class TrendSettings(TermSettings):
+    """The trend in a score.
+
+    weight: its standard deviation over the items, in those of the vectors' scores.
+    half_life_days: of the interactions that are counted (`trending`).
+    """
+
+    weight: float = 0.0
+    half_life_days: float = 0.0
+
+    @property
+    def adds(self) -> bool:
+        return bool(self.weight)
+
+    def explain(self) -> dict[str, float]:
+        if not self.weight:
+            return {}
+        return {f"trend of {self.half_life_days:g} days": self.weight}
+
+
+class Trend(Term[TrendSettings]):
+    """Adds the same to every list, where what is held out comes later than what is learned from."""
+
+    name = "trend"
+    settings = TrendSettings
+    order = 20
+
+    def __init__(self, inputs: TermInputs, chosen: TrendSettings | None = None) -> None:
+        super().__init__(inputs, chosen)
+        self._trends = LastResults(self._trend)
+
+    def moves(self, vectors: VectorSource) -> list[Move[TrendSettings]]:
+        if not half_lives_days(self.inputs.data):
+            return []
+        return [
+            Move(Stage.EVERYBODY, TrendSettings, self._options),
+            Move(Stage.REFINE, TrendSettings, _finer),
+        ]
+
+    def addition(self, settings: TrendSettings, weights: HistoryWeights, unit: float) -> Addition:
+        trend = self._trends(settings.half_life_days)
+        spread = float(trend.std(dtype=np.float64))
+        return Addition(everybody=trend * np.float32(factor(settings.weight * unit, spread)))
+
+    def _options(self, settings: TrendSettings) -> list[TrendSettings]:
+        options = [settings]
+        for days in half_lives_days(self.inputs.data):
+            for weight in WEIGHTS:
+                options.append(TrendSettings(weight=weight, half_life_days=days))
+        return options
+
+    def _trend(self, half_life_days: float) -> Float32Array:
+        data = self.inputs.data
+        return trending(data.interactions, data.target, half_life_days)
+
+
+def trending(interactions: Interactions, target: str, half_life_days: float) -> Float32Array:
+    """(items,) ln(1 + 10 n / mean n), n being the decayed rows of an item under the target."""
+    recent, _ = decayed_counts(interactions, target, half_life_days)
+    mean = max(recent.mean(), np.finfo(np.float64).tiny)
+    return np.asarray(np.log1p(10 * recent / mean), np.float32)
+
+
+def _finer(settings: TrendSettings) -> list[TrendSettings]:
+    return [settings.changed(weight=weight) for weight in times(settings.weight, REFINED)]
