@@ -29,7 +29,7 @@ from benchmarks.record import record
 from recsys.bundle.bundle import Bundle
 from recsys.lookup.lookup import Lookup
 from recsys.releases.publish import write_bundle
-from recsys.search.exact import faiss_threads
+from recsys.search.faiss_kernels import search_threads
 
 K, SINGLES, BLOCK = 20, 300, 1_000
 
@@ -106,7 +106,7 @@ def full(lookup: Lookup) -> dict[str, float]:
 
 def _in_turns(sides: Mapping[str, Callable[[str], object]], bundle: Bundle) -> dict[str, float]:
     taken: dict[str, list[float]] = {name: [] for name in sides}
-    with threadpool_limits(1, "blas"), faiss_threads(1):
+    with threadpool_limits(1, "blas"), search_threads(1):
         for user in bundle.users.ids.sample(SINGLES, seed=0).to_list():
             for name, ask in sides.items():
                 taken[name].append(1e3 * _seconds(lambda ask=ask, user=user: ask(user)))

@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple, TypeVar, cast
 
-import faiss
-
 from recsys.core.errors import RecsysError
 from recsys.core.ids import IdMap
 from recsys.lookup.options import ListOptions
 from recsys.lookup.query import Query
+from recsys.search.faiss_kernels import set_search_threads
 from serving.batching import Batcher
 from serving.documents import Answer, Answers, Explained
 from serving.events import LiveEvents
@@ -44,8 +43,8 @@ class Service:
         self.state = state
         self.live = live
         self.metrics = metrics
-        self._together = ThreadPoolExecutor(1, "recommend", faiss.omp_set_num_threads, (threads,))
-        self._apart = ThreadPoolExecutor(_THREADS, "answer", faiss.omp_set_num_threads, (threads,))
+        self._together = ThreadPoolExecutor(1, "recommend", set_search_threads, (threads,))
+        self._apart = ThreadPoolExecutor(_THREADS, "answer", set_search_threads, (threads,))
         self._batcher: Batcher[Ask, Answer] = Batcher(self._answer_batch, self._together)
 
     def close(self) -> None:

@@ -24,14 +24,14 @@ from recsys.fitting.fit import bundle_contents
 from recsys.graph.store import load_graph
 from recsys.phases.phase import Phase, PhaseName
 from recsys.releases.publish import write_bundle
-from recsys.search.approximate import ApproximateIndex
 from recsys.search.exact import ExactIndex, VectorScorer
 from recsys.search.planner import Planner
 from recsys.search.popularity_boost import boosted_queries, with_popularity
+from recsys.search.searchers import load_searcher
 from recsys.search.tuning import TunedIndex, tune
 
 THROUGH = "through_index.json"
-_FAISS, _CARD = "index.faiss", "index_card.json"
+_CARD = "index_card.json"
 _METRICS = ("recall", "ndcg")
 
 
@@ -55,7 +55,7 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
         )
         write_json(work.out / _CARD, tuned.card)
         if tuned.index is not None:
-            tuned.index.save(work.out / _FAISS)
+            tuned.index.save(work.out)
         figures: dict[str, Any] = {"card": tuned.card}
         if phase == "final":
             figures["through"] = _through(data, scorer, tuned)
@@ -138,14 +138,9 @@ def _tell(work: Work, through: Mapping[str, Any]) -> None:
 
 
 def _load_tuned(folder: Path, item_vectors: Float32Array) -> TunedIndex:
-    card, file = read_json(folder / _CARD), folder / _FAISS
-    vectors = np.asarray(item_vectors)
-    return TunedIndex(
-        ApproximateIndex.load(file, vectors, card["kind"], card["parameters"])
-        if file.exists()
-        else None,
-        card,
-    )
+    card = read_json(folder / _CARD)
+    searcher = load_searcher(folder, np.asarray(item_vectors), card)
+    return TunedIndex(searcher, card)
 
 
 def _test_values(tested: Phase, scored: Scored) -> pl.DataFrame | None:

@@ -21,7 +21,7 @@ An older bundle has item_vectors.npy, and search_vectors.npy without the popular
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -53,8 +53,9 @@ from recsys.core.ranking import Scorer
 from recsys.core.table_files import read_parquet
 from recsys.core.tables import ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.encode.history_scores import BlendedScorer, HistoryScores
-from recsys.search.approximate import ApproximateIndex
 from recsys.search.exact import VectorScorer
+from recsys.search.searcher import Searcher
+from recsys.search.searchers import load_searcher
 
 __all__ = [
     "Bundle",
@@ -98,7 +99,7 @@ class Bundle:
     available: BoolArray
     popularity: Float32Array
     segments: tuple[str, ...]
-    index: ApproximateIndex | None
+    index: Searcher | None
     index_card: dict[str, Any]
     model_card: dict[str, Any]
     added: HistoryScores | None
@@ -106,7 +107,7 @@ class Bundle:
     search_vectors: Float32Array
     dial_vectors: Float32Array
     dial_unit: float | None
-    turned: ApproximateIndex | None
+    turned: Searcher | None
     separators: dict[str, str]
     item_map: ItemMap | None
     cold_items: int
@@ -273,7 +274,7 @@ def _read(path: Path) -> Bundle:
         NODE_TYPE, as_dict=True, maintain_order=True
     )
     relations, behaviors = facts["relations"].items(), facts["behaviors"]
-    index, history = _load_index(path, with_dial, card), facts.get("history")
+    index, history = load_searcher(path, with_dial, card), facts.get("history")
     return Bundle(
         path=path,
         users=IdMap(read_parquet(path / "users.parquet")[USER_ID], "user"),
@@ -298,7 +299,7 @@ def _read(path: Path) -> Bundle:
         available=np.unpackbits(load_array(path / "available.npy"), count=num_items).astype(bool),
         popularity=load_array(path / "popularity.npy"),
         segments=(ALL, *behaviors),
-        index=None if index is None else replace(index, item_vectors=searched),
+        index=None if index is None else index.over(searched),
         index_card=card,
         model_card=load_document(path / "model_card.json"),
         added=_history_scores(path, back, **history) if history else None,
@@ -330,26 +331,13 @@ def _item_vectors(
     return everything, everything[:, :last], everything[:, :width], everything[:, width:last]
 
 
-def _load_index(
-    path: Path, searched: Float32Array, card: dict[str, Any]
-) -> ApproximateIndex | None:
-    file = path / "index.faiss"
-    return (
-        ApproximateIndex.load(file, searched, card["kind"], card["parameters"])
-        if file.exists()
-        else None
-    )
-
-
-def _turned(index: ApproximateIndex | None, card: dict[str, Any]) -> ApproximateIndex | None:
+def _turned(index: Searcher | None, card: dict[str, Any]) -> Searcher | None:
     """`index` as its card says to search it when the dial is not at 0; None where only exact search
     is proven.
     """
     parameters = card.get("dial", {}).get("parameters")
     return (
-        replace(index, parameters=parameters)
-        if index is not None and parameters is not None
-        else None
+        index.with_parameters(parameters) if index is not None and parameters is not None else None
     )
 
 

@@ -19,8 +19,8 @@ from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, ITEM_ID, LABEL, NODE_TYPE, USER_ID
 from recsys.encode.history_scores import HistoryScores
-from recsys.search.approximate import ApproximateIndex
 from recsys.search.popularity_boost import with_popularity
+from recsys.search.searcher import Searcher
 
 FORMAT = 1
 ALL = "all"
@@ -52,7 +52,7 @@ class Contents:
     seen_behaviors: tuple[str, ...] = ()
     item_table: pl.DataFrame | None = None
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    index: ApproximateIndex | None = None
+    index: Searcher | None = None
     index_card: Mapping[str, Any] = field(
         default_factory=lambda: {"kind": "exact", "parameters": {}}
     )
@@ -171,7 +171,7 @@ def write_files(folder: Path, contents: Contents) -> None:
     save_document(folder / "index_card.json", dict(contents.index_card))
     save_document(folder / "model_card.json", dict(contents.model_card))
     if contents.index is not None:
-        contents.index.save(folder / "index.faiss")
+        contents.index.save(folder)
 
 
 def _facts(added: HistoryScores) -> dict[str, Any]:

@@ -5,7 +5,6 @@ products mean.
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import faiss
 import numpy as np
 import polars as pl
 
@@ -15,10 +14,10 @@ from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_folder
 from recsys.core.errors import UsageError, nearest
 from recsys.core.tables import AVAILABLE, ITEM_ID, USER_ID
+from recsys.search.faiss_index import write_flat_index
 
 Format = Literal["parquet", "npy", "faiss"]
 VECTOR = "vector"
-_FAISS: Any = faiss  # its type stubs lack what SWIG adds
 _CARD = "export.json"
 
 
@@ -93,9 +92,7 @@ def _write_arrays(
     if not index:
         save_array(folder / "items.npy", items)
         return
-    flat = _FAISS.IndexFlatIP(items.shape[1])
-    flat.add(np.ascontiguousarray(items))
-    _FAISS.write_index(flat, str(folder / "items.faiss"))
+    write_flat_index(folder / "items.faiss", items)
 
 
 def _column(rows: Float32Array) -> pl.Series:

@@ -1,12 +1,10 @@
 """Exact top-k: the oracle of every index, and the way evaluation ranks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -16,16 +14,18 @@ from recsys.core.arrays import BoolArray, Float32Array, Int32Array, IntArray
 from recsys.core.errors import DataError, UsageError
 from recsys.core.machine import cores
 from recsys.core.ranking import NO_ITEM, Hits, Scorer, top_k
+from recsys.search.faiss_kernels import largest, search_threads, set_search_threads
 
-_BLOCK_BYTES = (
-    16 << 20
-)  # of scores at once: small enough that the allocator hands the same pages out again
+# Of scores at once: small enough that the allocator hands the same pages out again.
+_BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class VectorScorer:
-    """Scores are inner products. user_vectors: (users, d), item_vectors: (items, d), float32 and
-    finite.
+    """Scores are inner products.
+
+    user_vectors: (users, d) float32 and finite.
+    item_vectors: (items, d) float32 and finite.
     """
 
     user_vectors: Float32Array
@@ -53,54 +53,63 @@ def rank(
     block: int | None = None,
     threads: int | None = None,
 ) -> Hits:
-    """The k best items of each of `users` (n,), without the items of their row in `seen` (users,
-    items).
+    """The k best items of each user; ties go to the smaller id.
 
-    candidates: (items,) true where an item may be recommended. block: users scored at once, by
-    memory when absent. threads: all cores when absent; every one scores its own blocks, so
-    `scorer.score` must bear being called in several threads. Ties go to the smaller id. Raises
-    UsageError when k < 1 or the shapes disagree.
+    Args:
+        scorer: gives the scores; called in several threads at once.
+        users: (n,) whose lists are wanted.
+        k: length of a list.
+        seen: (users, items) pairs that are left out of the lists.
+        candidates: (items,) true where an item may be recommended.
+        block: users scored at once, by memory when absent.
+        threads: all cores when absent; every one scores blocks of its own.
+
+    Returns:
+        (n, k) items and scores.
+
+    Raises:
+        UsageError: k < 1, or the shapes disagree.
     """
     if k < 1:
         raise UsageError(f"k = {k}: a list holds at least one item")
     users = np.asarray(users)
     step = block or _users_at_once(scorer, users)
-    blocks = [users[at : at + step] for at in range(0, len(users), step)] or [users]
-    if len(blocks) == 1:
+    blocks = [users[start : start + step] for start in range(0, len(users), step)]
+    if len(blocks) <= 1:
         # Waking the threads of a pool costs milliseconds on a busy machine: more than a short list
         # does.
-        with faiss_threads(1):
+        with search_threads(1):
             return _rank_block(scorer, k, seen, candidates, users)
-    with _workers(min(threads or cores(), len(blocks))) as workers:
-        found = list(workers.map(partial(_rank_block, scorer, k, seen, candidates), blocks))
-    return Hits(
-        np.concatenate([hits.items for hits in found]),
-        np.concatenate([hits.scores for hits in found]),
-    )
+    rank_block = partial(_rank_block, scorer, k, seen, candidates)
+    lists = _in_threads(rank_block, blocks, min(threads or cores(), len(blocks)))
+    items = np.concatenate([hits.items for hits in lists])
+    scores = np.concatenate([hits.scores for hits in lists])
+    return Hits(items, scores)
 
 
-@contextmanager
-def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that each compute alone: the thread pools of BLAS and FAISS spin against each other
-    when both run.
+def _in_threads(
+    rank_block: "partial[Hits]", blocks: Sequence[Int32Array], threads: int
+) -> list[Hits]:
+    """The lists of every block. Each thread computes alone: the thread pools of BLAS and FAISS spin
+    against each other when both run.
     """
     with (
         threadpool_limits(1, "blas"),
-        ThreadPoolExecutor(
-            threads, initializer=faiss.omp_set_num_threads, initargs=(1,)
-        ) as workers,
+        ThreadPoolExecutor(threads, initializer=set_search_threads, initargs=(1,)) as workers,
     ):
-        yield workers
+        return list(workers.map(rank_block, blocks))
 
 
 def _users_at_once(scorer: Scorer, users: Int32Array) -> int:
     if len(users) <= 1:
         return 1
-    return _rows_at_once(scorer.score(users[:1]).shape[1])
+    num_items = scorer.score(users[:1]).shape[1]
+    return _rows_at_once(num_items)
 
 
 def _rows_at_once(num_items: int) -> int:
-    return int(np.clip(_BLOCK_BYTES // (4 * max(num_items, 1)), 1, 4096))
+    row_bytes = 4 * max(num_items, 1)
+    return int(np.clip(_BLOCK_BYTES // row_bytes, 1, 4096))
 
 
 def _rank_block(
@@ -110,6 +119,7 @@ def _rank_block(
     candidates: BoolArray | None,
     users: Int32Array,
 ) -> Hits:
+    """The lists of a few users; arguments as of `rank`."""
     # A scorer may hand out a view of its own state: such an array is copied before anything is
     # masked in it.
     scores = np.require(scorer.score(users), np.float32, ["C", "W", "O"])
@@ -138,42 +148,43 @@ def pairs_of(
     """Positions (row place in `rows`, column) of the entries of some rows of a CSR matrix."""
     starts = matrix.indptr[rows].astype(np.int64)
     counts = matrix.indptr[np.asarray(rows) + 1] - starts
-    place = np.repeat(np.arange(len(rows)), counts)
-    before = np.concatenate([[0], np.cumsum(counts)[:-1]]) if len(rows) else np.empty(0, np.int64)
-    return place, matrix.indices[
-        np.arange(counts.sum()) + np.repeat(starts - before, counts)
-    ].astype(np.intp)
+    row_place = np.repeat(np.arange(len(rows)), counts)
+
+    # The n-th entry of the result stands n − (entries of the rows before) behind its row's start.
+    before = np.cumsum(counts) - counts
+    entries = np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    columns = matrix.indices[entries].astype(np.intp)
+    return row_place, columns
 
 
 def select(scores: Float32Array, k: int) -> Hits:
-    """`core.ranking.top_k`, several times faster: a heap in FAISS, repaired where ties reach over
-    the border.
+    """`core.ranking.top_k`, several times faster: by a heap, repaired where ties reach over the
+    border.
 
     scores: (queries, items) float32, contiguous; −inf marks what may not be recommended.
     """
     num_items = scores.shape[1]
     if k >= num_items or not len(scores):
         return top_k(scores, k)
-    values, found = faiss.kmax(scores, k + 1)
-    ambiguous = np.flatnonzero((values[:, k - 1] == values[:, k]) & (found[:, k] >= 0))
-    items, values = found[:, :k].astype(np.int32), values[:, :k]
-    items, values = _ties_by_id(
-        items, np.where(items == NO_ITEM, -np.inf, values).astype(np.float32)
-    )
-    for row in ambiguous:
-        again = top_k(scores[row : row + 1], k)
-        items[row], values[row] = again.items[0], again.scores[0]
-    return Hits(items, values)
+    # One more than wanted: where it equals the last one, the heap may have kept the wrong of them.
+    values, columns = largest(scores, k + 1)
+    border_tie = (values[:, k - 1] == values[:, k]) & (columns[:, k] >= 0)
+    items = columns[:, :k].astype(np.int32)
+    kept_values = values[:, :k].astype(np.float32)
+    kept_values[items == NO_ITEM] = -np.inf
+    items, kept_values = _ties_by_id(items, kept_values)
+    for row in np.flatnonzero(border_tie):
+        repaired = top_k(scores[row : row + 1], k)
+        items[row] = repaired.items[0]
+        kept_values[row] = repaired.scores[0]
+    return Hits(items, kept_values)
 
 
 def _ties_by_id(items: Int32Array, values: Float32Array) -> tuple[Int32Array, Float32Array]:
     """Rows sorted by falling value, with equal values in ascending order of item."""
-    wrong = (
-        (values[:, 1:] == values[:, :-1])
-        & (items[:, 1:] < items[:, :-1])
-        & (items[:, 1:] != NO_ITEM)
-    )
-    rows = np.flatnonzero(wrong.any(axis=1))
+    equal = values[:, 1:] == values[:, :-1]
+    falling_ids = (items[:, 1:] < items[:, :-1]) & (items[:, 1:] != NO_ITEM)
+    rows = np.flatnonzero((equal & falling_ids).any(axis=1))
     order = np.lexsort((items[rows], -values[rows]), axis=1)
     items[rows] = np.take_along_axis(items[rows], order, axis=1)
     values[rows] = np.take_along_axis(values[rows], order, axis=1)
@@ -194,12 +205,18 @@ class ExactIndex:
         exclude: sparse.csr_matrix | None = None,
         allow: BoolArray | None = None,
     ) -> Hits:
-        """The k best inner products of each query (n, d); exclude: (n, items) pairs left out;
-        allow: (items,) mask.
+        """The k best inner products of each query.
+
+        Args:
+            queries: (n, d).
+            k: length of a list.
+            exclude: (n, items) pairs left out.
+            allow: (items,) mask for all queries.
         """
         scorer = _Products(np.atleast_2d(queries), self.item_vectors)
-        users = np.arange(len(scorer.queries), dtype=np.int32)
-        return rank(scorer, users, k, exclude, allow, block=_rows_at_once(len(self.item_vectors)))
+        rows = np.arange(len(scorer.queries), dtype=np.int32)
+        block = _rows_at_once(len(self.item_vectors))
+        return rank(scorer, rows, k, exclude, allow, block=block)
 
 
 @dataclass(frozen=True)
@@ -223,21 +240,12 @@ def require_finite(vectors: Float32Array, name: str) -> None:
         )
 
 
-@contextmanager
-def faiss_threads(count: int) -> Iterator[None]:
-    """FAISS on `count` threads within the block, for calls from this thread."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
 def excluded_lists(lists: Sequence[IntArray], num_items: int) -> sparse.csr_matrix:
     """(queries, items) with one entry per excluded pair; each list is ascending."""
-    indptr = np.concatenate([[0], np.cumsum([len(one) for one in lists], dtype=np.int64)])
-    indices = np.concatenate(lists) if lists else np.empty(0, np.int32)
-    return sparse.csr_matrix(
-        (np.ones(len(indices), np.int8), indices, indptr), shape=(len(lists), num_items)
-    )
+    if not lists:
+        return sparse.csr_matrix((0, num_items), dtype=np.int8)
+    lengths = np.array([len(items) for items in lists], np.int64)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    indices = np.concatenate(lists)
+    entries = np.ones(len(indices), np.int8)
+    return sparse.csr_matrix((entries, indices, indptr), shape=(len(lists), num_items))

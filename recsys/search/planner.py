@@ -9,8 +9,8 @@ from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Int64Array
 from recsys.core.ranking import NO_ITEM, Hits
-from recsys.search.approximate import ApproximateIndex
 from recsys.search.exact import ExactIndex, pairs_of
+from recsys.search.searcher import Searcher
 
 Plan = Literal["subset", "scan", "selector", "overfetch"]
 """subset: compare the allowed vectors alone. scan: compare all, mask. selector: approximate index
@@ -40,7 +40,7 @@ class Planner:
     """
 
     exact: ExactIndex
-    approximate: ApproximateIndex | None = None
+    approximate: Searcher | None = None
 
     @property
     def num_items(self) -> int:
@@ -85,7 +85,7 @@ class Planner:
 
     def _complete(
         self,
-        index: ApproximateIndex,
+        index: Searcher,
         queries: Float32Array,
         k: int,
         exclude: sparse.csr_matrix | None,

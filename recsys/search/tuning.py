@@ -1,13 +1,13 @@
-"""Choosing an index: exact while it keeps the latency budget, else FAISS parameters that provably
-reach a recall.
+"""Choosing how to search: exactly while that keeps the latency budget, else by the searcher and
+parameters that provably reach a recall.
 
 Parameters are chosen on one half of the queries; the lower bound of the recall comes from the other
 half.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,9 +18,8 @@ from recsys.core.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from recsys.core.config import IndexConfig
 from recsys.core.errors import GateRefused
 from recsys.core.ranking import Hits
-from recsys.search.approximate import ApproximateIndex, Kind
-from recsys.search.builds import Setting, efforts, settings
-from recsys.search.exact import ExactIndex, faiss_threads
+from recsys.search.exact import ExactIndex
+from recsys.search.faiss_kernels import search_threads
 from recsys.search.popularity_boost import BOOSTS, boosted_queries, with_popularity
 from recsys.search.recall import (
     hit_shares,
@@ -29,12 +28,13 @@ from recsys.search.recall import (
     slice_recall,
     with_mixtures,
 )
+from recsys.search.searcher import Parameters, Searcher
+from recsys.search.searchers import EXACT, SEARCHERS, kinds_to_try
 
 _TIMED_QUERIES, _WARM_UP = 200, 20
 _LEVEL = 0.05
 # Most settings miss by far: a few queries tell that, and the full half is kept for the others.
 _FIRST_LOOK, _FAR_OFF = 200, 0.03
-_ORDER: tuple[Kind, ...] = ("ivf", "hnsw", "pq")  # cheapest to build first
 
 
 class Latency(NamedTuple):
@@ -46,26 +46,54 @@ class Latency(NamedTuple):
 
 @dataclass(frozen=True)
 class TunedIndex:
-    """index: None for exact search. card: kind, parameters, recall, bounds, sizes; timings under
-    "measured".
+    """How to search, and what is known of it.
+
+    index: None for exact search.
+    card: kind, parameters, recall, bounds, sizes; timings under "measured".
     """
 
-    index: ApproximateIndex | None
+    index: Searcher | None
     card: dict[str, Any]
 
 
-class _Trial(NamedTuple):
-    """One setting that was judged. tuned, shares, bounds: for each oracle; looks: judgements spent
-    so far.
+@dataclass(frozen=True)
+class Setting:
+    """A searcher that may be chosen.
 
-    tuned: recall while tuning. shares: (judging queries,) recall of each.
+    parameters: of the build and of the search.
+    seconds: of the build.
     """
 
-    built: Setting
+    searcher: Searcher
+    parameters: Parameters
+    seconds: float
+
+
+class _Trial(NamedTuple):
+    """A setting that was judged and reached the recall, with a figure for each oracle.
+
+    tuned: recall while tuning.
+    shares: (judging queries,) recall of each.
+    bounds: of the recall, from below.
+    looks: judgements spent so far.
+    """
+
+    setting: Setting
     tuned: list[float]
     shares: list[Float64Array]
     bounds: list[float]
     looks: int
+
+
+def settings(kind: str, item_vectors: Float32Array, k: int, seed: int) -> Iterator[Setting]:
+    """Settings of a searcher from quick to thorough, for lists of k.
+
+    Consecutive ones share their build where only the search differs.
+    """
+    for build in SEARCHERS[kind].builds(item_vectors, seed):
+        for effort in build.searcher.efforts(k):
+            searcher = build.searcher.with_parameters(effort)
+            yield Setting(searcher, build.parameters | effort, build.seconds)
 
 
 def tune(
@@ -76,25 +104,37 @@ def tune(
     seed: int = 0,
     popularity: FloatArray | None = None,
 ) -> TunedIndex:
-    """The index for these items. item_vectors: (items, d). queries: (users, d), of which a seeded
-    sample is used.
+    """How to search these items.
 
-    popularity: (items,) users who had each item; the index then is over vectors with the coordinate
-    of the dial (`dial.with_popularity`), and the card has the search parameters that reach the
-    recall at dials of −1 and 1, None where only exact search does. Mixtures of item vectors, which
-    is what visitors look like, fill up a sample too small to show the recall. threads: of the
-    build; the same bytes are promised for one. Raises GateRefused with the best recall reached when
-    the 95 % lower bound stays below config.target_recall; auto falls back to exact search when
-    nothing is faster.
+    Args:
+        item_vectors: (items, d).
+        queries: (users, d), of which a seeded sample is used. Mixtures of item vectors, which is
+            what visitors look like, fill up a sample too small to show the recall.
+        config: the kind, the recall and latency that are wanted, and the length of lists.
+        threads: of the build; the same bytes are promised for one.
+        seed: of the sample and of the build.
+        popularity: (items,) users who had each item. The searcher then is over vectors with the
+            coordinate of the popularity boost (`popularity_boost.with_popularity`), and the card
+            has the search parameters that reach the recall at boosts of −1 and 1, None where only
+            exact search does.
+
+    Returns:
+        The searcher and its card; under "auto" exact search when nothing is faster.
+
+    Raises:
+        GateRefused: the 95 % lower bound of the recall stays below config.target_recall; with the
+            best recall reached.
+        ConfigError: config.kind is unknown.
     """
-    halves, unit = _halves(item_vectors, queries, config.target_recall, seed), None
+    kinds = kinds_to_try(config.kind)
+    halves = _halves(item_vectors, queries, config.target_recall, seed)
+    searched, searched_halves, unit = item_vectors, halves, 0.0
     if popularity is not None:
-        item_vectors, unit = with_popularity(item_vectors, popularity)
+        searched, unit = with_popularity(item_vectors, popularity)
+        searched_halves = halves.boosted(0.0, unit)
     k = min(config.k, len(item_vectors))
-    oracle = _Oracle(
-        ExactIndex(item_vectors), halves if unit is None else halves.boosted(0.0, unit), k
-    )
-    latency = measure(lambda query: oracle.exact.search(query, k), oracle.halves.tuning)
+    oracle = _Oracle(ExactIndex(searched), searched_halves, k)
+    exact_latency = measure(partial(_search, oracle.exact, k), searched_halves.tuning)
     facts = {
         "k": k,
         "target_recall": config.target_recall,
@@ -103,59 +143,61 @@ def tune(
         "queries_of_users": int(halves.users.sum()),
         "seed": seed,
     }
-    exact = TunedIndex(None, facts | _exact_card(oracle.exact, latency, config))
-    if config.kind == "exact" or (config.kind == "auto" and latency.p95 <= config.latency_ms):
+    exact = TunedIndex(None, facts | _exact_card(oracle.exact, exact_latency, config))
+    quick = config.kind == "auto" and exact_latency.p95 <= config.latency_ms
+    if not kinds or quick:
         return exact
-    with faiss_threads(threads):
-        trial, found = _first_fast(
-            _ORDER if config.kind == "auto" else (config.kind,), oracle, config, seed
-        )
-        if config.kind == "auto" and found.p95 >= latency.p95:
+    with search_threads(threads):
+        trial, latency = _first_fast(kinds, oracle, config, seed)
+        if config.kind == "auto" and latency.p95 >= exact_latency.p95:
             return exact
-        card = facts | _card(trial, oracle, found, latency, config)
-        if unit is not None:
-            card["dial"] = _dial_card(
-                trial, [oracle.at(halves.boosted(dial, unit)) for dial in BOOSTS], config
-            )
-    return TunedIndex(trial.built.index, card)
+        card = facts | _card(trial, oracle, latency, exact_latency, config)
+        if popularity is not None:
+            oracles = [oracle.at(halves.boosted(boost, unit)) for boost in BOOSTS]
+            card["dial"] = _boost_card(trial, oracles, config)
+    return TunedIndex(trial.setting.searcher, card)
 
 
 def measure(search: Callable[[Float32Array], object], queries: Float32Array) -> Latency:
     """Latency of single queries, one thread."""
     milliseconds = []
-    with threadpool_limits(1, "blas"), faiss_threads(1):
+    with threadpool_limits(1, "blas"), search_threads(1):
         for query in np.resize(queries, (_WARM_UP + _TIMED_QUERIES, queries.shape[1])):
             started = time.perf_counter()
             search(query[None])
-            milliseconds.append(1e3 * (time.perf_counter() - started))
+            seconds = time.perf_counter() - started
+            milliseconds.append(1e3 * seconds)
     p50, p95 = np.percentile(milliseconds[_WARM_UP:], [50, 95])
     return Latency(float(p50), float(p95))
 
 
 class _Halves(NamedTuple):
-    """(n, d) queries to choose by, and to judge by. users: (n,) which of the judging ones are
-    users, not mixtures.
+    """Queries to choose by, and to judge by.
+
+    tuning, judging: (n, d).
+    users: (n,) which of the judging ones are users, not mixtures.
     """
 
     tuning: Float32Array
     judging: Float32Array
     users: BoolArray
 
-    def boosted(self, dial: float, unit: float) -> "_Halves":
-        return _Halves(
-            boosted_queries(self.tuning, dial, unit),
-            boosted_queries(self.judging, dial, unit),
-            self.users,
-        )
+    def boosted(self, boost: float, unit: float) -> "_Halves":
+        """The same users at a popularity boost."""
+        tuning = boosted_queries(self.tuning, boost, unit)
+        judging = boosted_queries(self.judging, boost, unit)
+        return _Halves(tuning, judging, self.users)
 
 
 def _halves(item_vectors: Float32Array, queries: Float32Array, target: float, seed: int) -> _Halves:
     rng = np.random.default_rng(seed)
     half = queries_needed(target)
-    sample = queries[np.sort(rng.permutation(len(queries))[: 2 * half])].astype(np.float32)
+    drawn = rng.permutation(len(queries))[: 2 * half]
+    sample = queries[np.sort(drawn)].astype(np.float32)
     filled = with_mixtures(sample, item_vectors, 2 * half, rng)
     order = rng.permutation(len(filled))
-    return _Halves(filled[order[:half]], filled[order[half:]], order[half:] < len(sample))
+    tuning, judging = order[:half], order[half:]
+    return _Halves(filled[tuning], filled[judging], judging < len(sample))
 
 
 class _Oracle:
@@ -170,44 +212,48 @@ class _Oracle:
         """The same for other queries."""
         return _Oracle(self.exact, halves, self.k)
 
-    def tuning_shares(self, index: ApproximateIndex, count: int | None = None) -> Float64Array:
+    def tuning_shares(self, searcher: Searcher, count: int | None = None) -> Float64Array:
         """Recall of each (of the first `count`) tuning queries."""
         truth = Hits(self.tuning.items[:count], self.tuning.scores[:count])
-        return hit_shares(index.search(self.halves.tuning[:count], self.k), truth)
+        hits = searcher.search(self.halves.tuning[:count], self.k)
+        return hit_shares(hits, truth)
 
-    def judging_shares(self, index: ApproximateIndex) -> Float64Array:
-        return hit_shares(index.search(self.halves.judging, self.k), self.judging)
+    def judging_shares(self, searcher: Searcher) -> Float64Array:
+        hits = searcher.search(self.halves.judging, self.k)
+        return hit_shares(hits, self.judging)
 
 
 def _first_fast(
-    kinds: tuple[Kind, ...], oracle: _Oracle, config: IndexConfig, seed: int
+    kinds: tuple[str, ...], oracle: _Oracle, config: IndexConfig, seed: int
 ) -> tuple[_Trial, Latency]:
     """The first kind that reaches the recall within the latency budget, else the fastest that
     reaches the recall.
     """
-    reached: list[tuple[_Trial, Latency]] = []
-    best = 0.0
+    best_recall = 0.0
+    fastest: tuple[_Trial, Latency] | None = None
     for kind in kinds:
         candidates = settings(kind, oracle.exact.item_vectors, oracle.k, seed)
         recall, trial = _reach(candidates, [oracle], config.target_recall)
-        best = max(best, recall)
+        best_recall = max(best_recall, recall)
         if trial is None:
             continue
-        latency = measure(partial(_search, trial.built.index, oracle.k), oracle.halves.tuning)
-        reached.append((trial, latency))
+        search = partial(_search, trial.setting.searcher, oracle.k)
+        latency = measure(search, oracle.halves.tuning)
+        if fastest is None or latency.p95 < fastest[1].p95:
+            fastest = (trial, latency)
         if latency.p95 <= config.latency_ms:
             break
-    if not reached:
+    if fastest is None:
         raise GateRefused(
             f"no {' or '.join(kinds)} index was shown to reach recall@{oracle.k} {config.target_recall}; "
-            f"the best setting has {best:.4f} while tuning",
-            'Lower index.target_recall, or set index.kind = "exact"',
+            f"the best setting has {best_recall:.4f} while tuning",
+            f'Lower index.target_recall, or set index.kind = "{EXACT}"',
         )
-    return min(reached, key=lambda one: one[1].p95)
+    return fastest
 
 
-def _search(index: ApproximateIndex, k: int, queries: Float32Array) -> Hits:
-    return index.search(queries, k)
+def _search(searcher: Searcher | ExactIndex, k: int, queries: Float32Array) -> Hits:
+    return searcher.search(queries, k)
 
 
 def _reach(
@@ -219,30 +265,35 @@ def _reach(
     A setting is judged once the tuning halves speak for it. Every judgement spends part of the
     error: the n-th bounds share a level of 0.05 / 2^n, so that all together hold at 95 %.
     """
-    looks, best = 0, 0.0
-    for built in candidates:
-        tuned = [oracle.tuning_shares(built.index, _FIRST_LOOK) for oracle in oracles]
-        if _worst(tuned) >= target - _FAR_OFF:
-            tuned = [oracle.tuning_shares(built.index) for oracle in oracles]
-        best = max(best, _worst(tuned))
+    looks, best_recall = 0, 0.0
+    for setting in candidates:
+        searcher = setting.searcher
+        tuned = [oracle.tuning_shares(searcher, _FIRST_LOOK) for oracle in oracles]
+        if min(_means(tuned)) >= target - _FAR_OFF:
+            tuned = [oracle.tuning_shares(searcher) for oracle in oracles]
+        best_recall = max(best_recall, min(_means(tuned)))
         level = _LEVEL / 2 ** (looks + 1) / len(oracles)
-        if min(lower_bound(one, level) for one in tuned) < target:
+        if min(_bounds(tuned, level)) < target:
             continue
         looks += 1
-        shares = [oracle.judging_shares(built.index) for oracle in oracles]
-        bounds = [lower_bound(one, level) for one in shares]
+        judged = [oracle.judging_shares(searcher) for oracle in oracles]
+        bounds = _bounds(judged, level)
         if min(bounds) >= target:
-            return best, _Trial(built, [float(one.mean()) for one in tuned], shares, bounds, looks)
-    return best, None
+            return best_recall, _Trial(setting, _means(tuned), judged, bounds, looks)
+    return best_recall, None
 
 
-def _worst(shares: Sequence[Float64Array]) -> float:
-    return min(float(one.mean()) for one in shares)
+def _means(shares: Sequence[Float64Array]) -> list[float]:
+    return [float(values.mean()) for values in shares]
+
+
+def _bounds(shares: Sequence[Float64Array], level: float) -> list[float]:
+    return [lower_bound(values, level) for values in shares]
 
 
 def _exact_card(exact: ExactIndex, latency: Latency, config: IndexConfig) -> dict[str, Any]:
     return {
-        "kind": "exact",
+        "kind": EXACT,
         "parameters": {},
         "recall": 1.0,
         "recall_lower_bound": 1.0,
@@ -254,41 +305,43 @@ def _exact_card(exact: ExactIndex, latency: Latency, config: IndexConfig) -> dic
 def _card(
     trial: _Trial, oracle: _Oracle, latency: Latency, exact: Latency, config: IndexConfig
 ) -> dict[str, Any]:
-    index, [shares] = trial.built.index, trial.shares
+    """What is known of the chosen searcher. exact: latency of exact search."""
+    searcher, shares = trial.setting.searcher, trial.shares[0]
+    of_users = shares[oracle.halves.users]
+    hits = searcher.search(oracle.halves.judging, oracle.k)
     return {
-        "kind": index.kind,
-        "parameters": trial.built.parameters,
+        "kind": searcher.kind,
+        "parameters": trial.setting.parameters,
         "recall": float(shares.mean()),
         "recall_lower_bound": trial.bounds[0],
-        "recall_of_users": float(shares[oracle.halves.users].mean())
-        if oracle.halves.users.any()
-        else None,
+        "recall_of_users": float(of_users.mean()) if len(of_users) else None,
         "recall_tuned": trial.tuned[0],
-        "recall_by_items": slice_recall(
-            index.search(oracle.halves.judging, oracle.k), oracle.judging
-        ),
+        "recall_by_items": slice_recall(hits, oracle.judging),
         "judgements": trial.looks,
-        "bytes": index.num_bytes,
-        "measured": _measured(latency, exact, trial.built.seconds, config),
+        "bytes": searcher.num_bytes,
+        "measured": _measured(latency, exact, trial.setting.seconds, config),
     }
 
 
-def _dial_card(trial: _Trial, oracles: Sequence[_Oracle], config: IndexConfig) -> dict[str, Any]:
-    """How the same index is searched when the dial is turned, with the recall at each of BOOSTS."""
-    index, k = trial.built.index, oracles[0].k
-    tried = efforts(index.kind, len(index.item_vectors), k)
-    rising = (replace(trial.built, index=replace(index, parameters=effort)) for effort in tried)
-    _, found = _reach(rising, oracles, config.target_recall)
-    if found is None:
+def _boost_card(trial: _Trial, oracles: Sequence[_Oracle], config: IndexConfig) -> dict[str, Any]:
+    """How the same searcher searches under a popularity boost, and its recall at each of BOOSTS."""
+    rising = _with_efforts(trial.setting, oracles[0].k)
+    _, boosted = _reach(rising, oracles, config.target_recall)
+    if boosted is None:
         return {"parameters": None}
-    names = [f"{dial:+.0f}" for dial in BOOSTS]
+    names = [f"{boost:+.0f}" for boost in BOOSTS]
     return {
-        "parameters": found.built.index.parameters,
-        "recall": {
-            name: float(shares.mean()) for name, shares in zip(names, found.shares, strict=True)
-        },
-        "recall_lower_bound": dict(zip(names, found.bounds, strict=True)),
+        "parameters": boosted.setting.searcher.parameters,
+        "recall": dict(zip(names, _means(boosted.shares), strict=True)),
+        "recall_lower_bound": dict(zip(names, boosted.bounds, strict=True)),
     }
+
+
+def _with_efforts(setting: Setting, k: int) -> Iterator[Setting]:
+    """The same build, searched more and more thoroughly."""
+    for effort in setting.searcher.efforts(k):
+        searcher = setting.searcher.with_parameters(effort)
+        yield Setting(searcher, setting.parameters, setting.seconds)
 
 
 def _measured(

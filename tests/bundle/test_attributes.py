@@ -18,8 +18,8 @@ from recsys.core.tables import AVAILABLE, TITLE
 from recsys.encode.history_scores import HistoryScores
 from recsys.lookup.lookup import Lookup
 from recsys.releases.publish import write_bundle
-from recsys.search.builds import settings as index_settings
 from recsys.search.popularity_boost import with_popularity
+from recsys.search.tuning import settings as index_settings
 from worlds import ITEMS, make_contents
 
 GENRES = [["Comedy", "Drama"], ["Drama"], [], ["Noir"], None]
@@ -74,10 +74,10 @@ def lookup(request, tmp_path_factory):
         *_, built = index_settings(kind, with_popularity(vectors, counts)[0], 5, 0)
         card = {
             "kind": kind,
-            "parameters": built.index.parameters,
-            "dial": {"parameters": built.index.parameters},
+            "parameters": built.searcher.parameters,
+            "dial": {"parameters": built.searcher.parameters},
         }
-        contents = replace(contents, index=built.index, index_card=card)
+        contents = replace(contents, index=built.searcher, index_card=card)
     return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
 
 

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys.core.ranking import NO_ITEM, Hits
-from recsys.search.builds import settings as index_settings
 from recsys.search.exact import ExactIndex
 from recsys.search.planner import Planner, choose_plan, num_left, without
+from recsys.search.tuning import settings as index_settings
 
 ITEMS, WIDTH = 120, 6
 RNG = np.random.default_rng(5)
 VECTORS = RNG.normal(size=(ITEMS, WIDTH)).astype(np.float32)
 INDEXES = {
-    kind: next(iter(index_settings(kind, VECTORS, 5, 0))).index for kind in ("hnsw", "ivf", "pq")
+    kind: next(iter(index_settings(kind, VECTORS, 5, 0))).searcher for kind in ("hnsw", "ivf", "pq")
 }
 
 

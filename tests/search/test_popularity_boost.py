@@ -113,7 +113,7 @@ def test_an_index_proves_its_recall_at_every_dial(kind, monkeypatch):
 
 def test_a_dial_that_no_effort_reaches_is_left_to_exact_search(monkeypatch):
     monkeypatch.setattr(ann, "_TIMED_QUERIES", 5)
-    monkeypatch.setattr(ann, "efforts", lambda kind, num_items, k: [])
+    monkeypatch.setattr(ann, "_with_efforts", lambda setting, k: iter(()))
     rng = np.random.default_rng(2)
     items, queries = (rng.normal(size=(300, 8)).astype(np.float32) for _ in range(2))
     tuned = ann.tune(

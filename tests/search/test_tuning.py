@@ -8,9 +8,8 @@ from recsys.core.config import IndexConfig
 from recsys.core.errors import DataError, GateRefused
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.search import tuning as ann
-from recsys.search.approximate import ApproximateIndex
-from recsys.search.builds import ladder, num_lists, settings
 from recsys.search.exact import ExactIndex
+from recsys.search.faiss_index import ladder, num_lists
 from recsys.search.recall import (
     hit_shares,
     lower_bound,
@@ -18,6 +17,8 @@ from recsys.search.recall import (
     slice_recall,
     with_mixtures,
 )
+from recsys.search.searchers import load_searcher
+from recsys.search.tuning import settings
 
 KINDS = ("hnsw", "ivf", "pq")
 
@@ -128,8 +129,8 @@ def test_padding_of_faiss_is_never_an_item():
     the last one.
     """
     items = clustered(400)
-    built = next(iter(settings("ivf", items, 5, 0)))
-    hits = built.index.search(items[:20], 399)
+    setting = next(iter(settings("ivf", items, 5, 0)))
+    hits = setting.searcher.search(items[:20], 399)
     assert (hits.items == NO_ITEM).any()
     assert ((hits.items == NO_ITEM) == np.isneginf(hits.scores)).all()
     assert all(len(set(row[row >= 0].tolist())) == (row >= 0).sum() for row in hits.items)
@@ -137,7 +138,7 @@ def test_padding_of_faiss_is_never_an_item():
 
 def test_scores_are_true_products_and_ties_go_to_the_smaller_id():
     items = np.repeat(clustered(30, width=8), 3, axis=0)
-    index = list(settings("ivf", items, 5, 0))[-1].index
+    index = list(settings("ivf", items, 5, 0))[-1].searcher
     queries = clustered(6, width=8, seed=2)
     hits, truth = index.search(queries, 9), ExactIndex(items).search(queries, 9)
     assert hits.items.tolist() == truth.items.tolist()
@@ -148,7 +149,7 @@ def test_allowed_items_alone_are_found():
     items = clustered(500)
     allow = np.arange(500) % 2 == 0
     for kind in KINDS:
-        hits = next(iter(settings(kind, items, 5, 0))).index.search(items[:10], 5, allow)
+        hits = next(iter(settings(kind, items, 5, 0))).searcher.search(items[:10], 5, allow)
         assert (hits.items[hits.items != NO_ITEM] % 2 == 0).all()
 
 
@@ -168,10 +169,10 @@ def test_the_recall_stays_where_few_are_allowed(kind, share):
 
 
 def test_an_index_of_other_vectors_is_refused(tmp_path):
-    index = next(iter(settings("ivf", clustered(50), 5, 0))).index
-    index.save(tmp_path / "index.faiss")
+    index = next(iter(settings("ivf", clustered(50), 5, 0))).searcher
+    index.save(tmp_path)
     with pytest.raises(DataError, match="holds 50 vectors"):
-        ApproximateIndex.load(tmp_path / "index.faiss", clustered(51), "ivf", {"nprobe": 1})
+        load_searcher(tmp_path, clustered(51), {"kind": "ivf", "parameters": {"nprobe": 1}})
 
 
 def test_wilson_by_hand():

@@ -1,7 +1,5 @@
 """How lists are made and judged: blend, index, report."""
 
-from typing import Literal
-
 from pydantic import Field, PositiveInt
 
 from recsys.core.config.section import Section
@@ -59,8 +57,10 @@ class BlendConfig(Section):
 class IndexConfig(Section):
     """How top-k is looked up."""
 
-    kind: Literal["auto", "exact", "hnsw", "ivf", "pq"] = "auto"
-    """auto: exact search unless it misses `latency_ms`."""
+    kind: str = "auto"
+    """exact; ivf, hnsw or pq of FAISS; one that was added; auto: exact search unless it misses
+    `latency_ms`.
+    """
     target_recall: float = Field(0.99, gt=0, le=1)
     """Recall@k against exact search whose 95 % lower bound an approximate index must reach."""
     k: int = Field(20, ge=1)
