@@ -51,6 +51,43 @@ config = build_config({"data": {"log": "log.csv"}, "evaluate": {"baselines": ["n
 assert any("newest" in stage.buckets for stage in plan(config))
 """
 
+TERM = """
+import tempfile
+from pathlib import Path
+import numpy as np
+from recsys.core.config import build_config
+from recsys.logs.ingest import ingest, load_log
+from recsys.logs.split import split_log
+from recsys.logs.synthetic import communities
+from recsys.phases.phase import Phase
+from recsys.scores.additions import blended
+from recsys.scores.blend import Blend
+from recsys.scores.choice import choose_blend
+from recsys.search.exact import VectorScorer
+from pipelines.fingerprint import reached_modules
+
+config = build_config({"split": {"method": "random"}, "blend": {"neighbours": 0, "low_pass_rank": 0}})
+folder = Path(tempfile.mkdtemp())
+ingest(communities(num_users=60, num_items=40, events_per_user=10, seed=1).log, config.data, config.clean, folder)
+log = load_log(folder)
+phase = Phase("select", log, split_log(log, config.split, "interaction", 0), config)
+noise = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+vectors = VectorScorer(noise[:phase.interactions.num_users], noise[: phase.interactions.num_items])
+
+choice = choose_blend(phase, vectors)
+assert {tried["long_tail"]["weight"] for tried in choice.tried} == {0.0, 0.25, 0.5, 1.0}
+
+blend = Blend.of_terms(long_tail={"weight": 0.5})
+assert blend.explain() == {"long tail": 0.5} and Blend.read(blend.document()) == blend
+everybody = np.arange(phase.interactions.num_users, dtype=np.int32)
+gain = blended(phase, vectors, blend).score(everybody) - vectors.score(everybody)
+spread = vectors.score(everybody).std(axis=1).mean()
+np.testing.assert_allclose(gain.std(axis=1), 0.5 * spread, rtol=0.02)
+counts = phase.interactions.matrix().getnnz(axis=0)
+assert counts[gain[0].argmax()] == counts.min()
+assert "recsys.scores.terms.long_tail" in reached_modules("pipelines.stages.blend")
+"""
+
 ROUTE = """
 import sys
 from pathlib import Path
@@ -107,6 +144,7 @@ USES = {
     "a loss": LOSS,
     "an edge type": EDGE_TYPE,
     "a baseline": BASELINE,
+    "a term of scores": TERM,
     "an HTTP route": ROUTE,
 }
 
