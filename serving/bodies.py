@@ -6,9 +6,9 @@ from fastapi import Path
 from fastapi import Query as InQuery
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from recsys.lookup.histories import Event
 from recsys.lookup.options import ListOptions
 from recsys.lookup.query import Query
-from recsys.lookup.visits import Event
 
 MAX_K = 1000
 MAX_REQUESTS = 256

@@ -21,7 +21,7 @@ import orjson
 from recsys.core.artefacts import fsync
 from recsys.core.errors import MachineError
 from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER_ID, WEIGHT
-from recsys.lookup.visits import Event
+from recsys.lookup.histories import Event
 
 _LOG = logging.getLogger("recsys.serving")
 

@@ -18,8 +18,8 @@ from recsys.bundle.storage import as_data_error, load_document
 from recsys.core.artefacts import no_pause
 from recsys.core.errors import RecsysError
 from recsys.core.ids import UNKNOWN
+from recsys.lookup.histories import Event
 from recsys.lookup.lookup import Lookup
-from recsys.lookup.visits import Event
 from recsys.releases.publish import replay_golden
 
 _LOG = logging.getLogger("recsys.serving")

@@ -84,7 +84,7 @@ def rebuilt_history(
         num_items: number of items of the bundle.
 
     Returns:
-        One user's history; without times where the model has none.
+        One user's history.
     """
     relations = {relation.behavior: relation for relation in encoder.relations}
     item, behavior, weight, time = [], [], [], []
@@ -107,7 +107,7 @@ def rebuilt_history(
         item=item_column[order],
         behavior=behavior_column[order],
         weight=np.concatenate(weight)[order].astype(np.float32),
-        time=None if encoder.now is None else time_column[order],
+        time=time_column[order],
         behaviors=tuple(seen),
         num_items=num_items,
     )

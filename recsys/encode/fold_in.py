@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from recsys.core.arrays import BoolArray, Float32Array, Float64Array, FloatArray, Int64Array
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.errors import UsageError
 from recsys.core.history import EdgeWeighting, UserHistories
@@ -19,7 +19,6 @@ Neighbours = Mapping[str, sparse.csr_matrix]
 """By relation: (users to encode, sources) matrix of edge weights; a relation left out has no edges."""
 
 _EDGES_AT_ONCE = 1 << 18
-_SECONDS_PER_DAY = 86_400.0
 
 
 class Flow(NamedTuple):
@@ -199,31 +198,6 @@ def history_neighbours(state: EncoderState, histories: UserHistories) -> Neighbo
         if edges.nnz:
             neighbours[relation.name] = edges
     return neighbours
-
-
-def edge_weights(
-    state: EncoderState,
-    relation: RelationState,
-    weights: FloatArray,
-    times: FloatArray,
-) -> Float64Array:
-    """Weights of new edges as the graph would have them: behaviour × log weight × decay.
-
-    times: unix seconds, NaN where unknown; an event without a time, or after the model's last
-    moment, is new.
-    """
-    values: Float64Array = relation.weight * (
-        np.asarray(weights, np.float64) if state.use_weights else np.ones(len(weights))
-    )
-    half_life_days = relation.half_life_days or state.half_life_days
-    if half_life_days is None or state.now is None:
-        return values
-    age_days = np.nan_to_num(np.maximum(state.now - times, 0.0)) / _SECONDS_PER_DAY
-    # As in the graph, an old event keeps a positive weight, however small.
-    decayed: Float64Array = np.maximum(
-        values * np.exp2(-age_days / half_life_days), np.finfo(np.float32).tiny
-    )
-    return decayed
 
 
 def _num_users(neighbours: Neighbours) -> int:

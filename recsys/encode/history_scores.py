@@ -2,7 +2,7 @@
 alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Int32Array, IntArray
-from recsys.core.history import UserHistories, WeightedHistories, decay_by_events
+from recsys.core.history import UserHistories, WeightedHistories
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.search.exact import VectorScorer, pairs_of
 
@@ -100,34 +100,6 @@ class HistoryScores:
         from_low_pass = self.into[history.indices] @ self.back[item, : self.rank]
         weights = _length_scale(history)[0] * history.data
         return np.asarray(weights * (from_table + from_low_pass), np.float32)
-
-    def extended(
-        self, old: WeightedHistories, events: Sequence[tuple[str, int]], target: str
-    ) -> WeightedHistories:
-        """A history of one user with later events: (behaviour, internal item id), the latest last."""
-        weights = {target: 1.0, **self.auxiliary_weights}
-        counted = [(item, weights[behavior]) for behavior, item in events if behavior in weights]
-        items = self._with_events(old.items, counted) if counted else old.items
-        auxiliary = {}
-        for name, row in old.auxiliary.items():
-            columns = [item for behavior, item in events if behavior == name]
-            auxiliary[name] = _with_entries(row, columns)
-        return WeightedHistories(items, auxiliary)
-
-    def _with_events(
-        self, old: sparse.csr_matrix, counted: Sequence[tuple[int, float]]
-    ) -> sparse.csr_matrix:
-        latest = dict.fromkeys(item for item, _ in reversed(counted))
-        new = np.array(list(latest)[::-1])
-        decay = decay_by_events(len(new) - 1 - np.arange(len(new)), self.half_life_events)
-        [old_decay] = decay_by_events(np.array([len(new)]), self.half_life_events)
-        largest: dict[int, float] = {}
-        for item, weight in counted:
-            largest[item] = max(weight, largest.get(item, 0.0))
-        added = np.zeros(old.shape[1], np.float32)
-        added[new] = decay * np.array([largest[item] for item in new])
-        faded = old if self.half_life_events is None else old * float(old_decay)
-        return faded.maximum(sparse.csr_matrix(added[None])).tocsr().astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -226,13 +198,6 @@ def _gains_of(auxiliary: sparse.csr_matrix, gain: Float32Array) -> sparse.csr_ma
     """(users, items) `gain` (items,) at every entry of `auxiliary`."""
     values = gain[auxiliary.indices]
     return sparse.csr_matrix((values, auxiliary.indices, auxiliary.indptr), shape=auxiliary.shape)
-
-
-def _with_entries(row: sparse.csr_matrix, columns: Sequence[int]) -> sparse.csr_matrix:
-    """(1, items) entries of `row` and of `columns`."""
-    indices = np.union1d(row.indices, np.array(columns, np.int32)).astype(np.int32)
-    values = np.ones(len(indices), np.int8)
-    return sparse.csr_matrix((values, indices, [0, len(indices)]), shape=row.shape)
 
 
 def _length_scale(histories: sparse.csr_matrix) -> Float32Array:

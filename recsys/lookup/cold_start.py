@@ -26,18 +26,17 @@ from recsys.core.errors import UsageError, nearest
 from recsys.core.history import WeightedHistories
 from recsys.core.ids import UNKNOWN, IdMap, id_text
 from recsys.encode.fold_in import Neighbours, UserEncoder
+from recsys.lookup.histories import Visit, read_visit
+from recsys.lookup.matrices import row_of
 from recsys.lookup.query import Query
 from recsys.lookup.visits import (
     Attributes,
-    Visit,
     attribute_relations,
     known_neighbours,
-    merged,
     read_attributes,
     read_friends,
-    read_visit,
-    row_of,
     value_row,
+    with_friends,
 )
 
 Source = Literal["model", "fold_in", "attributes", "social", "segment", "fallback", "refused"]
@@ -126,7 +125,7 @@ def read_request(
 ) -> Request:
     """Where a query stands on the ladder. Raises UsageError for what cannot be in a query."""
     user = UNKNOWN if query.user is None else int(bundle.users.lookup([query.user])[0])
-    visit = read_visit(bundle, query.history)
+    visit = read_visit(bundle, query.history, user)
     segment, model_attributes = _segment(bundle, query.attributes)
     attributes = read_attributes(bundle, model_attributes)
     friends, unknown_friends = read_friends(bundle, query.friends)
@@ -136,7 +135,7 @@ def read_request(
     if query.user is not None:
         unknown = [id_text(query.user) or str(query.user), *unknown]
 
-    excluded = visit.under(behaviors)
+    excluded = visit.items_under(behaviors)
     neighbours = {**visit.neighbours, **attributes, **friends}
     source: Source
     if visit.neighbours:
@@ -157,7 +156,7 @@ def read_request(
         unknown,
         neighbours=neighbours,
         past=_past(bundle, visit),
-        target_items=visit.under((bundle.target,)),
+        target_items=visit.items_under((bundle.target,)),
     )
 
 
@@ -194,7 +193,7 @@ def _known_user(
         bundle: What is known.
         encoder: Of the bundle.
         user: Internal id of the user.
-        visit: New events; they are added to the old ones.
+        visit: The history with new events, if any.
         attributes: One row by relation; each takes the place of the old one.
         friends: One row by relation; added to the old ones.
         behaviors: Whose items, old and new, are excluded.
@@ -205,9 +204,8 @@ def _known_user(
     neighbours: Neighbours | None = None
     if visit.neighbours or attributes or friends:
         source = "fold_in"
-        half_life = bundle.encoder.half_life_events
-        with_events = merged(known_neighbours(bundle, user), visit.neighbours, half_life)
-        neighbours = {**merged(with_events, friends), **attributes}
+        with_events = {**known_neighbours(bundle, user), **visit.neighbours}
+        neighbours = {**with_friends(with_events, friends), **attributes}
         vector = encoder.encode(neighbours, bundle.user_self[user : user + 1])[0]
     return Request(
         source,
@@ -223,13 +221,12 @@ def _known_user(
 
 def _items_under(bundle: Bundle, user: int, visit: Visit, behaviors: tuple[str, ...]) -> IntArray:
     """Internal ids of items of old and new events under some behaviours, ascending."""
+    if visit.history is not None:
+        return visit.items_under(behaviors)
     lists: list[IntArray] = []
     for name in behaviors:
         seen = bundle.seen[name]
         lists.append(seen.indices[seen.indptr[user] : seen.indptr[user + 1]])
-    new = visit.under(behaviors)
-    if len(new):
-        lists.append(new)
     if not lists:
         return _NO_ITEMS
     if len(lists) == 1:
@@ -255,15 +252,16 @@ def _segment(bundle: Bundle, attributes: Attributes) -> tuple[tuple[int, ...], A
 
 
 def _past(bundle: Bundle, visit: Visit, user: int = UNKNOWN) -> WeightedHistories | None:
-    """Of a known user, of a visit, or of both."""
+    """Of a known user, of a visit, or of both; None where nothing is added to the vectors."""
     if bundle.added is None or bundle.past is None:
         return None
-    nothing = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
-    old = WeightedHistories(nothing, dict.fromkeys(bundle.past.auxiliary, nothing))
-    if user != UNKNOWN:
-        rows = {name: row_of(matrix, user) for name, matrix in bundle.past.auxiliary.items()}
-        old = WeightedHistories(row_of(bundle.past.items, user), rows)
-    return bundle.added.extended(old, visit.events, bundle.target)
+    if visit.history is not None:
+        return bundle.added.weighted(visit.history, bundle.target)
+    if user == UNKNOWN:
+        nothing = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
+        return WeightedHistories(nothing, dict.fromkeys(bundle.past.auxiliary, nothing))
+    auxiliary = {name: row_of(matrix, user) for name, matrix in bundle.past.auxiliary.items()}
+    return WeightedHistories(row_of(bundle.past.items, user), auxiliary)
 
 
 def _refusal(bundle: Bundle, query: Query, request: Request) -> UsageError | None:

@@ -26,9 +26,10 @@ from recsys.lookup.cold_start import Fallback, Request, read_requests, seen_beha
 from recsys.lookup.explanations.documents import Explained, explained_document, part_documents
 from recsys.lookup.explanations.explainer import Explainer
 from recsys.lookup.explanations.words import reasons_of
+from recsys.lookup.histories import Event, History
 from recsys.lookup.options import ListKeywords, ListOptions, list_options
 from recsys.lookup.query import Query, queries_of
-from recsys.lookup.visits import Attributes, Event, Friends, History
+from recsys.lookup.visits import Attributes, Friends
 from recsys.search.cosine import CosineSearch
 from recsys.search.diversity import CANDIDATES, diversified
 from recsys.search.exact import ExactIndex, excluded_lists, select

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from recsys.core.errors import UsageError
-from recsys.lookup.visits import Attributes, Friends, History
+from recsys.lookup.histories import History
+from recsys.lookup.visits import Attributes, Friends
 
 
 @dataclass(frozen=True)

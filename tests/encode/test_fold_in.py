@@ -7,9 +7,11 @@ import pytest
 from scipy import sparse
 
 from recsys.core.errors import UsageError
+from recsys.core.history import no_history
+from recsys.core.later_events import HistoryEvent, extended
 from recsys.encode import fold_in
 from recsys.encode.attention import row_reduce
-from recsys.encode.fold_in import UserEncoder, edge_weights
+from recsys.encode.fold_in import UserEncoder, history_neighbours
 
 
 def cosine(a, b):
@@ -138,18 +140,27 @@ def test_a_source_without_edges_counts_its_new_one(contents):
     assert np.allclose(vector, again)
 
 
-def test_edge_weights_by_hand(contents):
+def test_edges_of_a_history_by_hand(contents):
+    day = 86_400
     state = replace(
-        contents.embeddings.encoder, half_life_days=10.0, now=1_000 * 86_400, use_weights=True
+        contents.embeddings.encoder, half_life_days=10.0, now=1_000 * day, use_weights=True
     )
-    relation = replace(state.relations[0], weight=3.0)
-    times = np.array([990 * 86_400.0, 980 * 86_400.0, np.nan, 2_000 * 86_400.0])
-    weights = np.array([1.0, 2.0, 1.0, 0.5])
-    assert edge_weights(state, relation, weights, times).tolist() == [1.5, 1.5, 3.0, 1.5]
-    [ancient] = edge_weights(state, relation, np.ones(1), np.array([-1e15]))
-    assert ancient > 0
+    state = replace(state, relations=(replace(state.relations[0], weight=3.0),))
+    history = no_history(("view", "buy"), 40, has_times=True)
+    events = [
+        HistoryEvent(1, "buy", 1.0, 990 * day),
+        HistoryEvent(2, "buy", 2.0, 980 * day),
+        HistoryEvent(3, "buy", 1.0),
+        HistoryEvent(4, "buy", 0.5, 2_000 * day),
+        HistoryEvent(5, "buy", 1.0, -(10**15)),
+    ]
+    history = extended(history, events, "first")
+    edges = history_neighbours(state, history)["rev_buy"]
+    assert edges.indices.tolist() == [1, 2, 3, 4, 5]
+    assert edges.data[:4].tolist() == [1.5, 1.5, 3.0, 1.5]
+    assert edges.data[4] > 0
     plain = replace(state, half_life_days=None, use_weights=False)
-    assert edge_weights(plain, relation, weights, times).tolist() == [3.0] * 4
+    assert history_neighbours(plain, history)["rev_buy"].data.tolist() == [3.0] * 5
 
 
 def test_row_reduce_with_empty_rows():

@@ -17,8 +17,8 @@ from recsys.graph.build import build_graph
 from recsys.graph.schema import full_block
 from recsys.logs.synthetic import COUNTRY, communities
 from recsys.lookup.explanations.parts import explain
+from recsys.lookup.histories import read_visit
 from recsys.lookup.lookup import Event, Lookup
-from recsys.lookup.visits import read_visit
 from recsys.model.export import encoder_state
 from recsys.model.network import Network
 from recsys.releases.publish import write_bundle
@@ -35,9 +35,12 @@ def make_world():
         num_users=24, num_items=18, events_per_user=6, behaviors=("view", "buy"), seed=3
     )
     users, items = (IdMap(world.log[name].unique().sort(), name[:4]) for name in (USER_ID, ITEM_ID))
-    rows = world.log.with_columns(
-        pl.Series(USER, users.lookup(world.log[USER_ID].to_list())),
-        pl.Series(ITEM, items.lookup(world.log[ITEM_ID].to_list())),
+    log_rows = world.log.sort(TIME).unique(
+        [USER_ID, ITEM_ID, BEHAVIOR], keep="first", maintain_order=True
+    )
+    rows = log_rows.with_columns(
+        pl.Series(USER, users.lookup(log_rows[USER_ID].to_list())),
+        pl.Series(ITEM, items.lookup(log_rows[ITEM_ID].to_list())),
     ).select(USER, ITEM, TIME, BEHAVIOR)
     log = fit_interactions(rows, users, items, ("view", "buy"))
     table = pl.DataFrame({USER_ID: users.ids}).join(

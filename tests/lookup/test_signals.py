@@ -78,12 +78,15 @@ def make_world(model: ModelConfig):
         num_users=USERS, num_items=ITEMS, events_per_user=6, behaviors=("view", "buy"), seed=3
     )
     users, items = (IdMap(world.log[name].unique().sort(), name[:4]) for name in (USER_ID, ITEM_ID))
+    log_rows = world.log.sort(TIME).unique(
+        [USER_ID, ITEM_ID, BEHAVIOR], keep="first", maintain_order=True
+    )
     codes = [
-        pl.Series(n, m.lookup(world.log[i].to_list()))
+        pl.Series(n, m.lookup(log_rows[i].to_list()))
         for n, m, i in ((USER, users, USER_ID), (ITEM, items, ITEM_ID))
     ]
     log = fit_interactions(
-        world.log.with_columns(codes).select(USER, ITEM, TIME, BEHAVIOR),
+        log_rows.with_columns(codes).select(USER, ITEM, TIME, BEHAVIOR),
         users,
         items,
         ("view", "buy"),
@@ -211,13 +214,15 @@ def test_friends_stay_when_new_events_come(trained, lookup):
     """A known user with one new event: the row of every side relation is that of the graph."""
     log, graph, found = trained
     everybody = neighbours_into_users(graph.relations)
-    user, item = 3, log.items.ids[0]
+    user = 3
+    new = int(np.flatnonzero(everybody["rev_view"][user].toarray().ravel() == 0)[0])
+    item = log.items.ids[new]
     [answer] = lookup.recommend(
         [log.users.ids[user]], ITEMS, histories=[[Event(item, "view")]], exclude_seen=False
     )
     neighbours = {name: matrix[user] for name, matrix in everybody.items()}
     row = neighbours["rev_view"].tolil()
-    row[0, 0] += 1.0
+    row[0, new] = 1.0
     neighbours["rev_view"] = row.tocsr()
     vector = UserEncoder(found.encoder).encode(neighbours, found.user_self[user : user + 1])[0]
     scores = {one["id"]: one["score"] for one in answer["items"]}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from recsys.core.errors import UsageError
+from recsys.lookup.histories import Event
 from recsys.lookup.options import ListOptions
 from recsys.lookup.query import Query
-from recsys.lookup.visits import Event
 from serving.batching import AT_ONCE, WAITING, Batcher
 from serving.events import LiveEvents
 from serving.metrics import Metrics

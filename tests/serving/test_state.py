@@ -12,7 +12,7 @@ import pytest
 
 from recsys.core.artefacts import switch_link
 from recsys.core.errors import DataError
-from recsys.lookup.visits import Event
+from recsys.lookup.histories import Event
 from recsys.releases.publish import write_bundle
 from servers import ask, running
 from serving.metrics import Metrics

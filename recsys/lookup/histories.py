@@ -1,0 +1,144 @@
+"""Histories as requests give them: those of known users, and events put behind them."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from recsys.bundle.history_rows import rebuilt_history
+from recsys.core.arrays import Int32Array
+from recsys.core.errors import UsageError, nearest
+from recsys.core.history import UserHistories, no_history
+from recsys.core.ids import UNKNOWN, id_text
+from recsys.core.later_events import Duplicates, HistoryEvent, extended
+from recsys.encode.fold_in import Neighbours, history_neighbours
+from recsys.lookup.matrices import row_of
+
+if TYPE_CHECKING:
+    from recsys.bundle.bundle import Bundle
+
+
+class Event(NamedTuple):
+    """One event of a history.
+
+    item: external id.
+    behavior: the target behaviour when None.
+    time: unix seconds; None means now.
+    weight: as in the log.
+    """
+
+    item: str
+    behavior: str | None = None
+    time: float | None = None
+    weight: float = 1.0
+
+
+History = Sequence[object]
+"""Events, or ids of items, each standing for an event of just now."""
+
+
+class Visit(NamedTuple):
+    """What the events of a request make of somebody's history.
+
+    history: with the events behind what is known; None where they change nothing.
+    neighbours: one row per relation that the history feeds; empty where nothing changes.
+    unknown: ids that are not in the catalogue.
+    """
+
+    history: UserHistories | None
+    neighbours: Neighbours
+    unknown: list[str]
+
+    def items_under(self, behaviors: Sequence[str]) -> Int32Array:
+        """Internal ids of the history's items under some behaviours, ascending."""
+        if self.history is None:
+            return np.empty(0, np.int32)
+        items = self.history.item[self.history.under(behaviors)]
+        return np.unique(items).astype(np.int32)
+
+
+def read_visit(bundle: "Bundle", history: History, user: int = UNKNOWN) -> Visit:
+    """The events of a request, behind those of a known user where there is one.
+
+    user: internal id. Raises UsageError for a behaviour that the log does not have, a weight that is
+    not above 0 or a time that is no number.
+    """
+    events, unknown = _read_events(bundle, history)
+    if not events:
+        return Visit(None, {}, unknown)
+    before = no_history(bundle.segments[1:], len(bundle.items), has_times=True)
+    if user != UNKNOWN:
+        before = history_of(bundle, user)
+    after = extended(before, events, duplicates_of(bundle))
+    if after is before:
+        return Visit(None, {}, unknown)
+    return Visit(after, history_neighbours(bundle.encoder, after), unknown)
+
+
+def history_of(bundle: "Bundle", user: int) -> UserHistories:
+    """What a known user did, as far as the bundle has learnt from it."""
+    seen = {name: row_of(matrix, user).indices for name, matrix in bundle.seen.items()}
+    edges = {name: row_of(matrix, user) for name, matrix in bundle.neighbours.items()}
+    num_later = _num_later(bundle, user, seen[bundle.target])
+    return rebuilt_history(seen, edges, bundle.encoder, num_later, len(bundle.items))
+
+
+def duplicates_of(bundle: "Bundle") -> Duplicates:
+    """What a repeated pair of user, item and behaviour becomes, as in the log."""
+    return "first"
+
+
+def _num_later(bundle: "Bundle", user: int, target_items: Int32Array) -> dict[int, float]:
+    """By item of an older bundle, how many of the user's pairs are later; nothing if unknown."""
+    if bundle.added is None or bundle.histories is None:
+        return {}
+    half_life_events = bundle.added.half_life_events
+    if half_life_events is None:
+        return {}
+    row = row_of(bundle.histories, user)
+    largest = max(bundle.added.auxiliary_weights.values(), default=1.0)
+    is_target = np.isin(row.indices, target_items)
+    # h = weight · 2^(−p / half_life_events)
+    weights = np.where(is_target, max(1.0, largest), largest)
+    num_later = -half_life_events * np.log2(row.data / weights)
+    return dict(zip(row.indices.tolist(), num_later.tolist(), strict=True))
+
+
+def _read_events(bundle: "Bundle", history: History) -> tuple[list[HistoryEvent], list[str]]:
+    """Events of known items, and the ids of the others."""
+    given = [_event_of(item) for item in history]
+    for event in given:
+        _check_event(bundle, event)
+    internal_ids = bundle.items.lookup([event.item for event in given])
+    events, unknown = [], []
+    for event, item in zip(given, internal_ids.tolist(), strict=True):
+        if item == UNKNOWN:
+            unknown.append(event.item)
+            continue
+        # Logs hold whole seconds.
+        time = None if event.time is None else math.floor(event.time)
+        events.append(HistoryEvent(item, event.behavior or bundle.target, event.weight, time))
+    return events, unknown
+
+
+def _event_of(item: object) -> Event:
+    if isinstance(item, Event):
+        return item
+    return Event(id_text(item) or str(item))
+
+
+def _check_event(bundle: "Bundle", event: Event) -> None:
+    behaviors = bundle.segments[1:]
+    if event.behavior is not None and event.behavior not in behaviors:
+        hint = nearest(event.behavior, behaviors) or f"The log has {list(behaviors)}"
+        raise UsageError(f"unknown behaviour {event.behavior!r}", hint)
+    if not 0 < event.weight < math.inf:
+        raise UsageError(
+            f"the event of {event.item!r} has weight {event.weight}", "Give a finite number above 0"
+        )
+    if event.time is not None and not math.isfinite(event.time):
+        raise UsageError(
+            f"the event of {event.item!r} has time {event.time}",
+            "Give unix seconds, or None for an event of just now",
+        )
