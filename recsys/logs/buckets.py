@@ -3,14 +3,14 @@ total order.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from recsys.core.arrays import BoolArray, Int32Array
+from recsys.core.arrays import BoolArray, Int32Array, Int64Array
 from recsys.core.config import CleanConfig
 from recsys.core.progress import Progress
 from recsys.core.table_files import read_arrow
@@ -36,15 +36,22 @@ class Written:
     def add(self, rows: pl.DataFrame) -> None:
         if BEHAVIOR in rows.columns:
             counts = rows[BEHAVIOR].value_counts()
-            self.behaviors += Counter(
-                dict(zip(counts[BEHAVIOR].to_list(), counts["count"].to_list(), strict=True))
-            )
+            for behavior, count in counts.iter_rows():
+                self.behaviors[behavior] += count
         else:
             self.behaviors[SINGLE_BEHAVIOR] += len(rows)
         if TIME in rows.columns:
-            times = [int(rows[TIME].min()), int(rows[TIME].max())]  # type: ignore[arg-type]
-            times += [time for time in (self.first_time, self.last_time) if time is not None]
-            self.first_time, self.last_time = min(times), max(times)
+            self._add_times(rows[TIME].to_numpy())
+
+    def _add_times(self, times: Int64Array) -> None:
+        first = int(times.min())
+        last = int(times.max())
+        if self.first_time is not None:
+            first = min(first, self.first_time)
+        if self.last_time is not None:
+            last = max(last, self.last_time)
+        self.first_time = first
+        self.last_time = last
 
 
 def collapse(
@@ -54,26 +61,31 @@ def collapse(
     total order.
     """
     folder.mkdir(parents=True)
-    files, drops = [], Drops()
+    files = []
+    drops = Drops()
     for bucket in progress.track(range(exchanged.buckets), "cleaning", exchanged.buckets):
         rows = exchanged.take(bucket)
-        if not len(rows):
+        if rows.is_empty():
             continue
         rows, repeated = drop_duplicates(rows, clean.duplicates)
         rows, capped = cap_activity(rows, clean.max_user_interactions)
         drops += repeated + capped
-        files.append(folder / f"bucket-{bucket:05d}.arrow")
-        sort_rows(
-            rows, [column for column in (*CODED_ORDER, SPLIT) if column in rows.columns]
-        ).write_ipc(files[-1])
+
+        order = [column for column in (*CODED_ORDER, SPLIT) if column in rows.columns]
+        file = folder / f"bucket-{bucket:05d}.arrow"
+        sort_rows(rows, order).write_ipc(file)
+        files.append(file)
     return files, drops
 
 
 def find_core(files: list[Path], exchanged: Exchanged, clean: CleanConfig) -> Core:
     """Users and items of the k-core over the cleaned rows."""
-    minima = clean.min_user_interactions, clean.min_item_interactions
     return fixed_point(
-        [_loader(file) for file in files], len(exchanged.users), len(exchanged.items), *minima
+        [partial(_user_and_item, file) for file in files],
+        num_users=len(exchanged.users),
+        num_items=len(exchanged.items),
+        min_user=clean.min_user_interactions,
+        min_item=clean.min_item_interactions,
     )
 
 
@@ -84,39 +96,41 @@ def write_rows(
     rows left.
     """
     folder.mkdir()
-    written, number = Written(), 0
-    places = {USER: _new_places(core.users), ITEM: _new_places(core.items)}
+    written = Written()
+    number = 0
+    new_codes = {USER: _new_codes(core.users), ITEM: _new_codes(core.items)}
     for file in progress.track(files, "writing", len(files)):
         rows = read_arrow(file)
-        kept = core.users[rows[USER].to_numpy()] & core.items[rows[ITEM].to_numpy()]
-        rows = rows.filter(pl.Series(kept))
-        if len(rows):
-            rows = _final(rows, places, exchanged.behaviors)
-            written.add(rows)
-            rows.write_parquet(
-                folder / f"part-{number:04d}.parquet", compression="zstd", compression_level=1
-            )
-            number += 1
+        in_core = core.users[rows[USER].to_numpy()] & core.items[rows[ITEM].to_numpy()]
+        rows = rows.filter(pl.Series(in_core))
+        if rows.is_empty():
+            continue
+        rows = _final(rows, new_codes, exchanged.behaviors)
+        written.add(rows)
+        path = folder / f"part-{number:04d}.parquet"
+        rows.write_parquet(path, compression="zstd", compression_level=1)
+        number += 1
     return written
 
 
-def _loader(file: Path) -> Callable[[], Pairs]:
-    def load() -> Pairs:
-        rows = read_arrow(file, columns=[USER, ITEM])
-        return rows[USER].to_numpy(), rows[ITEM].to_numpy()
-
-    return load
+def _user_and_item(file: Path) -> Pairs:
+    rows = read_arrow(file, columns=[USER, ITEM])
+    return rows[USER].to_numpy(), rows[ITEM].to_numpy()
 
 
-def _new_places(kept: BoolArray) -> Int32Array:
-    """Place of each old code among the kept ones."""
-    return np.cumsum(kept, dtype=np.int32) - 1
+def _new_codes(in_core: BoolArray) -> Int32Array:
+    """The new code of each old one in the core."""
+    return np.cumsum(in_core, dtype=np.int32) - 1
 
 
-def _final(rows: pl.DataFrame, places: dict[str, Int32Array], behaviors: pl.Series) -> pl.DataFrame:
-    rows = rows.with_columns(
-        pl.Series(column, place[rows[column].to_numpy()]) for column, place in places.items()
-    )
+def _final(
+    rows: pl.DataFrame, new_codes: dict[str, Int32Array], behaviors: pl.Series
+) -> pl.DataFrame:
+    """Rows with their final codes, and behaviours by name."""
+    for column, codes in new_codes.items():
+        recoded = codes[rows[column].to_numpy()]
+        rows = rows.with_columns(pl.Series(column, recoded))
     if BEHAVIOR in rows.columns:
-        rows = rows.with_columns(behaviors.gather(rows[BEHAVIOR]).alias(BEHAVIOR))
+        names = behaviors.gather(rows[BEHAVIOR])
+        rows = rows.with_columns(names.alias(BEHAVIOR))
     return rows

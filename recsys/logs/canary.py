@@ -33,28 +33,39 @@ def plant_canaries(
     a ranking of k items made without the canaries hits with probability `chance` · k at most; more
     means that the future leaked.
     """
-    users, items = log[USER_ID].unique().sort(), log[ITEM_ID].unique().sort()
+    users = log[USER_ID].unique().sort()
+    items = log[ITEM_ID].unique().sort()
     if count > len(users):
         raise UsageError(
             f"cannot plant {count} canaries, one a user, among {len(users)} users", "Plant fewer"
         )
     draw = np.random.default_rng(seed)
-    chosen = users.gather(np.sort(draw.choice(len(users), count, replace=False)))
-    touched = dict(log.group_by(USER_ID).agg(pl.col(ITEM_ID).unique()).iter_rows())
-    picked = [_untouched(draw, items, set(touched[user])) for user in chosen]
+    drawn = draw.choice(len(users), count, replace=False)
+    canary_users = users.gather(np.sort(drawn))
+
+    histories = dict(log.group_by(USER_ID).agg(pl.col(ITEM_ID).unique()).iter_rows())
+    canary_items = []
+    longest = 0
+    for user in canary_users:
+        history = set(histories[user])
+        longest = max(longest, len(history))
+        canary_items.append(_new_item(draw, items, history))
+
     last = int(log[TIME].max())  # type: ignore[arg-type]
     columns = {
-        USER_ID: chosen,
-        ITEM_ID: picked,
+        USER_ID: canary_users,
+        ITEM_ID: canary_items,
         TIME: last + 1 + draw.integers(0, _DAY_SECONDS, count),
         BEHAVIOR: [behavior] * count,
         WEIGHT: [1.0] * count,
-        RATING: [log[RATING].max() if RATING in log.columns else None] * count,
+        RATING: [None] * count,
     }
+    if RATING in log.columns:
+        columns[RATING] = [log[RATING].max()] * count
     schema = {column: LOG_SCHEMA[column] for column in log.columns}
     canaries = pl.DataFrame({column: columns[column] for column in log.columns}, schema=schema)
-    most = max(len(touched[user]) for user in chosen)
-    return Planted(pl.concat([log, canaries]), canaries, 1 / (len(items) - most))
+    chance = 1 / (len(items) - longest)
+    return Planted(pl.concat([log, canaries]), canaries, chance)
 
 
 def p_value(hits: int, trials: int, chance: float) -> float:
@@ -64,11 +75,14 @@ def p_value(hits: int, trials: int, chance: float) -> float:
     return float(binom.sf(hits - 1, trials, min(chance, 1.0)))
 
 
-def _untouched(draw: np.random.Generator, items: pl.Series, touched: set[str]) -> str:
-    if len(touched) >= len(items):
+def _new_item(draw: np.random.Generator, items: pl.Series, history: set[str]) -> str:
+    """A random item that the user has not touched."""
+    if len(history) >= len(items):
         raise UsageError(
             "a user has touched every item: no canary can be planted", "Take a larger catalogue"
         )
-    while (item := str(items[int(draw.integers(len(items)))])) in touched:
-        pass
-    return item
+    while True:
+        number = int(draw.integers(len(items)))
+        item = str(items[number])
+        if item not in history:
+            return item

@@ -40,37 +40,47 @@ def fixed_point(
     count each round's rare users before its rare items. Memory: one bucket, and a flag or count for
     every user and item.
     """
-    users, items = np.ones(num_users, bool), np.ones(num_items, bool)
-    drops, rounds, before = Drops(), 0, -1
+    users = np.ones(num_users, bool)
+    items = np.ones(num_items, bool)
+    drops = Drops()
+    rounds = 0
+    rows_before = None
     while True:
         rounds += 1
-        present, counts = np.zeros(num_users, bool), np.zeros(num_items, np.int64)
-        with_items = 0
+        present = np.zeros(num_users, bool)
+        rows_of_item = np.zeros(num_items, np.int64)
+        num_rows = 0
         for load in buckets:
-            user, item = _kept(load(), users, items)
-            with_items += len(user)
+            user, item = _rows_within(load(), users, items)
+            num_rows += len(user)
             _drop_rare_users(user, users, min_user)
-            left = users[user]
-            present[user[left]] = True
-            counts += np.bincount(item[left], minlength=num_items)
-        with_users = int(counts.sum())
-        drops += Drops({ITEM_RARE: max(before - with_items, 0), USER_RARE: with_items - with_users})
-        before = with_users
-        rare = counts < max(min_item, 1)
-        if not counts[rare].any():
+            frequent = users[user]
+            present[user[frequent]] = True
+            rows_of_item += np.bincount(item[frequent], minlength=num_items)
+
+        num_frequent = int(rows_of_item.sum())
+        if rows_before is not None:
+            drops[ITEM_RARE] += rows_before - num_rows
+        drops[USER_RARE] += num_rows - num_frequent
+        rows_before = num_frequent
+
+        rare = rows_of_item < max(min_item, 1)
+        if not rows_of_item[rare].any():
             return Core(present, ~rare, +drops, rounds)
         items &= ~rare
 
 
-def _kept(pairs: Pairs, users: BoolArray, items: BoolArray) -> Pairs:
+def _rows_within(pairs: Pairs, users: BoolArray, items: BoolArray) -> Pairs:
     user, item = pairs
-    kept = users[user] & items[item]
-    return user[kept], item[kept]
+    within = users[user] & items[item]
+    return user[within], item[within]
 
 
 def _drop_rare_users(user: Int32Array, users: BoolArray, min_user: int) -> None:
     """Clear the flag of every user with some rows, but fewer than `min_user`."""
-    if len(user):
-        low = int(user.min())
-        counts = np.bincount(user - low)
-        users[low : low + len(counts)] &= (counts == 0) | (counts >= min_user)
+    if len(user) == 0:
+        return
+    first = int(user.min())
+    counts = np.bincount(user - first)
+    frequent = (counts == 0) | (counts >= min_user)
+    users[first : first + len(counts)] &= frequent

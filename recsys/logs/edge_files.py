@@ -35,12 +35,12 @@ _ROLES = {"weight": "weight_col", "time": "time_col", "kind": "behavior_col"}
 
 def columns_of(file: str, wanted: int, name: str) -> list[str]:
     """The first `wanted` columns of a file. Raises DataError when it has fewer."""
-    found = _found(file)
-    if len(found) < wanted:
+    columns = _columns(file)
+    if len(columns) < wanted:
         raise DataError(
-            f"the file {file!r} of {name!r} has the columns {found}", f"It needs {wanted} of them"
+            f"the file {file!r} of {name!r} has the columns {columns}", f"It needs {wanted} of them"
         )
-    return found[:wanted]
+    return columns[:wanted]
 
 
 def read_edges(
@@ -52,19 +52,30 @@ def read_edges(
     roles: columns of the `weight`, `time` and `kind`. Raises DataError naming a column that is not
     there.
     """
-    asked: dict[str, Any] = {key: roles.get(role) or "" for role, key in _ROLES.items()}
-    _require(file, name, [*ends, *(column for column in roles.values() if column)])
-    asked |= {
+    mapped: dict[str, Any] = {
         "user_col": ends[0],
         "item_col": ends[1],
         "rating_col": "",
         "columns": None,
         "separator": None,
     }
-    rows, drops = scan_log(file, data.model_copy(update=asked)).collect()
-    reasons = {USER_MISSING: f"{ends[0]} missing", ITEM_MISSING: f"{ends[1]} missing"}
-    reasons |= {BEHAVIOR_MISSING: f"{roles.get('kind')} missing"}
-    counted = Drops({reasons.get(reason, reason): count for reason, count in drops.items()})
+    required = [*ends]
+    for role, key in _ROLES.items():
+        column = roles.get(role) or ""
+        mapped[key] = column
+        if column:
+            required.append(column)
+    _require(file, name, required)
+    rows, drops = scan_log(file, data.model_copy(update=mapped)).collect()
+
+    reasons = {
+        USER_MISSING: f"{ends[0]} missing",
+        ITEM_MISSING: f"{ends[1]} missing",
+        BEHAVIOR_MISSING: f"{roles.get('kind')} missing",
+    }
+    counted = Drops()
+    for reason, count in drops.items():
+        counted[reasons.get(reason, reason)] += count
     return rows.rename({USER_ID: SOURCE, ITEM_ID: DESTINATION}), counted
 
 
@@ -76,15 +87,12 @@ def coded(rows: pl.DataFrame, column: str, end: str, log: CodedLog) -> tuple[pl.
         trimmed = rows.with_columns(pl.col(column).str.strip_chars())
         return without(trimmed, pl.col(column) == "", f"empty {end}")
     known: IdMap = log.users if end == USER else log.items
-    codes = pl.DataFrame(
-        {column: known.ids, _CODE: pl.arange(len(known), dtype=pl.Int32, eager=True)}
-    )
-    found, drops = without(
-        rows.join(codes, on=column, how="left", maintain_order="left"),
-        pl.col(_CODE).is_null(),
-        f"unknown {end}",
-    )
-    return found.with_columns(pl.col(_CODE).alias(column)).drop(_CODE), drops
+    code = pl.arange(len(known), dtype=pl.Int32, eager=True)
+    codes = pl.DataFrame({column: known.ids, _CODE: code})
+    joined = rows.join(codes, on=column, how="left", maintain_order="left")
+    known_rows, drops = without(joined, pl.col(_CODE).is_null(), f"unknown {end}")
+    coded_rows = known_rows.with_columns(pl.col(_CODE).alias(column))
+    return coded_rows.drop(_CODE), drops
 
 
 def once(rows: pl.DataFrame, repeats: str = "once") -> tuple[pl.DataFrame, Drops]:
@@ -93,20 +101,24 @@ def once(rows: pl.DataFrame, repeats: str = "once") -> tuple[pl.DataFrame, Drops
     """
     if repeats == "sum" and WEIGHT not in rows.columns:
         rows = rows.with_columns(pl.lit(1.0, dtype=pl.Float32).alias(WEIGHT))
-    weight = (
-        pl.col(WEIGHT).cast(pl.Float64).sum().cast(pl.Float32)
-        if repeats == "sum"
-        else pl.col(WEIGHT).max()
-    )
-    merged = [weight] * (WEIGHT in rows.columns) + [pl.col(TIME).max()] * (TIME in rows.columns)
-    kept = rows.group_by(SOURCE, DESTINATION).agg(merged).sort(SOURCE, DESTINATION)
-    return kept, Drops({"repeated": len(rows) - len(kept)})
+    merged = []
+    if WEIGHT in rows.columns:
+        weight = pl.col(WEIGHT)
+        if repeats == "sum":
+            merged.append(weight.cast(pl.Float64).sum().cast(pl.Float32))
+        else:
+            merged.append(weight.max())
+    if TIME in rows.columns:
+        merged.append(pl.col(TIME).max())
+    pairs = rows.group_by(SOURCE, DESTINATION).agg(merged)
+    pairs = pairs.sort(SOURCE, DESTINATION)
+    return pairs, Drops({"repeated": len(rows) - len(pairs)})
 
 
 def without(rows: pl.DataFrame, test: pl.Expr, reason: str) -> tuple[pl.DataFrame, Drops]:
     """Rows for which the test does not hold, and how many went."""
-    kept = rows.filter(~test)
-    return kept, Drops({reason: len(rows) - len(kept)})
+    remaining = rows.filter(~test)
+    return remaining, Drops({reason: len(rows) - len(remaining)})
 
 
 def named(drops: Drops, name: str) -> Drops:
@@ -114,15 +126,16 @@ def named(drops: Drops, name: str) -> Drops:
     return Drops({f"{name}: {reason}": count for reason, count in drops.items() if count})
 
 
-def _found(file: str) -> list[str]:
-    return [column for column in open_parts(file, TextOptions())[0].columns if column != BROKEN]
+def _columns(file: str) -> list[str]:
+    parts = open_parts(file, TextOptions())
+    return [column for column in parts[0].columns if column != BROKEN]
 
 
-def _require(file: str, name: str, wanted: list[str]) -> None:
-    found = _found(file)
-    for column in wanted:
-        if column not in found:
+def _require(file: str, name: str, required: list[str]) -> None:
+    columns = _columns(file)
+    for column in required:
+        if column not in columns:
             raise DataError(
-                f"the file {file!r} of {name!r} has no column {column!r}; it has {found}",
-                nearest(column, found) or "Name the right one",
+                f"the file {file!r} of {name!r} has no column {column!r}; it has {columns}",
+                nearest(column, columns) or "Name the right one",
             )

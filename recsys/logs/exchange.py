@@ -20,7 +20,6 @@ from recsys.core.tables import BEHAVIOR, ITEM, ITEM_ID, SPLIT, TIME, USER, USER_
 from recsys.logs.reasons import KEPT, REASON, count_reasons
 
 BATCH_ROWS = 1_000_000
-_CODED = {USER: USER_ID, ITEM: ITEM_ID, BEHAVIOR: BEHAVIOR}
 
 
 class Encoder:
@@ -59,9 +58,10 @@ class Spill:
         """Write down the kept rows of a batch; count the others."""
         self.rows_read += len(marked)
         self.drops += count_reasons(marked[REASON])
-        rows = marked.filter(pl.col(REASON) == KEPT).select(self._coded(marked.columns, split))
-        if not len(rows):
+        unbroken = marked.filter(pl.col(REASON) == KEPT)
+        if unbroken.is_empty():
             return
+        rows = unbroken.select(self._coded(marked.columns, split))
         self._count(rows[USER].to_numpy())
         path = self.folder / f"batch-{len(self.files):06d}.arrow"
         rows.write_ipc(path)
@@ -74,8 +74,12 @@ class Spill:
         ]
         if BEHAVIOR in columns:
             coded.append(self.behaviors.encode(pl.col(BEHAVIOR)))
-        coded += [pl.col(column) for column in (TIME, WEIGHT) if column in columns]
-        return coded if split is None else [*coded, pl.lit(split).alias(SPLIT)]
+        for column in (TIME, WEIGHT):
+            if column in columns:
+                coded.append(pl.col(column))
+        if split is not None:
+            coded.append(pl.lit(split).alias(SPLIT))
+        return coded
 
     def _count(self, user: Int32Array) -> None:
         counts = np.bincount(user, minlength=len(self.counts))
@@ -97,7 +101,8 @@ class Exchanged:
 
     def take(self, bucket: int) -> pl.DataFrame:
         """The rows of one bucket in the order of the log, once: their files are removed."""
-        files = sorted(_bucket_folder(self.folder, bucket).glob("*.arrow"))
+        folder = _bucket_folder(self.folder, bucket)
+        files = sorted(folder.glob("*.arrow"))
         if not files:
             return pl.DataFrame()
         rows = pl.concat([read_arrow(file) for file in files])
@@ -112,49 +117,54 @@ def exchange(spill: Spill, folder: Path, buckets: int) -> Exchanged:
 
     Ranges hold about as many rows each. The files of the spill are removed on the way.
     """
-    users, user_place = _places(spill.users.ids())
-    items, item_place = _places(spill.items.ids())
-    behaviors, behavior_place = _places(spill.behaviors.ids())
-    places = {USER: user_place, ITEM: item_place, BEHAVIOR: behavior_place}
-    bucket_of = _ranges(spill.counts, user_place, buckets)
+    users, final_user = _in_text_order(spill.users.ids())
+    items, final_item = _in_text_order(spill.items.ids())
+    behaviors, final_behavior = _in_text_order(spill.behaviors.ids())
+    final_codes = {USER: final_user, ITEM: final_item, BEHAVIOR: final_behavior}
+    bucket_of_user = _ranges(spill.counts, final_user, buckets)
     for number, file in enumerate(spill.files):
         rows = read_arrow(file)
         file.unlink()
-        rows = rows.with_columns(
-            pl.Series(c, places[c][rows[c].to_numpy()]) for c in _CODED if c in rows.columns
-        )
-        for bucket, part in _partition(rows, bucket_of):
-            _bucket_folder(folder, bucket).mkdir(parents=True, exist_ok=True)
-            part.write_ipc(_bucket_folder(folder, bucket) / f"batch-{number:06d}.arrow")
+        for column, codes in final_codes.items():
+            if column in rows.columns:
+                recoded = codes[rows[column].to_numpy()]
+                rows = rows.with_columns(pl.Series(column, recoded))
+        for bucket, rows_of_bucket in _by_bucket(rows, bucket_of_user):
+            bucket_folder = _bucket_folder(folder, bucket)
+            bucket_folder.mkdir(parents=True, exist_ok=True)
+            rows_of_bucket.write_ipc(bucket_folder / f"batch-{number:06d}.arrow")
     return Exchanged(folder, buckets, users, items, behaviors)
 
 
-def _places(ids: pl.Series) -> tuple[pl.Series, Int32Array]:
-    """Ids in ascending text order, and the place there of each provisional code."""
+def _in_text_order(ids: pl.Series) -> tuple[pl.Series, Int32Array]:
+    """Ids in ascending text order, and the final code there of each provisional one."""
     order = ids.arg_sort()
-    places = np.empty(len(ids), np.int32)
-    places[order.to_numpy()] = np.arange(len(ids), dtype=np.int32)
-    return ids.gather(order), places
+    final_codes = np.empty(len(ids), np.int32)
+    final_codes[order.to_numpy()] = np.arange(len(ids), dtype=np.int32)
+    return ids.gather(order), final_codes
 
 
-def _ranges(counts: Int64Array, place: Int32Array, buckets: int) -> NDArray[np.int16]:
-    """Bucket of each user place: ranges with about the same number of rows."""
-    ordered = np.zeros(len(place), np.int64)
-    ordered[place[: len(counts)]] = counts
-    before = np.cumsum(ordered) - ordered
-    bucket: Int64Array = before * buckets // max(int(ordered.sum()), 1)
+def _ranges(counts: Int64Array, final_user: Int32Array, buckets: int) -> NDArray[np.int16]:
+    """Bucket of each final user code: ranges with about the same number of rows."""
+    rows_of_user = np.zeros(len(final_user), np.int64)
+    rows_of_user[final_user[: len(counts)]] = counts
+    rows_before = np.cumsum(rows_of_user) - rows_of_user
+    num_rows = max(int(rows_of_user.sum()), 1)
+    bucket: Int64Array = rows_before * buckets // num_rows
     return bucket.clip(max=buckets - 1).astype(np.int16)
 
 
-def _partition(
-    rows: pl.DataFrame, bucket_of: NDArray[np.int16]
+def _by_bucket(
+    rows: pl.DataFrame, bucket_of_user: NDArray[np.int16]
 ) -> Iterator[tuple[int, pl.DataFrame]]:
-    bucket = pl.Series("_bucket", bucket_of[rows[USER].to_numpy()])
-    parts = rows.with_columns(bucket).partition_by(
+    """The rows of each bucket that has any, in their order."""
+    buckets = bucket_of_user[rows[USER].to_numpy()]
+    with_bucket = rows.with_columns(pl.Series("_bucket", buckets))
+    tables = with_bucket.partition_by(
         "_bucket", maintain_order=True, as_dict=True, include_key=False
     )
-    for (number,), part in parts.items():
-        yield int(number), part
+    for (bucket,), table in tables.items():
+        yield int(bucket), table
 
 
 def _bucket_folder(folder: Path, bucket: int) -> Path:

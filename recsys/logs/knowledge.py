@@ -33,17 +33,15 @@ def read_knowledge(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> 
     drops += twins + rare
     _require_any(config, known)
     known = _grouped(known, config.max_relations)
-    kinds = known[KIND].unique().sort()
-    first, *others = [
-        one
-        for kind in kinds
-        for one in _of_kind(config.name, kind, known.filter(pl.col(KIND) == kind))
-    ]
+    relations = []
+    for kind in known[KIND].unique().sort():
+        of_kind = known.filter(pl.col(KIND) == kind)
+        relations.extend(_of_kind(config.name, kind, of_kind))
+
     lost = named(drops + lost, config.name)
-    return [
-        replace(first, rows_read=first.rows_read + lost.total(), drops=first.drops + lost),
-        *others,
-    ]
+    first, *others = relations
+    rows_read = first.rows_read + lost.total()
+    return [replace(first, rows_read=rows_read, drops=first.drops + lost), *others]
 
 
 def _triples(config: KnowledgeConfig, data: DataConfig) -> tuple[pl.DataFrame, Drops]:
@@ -57,10 +55,10 @@ def _triples(config: KnowledgeConfig, data: DataConfig) -> tuple[pl.DataFrame, D
     return rows, drops + loops + others
 
 
-def _require_kinds(config: KnowledgeConfig, found: list[str]) -> None:
+def _require_kinds(config: KnowledgeConfig, known_kinds: list[str]) -> None:
     for kind in config.kinds or []:
-        if kind not in found:
-            hint = nearest(kind, found) or f"It has {found[:20]}"
+        if kind not in known_kinds:
+            hint = nearest(kind, known_kinds) or f"It has {known_kinds[:20]}"
             raise ConfigError(
                 f"graph.knowledge.kinds names {kind!r}, and no triple of {config.file!r} is of it",
                 hint,
@@ -73,16 +71,19 @@ def _links(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> tuple[pl
     rows, drops = read_edges(config.links, (item, entity), config.name, data)
     rows, unknown = coded(rows, SOURCE, ITEM, log)
     pairs, repeated = once(rows)
-    lost = Drops(
-        {f"link, {reason}": count for reason, count in (drops + unknown + repeated).items()}
-    )
+    lost = Drops()
+    for reason, count in (drops + unknown + repeated).items():
+        lost[f"link, {reason}"] = count
     return pairs.rename({SOURCE: ITEM, DESTINATION: _ENTITY}), lost
 
 
 def _require_links(config: KnowledgeConfig, triples: pl.DataFrame, links: pl.DataFrame) -> None:
     entities = pl.concat([triples[SOURCE], triples[DESTINATION].rename(SOURCE)])
-    if not len(links) or not links[_ENTITY].is_in(entities.unique().implode()).any():
-        sample = f"{links[_ENTITY][0]!r} say" if len(links) else "and none is of an item of the log"
+    in_triples = links[_ENTITY].is_in(entities.unique().implode())
+    if not in_triples.any():
+        sample = "and none is of an item of the log"
+        if len(links):
+            sample = f"{links[_ENTITY][0]!r} say"
         raise DataError(
             f"the links {config.links!r} point nowhere: none of their {len(links):,} entities, {sample}, "
             f"is in a triple of {config.file!r}",
@@ -94,30 +95,32 @@ def _without_twins(triples: pl.DataFrame) -> tuple[pl.DataFrame, Drops]:
     """Of kinds that link the same pairs, "film.genre" and "genre.films" say, the first by name
     stays.
     """
-    ends = pl.min_horizontal(SOURCE, DESTINATION), pl.max_horizontal(SOURCE, DESTINATION)
-    pairs = triples.select(
-        KIND, pl.struct(ends[0].alias("low"), ends[1].alias("high")).hash().alias("pair")
-    ).unique()
+    low = pl.min_horizontal(SOURCE, DESTINATION).alias("low")
+    high = pl.max_horizontal(SOURCE, DESTINATION).alias("high")
+    pair = pl.struct(low, high).hash().alias("pair")
+    pairs = triples.select(KIND, pair).unique()
+
+    # Kinds with as many pairs and the same sum of their hashes link the same pairs.
     marks = pairs.group_by(KIND).agg(pl.len(), pl.col("pair").sum()).sort(KIND)
-    twins = marks.filter(~pl.struct("len", "pair").is_first_distinct())[KIND]
-    return without(
-        triples, pl.col(KIND).is_in(twins.implode()), "of a kind that is the inverse of another"
-    )
+    repeated = ~pl.struct("len", "pair").is_first_distinct()
+    twins = marks.filter(repeated)[KIND]
+    is_twin = pl.col(KIND).is_in(twins.implode())
+    return without(triples, is_twin, "of a kind that is the inverse of another")
 
 
 def _without_rare(triples: pl.DataFrame, min_triples: int) -> tuple[pl.DataFrame, Drops]:
     """Without triples of an entity that is no item and stands in too few."""
-    ends = [
-        triples.filter(pl.col(item).is_null())[end]
-        for end, item in ((SOURCE, _HEAD), (DESTINATION, _TAIL))
-    ]
-    counts = pl.concat([ends[0], ends[1].rename(SOURCE)]).value_counts(name="count")
+    head_is_entity = pl.col(_HEAD).is_null()
+    tail_is_entity = pl.col(_TAIL).is_null()
+    heads = triples.filter(head_is_entity)[SOURCE]
+    tails = triples.filter(tail_is_entity)[DESTINATION]
+    entities = pl.concat([heads, tails.rename(SOURCE)])
+
+    counts = entities.value_counts(name="count")
     rare = counts.filter(pl.col("count") < min_triples)[SOURCE].implode()
-    alone = (
-        pl.col(SOURCE).is_in(rare) & pl.col(_HEAD).is_null()
-        | pl.col(DESTINATION).is_in(rare) & pl.col(_TAIL).is_null()
-    )
-    return without(triples, alone, "of an entity in too few triples")
+    rare_head = head_is_entity & pl.col(SOURCE).is_in(rare)
+    rare_tail = tail_is_entity & pl.col(DESTINATION).is_in(rare)
+    return without(triples, rare_head | rare_tail, "of an entity in too few triples")
 
 
 def _require_any(config: KnowledgeConfig, triples: pl.DataFrame) -> None:
@@ -141,39 +144,48 @@ def _grouped(triples: pl.DataFrame, max_relations: int) -> pl.DataFrame:
     counts = triples.group_by(KIND).len().sort(["len", KIND], descending=[True, False])
     if len(counts) <= max_relations:
         return triples
-    kept = counts[KIND].head(max_relations)
-    return triples.with_columns(
-        pl.when(pl.col(KIND).is_in(kept.implode())).then(KIND).otherwise(pl.lit(OTHER)).alias(KIND)
-    )
+    frequent = counts[KIND].head(max_relations)
+    is_frequent = pl.col(KIND).is_in(frequent.implode())
+    kind = pl.when(is_frequent).then(KIND).otherwise(pl.lit(OTHER))
+    return triples.with_columns(kind.alias(KIND))
 
 
 def _of_kind(name: str, kind: str, triples: pl.DataFrame) -> list[EdgeRows]:
     """Up to three relations: items with entities, items with items, entities with entities."""
-    head, tail = pl.col(_HEAD), pl.col(_TAIL)
+    head_item = pl.col(_HEAD)
+    tail_item = pl.col(_TAIL)
+    head_is_item = head_item.is_not_null()
+    tail_is_item = tail_item.is_not_null()
+
+    item_first = triples.filter(head_is_item & ~tail_is_item)
+    item_last = triples.filter(~head_is_item & tail_is_item)
+    between_items = triples.filter(head_is_item & tail_is_item)
+    between_entities = triples.filter(~head_is_item & ~tail_is_item)
+
+    of_items = pl.concat(
+        [
+            item_first.select(head_item.alias(SOURCE), DESTINATION),
+            item_last.select(tail_item.alias(SOURCE), pl.col(SOURCE).alias(DESTINATION)),
+        ]
+    )
+    items = between_items.select(head_item.alias(SOURCE), tail_item.alias(DESTINATION))
+    entities = between_entities.select(SOURCE, DESTINATION)
+
     entity = f"{ITEM}:{name}"
-    of_head = triples.filter(head.is_not_null() & tail.is_null()).select(
-        head.alias(SOURCE), DESTINATION
+    relations = (
+        _relation(f"{name}:{kind}", (ITEM, entity), of_items),
+        _relation(f"{name}:{kind}:items", (ITEM, ITEM), items),
+        _relation(f"{name}:{kind}:entities", (entity, entity), entities),
     )
-    of_tail = triples.filter(head.is_null() & tail.is_not_null()).select(
-        tail.alias(SOURCE), pl.col(SOURCE).alias(DESTINATION)
-    )
-    both = triples.filter(head.is_not_null() & tail.is_not_null()).select(
-        head.alias(SOURCE), tail.alias(DESTINATION)
-    )
-    others = triples.filter(head.is_null() & tail.is_null()).select(SOURCE, DESTINATION)
-    found = (
-        (f"{name}:{kind}", (ITEM, entity), pl.concat([of_head, of_tail])),
-        (f"{name}:{kind}:items", (ITEM, ITEM), both),
-        (f"{name}:{kind}:entities", (entity, entity), others),
-    )
-    return [_relation(*one) for one in found if len(one[2])]
+    return [relation for relation in relations if relation.rows_read]
 
 
 def _relation(name: str, ends: tuple[str, str], rows: pl.DataFrame) -> EdgeRows:
-    # Two items may be the same entity, or an item two: a triple between them is no edge of an item
-    # to itself.
-    kept, loops = without(
-        rows, pl.lit(ends[0] == ends[1]) & (pl.col(SOURCE) == pl.col(DESTINATION)), "self-loop"
-    )
-    kept, repeated = once(kept)
-    return EdgeRows(name, ends, kept, rows_read=len(rows), drops=named(loops + repeated, name))
+    drops = Drops()
+    edges = rows
+    if ends[0] == ends[1]:
+        # Two items may be the same entity, or an item two: a triple between them is no edge of an
+        # item to itself.
+        edges, drops = without(edges, pl.col(SOURCE) == pl.col(DESTINATION), "self-loop")
+    edges, repeated = once(edges)
+    return EdgeRows(name, ends, edges, rows_read=len(rows), drops=named(drops + repeated, name))

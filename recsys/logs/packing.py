@@ -34,44 +34,50 @@ class Packed:
     def one_a_group(self, last: bool) -> "Packed":
         """The first (or `last`) of sorted rows that agree in all columns but the last one."""
         group = self.keys >> self.bits[-1]
-        differs = np.ones(len(group), bool)
-        np.not_equal(group[1:], group[:-1], out=differs[:-1] if last else differs[1:])
-        return self.of(self.keys[differs])
+        changes = group[1:] != group[:-1]
+        ends = np.append(changes, True) if last else np.insert(changes, 0, True)
+        return self.of(self.keys[ends[: len(group)]])
 
     def arrays(self) -> dict[str, Int64Array]:
         """The columns again, (n,) each."""
-        left, found = self.keys, {}
-        for column, low, bits in zip(
-            self.columns[::-1], self.low[::-1], self.bits[::-1], strict=True
-        ):
-            found[column] = (left & ((1 << bits) - 1)) + low
-            left = left >> bits
-        return found
+        columns = {}
+        remaining = self.keys
+        layout = list(zip(self.columns, self.low, self.bits, strict=True))
+        # The last column has the lowest bits.
+        for column, low, bits in reversed(layout):
+            mask = (1 << bits) - 1
+            columns[column] = (remaining & mask) + low
+            remaining = remaining >> bits
+        return columns
 
 
 def pack(columns: dict[str, IntArray]) -> Packed | None:
     """Columns of whole numbers, (n,) each, as keys in the order of the rows; None when they need
     more than 63 bits.
     """
-    low = tuple(int(values.min()) if len(values) else 0 for values in columns.values())
-    spans = [
-        int(values.max()) - least if len(values) else 0
-        for values, least in zip(columns.values(), low, strict=True)
-    ]
-    bits = tuple(span.bit_length() for span in spans)
+    lows = []
+    bits = []
+    num_rows = 0
+    for values in columns.values():
+        num_rows = len(values)
+        low = int(values.min()) if num_rows else 0
+        high = int(values.max()) if num_rows else 0
+        lows.append(low)
+        bits.append((high - low).bit_length())
     if sum(bits) > _BITS:
         return None
-    keys = np.zeros(len(next(iter(columns.values()))), np.int64)
-    for values, least, width in zip(columns.values(), low, bits, strict=True):
+
+    keys = np.zeros(num_rows, np.int64)
+    for values, low, width in zip(columns.values(), lows, bits, strict=True):
         keys <<= width
-        keys |= values.astype(np.int64) - least
-    return Packed(keys, tuple(columns), low, bits)
+        keys |= values.astype(np.int64) - low
+    return Packed(keys, tuple(columns), tuple(lows), tuple(bits))
 
 
 def sort_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Rows in the order of the columns `by`; the order of equal rows is not defined."""
-    whole = all(rows.schema[column].is_integer() for column in rows.columns)
-    if whole and set(rows.columns) == set(by):
+    integers = all(kind.is_integer() for kind in rows.schema.dtypes())
+    if integers and set(rows.columns) == set(by):
         packed = pack({column: rows[column].to_numpy() for column in by})
         if packed is not None:
             return unpacked(packed.sort(), rows)
@@ -80,7 +86,5 @@ def sort_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 def unpacked(packed: Packed, like: pl.DataFrame) -> pl.DataFrame:
     """The packed columns as a table with the columns and types of `like`."""
-    arrays = packed.arrays()
-    return pl.DataFrame(
-        [pl.Series(column, arrays[column]).cast(kind) for column, kind in like.schema.items()]
-    )
+    table = pl.DataFrame(packed.arrays(), schema=like.columns)
+    return table.cast(like.schema)

@@ -24,8 +24,10 @@ def read_relations(graph: GraphConfig, data: DataConfig, log: CodedLog) -> list[
     """Every relation that `graph` names. data: how text is read. Raises DataError for a file that
     cannot be used.
     """
-    triples = [relation for one in graph.knowledge for relation in read_knowledge(one, data, log)]
-    return [read_relation(one, data, log) for one in graph.relations] + triples
+    relations = [read_relation(config, data, log) for config in graph.relations]
+    for config in graph.knowledge:
+        relations.extend(read_knowledge(config, data, log))
+    return relations
 
 
 def read_relation(config: RelationConfig, data: DataConfig, log: CodedLog) -> EdgeRows:
@@ -52,25 +54,21 @@ def read_relation(config: RelationConfig, data: DataConfig, log: CodedLog) -> Ed
 def save_relations(relations: Iterable[EdgeRows], folder: Path) -> None:
     """Write relations.json and a numbered Parquet file for each relation into `folder`."""
     documents = []
-    for place, relation in enumerate(relations):
-        relation.rows.write_parquet(folder / f"{place}.parquet")
-        scalars = {
-            key: value for key, value in vars(relation).items() if key not in ("rows", "drops")
-        }
-        documents.append({**scalars, "drops": facts(relation.drops)})
+    for number, relation in enumerate(relations):
+        relation.rows.write_parquet(folder / f"{number}.parquet")
+        document = dict(vars(relation))
+        del document["rows"]
+        document["drops"] = facts(relation.drops)
+        documents.append(document)
     write_json(folder / _DOCUMENT, documents)
 
 
 def load_relations(folder: Path) -> list[EdgeRows]:
     """What `save_relations` wrote."""
-    return [
-        EdgeRows(
-            **{
-                **document,
-                "ends": tuple(document["ends"]),
-                "drops": Drops(document["drops"]),
-                "rows": read_parquet(folder / f"{place}.parquet"),
-            }
-        )
-        for place, document in enumerate(read_json(folder / _DOCUMENT))
-    ]
+    relations = []
+    for number, document in enumerate(read_json(folder / _DOCUMENT)):
+        document["ends"] = tuple(document["ends"])
+        document["drops"] = Drops(document["drops"])
+        document["rows"] = read_parquet(folder / f"{number}.parquet")
+        relations.append(EdgeRows(**document))
+    return relations
