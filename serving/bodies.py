@@ -1,6 +1,6 @@
 """What the service is asked: request bodies, checked before anything is computed."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
 from fastapi import Query as InQuery
@@ -105,8 +105,11 @@ class OptionsBody(ListOptions):
 
     def options(self) -> ListOptions:
         """The same for lookup: equal options of several requests are answered together."""
-        values = {name: getattr(self, name) for name in ListOptions.model_fields}
-        return ListOptions.model_construct(**values)
+        return ListOptions.model_validate(self._values())
+
+    def _values(self) -> dict[str, Any]:
+        """What was read, by option; attributes are read past pydantic, which takes its time."""
+        return {name: self.__dict__[name] for name in _OPTIONS}
 
 
 class RecommendQuery(OptionsBody):
@@ -125,12 +128,13 @@ class RecommendQuery(OptionsBody):
     def options(self) -> ListOptions:
         """The same for lookup, with filters by column."""
         filters: dict[str, tuple[str, ...]] = {}
-        for text in [*self.filters, *self.__dict__["filter"]]:
+        old_filters = self.__dict__["filter"]  # read past pydantic's warning of deprecation
+        for text in [*self.filters, *old_filters]:
             column, _, value = text.partition(":")
             filters[column] = (*filters.get(column, ()), value)
         if self.category is not None:
             filters["category"] = (*filters.get("category", ()), self.category)
-        return super().options().model_copy(update={"filters": filters})
+        return ListOptions.model_validate({**self._values(), "filters": filters})
 
 
 class RecommendBody(OptionsBody):
