@@ -62,7 +62,7 @@ def print_summary(folder: RunFolder) -> None:
 def _print_models(report: Mapping[str, Any]) -> None:
     """Every model with the deciding metrics; a star marks differences from the model that count."""
     k = report["deciding"].partition("@")[2]
-    metrics = [f"ndcg@{k}", f"recall@{k}", f"hr@{k}", f"coverage@{k}"]
+    metrics = [report["deciding"], f"recall@{k}", f"hr@{k}", f"coverage@{k}"]
     columns = ["model", f"{report['deciding']} on validation", *metrics, "95 % interval", "seconds"]
     findings = {
         one["other"]: one for one in report["comparisons"] if one["metric"] == report["deciding"]

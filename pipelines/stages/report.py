@@ -27,6 +27,7 @@ from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import read_json
 from recsys.core.machine import versions
 from recsys.core.tables import Drops
+from recsys.evaluate.deciding import deciding_mean, deciding_metric
 from recsys.evaluate.document import (
     ColdItems,
     Epoch,
@@ -36,7 +37,6 @@ from recsys.evaluate.document import (
     VisitorRow,
 )
 from recsys.evaluate.lists import catalogue_of
-from recsys.evaluate.metrics import rank_metrics
 from recsys.evaluate.relations import relation_rows
 from recsys.evaluate.report import Judged, Test, build_report, write_report
 from recsys.evaluate.slices import cold_rows, slices_of
@@ -108,7 +108,7 @@ def _relations(work: Work, final: Phase) -> list[RelationRow]:
         np.empty((0, 0), np.int32) if main is None else main,
         final.judge.held_out_users,
         final.judge.held_out_matrix,
-        f"ndcg@{config.evaluate.ks[0]}",
+        deciding_metric(config.evaluate.ks[0]),
         config.evaluate.bootstrap,
         config.seed,
     )
@@ -159,9 +159,7 @@ def _deciding(select: Phase, ranked: Int32Array | None) -> float | None:
     if ranked is None or not len(ranked):
         return None
     k = select.config.evaluate.ks[0]
-    return rank_metrics(
-        ranked, select.judge.held_out_users, select.judge.held_out_matrix, [k]
-    ).overall[f"ndcg@{k}"]
+    return deciding_mean(ranked, select.judge.held_out_users, select.judge.held_out_matrix, k)
 
 
 def _seconds(name: str, stages: Stages) -> float:

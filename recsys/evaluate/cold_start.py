@@ -17,6 +17,7 @@ from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.ranking import Scorer
 from recsys.encode.fold_in import UserEncoder
 from recsys.encode.history_scores import BlendedScorer
+from recsys.evaluate.deciding import deciding_metric
 from recsys.evaluate.document import ColdItems, VisitorRow
 from recsys.evaluate.metrics import evaluable_users, evenly, rank_metrics
 from recsys.search.exact import VectorScorer, rank
@@ -178,4 +179,4 @@ def _row(length: int, values: Sequence[PerUser], draws: int, seed: int) -> Visit
 
 def _ndcg(ranked: Int32Array, users: Int32Array, held_out: sparse.csr_matrix, k: int) -> PerUser:
     per_user: Mapping[str, PerUser] = rank_metrics(ranked, users, held_out, [k]).per_user
-    return per_user[f"ndcg@{k}"]
+    return per_user[deciding_metric(k)]

@@ -68,17 +68,21 @@ def metric_title(name: str) -> str:
 
 
 def _metrics(report: Report, list_level: bool) -> dict[str, list[str]]:
-    """Metric names by list length, in the order of the document, NDCG first: it decides."""
-    by_length: dict[str, list[str]] = {}
-    for name in sorted(
-        report.row(report.main).metrics, key=lambda name: not name.startswith("ndcg@")
-    ):
-        metric, _, k = name.partition("@")
-        if (metric in _LIST_LEVEL) == list_level:
-            by_length.setdefault(k, []).append(name)
-    return dict(
-        sorted(by_length.items(), key=lambda item: item[0] != report.deciding.partition("@")[2])
-    )
+    """Metric names by list length, the deciding metric and its list length first."""
+    deciding, _, deciding_length = report.deciding.partition("@")
+    by_length: dict[str, list[str]] = {deciding_length: []}
+    for name in report.row(report.main).metrics:
+        metric, _, length = name.partition("@")
+        if (metric in _LIST_LEVEL) != list_level:
+            continue
+        names = by_length.setdefault(length, [])
+        if metric == deciding:
+            names.insert(0, name)
+        else:
+            names.append(name)
+    if not by_length[deciding_length]:
+        del by_length[deciding_length]
+    return by_length
 
 
 def _of(comparisons: Sequence[Comparison], metric: str) -> list[Comparison]:

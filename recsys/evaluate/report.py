@@ -14,6 +14,7 @@ from recsys.core.arrays import Float64Array, Int32Array
 from recsys.core.artefacts import atomic_file
 from recsys.core.errors import UsageError
 from recsys.core.intervals import bootstrap_means, difference, holm, interval
+from recsys.evaluate.deciding import deciding_metric
 from recsys.evaluate.document import (
     Comparison,
     Epoch,
@@ -79,12 +80,12 @@ def build_report(
     index: ThroughIndex | None = None,
     warnings: Sequence[str] = (),
 ) -> Report:
-    """The document of a run. `main` names the model the run is about; NDCG at the first of `ks`
-    decides.
+    """The document of a run. `main` names the model the run is about; the deciding metric is taken
+    at the first of `ks`.
 
     Raises UsageError when `main` is not among the models with lists.
     """
-    deciding = f"ndcg@{ks[0]}"
+    deciding = deciding_metric(ks[0])
     rankings = {
         one.name: rank_metrics(one.ranked, test.users, test.held_out, ks, test.catalogue)
         for one in judged

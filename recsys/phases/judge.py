@@ -9,7 +9,8 @@ from recsys.core.arrays import Int32Array
 from recsys.core.errors import UsageError
 from recsys.core.interactions import HeldOut, hold_out
 from recsys.core.ranking import Scorer
-from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.evaluate.deciding import deciding_mean
+from recsys.evaluate.metrics import evaluable_users
 from recsys.phases.data import PhaseData
 from recsys.search.exact import rank
 
@@ -55,12 +56,11 @@ class Judge:
         return rank(scorer, users, k, self.data.seen, threads=self.data.config.threads).items
 
     def ndcg(self, scorer: Scorer, users: Int32Array | None = None) -> float:
-        """Mean NDCG@`train.metric_k`: the number that every choice of a run looks at.
+        """Mean of the deciding metric at `train.metric_k` (NDCG): the number that every choice of a run looks at.
 
         users: all of `held_out_users` when None.
         """
         k = self.data.config.train.metric_k
         users = self.held_out_users if users is None else users
         lists = self.ranked(scorer, k, users)
-        metrics = rank_metrics(lists, users, self.held_out_matrix, [k])
-        return metrics.overall[f"ndcg@{k}"]
+        return deciding_mean(lists, users, self.held_out_matrix, k)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from recsys.core.errors import UsageError
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.machine import versions
+from recsys.evaluate.deciding import deciding_metric
 from recsys.tune import study as trials
 from recsys.tune.search import Budget, Search
 from recsys.tune.space import Range, value_at
@@ -108,7 +109,7 @@ def tuning_of(search: Search, study: Study, budget: Budget, stopped: str) -> Tun
         next(trial for trial in done if trials.GIVEN in trial.user_attrs),
     )
     gain = _gain(search, best, given)
-    metric = f"ndcg@{config.train.metric_k}"
+    metric = deciding_metric(config.train.metric_k)
     finished = trials.finished(study)
     rows = [_row(number, trial) for number, trial in enumerate(finished, start=1)]
     best_row, given_row = (rows[finished.index(trial)] for trial in (best, given))

@@ -20,7 +20,7 @@ from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig
 from recsys.core.errors import RecsysError, UsageError
 from recsys.core.progress import QUIET, Progress
-from recsys.evaluate.metrics import rank_metrics
+from recsys.evaluate.deciding import deciding_per_user
 from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
@@ -203,13 +203,18 @@ class Search:
 
     def _ndcg_of_users(self, phase: Phase, vectors: TrainedVectors) -> Float64Array:
         """As the model would be served: with what histories do at their best for these vectors."""
-        shared = self._terms if phase.config.blend == self.phase.config.blend else None
+        shared = self._shared_terms(phase.config)
         blend = choose_blend(phase, vectors, terms=shared).blend
-        k = phase.config.train.metric_k
-        ranked = phase.judge.ranked(blended_scaled(phase, vectors, blend, terms=shared), k)
-        return rank_metrics(
-            ranked, phase.judge.held_out_users, phase.judge.held_out_matrix, [k]
-        ).per_user[f"ndcg@{k}"]
+        scorer = blended_scaled(phase, vectors, blend, terms=shared)
+        judge, k = phase.judge, phase.config.train.metric_k
+        lists = judge.ranked(scorer, k)
+        return deciding_per_user(lists, judge.held_out_users, judge.held_out_matrix, k)
+
+    def _shared_terms(self, config: RunConfig) -> FittedTerms | None:
+        """The terms of the configuration as given, where all that they depend on is as given."""
+        given = self.phase.config
+        same_scores = config.blend == given.blend and config.graph == given.graph
+        return self._terms if same_scores and config.seed == given.seed else None
 
     @cached_property
     def _terms(self) -> FittedTerms:

@@ -53,6 +53,20 @@ def small_phase(tmp_path_factory: pytest.TempPathFactory) -> Phase:
     return Phase("select", log, replace(splits, test=_Poisoned()), config)
 
 
+@pytest.fixture
+def shop_phase(tmp_path: Path) -> Phase:
+    """Views before purchases; the weight of views is what a search may change."""
+    world = communities(
+        num_users=60, num_items=40, events_per_user=16, behaviors=("view", "buy"), seed=4
+    )
+    space = {"graph.behavior_weights.view": {"choices": [1.0, 0.0, 0.3]}}
+    raw = {**RAW, "graph": {"target": "buy"}, "tune": {"space": space, "startup": 3}}
+    config = build_config({**raw, "data": {"time_col": "timestamp"}})
+    ingest(world.log, config.data, config.clean, tmp_path / "shop")
+    log = load_log(tmp_path / "shop")
+    return Phase("select", log, split_log(log, config.split, "buy", config.seed), config)
+
+
 NewSearch = Callable[..., Search]
 
 

@@ -21,7 +21,7 @@ from recsys.tune import study as trials
 from recsys.tune.document import Tuning, best_values, tuning_of
 from recsys.tune.page import render
 from recsys.tune.search import Budget, Search
-from recsys.tune.space import given_space
+from recsys.tune.space import given_space, with_values
 from recsys.tune.study import open_study
 
 MANY = Budget(trials=4, minutes=30)
@@ -260,3 +260,38 @@ def test_a_damaged_study_is_told(new_search) -> None:
     Path(search.folder / trials.FILE).write_text("not a database", encoding="utf-8")
     with pytest.raises(MachineError, match=r"study\.db"):
         tried(search)
+
+
+def test_a_trial_of_another_graph_is_judged_by_scores_of_that_graph(
+    shop_phase, tmp_path: Path
+) -> None:
+    phase = shop_phase
+    search = Search(phase, phase.graph, given_space(phase.config), tmp_path / "search")
+    rows = tried(search, Budget(4, 30))
+    weights = {row[2]["graph.behavior_weights.view"] for row in rows}
+    assert len(weights) > 1
+    for _, value, values in rows:
+        as_given = values["graph.behavior_weights.view"] is None
+        alone = phase if as_given else replace(phase, config=with_values(phase.config, values))
+        trained = fit_phase(alone, alone.graph, alone.config.model)
+        vectors = TrainedVectors(alone.interactions, trained.embeddings, alone.graph)
+        assert value == pytest.approx(choose_blend(alone, vectors).value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ("train.lr=0.002", True),
+        ("graph.behavior_weights={view=0.0}", False),
+        ("graph.half_life_days=30", False),
+        ("blend.trend=false", False),
+        ("seed=7", False),
+    ],
+)
+def test_scores_are_shared_only_where_all_they_depend_on_is_equal(
+    shop_phase, tmp_path: Path, change: str, shared: bool
+) -> None:
+    phase = shop_phase
+    search = Search(phase, phase.graph, given_space(phase.config), tmp_path / "search")
+    config = with_overrides(phase.config.model_dump(exclude_unset=True), [change])
+    assert (search._shared_terms(config) is not None) == shared
