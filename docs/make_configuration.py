@@ -3,9 +3,10 @@
 import inspect
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from recsys.core.config import (
     AttributeConfig,
@@ -16,11 +17,16 @@ from recsys.core.config import (
     SessionConfig,
     ValuesConfig,
 )
+from recsys.core.config.forms import in_words
+from recsys.core.toml import toml_value
 
 HEAD = """# Configuration
 
 One TOML file describes a run; every key has a default, and `--set section.key=value` overrides any of them.
-An unknown key or a value out of range stops the run before it starts. This page is made from the code
+An unknown key or a value out of range stops the run before it starts.
+Values of `--set` are written as in the file, and without quotes: `--set graph.target=buy`, `--set clean.start=2024-01-31`,
+`--set evaluate.ks=5,10`, `--set refit=false`; `none` leaves an optional key out. Paths in the file are meant from the folder of
+the file, or from the working folder where they lead nowhere. This page is made from the code
 (`python docs/make_configuration.py`).
 """
 
@@ -93,40 +99,24 @@ def _table(fields: dict[str, Any]) -> str:
     for name, field in fields.items():
         default = "required" if field.is_required() else _toml(field.default)
         meaning = " ".join((field.description or "").split())
-        rows.append(f"| `{name}` | {_values(field.annotation)} | {default} | {meaning} |")
+        rows.append(f"| `{name}` | {_values(field)} | {default} | {meaning} |")
     return "\n".join(rows)
 
 
 def _toml(value: Any) -> str:
     if value is None:
         return "–"
-    return (
-        f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value!r}`".replace("'", '"')
-    )
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    return f"`{toml_value(value)}`"
 
 
-def _values(annotation: Any) -> str:
-    choices = get_args(annotation)
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return ", ".join(f"`{choice}`" for choice in choices)
-    names = [_name(one) for one in (choices or (annotation,)) if one is not type(None)]
-    text = (
-        str(annotation)
-        if getattr(annotation, "__origin__", None) in (list, dict)
-        else " or ".join(names)
-    )
-    text = re.sub(r"typing\.Annotated\[(\w+), [^]]*\]", r"\1", text)
-    return text.replace("|", "or").replace("recsys.core.config.", "")
-
-
-def _name(one: Any) -> str:
-    """Of one alternative: a type, a type with limits, or words."""
-    parts = get_args(one)
-    if parts and all(isinstance(part, str) for part in parts):
-        return ", ".join(f"`{part}`" for part in parts)
-    if hasattr(one, "__metadata__"):
-        one = parts[0]
-    return getattr(one, "__name__", str(one))
+def _values(field: FieldInfo) -> str:
+    """What a key takes, words of TOML in code letters."""
+    annotation = field.annotation
+    if field.metadata:
+        annotation = Annotated[annotation, *field.metadata]
+    return re.sub(r'("[^"]*")', r"`\1`", in_words(annotation))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.core.config import RunConfig, load_config
+from recsys.core.config import RunConfig, load_config, read_toml, require_files
 from recsys.core.errors import UsageError
 
 Sets = Annotated[
@@ -133,9 +133,11 @@ def configuration(config: Path | None, sets: list[str] | None, **keys: object) -
         if value is not None
     ]
     made = load_config(config, [*overrides, *(sets or [])])
-    return (
-        made if config or made.name != "run" else made.model_copy(update={"name": _name_of(made)})
-    )
+    if config is not None:
+        require_files(made, config.parent, read_toml(config))
+    elif made.name == "run":
+        made = made.model_copy(update={"name": _name_of(made)})
+    return made
 
 
 def _name_of(config: RunConfig) -> str:

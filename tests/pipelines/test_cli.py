@@ -559,3 +559,29 @@ def test_an_old_configuration_key_is_told_in_one_line(
     assert called.code == 0
     told = "warning: the configuration key train.learning_rate is now called train.lr"
     assert called.err.count("\n") == 1 and called.err.startswith(told)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[data]\nlog = 'away/log.csv'",
+        "[data]\nlog = 'log.csv'\nitems = 'away/log.csv'",
+        "[data]\nlog = 'log.csv'\n[[graph.relations]]\nname = 'a'\nfile = 'away/log.csv'\nbetween = ['user', 'user']",
+    ],
+)
+def test_a_file_that_is_in_neither_folder_is_told_with_both(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    folder, cwd = tmp_path / "settings", tmp_path / "here"
+    folder.mkdir()
+    cwd.mkdir()
+    monkeypatch.chdir(cwd)
+    (folder / "run.toml").write_text(text, encoding="utf-8")
+    (folder / "log.csv").write_text("user_id,item_id\na,x\n", encoding="utf-8")
+    called = call("run", folder / "run.toml", "--out", tmp_path / "run", "--quiet")
+    assert called.code == 1
+    assert "'away/log.csv'" in called.err and str(folder) in called.err and str(cwd) in called.err
+    # The remedy: a path from the folder of the file.
+    (folder / "away").mkdir()
+    (folder / "away" / "log.csv").write_text("user_id,item_id\na,x\n", encoding="utf-8")
+    assert "there is no file" not in call("run", folder / "run.toml", "--quiet").err

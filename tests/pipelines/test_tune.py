@@ -101,7 +101,7 @@ def test_the_test_rows_decide_nothing(call: Call, file: Path, tmp_path: Path) ->
         (("--set", "tune.space={'train.lrr'={low=1, high=2}}"), "Did you mean 'train.lr'"),
         (("--set", "tune.space={'train.lr'={low=2, high=1}}"), "low = 2 is above high = 1"),
         (("--set", "tune.space={'train.lr'={choices=[]}}"), "tune.space.train.lr.choices"),
-        (("--set", "tune.space={'train.lr'={choices=['fast']}}"), "train.lr = 'fast'"),
+        (("--set", "tune.space={'train.lr'={choices=['fast']}}"), 'train.lr = "fast"'),
         (("--set", "tune.space={'data.log'={choices=['a']}}"), "may not change this key"),
         (("--set", "train.epochs=0"), "no validation to choose by"),
     ],

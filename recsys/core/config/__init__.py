@@ -13,9 +13,10 @@ from recsys.core.config.graph import (
     RelationConfig,
     SessionConfig,
 )
-from recsys.core.config.load import build_config, load_config, with_overrides
+from recsys.core.config.load import build_config, load_config, read_toml, with_overrides
 from recsys.core.config.logs import CleanConfig, DataConfig, SplitConfig
 from recsys.core.config.model import ModelConfig
+from recsys.core.config.paths import require_files
 from recsys.core.config.ranking import BlendConfig, EvaluateConfig, IndexConfig
 from recsys.core.config.run import RunConfig
 from recsys.core.config.train import TrainConfig
@@ -41,6 +42,8 @@ __all__ = [
     "ValuesConfig",
     "build_config",
     "load_config",
+    "read_toml",
     "rename_old_parameters",
+    "require_files",
     "with_overrides",
 ]

@@ -36,7 +36,7 @@ def rename_old_keys(raw: dict[str, Any]) -> dict[str, Any]:
     for old, new in ALIASES.items():
         old_section, _, old_name = old.rpartition(".")
         new_section, _, new_name = new.rpartition(".")
-        for table in _tables_at(renamed, old_section):
+        for table in tables_at(renamed, old_section):
             if old_name in table:
                 target = table if new_section == old_section else _section(renamed, new_section)
                 _require_one_name(new_name in target, old, new)
@@ -86,19 +86,19 @@ def _holds_tables_only(value: Any) -> bool:
     return all(isinstance(inner, dict) for inner in value.values())
 
 
-def _tables_at(value: Any, section: str) -> list[dict[str, Any]]:
+def tables_at(value: Any, section: str) -> list[dict[str, Any]]:
     """The tables at a dotted path, those in lists one by one."""
     if isinstance(value, list):
         tables = []
         for element in value:
-            tables += _tables_at(element, section)
+            tables += tables_at(element, section)
         return tables
     if not isinstance(value, dict):
         return []
     if not section:
         return [value]
     first, _, rest = section.partition(".")
-    return _tables_at(value.get(first), rest)
+    return tables_at(value.get(first), rest)
 
 
 def _section(raw: dict[str, Any], section: str) -> dict[str, Any]:

@@ -5,22 +5,32 @@ nearest known one.
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from recsys.core.config.aliases import current_key, rename_old_keys
+from recsys.core.config.forms import in_words, read_value, section_in, type_at, type_of_key
+from recsys.core.config.paths import paths_beside
 from recsys.core.config.run import RunConfig
 from recsys.core.errors import ConfigError, nearest
+from recsys.core.toml import toml_value
+
+_OF_VALIDATORS = ("value_error", "assertion_error")
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration in a TOML file with `section.key=value` overrides on top.
 
+    Paths in the file are meant from its folder, or from the working folder where they lead nowhere.
     Raises ConfigError for an unreadable file, an unknown key (with the nearest known one) or a
     wrong value.
     """
-    return with_overrides(_read_toml(path) if path else {}, overrides)
+    if path is None:
+        return with_overrides({}, overrides)
+    raw = rename_old_keys(read_toml(path))
+    paths_beside(raw, path.parent)
+    return with_overrides(raw, overrides)
 
 
 def with_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> RunConfig:
@@ -30,14 +40,14 @@ def with_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> RunConfig:
     raw = rename_old_keys(raw)  # of the file: what `--set` says under a new name wins over them
     names: dict[str, str] = {}
     for override in overrides:
-        given, value = _read_override(override)
+        given, text = _read_override(override)
         key = current_key(given)
         if names.setdefault(key, given) != given:
             raise ConfigError(
                 f"--set {names[key]} and --set {given} set one key under two names",
                 f"Leave one out; the present name is {key}",
             )
-        _apply(raw, key, value)
+        _apply(raw, key, read_value(text, type_of_key(key)))
         raw = rename_old_keys(raw)  # a table given as a whole may hold old names
     return build_config(raw)
 
@@ -50,7 +60,8 @@ def build_config(raw: dict[str, Any]) -> RunConfig:
         raise ConfigError(*_explain(error)) from None
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError when it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -67,14 +78,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}", remedy) from None
 
 
-def _read_override(override: str) -> tuple[str, Any]:
-    """Dotted key and value of `section.key=value`."""
+def _read_override(override: str) -> tuple[str, str]:
+    """Dotted key and the text of its value, from `section.key=value`."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(
             f"--set {override!r} is not key=value", "Write for example --set train.lr=0.001"
         )
-    return key.strip(), _value(text.strip())
+    return key.strip(), text.strip()
 
 
 def _apply(raw: dict[str, Any], key: str, value: Any) -> None:
@@ -86,42 +97,29 @@ def _apply(raw: dict[str, Any], key: str, value: Any) -> None:
     raw[leaf] = value
 
 
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def _explain(error: ValidationError) -> tuple[str, str]:
+    """Message and remedy of the first thing that is wrong."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    location = first["loc"]
     if first["type"] == "extra_forbidden":
-        known = _keys_beside(first["loc"])
-        hint = nearest(str(first["loc"][-1]), known, count=1)
-        return (
-            f"unknown configuration key {where!r}",
-            hint or f"Known keys there: {', '.join(sorted(known))}",
-        )
-    return (
-        f"{where} = {first['input']!r}: {first['msg']}",
-        "See docs/configuration.md for its meaning and range",
-    )
+        return _unknown_key(location)
+    key, annotation = type_at(location)
+    if first["type"] == "missing":
+        return f"{key} is missing", f"Give {in_words(annotation)}"
+    value = toml_value(first["input"])
+    if first["type"] in _OF_VALIDATORS:
+        return f"{key} = {value}: {first['msg']}", "See docs/configuration.md"
+    form = in_words(annotation)
+    remedy = "See docs/configuration.md for its meaning"
+    if not isinstance(first["input"], str) and form.startswith("text"):
+        remedy = f'Write it in quotes: "{value}"'
+    return f"{key} = {value}: wanted {form}", remedy
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    section: type[BaseModel] = RunConfig
-    for part in location[:-1]:
-        field = section.model_fields.get(str(part))
-        section = _section_in(field.annotation) or section if field else section
-    return list(section.model_fields)
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field is, or is a list or table of."""
-    found = [
-        one
-        for one in (annotation, *get_args(annotation))
-        if isinstance(one, type) and issubclass(one, BaseModel)
-    ]
-    return found[0] if found else None
+def _unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
+    where = ".".join(str(part) for part in location)
+    _, annotation = type_at(location[:-1])
+    section = section_in(annotation) or RunConfig
+    known = sorted(section.model_fields)
+    hint = nearest(str(location[-1]), known, count=1)
+    return f"unknown configuration key {where!r}", hint or f"Known keys there: {', '.join(known)}"

@@ -1,10 +1,12 @@
 """Where the log is, which of its rows stay, and how they are held out."""
 
-from typing import Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from recsys.core.config.section import Section
+from recsys.core.errors import ConfigError
 
 
 class DataConfig(Section):
@@ -60,6 +62,38 @@ class DataConfig(Section):
     """
 
 
+def _read_moment(value: Any) -> Any:
+    """Dates of TOML as ISO text; numbers that are no unix seconds are refused."""
+    if isinstance(value, date):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, int) and not isinstance(value, bool):
+        _require_seconds(value)
+    return value
+
+
+def _require_seconds(value: int) -> None:
+    if _FIRST_DAY <= value <= _LAST_DAY:
+        text = str(value)
+        raise ConfigError(
+            f"the moment {value} looks like a day, and would be read as unix seconds",
+            f"Write {text[:4]}-{text[4:6]}-{text[6:]} for the day",
+        )
+    if value > _LARGEST_SECOND:
+        raise ConfigError(
+            f"the moment {value} is no unix seconds: milliseconds?",
+            f"Write {value // 1000} when it is milliseconds",
+        )
+
+
+_FIRST_DAY, _LAST_DAY = 1900_01_01, 2100_12_31  # as numbers; as seconds they are days of 1970
+_LARGEST_SECOND = 10**11  # the year 5138
+Moment = Annotated[
+    str | int,
+    BeforeValidator(_read_moment),
+    "a day (2024-01-31), a moment (2024-01-31T12:00:00Z), unix seconds",
+]
+
+
 class CleanConfig(Section):
     """Which rows stay. Every dropped row is counted under its reason."""
 
@@ -77,10 +111,10 @@ class CleanConfig(Section):
     """k-core over items."""
     max_user_interactions: int | None = Field(None, ge=1)
     """Activity cap: only a user's latest this many rows stay (crawlers and shared accounts)."""
-    start: str | int | None = None
-    """First moment kept: unix seconds or ISO text."""
-    end: str | int | None = None
-    """First moment no longer kept."""
+    start: Moment | None = None
+    """First moment kept: a day or moment of ISO form (naive means UTC), or unix seconds."""
+    end: Moment | None = None
+    """First moment no longer kept, written alike."""
     max_time: int = 4_102_444_800
     """Timestamps above it (2100-01-01 by default) or below zero are dropped as impossible."""
 
