@@ -1,6 +1,7 @@
 """The bundle that answers: loaded from a private copy, verified, and swapped while requests go on."""
 
 import logging
+import math
 import tempfile
 import threading
 import time
@@ -121,7 +122,8 @@ def _expected(golden: Path) -> Expected:
 
 
 def _after(event: Event, end: float) -> bool:
-    return event.time is not None and event.time > end
+    """Whether an event is later than a moment of a log, which holds whole seconds."""
+    return event.time is not None and math.floor(event.time) > end
 
 
 class Listener(Protocol):

@@ -139,6 +139,11 @@ def test_events_that_the_bundle_has_learnt_from_are_not_news(tmp_path: Path) -> 
     viewed, fresh = Event(bought, "view", 1_650_000_000), Event("brand new", "buy", 1_650_000_000)
     assert served.news("u03", (old, again, viewed, fresh)) == (again, viewed, fresh)
     assert served.news("stranger", (old,)) == (old,)
+    # The log truncates the second in which the model's last event was.
+    last = Event(bought, "buy", 1_700_000_000.75)
+    assert served.news("u03", (last, last._replace(time=1_700_000_001.0))) == (
+        last._replace(time=1_700_000_001.0),
+    )
 
 
 def test_the_link_is_followed(switching: str, run: Path, other_bundle_path: Path) -> None:
