@@ -57,9 +57,9 @@ class BlockSampler:
         self._graph = graph
         self._fanouts = fanout_of_layers(fanouts, layers)
         self._draw = CsrDraw(graph) if draw is None else draw
-        self._relations = {
-            edge_type: _Relation(adjacency) for edge_type, adjacency in graph.relations.items()
-        }
+        self._relations = {}
+        for edge_type, adjacency in graph.relations.items():
+            self._relations[edge_type] = _Relation(adjacency)
 
     def sample(
         self,
@@ -70,13 +70,19 @@ class BlockSampler:
         """L blocks, the outermost layer first; `nodes` of the last one begin with the seeds, in
         their order.
 
-        seeds: by node type, (n,) int64 unique ids. exclude: (pairs,) users and (pairs,) items whose
-        edges under the target relation and its reverse are in no block; pairs without an edge are
-        ignored. row_scale is the row's number of neighbours in the full graph / number of edges in
-        the block, so that in-block mass × row_scale estimates the mass at inference, where nothing
-        is excluded; 1 for rows without an edge. New nodes of a layer come in ascending order;
-        sources within a row are in no particular order. Edges carry no times. Raises UsageError
-        when seeds are not unique or a type is unknown.
+        row_scale is the row's number of neighbours in the full graph / number of edges in the
+        block, so that in-block mass × row_scale estimates the mass at inference, where nothing is
+        excluded; 1 for rows without an edge. New nodes of a layer come in ascending order; sources
+        within a row are in no particular order. Edges carry no times.
+
+        Args:
+            seeds: by node type, (n,) int64 unique ids.
+            exclude: (pairs,) users and (pairs,) items whose edges under the target relation and its
+                reverse are in no block; pairs without an edge are ignored.
+            seed: of the draws.
+
+        Raises:
+            UsageError: seeds are not unique, or a type is unknown.
         """
         nodes = self._check_seeds(seeds)
         excluded = self._positions(exclude)
@@ -93,24 +99,29 @@ class BlockSampler:
                 f"the graph has no node type {unknown[0]!r}",
                 f"It has {sorted(self._graph.num_nodes)}",
             )
-        none = torch.empty(0, dtype=torch.int64)
-        checked = {one: seeds.get(one, none).numpy() for one in self._graph.num_nodes}
-        for node_type, ids in checked.items():
-            if np.count_nonzero(_members(self._graph.num_nodes[node_type], ids)) < len(ids):
+        no_seeds = torch.empty(0, dtype=torch.int64)
+        checked = {}
+        for node_type, count in self._graph.num_nodes.items():
+            ids = seeds.get(node_type, no_seeds).numpy()
+            is_seed = _members(count, [ids])
+            if np.count_nonzero(is_seed) < len(ids):
                 raise UsageError(
                     f"the {node_type!r} seeds are not unique", "Pass torch.unique(seeds)"
                 )
+            checked[node_type] = ids
         return checked
 
     def _positions(self, exclude: tuple[Tensor, Tensor] | None) -> Exclusions:
         """A mask over the edges of the target relation and of its reverse."""
         if exclude is None:
             return {}
-        users, items = (ids.numpy().astype(np.int64, copy=False) for ids in exclude)
-        target = self._graph.target
+        users = exclude[0].numpy().astype(np.int64, copy=False)
+        items = exclude[1].numpy().astype(np.int64, copy=False)
+        into_items = self._graph.target
+        into_users = reverse(into_items)
         return {
-            target: self._mask(target, rows=items, columns=users),
-            reverse(target): self._mask(reverse(target), rows=users, columns=items),
+            into_items: self._mask(into_items, rows=items, columns=users),
+            into_users: self._mask(into_users, rows=users, columns=items),
         }
 
     def _mask(self, edge_type: EdgeType, rows: Int64Array, columns: Int64Array) -> BoolArray:
@@ -126,24 +137,31 @@ class BlockSampler:
         key: tuple[int, int],
         excluded: Exclusions,
     ) -> tuple[Block, dict[NodeType, Int64Array]]:
-        """The block into `rows`, and its sources."""
-        edges = {
-            edge_type: self._edges(
-                edge_type, rows[edge_type[2]], fanout, (*key, place), excluded.get(edge_type)
+        """The block into `rows`, and its sources.
+
+        Args:
+            rows: by node type, ids of the destinations.
+            fanout: edges a row.
+            key: of the draws.
+            excluded: by edge type, which edges are in no block.
+        """
+        edges: dict[EdgeType, _Edges] = {}
+        for number, edge_type in enumerate(self._relations):
+            destinations = rows[edge_type[2]]
+            relation_key = (*key, number)
+            edges[edge_type] = self._edges(
+                edge_type, destinations, fanout, relation_key, excluded.get(edge_type)
             )
-            for place, edge_type in enumerate(self._relations)
-        }
-        number = _Numbering(self._graph.num_nodes, rows, edges)
-        messages = {
-            edge_type: self._relations[edge_type].messages(
-                some, number, edge_type[0], rows[edge_type[2]]
+        numbering = _Numbering(self._graph.num_nodes, rows, edges)
+        messages = {}
+        for edge_type, relation in self._relations.items():
+            source, _, destination = edge_type
+            messages[edge_type] = relation.messages(
+                edges[edge_type], numbering, source, rows[destination]
             )
-            for edge_type, some in edges.items()
-        }
-        nodes = {node_type: torch.from_numpy(ids) for node_type, ids in number.nodes.items()}
-        return Block(
-            nodes, {node_type: len(ids) for node_type, ids in rows.items()}, messages
-        ), number.nodes
+        nodes = {node_type: torch.from_numpy(ids) for node_type, ids in numbering.nodes.items()}
+        num_dst = {node_type: len(ids) for node_type, ids in rows.items()}
+        return Block(nodes, num_dst, messages), numbering.nodes
 
     def _edges(
         self,
@@ -153,16 +171,28 @@ class BlockSampler:
         key: tuple[int, ...],
         excluded: BoolArray | None,
     ) -> "_Edges":
+        """Edges drawn into `rows`.
+
+        Args:
+            edge_type: the relation.
+            rows: ids of the destinations.
+            fanout: edges a row.
+            key: of the draws.
+            excluded: (edges of the relation,) which are left out; None for none.
+        """
         drawn = self._draw(edge_type, rows, fanout, key)
-        position, per_row = drawn if excluded is None else _without(drawn, excluded)
-        return _Edges(
-            position, per_row, self._relations[edge_type].indices.take(position).astype(np.int64)
-        )
+        if excluded is not None:
+            drawn = _without(drawn, excluded)
+        sources = self._relations[edge_type].indices.take(drawn.position)
+        return _Edges(drawn.position, drawn.per_row, sources.astype(np.int64))
 
 
 class _Edges(NamedTuple):
-    """Edges of one relation in a block: position in the relation's arrays, row after row; edges a
-    row; global sources.
+    """Edges of one relation in a block.
+
+    position: (edges,) in the relation's arrays, row after row.
+    per_row: (rows,) edges a row.
+    sources: (edges,) global ids.
     """
 
     position: Int64Array
@@ -187,23 +217,25 @@ class _Numbering:
         self.nodes: dict[NodeType, Int64Array] = {}
         self.local: dict[NodeType, Int32Array] = {}
         for node_type, count in num_nodes.items():
-            senders = [
-                some.sources for edge_type, some in edges.items() if edge_type[0] == node_type
-            ]
-            fresh = _members(count, *senders)
-            fresh[rows[node_type]] = False
-            nodes = np.concatenate([rows[node_type], np.flatnonzero(fresh)])
+            sources = []
+            for edge_type, relation_edges in edges.items():
+                if edge_type[0] == node_type:
+                    sources.append(relation_edges.sources)
+            is_new = _members(count, sources)
+            is_new[rows[node_type]] = False
+            nodes = np.concatenate([rows[node_type], np.flatnonzero(is_new)])
             local = np.empty(count, np.int32)
             local[nodes] = np.arange(len(nodes), dtype=np.int32)
-            self.nodes[node_type], self.local[node_type] = nodes, local
+            self.nodes[node_type] = nodes
+            self.local[node_type] = local
 
 
-def _members(count: int, *ids: Int64Array) -> BoolArray:
-    """(count,) which nodes are among the ids."""
-    member = np.zeros(count, bool)
-    for some in ids:
-        member[some] = True
-    return member
+def _members(count: int, lists: Sequence[Int64Array]) -> BoolArray:
+    """(count,) which nodes are in any of the lists."""
+    is_member = np.zeros(count, bool)
+    for ids in lists:
+        is_member[ids] = True
+    return is_member
 
 
 class _Relation:
@@ -218,21 +250,29 @@ class _Relation:
         self._target_degree = target_degrees(adjacency).numpy()
 
     def messages(
-        self, edges: _Edges, number: _Numbering, source: NodeType, rows: Int64Array
+        self, edges: _Edges, numbering: _Numbering, source: NodeType, rows: Int64Array
     ) -> Messages:
-        """The edges as tensors with local numbers. numpy gathers: torch's threads would wait for
-        the optimiser's.
+        """The edges as tensors with local numbers.
+
+        numpy gathers: torch's threads would wait for the optimiser's.
+
+        Args:
+            edges: of this relation in the block.
+            numbering: of the block's nodes.
+            source: node type of the sources.
+            rows: global ids of the destinations.
         """
-        sources = number.nodes[source]
+        sources = numbering.nodes[source]
+        indptr = np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)
+        local_sources = numbering.local[source].take(edges.sources)
         adjacency = Adjacency(
-            indptr=torch.from_numpy(
-                np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)
-            ),
-            indices=torch.from_numpy(number.local[source].take(edges.sources)),
+            indptr=torch.from_numpy(indptr),
+            indices=torch.from_numpy(local_sources),
             weight=torch.from_numpy(self._weights(edges.position)),
             num_src=len(sources),
         )
-        scale = np.where(edges.per_row > 0, self._length[rows] / np.maximum(edges.per_row, 1), 1)
+        in_graph = self._length[rows] / np.maximum(edges.per_row, 1)
+        scale = np.where(edges.per_row > 0, in_graph, 1)
         return Messages(
             adjacency,
             source_degree=torch.from_numpy(self._source_degree[sources]),
@@ -242,18 +282,14 @@ class _Relation:
         )
 
     def _weights(self, position: Int64Array) -> Float32Array:
-        return (
-            np.full(len(position), self._weight[0])
-            if self._constant
-            else self._weight.take(position)
-        )
+        if self._constant:
+            return np.full(len(position), self._weight[0])
+        return self._weight.take(position)
 
 
 def _without(drawn: Drawn, excluded: BoolArray) -> Drawn:
     """What was drawn, less the excluded edges."""
-    out = np.flatnonzero(excluded.take(drawn.position))
-    row = np.searchsorted(np.cumsum(drawn.per_row), out, side="right")
-    return Drawn(
-        np.delete(drawn.position, out),
-        drawn.per_row - np.bincount(row, minlength=len(drawn.per_row)),
-    )
+    left_out = np.flatnonzero(excluded.take(drawn.position))
+    row = np.searchsorted(np.cumsum(drawn.per_row), left_out, side="right")
+    fewer = np.bincount(row, minlength=len(drawn.per_row))
+    return Drawn(np.delete(drawn.position, left_out), drawn.per_row - fewer)

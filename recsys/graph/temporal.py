@@ -23,8 +23,10 @@ from recsys.graph.schema import (
 
 
 class _Moments(NamedTuple):
-    """Nodes as of a moment: ids (n,) and times (n,). The same node at two times is two rows of a
-    block.
+    """Nodes as of a moment; the same node at two times is two rows of a block.
+
+    ids: (n,).
+    times: (n,) unix seconds.
     """
 
     ids: Int64Array
@@ -51,10 +53,11 @@ class TemporalSampler:
             )
         self._fanouts = fanout_of_layers(fanouts, layers)
         self._num_nodes = graph.num_nodes
-        self._reverse = {edge_type: graph.reverse(edge_type) for edge_type in graph.relations}
-        self._histories = {
-            edge_type: _History(adjacency) for edge_type, adjacency in graph.relations.items()
-        }
+        self._reverse: dict[EdgeType, EdgeType] = {}
+        self._histories: dict[EdgeType, _EdgeHistory] = {}
+        for edge_type, adjacency in graph.relations.items():
+            self._reverse[edge_type] = graph.reverse(edge_type)
+            self._histories[edge_type] = _EdgeHistory(adjacency)
 
     def sample(
         self, seeds: Mapping[NodeType, Tensor], before: Mapping[NodeType, Tensor], seed: int = 0
@@ -66,22 +69,26 @@ class TemporalSampler:
         stand several times in `nodes`, and global_rows is None. Raises UsageError when seeds and
         times do not match.
         """
-        rows = {node_type: self._moments(seeds, before, node_type) for node_type in self._num_nodes}
-        moments = np.unique(np.concatenate([some.times for some in rows.values()]))
+        rows = {}
+        for node_type in self._num_nodes:
+            rows[node_type] = self._seed_moments(seeds, before, node_type)
+        all_times = np.concatenate([nodes.times for nodes in rows.values()])
+        times = np.unique(all_times)
         blocks = []
         for depth, fanout in enumerate(self._fanouts):
-            block, rows = self._block(rows, fanout, (seed, depth), moments)
+            block, rows = self._block(rows, fanout, (seed, depth), times)
             blocks.append(block)
         return blocks[::-1]
 
-    def _moments(
+    def _seed_moments(
         self,
         seeds: Mapping[NodeType, Tensor],
         before: Mapping[NodeType, Tensor],
         node_type: NodeType,
     ) -> _Moments:
-        none = torch.empty(0, dtype=torch.int64)
-        ids, times = seeds.get(node_type, none).numpy(), before.get(node_type, none).numpy()
+        nothing = torch.empty(0, dtype=torch.int64)
+        ids = seeds.get(node_type, nothing).numpy()
+        times = before.get(node_type, nothing).numpy()
         if len(ids) != len(times):
             raise UsageError(
                 f"{len(ids)} {node_type!r} seeds came with {len(times)} query times",
@@ -90,61 +97,71 @@ class TemporalSampler:
         return _Moments(ids, times)
 
     def _block(
-        self, rows: dict[NodeType, _Moments], fanout: int, key: tuple[int, int], moments: Int64Array
+        self, rows: dict[NodeType, _Moments], fanout: int, key: tuple[int, int], times: Int64Array
     ) -> tuple[Block, dict[NodeType, _Moments]]:
-        edges = {
-            edge_type: history.draw(rows[edge_type[2]], fanout, (*key, place))
-            for place, (edge_type, history) in enumerate(self._histories.items())
-        }
-        numbers = {
-            node_type: _Numbers(rows[node_type], _senders(edges, node_type), moments, count)
-            for node_type, count in self._num_nodes.items()
-        }
-        messages = {
-            edge_type: self._messages(edge_type, some, numbers[edge_type[0]], rows[edge_type[2]])
-            for edge_type, some in edges.items()
-        }
-        nodes = {
-            node_type: torch.from_numpy(number.nodes.ids) for node_type, number in numbers.items()
-        }
-        num_dst = {node_type: len(some.ids) for node_type, some in rows.items()}
-        return Block(nodes, num_dst, messages), {
-            node_type: number.nodes for node_type, number in numbers.items()
-        }
+        """The block into `rows`, and its sources.
+
+        Args:
+            rows: by node type, the destinations.
+            fanout: edges a row.
+            key: of the draws.
+            times: all query times, ascending.
+        """
+        edges: dict[EdgeType, _Edges] = {}
+        for number, (edge_type, history) in enumerate(self._histories.items()):
+            edges[edge_type] = history.draw(rows[edge_type[2]], fanout, (*key, number))
+        numberings = {}
+        for node_type, count in self._num_nodes.items():
+            sources = _sources(edges, node_type)
+            numberings[node_type] = _Numbering(rows[node_type], sources, times, count)
+        messages = {}
+        for edge_type, relation_edges in edges.items():
+            source, _, destination = edge_type
+            messages[edge_type] = self._messages(
+                edge_type, relation_edges, numberings[source], rows[destination]
+            )
+        nodes = {node_type: numbering.nodes for node_type, numbering in numberings.items()}
+        ids = {node_type: torch.from_numpy(moments.ids) for node_type, moments in nodes.items()}
+        num_dst = {node_type: len(moments.ids) for node_type, moments in rows.items()}
+        return Block(ids, num_dst, messages), nodes
 
     def _messages(
-        self, edge_type: EdgeType, edges: "_Edges", number: "_Numbers", rows: _Moments
+        self, edge_type: EdgeType, edges: "_Edges", numbering: "_Numbering", rows: _Moments
     ) -> Messages:
+        """The edges as tensors with local numbers."""
         history = self._histories[edge_type]
-        scale = np.where(edges.per_row > 0, history.length(rows) / np.maximum(edges.per_row, 1), 1)
+        reverse_history = self._histories[self._reverse[edge_type]]
+        indptr = np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)
+        adjacency = Adjacency(
+            indptr=torch.from_numpy(indptr),
+            indices=torch.from_numpy(numbering.of(edges.sources)),
+            weight=torch.from_numpy(edges.weight),
+            num_src=len(numbering.nodes.ids),
+        )
+        in_graph = history.length(rows) / np.maximum(edges.per_row, 1)
+        scale = np.where(edges.per_row > 0, in_graph, 1)
         return Messages(
-            Adjacency(
-                indptr=torch.from_numpy(
-                    np.concatenate([[0], np.cumsum(edges.per_row)]).astype(np.int32)
-                ),
-                indices=torch.from_numpy(number.of(edges.senders)),
-                weight=torch.from_numpy(edges.weight),
-                num_src=len(number.nodes.ids),
-            ),
-            source_degree=torch.from_numpy(
-                self._histories[self._reverse[edge_type]].degree(number.nodes)
-            ),
+            adjacency,
+            source_degree=torch.from_numpy(reverse_history.degree(numbering.nodes)),
             target_degree=torch.from_numpy(history.degree(rows)),
             row_scale=torch.from_numpy(scale.astype(np.float32)),
         )
 
 
 class _Edges(NamedTuple):
-    """Edges of one relation in a block, row after row: edges a row, their sources as of the row's
-    time, weights.
+    """Edges of one relation in a block, row after row.
+
+    per_row: (rows,) edges a row.
+    sources: (edges,) as of the row's time.
+    weight: (edges,).
     """
 
     per_row: Int64Array
-    senders: _Moments
+    sources: _Moments
     weight: Float32Array
 
 
-class _History:
+class _EdgeHistory:
     """One relation with the edges of each row in order of time."""
 
     def __init__(self, adjacency: Adjacency) -> None:
@@ -159,16 +176,17 @@ class _History:
         self._weight_before = np.concatenate([[0.0], np.cumsum(self._weight, dtype=np.float64)])
 
     def draw(self, rows: _Moments, fanout: int, key: tuple[int, ...]) -> _Edges:
-        position, per_row = draw_from_runs(self._indptr[rows.ids], self.length(rows), fanout, key)
-        senders = _Moments(self._source[position], np.repeat(rows.times, per_row))
-        return _Edges(per_row, senders, self._weight[position])
+        start = self._indptr[rows.ids]
+        position, per_row = draw_from_runs(start, self.length(rows), fanout, key)
+        sources = _Moments(self._source[position], np.repeat(rows.times, per_row))
+        return _Edges(per_row, sources, self._weight[position])
 
     def length(self, rows: _Moments) -> Int64Array:
         """(n,) how many edges of each row are before its time."""
         start, end = self._indptr[rows.ids], self._indptr[rows.ids + 1]
-        return (
-            end if self._time is None else first_not_below(self._time, start, end, rows.times)
-        ) - start
+        if self._time is None:
+            return end - start
+        return first_not_below(self._time, start, end, rows.times) - start
 
     def degree(self, rows: _Moments) -> Float32Array:
         """(n,) weight of the edges of each row before its time."""
@@ -178,24 +196,37 @@ class _History:
         return weight.astype(np.float32)
 
 
-class _Numbers:
-    """Local numbers: the rows first, then the other senders by (time, id)."""
+class _Numbering:
+    """Local numbers: the rows first, then the other sources by (time, id)."""
 
     def __init__(
-        self, rows: _Moments, senders: list[_Moments], moments: Int64Array, num_nodes: int
+        self, rows: _Moments, sources: list[_Moments], times: Int64Array, num_nodes: int
     ) -> None:
-        self._moments, self._num_nodes = moments, max(num_nodes, 1)
-        known = self._key(rows)
-        if len(np.unique(known)) < len(known):
+        """Number the nodes of a block.
+
+        Args:
+            rows: the destinations.
+            sources: of the edges of each relation.
+            times: all query times, ascending.
+            num_nodes: nodes of this type.
+        """
+        self._times = times
+        self._num_nodes = max(num_nodes, 1)
+        row_keys = self._key(rows)
+        if len(np.unique(row_keys)) < len(row_keys):
             raise UsageError(
                 "a seed stands twice with the same query time", "Pass every (seed, time) pair once"
             )
-        fresh = np.setdiff1d(np.concatenate([known[:0], *map(self._key, senders)]), known)
-        time, ids = np.divmod(fresh, self._num_nodes)
-        keys = np.concatenate([known, fresh])
+        source_keys = [np.empty(0, np.int64)]
+        for moments in sources:
+            source_keys.append(self._key(moments))
+        new_keys = np.setdiff1d(np.concatenate(source_keys), row_keys)
+        time_number, new_ids = np.divmod(new_keys, self._num_nodes)
         self.nodes = _Moments(
-            np.concatenate([rows.ids, ids]), np.concatenate([rows.times, moments[time]])
+            ids=np.concatenate([rows.ids, new_ids]),
+            times=np.concatenate([rows.times, times[time_number]]),
         )
+        keys = np.concatenate([row_keys, new_keys])
         self._order = np.argsort(keys).astype(np.int32)
         self._sorted = keys[self._order]
 
@@ -203,9 +234,16 @@ class _Numbers:
         """(n,) local numbers of nodes of the block."""
         return self._order[np.searchsorted(self._sorted, self._key(moments))]
 
-    def _key(self, some: _Moments) -> Int64Array:
-        return np.searchsorted(self._moments, some.times) * self._num_nodes + some.ids
+    def _key(self, moments: _Moments) -> Int64Array:
+        """(n,) a number for each pair of time and id, in that order."""
+        time_number = np.searchsorted(self._times, moments.times)
+        return time_number * self._num_nodes + moments.ids
 
 
-def _senders(edges: dict[EdgeType, _Edges], node_type: NodeType) -> list[_Moments]:
-    return [some.senders for edge_type, some in edges.items() if edge_type[0] == node_type]
+def _sources(edges: dict[EdgeType, _Edges], node_type: NodeType) -> list[_Moments]:
+    """Sources of that type, a list for each relation."""
+    sources = []
+    for edge_type, relation_edges in edges.items():
+        if edge_type[0] == node_type:
+            sources.append(relation_edges.sources)
+    return sources
