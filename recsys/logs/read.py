@@ -42,7 +42,7 @@ from recsys.logs.sources import (
     open_parts,
 )
 from recsys.logs.text import BROKEN
-from recsys.logs.times import Unit, decide_unit
+from recsys.logs.times import NUMERIC_NAMES, Unit, decide_unit
 
 _SAMPLE_ROWS = 10_000
 
@@ -209,10 +209,11 @@ def _plan(part: Part, data: DataConfig, files: int) -> Reading:
 
 def _common_unit(parts: list[Part], readings: list[Reading]) -> Unit | None:
     units = {reading.unit: part.name for part, reading in zip(parts, readings, strict=True)}
-    numeric = {unit: name for unit, name in units.items() if unit in ("s", "ms")}
+    numeric = [unit for unit in units if unit in NUMERIC_NAMES]
     if len(numeric) > 1:
+        first, second = sorted(numeric, key=list(NUMERIC_NAMES).index)[:2]
         raise DataError(
-            f"timestamps are seconds in {units['s']!r} and milliseconds in {units['ms']!r}",
+            f"timestamps are {NUMERIC_NAMES[first]} in {units[first]!r} and {NUMERIC_NAMES[second]} in {units[second]!r}",
             "Convert them to one unit, or run the files one by one with data.time_unit",
         )
     return readings[0].unit

@@ -1,5 +1,5 @@
-"""Timestamps of any kind as unix seconds (Int64, UTC): numbers in seconds or milliseconds, ISO
-text, dates.
+"""Timestamps of any kind as unix seconds (Int64, UTC): numbers in seconds or finer units, ISO text,
+dates, dates written as digits.
 """
 
 from dataclasses import dataclass
@@ -8,16 +8,51 @@ from typing import Literal
 import polars as pl
 
 from recsys.core.errors import DataError
+from recsys.logs.dates_as_numbers import (
+    DIGITS,
+    day_count_seconds,
+    digit_form,
+    digit_seconds,
+    require_plain_seconds,
+)
 from recsys.logs.reasons import TIME_MISSING, TIME_OTHER_UNIT, TIME_UNREADABLE
 
-Unit = Literal["s", "ms", "iso", "native"]
+Unit = Literal[
+    "s",
+    "ms",
+    "us",
+    "ns",
+    "excel",
+    "days",
+    "yyyymmdd",
+    "yyyymmddHH",
+    "yyyymmddHHMM",
+    "yyyymmddHHMMSS",
+    "iso",
+    "native",
+]
+NUMERIC_NAMES: dict[Unit | None, str] = {
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+    "excel": "days of a spreadsheet",
+    "days": "days since 1970",
+    "yyyymmdd": "dates like 20240131",
+    "yyyymmddHH": "hours like 2024013123",
+    "yyyymmddHHMM": "minutes like 202401312359",
+    "yyyymmddHHMMSS": "seconds like 20240131235959",
+}
+"""Units of numbers, in words."""
 
 # Numbers that can only be one unit: 1973 to 2286 in seconds, the same in milliseconds, and all
 # finer units.
 _SECONDS = (1e8, 1e10)
 _MILLISECONDS = (1e11, 1e13)
 _FINER = (1e14, 1e20)
+_NANOSECONDS = 1e17  # from here on; microseconds below
 _LIMIT = 9e18  # inside Int64; infinities become impossible dates instead of nulls
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 _ISO = (
     r"^\s*(?<date>\d{4}-\d{2}-\d{2})"
@@ -28,8 +63,10 @@ _ISO = (
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """seconds: the timestamp as Int64, null where there is none. tests: why a row must go, in
-    order.
+    """A column of times, read.
+
+    seconds: the timestamp as Int64, null where there is none.
+    tests: why a row must go, in order.
     """
 
     seconds: pl.Expr
@@ -43,22 +80,25 @@ def time_column(name: str, kind: pl.DataType, unit: Unit, strict: bool) -> TimeC
     raw = pl.col(name)
     if unit == "native":
         return TimeColumn(_native_seconds(raw, kind), [(TIME_MISSING, raw.is_null())])
+    number = _number(raw, kind)
     if unit == "iso":
         seconds = iso_seconds(raw)
-        other = [(TIME_OTHER_UNIT, _number(raw, kind).is_not_null())] if strict else []
-        return TimeColumn(
-            seconds, [(TIME_MISSING, raw.is_null()), *other, (TIME_UNREADABLE, seconds.is_null())]
-        )
-    number = _number(raw, kind)
+        tests = [(TIME_MISSING, raw.is_null())]
+        if strict:
+            tests.append((TIME_OTHER_UNIT, number.is_not_null()))
+        return TimeColumn(seconds, [*tests, (TIME_UNREADABLE, seconds.is_null())])
+    seconds = _seconds(raw, number, kind, unit)
     tests = [(TIME_MISSING, raw.is_null() | number.is_nan().fill_null(False))]
-    tests += [(TIME_OTHER_UNIT, _other_unit(raw, number, kind, unit))] if strict else []
-    return TimeColumn(_seconds(number, unit), [*tests, (TIME_UNREADABLE, number.is_null())])
+    if strict:
+        tests.append((TIME_OTHER_UNIT, _other_unit(raw, number, kind, unit)))
+    return TimeColumn(seconds, [*tests, (TIME_UNREADABLE, seconds.is_null())])
 
 
 def decide_unit(sample: pl.Series, wanted: str) -> Unit:
     """The unit of a column from some of its values, unless `wanted` names it.
 
-    Raises DataError for a type that holds no time, text that is none, and micro- or nanoseconds.
+    Raises DataError for a type that holds no time, text that is none, micro- and nanoseconds, and
+    numbers that look like dates of a form that must be named.
     """
     kind = sample.dtype
     if kind in (pl.Date, pl.Datetime):
@@ -81,33 +121,41 @@ def decide_unit(sample: pl.Series, wanted: str) -> Unit:
 def _unit_of_values(sample: pl.Series) -> Unit:
     raw = pl.col(sample.name)
     number = _number(raw, sample.dtype)
+    is_text = sample.dtype == pl.String
     facts = sample.to_frame().select(
         seconds=number.is_between(*_SECONDS).sum(),
         milliseconds=number.is_between(*_MILLISECONDS).sum(),
         finer=number.abs().is_between(*_FINER).sum(),
         numbers=(number.is_not_null() & number.is_not_nan()).sum(),
-        texts=iso_seconds(raw).is_not_null().sum() if sample.dtype == pl.String else pl.lit(0),
+        texts=iso_seconds(raw).is_not_null().sum() if is_text else pl.lit(0),
         values=raw.is_not_null().sum(),
     )
     count = facts.row(0, named=True)
-    if (
-        count["values"]
-        and sample.dtype == pl.String
-        and not count["numbers"]
-        and not count["texts"]
-    ):
+    if count["values"] and is_text and not count["numbers"] and not count["texts"]:
         raise DataError(
             f"the time column {sample.name!r} holds {sample.drop_nulls()[0]!r}, which is no time that can be read",
             "Write unix seconds, milliseconds or ISO text such as 2024-01-31T12:00:00Z, or leave it out with time_col = ''",
         )
-    if count["finer"] > count["numbers"] / 2:
-        raise DataError(
-            f"the time column {sample.name!r} looks like micro- or nanoseconds: {sample.drop_nulls()[0]}",
-            "Divide it down to seconds or milliseconds",
-        )
     if count["texts"] > count["numbers"]:
         return "iso"
-    return "ms" if count["milliseconds"] > count["seconds"] else "s"
+    numbers = sample.to_frame().select(number).to_series().drop_nulls().drop_nans()
+    form = digit_form(numbers)
+    if form is not None:
+        return form  # type: ignore[return-value]
+    if count["finer"] > count["numbers"] / 2:
+        raise _finer_unit(sample, numbers)
+    if count["milliseconds"] > count["seconds"]:
+        return "ms"
+    require_plain_seconds(sample.name, numbers)
+    return "s"
+
+
+def _finer_unit(sample: pl.Series, numbers: pl.Series) -> DataError:
+    unit = "ns" if float(numbers.abs().median()) >= _NANOSECONDS else "us"  # type: ignore[arg-type]
+    return DataError(
+        f"the time column {sample.name!r} looks like micro- or nanoseconds: {sample.drop_nulls()[0]}",
+        f'Set data.time_unit = "{unit}", or divide it down to seconds or milliseconds',
+    )
 
 
 def iso_seconds(text: pl.Expr) -> pl.Expr:
@@ -133,14 +181,29 @@ def _number(raw: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return text.cast(pl.Float64, strict=False)
 
 
-def _seconds(number: pl.Expr, unit: Unit) -> pl.Expr:
-    """Float64 holds every whole millisecond until the year 287,396, so nothing is lost here."""
-    seconds = (number / 1000 if unit == "ms" else number).floor()
+def _seconds(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, unit: Unit) -> pl.Expr:
+    """Unix seconds of numbers, floored; null where there is no number.
+
+    Float64 holds every whole millisecond until the year 287,396. Finer units are divided as
+    integers where they are integers.
+    """
+    if unit in DIGITS:
+        return digit_seconds(number, unit)
+    if unit in ("excel", "days"):
+        return day_count_seconds(number, unit)
+    per_second = _PER_SECOND[unit]
+    if unit in ("us", "ns") and kind.is_integer():
+        return raw.cast(pl.Int64, strict=False) // per_second
+    seconds = (number / per_second).floor()
     return seconds.clip(-_LIMIT, _LIMIT).cast(pl.Int64, strict=False)
 
 
 def _other_unit(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, unit: Unit) -> pl.Expr:
-    other = number.is_between(*(_MILLISECONDS if unit == "s" else _SECONDS)).fill_null(False)
-    return (
-        other | (number.is_null() & iso_seconds(raw).is_not_null()) if kind == pl.String else other
-    )
+    other = pl.lit(False)
+    if unit == "s":
+        other = number.is_between(*_MILLISECONDS).fill_null(False)
+    elif unit == "ms":
+        other = number.is_between(*_SECONDS).fill_null(False)
+    if kind == pl.String:
+        return other | (number.is_null() & iso_seconds(raw).is_not_null())
+    return other

@@ -52,8 +52,9 @@ class DataConfig(Section):
     """Field separator of a text log; told from the file name when absent (tab for .tsv)."""
     columns: list[str] | None = None
     """Names of the columns of a text log that has no header line."""
-    time_unit: Literal["auto", "s", "ms", "iso"] = "auto"
-    """Unix seconds, milliseconds or ISO text (naive means UTC); auto decides from the values and
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "excel", "days", "iso"] = "auto"
+    """Unix seconds, milli-, micro- or nanoseconds, days as spreadsheets count them, days since 1970,
+    or ISO text (naive means UTC). auto decides from the values (numbers like 20240131 are dates) and
     refuses a mixture.
     """
     broken_lines: Literal["refuse", "count"] = "refuse"

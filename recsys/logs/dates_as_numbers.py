@@ -1,0 +1,90 @@
+"""Numbers that are dates: 20240131 and longer forms are understood; serials of spreadsheets, counts
+of days, and dates without a day or a year are not taken for unix seconds without being told.
+"""
+
+import polars as pl
+
+from recsys.core.errors import DataError
+
+DAY_SECONDS = 86_400
+DIGITS = ("yyyymmdd", "yyyymmddHH", "yyyymmddHHMM", "yyyymmddHHMMSS")
+EXCEL_EPOCH_DAYS = 25_569
+"""Days from 1899-12-30, where spreadsheets begin to count, to 1970-01-01."""
+
+_YEARS = (1900, 2100)
+_DISTINCT = 3  # a value or two may look like anything
+_EXCEL = (30_000, 60_000)  # 1982 to 2064
+_EPOCH_DAYS = (10_957, 25_000)  # 2000 to 2038
+
+
+def digit_form(numbers: pl.Series) -> str | None:
+    """The form of DIGITS that every one of these numbers is a valid moment of; None without one."""
+    if not len(numbers):
+        return None
+    first = str(int(numbers[0])) if abs(float(numbers[0])) < 1e15 else ""
+    for form in DIGITS:
+        if len(form) == len(first):
+            moments = numbers.to_frame("number").select(digit_seconds(pl.col("number"), form))
+            return None if moments.to_series().null_count() else form
+    return None
+
+
+def digit_seconds(number: pl.Expr, form: str) -> pl.Expr:
+    """Unix seconds (UTC) of whole numbers written as `form`; null for what is no such moment."""
+    digits = len(form)
+    whole = (number == number.floor()) & number.is_between(10 ** (digits - 1), 10**digits - 1)
+    text = pl.when(whole).then(number).cast(pl.Int64).cast(pl.String)
+    moment = text.str.pad_end(14, "0").str.to_datetime("%Y%m%d%H%M%S", strict=False)
+    in_range = moment.dt.year().is_between(*_YEARS)
+    return pl.when(in_range).then(moment.dt.epoch("s"))
+
+
+def day_count_seconds(number: pl.Expr, unit: str) -> pl.Expr:
+    """Unix seconds of days since 1899-12-30 ("excel") or 1970-01-01 ("days"), to the nearest second."""
+    days = number - EXCEL_EPOCH_DAYS if unit == "excel" else number
+    in_range = days.is_between(-1e9, 1e9)
+    return pl.when(in_range).then((days * DAY_SECONDS).round()).cast(pl.Int64)
+
+
+def require_plain_seconds(column: str, numbers: pl.Series) -> None:
+    """Raises DataError when numbers that would be read as unix seconds look like dates."""
+    values = numbers.unique()
+    if len(values) < _DISTINCT:
+        return
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    whole = bool((values == values.floor()).all())
+    shown = f"{numbers[0]:g}" if abs(float(numbers[0])) < 1e6 else str(numbers[0])
+    looks_like, remedy = "", ""
+    if whole and _YEARS[0] <= low and high <= _YEARS[1]:
+        looks_like, remedy = "a year", _WITHOUT_DAYS
+    elif whole and _all_months(values):
+        looks_like, remedy = "a year and a month", _WITHOUT_DAYS
+    elif whole and _all_days_of_a_year(values):
+        looks_like, remedy = "a month and a day", _WITHOUT_DAYS
+    elif whole and _EPOCH_DAYS[0] <= low and high <= _EPOCH_DAYS[1]:
+        looks_like, remedy = "days since 1970", 'Set data.time_unit = "days"'
+    elif _EXCEL[0] <= low and high <= _EXCEL[1]:
+        looks_like, remedy = "dates of a spreadsheet", 'Set data.time_unit = "excel"'
+    if looks_like:
+        raise DataError(
+            f"the time column {column!r} holds {shown}, which looks like {looks_like}",
+            f'{remedy}, or data.time_unit = "s" if it is seconds',
+        )
+
+
+_WITHOUT_DAYS = (
+    'Write whole dates such as 2024-01-31, or leave the column out with data.time_col = ""'
+)
+
+
+def _all_months(values: pl.Series) -> bool:
+    """Whether all are like 202401."""
+    years, months = values // 100, values % 100
+    return bool(years.is_between(*_YEARS).all() and months.is_between(1, 12).all())
+
+
+def _all_days_of_a_year(values: pl.Series) -> bool:
+    """Whether all are like 131 or 1231: a month and a day of it, in two months at least."""
+    months, days = values // 100, values % 100
+    valid = months.is_between(1, 12).all() and days.is_between(1, 31).all()
+    return bool(valid) and months.n_unique() > 1
