@@ -25,7 +25,7 @@ from scipy import sparse
 
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.record import RESULTS, record
-from recsys.bundle.new_items import NewItems
+from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import (
     BoolArray,
     Float32Array,
@@ -154,7 +154,7 @@ def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, Float64Ar
         graph, [one.name for one in phase.config.graph.relations if one.ends == (ITEM, ITEM)]
     )
     users = phase.interactions.popularity(phase.target).astype(np.float64)
-    features = new.features
+    features = new.values
     total = sum(features[name] @ (warm.T @ users) for name, (_, warm) in traits.items())
     each = sum(features[name] @ _mean(warm, users) for name, (_, warm) in traits.items())
     count = sum(np.asarray(features[name].sum(axis=1)).ravel() for name in traits)

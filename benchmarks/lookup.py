@@ -52,8 +52,8 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        contents = made_up(given)
-        path = write_bundle(Path(folder), contents)
+        bundle = made_up(given)
+        path = write_bundle(Path(folder), bundle)
         written = time.perf_counter()
         lookup = Lookup(Bundle.load(path))
         figures = {
@@ -61,9 +61,7 @@ def main() -> None:
             "bundle_verify_seconds": round(time.perf_counter() - written, 2),
             **singles(lookup),
             **full(
-                Lookup(
-                    Bundle.load(write_bundle(Path(folder), with_histories(contents, given.seed)))
-                )
+                Lookup(Bundle.load(write_bundle(Path(folder), with_histories(bundle, given.seed))))
             ),
             **batches(lookup, given, Path(folder) / "all.parquet"),
         }

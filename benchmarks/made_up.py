@@ -3,23 +3,23 @@ histories add.
 """
 
 import argparse
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys.bundle.bundle import Contents
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.new_bundle import new_bundle
+from recsys.bundle.parts.scoring import Scoring
 from recsys.core.config import BlendConfig
 from recsys.core.encoder import Embeddings, EncoderState, RelationState
-from recsys.core.history import user_histories
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
 from recsys.core.tables import TITLE
 from recsys.encode.history_scores import HistoryScores
 
 
-def made_up(given: argparse.Namespace) -> Contents:
+def made_up(given: argparse.Namespace) -> Bundle:
     """Random pairs and vectors; one relation, two layers, attention on."""
     rng = np.random.default_rng(given.seed)
     keys = np.unique(rng.integers(0, given.users * given.items, given.pairs))
@@ -41,14 +41,14 @@ def made_up(given: argparse.Namespace) -> Contents:
     own, items = (_unit(rng, count, given.width) for count in (given.users, given.items))
     encoder = _encoder(edges, items, given.width)
     found = Embeddings(_unit(rng, given.users, given.width), items, own, encoder)
-    return Contents(found, log, "visit", {"rev_visit": edges}, item_table=titles)
+    return new_bundle(log, found, {"rev_visit": edges}, "visit", item_table=titles)
 
 
-def with_histories(contents: Contents, seed: int) -> Contents:
+def with_histories(bundle: Bundle, seed: int) -> Bundle:
     """The same with an item–item table and a low-pass of the default configuration's size."""
     blend = BlendConfig()
     neighbours, rank = blend.neighbours, blend.low_pass_rank
-    rng, items = np.random.default_rng(seed), len(contents.embeddings.items)
+    rng, items = np.random.default_rng(seed), len(bundle.items)
     others = np.sort(rng.integers(0, items, (items, neighbours), np.int32), axis=1).ravel()
     lent = rng.random(len(others), np.float32) / neighbours
     table = sparse.csr_matrix(
@@ -56,11 +56,8 @@ def with_histories(contents: Contents, seed: int) -> Contents:
     )
     table.sum_duplicates()
     added = HistoryScores(table, *(_unit(rng, items, rank) / rank for _ in range(2)))
-    return replace(
-        contents,
-        added=added,
-        histories=user_histories(contents.interactions).item_weights({contents.target: 1.0}),
-    )
+    histories = bundle.seen[bundle.target].astype(np.float32)
+    return bundle.with_parts(Scoring.of(bundle.item_vectors, bundle.counts, added, histories))
 
 
 def _encoder(edges: sparse.csr_matrix, items: np.ndarray, width: int) -> EncoderState:

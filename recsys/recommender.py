@@ -32,7 +32,7 @@ from recsys.core.interactions import fit_interactions
 from recsys.core.progress import QUIET, Progress
 from recsys.encode.history_scores import searched
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
-from recsys.fitting.fit import bundle_contents, fit_phase
+from recsys.fitting.fit import bundle_of, fit_phase
 from recsys.fitting.known_names import require_known_names
 from recsys.graph.build import target_behavior
 from recsys.logs.frames import Frame, FrameStyle, ids_of, lists_table, to_polars
@@ -56,7 +56,7 @@ _BUNDLE, _CARD = "bundle", "recommender.json"
 
 
 class _Chosen(NamedTuple):
-    """popular_days: as in `bundle_contents`."""
+    """popular_days: as in `bundle_of`."""
 
     epochs: int
     blend: Blend = NO_BLEND
@@ -180,11 +180,11 @@ class GraphRecommender(BaseEstimator):
             "epochs": chosen.epochs,
             "refit": True,
         }
-        contents = bundle_contents(
+        bundle = bundle_of(
             phase, graph, found, scorer, tuned, card, popular_days=chosen.popular_days
         )
-        bundle = write_bundle(home / "bundles", contents)
-        self._take(bundle, style, finalizer)
+        path = write_bundle(home / "bundles", bundle)
+        self._take(path, style, finalizer)
         self.epochs_ = chosen.epochs
         return self
 

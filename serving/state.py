@@ -14,7 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-from recsys.bundle.bundle import Bundle, copy_checked
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.files import copy_checked
 from recsys.bundle.storage import as_data_error, load_document
 from recsys.core.artefacts import no_pause
 from recsys.core.errors import RecsysError

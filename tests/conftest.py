@@ -11,10 +11,9 @@ from jaxtyping import install_import_hook
 # Before any test imports the model: what is imported already would go unchecked.
 install_import_hook("recsys.model", "beartype.beartype")
 
-from recsys.bundle.bundle import Bundle, Contents  # noqa: E402
+from recsys.bundle.bundle import Bundle  # noqa: E402
 from recsys.lookup.lookup import Lookup  # noqa: E402
-from recsys.releases.publish import write_bundle  # noqa: E402
-from worlds import make_contents  # noqa: E402
+from worlds import World, make_contents, write_world  # noqa: E402
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def contents() -> Contents:
+def contents() -> World:
     return make_contents()
 
 
@@ -32,7 +31,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     """Write the world's bundle with some fields replaced."""
 
     def write_changed(**changes: object) -> Path:
-        return write_bundle(tmp_path / "bundles", replace(make_contents(), **changes))
+        return write_world(tmp_path / "bundles", replace(make_contents(), **changes))
 
     return write_changed
 
@@ -40,7 +39,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The world's bundle; nobody changes it."""
-    return Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), make_contents()))
+    return Bundle.load(write_world(tmp_path_factory.mktemp("bundles"), make_contents()))
 
 
 @pytest.fixture

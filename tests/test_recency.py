@@ -6,10 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.bundle.bundle import Bundle, neighbours_into_users
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.config import build_config
 from recsys.encode.fold_in import UserEncoder
-from recsys.fitting.fit import bundle_contents, fit_phase
+from recsys.fitting.fit import bundle_of, fit_phase
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.lookup.lookup import Event, Lookup
@@ -71,7 +72,7 @@ def users(select):
 @pytest.fixture(scope="module")
 def lookup(select, users, tmp_path_factory):
     found = users.embeddings_of(VectorScaling(HALF_LIFE, 0.5))
-    contents = bundle_contents(
+    contents = bundle_of(
         select, users.graph, found, users.plain, TunedIndex(None, {"kind": "exact"}), {}
     )
     return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))

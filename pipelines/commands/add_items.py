@@ -29,7 +29,6 @@ def add_items(
     table.
     """
     from pipelines.console import print_document, print_text
-    from recsys.bundle.new_items import contents_of, read_new_items, with_items
     from recsys.core.artefacts import RunFolder
     from recsys.core.config import DataConfig
     from recsys.core.errors import UsageError
@@ -44,17 +43,17 @@ def add_items(
                 f"the run {str(run)!r} has no bundle yet",
                 "Finish it with the recsys run that began it",
             )
-        contents = contents_of(load_verified(folder.bundle))
-        new = read_new_items(
-            contents, read_item_rows(items, DataConfig(item_col=item_col, title_col=title_col))
-        )
-        before = folder.bundle.resolve()
-        path = write_bundle(folder.bundles, with_items(contents, new)) if len(new.table) else before
+        bundle = load_verified(folder.bundle)
+        columns = DataConfig(item_col=item_col, title_col=title_col)
+        new = bundle.read_new_items(read_item_rows(items, columns))
+        before = path = folder.bundle.resolve()
+        if len(new):
+            path = write_bundle(folder.bundles, bundle.append_items(new))
         publish(folder, path, "add-items")
     facts = {
         "bundle": path.name,
         "before": before.name,
-        "added": len(new.table),
+        "added": len(new),
         "left_out": dict(new.drops),
     }
     facts |= {"unknown_values": new.unknown}
@@ -64,6 +63,6 @@ def add_items(
     lost = [f"{count:,} {what}" for what, count in new.drops.items()]
     lost += [f"{count:,} unknown values of {name}" for name, count in new.unknown.items() if count]
     print_text(
-        f"{len(new.table):,} items added, serving bundle {path.name}"
+        f"{len(new):,} items added, serving bundle {path.name}"
         + "".join(f"; {one}" for one in lost)
     )

@@ -9,7 +9,7 @@ from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popular_days
 from pipelines.stages.training import MODEL
-from recsys.bundle.contents import neighbours_into_users
+from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.artefacts import write_json
 from recsys.core.encoder import Embeddings
 from recsys.core.ids import UNKNOWN

@@ -20,7 +20,7 @@ from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.encode.history_scores import BlendedScorer, searched, with_sparse_scores
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import rank_metrics
-from recsys.fitting.fit import bundle_contents
+from recsys.fitting.fit import bundle_of
 from recsys.graph.store import load_graph
 from recsys.phases.phase import Phase, PhaseName
 from recsys.releases.publish import write_bundle
@@ -84,14 +84,12 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         tested = load_phase(folder.path, config, "final")
         values = _test_values(tested, Scored.load(work.read(TEST.format(bucket=MODEL))))
         card |= {"test_rows": _held_out_sha256(tested)}
-        contents = bundle_contents(
-            data, graph, embeddings, scorer, tuned, card, values, popular_days(work)
-        )
-        if contents.cold_items:
+        fitted = bundle_of(data, graph, embeddings, scorer, tuned, card, values, popular_days(work))
+        if fitted.cold_items:
             work.progress.say(
-                f"{contents.cold_items:,} items that nobody took, placed by what they are"
+                f"{fitted.cold_items:,} items that nobody took, placed by what they are"
             )
-        path = write_bundle(folder.bundles, contents)
+        path = write_bundle(folder.bundles, fitted)
         return Facts(figures={"bundle": path.name}, output=str(path.relative_to(folder.path)))
 
     return bundle_phase

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys.bundle.contents import Contents
-from recsys.bundle.item_map import ItemMap, Trait
-from recsys.bundle.new_items import NewItems, read_new_items, with_items
+from recsys.bundle.bundle import Bundle
 from recsys.closed_form.ridge_map import ridge_map
+from recsys.cold_items.item_map import ItemFeature, ItemMap
+from recsys.cold_items.new_items import KnownItems, NewItems, read_new_items
 from recsys.core.arrays import IntArray
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.encoder import Embeddings
@@ -34,8 +34,10 @@ def item_map(phase: Phase, graph: Graph, embeddings: Embeddings) -> ItemMap | No
     ends = np.cumsum([matrix.shape[1] for _, matrix in found.values()])[:-1]
     separators, numbers = separators_of(phase), _numbers_of(graph)
     return ItemMap(
-        traits=tuple(
-            Trait(name, source, separators.get(name), numbers[name] if source == FEATURE else None)
+        features=tuple(
+            ItemFeature(
+                name, source, separators.get(name), numbers[name] if source == FEATURE else None
+            )
             for name, (source, _) in found.items()
         ),
         mean=fitted.mean,
@@ -47,19 +49,19 @@ def item_map(phase: Phase, graph: Graph, embeddings: Embeddings) -> ItemMap | No
     )
 
 
-def with_cold_items(contents: Contents, phase: Phase) -> Contents:
+def with_cold_items(bundle: Bundle, phase: Phase) -> Bundle:
     """With the items of the item table that the phase has no row of."""
     log = phase.log
-    if contents.item_map is None:
-        return contents
+    if bundle.item_map is None:
+        return bundle
     codes = np.setdiff1d(np.arange(len(log.items)), phase.interactions.item_codes)
-    elsewhere = table_of_items(phase, codes, contents.item_map)
+    elsewhere = table_of_items(phase, codes, bundle.item_map)
     cold = (
         elsewhere
         if log.cold_items is None
         else pl.concat([elsewhere, log.cold_items], how="diagonal_relaxed")
     )
-    return with_items(contents, read_new_items(contents, cold))
+    return bundle.append_items(bundle.read_new_items(cold))
 
 
 def place_items(
@@ -71,16 +73,8 @@ def place_items(
     found = item_map(phase, graph, embeddings)
     if found is None:
         return None
-    contents = Contents(
-        embeddings,
-        phase.interactions,
-        phase.target,
-        neighbours={},
-        item_table=phase.item_table,
-        labels={kind: tuple(labels) for kind, labels in graph.labels.items()},
-        item_map=found,
-    )
-    return read_new_items(contents, table_of_items(phase, codes, found))
+    known = KnownItems(phase.interactions.items, phase.item_table, embeddings.items, graph.labels)
+    return read_new_items(found, known, table_of_items(phase, codes, found))
 
 
 def table_of_items(phase: Phase, codes: IntArray, item_map: ItemMap) -> pl.DataFrame:
@@ -89,7 +83,9 @@ def table_of_items(phase: Phase, codes: IntArray, item_map: ItemMap) -> pl.DataF
     Their rows of the item table; and under the name of each trait that is no column of it, the list
     of its values.
     """
-    traits = {trait.name for trait in item_map.traits}.difference(phase.log.item_table.columns)
+    traits = {feature.name for feature in item_map.features}.difference(
+        phase.log.item_table.columns
+    )
     table = phase.log.item_table[codes].with_columns(pl.Series(ITEM, codes, dtype=pl.Int32))
     values: dict[str, list[pl.DataFrame]] = defaultdict(list)
     for relation in phase.relations:

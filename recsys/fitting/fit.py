@@ -1,4 +1,4 @@
-"""From a phase to a trained model, and from that to what a bundle is written from."""
+"""From a phase to a trained model, and from that to its bundle."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from recsys.bundle.bundle import Contents, neighbours_into_users
-from recsys.bundle.segments import Segments, count_segments
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.neighbours import neighbours_into_users
+from recsys.bundle.new_bundle import new_bundle
+from recsys.bundle.parts.cold_items import ColdItems
+from recsys.bundle.parts.segments import Segments, count_segments
+from recsys.bundle.parts.user_metrics import UserMetrics
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import ConfigError, nearest
@@ -61,7 +65,7 @@ def fit_phase(
     )
 
 
-def bundle_contents(
+def bundle_of(
     phase: Phase,
     graph: Graph,
     embeddings: Embeddings,
@@ -70,47 +74,54 @@ def bundle_contents(
     model_card: Mapping[str, Any],
     test_values: pl.DataFrame | None = None,
     popular_days: float | None = None,
-) -> Contents:
-    """What the bundle of a phase is written from. scorer: how its users are scored. test_values: as
-    in `Contents`.
+) -> Bundle:
+    """The bundle of a phase, not written yet.
 
-    popular_days: half-life of what visitors of whom nothing is known get
-    (`scores.most_popular.choose_popularity`).
+    Args:
+        phase: whose interactions the model was trained on.
+        graph: of that phase.
+        embeddings: what training gave.
+        scorer: how users of the phase are scored.
+        tuned: the index over their vectors.
+        model_card: how the model was made.
+        test_values: USER_ID and a column for each metric of the tested model; None for none.
+        popular_days: half-life of what visitors of whom nothing is known get
+            (`scores.most_popular.choose_popularity`).
     """
-    took = item_popularity(phase.interactions, phase.target, popular_days)
-    added, histories = (
-        (scorer.added, scorer.histories.items)
-        if isinstance(scorer, BlendedScorer)
-        else (None, None)
-    )
-    contents = Contents(
-        embeddings=embeddings,
-        interactions=phase.interactions,
-        target=phase.target,
-        neighbours=faded(
-            neighbours_into_users(graph.relations), phase.interactions, embeddings.encoder
-        ),
+    popularity = item_popularity(phase.interactions, phase.target, popular_days)
+    added = histories = None
+    if isinstance(scorer, BlendedScorer):
+        added, histories = scorer.added, scorer.histories.items
+    card = dict(model_card)
+    if popular_days is not None:
+        card["popular_days"] = popular_days
+    neighbours = neighbours_into_users(graph.relations)
+    cold_map = item_map(phase, graph, embeddings)
+    bundle = new_bundle(
+        phase.interactions,
+        embeddings,
+        faded(neighbours, phase.interactions, embeddings.encoder),
+        phase.target,
         seen_behaviors=phase.seen_behaviors,
         item_table=phase.item_table,
-        labels={kind: tuple(labels) for kind, labels in graph.labels.items()},
-        index=tuned.index,
-        index_card=tuned.card,
-        model_card=model_card
-        if popular_days is None
-        else {**model_card, "popular_days": popular_days},
+        separators=separators_of(phase),
+        labels=graph.labels,
         added=added,
         histories=histories,
-        test_values=test_values,
-        separators=separators_of(phase),
-        item_map=item_map(phase, graph, embeddings),
-        user_segments=_segments(phase, took),
-        popular=None if popular_days is None else took.shares,
+        recent=None if popular_days is None else popularity.shares,
+        tuned=tuned,
+        model_card=card,
+        more=[
+            None if cold_map is None else ColdItems(cold_map),
+            None if test_values is None else UserMetrics(test_values.lazy()),
+            _segments(phase, popularity),
+        ],
     )
-    return with_cold_items(contents, phase) if phase.config.index.cold_items else contents
+    return with_cold_items(bundle, phase) if phase.config.index.cold_items else bundle
 
 
-def _segments(phase: Phase, took: ItemPopularity) -> Segments | None:
-    """What users of each value of index.segment took. Raises ConfigError when the user table has no
+def _segments(phase: Phase, popularity: ItemPopularity) -> Segments | None:
+    """What users of each value of index.segment popularity. Raises ConfigError when the user table has no
     such column.
     """
     name = phase.config.index.segment
@@ -119,4 +130,4 @@ def _segments(phase: Phase, took: ItemPopularity) -> Segments | None:
     if name not in phase.user_table.columns:
         hint = nearest(name, phase.user_table.columns) or f"It has {phase.user_table.columns}"
         raise ConfigError(f"index.segment = {name!r} is not a column of the user table", hint)
-    return count_segments(phase.user_table[name], took.pairs, took.users)
+    return count_segments(phase.user_table[name], popularity.pairs, popularity.users)

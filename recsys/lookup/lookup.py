@@ -317,12 +317,12 @@ class Lookup:
         """
         if not popularity:
             return queries
-        if self.bundle.dial_unit is None:
+        if self.bundle.boost_unit is None:
             raise UsageError(
                 "this bundle was written before there was a popularity boost",
                 "Write it with recsys index",
             )
-        return boosted_queries(queries, popularity, self.bundle.dial_unit)
+        return boosted_queries(queries, popularity, self.bundle.boost_unit)
 
     def _by_popularity(
         self, requests: Sequence[Request], k: int, allowed: BoolArray | None
@@ -337,7 +337,7 @@ class Lookup:
 
     @cached_property
     def _boosted_planner(self) -> Planner:
-        return Planner(ExactIndex(self.bundle.dial_vectors), self.bundle.turned)
+        return Planner(ExactIndex(self.bundle.boosted_vectors), self.bundle.boosted_index)
 
     @cached_property
     def _similar_items(self) -> CosineSearch:

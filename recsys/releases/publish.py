@@ -4,20 +4,25 @@ verified.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from recsys.bundle.bundle import Bundle, write_sealed
-from recsys.bundle.contents import Contents, check_contents, write_files
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.files import write_sealed
 from recsys.core.artefacts import no_pause
 from recsys.releases import golden
 
 
-def write_bundle(bundles: Path, contents: Contents) -> Path:
+def write_bundle(bundles: Path, bundle: Bundle) -> Path:
     """Write bundles/<sha12> and return it; a bundle of the same content is left as it is.
 
     Raises UsageError when the parts do not belong together.
     """
-    check_contents(contents)
-    return write_sealed(bundles, lambda folder: write_files(folder, contents), golden.record)
+    bundle.check()
+
+    def record(folder: Path) -> dict[str, Any]:
+        return golden.record(Bundle.read(folder))
+
+    return write_sealed(bundles, bundle.write_files, record)
 
 
 def load_verified(path: Path) -> Bundle:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from recsys.bundle.contents import neighbours_into_users
+from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.core.errors import UsageError

@@ -17,10 +17,9 @@ from recsys.core.errors import UsageError
 from recsys.core.tables import AVAILABLE, TITLE
 from recsys.encode.history_scores import HistoryScores
 from recsys.lookup.lookup import Lookup
-from recsys.releases.publish import write_bundle
 from recsys.search.popularity_boost import with_popularity
 from recsys.search.tuning import settings as index_settings
-from worlds import ITEMS, make_contents
+from worlds import ITEMS, make_contents, write_world
 
 GENRES = [["Comedy", "Drama"], ["Drama"], [], ["Noir"], None]
 TABLE = pl.DataFrame(
@@ -78,7 +77,7 @@ def lookup(request, tmp_path_factory):
             "dial": {"parameters": built.searcher.parameters},
         }
         contents = replace(contents, index=built.searcher, index_card=card)
-    return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
+    return Lookup(Bundle.load(write_world(tmp_path_factory.mktemp("bundles"), contents)))
 
 
 @settings(max_examples=60, deadline=None)

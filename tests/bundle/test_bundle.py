@@ -9,15 +9,18 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys.bundle.bundle import Bundle, check_files, neighbours_into_users
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.files import check_files
+from recsys.bundle.neighbours import neighbours_into_users
+from recsys.bundle.parts.scoring import Scoring
 from recsys.core.config import IndexConfig
 from recsys.core.errors import DataError, UsageError
 from recsys.core.tables import AVAILABLE
 from recsys.graph.schema import Adjacency
 from recsys.releases import golden
-from recsys.releases.publish import write_bundle
 from recsys.search.popularity_boost import boosted_queries
 from recsys.search.tuning import tune
+from worlds import write_world
 
 
 def test_what_was_written_is_read(bundle, contents):
@@ -49,7 +52,7 @@ def test_same_content_same_name_and_the_old_one_stays(write, tmp_path):
 
 
 def test_same_content_same_bytes_elsewhere(contents, tmp_path):
-    first, second = (write_bundle(tmp_path / name, contents) for name in ("a", "b"))
+    first, second = (write_world(tmp_path / name, contents) for name in ("a", "b"))
     assert first.name == second.name
     manifests = [json.loads((path / "manifest.json").read_text()) for path in (first, second)]
     assert manifests[0] == manifests[1]
@@ -129,10 +132,11 @@ def test_golden_answers_are_replayed(write):
 
 def test_golden_notices_a_vector_that_moved(bundle):
     document = golden.record(bundle)
-    moved = np.array(bundle.search_vectors)
+    moved = np.array(bundle.boosted_vectors)
     moved[[3, 4]] = moved[[4, 3]]
     with pytest.raises(DataError, match="computes otherwise"):
-        golden.replay(replace(bundle, search_vectors=moved), document)
+        scoring = replace(bundle.parts[Scoring], boosted_vectors=moved)
+        golden.replay(Bundle(bundle.parts.replaced(scoring), bundle.folder), document)
 
 
 def test_agreement_by_hand():
@@ -155,11 +159,11 @@ def test_an_approximate_index_travels_along(write, contents):
     bundle = Bundle.load(path)
     assert bundle.index.kind == "ivf"
     assert bundle.index_card["parameters"] == tuned.card["parameters"]
-    queries = boosted_queries(queries, 0.5, bundle.dial_unit)
-    assert bundle.turned.parameters == tuned.card["dial"]["parameters"]
+    queries = boosted_queries(queries, 0.5, bundle.boost_unit)
+    assert bundle.boosted_index.parameters == tuned.card["dial"]["parameters"]
     before, after = (
-        replace(tuned.index, parameters=bundle.turned.parameters).search(queries, 5),
-        bundle.turned.search(queries, 5),
+        replace(tuned.index, parameters=bundle.boosted_index.parameters).search(queries, 5),
+        bundle.boosted_index.search(queries, 5),
     )
     assert before.items.tolist() == after.items.tolist()
     plain = bundle.index.search(queries[:, :-1], 5)
@@ -172,9 +176,9 @@ def test_an_approximate_index_travels_along(write, contents):
 def test_parts_of_different_phases_are_refused(contents, tmp_path):
     few = replace(contents, item_table=pl.DataFrame({"title": ["a"]}))
     with pytest.raises(UsageError, match="1 rows of the item table for 40"):
-        write_bundle(tmp_path, few)
+        write_world(tmp_path, few)
     with pytest.raises(UsageError, match=r"no neighbours for the relations \['rev_view'\]"):
-        write_bundle(
+        write_world(
             tmp_path,
             replace(
                 contents,
@@ -190,7 +194,7 @@ def test_a_killed_writer_leaves_nothing_visible(contents, tmp_path, monkeypatch)
 
     monkeypatch.setattr(golden, "record", stop)
     with pytest.raises(KeyboardInterrupt):
-        write_bundle(tmp_path / "bundles", contents)
+        write_world(tmp_path / "bundles", contents)
     assert list((tmp_path / "bundles").iterdir()) == []
 
 
@@ -209,8 +213,6 @@ def test_neighbours_come_from_the_graph():
 
 def test_checks_without_hashes_read_no_content(write, monkeypatch):
     path = write()
-    monkeypatch.setattr(
-        "recsys.bundle.bundle.file_sha256", lambda file: pytest.fail(f"read {file}")
-    )
+    monkeypatch.setattr("recsys.bundle.files.file_sha256", lambda file: pytest.fail(f"read {file}"))
     check_files(path, hashes=False)
     assert isinstance(path, Path) and sparse.issparse(Bundle.load(path, verify=False).seen["buy"])

@@ -7,21 +7,22 @@ import polars as pl
 import pytest
 
 from recsys.bundle.bundle import Bundle
-from recsys.bundle.item_map import Trait, evened, features_of
-from recsys.bundle.new_items import contents_of, read_new_items, with_items
+from recsys.bundle.parts.cold_items import ColdItems
+from recsys.bundle.parts.popularity import Popularity
+from recsys.cold_items.item_map import ItemFeature, evened, known_values
 from recsys.core.config import IndexConfig
 from recsys.core.errors import DataError, UsageError
 from recsys.core.features import FeatureColumn
 from recsys.lookup.lookup import Lookup
 from recsys.releases.publish import write_bundle
 from recsys.search.tuning import tune
-from worlds import GENRES, ITEMS, LAYERS, make_contents, make_contents_with_genres
+from worlds import GENRES, ITEMS, LAYERS, make_contents, make_contents_with_genres, write_world
 
 
 @pytest.fixture(scope="module")
 def placed(tmp_path_factory) -> Bundle:
     """The bundle with genres; nobody changes it."""
-    return Bundle.load(write_bundle(tmp_path_factory.mktemp("placed"), make_contents_with_genres()))
+    return Bundle.load(write_world(tmp_path_factory.mktemp("placed"), make_contents_with_genres()))
 
 
 def new_table(**columns):
@@ -34,18 +35,17 @@ def new_table(**columns):
 
 
 def longer(placed, folder, table=None):
-    contents = contents_of(placed)
-    new = read_new_items(contents, new_table() if table is None else table)
-    return Bundle.load(write_bundle(folder, with_items(contents, new))), new
+    new = placed.read_new_items(new_table() if table is None else table)
+    return Bundle.load(write_bundle(folder, placed.append_items(new))), new
 
 
 def test_the_contents_of_a_bundle_are_what_it_was_written_from(placed, bundle, tmp_path):
     for one in (placed, bundle):
-        assert write_bundle(tmp_path, contents_of(one)).name == one.name
+        assert write_bundle(tmp_path, one).name == one.name
 
 
 def test_vectors_by_hand(placed):
-    vectors = read_new_items(contents_of(placed), new_table()).vectors
+    vectors = placed.read_new_items(new_table()).vectors
     item_map = placed.item_map
     weights = item_map.weights["genres"]
     for row, values in enumerate([[0, 2], [1]]):
@@ -57,21 +57,23 @@ def test_vectors_by_hand(placed):
 
 
 def test_numbers_place_items_too(placed, tmp_path):
-    contents = contents_of(placed)
     column = FeatureColumn.fit(pl.Series("text", [[1.0, 0.0], [-1.0, 0.0]]))
-    weights = np.ones((2, contents.item_map.mean.shape[0]), np.float32)
+    weights = np.ones((2, placed.item_map.mean.shape[0]), np.float32)
     item_map = replace(
-        contents.item_map,
-        traits=(*contents.item_map.traits, Trait("text", "feature", feature=column.document())),
-        weights={**contents.item_map.weights, "text": weights},
+        placed.item_map,
+        features=(
+            *placed.item_map.features,
+            ItemFeature("text", "feature", numbers=column.document()),
+        ),
+        weights={**placed.item_map.weights, "text": weights},
     )
-    told = contents_of(Bundle.load(write_bundle(tmp_path, replace(contents, item_map=item_map))))
-    new = read_new_items(told, new_table(genres=["comedy", None], text=[None, [3.0, 0.5]]))
+    told = Bundle.load(write_bundle(tmp_path, placed.with_parts(ColdItems(item_map))))
+    new = told.read_new_items(new_table(genres=["comedy", None], text=[None, [3.0, 0.5]]))
     raw = item_map.mean + 3.5 * weights[0]
     assert np.allclose(
         new.vectors[1], raw * np.sqrt(item_map.length / np.linalg.norm(raw)), atol=1e-5
     )
-    silent = read_new_items(told, new_table(genres=[None, None]))
+    silent = told.read_new_items(new_table(genres=[None, None]))
     assert (len(silent.table), silent.drops.total()) == (0, 2)
 
 
@@ -92,11 +94,8 @@ def test_new_items_are_recommended_and_the_others_stay(placed, tmp_path):
 
 
 def test_nobody_took_new_items_of_late(placed, tmp_path):
-    late = Bundle.load(
-        write_bundle(
-            tmp_path / "late", replace(contents_of(placed), popular=np.ones(ITEMS, np.float32))
-        )
-    )
+    recent = replace(placed.parts[Popularity], recent=np.ones(ITEMS, np.float32))
+    late = Bundle.load(write_bundle(tmp_path / "late", placed.with_parts(recent)))
     found, _ = longer(late, tmp_path / "longer")
     assert found.popular.tolist() == [1.0] * ITEMS + [0.0] * 2
 
@@ -125,9 +124,9 @@ def test_filters_and_availability_hold_for_new_items(placed, tmp_path):
 
 def test_the_same_table_again_changes_nothing(placed, tmp_path):
     found, _ = longer(placed, tmp_path)
-    again = read_new_items(contents_of(found), new_table())
+    again = found.read_new_items(new_table())
     assert len(again.table) == 0 and again.drops == {"item already there": 2}
-    assert write_bundle(tmp_path, with_items(contents_of(found), again)).name == found.name
+    assert write_bundle(tmp_path, found.append_items(again)).name == found.name
     more, _ = longer(
         found, tmp_path, new_table(item_id=["n1", "n3"], genres=["comedy|sci-fi", "comedy"])
     )
@@ -135,18 +134,17 @@ def test_the_same_table_again_changes_nothing(placed, tmp_path):
 
 
 def test_what_is_not_known_is_counted_or_refused(placed):
-    contents = contents_of(placed)
-    new = read_new_items(contents, new_table(genres=["comedy|western", "western"]))
+    new = placed.read_new_items(new_table(genres=["comedy|western", "western"]))
     assert new.table["item_id"].to_list() == ["n1"]
     assert new.drops == {"item without a known value": 1} and new.unknown == {"genres": 2}
     with pytest.raises(DataError, match=r"unknown column 'genre'.*'genres'"):
-        read_new_items(contents, new_table().rename({"genres": "genre"}))
+        placed.read_new_items(new_table().rename({"genres": "genre"}))
     with pytest.raises(DataError, match="names 'n1' more than once"):
-        read_new_items(contents, new_table(item_id=["n1", "n1"]))
+        placed.read_new_items(new_table(item_id=["n1", "n1"]))
     with pytest.raises(DataError, match="item 'i03' is already there: it was trained"):
-        read_new_items(contents, new_table(item_id=["n1", "i03"]))
+        placed.read_new_items(new_table(item_id=["n1", "i03"]))
     with pytest.raises(UsageError, match=r"does not know what its items are.*graph\.attributes"):
-        read_new_items(make_contents(), new_table())
+        make_contents().bundle().read_new_items(new_table())
 
 
 def test_an_item_with_other_values_is_refused(placed, tmp_path):
@@ -154,7 +152,7 @@ def test_an_item_with_other_values_is_refused(placed, tmp_path):
     with pytest.raises(
         DataError, match="item 'n1' is already there: it was added with other values"
     ):
-        read_new_items(contents_of(found), new_table(genres=["drama", "drama"]))
+        found.read_new_items(new_table(genres=["drama", "drama"]))
 
 
 def test_an_approximate_index_holds_new_items_too(tmp_path):
@@ -165,7 +163,7 @@ def test_an_approximate_index_holds_new_items_too(tmp_path):
         contents.embeddings.items, contents.embeddings.users, config, popularity=popularity
     )
     indexed = replace(contents, index=tuned.index, index_card=tuned.card)
-    placed = Bundle.load(write_bundle(tmp_path, indexed))
+    placed = Bundle.load(write_world(tmp_path, indexed))
     found, _ = longer(placed, tmp_path)
     assert found.index.index.ntotal == ITEMS + 2
     assert found.index_card["recall_lower_bound"] >= 0.9
@@ -179,13 +177,13 @@ def test_lengths_are_evened_half_way():
 
 
 def test_values_of_a_column():
-    matrix, unknown = features_of(pl.Series(["sci-fi| comedy", None, "western", ""]), GENRES, "|")
+    matrix, unknown = known_values(pl.Series(["sci-fi| comedy", None, "western", ""]), GENRES, "|")
     assert (
         matrix.toarray().tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]] and unknown == 1
     )
-    binned, beside = features_of(
+    binned, beside = known_values(
         pl.Series([1.5, 7.0, float("nan"), None]), ("1 to 3", "3 to 8"), None
     )
     assert binned.toarray().tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]] and beside == 0
-    listed, _ = features_of(pl.Series([["drama", "drama"], []]), GENRES, None)
+    listed, _ = known_values(pl.Series([["drama", "drama"], []]), GENRES, None)
     assert listed.toarray().tolist() == [[0, 1, 0], [0, 0, 0]]

@@ -13,9 +13,8 @@ from recsys.core.ranking import Hits, top_k
 from recsys.encode.history_scores import BlendedScorer, HistoryScores, with_sparse_scores
 from recsys.lookup.histories import read_visit
 from recsys.lookup.lookup import Event, Lookup
-from recsys.releases.publish import write_bundle
 from recsys.search.exact import VectorScorer
-from worlds import ITEMS, make_contents
+from worlds import ITEMS, make_contents, write_world
 
 
 @pytest.fixture(
@@ -36,7 +35,7 @@ def lookup(request, tmp_path_factory):
     added = HistoryScores(table, into, back, half_life, gain, weights)
     histories = added.weighted(user_histories(contents.interactions), "buy").items
     contents = replace(contents, added=added, histories=histories)
-    return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("bundles"), contents)))
+    return Lookup(Bundle.load(write_world(tmp_path_factory.mktemp("bundles"), contents)))
 
 
 def naive(bundle, vector, history, viewed):
@@ -175,7 +174,7 @@ def test_a_bundle_without_gains_still_loads(tmp_path):
     none = np.zeros((ITEMS, 0), np.float32)
     table = sparse.csr_matrix((ITEMS, ITEMS), dtype=np.float32)
     bought = contents.interactions.matrix(("buy",))
-    path = write_bundle(
+    path = write_world(
         tmp_path, replace(contents, added=HistoryScores(table, none, none), histories=bought)
     )
     assert not (path / "met_gain.npy").exists()

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 import torch
 
-from recsys.bundle.bundle import Bundle, Contents, neighbours_into_users
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.neighbours import neighbours_into_users
 from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.config import AttributeConfig, GraphConfig, ModelConfig, NeighbourConfig
 from recsys.core.encoder import Embeddings
@@ -21,7 +22,7 @@ from recsys.lookup.histories import read_visit
 from recsys.lookup.lookup import Event, Lookup
 from recsys.model.export import encoder_state
 from recsys.model.network import Network
-from recsys.releases.publish import write_bundle
+from worlds import World, write_world
 
 FAMILIES = ["degree_prior", "gat", "gatv2"]
 POWERS = "degree_prior, powers of weights"
@@ -106,8 +107,8 @@ def test_parts_and_rest_sum_to_the_trained_score(trained):
 def test_the_bundle_serves_it(trained, tmp_path):
     log, graph, found = trained
     neighbours = neighbours_into_users(graph.relations)
-    contents = Contents(found, log, "buy", neighbours, labels=graph.labels)
-    lookup = Lookup(Bundle.load(write_bundle(tmp_path, contents)))
+    contents = World(found, log, "buy", neighbours, labels=graph.labels)
+    lookup = Lookup(Bundle.load(write_world(tmp_path, contents)))
     user = log.users.ids[4]
     [answer] = lookup.recommend([user], 3, exclude_seen=False)
     best = np.argsort(-(found.items @ found.users[4]), kind="stable")[:3]
@@ -128,7 +129,7 @@ def test_a_history_weighs_what_the_graph_weighs(trained, tmp_path):
     log, graph, found = trained
     neighbours = neighbours_into_users(graph.relations)
     bundle = Bundle.load(
-        write_bundle(tmp_path, Contents(found, log, "buy", neighbours, labels=graph.labels))
+        write_world(tmp_path, World(found, log, "buy", neighbours, labels=graph.labels))
     )
     for name in ("view", "buy"):
         rows = (log.user == 2) & log.of(name)
@@ -147,7 +148,7 @@ def test_a_visitor_who_says_it_all_is_a_user_with_these_neighbours(trained, tmp_
     neighbours = neighbours_into_users(graph.relations)
     lookup = Lookup(
         Bundle.load(
-            write_bundle(tmp_path, Contents(found, log, "buy", neighbours, labels=graph.labels))
+            write_world(tmp_path, World(found, log, "buy", neighbours, labels=graph.labels))
         )
     )
     rows = log.user == 2

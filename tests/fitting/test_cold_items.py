@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.bundle.contents import Contents
 from recsys.core.config import RunConfig, build_config
 from recsys.core.encoder import Embeddings
 from recsys.core.tables import ITEM_ID, Drops
@@ -17,7 +16,7 @@ from recsys.logs.ingest import ingest, load_log
 from recsys.logs.relations import read_relations
 from recsys.logs.split import Splits
 from recsys.phases.phase import Phase
-from worlds import LAYERS, WIDTH, make_encoder
+from worlds import LAYERS, WIDTH, World, make_encoder
 
 ITEMS = 24
 HELD = "i05"
@@ -99,7 +98,7 @@ def test_what_tables_and_files_say(phase: Phase) -> None:
     code = int(phase.log.items.lookup([HELD])[0])
     found = item_map(phase, phase.graph, made_up(phase))
     assert found is not None
-    assert {trait.name: trait.source for trait in found.traits} == {
+    assert {feature.name: feature.source for feature in found.features} == {
         "genres": "item:genres",
         "tag": "item:tag",
         "like": "item",
@@ -125,7 +124,7 @@ def test_a_placed_item_lies_by_its_like(phase: Phase) -> None:
 def test_cold_items_of_the_log_and_of_the_table_join(phase: Phase) -> None:
     embeddings = made_up(phase)
     graph = phase.graph
-    contents = Contents(
+    contents = World(
         embeddings,
         phase.interactions,
         phase.target,
@@ -134,10 +133,7 @@ def test_cold_items_of_the_log_and_of_the_table_join(phase: Phase) -> None:
         labels={kind: tuple(values) for kind, values in graph.labels.items()},
         item_map=item_map(phase, graph, embeddings),
     )
-    longer = with_cold_items(contents, phase)
-    assert (
-        longer.interactions.items.ids.to_list()[-2:] == [HELD, "never"] and longer.cold_items == 2
-    )
-    assert (
-        len(longer.embeddings.items) == len(longer.item_table) == phase.interactions.num_items + 2
-    )
+    longer = with_cold_items(contents.bundle(), phase)
+    num_items = phase.interactions.num_items + 2
+    assert longer.items.ids.to_list()[-2:] == [HELD, "never"] and longer.cold_items == 2
+    assert len(longer.item_vectors) == len(longer.item_table) == num_items

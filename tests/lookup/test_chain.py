@@ -10,16 +10,15 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys.bundle.bundle import Bundle, Contents
-from recsys.bundle.new_items import contents_of
-from recsys.bundle.segments import count_segments
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.parts.segments import count_segments
 from recsys.core.errors import UsageError
 from recsys.lookup.lookup import Lookup
 from recsys.releases.publish import write_bundle
-from worlds import ITEMS, LAYERS, USERS, WIDTH, make_contents, make_relation
+from worlds import ITEMS, LAYERS, USERS, WIDTH, World, make_contents, make_relation, write_world
 
 
-def make_social(seed: int = 3) -> Contents:
+def make_social(seed: int = 3) -> World:
     """The world with trust between users, of which a visitor's friends feed the reverse, and with
     cities of users.
     """
@@ -47,7 +46,7 @@ def make_social(seed: int = 3) -> Contents:
 
 @pytest.fixture(scope="module")
 def social(tmp_path_factory: pytest.TempPathFactory) -> Lookup:
-    return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("social"), make_social())))
+    return Lookup(Bundle.load(write_world(tmp_path_factory.mktemp("social"), make_social())))
 
 
 def test_the_first_step_that_is_known_names_the_source(social: Lookup) -> None:
@@ -147,7 +146,7 @@ def test_popular_of_late_by_hand(tmp_path: Path, segmented: bool) -> None:
         pl.Series("city", ["Bonn"]), sparse.csr_matrix((1, ITEMS), dtype=np.float32), np.zeros(1)
     )
     contents = replace(make_contents(), popular=late, user_segments=nobody)
-    bundle = Bundle.load(write_bundle(tmp_path, contents))
+    bundle = Bundle.load(write_world(tmp_path, contents))
     attributes = {"city": "Bonn"} if segmented else {}
     [answer] = Lookup(bundle).recommend(
         attributes=[attributes], k=4, fallback="popularity", explain=True
@@ -157,11 +156,11 @@ def test_popular_of_late_by_hand(tmp_path: Path, segmented: bool) -> None:
     assert [one["score"] for one in answer["items"]] == pytest.approx(late[:4])
     said = "popular recently where city is Bonn" if segmented else "popular recently"
     assert [one["text"] for one in answer["items"][0]["reasons"]] == [said]
-    assert write_bundle(tmp_path / "again", contents_of(bundle)).name == bundle.name
+    assert write_bundle(tmp_path / "again", bundle).name == bundle.name
 
 
 def test_the_bundle_guards_the_segments(tmp_path: Path) -> None:
-    path = write_bundle(tmp_path, make_social())
+    path = write_world(tmp_path, make_social())
     assert {one.name for one in path.glob("segments.*")} == {
         f"segments.{part}.npy" for part in ("indptr", "indices", "weight")
     }

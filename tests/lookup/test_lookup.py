@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 from scipy import sparse
 
+from recsys.bundle.parts.encoding import Encoding
+from recsys.bundle.parts.scoring import Scoring
 from recsys.core.errors import UsageError
 from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
 from recsys.lookup.lookup import Event, Lookup
@@ -194,8 +196,9 @@ def test_unknown_attributes_are_refused(lookup, bundle):
     with pytest.raises(UsageError, match="1 histories and 2 attributes"):
         lookup.recommend(histories=[[]], attributes=[{}, {}])
     encoder = replace(bundle.encoder, relations=bundle.encoder.relations[:2])
+    changed = bundle.with_parts(replace(bundle.parts[Encoding], encoder=encoder))
     with pytest.raises(UsageError, match=r"no attributes of users.*graph\.attributes"):
-        Lookup(replace(bundle, encoder=encoder)).fold_in([], {"country": "fr"})
+        Lookup(changed).fold_in([], {"country": "fr"})
 
 
 def test_the_unknown_are_refused_with_the_nearest_or_declared(lookup):
@@ -250,7 +253,8 @@ def test_similar_items_and_users(lookup):
 
 def test_likeness_is_cosine_whatever_the_lengths(bundle):
     stretch = np.linspace(0.5, 3, 40, dtype=np.float32)[:, None]
-    stretched = Lookup(replace(bundle, item_vectors=bundle.item_vectors * stretch))
+    scoring = replace(bundle.parts[Scoring], item_vectors=bundle.item_vectors * stretch)
+    stretched = Lookup(bundle.with_parts(scoring))
     assert ids(stretched.similar_items(["i03"], 9)[0]) == ids(
         Lookup(bundle).similar_items(["i03"], 9)[0]
     )

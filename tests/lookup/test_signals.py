@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 import torch
 
-from recsys.bundle.bundle import Bundle, Contents, neighbours_into_users
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.config import GraphConfig, ModelConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.encoder import Embeddings
@@ -22,7 +23,7 @@ from recsys.lookup.explanations.parts import explain
 from recsys.lookup.lookup import Event, Lookup
 from recsys.model.export import encoder_state
 from recsys.model.network import Network
-from recsys.releases.publish import write_bundle
+from worlds import World, write_world
 
 USERS, ITEMS = 24, 18
 FILES = ("trust", "friends", "wishes", "cites", "clubs", "brands")
@@ -151,10 +152,8 @@ def trained(request):
 @pytest.fixture
 def lookup(trained, tmp_path) -> Lookup:
     log, graph, found = trained
-    contents = Contents(
-        found, log, "buy", neighbours_into_users(graph.relations), labels=graph.labels
-    )
-    return Lookup(Bundle.load(write_bundle(tmp_path, contents)))
+    contents = World(found, log, "buy", neighbours_into_users(graph.relations), labels=graph.labels)
+    return Lookup(Bundle.load(write_world(tmp_path, contents)))
 
 
 def into_users(graph: Graph) -> set[str]:

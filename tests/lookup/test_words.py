@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
-from recsys.bundle.segments import count_segments
+from recsys.bundle.parts.segments import count_segments
 from recsys.core.tables import TITLE
 from recsys.lookup.cold_start import Request
 from recsys.lookup.explanations.parts import Explanation, Part
 from recsys.lookup.explanations.words import reasons_of
 from recsys.lookup.lookup import Lookup
-from recsys.releases.publish import write_bundle
-from worlds import ITEMS, USERS, make_contents
+from worlds import ITEMS, USERS, make_contents, write_world
 
 NOBODY = np.empty(0, np.int32)
 
@@ -40,7 +39,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         np.ones(USERS),
     )
     changed = replace(contents, item_table=table, user_segments=cities)
-    return Bundle.load(write_bundle(tmp_path_factory.mktemp("films"), changed))
+    return Bundle.load(write_world(tmp_path_factory.mktemp("films"), changed))
 
 
 def said(bundle: Bundle, item: int, *parts: Part) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recsys.bundle.bundle import neighbours_into_users
+from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.config import ModelConfig
 from recsys.core.errors import ConfigError
 from recsys.encode.fold_in import UserEncoder

@@ -10,8 +10,7 @@ import pytest
 
 from chain import Call, Called
 from recsys.core.artefacts import RunFolder, write_json
-from recsys.releases.publish import write_bundle
-from worlds import make_contents
+from worlds import make_contents, write_world
 
 
 def document(called: Called) -> Any:
@@ -28,7 +27,7 @@ def folder(tmp_path: Path) -> RunFolder:
 def written(folder: RunFolder, value: float, **card: object) -> str:
     values = pl.DataFrame({"user_id": [f"u{one:02}" for one in range(30)], "ndcg@5": [value] * 30})
     card = {"deciding": "ndcg@5", "test": {"ndcg@5": value}, "test_rows": "same", **card}
-    return write_bundle(
+    return write_world(
         folder.bundles, replace(make_contents(), model_card=card, test_values=values)
     ).name
 

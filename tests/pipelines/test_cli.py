@@ -15,8 +15,7 @@ from pipelines.doctor import Check
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import aliases
 from recsys.core.errors import GateRefused
-from recsys.releases.publish import write_bundle
-from worlds import make_contents
+from worlds import make_contents, write_world
 
 HEAVY = ("torch", "dgl", "matplotlib", "sklearn", "pandas")
 VERBS = (
@@ -221,7 +220,7 @@ def test_a_filtered_and_bent_page(call: Call, finished: RunFolder, world: Path) 
 def test_a_visitor_with_attributes_on_the_command_line(
     call: Call, tmp_path: Path, finished: RunFolder
 ) -> None:
-    bundle = write_bundle(tmp_path, make_contents())
+    bundle = write_world(tmp_path, make_contents())
     asked = ("--history", "i03", "--attribute", "country=fr", "--json")
     found = document(call("recommend", bundle, *asked))
     assert found["source"] == "fold_in" and found["attributes"] == {"country": ["fr"]}

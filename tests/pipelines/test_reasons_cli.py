@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 from chain import Call
-from recsys.releases.publish import write_bundle
-from worlds import make_contents_with_genres
+from worlds import make_contents_with_genres, write_world
 
 
 def test_reasons_beside_the_items(call: Call, tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path, make_contents_with_genres())
+    bundle = write_world(tmp_path, make_contents_with_genres())
     shown = call("recommend", bundle, "--history", "i03,i06", "-k", 3, "--explain")
     assert shown.code == 0 and "why" in shown.out and "because of" in shown.out
     found = json.loads(
@@ -21,7 +20,7 @@ def test_reasons_beside_the_items(call: Call, tmp_path: Path) -> None:
 
 
 def test_explain_ends_in_words(call: Call, tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path, make_contents_with_genres())
+    bundle = write_world(tmp_path, make_contents_with_genres())
     item = json.loads(call("recommend", bundle, "--user", "u04", "-k", 1, "--json").out)["items"][
         0
     ]["id"]
@@ -31,14 +30,14 @@ def test_explain_ends_in_words(call: Call, tmp_path: Path) -> None:
 
 
 def test_friends_without_a_relation_between_users_are_refused(call: Call, tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path, make_contents_with_genres())
+    bundle = write_world(tmp_path, make_contents_with_genres())
     refused = call("recommend", bundle, "--friend", "u01")
     assert refused.code == 2 and "graph.relations" in refused.err
 
 
 def test_blanks_around_ids_are_none_of_them(call: Call, tmp_path: Path) -> None:
     """In every flag and file that lists ids, and in pairs of column and value."""
-    bundle = write_bundle(tmp_path, make_contents_with_genres())
+    bundle = write_world(tmp_path, make_contents_with_genres())
     (tmp_path / "ids.txt").write_bytes("\ufeff i08\r\n\r\ni09 \n".encode())
 
     def answer(*arguments: object) -> dict:
@@ -56,7 +55,7 @@ def test_blanks_around_ids_are_none_of_them(call: Call, tmp_path: Path) -> None:
 
 
 def test_old_flags_are_understood_and_warned_about(call: Call, tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path, make_contents_with_genres())
+    bundle = write_world(tmp_path, make_contents_with_genres())
     arguments = ("recommend", bundle, "--user", "u04", "-k", 40, "--json")
     for old, new in (("--include-seen", "--no-exclude-seen"), ("--reasons", "--explain")):
         before, now = call(*arguments, old), call(*arguments, new)

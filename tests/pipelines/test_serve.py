@@ -12,12 +12,11 @@ import urllib.request
 from pathlib import Path
 
 from recsys.core.artefacts import switch_link, write_json
-from recsys.releases.publish import write_bundle
-from worlds import make_contents
+from worlds import make_contents, write_world
 
 
 def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path / "bundles", make_contents())
+    bundle = write_world(tmp_path / "bundles", make_contents())
     switch_link(tmp_path / "bundle", bundle)
     write_json(tmp_path / "manifest.json", {})
     command = [

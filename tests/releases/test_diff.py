@@ -11,8 +11,7 @@ from recsys.bundle.bundle import Bundle
 from recsys.lookup.lookup import Lookup
 from recsys.releases import diff
 from recsys.releases.diff import compare
-from recsys.releases.publish import write_bundle
-from worlds import USERS, make_contents
+from worlds import USERS, make_contents, write_world
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +30,7 @@ def make(tmp_path):
     def made(test_values=None, seed=0, **card):
         card = {"deciding": "ndcg@5", "test_rows": "same", **card}
         contents = replace(make_contents(seed), model_card=card, test_values=test_values)
-        return Bundle.load(write_bundle(tmp_path, contents))
+        return Bundle.load(write_world(tmp_path, contents))
 
     return made
 

@@ -10,12 +10,12 @@ import pytest
 from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
+from recsys.bundle.parts.users import Users
 from recsys.core.errors import UsageError
 from recsys.encode.history_scores import HistoryScores
 from recsys.lookup.lookup import Lookup
 from recsys.releases.forget import without_user
-from recsys.releases.publish import write_bundle
-from worlds import ITEMS, LAYERS, USERS, WIDTH, make_contents, make_relation
+from worlds import ITEMS, LAYERS, USERS, WIDTH, make_contents, make_relation, write_world
 
 
 @pytest.fixture(params=["vectors", "blended", "friends"])
@@ -51,7 +51,7 @@ def bundle(request, tmp_path):
             embeddings=replace(contents.embeddings, encoder=encoder),
             neighbours={**contents.neighbours, "rev_friend": friends},
         )
-    return Bundle.load(write_bundle(tmp_path, contents))
+    return Bundle.load(write_world(tmp_path, contents))
 
 
 @pytest.mark.parametrize("user", [0, 4, USERS - 1])
@@ -108,5 +108,6 @@ def test_the_only_user_is_not_cut_out(bundle):
         if user % 10 == 0:  # three are enough to see that it can be repeated
             bundle = Bundle.load(without_user(bundle, 0))
     assert bundle.users.ids.to_list()[0] == "u03"
+    alone = bundle.parts.replaced(Users(bundle.users.subset(np.array([0]))))
     with pytest.raises(UsageError, match="nobody else"):
-        without_user(replace(bundle, users=bundle.users.subset(np.array([0]))), 0)
+        without_user(Bundle(alone, bundle.folder), 0)

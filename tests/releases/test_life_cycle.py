@@ -19,8 +19,7 @@ from recsys.core.artefacts import RunFolder, exclusive
 from recsys.core.errors import DataError, GateRefused, UsageError
 from recsys.releases import life_cycle
 from recsys.releases.life_cycle import Promotion
-from recsys.releases.publish import write_bundle
-from worlds import make_contents
+from worlds import make_contents, write_world
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def folder(tmp_path):
 
 def written(folder, name, **card):
     """A bundle of its own content; later ones are newer."""
-    path = write_bundle(
+    path = write_world(
         folder.bundles,
         replace(make_contents(), model_card={"name": name, "family": "degree_prior", **card}),
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.bundle.parts.scoring import Scoring
 from recsys.core.config import IndexConfig
 from recsys.core.errors import UsageError
 from recsys.lookup.lookup import Lookup
@@ -80,7 +81,9 @@ def test_dials_that_cannot_be(lookup, bundle):
     for dial in (float("nan"), float("inf"), -101):
         with pytest.raises(UsageError, match="popularity ="):
             lookup.recommend(["u04"], popularity=dial)
-    old = Lookup(replace(bundle, dial_unit=None))
+    scoring = bundle.parts[Scoring]
+    scoring = replace(scoring, boosted_vectors=scoring.search_vectors, boost_unit=None)
+    old = Lookup(bundle.with_parts(scoring))
     assert old.recommend(["u04"]) == lookup.recommend(["u04"])
     with pytest.raises(UsageError, match="before there was a popularity boost"):
         old.recommend(["u04"], popularity=0.1)

@@ -7,20 +7,19 @@ import pytest
 
 from recsys.bundle.bundle import Bundle
 from recsys.lookup.lookup import Lookup
-from recsys.releases.publish import write_bundle
 from servers import running
 from serving.settings import Settings
-from worlds import make_contents
+from worlds import make_contents, write_world
 
 
 @pytest.fixture(scope="session")
 def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("bundles"), make_contents())
+    return write_world(tmp_path_factory.mktemp("bundles"), make_contents())
 
 
 @pytest.fixture(scope="session")
 def other_bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("others"), make_contents(seed=1))
+    return write_world(tmp_path_factory.mktemp("others"), make_contents(seed=1))
 
 
 @pytest.fixture(scope="session")

@@ -251,7 +251,7 @@ def test_options_are_those_of_lookup(address: str, lookup: Lookup) -> None:
 
 
 def test_the_old_name_of_filters_is_understood_and_deprecated(tmp_path: Path) -> None:
-    with running(Settings(write_bundle(tmp_path, make_contents_with_genres()))) as address:
+    with running(Settings(write_world(tmp_path, make_contents_with_genres()))) as address:
         url = f"{address}/v1/recommend/u04?k=40"
         new, old = (ask(f"{url}&{name}=genres:drama")[1] for name in ("filters", "filter"))
         both = ask(f"{url}&filters=genres:drama&filter=genres:sci-fi")[1]

@@ -14,12 +14,11 @@ from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import switch_link, write_json
 from recsys.core.ids import IdMap
 from recsys.lookup.lookup import Lookup
-from recsys.releases.publish import write_bundle
 from servers import ask, running
 from serving.others import Others
 from serving.problems import Refused
 from serving.settings import Settings
-from worlds import ITEMS, USERS, make_contents, make_contents_with_genres
+from worlds import ITEMS, USERS, make_contents, make_contents_with_genres, write_world
 
 BODY = {"requests": [{"user": "u01"}, {"history": [{"item": "i03"}]}], "k": 5}
 
@@ -118,7 +117,7 @@ def test_no_report_beside_a_bundle_alone(address: str) -> None:
 
 
 def test_attributes_are_listed_with_their_most_frequent_values(tmp_path: Path) -> None:
-    path = write_bundle(tmp_path, make_contents_with_genres())
+    path = write_world(tmp_path, make_contents_with_genres())
     with running(Settings(path)) as address:
         found = ask(f"{address}/v1/attributes?k=2")[1]
     values = [{"value": "comedy", "items": 14}, {"value": "drama", "items": 13}]
@@ -129,7 +128,7 @@ def test_attributes_are_listed_with_their_most_frequent_values(tmp_path: Path) -
 
 
 def test_a_bundle_without_attributes_lists_none(tmp_path: Path) -> None:
-    path = write_bundle(tmp_path, make_contents())
+    path = write_world(tmp_path, make_contents())
     with running(Settings(path)) as address:
         assert ask(f"{address}/v1/attributes")[1]["columns"] == []
 
@@ -140,7 +139,7 @@ def test_the_very_id_is_found_first(tmp_path: Path) -> None:
         pl.Series([str(one) for one in reversed(range(count))]) for count in (USERS, ITEMS)
     )
     log = replace(contents.interactions, users=IdMap(users, "user"), items=IdMap(items, "item"))
-    with running(Settings(write_bundle(tmp_path, replace(contents, interactions=log)))) as address:
+    with running(Settings(write_world(tmp_path, replace(contents, interactions=log)))) as address:
         assert ask(f"{address}/v1/users?text=1&k=3")[1]["users"] == ["1", "21", "19"]
         found = ask(f"{address}/v1/items?text=1&k=40")[1]["items"]
     popularity = [one["popularity"]["all"] for one in found]

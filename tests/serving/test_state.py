@@ -13,12 +13,11 @@ import pytest
 from recsys.core.artefacts import switch_link
 from recsys.core.errors import DataError
 from recsys.lookup.histories import Event
-from recsys.releases.publish import write_bundle
 from servers import ask, running
 from serving.metrics import Metrics
 from serving.settings import Settings
 from serving.state import Pace, State, load
-from worlds import make_contents
+from worlds import make_contents, write_world
 
 
 @pytest.fixture
@@ -133,7 +132,7 @@ def test_events_that_the_bundle_has_learnt_from_are_not_news(tmp_path: Path) -> 
     embeddings = replace(
         contents.embeddings, encoder=replace(contents.embeddings.encoder, now=1_700_000_000)
     )
-    served = load(write_bundle(tmp_path, replace(contents, embeddings=embeddings)))
+    served = load(write_world(tmp_path, replace(contents, embeddings=embeddings)))
     bought = served.bundle.items.external(served.bundle.seen["buy"][3].indices[:1])[0]
     old, again = Event(bought, "buy", 1_650_000_000), Event(bought, "buy", 1_800_000_000)
     viewed, fresh = Event(bought, "view", 1_650_000_000), Event("brand new", "buy", 1_650_000_000)

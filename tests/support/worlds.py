@@ -1,21 +1,86 @@
 """A small world with an encoder made by hand: numpy only, so that lookup is tested as it is served."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys.bundle.bundle import Contents
-from recsys.bundle.item_map import ItemMap, Trait
+from recsys.bundle.bundle import Bundle
+from recsys.bundle.new_bundle import new_bundle
+from recsys.bundle.parts.cold_items import ColdItems
+from recsys.bundle.parts.segments import Segments
+from recsys.bundle.parts.user_metrics import UserMetrics
+from recsys.cold_items.item_map import ItemFeature, ItemMap
 from recsys.core.encoder import Embeddings, EncoderState, RelationState
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
 from recsys.core.tables import AVAILABLE, TITLE
 from recsys.encode.fold_in import UserEncoder
+from recsys.encode.history_scores import HistoryScores
+from recsys.releases.publish import write_bundle
+from recsys.search.searcher import Searcher
+from recsys.search.tuning import TunedIndex
 
 USERS, ITEMS, WIDTH, HEADS, LAYERS = 30, 40, 8, 2, 2
 COUNTRIES = ("de", "fr", "it")
+
+
+@dataclass(frozen=True)
+class World:
+    """What a bundle is made of, so that a test changes one thing of it by `replace`."""
+
+    embeddings: Embeddings
+    interactions: Interactions
+    target: str
+    neighbours: Mapping[str, sparse.csr_matrix]
+    seen_behaviors: tuple[str, ...] = ()
+    item_table: pl.DataFrame | None = None
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    index: Searcher | None = None
+    index_card: Mapping[str, Any] | None = None
+    model_card: Mapping[str, Any] = field(default_factory=dict)
+    added: HistoryScores | None = None
+    histories: sparse.csr_matrix | None = None
+    separators: Mapping[str, str] = field(default_factory=dict)
+    item_map: ItemMap | None = None
+    user_segments: Segments | None = None
+    popular: np.ndarray | None = None
+    test_values: pl.DataFrame | None = None
+
+    def bundle(self) -> Bundle:
+        """Not written yet."""
+        tested = self.test_values
+        return new_bundle(
+            self.interactions,
+            self.embeddings,
+            self.neighbours,
+            self.target,
+            seen_behaviors=self.seen_behaviors,
+            item_table=self.item_table,
+            separators=self.separators,
+            labels=self.labels,
+            added=self.added,
+            histories=self.histories,
+            recent=self.popular,
+            tuned=None
+            if self.index_card is None
+            else TunedIndex(self.index, dict(self.index_card)),
+            model_card=self.model_card,
+            more=[
+                self.item_map and ColdItems(self.item_map),
+                self.user_segments,
+                None if tested is None else UserMetrics(tested.lazy()),
+            ],
+        )
+
+
+def write_world(bundles: Path, world: World) -> Path:
+    """Write the bundle of a world; returns its folder."""
+    return write_bundle(bundles, world.bundle())
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -98,7 +163,7 @@ def make_encoder(
     )
 
 
-def make_contents(seed: int = 0, similarity: str = "cosine") -> Contents:
+def make_contents(seed: int = 0, similarity: str = "cosine") -> World:
     rng = np.random.default_rng(seed)
     log = make_interactions(seed)
     neighbours = make_neighbours(log)
@@ -111,7 +176,7 @@ def make_contents(seed: int = 0, similarity: str = "cosine") -> Contents:
             AVAILABLE: [one != 7 for one in range(ITEMS)],
         }
     )
-    return Contents(
+    return World(
         embeddings=Embeddings(UserEncoder(encoder).encode(neighbours, own), items, own, encoder),
         interactions=log,
         target="buy",
@@ -125,12 +190,12 @@ def make_contents(seed: int = 0, similarity: str = "cosine") -> Contents:
 GENRES = ("comedy", "drama", "sci-fi")
 
 
-def make_item_map(contents: Contents, seed: int = 5) -> ItemMap:
+def make_item_map(contents: World, seed: int = 5) -> ItemMap:
     """Weights drawn at random for three genres."""
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(len(GENRES), WIDTH)).astype(np.float32)
     return ItemMap(
-        traits=(Trait("genres", "item:genres", "|"),),
+        features=(ItemFeature("genres", "item:genres", "|"),),
         mean=contents.embeddings.items.mean(axis=0),
         weights={"genres": weights},
         length=0.7,
@@ -140,7 +205,7 @@ def make_item_map(contents: Contents, seed: int = 5) -> ItemMap:
     )
 
 
-def make_contents_with_genres() -> Contents:
+def make_contents_with_genres() -> World:
     """The same world, whose items have genres that new ones can be placed by."""
     contents = make_contents()
     table = contents.item_table.with_columns(

@@ -11,24 +11,22 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from browsers import browsing, fresh_page, screenshots
 from pages import HOSTILE, rows
-from recsys.bundle.contents import Contents
 from recsys.core.artefacts import switch_link, write_json
 from recsys.core.tables import TITLE
 from recsys.evaluate.document import Comparison, ModelRow, Report, RunFacts, Value, Verdict
-from recsys.releases.publish import write_bundle
 from servers import running
 from serving.settings import Settings
-from worlds import make_contents_with_genres
+from worlds import World, make_contents_with_genres, write_world
 
 
-def make_films() -> Contents:
+def make_films() -> World:
     contents = make_contents_with_genres()
     titles = contents.item_table[TITLE].to_list()
     titles[3] = HOSTILE
     return replace(contents, item_table=contents.item_table.with_columns(title=np.array(titles)))
 
 
-def make_other(films: Contents) -> Contents:
+def make_other(films: World) -> World:
     """The same films to somewhat different users."""
     noise = 0.3 * np.random.default_rng(0).normal(size=films.embeddings.users.shape).astype(
         np.float32
@@ -79,8 +77,8 @@ def make_report() -> Report:
 def run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two bundles, the first of them live, and a report."""
     run, films = tmp_path_factory.mktemp("run"), make_films()
-    live = write_bundle(run / "bundles", films)
-    write_bundle(run / "bundles", make_other(films))
+    live = write_world(run / "bundles", films)
+    write_world(run / "bundles", make_other(films))
     switch_link(run / "bundle", live)
     make_report().save(run / "report" / "report.json")
     (run / "report" / "report.html").write_text(

@@ -1,0 +1,81 @@
+"""The map from what items are to their vectors, and how many items got theirs from it.
+
+Files: cold_mean.npy, cold_states.npy, and a cold_<n>.npy for each feature.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from recsys.bundle.part import ForgottenUser, Part, Parts, registered
+from recsys.bundle.storage import load_array, save_array
+from recsys.cold_items.item_map import ItemFeature, ItemMap
+from recsys.cold_items.new_items import NewItems
+
+
+@registered
+@dataclass(frozen=True)
+class ColdItems:
+    """item_map: learnt from the trained items. count: how many of the last items it placed."""
+
+    item_map: ItemMap
+    count: int = 0
+
+    reads: ClassVar[tuple[type[Part], ...]] = ()
+
+    def check(self, num_users: int, num_items: int) -> None:
+        """It has rows for values, not for items."""
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        item_map = self.item_map
+        save_array(folder / "cold_mean.npy", item_map.mean)
+        save_array(folder / "cold_states.npy", item_map.states)
+        features = []
+        for number, feature in enumerate(item_map.features):
+            save_array(folder / f"cold_{number}.npy", item_map.weights[feature.name])
+            features.append(
+                {
+                    "name": feature.name,
+                    "source": feature.source,
+                    "separator": feature.separator,
+                    "feature": feature.numbers,
+                }
+            )
+        facts = {
+            "traits": features,
+            "length": item_map.length,
+            "ridge": item_map.ridge,
+            "likeness": item_map.likeness,
+        }
+        return {"item_map": facts, "cold_items": self.count}
+
+    @classmethod
+    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self | None:
+        if "item_map" not in facts:
+            return None
+        fitted = facts["item_map"]
+        features = []
+        weights = {}
+        for number, document in enumerate(fitted["traits"]):
+            name, numbers = document["name"], document.get("feature")
+            features.append(
+                ItemFeature(name, document["source"], document.get("separator"), numbers)
+            )
+            weights[name] = load_array(folder / f"cold_{number}.npy")
+        item_map = ItemMap(
+            features=tuple(features),
+            mean=load_array(folder / "cold_mean.npy"),
+            weights=weights,
+            length=fitted["length"],
+            states=load_array(folder / "cold_states.npy"),
+            ridge=fitted["ridge"],
+            likeness=fitted["likeness"],
+        )
+        return cls(item_map, facts.get("cold_items", 0))
+
+    def append_items(self, new: NewItems, parts: Parts) -> "ColdItems":
+        return replace(self, count=self.count + len(new))
+
+    def drop_user(self, user: ForgottenUser) -> Self:
+        return self

@@ -1,0 +1,122 @@
+"""How users are encoded from their neighbours, and the neighbours of those who are known.
+
+Files: encoder.json, encoder.safetensors, states_<type>.npy, user_self.npy, and neighbours_<n>.*.npy,
+the edges into users of the n-th relation in alphabetical order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+
+from recsys.bundle.matrices import with_columns, without_row
+from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
+from recsys.cold_items.new_items import NewItems
+from recsys.core.arrays import Float32Array
+from recsys.core.encoder import EncoderState
+from recsys.core.errors import UsageError
+from recsys.core.tables import ITEM, USER
+
+_OWN_STATES = "user_self.npy"
+
+
+@registered
+@dataclass(frozen=True)
+class Encoding:
+    """What a user's vector is computed from.
+
+    encoder: weights of the layers, and what neighbours send.
+    neighbours: by relation into users, (users, sources) edge weights.
+    user_self: (users, d) layer-0 states.
+    """
+
+    encoder: EncoderState
+    neighbours: Mapping[str, sparse.csr_matrix]
+    user_self: Float32Array
+
+    reads: ClassVar[tuple[type[Part], ...]] = ()
+
+    def check(self, num_users: int, num_items: int) -> None:
+        require_rows("own states of users", len(self.user_self), num_users)
+        for name, matrix in self.neighbours.items():
+            require_rows(f"neighbours {name}", matrix.shape[0], num_users)
+        relations = {relation.name for relation in self.encoder.relations}
+        missing = sorted(relations - set(self.neighbours))
+        if missing:
+            raise UsageError(
+                f"no neighbours for the relations {missing}",
+                "Use neighbours_into_users(graph.relations)",
+            )
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        self.encoder.save(folder)
+        save_array(folder / _OWN_STATES, self.user_self.astype(np.float32, copy=False))
+        num_sources = {}
+        for number, name in enumerate(sorted(self.neighbours)):
+            matrix = self.neighbours[name]
+            save_matrix(folder, f"neighbours_{number}", matrix, weighted=True)
+            num_sources[name] = int(matrix.shape[1])
+        return {"relations": num_sources}
+
+    @classmethod
+    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+        neighbours = {}
+        for number, (name, num_sources) in enumerate(facts["relations"].items()):
+            neighbours[name] = load_matrix(folder, f"neighbours_{number}", num_sources, True)
+        return cls(EncoderState.load(folder), neighbours, load_array(folder / _OWN_STATES))
+
+    def append_items(self, new: NewItems, parts: Parts) -> "Encoding":
+        from_items = self._relations_from(ITEM)
+        neighbours = dict(self.neighbours)
+        for name, matrix in self.neighbours.items():
+            if name in from_items:
+                neighbours[name] = with_columns(matrix, len(new))
+        return replace(self, encoder=self._encoder_with(new), neighbours=neighbours)
+
+    def drop_user(self, user: ForgottenUser) -> "Encoding":
+        from_users = self._relations_from(USER)
+        neighbours = {}
+        for name, matrix in self.neighbours.items():
+            others = without_row(matrix, user.row)
+            if name in from_users:
+                # The user is a neighbour of others too.
+                columns = np.delete(np.arange(matrix.shape[1]), user.row)
+                others = sparse.csr_matrix(others[:, columns])
+            neighbours[name] = others
+        user_self = np.delete(self.user_self, user.row, axis=0)
+        return Encoding(self._encoder_without(user.row), neighbours, user_self)
+
+    def _relations_from(self, source: str) -> set[str]:
+        return {relation.name for relation in self.encoder.relations if relation.source == source}
+
+    def _encoder_with(self, new: NewItems) -> EncoderState:
+        """The encoder with what new items send; nothing leads to them yet."""
+        encoder = self.encoder
+        if ITEM not in encoder.states:
+            return encoder
+        no_degree = np.zeros(len(new), np.float32)
+        relations = []
+        for relation in encoder.relations:
+            if relation.source == ITEM:
+                degree = np.concatenate([relation.source_degree, no_degree])
+                relation = replace(relation, source_degree=degree)
+            relations.append(relation)
+        states = np.concatenate([encoder.states[ITEM], new.states], axis=1)
+        return replace(encoder, states={**encoder.states, ITEM: states}, relations=tuple(relations))
+
+    def _encoder_without(self, row: int) -> EncoderState:
+        """The encoder without what a user sends to others."""
+        states = dict(self.encoder.states)
+        if USER in states:
+            states[USER] = np.delete(states[USER], row, axis=1)
+        relations = []
+        for relation in self.encoder.relations:
+            if relation.source == USER:
+                degree = np.delete(relation.source_degree, row)
+                relation = replace(relation, source_degree=degree)
+            relations.append(relation)
+        return replace(self.encoder, states=states, relations=tuple(relations))

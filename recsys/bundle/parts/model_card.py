@@ -1,0 +1,40 @@
+"""How the model was made and judged. File: model_card.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from recsys.bundle.part import ForgottenUser, Part, Parts, registered
+from recsys.bundle.storage import load_document, save_document
+from recsys.cold_items.new_items import NewItems
+
+_FILE = "model_card.json"
+
+
+@registered
+@dataclass(frozen=True)
+class ModelCard:
+    """card: a JSON document; timings under "measured" do not change the name of a bundle."""
+
+    card: dict[str, Any]
+
+    reads: ClassVar[tuple[type[Part], ...]] = ()
+
+    def check(self, num_users: int, num_items: int) -> None:
+        """It has no rows."""
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        save_document(folder / _FILE, self.card)
+        return {}
+
+    @classmethod
+    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+        return cls(load_document(folder / _FILE))
+
+    def append_items(self, new: NewItems, parts: Parts) -> "ModelCard":
+        num_cold = self.card.get("cold_items", 0) + len(new)
+        return ModelCard({**self.card, "cold_items": num_cold})
+
+    def drop_user(self, user: ForgottenUser) -> Self:
+        return self

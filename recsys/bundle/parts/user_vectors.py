@@ -1,0 +1,42 @@
+"""Trained vectors of users. File: user_vectors.npy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.storage import load_array, save_array
+from recsys.cold_items.new_items import NewItems
+from recsys.core.arrays import Float32Array
+
+_FILE = "user_vectors.npy"
+
+
+@registered
+@dataclass(frozen=True)
+class UserVectors:
+    """vectors: (users, d)."""
+
+    vectors: Float32Array
+
+    reads: ClassVar[tuple[type[Part], ...]] = ()
+
+    def check(self, num_users: int, num_items: int) -> None:
+        require_rows("user vectors", len(self.vectors), num_users)
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        save_array(folder / _FILE, self.vectors.astype(np.float32, copy=False))
+        return {}
+
+    @classmethod
+    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+        return cls(load_array(folder / _FILE))
+
+    def append_items(self, new: NewItems, parts: Parts) -> Self:
+        return self
+
+    def drop_user(self, user: ForgottenUser) -> "UserVectors":
+        return UserVectors(np.delete(self.vectors, user.row, axis=0))
