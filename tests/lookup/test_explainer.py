@@ -12,14 +12,14 @@ import pytest
 from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
+from recsys.bundle.parts.scoring import Scoring
 from recsys.core.history import user_histories
 from recsys.core.interactions import Interactions
 from recsys.encode.fold_in import UserEncoder
 from recsys.encode.history_scores import HistoryScores
 from recsys.lookup.explanations.verbs import past_tense
 from recsys.lookup.lookup import Event, Lookup
-from recsys.releases.publish import write_bundle
-from worlds import ITEMS, make_contents
+from worlds import ITEMS, make_contents, write_world
 
 
 def shop_log(log: Interactions) -> Interactions:
@@ -61,7 +61,13 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     changed = replace(
         contents, interactions=log, neighbours=neighbours, added=scores, histories=histories
     )
-    return Lookup(Bundle.load(write_bundle(tmp_path_factory.mktemp("shop"), changed)))
+    return Lookup(Bundle.load(write_world(tmp_path_factory.mktemp("shop"), changed)))
+
+
+def without_history_scores(bundle: Bundle) -> Bundle:
+    """The same vectors alone."""
+    scoring = replace(bundle.parts[Scoring], added=None, histories=None)
+    return bundle.with_parts(scoring)
 
 
 def history_shares(lookup: Lookup, user: int, item: int) -> dict[tuple[str, str], float]:
@@ -85,7 +91,7 @@ def test_what_was_bought_is_never_explained_as_viewed(shop: Lookup) -> None:
     named_views = 0
     for user in range(0, 30, 3):
         expected = history_shares(shop, user, 13)
-        without = Lookup(replace(shop.bundle, added=None))
+        without = Lookup(without_history_scores(shop.bundle))
         parts, plain = (
             {
                 (part["relation"], part["id"]): part["share"]
@@ -103,7 +109,7 @@ def test_what_was_bought_is_never_explained_as_viewed(shop: Lookup) -> None:
 
 def test_a_visit_that_bought_what_it_viewed(shop: Lookup) -> None:
     history = [Event("i03", "view"), "i03", Event("i05", "view"), "i08"]
-    without = Lookup(replace(shop.bundle, added=None))
+    without = Lookup(without_history_scores(shop.bundle))
     parts, plain = (
         {
             (part["relation"], part["id"]): part["share"]

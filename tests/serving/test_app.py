@@ -13,11 +13,10 @@ import pytest
 from recsys.core.errors import UsageError
 from recsys.core.ids import IdMap
 from recsys.lookup.lookup import Lookup
-from recsys.releases.publish import write_bundle
 from servers import ask, running
 from serving.server import serve
 from serving.settings import Settings
-from worlds import make_contents, make_contents_with_genres
+from worlds import make_contents, make_contents_with_genres, write_world
 
 
 def ids(answer: dict[str, Any]) -> list[str]:
@@ -228,7 +227,7 @@ def test_integer_ids_may_be_sent_as_numbers(tmp_path: Path) -> None:
     )
     changed = replace(contents, interactions=replace(log, users=users, items=items))
     body = {"requests": [{"user": 104}], "k": 3, "deny": [101, "102"]}
-    with running(Settings(write_bundle(tmp_path, changed))) as address:
+    with running(Settings(write_world(tmp_path, changed))) as address:
         status, answer = ask(f"{address}/v1/recommend", body)
         texts = {"requests": [{"user": "104"}], "k": 3, "deny": ["101", "102"]}
         assert (status, answer) == ask(f"{address}/v1/recommend", texts)
