@@ -13,9 +13,6 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from recsys.model.attention import DegreePriorAttention
 
-# Not the power of weights: how fast edges fade is each relation's own.
-_FIELDS = ("source_exponent", "target_exponent", "gamma")
-
 
 class Bases(nn.Module):
     """θ_r = θ at the start + Σ_k coefficient_rk basis_k for every relation r, θ being (a, b, γ_1 …
@@ -24,25 +21,27 @@ class Bases(nn.Module):
     Bases start at 0, so that every relation starts as without them; coefficients from normal draws.
 
     attentions: by relation name; what of their exponents and γ is learnt at all is replaced by the
-    combination.
+        combination. Not the power of weights: how fast edges decay is each relation's own.
+    count: of the bases.
+    heads: of the attentions.
     """
 
     def __init__(self, attentions: dict[str, DegreePriorAttention], count: int, heads: int) -> None:
         super().__init__()
         self.bases = nn.Parameter(torch.zeros(count, 2 + heads))
-        draws = {name: torch.randn(count) / count**0.5 for name in attentions}
-        self.coefficients = nn.ParameterDict(
-            {name: nn.Parameter(draw) for name, draw in draws.items()}
-        )
-        columns = dict(zip(_FIELDS, (slice(0, 1), slice(1, 2), slice(2, 2 + heads)), strict=True))
+        self.coefficients = nn.ParameterDict()
+        for name in attentions:
+            self.coefficients[name] = nn.Parameter(torch.randn(count) / count**0.5)
+        columns = {
+            "source_exponent": slice(0, 1),
+            "target_exponent": slice(1, 2),
+            "gamma": slice(2, 2 + heads),
+        }
         for name, attention in attentions.items():
-            for field in _FIELDS:
+            for field, place in columns.items():
                 if getattr(attention, field).requires_grad:
-                    _combine(
-                        attention,
-                        field,
-                        _Combination(self.coefficients[name], self.bases, columns[field]),
-                    )
+                    combination = _Combination(self.coefficients[name], self.bases, place)
+                    _combine(attention, field, combination)
 
 
 class _Combination(nn.Module):
@@ -52,15 +51,15 @@ class _Combination(nn.Module):
 
     def __init__(self, coefficients: Tensor, bases: Tensor, columns: slice) -> None:
         super().__init__()
-        self._learnt = (
-            coefficients,
-            bases,
-        )  # in a tuple, torch does not count them as this module's
+        # In a tuple, torch does not count them as this module's.
+        self._shared = (coefficients, bases)
         self._columns = columns
 
     def forward(self, start: Tensor) -> Tensor:
-        coefficients, bases = self._learnt
-        return start + (coefficients @ bases[:, self._columns]).reshape(start.shape)
+        # θ_r = θ + Σ_k coefficient_rk basis_k
+        coefficients, bases = self._shared
+        combined = coefficients @ bases[:, self._columns]
+        return start + combined.reshape(start.shape)
 
 
 def _combine(attention: nn.Module, field: str, combination: _Combination) -> None:

@@ -5,7 +5,6 @@ users.
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recsys.core.arrays import Float32Array
@@ -13,7 +12,6 @@ from recsys.core.config import GraphConfig
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.interactions import Interactions
 from recsys.graph.schema import ITEM, USER, EdgeType, Graph, base_relation, source_degrees
-from recsys.model.attention import DegreePriorAttention
 from recsys.model.layer import Layer, States, relation_name
 from recsys.model.network import Network
 
@@ -27,55 +25,61 @@ def encoder_state(
 ) -> EncoderState:
     """What encodes a user anew (see core.encoder).
 
-    states: h^0, …, h^L of every node by node type (Network.layer_states). interactions: of the
-    phase; its last moment is where weights are counted back from. config: what the graph was built
-    with; says how new events weigh.
+    Args:
+        network: trained.
+        graph: that it was trained on.
+        states: h^0, …, h^L of every node by node type (Network.layer_states).
+        interactions: of the phase; its last moment is where weights are counted back from.
+        config: what the graph was built with; says how new events weigh.
     """
     config = config or GraphConfig()
     into_users = [relation for relation in network.relations if relation[2] == USER]
-    last = (
-        None
-        if interactions is None or interactions.time is None
-        else int(interactions.time.max(initial=0))
-    )
+    kept_states: dict[str, Float32Array] = {}
+    for kind in sorted({relation[0] for relation in into_users}):
+        kept_states[kind] = np.stack([_array(layer[kind]) for layer in states[:-1]])
+    relations = [_relation_state(network, graph, relation, config) for relation in into_users]
     return EncoderState(
         family=network.config.family,
         heads=network.config.heads,
         similarity=network.config.similarity,
         layer_weights=_array(network.layer_weights),
         visitor=_array(network.visitor),
-        states={
-            source: np.stack([_array(layer[source]) for layer in states[:-1]])
-            for source in sorted({relation[0] for relation in into_users})
-        },
-        relations=tuple(
-            _relation_state(network, graph, relation, config) for relation in into_users
-        ),
+        states=kept_states,
+        relations=tuple(relations),
         half_life_days=config.half_life_of(),
-        now=last,
+        now=_last_moment(interactions),
         use_weights=config.use_weights,
         dense=_dense(network, into_users),
     )
+
+
+def _last_moment(interactions: Interactions | None) -> int | None:
+    """Unix seconds of the last row; None without times."""
+    if interactions is None or interactions.time is None:
+        return None
+    return int(interactions.time.max(initial=0))
 
 
 def _relation_state(
     network: Network, graph: Graph, relation: EdgeType, config: GraphConfig
 ) -> RelationState:
     layers = [cast(Layer, layer) for layer in network.layers]
-    attention = [layer.of(relation) for layer in layers]
-    behavior, power = _behavior(relation, config), network.weight_power(relation)
+    priors = [layer.of(relation).prior() for layer in layers]
+    behavior = _behavior(relation, config)
+    weight = 1.0 if behavior is None else config.behavior_weights.get(behavior, 1.0)
+    power = network.weight_power(relation)
     return RelationState(
         name=relation[1],
         source=relation[0],
         behavior=behavior,
-        weight=config.behavior_weights.get(behavior, 1.0) if behavior is not None else 1.0,
+        weight=weight,
         base=relation == base_relation(network.relations, network.target, USER),
         source_degree=_array(source_degrees(graph.relations[relation])),
-        source_exponent=_of_layers(attention, "source_exponent", 0.0),
-        target_exponent=_of_layers(attention, "target_exponent", 0.0),
-        gamma=_of_layers(attention, "gamma", np.zeros(network.config.heads)),
-        gate=_gates([layer.gate for layer in layers], relation),
-        kappa=_gates([layer.kappa for layer in layers], relation),
+        source_exponent=_stacked([prior.source_exponent for prior in priors]),
+        target_exponent=_stacked([prior.target_exponent for prior in priors]),
+        gamma=_stacked([prior.gamma for prior in priors]),
+        gate=_of_added([layer.gate for layer in layers], relation),
+        kappa=_of_added([layer.kappa for layer in layers], relation),
         half_life_days=config.behavior_half_life_days.get(behavior or ""),
         weight_power=None if power is None else _array(power),
     )
@@ -86,36 +90,35 @@ def _behavior(relation: EdgeType, config: GraphConfig) -> str | None:
     what files say.
     """
     name = relation[1].removeprefix("rev_")
-    return None if relation[0] != ITEM or name in {one.name for one in config.relations} else name
+    from_files = {table.name for table in config.relations}
+    return None if relation[0] != ITEM or name in from_files else name
 
 
-def _of_layers(attention: list[nn.Module], name: str, absent: float | NDArray) -> Float32Array:
-    """(L, …) a parameter of every layer; textbook layers have none of the degree prior's."""
-    values = [
-        _array(getattr(layer, name))
-        if isinstance(layer, DegreePriorAttention)
-        else np.asarray(absent, np.float32)
-        for layer in attention
-    ]
-    return np.stack(values)
+def _stacked(layers: list[Tensor]) -> Float32Array:
+    """(L, …) a parameter of every layer."""
+    return np.stack([_array(value) for value in layers])
 
 
-def _gates(values: list[nn.ParameterDict], relation: EdgeType) -> Float32Array:
-    """(L,) of an added relation; 0 for the base relation, which nobody reads."""
+def _of_added(layers: list[nn.ParameterDict], relation: EdgeType) -> Float32Array:
+    """(L,) a number of an added relation in every layer; 0 for the base relation, which nobody
+    reads.
+    """
     name = relation_name(relation)
-    return np.array([float(layer[name]) if name in layer else 0.0 for layer in values], np.float32)
+    values = [float(layer[name]) if name in layer else 0.0 for layer in layers]
+    return np.array(values, np.float32)
 
 
 def _dense(network: Network, relations: list[EdgeType]) -> dict[str, Float32Array]:
     """Weights of the textbook layers by "<layer from 1>.<relation>.<name>"."""
+    weights: dict[str, Float32Array] = {}
     if network.config.family == "degree_prior":
-        return {}
-    return {
-        f"{place}.{relation[1]}.{name.replace('.weight', '').replace('.', '_')}": _array(value)
-        for place, layer in enumerate(network.layers, start=1)
-        for relation in relations
-        for name, value in cast(Layer, layer).of(relation).named_parameters()
-    }
+        return weights
+    for number, layer in enumerate(network.layers, start=1):
+        for relation in relations:
+            for name, value in cast(Layer, layer).of(relation).named_parameters():
+                short = name.replace(".weight", "").replace(".", "_")
+                weights[f"{number}.{relation[1]}.{short}"] = _array(value)
+    return weights
 
 
 def _array(tensor: Tensor) -> Float32Array:

@@ -2,7 +2,7 @@
 added ones.
 """
 
-from typing import Protocol, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,24 +14,31 @@ from recsys.graph.schema import (
     Adjacency,
     Block,
     EdgeType,
-    Messages,
     NodeType,
     base_relation,
 )
 from recsys.model.attention import DegreePriorAttention, Prepared
 from recsys.model.bases import Bases
-from recsys.model.mixture import Mixture, shares
-from recsys.model.present import hear
+from recsys.model.mixture import Mixture, relation_factors
+from recsys.model.present import pass_messages
+from recsys.model.relation_attention import RelationAttention
 from recsys.model.textbook import GATLayer, GATv2Layer
 
 States = dict[NodeType, Tensor]
 """(n, width) by node type."""
 
 
-class RelationLayer(Protocol):
-    """What mixes the messages of one relation."""
+class _Received(NamedTuple):
+    """Messages to the nodes of one type, ungated.
 
-    def __call__(self, source: Tensor, target: Tensor, messages: Messages) -> Tensor: ...
+    target: (num_dst, width) states of these nodes.
+    base: (num_dst, width) by the base relation; None where the block has none.
+    added: the same by each added relation.
+    """
+
+    target: Tensor
+    base: Tensor | None
+    added: dict[EdgeType, Tensor]
 
 
 class Layer(nn.Module):
@@ -39,12 +46,15 @@ class Layer(nn.Module):
 
     β_r(v) = softmax over the added relations present at v of κ_r cos(h_v, out_r(v)): semantic
     attention per node (Wang et al. 2019, HAN, made node-wise). Gates into users and items start at
-    0, so that a graph starts as its base relations alone; those into other nodes start open: what
-    these hear reaches users and items through gates of its own, and two closed gates in a row would
+    0, so that a graph starts as its base relations alone; those into other nodes start open: their
+    messages reach users and items through gates of its own, and two closed gates in a row would
     have no gradient to open by.
 
-    relations: every edge type. target: the relation to predict; decides which relation into a type
-    is its base. Textbook families end in ELU unless `last`.
+    Args:
+        relations: every edge type.
+        target: the relation to predict; decides which relation into a type is its base.
+        config: family, heads and what is learnt.
+        last: whether no layer follows; textbook families end in ELU unless it is.
     """
 
     def __init__(
@@ -52,112 +62,101 @@ class Layer(nn.Module):
     ) -> None:
         super().__init__()
         self.relations = relations
-        self.base = {
-            kind: base_relation(relations, target, kind)
-            for kind in sorted({r[2] for r in relations})
-        }
+        node_types = {relation[2] for relation in relations}
+        self.base = {kind: base_relation(relations, target, kind) for kind in sorted(node_types)}
         self.activate = config.family != "degree_prior" and not last
-        self.attention = nn.ModuleDict(
-            {relation_name(r): _relation_layer(config) for r in relations}
-        )
-        gates = {relation_name(r): _first_gate(r) for r in relations if r not in self.base.values()}
-        added = list(gates)
-        self.gate = nn.ParameterDict(
-            {name: nn.Parameter(torch.tensor(gate)) for name, gate in gates.items()}
-        )
+        self.attention = nn.ModuleDict()
+        for relation in relations:
+            self.attention[relation_name(relation)] = _relation_attention(config)
+        added = [relation for relation in relations if relation not in self.base.values()]
+        self.gate = nn.ParameterDict()
+        self.kappa = nn.ParameterDict()
+        for relation in added:
+            name = relation_name(relation)
+            self.gate[name] = nn.Parameter(torch.tensor(_first_gate(relation)))
+            self.kappa[name] = nn.Parameter(torch.zeros(()))
         self.bases = self._bases(added, config)
-        self.kappa = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in added})
 
-    def _bases(self, added: list[str], config: ModelConfig) -> Bases | None:
+    def _bases(self, added: list[EdgeType], config: ModelConfig) -> Bases | None:
         if config.bases is None or not added:
             return None
-        return Bases(
-            {name: cast(DegreePriorAttention, self.attention[name]) for name in added},
-            config.bases,
-            config.heads,
-        )
+        # Only degree_prior may be configured with bases.
+        attentions = {}
+        for relation in added:
+            attention = cast(DegreePriorAttention, self.of(relation))
+            attentions[relation_name(relation)] = attention
+        return Bases(attentions, config.bases, config.heads)
 
     def forward(self, states: States, block: Block) -> States:
         """States of the sources → states of the destinations, by node type."""
         prepared = Prepared()
-        return {
-            node_type: self._node_type(node_type, states, block, prepared)
-            for node_type in block.num_dst
-            if node_type in states
-        }
+        output: States = {}
+        for node_type in block.num_dst:
+            if node_type in states:
+                received = self._received(node_type, states, block, prepared)
+                output[node_type] = self._combined(received, block)
+        return output
 
-    def of(self, relation: EdgeType) -> nn.Module:
+    def of(self, relation: EdgeType) -> RelationAttention:
         """The attention of one relation."""
-        return self.attention[relation_name(relation)]
+        return cast(RelationAttention, self.attention[relation_name(relation)])
 
-    def sent(self, node_type: NodeType, states: States, block: Block) -> dict[EdgeType, Tensor]:
+    def messages(self, node_type: NodeType, states: States, block: Block) -> dict[EdgeType, Tensor]:
         """(num_dst, width) what each relation into a node type adds to its states, gates included."""
-        target = _destinations(states[node_type], block.num_dst[node_type])
-        base, added = self._heard(node_type, target, states, block, Prepared())
-        found: dict[EdgeType, Tensor] = {}
-        if added:
-            factors = shares(*self._mixing(added, target, block), [o for _, o in added])
-            found = {
-                relation: factor[:, None] * one
-                for (relation, one), factor in zip(added, factors, strict=True)
-            }
-        return found if base is None else {cast(EdgeType, self.base[node_type]): base, **found}
+        received = self._received(node_type, states, block, Prepared())
+        messages: dict[EdgeType, Tensor] = {}
+        base = self.base.get(node_type)
+        if base is not None and received.base is not None:
+            messages[base] = received.base
+        if received.added:
+            ungated = list(received.added.values())
+            factors = relation_factors(*self._mixing(received, block), ungated)
+            for relation, message, factor in zip(received.added, ungated, factors, strict=True):
+                messages[relation] = factor[:, None] * message
+        return messages
 
-    def _node_type(
-        self, node_type: NodeType, states: States, block: Block, prepared: Prepared
-    ) -> Tensor:
-        target = _destinations(states[node_type], block.num_dst[node_type])
-        base, added = self._heard(node_type, target, states, block, prepared)
-        out = torch.zeros_like(target) if base is None else base
-        if added:
-            out = out + Mixture.apply(
-                *self._mixing(added, target, block), *(one for _, one in added)
-            )
+    def _combined(self, received: _Received, block: Block) -> Tensor:
+        """New states of the nodes of one type."""
+        out = torch.zeros_like(received.target) if received.base is None else received.base
+        if received.added:
+            mixing = self._mixing(received, block)
+            out = out + Mixture.apply(*mixing, *received.added.values())
         return nn.functional.elu(out) if self.activate else out
 
-    def _heard(
-        self, node_type: NodeType, target: Tensor, states: States, block: Block, prepared: Prepared
-    ) -> tuple[Tensor | None, list[tuple[EdgeType, Tensor]]]:
-        """What the base relation sends, and what the added ones do, ungated."""
-        base, added = None, []
+    def _received(
+        self, node_type: NodeType, states: States, block: Block, prepared: Prepared
+    ) -> _Received:
+        target = _destinations(states[node_type], block.num_dst[node_type])
+        base = None
+        added: dict[EdgeType, Tensor] = {}
         for relation in self.relations:
             if relation[2] != node_type or relation not in block.messages:
                 continue
-            mixed = self._relation(relation, states, target, block.messages[relation], prepared)
+            message = self._message(relation, states[relation[0]], target, block, prepared)
             if relation == self.base[node_type]:
-                base = mixed
+                base = message
             else:
-                added.append((relation, mixed))
-        return base, added
+                added[relation] = message
+        return _Received(target, base, added)
 
-    def _relation(
-        self,
-        relation: EdgeType,
-        states: States,
-        target: Tensor,
-        messages: Messages,
-        prepared: Prepared,
+    def _message(
+        self, relation: EdgeType, source: Tensor, target: Tensor, block: Block, prepared: Prepared
     ) -> Tensor:
-        attention, source = self.of(relation), states[relation[0]]
-        if isinstance(attention, DegreePriorAttention):
-            return hear(attention, source, target, messages, prepared)
-        # A textbook layer answers its bias where it hears nothing; here such a node stays at 0.
-        return hear(attention, source, target, messages) * _present(messages.adjacency)[:, None]
+        """(num_dst, width) by one relation; 0 for nodes without neighbours."""
+        attention, messages = self.of(relation), block.messages[relation]
+        message = pass_messages(attention, source, target, messages, prepared)
+        if attention.answers_alone:
+            message = message * _present(messages.adjacency)[:, None]
+        return message
 
-    def _mixing(
-        self, added: list[tuple[EdgeType, Tensor]], target: Tensor, block: Block
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _mixing(self, received: _Received, block: Block) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """States of the destinations, gates, κ and presence of the relations: what `Mixture` takes."""
-        names = [relation_name(relation) for relation, _ in added]
-        gate, kappa = (
-            torch.stack([values[name] for name in names]) for values in (self.gate, self.kappa)
-        )
-        return (
-            target,
-            gate,
-            kappa,
-            torch.stack([_present(block.messages[relation].adjacency) for relation, _ in added]),
-        )
+        names = [relation_name(relation) for relation in received.added]
+        gate = torch.stack([self.gate[name] for name in names])
+        kappa = torch.stack([self.kappa[name] for name in names])
+        adjacencies = [block.messages[relation].adjacency for relation in received.added]
+        present = torch.stack([_present(adjacency) for adjacency in adjacencies])
+        return received.target, gate, kappa, present
 
 
 def table_name(node_type: NodeType) -> str:
@@ -188,7 +187,7 @@ def _present(adjacency: Adjacency) -> Tensor:
     return adjacency.indptr.diff() > 0
 
 
-def _relation_layer(config: ModelConfig) -> nn.Module:
+def _relation_attention(config: ModelConfig) -> RelationAttention:
     if config.family == "degree_prior":
         return DegreePriorAttention(
             config.heads,
@@ -199,6 +198,5 @@ def _relation_layer(config: ModelConfig) -> nn.Module:
             config.learn_weight_power,
         )
     textbook = GATLayer if config.family == "gat" else GATv2Layer
-    return textbook(
-        config.width, config.heads, config.width // config.heads, config.attention_dropout
-    )
+    head_width = config.width // config.heads
+    return textbook(config.width, config.heads, head_width, config.attention_dropout)

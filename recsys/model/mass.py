@@ -1,4 +1,4 @@
-"""How much of what nodes hear comes by which relation."""
+"""Share of message norm per relation."""
 
 from typing import cast
 
@@ -9,51 +9,57 @@ from recsys.graph.schema import EdgeType, Graph, NodeType, full_block
 from recsys.model.layer import Layer
 from recsys.model.network import Network
 
+Shares = dict[str, float]
+"""By name of the relation, shares that sum to 1; empty where no node gets a message."""
 
-def message_mass(network: Network, graph: Graph) -> dict[NodeType, dict[str, float]]:
-    """By node type that hears and name of the relation, the share of the messages, from 0 to 1;
-    shares sum to 1.
+
+def message_mass(network: Network, graph: Graph) -> dict[NodeType, Shares]:
+    """By type of the nodes that get messages, the share of each relation in them.
 
     The mass of a relation at a node is the length of what it adds to the node's state, gate and
-    degree factors included, over the sum of these lengths. Averaged over the nodes that hear
-    anything, and over layers by |layer weight|.
+    degree factors included, over the sum of these lengths. Averaged over the nodes that get any
+    message, and over layers by |layer weight|.
     """
+    masses: dict[NodeType, Shares] = {}
     with torch.no_grad():
         block = full_block(graph.to(network.visitor.device))
         states = list(network.layer_states(block))
-        weights = network.layer_weights[1:].abs()
-        found: dict[NodeType, dict[str, float]] = {}
+        weights = network.layer_weights[1:].abs().tolist()
         for kind in sorted(graph.num_nodes):
-            layers = zip(network.layers, states[:-1], weights, strict=True)
-            shares = [
-                (float(weight), _shares(cast(Layer, layer).sent(kind, before, block)))
-                for layer, before, weight in layers
-            ]
-            found[kind] = _average(shares)
-    return {kind: masses for kind, masses in found.items() if masses}
+            shares = []
+            for layer, before in zip(network.layers, states[:-1], strict=True):
+                messages = cast(Layer, layer).messages(kind, before, block)
+                shares.append(_shares(messages))
+            mass = _average(weights, shares)
+            if mass:
+                masses[kind] = mass
+    return masses
 
 
-def _shares(sent: dict[EdgeType, Tensor]) -> dict[str, float]:
-    """Mean share of each relation over the nodes that hear anything; nothing where none does."""
-    if not sent:
+def _shares(messages: dict[EdgeType, Tensor]) -> Shares:
+    """Mean share of each relation over the nodes that get any message."""
+    if not messages:
         return {}
-    lengths = torch.stack([torch.linalg.vector_norm(one, dim=1) for one in sent.values()])
+    norms = [torch.linalg.vector_norm(message, dim=1) for message in messages.values()]
+    lengths = torch.stack(norms)
     total = lengths.sum(0)
-    hearing = total > 0
-    if not hearing.any():
+    reached = total > 0
+    if not reached.any():
         return {}
-    means = (lengths[:, hearing] / total[hearing]).mean(1)
-    return {relation[1]: float(mean) for relation, mean in zip(sent, means, strict=True)}
+    means = (lengths[:, reached] / total[reached]).mean(1).tolist()
+    names = [relation[1] for relation in messages]
+    return dict(zip(names, means, strict=True))
 
 
-def _average(layers: list[tuple[float, dict[str, float]]]) -> dict[str, float]:
-    """Weighted by layer, those where nothing is heard left out."""
-    heard = [(weight, shares) for weight, shares in layers if shares]
-    total = sum(weight for weight, _ in heard)
-    names = dict.fromkeys(name for _, shares in heard for name in shares)
+def _average(weights: list[float], layers: list[Shares]) -> Shares:
+    """Average over layers by weight, those without a message left out."""
+    total = 0.0
+    sums: Shares = {}
+    for weight, shares in zip(weights, layers, strict=True):
+        if shares:
+            total += weight
+        for name, share in shares.items():
+            sums[name] = sums.get(name, 0.0) + weight * share
     if not total:
         return {}
-    return {
-        name: sum(weight * shares.get(name, 0.0) for weight, shares in heard) / total
-        for name in names
-    }
+    return {name: value / total for name, value in sums.items()}

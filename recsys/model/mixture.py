@@ -1,9 +1,9 @@
-"""The second level of attention: what several relations send a node becomes one message, by gates
-and by likeness.
+"""The second level of attention: messages of several relations to a node become one, by gates and by
+cosine similarity (semantic attention, Wang et al. 2019, HAN, here for each node).
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,79 +18,111 @@ class Mixture(torch.autograd.Function):
 
     Forward takes h (n, width), gates and κ (relations,), present (relations, n) bool, and an o (n,
     width) for each relation; returns m. The cosine with a zero vector is 0 and passes no gradient;
-    a node where nothing is present gets equal weights. With p_r = ⟨g, o_r⟩ and t_r the gradient at
-    the cosine, everything that comes back is a sum of o_r, h and g with a factor a row, so that
-    rows go through a few at a time and no (relations, n, width) tensor is made.
+    a node where nothing is present gets equal weights. Everything that comes back is a sum of o_r,
+    h and the gradient with a factor a row, so that rows go through a few at a time and no
+    (relations, n, width) tensor is made.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, target: Tensor, gate: Tensor, kappa: Tensor, present: Tensor, *sent: Tensor
+        ctx: Any, target: Tensor, gate: Tensor, kappa: Tensor, present: Tensor, *messages: Tensor
     ) -> Tensor:
         mixed = torch.empty_like(target)
+        opening = torch.tanh(gate)
         for rows in _slices(len(target)):
-            stack = torch.stack([one[rows] for one in sent])
-            share = _share(target[rows], stack, kappa, present[:, rows])[0]
-            torch.sum(stack * (torch.tanh(gate)[:, None] * share)[..., None], 0, out=mixed[rows])
-        ctx.save_for_backward(target, gate, kappa, present, *sent)
+            stack = _stacked(messages, rows)
+            attention = _attend(target[rows], stack, kappa, present[:, rows])
+            factor = opening[:, None] * attention.share
+            torch.sum(stack * factor[..., None], 0, out=mixed[rows])
+        ctx.save_for_backward(target, gate, kappa, present, *messages)
         return mixed
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        target, gate, kappa, present, *sent = ctx.saved_tensors
+        target, gate, kappa, present, *messages = ctx.saved_tensors
         opening = torch.tanh(gate)
-        slope_target, slopes = torch.empty_like(target), [torch.empty_like(one) for one in sent]
+        slope_target = torch.empty_like(target)
+        slope_messages = [torch.empty_like(message) for message in messages]
         slope_gate, slope_kappa = torch.zeros_like(gate), torch.zeros_like(kappa)
         for rows in _slices(len(target)):
-            state, asked = target[rows], gradient[rows]
-            stack = torch.stack([one[rows] for one in sent])
-            share, cosine, of_state, of_sent = _share(state, stack, kappa, present[:, rows])
-            along = (stack * asked).sum(-1)  # p_r, (relations, rows)
-            wanted = opening[:, None] * along
-            # Gradient at κ_r cos; none where the relation is absent, though all are and share
-            # alike.
-            closer = share * (wanted - (share * wanted).sum(0)) * present[:, rows]
+            state, g = target[rows], gradient[rows]
+            stack = _stacked(messages, rows)
+            attention = _attend(state, stack, kappa, present[:, rows])
+            share, cosine = attention.share, attention.cosine
+
+            # p_r = ⟨g, o_r⟩; ∂/∂tanh(gate_r) = Σ_v β_r p_r.
+            along = (stack * g).sum(-1)
             slope_gate += (share * along).sum(1)
-            slope_kappa += (closer * cosine).sum(1)
-            turn = kappa[:, None] * closer * of_sent
-            back = turn * cosine * of_sent
-            turn = turn * of_state
-            slope_target[rows] = (stack * turn[..., None]).sum(0) - state * (
-                (kappa[:, None] * closer * cosine).sum(0) * of_state.square()
-            )[:, None]
+
+            # At the logit κ_r cos_r, by the softmax: β_r (t_r − Σ_s β_s t_s), t_r = tanh(gate_r) p_r.
+            # None where the relation is absent, though all are and share alike.
+            pull = opening[:, None] * along
+            slope_logit = share * (pull - (share * pull).sum(0)) * present[:, rows]
+            slope_kappa += (slope_logit * cosine).sum(1)
+
+            # At the cosine, and from there through both unit vectors:
+            # ∂cos/∂h = (o/‖o‖ − cos h/‖h‖) / ‖h‖, and the same with h and o exchanged.
+            slope_cosine = kappa[:, None] * slope_logit
+            cross = slope_cosine * attention.per_message * attention.per_state
+            back_state = (slope_cosine * cosine).sum(0) * attention.per_state.square()
+            back_message = slope_cosine * attention.per_message * cosine * attention.per_message
+            slope_target[rows] = (stack * cross[..., None]).sum(0) - state * back_state[:, None]
+
+            # At o_r, besides: tanh(gate_r) β_r g.
             weight = opening[:, None] * share
-            for place, slope in enumerate(slopes):
-                part = asked * weight[place, :, None]
-                part.addcmul_(state, turn[place, :, None]).addcmul_(
-                    stack[place], back[place, :, None], value=-1
-                )
+            for relation, slope in enumerate(slope_messages):
+                part = g * weight[relation, :, None]
+                part.addcmul_(state, cross[relation, :, None])
+                part.addcmul_(stack[relation], back_message[relation, :, None], value=-1)
                 slope[rows] = part
-        return slope_target, slope_gate * (1 - opening.square()), slope_kappa, None, *slopes
+        # tanh' = 1 − tanh²
+        slope_gate = slope_gate * (1 - opening.square())
+        return slope_target, slope_gate, slope_kappa, None, *slope_messages
 
 
-def shares(
-    target: Tensor, gate: Tensor, kappa: Tensor, present: Tensor, sent: list[Tensor]
+def relation_factors(
+    target: Tensor, gate: Tensor, kappa: Tensor, present: Tensor, messages: Sequence[Tensor]
 ) -> Tensor:
-    """(relations, n) the factor tanh(gate_r) β_r(v) on what each relation sends."""
-    found = [
-        _share(target[r], torch.stack([one[r] for one in sent]), kappa, present[:, r])[0]
-        for r in _slices(len(target))
-    ]
-    return torch.tanh(gate)[:, None] * torch.cat([present[:, :0].to(target.dtype), *found], dim=1)
+    """(relations, n) the factor tanh(gate_r) β_r(v) on the message of each relation.
 
-
-def _share(
-    state: Tensor, stack: Tensor, kappa: Tensor, present: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """β and cosine (relations, rows), and one over the lengths of h (rows,) and of o (relations,
-    rows), 0 for zero.
+    Args: as of `Mixture`.
     """
-    of_state, of_sent = _inverse_length(state), _inverse_length(stack)
-    cosine = (stack * state).sum(-1).mul_(of_sent).mul_(of_state)
-    # Finite, so that a node without any of the relations gets weights instead of NaN; what it is
-    # sent is 0 anyway.
-    logit = (kappa[:, None] * cosine).masked_fill_(~present, torch.finfo(state.dtype).min)
-    return logit.softmax(0), cosine, of_state, of_sent
+    shares = torch.empty(present.shape, dtype=target.dtype, device=target.device)
+    for rows in _slices(len(target)):
+        stack = _stacked(messages, rows)
+        shares[:, rows] = _attend(target[rows], stack, kappa, present[:, rows]).share
+    return torch.tanh(gate)[:, None] * shares
+
+
+class _Attention(NamedTuple):
+    """Of some rows: what the relations are attended by.
+
+    share: (relations, rows) β.
+    cosine: (relations, rows).
+    per_state: (rows,) 1 / ‖h‖, 0 for zero.
+    per_message: (relations, rows) 1 / ‖o_r‖, 0 for zero.
+    """
+
+    share: Tensor
+    cosine: Tensor
+    per_state: Tensor
+    per_message: Tensor
+
+
+def _attend(state: Tensor, stack: Tensor, kappa: Tensor, present: Tensor) -> _Attention:
+    """state: (rows, width), stack: (relations, rows, width), present: (relations, rows)."""
+    per_state, per_message = _inverse_length(state), _inverse_length(stack)
+    cosine = (stack * state).sum(-1).mul_(per_message).mul_(per_state)
+    # Finite, so that a node without any of the relations gets weights instead of NaN; its messages
+    # are 0 anyway.
+    lowest = torch.finfo(state.dtype).min
+    logit = (kappa[:, None] * cosine).masked_fill_(~present, lowest)
+    return _Attention(logit.softmax(0), cosine, per_state, per_message)
+
+
+def _stacked(messages: Sequence[Tensor], rows: slice) -> Tensor:
+    """(relations, rows, width)."""
+    return torch.stack([message[rows] for message in messages])
 
 
 def _inverse_length(states: Tensor) -> Tensor:
@@ -99,4 +131,5 @@ def _inverse_length(states: Tensor) -> Tensor:
 
 
 def _slices(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + _ROWS, count)) for start in range(0, count, _ROWS))
+    for start in range(0, count, _ROWS):
+        yield slice(start, min(start + _ROWS, count))

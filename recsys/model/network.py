@@ -12,7 +12,7 @@ from recsys.core.arrays import Float32Array
 from recsys.core.config import ModelConfig
 from recsys.core.errors import UsageError
 from recsys.graph.schema import USER, Block, EdgeType, Features, Graph, NodeType, full_block
-from recsys.model.attention import DegreePriorAttention, unit_rows
+from recsys.model.attention import unit_rows
 from recsys.model.layer import Layer, States, table_name
 
 _START_DEVIATION = 0.1
@@ -24,10 +24,15 @@ class Network(nn.Module):
     h^0 are learnt tables (and features), h^l comes from `Layer`; the exact mathematics stands in
     recsys.core.encoder.
 
-    num_nodes: nodes by type. relations: every edge type, reverses included. target: the relation to
-    predict. seed: of the normal draws (deviation 0.1) that tables start from, and of the textbook
-    layers' weights. features: numbers of the nodes of some types; e = table + features ·
-    projection, the projection starting at 0.
+    Args:
+        num_nodes: nodes by type.
+        relations: every edge type, reverses included.
+        target: the relation to predict.
+        config: what the model is.
+        seed: of the normal draws (deviation 0.1) that tables start from, and of the textbook
+            layers' weights.
+        features: numbers of the nodes of some types; e = table + features · projection, the
+            projection starting at 0.
     """
 
     def __init__(
@@ -45,24 +50,22 @@ class Network(nn.Module):
         self.relations = list(relations)
         self.target = target
         self.tables = nn.ParameterDict()
-        self.features = nn.ModuleDict(
-            {kind: _Projected(one, config.width) for kind, one in (features or {}).items()}
-        )
+        self.features = nn.ModuleDict()
+        for kind, numbers in (features or {}).items():
+            self.features[kind] = _Projected(numbers, config.width)
         self.visitor = nn.Parameter(torch.zeros(config.width))
         self.layer_weights = nn.Parameter(torch.full((config.layers + 1,), 1 / (config.layers + 1)))
         # Module constructors draw from the global generator; its state is put back, so that nobody
         # else notices.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            # Users and items first: their draws stay as they are when nodes of other types join.
-            for node_type, count in sorted(num_nodes.items(), key=lambda one: (":" in one[0], one)):
-                self.tables[table_name(node_type)] = nn.Parameter(
-                    torch.randn(count, config.width) * _START_DEVIATION
-                )
-            last = config.layers - 1
-            self.layers = nn.ModuleList(
-                Layer(self.relations, target, config, k == last) for k in range(config.layers)
-            )
+            for node_type in sorted(num_nodes, key=_order_of_draws):
+                states = torch.randn(num_nodes[node_type], config.width) * _START_DEVIATION
+                self.tables[table_name(node_type)] = nn.Parameter(states)
+            self.layers = nn.ModuleList()
+            for number in range(config.layers):
+                is_last = number == config.layers - 1
+                self.layers.append(Layer(self.relations, target, config, is_last))
 
     def load_start(self, states: dict[NodeType, Float32Array]) -> None:
         """Start the tables of some node types from given states; the visitor starts as the mean
@@ -90,8 +93,11 @@ class Network(nn.Module):
         self, node_type: NodeType, ids: Int[Tensor, " nodes"]
     ) -> Float[Tensor, "nodes width"]:
         """Layer-0 states of some nodes."""
-        own = self.table(node_type)[ids]
-        return own + self.features[node_type](ids) if node_type in self.features else own
+        states = self.table(node_type)[ids]
+        if node_type in self.features:
+            # e = table + features · projection
+            states = states + self.features[node_type](ids)
+        return states
 
     def forward(
         self, blocks: list[Block] | Block, hidden: Bool[Tensor, " users"] | None = None
@@ -109,11 +115,12 @@ class Network(nn.Module):
 
     def average(self, layers: Iterable[States], last: Block) -> States:
         """Final vectors of the destinations of block `last` from the states of all layers."""
+        # Σ_l b_l h^l (He et al. 2020, eq. 4, with learnt b)
         total: States = {}
         for weight, states in zip(self.layer_weights, layers, strict=True):
             for kind, count in last.num_dst.items():
-                share = weight * states[kind][:count]
-                total[kind] = total[kind] + share if kind in total else share
+                term = weight * states[kind][:count]
+                total[kind] = total[kind] + term if kind in total else term
         return self.finish(total)
 
     def layer_states(
@@ -133,18 +140,16 @@ class Network(nn.Module):
         for layer, block in zip(self.layers, chain, strict=True):
             states = layer(states, block)
             if noise:
-                states = {kind: _disturbed(one, noise) for kind, one in states.items()}
+                states = {kind: _disturbed(rows, noise) for kind, rows in states.items()}
             yield states
 
     def finish(self, total: States) -> States:
         """Layer averages → final vectors: divided by their length under cosine (all-zero rows stay
         zero).
         """
-        return (
-            {kind: unit_rows(z) for kind, z in total.items()}
-            if self.config.similarity == "cosine"
-            else total
-        )
+        if self.config.similarity == "dot":
+            return total
+        return {kind: unit_rows(z) for kind, z in total.items()}
 
     def refresh_mass(self, graph: Graph) -> None:
         """Take the exact degree-prior mass of every full neighbourhood at the present exponents.
@@ -155,52 +160,50 @@ class Network(nn.Module):
         block = full_block(graph.to(self.visitor.device))
         for layer in self.layers:
             for relation, messages in block.messages.items():
-                attention = cast(Layer, layer).of(relation)
-                if isinstance(attention, DegreePriorAttention):
-                    attention.refresh_mass(messages)
+                cast(Layer, layer).of(relation).refresh_mass(messages)
 
     def open_attention(self, opened: bool) -> None:
-        """Let the relations of the degree-prior layers attend, or hold them to their prior, which
-        is faster.
-
-        One whose γ is not 0, after a warm start say, stays open: vectors and encoder would differ
-        else.
-        """
-        for module in self.modules():
-            if isinstance(module, DegreePriorAttention):
-                module.opened = opened or bool(module.gamma.any())
+        """Let all relations attend, or hold them to their degree prior, which is faster."""
+        for layer in self.layers:
+            for relation in self.relations:
+                cast(Layer, layer).of(relation).open(opened)
 
     def weight_power(self, relation: EdgeType) -> Float[Tensor, " layers"] | None:
         """The power c of a relation's edge weights, by layer; None where it is not learnt."""
-        attention = [cast(Layer, layer).of(relation) for layer in self.layers]
-        found = [one.weight_power for one in attention if isinstance(one, DegreePriorAttention)]
-        powers = [power for power in found if power is not None]
+        powers = []
+        for layer in self.layers:
+            power = cast(Layer, layer).of(relation).weight_power
+            if power is not None:
+                powers.append(power)
         return torch.stack(powers) if powers else None
 
     def weight_powers(self) -> dict[str, float]:
         """By relation, the geometric mean of its powers over layers; empty where they are not
         learnt.
         """
-        powers = {relation[1]: self.weight_power(relation) for relation in self.relations}
-        return {
-            name: power.log().mean().exp().item()
-            for name, power in powers.items()
-            if power is not None
-        }
+        means: dict[str, float] = {}
+        for relation in self.relations:
+            power = self.weight_power(relation)
+            if power is not None:
+                means[relation[1]] = power.log().mean().exp().item()
+        return means
 
     def _start(self, block: Block, full: bool, hidden: Tensor | None) -> States:
         """Layer-0 states of the block's nodes."""
-        states: States = {
-            kind: self.table(kind)
-            if full and kind not in self.features
-            else self.layer0(kind, nodes)
-            for kind, nodes in block.nodes.items()
-        }
+        states: States = {}
+        for kind, nodes in block.nodes.items():
+            whole_table = full and kind not in self.features
+            states[kind] = self.table(kind) if whole_table else self.layer0(kind, nodes)
         if hidden is not None and USER in states:
-            # Sums of products: torch.where takes ten times as long.
-            masked = hidden[:, None].float()
-            states[USER] = states[USER] * (1 - masked) + self.visitor * masked
+            # A sum of products: torch.where takes ten times as long.
+            mask = hidden[:, None].float()
+            states[USER] = states[USER] * (1 - mask) + self.visitor * mask
         return states
+
+
+def _order_of_draws(node_type: NodeType) -> tuple[bool, NodeType]:
+    """Users and items first: their draws stay as they are when nodes of other types join."""
+    return ":" in node_type, node_type
 
 
 class _Projected(nn.Module):
@@ -221,4 +224,5 @@ def _disturbed(states: Tensor, share: float) -> Tensor:
     """Rows (n, width) plus a random vector of that share of their length and of their own signs."""
     fixed = states.detach()
     length: Tensor = share * torch.linalg.vector_norm(fixed, dim=1, keepdim=True)
-    return states + length * unit_rows(torch.rand_like(fixed)) * fixed.sign()
+    direction = unit_rows(torch.rand_like(fixed)) * fixed.sign()
+    return states + length * direction

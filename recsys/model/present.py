@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from recsys.graph.schema import Adjacency, Messages
+from recsys.model.attention import Prepared
 
 _MOST = 0.75  # of the nodes at both ends; above it, taking some out costs more than it saves
 
@@ -17,8 +18,9 @@ _MOST = 0.75  # of the nodes at both ends; above it, taking some out costs more 
 class Present:
     """The nodes at the ends of a relation's edges, and its edges by their places there.
 
-    rows: (r,) destinations, sources: (s,) sources, ascending; adjacency: among these alone, its
-    edges in the same order.
+    rows: (r,) destinations, ascending.
+    sources: (s,) sources, ascending.
+    adjacency: among these alone, its edges in the same order.
     """
 
     rows: Tensor
@@ -38,45 +40,56 @@ class Present:
 _PRESENT: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def hear(
-    attention: nn.Module, source: Tensor, target: Tensor, messages: Messages, *shared: object
+def pass_messages(
+    attention: nn.Module,
+    source: Tensor,
+    target: Tensor,
+    messages: Messages,
+    prepared: Prepared | None = None,
 ) -> Tensor:
-    """What a relation sends: (num_dst, width), zeros where it has no edge. Blocks of a sample are
-    taken as they are.
+    """The messages of a relation: (num_dst, width), zeros where it has no edge.
 
-    shared: what the attention may use again where it reads all nodes.
+    Args:
+        attention: of the relation.
+        source, target: (num_src, width), (num_dst, width) states.
+        messages: its edges; blocks of a sample are taken as they are.
+        prepared: what the attention may use again where it reads all nodes.
     """
     present = None if messages.row_scale is not None else _present_of(messages.adjacency)
     if present is None:
-        heard: Tensor = attention(source, target, messages, *shared)
-        return heard
+        message: Tensor = attention(source, target, messages, prepared)
+        return message
     if not len(present.rows):
         return torch.zeros_like(target)
-    some = attention(source[present.sources], target[present.rows], present.of(messages))
-    return torch.zeros_like(target).index_copy(0, present.rows, some)
+    message = attention(source[present.sources], target[present.rows], present.of(messages))
+    return torch.zeros_like(target).index_copy(0, present.rows, message)
 
 
 def _present_of(adjacency: Adjacency) -> Present | None:
-    """Found once for an adjacency and kept as long as it lives; None when most nodes have an edge."""
+    """Worked out once for an adjacency and kept as long as it lives; None when most nodes have an
+    edge.
+    """
     if adjacency not in _PRESENT:
         _PRESENT[adjacency] = _find(adjacency)
-    found: Present | None = _PRESENT[adjacency]
-    return found
+    present: Present | None = _PRESENT[adjacency]
+    return present
 
 
 def _find(adjacency: Adjacency) -> Present | None:
-    length = adjacency.indptr.diff()
-    rows = torch.nonzero(length)[:, 0]
-    member = torch.zeros(adjacency.num_src, dtype=torch.bool, device=rows.device)
-    member[adjacency.indices.long()] = True
-    sources = torch.nonzero(member)[:, 0]
-    if len(rows) + len(sources) > _MOST * (adjacency.num_dst + adjacency.num_src):
+    device, indices = adjacency.indices.device, adjacency.indices.long()
+    degree = adjacency.indptr.diff()
+    rows = torch.nonzero(degree)[:, 0]
+    has_edge = torch.zeros(adjacency.num_src, dtype=torch.bool, device=device)
+    has_edge[indices] = True
+    sources = torch.nonzero(has_edge)[:, 0]
+    num_nodes = adjacency.num_dst + adjacency.num_src
+    if len(rows) + len(sources) > _MOST * num_nodes:
         return None
-    place = torch.zeros(adjacency.num_src, dtype=adjacency.indices.dtype, device=rows.device)
-    place[sources] = torch.arange(len(sources), dtype=place.dtype, device=rows.device)
-    indptr = torch.zeros(len(rows) + 1, dtype=adjacency.indptr.dtype, device=rows.device)
-    indptr[1:] = length[rows].cumsum(0)
-    inside = Adjacency(
-        indptr, place[adjacency.indices.long()], adjacency.weight, len(sources), adjacency.time
-    )
-    return Present(rows, sources, inside)
+
+    # Sources are numbered anew, rows without an edge fall out of indptr.
+    number = torch.zeros(adjacency.num_src, dtype=adjacency.indices.dtype, device=device)
+    number[sources] = torch.arange(len(sources), dtype=number.dtype, device=device)
+    indptr = torch.zeros(len(rows) + 1, dtype=adjacency.indptr.dtype, device=device)
+    indptr[1:] = degree[rows].cumsum(0)
+    among = Adjacency(indptr, number[indices], adjacency.weight, len(sources), adjacency.time)
+    return Present(rows, sources, among)

@@ -20,11 +20,11 @@ threads more than caches save.
 
 
 class SoftmaxMixture(torch.autograd.Function):
-    """concat_m Σ_u softmax_u(logit_uv^m) h_u^m; logits (heads, edges), h (num_src, heads · d) →
-    (num_dst, heads · d).
+    """concat_m Σ_u α_uv^m h_u^m, α = softmax_u(logit_uv).
 
-    keep: (heads, edges) factors of dropout, or None. The logits' gradient is α_uv (⟨g_v, h_u⟩ −
-    ⟨g_v, out_v⟩).
+    Forward takes logits (heads, edges), h (num_src, heads · d), the edges, and keep: (heads, edges)
+    factors of dropout, or None; returns (num_dst, heads · d). With g the gradient at the result,
+    the logits' gradient is α_uv (⟨g_v, h_u⟩ − ⟨g_v, out_v⟩).
     """
 
     @staticmethod
@@ -32,34 +32,48 @@ class SoftmaxMixture(torch.autograd.Function):
         ctx: Any, logits: Tensor, source: Tensor, edges: Edges, keep: Tensor | None
     ) -> Tensor:
         heads = len(logits)
-        index = edges.target.long().expand_as(logits)
-        peak = logits.new_full((heads, edges.by_target.num_rows), -torch.inf).scatter_reduce_(
-            1, index, logits, "amax"
-        )
-        alpha = (logits - peak.index_select(1, edges.target)).exp_()
-        one = alpha.new_ones(heads, edges.by_target.num_columns, 1)
-        total = sums_by_head(edges.by_target, alpha, one)[..., 0].clamp_min_(SMALLEST)
+        # α = exp(logit − largest of the row) / Σ of the row
+        alpha = (logits - _row_peaks(logits, edges)).exp_()
+        ones = alpha.new_ones(heads, edges.by_target.num_columns, 1)
+        total = sums_by_head(edges.by_target, alpha, ones)[..., 0]
+        total.clamp_min_(SMALLEST)
         alpha.div_(total.index_select(1, edges.target))
-        sent = by_head(source, heads)
-        mixed = sums_by_head(edges.by_target, alpha if keep is None else alpha * keep, sent)
+
+        states = by_head(source, heads)
+        used = alpha if keep is None else alpha * keep
+        mixed = sums_by_head(edges.by_target, used, states)
         ctx.edges, ctx.keep = edges, keep
-        ctx.save_for_backward(alpha, sent, mixed)
+        ctx.save_for_backward(alpha, states, mixed)
         return mixed.transpose(0, 1).flatten(1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        alpha, sent, mixed = ctx.saved_tensors
+        alpha, states, mixed = ctx.saved_tensors
         edges: Edges = ctx.edges
-        asked = by_head(gradient, len(alpha))
+        g = by_head(gradient, len(alpha))
+
+        # ⟨g_v, h_u⟩ of every edge, then less ⟨g_v, out_v⟩, times α.
         slope = torch.zeros_like(alpha)
         for head, values in enumerate(slope):
-            edges.by_target.add_scores(values, asked[head], sent[head])
+            edges.by_target.add_scores(values, g[head], states[head])
         if ctx.keep is not None:
             slope.mul_(ctx.keep)
-        slope.sub_((asked * mixed).sum(-1).index_select(1, edges.target)).mul_(alpha)
-        kept = alpha if ctx.keep is None else alpha * ctx.keep
-        slope_sent = sums_by_head(edges.by_source, edges.turned(kept), asked)
-        return slope, slope_sent.transpose(0, 1).flatten(1), None, None
+        row_term = (g * mixed).sum(-1)
+        slope.sub_(row_term.index_select(1, edges.target))
+        slope.mul_(alpha)
+
+        # Σ_v α_uv g_v
+        used = alpha if ctx.keep is None else alpha * ctx.keep
+        slope_states = sums_by_head(edges.by_source, edges.by_source_order(used), g)
+        return slope, slope_states.transpose(0, 1).flatten(1), None, None
+
+
+def _row_peaks(logits: Tensor, edges: Edges) -> Tensor:
+    """(heads, edges) the largest logit of each edge's target."""
+    index = edges.target.long().expand_as(logits)
+    peaks = logits.new_full((len(logits), edges.by_target.num_rows), -torch.inf)
+    peaks.scatter_reduce_(1, index, logits, "amax")
+    return peaks.index_select(1, edges.target)
 
 
 class EdgeSum(torch.autograd.Function):
@@ -70,17 +84,18 @@ class EdgeSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, edges: Edges) -> Tensor:
         ctx.edges = edges
-        out = left.T.contiguous().index_select(1, edges.by_target.indices)
-        return out.add_(right.T.contiguous().index_select(1, edges.target))
+        of_sources = left.T.contiguous().index_select(1, edges.by_target.indices)
+        of_targets = right.T.contiguous().index_select(1, edges.target)
+        return of_sources.add_(of_targets)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         edges: Edges = ctx.edges
-        one = gradient.new_ones(
-            len(gradient), max(edges.by_target.num_rows, edges.by_target.num_columns), 1
-        )
-        left = sums_by_head(edges.by_source, edges.turned(gradient), one)
-        right = sums_by_head(edges.by_target, gradient.contiguous(), one)
+        nodes = max(edges.by_target.num_rows, edges.by_target.num_columns)
+        ones = gradient.new_ones(len(gradient), nodes, 1)
+        by_source = edges.by_source_order(gradient)
+        left = sums_by_head(edges.by_source, by_source, ones)
+        right = sums_by_head(edges.by_target, gradient.contiguous(), ones)
         return left[..., 0].T, right[..., 0].T, None
 
 
@@ -97,47 +112,54 @@ class RectifiedScores(torch.autograd.Function):
         ctx.edges = edges
         ctx.save_for_backward(x, y, attend)
         scores = x.new_empty(len(attend), len(edges.weight))
-        for place, _, _ in edges.by_target.chunks(_SCORED_AT_ONCE):
-            together = _together(x, y, edges.by_target.indices[place], edges.target[place], attend)
-            scores[:, place] = (leaky_relu_(together, SLOPE) * attend).sum(-1).T
+        by_target = edges.by_target
+        for run, _, _ in by_target.chunks(_SCORED_AT_ONCE):
+            sums = _edge_sums(x, y, by_target.indices[run], edges.target[run], attend)
+            rectified = leaky_relu_(sums, SLOPE)
+            scores[:, run] = (rectified * attend).sum(-1).T
         return scores
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, y, attend = ctx.saved_tensors
         edges: Edges = ctx.edges
-        slope_x, slope_y, slope_attend = (
-            torch.zeros_like(x),
-            torch.zeros_like(y),
-            torch.zeros_like(attend),
-        )
-        for place, rows, offsets in edges.by_target.chunks(_SCORED_AT_ONCE):
-            together = _together(x, y, edges.by_target.indices[place], edges.target[place], attend)
-            slope_y[rows] += _row_sums(_steepness(together, attend, gradient[:, place]), offsets)
-            rectified = leaky_relu_(together, SLOPE).transpose(0, 1)
-            slope_attend += torch.bmm(gradient[:, None, place], rectified)[:, 0]
-        by_source = edges.turned(gradient)
-        for place, rows, offsets in edges.by_source.chunks(_SCORED_AT_ONCE):
-            together = _together(x, y, edges.source[place], edges.by_source.indices[place], attend)
-            slope_x[rows] += _row_sums(_steepness(together, attend, by_source[:, place]), offsets)
+        slope_x, slope_y = torch.zeros_like(x), torch.zeros_like(y)
+        slope_attend = torch.zeros_like(attend)
+
+        # By targets: Σ_u of the slope at x_u + y_v for y_v; g · LeakyReLU(x_u + y_v) for attend.
+        by_target = edges.by_target
+        for run, rows, offsets in by_target.chunks(_SCORED_AT_ONCE):
+            sums = _edge_sums(x, y, by_target.indices[run], edges.target[run], attend)
+            slope_sums = _slope_at_sums(sums, attend, gradient[:, run])
+            slope_y[rows] += _row_sums(slope_sums, offsets)
+            rectified = leaky_relu_(sums, SLOPE).transpose(0, 1)
+            slope_attend += torch.bmm(gradient[:, None, run], rectified)[:, 0]
+
+        # By sources: Σ_v of the slope at x_u + y_v for x_u.
+        by_source = edges.by_source
+        gradient_by_source = edges.by_source_order(gradient)
+        for run, rows, offsets in by_source.chunks(_SCORED_AT_ONCE):
+            sums = _edge_sums(x, y, edges.source[run], by_source.indices[run], attend)
+            slope_sums = _slope_at_sums(sums, attend, gradient_by_source[:, run])
+            slope_x[rows] += _row_sums(slope_sums, offsets)
         return slope_x, slope_y, slope_attend, None
 
 
-def _together(x: Tensor, y: Tensor, source: Tensor, target: Tensor, attend: Tensor) -> Tensor:
+def _edge_sums(x: Tensor, y: Tensor, source: Tensor, target: Tensor, attend: Tensor) -> Tensor:
     """(edges, heads, d) x_u + y_v."""
-    return x.index_select(0, source).add_(y.index_select(0, target)).view(-1, *attend.shape)
+    sums = x.index_select(0, source).add_(y.index_select(0, target))
+    return sums.view(-1, *attend.shape)
 
 
-def _steepness(together: Tensor, attend: Tensor, gradient: Tensor) -> Tensor:
+def _slope_at_sums(sums: Tensor, attend: Tensor, gradient: Tensor) -> Tensor:
     """(edges, heads, d) gradient at x_u + y_v from that at the scores, (heads, edges)."""
     # torch.where takes ten times as long.
-    passed: Tensor = torch.ops.aten.leaky_relu_backward(
-        attend * gradient.T[..., None], together, SLOPE, False
-    )
-    return passed
+    upstream = attend * gradient.T[..., None]
+    slope: Tensor = torch.ops.aten.leaky_relu_backward(upstream, sums, SLOPE, False)
+    return slope
 
 
 def _row_sums(values: Tensor, offsets: Tensor) -> Tensor:
     """(rows, width) sums of consecutive edges: values (edges, heads, d), offsets (rows + 1,)."""
-    places = torch.arange(len(values), dtype=offsets.dtype, device=offsets.device)
-    return Rows(offsets, places, len(values)).weighted_sum(None, values.flatten(1))
+    edges = torch.arange(len(values), dtype=offsets.dtype, device=offsets.device)
+    return Rows(offsets, edges, len(values)).weighted_sum(None, values.flatten(1))

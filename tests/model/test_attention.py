@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.model.attention import DegreePriorAttention, _Mixture, unit_rows
+from recsys.model.attention import DegreePriorAttention, _AttendedMean, unit_rows
 from recsys.model.edges import WeightedSum, edges_of
 
 
@@ -178,7 +178,7 @@ def test_gradients_of_the_mixture(make_messages, dropped, power):
     inputs = [one.double().requires_grad_() for one in inputs]
 
     def mixture(*x):
-        return _Mixture.apply(*x, *([None] if power is None else []), edges, keep)
+        return _AttendedMean.apply(*x, *([None] if power is None else []), edges, keep)
 
     assert torch.autograd.gradcheck(mixture, inputs)
 
@@ -324,7 +324,7 @@ def test_shapes_are_checked_here(make_messages):
 def test_gradients_that_are_expanded_views(make_messages):
     edges = edges_of(make_messages(random_weights(6, 7)))
     source, target = torch.randn(7, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True)
-    out = _Mixture.apply(
+    out = _AttendedMean.apply(
         source, target, torch.tensor([0.5, 1.0]), torch.tensor(0.5), None, edges, None
     )
     by_view = torch.autograd.grad(out.sum(), source, retain_graph=True)[0]

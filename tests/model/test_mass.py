@@ -49,7 +49,7 @@ def test_against_a_loop(make_graph):
     block = full_block(graph)
     with torch.no_grad():
         states = next(network.layer_states(block))
-        sent = network.layers[0].sent("item", states, block)
+        sent = network.layers[0].messages("item", states, block)
         rows = []
         for item in range(graph.num_nodes["item"]):
             lengths = [float(one[item].norm()) for one in sent.values()]

@@ -7,7 +7,7 @@ import torch
 
 from recsys.model import mixture
 from recsys.model.attention import unit_rows
-from recsys.model.mixture import Mixture, shares
+from recsys.model.mixture import Mixture, relation_factors
 
 NODES, WIDTH, RELATIONS = 7, 4, 3
 
@@ -54,7 +54,7 @@ def test_it_is_the_documented_formula():
     target, gate, kappa, present, sent = inputs()
     expected = by_formula(target, gate, kappa, present, *sent)
     torch.testing.assert_close(Mixture.apply(target, gate, kappa, present, *sent), expected)
-    factors = shares(target, gate, kappa, present, sent)
+    factors = relation_factors(target, gate, kappa, present, sent)
     torch.testing.assert_close(
         sum(f[:, None] * one for f, one in zip(factors, sent, strict=True)), expected
     )

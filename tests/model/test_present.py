@@ -7,7 +7,7 @@ from torch import nn
 
 from recsys.model import present
 from recsys.model.attention import DegreePriorAttention
-from recsys.model.present import hear
+from recsys.model.present import pass_messages
 from recsys.model.textbook import GATLayer
 
 
@@ -35,7 +35,7 @@ def test_the_same_messages_and_gradients(make_messages, rng, family):
     messages = make_messages(few(rng))
     layer, asked = attention_of(family), torch.randn(12, 8)
     found = []
-    for way in (layer, lambda *three: hear(layer, *three)):
+    for way in (layer, lambda *three: pass_messages(layer, *three)):
         torch.manual_seed(1)
         states = [torch.randn(20, 8).requires_grad_(), torch.randn(12, 8).requires_grad_()]
         out = way(*states, messages) * (messages.adjacency.indptr.diff() > 0)[:, None]
@@ -63,7 +63,7 @@ def test_most_nodes_are_all_nodes(make_messages):
 
 
 def test_a_relation_without_an_edge_sends_nothing(make_messages):
-    out = hear(
+    out = pass_messages(
         DegreePriorAttention(2),
         torch.randn(5, 8),
         torch.randn(4, 8),
