@@ -29,16 +29,14 @@ def read_attribute(
     order. Raises ConfigError when there is no such table or column, DataError for bins of a column
     that holds no number.
     """
-    column, infinite = _values(config, _column(config, table, num_owners))
+    column, num_infinite = _values(config, _column(config, table, num_owners))
     pairs = owner_values(column, config.separator)
+    num_missing = num_owners - num_infinite - pairs[OWNER].n_unique()
+    drops = Drops()
+    drops[f"{config.side} without {config.column}"] = num_missing
+    drops[f"{config.side} with {config.column} not finite"] = num_infinite
     edge_type = (config.side, config.column, f"{config.side}:{config.column}")
-    missing = num_owners - infinite - pairs[OWNER].n_unique()
-    what = (
-        f"{config.side} without {config.column}",
-        f"{config.side} with {config.column} not finite",
-    )
-    drops = +Drops(dict(zip(what, (missing, infinite), strict=True)))
-    return EdgeTable(edge_type, pairs[OWNER], pairs[VALUE], np.ones(len(pairs))), drops
+    return EdgeTable(edge_type, pairs[OWNER], pairs[VALUE], np.ones(len(pairs))), +drops
 
 
 def read_features(
@@ -49,21 +47,20 @@ def read_features(
     """By side, the columns that are features, side by side; and the owners of whom one says nothing
     usable.
     """
-    found: dict[NodeType, list[tuple[FeatureColumn, Tensor]]] = {}
+    columns: dict[NodeType, list[FeatureColumn]] = {}
+    values: dict[NodeType, list[Tensor]] = {}
     drops = Drops()
     for config in configs:
         column = _column(config, tables[config.side], num_owners[config.side])
-        fitted = FeatureColumn.fit(column, config.separator)
-        values, missing = fitted.apply(column)
-        drops[f"{config.side} without {config.column}"] += missing
-        found.setdefault(config.side, []).append((fitted, torch.from_numpy(values)))
-    sides = {
-        side: Features(
-            tuple(one for one, _ in both), torch.cat([values for _, values in both], dim=1)
-        )
-        for side, both in found.items()
-    }
-    return sides, +drops
+        feature = FeatureColumn.fit(column, config.separator)
+        numbers, num_missing = feature.apply(column)
+        drops[f"{config.side} without {config.column}"] += num_missing
+        columns.setdefault(config.side, []).append(feature)
+        values.setdefault(config.side, []).append(torch.from_numpy(numbers))
+    features = {}
+    for side, of_side in columns.items():
+        features[side] = Features(tuple(of_side), torch.cat(values[side], dim=1))
+    return features, +drops
 
 
 def _column(config: AttributeConfig, table: pl.DataFrame | None, num_owners: int) -> pl.Series:
@@ -99,14 +96,13 @@ def numbers_of(config: AttributeConfig, column: pl.Series) -> pl.Series:
     """The column as Float64, null where it holds no number. Raises DataError when it holds none at
     all.
     """
-    numbers = (
-        column.cast(pl.Float64, strict=False)
-        if not column.dtype.is_nested()
-        else column.clear(len(column))
-    )
-    if column.dtype.is_nested() or (numbers.is_null().all() and not column.is_null().all()):
+    is_nested = column.dtype.is_nested()
+    numbers = column.clear(len(column)) if is_nested else column.cast(pl.Float64, strict=False)
+    has_values = not column.is_null().all()
+    if is_nested or (has_values and numbers.is_null().all()):
+        example = column.drop_nulls()[0]
         raise DataError(
-            f"the {config.side} column {config.column!r} holds no number, {column.drop_nulls()[0]!r} say",
+            f"the {config.side} column {config.column!r} holds no number, {example!r} say",
             "Leave out graph.attributes.bins for it",
         )
     return numbers

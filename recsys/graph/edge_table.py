@@ -17,11 +17,13 @@ _OWN_IDS = (USER, ITEM)
 
 @dataclass(frozen=True)
 class EdgeTable:
-    """Edges of one relation. source, destination: (n,) dense ids of users and items, text of other
-    nodes.
+    """Edges of one relation.
 
-    weight: (n,). time: (n,) unix seconds, or None. directed: false links both ways between nodes of
-    one type.
+    edge_type: the relation.
+    source, destination: (n,) internal ids of users and items, text of other nodes.
+    weight: (n,).
+    time: (n,) unix seconds, or None.
+    directed: false links both ways between nodes of one type.
     """
 
     edge_type: EdgeType
@@ -36,38 +38,44 @@ class EdgeTable:
 
     @property
     def ends(self) -> tuple[tuple[NodeType, pl.Series], tuple[NodeType, pl.Series]]:
-        return (self.edge_type[0], self.source), (self.edge_type[2], self.destination)
+        """The node types of source and destination, with their nodes."""
+        source_type, _, destination_type = self.edge_type
+        return (source_type, self.source), (destination_type, self.destination)
 
 
 def labels_of(tables: Iterable[EdgeTable]) -> AttributeLabels:
     """What the nodes of each type that is neither users nor items stand for: every value at an end
     of that type.
     """
-    found: dict[NodeType, list[pl.Series]] = {}
+    columns: dict[NodeType, list[pl.Series]] = {}
     for table in tables:
         for node_type, values in table.ends:
             if node_type not in _OWN_IDS:
-                found.setdefault(node_type, []).append(values.rename("label"))
-    return {
-        node_type: tuple(pl.concat(values).unique().sort()) for node_type, values in found.items()
-    }
+                columns.setdefault(node_type, []).append(values.rename("label"))
+    labels = {}
+    for node_type, values_of_type in columns.items():
+        distinct = pl.concat(values_of_type).unique()
+        labels[node_type] = tuple(distinct.sort())
+    return labels
 
 
 def adjacency_of(
     table: EdgeTable, labels: AttributeLabels, num_nodes: dict[NodeType, int]
 ) -> Adjacency:
     """The table as a relation, its nodes numbered; both ways in one when it is not directed."""
-    source, destination = (
-        _numbers(values, labels.get(node_type)) for node_type, values in table.ends
-    )
+    source_type, _, destination_type = table.edge_type
+    source = _numbers(table.source, labels.get(source_type))
+    destination = _numbers(table.destination, labels.get(destination_type))
     weight, time = table.weight, table.time
     if not table.directed:
         source, destination, weight, time = _both_ways(source, destination, weight, time)
-    num_src, num_dst = (num_nodes[node_type] for node_type, _ in table.ends)
-    return collapse(destination, source, weight, time, num_dst, num_src)
+    return collapse(
+        destination, source, weight, time, num_nodes[destination_type], num_nodes[source_type]
+    )
 
 
 def _numbers(values: pl.Series, labels: tuple[str, ...] | None) -> IntArray:
+    """(n,) the nodes' numbers: values are numbers already where there are no labels."""
     if labels is None:
         return values.to_numpy()
     return pl.Series(labels, dtype=pl.String).search_sorted(values).to_numpy()
@@ -85,8 +93,10 @@ def _both_ways(
         "high": np.maximum(source, destination),
         "weight": weight,
     }
-    pairs = pl.DataFrame(columns if time is None else columns | {"time": time})
-    once = pairs.group_by("low", "high").max()
-    low, high, heavier = (once[name].to_numpy() for name in ("low", "high", "weight"))
-    known = None if time is None else np.tile(once["time"].to_numpy(), 2)
-    return np.concatenate([low, high]), np.concatenate([high, low]), np.tile(heavier, 2), known
+    if time is not None:
+        columns["time"] = time
+    pairs = pl.DataFrame(columns).group_by("low", "high").max()
+    low, high = pairs["low"].to_numpy(), pairs["high"].to_numpy()
+    both_weights = np.tile(pairs["weight"].to_numpy(), 2)
+    both_times = None if time is None else np.tile(pairs["time"].to_numpy(), 2)
+    return np.concatenate([low, high]), np.concatenate([high, low]), both_weights, both_times

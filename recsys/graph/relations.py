@@ -17,7 +17,7 @@ LATER = "later than the phase"
 def edges_of_phase(
     relation: EdgeRows, interactions: Interactions, until: int | None
 ) -> tuple[EdgeTable, Drops]:
-    """What a phase may know of a relation, in its dense ids, and the rows left out.
+    """What a phase may know of a relation, in its internal ids, and the rows left out.
 
     until: last moment that the phase knows; None for no limit. Weights halve with age, counted back
     from there, else from the relation's latest edge.
@@ -28,23 +28,17 @@ def edges_of_phase(
     for column, end in zip((SOURCE, DESTINATION), relation.ends, strict=True):
         if end in (USER, ITEM):
             codes = interactions.user_codes if end == USER else interactions.item_codes
-            dense = pl.Series(column, dense_of(rows[column].to_numpy(), codes))
-            rows = _keep(
-                rows.with_columns(dense),
-                pl.col(column) != UNKNOWN,
-                f"{relation.name}: {end} without a row",
-                drops,
-            )
+            internal_ids = dense_of(rows[column].to_numpy(), codes)
+            rows = rows.with_columns(pl.Series(column, internal_ids))
+            reason = f"{relation.name}: {end} without a row"
+            rows = _keep(rows, pl.col(column) != UNKNOWN, reason, drops)
     time = rows[TIME].to_numpy() if TIME in rows.columns else None
     weight = _weights(rows, time, relation.half_life_days, until)
-    edge_type = (relation.ends[0], relation.name, relation.ends[1])
-    return EdgeTable(
-        edge_type, rows[SOURCE], rows[DESTINATION], weight, time, _directed(relation)
-    ), +drops
-
-
-def _directed(relation: EdgeRows) -> bool:
-    return relation.directed or relation.ends[0] != relation.ends[1]
+    source, destination = relation.ends
+    edge_type = (source, relation.name, destination)
+    directed = relation.directed or source != destination
+    table = EdgeTable(edge_type, rows[SOURCE], rows[DESTINATION], weight, time, directed)
+    return table, +drops
 
 
 def _weights(
@@ -53,9 +47,10 @@ def _weights(
     half_life_days: float | None,
     until: int | None,
 ) -> Float64Array:
-    weight = (
-        rows[WEIGHT].to_numpy().astype(np.float64) if WEIGHT in rows.columns else np.ones(len(rows))
-    )
+    """(n,) weight · 2^(−age / half_life_days), ages counted back from `until` or the last row."""
+    weight = np.ones(len(rows))
+    if WEIGHT in rows.columns:
+        weight = rows[WEIGHT].to_numpy().astype(np.float64)
     if half_life_days is None or time is None or not len(time):
         return weight
     now = int(time.max()) if until is None else until
@@ -63,6 +58,7 @@ def _weights(
 
 
 def _keep(rows: pl.DataFrame, test: pl.Expr, reason: str, drops: Drops) -> pl.DataFrame:
-    kept = rows.filter(test)
-    drops[reason] += len(rows) - len(kept)
-    return kept
+    """The rows that pass a test; the others are counted in `drops`."""
+    remaining = rows.filter(test)
+    drops[reason] += len(rows) - len(remaining)
+    return remaining

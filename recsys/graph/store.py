@@ -22,26 +22,22 @@ from recsys.core.tables import LABEL, NODE_TYPE, Drops
 from recsys.graph.schema import Adjacency, AttributeLabels, EdgeType, Features, Graph, NodeType
 
 FORMAT = 1
-_DOCUMENT, _EDGES, _LABELS, _FEATURES = (
-    "graph.json",
-    "edges.safetensors",
-    "labels.parquet",
-    "features.safetensors",
-)
+_DOCUMENT = "graph.json"
+_EDGES = "edges.safetensors"
+_LABELS = "labels.parquet"
+_FEATURES = "features.safetensors"
 _ARRAYS = ("indptr", "indices", "weight", "time")
 
 
 def save_graph(graph: Graph, folder: Path) -> None:
     """Write the graph into `folder`, replacing it whole. Raises MachineError when the disk refuses."""
-    with atomic_folder(folder) as part:
-        save_file(_tensors(graph), part / _EDGES)
-        _label_rows(graph.labels).write_parquet(part / _LABELS, compression="zstd")
+    with atomic_folder(folder) as staging:
+        save_file(_edge_tensors(graph), staging / _EDGES)
+        _label_rows(graph.labels).write_parquet(staging / _LABELS, compression="zstd")
         if graph.features:
-            save_file(
-                {kind: one.values.contiguous() for kind, one in graph.features.items()},
-                part / _FEATURES,
-            )
-        write_json(part / _DOCUMENT, _document(graph))
+            values = {kind: one.values.contiguous() for kind, one in graph.features.items()}
+            save_file(values, staging / _FEATURES)
+        write_json(staging / _DOCUMENT, _document(graph))
 
 
 def load_graph(folder: Path) -> Graph:
@@ -53,9 +49,8 @@ def load_graph(folder: Path) -> Graph:
         _check_format(document, folder)
         tensors = load_file(folder / _EDGES)
         labels = read_parquet(folder / _LABELS)
-        return replace(
-            _graph(document, tensors, labels), features=_load_features(document, folder / _FEATURES)
-        )
+        features = _load_features(document, folder / _FEATURES)
+        return replace(_graph(document, tensors, labels), features=features)
     except (
         OSError,
         json.JSONDecodeError,
@@ -68,31 +63,35 @@ def load_graph(folder: Path) -> Graph:
         ) from error
 
 
-def _tensors(graph: Graph) -> dict[str, Tensor]:
-    named = {
-        f"{relation}/{array}": getattr(adjacency, array)
-        for (_, relation, _), adjacency in graph.relations.items()
-        for array in _ARRAYS
-    }
-    return {name: tensor.contiguous() for name, tensor in named.items() if tensor is not None}
+def _edge_tensors(graph: Graph) -> dict[str, Tensor]:
+    tensors = {}
+    for (_, relation, _), adjacency in graph.relations.items():
+        for array in _ARRAYS:
+            tensor = getattr(adjacency, array)
+            if tensor is not None:
+                tensors[f"{relation}/{array}"] = tensor.contiguous()
+    return tensors
 
 
 def _document(graph: Graph) -> dict[str, Any]:
     # Lists, not objects: the order of node types and relations decides the order of a model's
     # parameters.
-    columns = {
-        kind: [column.document() for column in one.columns] for kind, one in graph.features.items()
-    }
-    return {
+    relations = []
+    for edge_type, adjacency in graph.relations.items():
+        relations.append([*edge_type, adjacency.num_src])
+    document: dict[str, Any] = {
         "format": FORMAT,
         "target": list(graph.target),
         "num_nodes": list(graph.num_nodes.items()),
-        "relations": [
-            [*edge_type, adjacency.num_src] for edge_type, adjacency in graph.relations.items()
-        ],
+        "relations": relations,
         "drops": dict(graph.drops),
-        **({"features": columns} if columns else {}),
     }
+    if graph.features:
+        columns = {}
+        for kind, features in graph.features.items():
+            columns[kind] = [column.document() for column in features.columns]
+        document["features"] = columns
+    return document
 
 
 def _load_features(document: dict[str, Any], file: Path) -> dict[NodeType, Features]:
@@ -100,14 +99,17 @@ def _load_features(document: dict[str, Any], file: Path) -> dict[NodeType, Featu
     if not columns:
         return {}
     values = load_file(file)
-    return {
-        kind: Features(tuple(map(FeatureColumn.read, some)), values[kind])
-        for kind, some in columns.items()
-    }
+    features = {}
+    for kind, documents in columns.items():
+        columns_of_kind = tuple(FeatureColumn.read(document) for document in documents)
+        features[kind] = Features(columns_of_kind, values[kind])
+    return features
 
 
 def _label_rows(labels: AttributeLabels) -> pl.DataFrame:
-    rows = [(node_type, label) for node_type, values in labels.items() for label in values]
+    rows: list[tuple[NodeType, str]] = []
+    for node_type, values in labels.items():
+        rows += [(node_type, label) for label in values]
     return pl.DataFrame(rows, schema={NODE_TYPE: pl.String, LABEL: pl.String}, orient="row")
 
 
@@ -121,21 +123,23 @@ def _check_format(document: dict[str, Any], folder: Path) -> None:
 
 def _graph(document: dict[str, Any], tensors: dict[str, Tensor], labels: pl.DataFrame) -> Graph:
     num_nodes = dict(document["num_nodes"])
-    relations = {
-        (source, name, destination): _adjacency(tensors, name, num_src)
-        for source, name, destination, num_src in document["relations"]
-    }
+    relations = {}
+    for source, name, destination, num_src in document["relations"]:
+        relations[source, name, destination] = _adjacency(tensors, name, num_src)
     target: EdgeType = tuple(document["target"])
-    values = {
-        one: tuple(labels.filter(pl.col(NODE_TYPE) == one)[LABEL])
-        for one in num_nodes
-        if ":" in one
-    }
+    values = {}
+    for node_type in num_nodes:
+        if ":" in node_type:
+            of_type = labels.filter(pl.col(NODE_TYPE) == node_type)
+            values[node_type] = tuple(of_type[LABEL])
     return Graph(num_nodes, relations, target, values, Drops(document["drops"]))
 
 
 def _adjacency(tensors: dict[str, Tensor], name: str, num_src: int) -> Adjacency:
-    indptr, indices, weight = (
-        tensors[f"{name}/{array}"] for array in ("indptr", "indices", "weight")
+    return Adjacency(
+        indptr=tensors[f"{name}/indptr"],
+        indices=tensors[f"{name}/indices"],
+        weight=tensors[f"{name}/weight"],
+        num_src=num_src,
+        time=tensors.get(f"{name}/time"),
     )
-    return Adjacency(indptr, indices, weight, num_src, tensors.get(f"{name}/time"))
