@@ -24,8 +24,8 @@ from recsys.core.tables import (
 from recsys.logs.ingest import CodedLog
 from recsys.logs.read import scan_log
 from recsys.logs.reasons import BEHAVIOR_MISSING, ITEM_MISSING, USER_MISSING
-from recsys.logs.sources import TextOptions, open_parts
-from recsys.logs.text import BROKEN
+from recsys.logs.sources import open_parts
+from recsys.logs.text import BROKEN, TextOptions
 
 KIND = BEHAVIOR
 """Column of the kind of an edge, where a file has several."""

@@ -21,8 +21,9 @@ from recsys.core.errors import DataError, UsageError, nearest
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import TIME
 from recsys.logs.download import Moved, download, verify
+from recsys.logs.packed import open_bytes
 from recsys.logs.read import explained
-from recsys.logs.text import BROKEN, open_text, scan_csv
+from recsys.logs.text import BROKEN, TextOptions, scan_text
 
 
 class Table(BaseModel):
@@ -148,13 +149,9 @@ def _convert(archive: Path, table: Table, out: Path) -> None:
         text = Path(scratch) / "table.csv"
         _unpack(archive, table, text)
         columns = tuple(table.columns) if table.columns else None
+        options = TextOptions(table.separator, columns, quoted=table.quoted)
         with explained():
-            frame = _shape(
-                scan_csv(
-                    str(text), table.separator, columns, count_broken=False, quoted=table.quoted
-                ),
-                table,
-            ).collect()
+            frame = _shape(scan_text(str(text), options), table).collect()
     with atomic_file(out) as part:
         frame.write_parquet(part, compression="zstd")
 
@@ -171,7 +168,7 @@ def _unpack(archive: Path, table: Table, out: Path) -> None:
 @contextmanager
 def _member(archive: Path, member: str | None) -> Iterator[IO[bytes]]:
     if member is None:
-        with open_text(str(archive)) as stream:
+        with open_bytes(str(archive)) as stream:
             yield stream
         return
     try:

@@ -31,17 +31,15 @@ from recsys.logs.columns import (
     require_numbers,
     require_types,
 )
+from recsys.logs.formats import first_line, format_of
 from recsys.logs.reasons import KEPT, REASON, TIME_OTHER_UNIT, count_reasons
 from recsys.logs.sources import (
     Part,
     Source,
-    TextOptions,
-    first_line,
-    format_of,
     list_files,
     open_parts,
 )
-from recsys.logs.text import BROKEN
+from recsys.logs.text import BROKEN, TextOptions
 from recsys.logs.times import NUMERIC_NAMES, Unit, decide_unit
 
 _SAMPLE_ROWS = 10_000
@@ -242,7 +240,7 @@ def _read_table(source: str, id_col: str, standard: str, data: DataConfig) -> pl
 
 
 def _load(name: str, ids: tuple[str, str], data: DataConfig) -> pl.DataFrame:
-    kind = format_of(name)
+    kind = format_of(name).name
     if kind == "parquet":
         return pl.read_parquet(name)
     if kind == "jsonl":

@@ -1,55 +1,46 @@
-"""Where rows come from: files, folders, globs, URLs and frames, each as lazy frames with the
-columns of the source.
+"""Where rows come from: files, folders, globs, URLs and frames, each as lazy frames with the columns
+of the source.
 """
 
 import glob
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from recsys.core.errors import DataError
-from recsys.logs.json_lines import scan_jsonl
-from recsys.logs.text import scan_csv
+from recsys.logs.formats import (
+    all_endings,
+    ending_of,
+    endings_in_folders,
+    first_line,
+    format_of,
+)
+from recsys.logs.packed import is_remote
+from recsys.logs.text import TextOptions
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Source: TypeAlias = "str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pd.DataFrame"
 
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".dat": "csv",
-    ".data": "csv",
-    ".inter": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-}
-_COMPRESSED = (".gz", ".zst")
-# A folder often holds a readme beside its log: such text files are read only when named.
-_NOT_FROM_FOLDERS = (".txt", ".dat", ".data", ".json")
-
-
-@dataclass(frozen=True)
-class TextOptions:
-    """How text files are read. columns: names when the file has no header line."""
-
-    separator: str | None = None
-    columns: tuple[str, ...] | None = None
-    count_broken: bool = False
+_PARTITION = re.compile(r"([^=]+)=(.*)")
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file or frame. text: every column is a String as written, with text.BROKEN beside them."""
+    """One file or frame.
+
+    name: of the file.
+    frame: its rows.
+    text: whether every column is a String as written, with text.BROKEN beside them.
+    """
 
     name: str
     frame: pl.LazyFrame
@@ -57,6 +48,7 @@ class Part:
 
     @property
     def columns(self) -> list[str]:
+        """Names of its columns."""
         return self.frame.collect_schema().names()
 
 
@@ -69,94 +61,112 @@ def open_parts(source: Source, options: TextOptions) -> list[Part]:
     if isinstance(source, pl.DataFrame):
         return [Part("frame", source.lazy(), text=False)]
     if isinstance(source, str | Path):
-        return [_open(name, options) for name in list_files(source)]
+        return _open_files(list_files(source), _partition_root(source), options)
     if isinstance(source, Sequence):
-        return [_open(name, options) for one in source for name in list_files(one)]
+        names = []
+        for path in source:
+            names += list_files(path)
+        return _open_files(names, _partition_root(*source), options)
     return [Part("frame", _from_pandas(source).lazy(), text=False)]
 
 
 def list_files(source: str | Path) -> list[str]:
     """Files named by a path, folder, glob or URL. Raises DataError when there is none."""
     name = str(source)
-    if "://" in name:
+    if is_remote(name):
         return [name]
     path = Path(name)
     if path.is_dir():
         return _list_folder(path)
     if path.exists():
         return [name]
-    found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute patterns)
-    if not found:
+    matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute patterns)
+    if not matches:
         raise DataError(
             f"there is no file {name!r}",
             "Check the path; quote a glob so that the shell leaves it alone",
         )
-    return [file for file in found if Path(file).is_file()]
-
-
-def format_of(name: str) -> str:
-    """'csv', 'parquet' or 'jsonl', told from the file name. Raises DataError for any other."""
-    kind = _FORMATS.get(_suffix(name))
-    if kind is None:
-        raise DataError(
-            f"cannot tell the format of {name!r} from its name",
-            f"Name it with one of {', '.join(_FORMATS)}, text also with {' or '.join(_COMPRESSED)}",
-        )
-    return kind
-
-
-def _suffix(name: str) -> str:
-    plain = name.split("?")[0].rstrip("/").lower()
-    for ending in _COMPRESSED:
-        plain = plain.removesuffix(ending)
-    return Path(plain).suffix
+    return [match for match in matches if Path(match).is_file()]
 
 
 def _list_folder(folder: Path) -> list[str]:
-    files = [
-        file
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-        and _suffix(file.name) in _FORMATS
-        and not file.name.startswith((".", "_"))
-    ]
-    files = [file for file in files if _suffix(file.name) not in _NOT_FROM_FOLDERS] or files
-    formats = sorted({format_of(file.name) for file in files})
+    files = []
+    for file in sorted(folder.rglob("*")):
+        hidden = any(name.startswith((".", "_")) for name in file.relative_to(folder).parts)
+        if ending_of(file.name) in all_endings() and not hidden and file.is_file():
+            files.append(file)
+    usual = [file for file in files if ending_of(file.name) in endings_in_folders()]
+    files = usual or files
+    if not files:
+        raise DataError(f"{str(folder)!r} holds no log file", f"Wanted: {', '.join(all_endings())}")
+    formats = sorted({format_of(str(file)).name for file in files})
     if len(formats) > 1:
         raise DataError(
             f"{str(folder)!r} holds {' and '.join(formats)} files",
             f"Name one kind: '{folder}/*.csv'",
         )
-    if not files:
-        raise DataError(f"{str(folder)!r} holds no log file", f"Wanted: {', '.join(_FORMATS)}")
     return [str(file) for file in files]
 
 
-def _open(name: str, options: TextOptions) -> Part:
-    kind = format_of(name)
-    if "://" not in name and Path(name).stat().st_size == 0:
-        raise DataError(
-            f"{name!r} is empty (0 bytes)",
-            "Was its export cut short? Export it again, or leave it out",
-        )
-    if kind == "parquet":
-        return Part(name, _scan_parquet(name), text=False)
-    if kind == "jsonl":
-        return Part(name, scan_jsonl(name, options.count_broken), text=True)
-    separator = options.separator or ("\t" if _suffix(name) == ".tsv" else None)
-    return Part(name, scan_csv(name, separator, options.columns, options.count_broken), text=True)
+def _open_files(names: list[str], root: Path | None, options: TextOptions) -> list[Part]:
+    parts = []
+    for name in names:
+        file_format = format_of(name)
+        frame = file_format.scan(name, options)
+        text = file_format.text and not (options.typed and file_format.name == "jsonl")
+        parts.append(Part(name, _with_partitions(frame, name, root), text))
+    return parts
 
 
-def _scan_parquet(name: str) -> pl.LazyFrame:
-    try:
-        frame = pl.scan_parquet(name)
-        frame.collect_schema()
+def _partition_root(*sources: str | Path) -> Path | None:
+    """The folder below which folders called column=value make columns; None for a single file."""
+    names = [str(source) for source in sources if not is_remote(str(source))]
+    if not names or (len(names) == 1 and Path(names[0]).is_file()):
+        return None
+    if len(names) == 1:
+        return Path(*_levels_above_pattern(names[0]))
+    common = []
+    for level in zip(*[_levels_above_pattern(name) for name in names], strict=False):
+        if len(set(level)) > 1:
+            break
+        common.append(level[0])
+    return Path(*common)
+
+
+def _levels_above_pattern(name: str) -> list[str]:
+    """Folders of a path that stand above its file, or above the first of them that is a pattern."""
+    path = Path(name)
+    if path.is_dir():
+        return list(path.parts)
+    levels = []
+    for level in path.parent.parts:
+        if glob.has_magic(level) and not path.exists():
+            break
+        levels.append(level)
+    return levels
+
+
+def _with_partitions(frame: pl.LazyFrame, name: str, root: Path | None) -> pl.LazyFrame:
+    """The rows of a file with a column of text for each folder column=value between it and `root`.
+
+    A column that the file has itself stays.
+    """
+    if root is None or is_remote(name):
         return frame
-    except (PolarsError, OSError) as error:
-        raise DataError(
-            f"cannot read {name!r} as Parquet: {first_line(error)}",
-            "The file is cut short or damaged: export it again",
-        ) from error
+    values = {}
+    for level in Path(name).parent.relative_to(root).parts:
+        partition = _PARTITION.fullmatch(level)
+        if partition:
+            values[partition[1]] = unquote(partition[2])
+    if not values:
+        return frame
+    columns = frame.collect_schema().names()
+    added = []
+    for column, value in values.items():
+        if column not in columns:
+            known = None if value == _NULL_PARTITION else value
+            added.append(pl.lit(known, dtype=pl.String).alias(column))
+    return frame.with_columns(added)
 
 
 def _from_pandas(frame: object) -> pl.DataFrame:
@@ -184,8 +194,3 @@ def _from_pandas(frame: object) -> pl.DataFrame:
             f"cannot read the pandas frame: {first_line(error)}",
             "Give every column one type, for example str",
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error of polars or pyarrow, which add pages of advice."""
-    return str(error).strip().split("\n")[0]
