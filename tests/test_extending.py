@@ -139,7 +139,65 @@ graph = build_graph(log, config, item_table=items)
 assert ("item", "genres", "item:genres") in graph.relations, list(graph.relations)
 """
 
+HISTORY = """
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from recsys.core.config import GraphConfig
+from recsys.core.history import user_histories
+from recsys.encode.fold_in import history_neighbours
+from recsys.graph.build import build_graph
+from worlds import make_encoder, make_interactions, make_neighbours
+
+DAY = 86_400
+log = make_interactions()
+days_ago = np.where(np.arange(len(log)) % 2, 365, 900)
+days_ago[0] = 0
+now = 1_700_000_000
+log = replace(log, time=now - days_ago * DAY)
+
+# Training: a row of 900 days counts like one of 365.
+config = GraphConfig(target="buy", half_life_days=100)
+edges = build_graph(log, config).relations["user", "buy", "item"]
+assert edges.weight.min() >= np.float32(2 ** (-365 / 100)), edges.weight.min()
+
+# Serving: so do the events of a visitor.
+encoder = replace(make_encoder(make_neighbours(log)), half_life_days=100, now=now, half_life_events=None)
+recent = user_histories(replace(log, time=np.full(len(log), now - 365 * DAY)))
+older = user_histories(replace(log, time=np.full(len(log), now - 900 * DAY)))
+for name, rows in history_neighbours(encoder, recent).items():
+    np.testing.assert_array_equal(rows.toarray(), history_neighbours(encoder, older)[name].toarray())
+"""
+
+SEARCHER = """
+import numpy as np
+from recsys.core.config import IndexConfig
+from recsys.search.exact import ExactIndex
+from recsys.search.searchers import load_searcher
+from recsys.search.tuning import tune
+from pathlib import Path
+
+rng = np.random.default_rng(0)
+scale = 0.7 ** np.arange(16)
+items = (rng.normal(size=(2000, 16)) * scale).astype(np.float32)
+queries = (rng.normal(size=(500, 16)) * scale).astype(np.float32)
+tuned = tune(items, queries, IndexConfig(kind="projection", target_recall=0.9))
+folder = Path("bundle")
+folder.mkdir()
+tuned.index.save(folder)
+card = {"kind": "projection", "parameters": tuned.index.parameters}
+searcher = load_searcher(folder, items, card)
+hits = searcher.search(queries, 10)
+exact = ExactIndex(items).search(queries, 10)
+shared = [len(set(a) & set(b)) for a, b in zip(hits.items, exact.items)]
+assert np.mean(shared) / 10 >= 0.9, np.mean(shared)
+"""
+
 USES = {
+    "how a history weighs": HISTORY,
+    "a searcher": SEARCHER,
     "a metric": METRIC,
     "a loss": LOSS,
     "an edge type": EDGE_TYPE,
