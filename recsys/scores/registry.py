@@ -12,12 +12,12 @@ from recsys.scores.term import Term
 @cache
 def all_terms() -> tuple[type[Term[Any]], ...]:
     """The classes of all terms, in the order in which a search asks them."""
-    found = []
+    classes = []
     for module_info in pkgutil.iter_modules(terms.__path__):
         module = importlib.import_module(f"{terms.__name__}.{module_info.name}")
         for value in vars(module).values():
             is_term = isinstance(value, type) and issubclass(value, Term)
             # Modules also import the base class, which is no term.
             if is_term and value.__module__ == module.__name__:
-                found.append(value)
-    return tuple(sorted(found, key=lambda term: (term.order, term.name)))
+                classes.append(value)
+    return tuple(sorted(classes, key=lambda term: (term.order, term.name)))

@@ -1,17 +1,26 @@
 """A search over the settings of terms: one coordinate after the other, on any value."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from recsys.core.progress import QUIET, Progress
 from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.last_results import LastResults
-from recsys.scores.term import Move, Stage, TermSettings
+from recsys.scores.term import Move, Stage
 
 Value = Callable[[Blend], float]
 
 CLEAR = 1.1
 """A choice that did not carry to other rows for less has to gain a tenth on validation."""
+
+
+def _stage(move: Move[Any]) -> Stage:
+    return move.stage
+
+
+def _kind(move: Move[Any]) -> type:
+    return move.kind
 
 
 class Search:
@@ -28,25 +37,28 @@ class Search:
 
         moves: of all terms, in the order of the terms.
         """
-        in_order = sorted(moves, key=lambda move: move.stage)
-        vector_moves = [move for move in in_order if move.stage == Stage.VECTORS]
-        ways = [self._with_clearly_better_vectors(NO_BLEND, vector_moves)]
-        later_moves = in_order[len(vector_moves) :]
-        for move in progress.track(later_moves, "blending", len(later_moves)):
+        of_vectors: list[Move[Any]] = []
+        later: list[Move[Any]] = []
+        for move in sorted(moves, key=_stage):
+            moves_of_stage = of_vectors if move.stage == Stage.VECTORS else later
+            moves_of_stage.append(move)
+        ways = [self._with_clearly_better_vectors(NO_BLEND, of_vectors)]
+        for move in progress.track(later, "blending", len(later)):
             ends = [self._moved(way, move) for way in ways]
             if move.stage == Stage.FORK:
                 # The way before the fork goes on beside the new one.
                 ends = [*ways, *ends]
             ways = list(dict.fromkeys(ends))
-        return max([NO_BLEND, *ways], key=self.value)
+        # Among equals the first is taken: nothing is added unless that is better.
+        candidates = [NO_BLEND, *ways]
+        return max(candidates, key=self.value)
 
     def _with_clearly_better_vectors(self, blend: Blend, moves: Sequence[Move[Any]]) -> Blend:
         """What each term makes of the vectors, where that is clearly better than to leave them."""
-        for kind in dict.fromkeys(move.kind for move in moves):
+        for _, moves_of_term in itertools.groupby(moves, key=_kind):
             changed = blend
-            for move in moves:
-                if move.kind is kind:
-                    changed = self._moved(changed, move)
+            for move in moves_of_term:
+                changed = self._moved(changed, move)
             if self.value(changed) > CLEAR * self.value(blend):
                 blend = changed
         return blend
@@ -54,8 +66,9 @@ class Search:
     def _moved(self, blend: Blend, move: Move[Any]) -> Blend:
         """The best of the options of a move."""
         while True:
-            options: Sequence[TermSettings] = move.options(blend.of(move.kind))
-            candidates = [blend.with_settings(settings) for settings in options]
+            candidates = [blend] if move.keeps else []
+            for settings in move.options(blend.of(move.kind)):
+                candidates.append(blend.with_settings(settings))
             best = max(candidates, key=self.value, default=blend)
             if best == blend or not move.climbs:
                 return best

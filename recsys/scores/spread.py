@@ -14,19 +14,24 @@ def spread_of_products(queries: Float32Array, items: Float32Array) -> float:
     if not items.shape[1]:
         return 0.0
     # The variance of ⟨q, v⟩ over the items v is qᵀ C q, C being their covariance.
-    covariance = np.atleast_2d(np.cov(items.astype(np.float64), rowvar=False, bias=True))
+    vectors = items.astype(np.float64)
+    covariance = np.atleast_2d(np.cov(vectors, rowvar=False, bias=True))
     queries = queries.astype(np.float64)
     variances = np.einsum("nd,nd->n", queries @ covariance, queries)
-    return float(np.sqrt(np.maximum(variances, 0.0)).mean())
+    # Rounding can leave a variance of 0 below 0.
+    deviations = np.sqrt(np.maximum(variances, 0.0))
+    return float(deviations.mean())
 
 
 def spread_of_rows(scores: sparse.csr_matrix) -> float:
     """Mean standard deviation of rows, zeros included."""
-    squares = np.asarray(scores.multiply(scores).mean(axis=1)).ravel()
+    squared = scores.multiply(scores)
+    mean_squares = np.asarray(squared.mean(axis=1)).ravel()
     means = np.asarray(scores.mean(axis=1)).ravel()
     # Var x = E x² − (E x)²
-    variances = np.maximum(squares - means**2, 0.0)
-    return float(np.sqrt(variances).mean())
+    variances = np.maximum(mean_squares - means**2, 0.0)
+    deviations = np.sqrt(variances)
+    return float(deviations.mean())
 
 
 def factor(wanted: float, measured: float) -> float:

@@ -4,6 +4,7 @@ A score is the inner product of trained vectors plus what terms add. Every modul
 `recsys.scores.terms` holds one term; being there registers it (`recsys.scores.registry`).
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -79,13 +80,43 @@ class Move(Generic[S]):
     stage: when it is taken.
     kind: whose settings it changes.
     options: from the settings so far, those to compare; they stay as they are where it gives none.
-    climbs: whether the step is repeated from the best of the options until that stays the same.
+    keeps: whether the settings so far are compared too, before the options.
+    climbs: whether the step is repeated from the best of them until that stays the same.
     """
 
     stage: Stage
     kind: type[S]
     options: Callable[[S], Sequence[S]]
+    keeps: bool = False
     climbs: bool = False
+
+
+def grid(stage: Stage, kind: type[S], keeps: bool = False, **values: Sequence[Any]) -> Move[S]:
+    """A move over all combinations of values.
+
+    Args:
+        stage: when it is taken.
+        kind: whose settings it changes.
+        keeps: whether the settings so far are compared too.
+        **values: by the name of a setting, what it is tried at.
+    """
+
+    def options(settings: S) -> list[S]:
+        changed = []
+        for combination in itertools.product(*values.values()):
+            changes = dict(zip(values, combination, strict=True))
+            changed.append(settings.changed(**changes))
+        return changed
+
+    return Move(stage, kind, options, keeps)
+
+
+_FINER = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
+
+
+def finer_weights(weight: float) -> list[float]:
+    """Weights around one that was chosen, that one first and 0 among them."""
+    return [weight * multiple for multiple in _FINER]
 
 
 class VectorSource(Protocol):
@@ -137,12 +168,3 @@ class Term(Generic[S]):
                 counted in.
         """
         return Addition()
-
-
-def times(weight: float, factors: Sequence[float]) -> list[float]:
-    """A weight times every factor."""
-    return [factor * weight for factor in factors]
-
-
-REFINED = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
-"""Factors on a weight that `Stage.REFINE` tries, the weight itself first."""

@@ -1,7 +1,6 @@
 """Items that a user viewed, say, and did not buy gain by how often that leads to the target."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from recsys.scores.addition import Addition
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
 from recsys.scores.spread import factor
-from recsys.scores.term import REFINED, Move, Stage, Term, TermSettings, VectorSource, times
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, finer_weights
 
 WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0)
 POWERS = (1.0, 0.5, 0.25)
@@ -71,17 +70,14 @@ class AuxiliaryBehaviors(Term[AuxiliarySettings]):
         self._conversions = LastResults(self._conversion)
 
     def moves(self, vectors: VectorSource) -> list[Move[AuxiliarySettings]]:
-        hidden = self.inputs.data.seen_behaviors
-        behaviors = [behavior for behavior in self.inputs.auxiliary if behavior not in hidden]
-        if not behaviors:
-            return []
-        moves = []
-        for behavior in behaviors:
-            moves.append(Move(Stage.AUXILIARY, AuxiliarySettings, partial(_weights, behavior)))
-        moves.append(Move(Stage.AUXILIARY, AuxiliarySettings, _powers))
-        for behavior in behaviors:
-            moves.append(Move(Stage.REFINE, AuxiliarySettings, partial(_finer, behavior)))
-        return moves
+        weights, finer = [], []
+        for behavior in self.inputs.auxiliary:
+            # Hidden items are in no list, whatever they gain.
+            if behavior not in self.inputs.data.seen_behaviors:
+                weights.append(_weights(behavior))
+                finer.append(_finer(behavior))
+        powers = Move(Stage.AUXILIARY, AuxiliarySettings, _powers)
+        return [*weights, powers, *finer] if weights else []
 
     def addition(
         self, settings: AuxiliarySettings, weights: HistoryWeights, unit: float
@@ -103,18 +99,28 @@ class AuxiliaryBehaviors(Term[AuxiliarySettings]):
         return np.asarray(odds * factor(mean_gain, mean_odds), np.float32)
 
 
-def _weights(behavior: str, settings: AuxiliarySettings) -> list[AuxiliarySettings]:
-    return [settings.weighing(behavior, weight) for weight in WEIGHTS]
+def _weights(behavior: str) -> Move[AuxiliarySettings]:
+    """The weight of one behaviour."""
+
+    def options(settings: AuxiliarySettings) -> list[AuxiliarySettings]:
+        return [settings.weighing(behavior, weight) for weight in WEIGHTS]
+
+    return Move(Stage.AUXILIARY, AuxiliarySettings, options)
+
+
+def _finer(behavior: str) -> Move[AuxiliarySettings]:
+    """Weights around that of one behaviour, where it has one."""
+
+    def options(settings: AuxiliarySettings) -> list[AuxiliarySettings]:
+        weight = settings.weight_of(behavior)
+        if not weight:
+            return []
+        return [settings.weighing(behavior, finer) for finer in finer_weights(weight)]
+
+    return Move(Stage.REFINE, AuxiliarySettings, options)
 
 
 def _powers(settings: AuxiliarySettings) -> list[AuxiliarySettings]:
     if not settings.weights:
         return []
     return [settings.changed(power=power) for power in POWERS]
-
-
-def _finer(behavior: str, settings: AuxiliarySettings) -> list[AuxiliarySettings]:
-    weight = settings.weight_of(behavior)
-    if not weight:
-        return []
-    return [settings.weighing(behavior, finer) for finer in times(weight, REFINED)]

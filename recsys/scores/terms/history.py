@@ -1,7 +1,7 @@
 """How the items of a history weigh, in every term that reads histories."""
 
 from recsys.scores.inputs import HistoryWeights
-from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, grid
 
 HALF_LIVES_EVENTS: tuple[float | None, ...] = (None, 50.0, 20.0, 5.0)
 AUXILIARY_WEIGHTS = (0.0, 0.1, 0.2, 0.4)
@@ -39,16 +39,8 @@ class History(Term[HistorySettings]):
         data = self.inputs.data
         moves = []
         if self.inputs.auxiliary:
-            moves.append(Move(Stage.AUXILIARY, HistorySettings, _auxiliary_weights))
-        read_by_terms = data.config.blend.neighbours or data.config.blend.low_pass_rank
-        if data.interactions.time is not None and read_by_terms:
-            moves.append(Move(Stage.GRID, HistorySettings, _half_lives))
+            moves.append(grid(Stage.AUXILIARY, HistorySettings, auxiliary_weight=AUXILIARY_WEIGHTS))
+        is_read = data.config.blend.neighbours or data.config.blend.low_pass_rank
+        if data.interactions.time is not None and is_read:
+            moves.append(grid(Stage.GRID, HistorySettings, half_life_events=HALF_LIVES_EVENTS))
         return moves
-
-
-def _auxiliary_weights(settings: HistorySettings) -> list[HistorySettings]:
-    return [settings.changed(auxiliary_weight=weight) for weight in AUXILIARY_WEIGHTS]
-
-
-def _half_lives(settings: HistorySettings) -> list[HistorySettings]:
-    return [settings.changed(half_life_events=half_life) for half_life in HALF_LIVES_EVENTS]

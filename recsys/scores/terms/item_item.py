@@ -14,11 +14,11 @@ from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
 from recsys.scores.recency import decayed_counts, half_lives_days
 from recsys.scores.spread import factor, spread_of_rows
-from recsys.scores.term import REFINED, Move, Stage, Term, TermSettings, VectorSource, times
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, finer_weights, grid
 
 WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 USUAL_WEIGHT = 0.2
-RIDGES = (15.0, 50.0, 5.0, 150.0)
+RIDGES: tuple[float, ...] = (15.0, 50.0, 5.0, 150.0)
 ATTRIBUTE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0)
 
 
@@ -71,14 +71,15 @@ class ItemItem(Term[ItemItemSettings]):
     def moves(self, vectors: VectorSource) -> list[Move[ItemItemSettings]]:
         if not self._is_fitted:
             return []
+        days = half_lives_days(self.inputs.data)
         moves = [
-            Move(Stage.START, ItemItemSettings, _usual),
-            Move(Stage.WEIGHT, ItemItemSettings, _weights),
-            Move(Stage.FORK, ItemItemSettings, self._fresh_weights),
-            Move(Stage.GRID, ItemItemSettings, _ridges),
+            grid(Stage.START, ItemItemSettings, weight=[USUAL_WEIGHT]),
+            grid(Stage.WEIGHT, ItemItemSettings, weight=WEIGHTS),
+            grid(Stage.FORK, ItemItemSettings, keeps=True, half_life_days=days, weight=WEIGHTS),
+            grid(Stage.GRID, ItemItemSettings, ridge=RIDGES),
         ]
         if self.attribute_rows is not None:
-            moves.append(Move(Stage.GRID, ItemItemSettings, _attribute_weights))
+            moves.append(grid(Stage.GRID, ItemItemSettings, attribute_weight=ATTRIBUTE_WEIGHTS))
         moves.append(Move(Stage.REFINE, ItemItemSettings, _finer))
         return moves
 
@@ -88,8 +89,9 @@ class ItemItem(Term[ItemItemSettings]):
         if not self._is_fitted:
             return Addition()
         unscaled = settings.changed(weight=1.0)
-        table = self._tables((unscaled, bool(weights.auxiliary_weight)))
-        scale = factor(settings.weight * unit, self._spreads((unscaled, weights)))
+        table = self._tables((unscaled, weights.auxiliary_weight > 0))
+        spread = self._spreads((unscaled, weights))
+        scale = factor(settings.weight * unit, spread)
         return Addition(table=table * np.float32(scale))
 
     @cached_property
@@ -106,31 +108,26 @@ class ItemItem(Term[ItemItemSettings]):
         wanted = self.chosen is None or self.chosen.adds
         return wanted and self.inputs.data.config.blend.neighbours > 0
 
-    def _fresh_weights(self, settings: ItemItemSettings) -> list[ItemItemSettings]:
-        options = [settings]
-        for days in half_lives_days(self.inputs.data):
-            for weight in WEIGHTS:
-                options.append(settings.changed(half_life_days=days, weight=weight))
-        return options
-
     def _table(self, key: tuple[ItemItemSettings, bool]) -> sparse.csr_matrix:
         """(items, items) before its weight; the flag says whether auxiliary pairs count."""
         settings, with_auxiliary = key
-        ridges = RIDGES if self.chosen is None else (self.chosen.ridge,)
-        if settings.attribute_weight:
+        ridges = RIDGES
+        if self.chosen is not None or settings.attribute_weight:
             ridges = (settings.ridge,)
         tables = self._by_ridge((with_auxiliary, settings.attribute_weight, ridges))
         table = tables[settings.ridge]
         if settings.half_life_days is None:
             return table
         # Column i holds what item i gets: it is multiplied by the freshness of item i.
-        return (table @ sparse.diags(self._freshness(settings.half_life_days))).tocsr()
+        fresh = sparse.diags(self._freshness(settings.half_life_days))
+        return (table @ fresh).tocsr()
 
     def _fit(self, key: tuple[bool, float, tuple[float, ...]]) -> dict[float, sparse.csr_matrix]:
         """Tables by ridge."""
         with_auxiliary, attribute_weight, ridges = key
         pairs = self.inputs.pairs
-        matrix, target = pairs, None
+        matrix = pairs
+        target = None
         if with_auxiliary and self.inputs.auxiliary:
             data = self.inputs.data
             matrix = data.interactions.matrix((data.target, *self.inputs.auxiliary))
@@ -138,7 +135,8 @@ class ItemItem(Term[ItemItemSettings]):
         if attribute_weight and self.attribute_rows is not None:
             # All rows together weigh `attribute_weight` times what the pairs do.
             rows = self.attribute_rows
-            scale = np.sqrt(attribute_weight * pairs.nnz / (rows.data**2).sum())
+            squares = (rows.data**2).sum()
+            scale = np.sqrt(attribute_weight * pairs.nnz / squares)
             rows = rows * np.float32(scale)
             matrix = sparse.vstack([matrix, rows], format="csr")
             target = sparse.vstack([pairs, rows], format="csr")
@@ -153,7 +151,7 @@ class ItemItem(Term[ItemItemSettings]):
     def _spread(self, key: tuple[ItemItemSettings, HistoryWeights]) -> float:
         """Of the table's scores before its weight."""
         settings, weights = key
-        table = self._tables((settings, bool(weights.auxiliary_weight)))
+        table = self._tables((settings, weights.auxiliary_weight > 0))
         if not table.nnz:
             return 0.0
         scores = combined([Addition(table=table)], self.inputs.num_items)
@@ -171,21 +169,5 @@ def freshness(interactions: Interactions, target: str, half_life_days: float) ->
     return np.asarray(recent / np.maximum(number, 1), np.float32)
 
 
-def _usual(settings: ItemItemSettings) -> list[ItemItemSettings]:
-    return [settings.changed(weight=USUAL_WEIGHT)]
-
-
-def _weights(settings: ItemItemSettings) -> list[ItemItemSettings]:
-    return [settings.changed(weight=weight) for weight in WEIGHTS]
-
-
-def _ridges(settings: ItemItemSettings) -> list[ItemItemSettings]:
-    return [settings.changed(ridge=ridge) for ridge in RIDGES]
-
-
-def _attribute_weights(settings: ItemItemSettings) -> list[ItemItemSettings]:
-    return [settings.changed(attribute_weight=weight) for weight in ATTRIBUTE_WEIGHTS]
-
-
 def _finer(settings: ItemItemSettings) -> list[ItemItemSettings]:
-    return [settings.changed(weight=weight) for weight in times(settings.weight, REFINED)]
+    return [settings.changed(weight=weight) for weight in finer_weights(settings.weight)]

@@ -10,10 +10,12 @@ from recsys.scores.addition import Addition, combined
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
 from recsys.scores.spread import factor, spread_of_products
-from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, grid
 
 WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2)
 RANKS = (512, 256, 128, 64)
+
+Factors = tuple[Float32Array, Float32Array]
 
 
 class LowPassSettings(TermSettings):
@@ -46,48 +48,44 @@ class LowPass(Term[LowPassSettings]):
         self._spreads = LastResults(self._spread)
 
     @cached_property
-    def factors(self) -> tuple[Float32Array, Float32Array]:
+    def factors(self) -> Factors:
         """(items, rank) each: into, back."""
+        config = self.inputs.data.config
         rank = RANKS[0]
         if self.chosen is not None:
-            rank = self.chosen.rank if self.chosen.adds else 0
-        config = self.inputs.data.config
+            rank = self.chosen.rank
         rank = min(rank, config.blend.low_pass_rank)
         return low_pass(self.inputs.pairs, rank, config.seed)
 
     def moves(self, vectors: VectorSource) -> list[Move[LowPassSettings]]:
-        if not self._full_rank:
+        into, _ = self.factors
+        full_rank = into.shape[1]
+        if not full_rank:
             return []
-        return [
-            Move(Stage.GRID, LowPassSettings, _weights),
-            Move(Stage.GRID, LowPassSettings, self._ranks),
-        ]
+        moves = [grid(Stage.GRID, LowPassSettings, weight=WEIGHTS)]
+        ranks = [rank for rank in RANKS if rank < full_rank]
+        if ranks:
+            ranks.insert(0, min(RANKS[0], full_rank))
+            moves.append(grid(Stage.GRID, LowPassSettings, rank=ranks))
+        return moves
 
     def addition(self, settings: LowPassSettings, weights: HistoryWeights, unit: float) -> Addition:
+        into, back = self._of_rank(settings.rank)
+        spread = self._spreads((settings.rank, weights))
+        scale = factor(settings.weight * unit, spread)
+        return Addition(into=into * np.float32(scale), back=back)
+
+    def _of_rank(self, rank: int) -> Factors:
+        """The factors of the strongest singular vectors."""
         into, back = self.factors
-        scale = factor(settings.weight * unit, self._spreads((settings.rank, weights)))
-        rank = settings.rank
-        return Addition(into=into[:, :rank] * np.float32(scale), back=back[:, :rank])
-
-    @property
-    def _full_rank(self) -> int:
-        return int(self.factors[0].shape[1])
-
-    def _ranks(self, settings: LowPassSettings) -> list[LowPassSettings]:
-        ranks = list(dict.fromkeys(min(rank, self._full_rank) for rank in RANKS))
-        if len(ranks) == 1:
-            return []
-        return [settings.changed(rank=rank) for rank in ranks]
+        return into[:, :rank], back[:, :rank]
 
     def _spread(self, key: tuple[int, HistoryWeights]) -> float:
         """Of the low-pass's scores before its weight."""
         rank, weights = key
-        into, back = self.factors
-        addition = Addition(into=into[:, :rank], back=back[:, :rank])
+        into, back = self._of_rank(rank)
+        addition = Addition(into=into, back=back)
         scores = combined([addition], self.inputs.num_items)
         histories = self.inputs.sample_histories(weights)
-        return spread_of_products(scores.queries(histories.items), scores.back)
-
-
-def _weights(settings: LowPassSettings) -> list[LowPassSettings]:
-    return [settings.changed(weight=weight) for weight in WEIGHTS]
+        queries = scores.queries(histories.items)
+        return spread_of_products(queries, scores.back)

@@ -32,8 +32,12 @@ class PopularitySettings(TermSettings):
         )
 
     def explain(self) -> dict[str, float]:
-        powers = {"length": self.length_power, "popularity": self.popularity_power}
-        return {name: power for name, power in powers.items() if power}
+        words = {}
+        if self.length_power:
+            words["length"] = self.length_power
+        if self.popularity_power:
+            words["popularity"] = self.popularity_power
+        return words
 
 
 class Popularity(Term[PopularitySettings]):
@@ -47,24 +51,23 @@ class Popularity(Term[PopularitySettings]):
         if not (self.inputs.data.config.blend.lengths and vectors.can_stretch):
             return []
         return [
-            Move(Stage.VECTORS, PopularitySettings, _neighbours, climbs=True),
-            Move(Stage.ITEMS_AGAIN, PopularitySettings, _neighbours, climbs=True),
+            Move(Stage.VECTORS, PopularitySettings, _neighbours, keeps=True, climbs=True),
+            Move(Stage.ITEMS_AGAIN, PopularitySettings, _neighbours, keeps=True, climbs=True),
         ]
 
 
 def _neighbours(settings: PopularitySettings) -> list[PopularitySettings]:
-    """The settings, and the points of the grid around them: what one power takes the other gives."""
-    options = [settings]
+    """The points of the grid around the settings: what one power takes the other gives."""
+    options = []
     for length_power in _beside(settings.length_power, LENGTH_POWERS):
+        with_length = settings.changed(length_power=length_power)
         for popularity_power in _beside(settings.popularity_power, POPULARITY_POWERS):
-            option = PopularitySettings(
-                length_power=length_power, popularity_power=popularity_power
-            )
-            options.append(option)
+            options.append(with_length.changed(popularity_power=popularity_power))
     return options
 
 
 def _beside(value: float, grid: tuple[float, ...]) -> tuple[float, ...]:
     """A value of the grid and those before and after it."""
-    place = grid.index(value)
-    return grid[max(place - 1, 0) : place + 2]
+    position = grid.index(value)
+    first = max(position - 1, 0)
+    return grid[first : position + 2]

@@ -1,6 +1,6 @@
 """How much the vectors of users lean on late events, and on what is known of the user alone."""
 
-from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, grid
 from recsys.scores.trained_vectors import VectorScaling
 
 HALF_LIVES_EVENTS: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
@@ -34,18 +34,10 @@ class TrainedVectorsTerm(Term[TrainedVectorsSettings]):
         if not (self.inputs.data.config.blend.recency and vectors.can_fade):
             return []
         return [
-            Move(Stage.VECTORS, TrainedVectorsSettings, _fading),
-            Move(Stage.VECTORS, TrainedVectorsSettings, _self_weights),
+            grid(Stage.VECTORS, TrainedVectorsSettings, half_life_events=HALF_LIVES_EVENTS[1:]),
+            grid(Stage.VECTORS, TrainedVectorsSettings, self_weight=SELF_WEIGHTS),
             Move(Stage.USERS_AGAIN, TrainedVectorsSettings, _half_lives_again),
         ]
-
-
-def _fading(settings: TrainedVectorsSettings) -> list[TrainedVectorsSettings]:
-    return [settings.changed(half_life_events=half_life) for half_life in HALF_LIVES_EVENTS[1:]]
-
-
-def _self_weights(settings: TrainedVectorsSettings) -> list[TrainedVectorsSettings]:
-    return [settings.changed(self_weight=weight) for weight in SELF_WEIGHTS]
 
 
 def _half_lives_again(settings: TrainedVectorsSettings) -> list[TrainedVectorsSettings]:

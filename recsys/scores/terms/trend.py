@@ -9,7 +9,7 @@ from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
 from recsys.scores.recency import decayed_counts, half_lives_days
 from recsys.scores.spread import factor
-from recsys.scores.term import REFINED, Move, Stage, Term, TermSettings, VectorSource, times
+from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, finer_weights, grid
 
 WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -46,24 +46,19 @@ class Trend(Term[TrendSettings]):
         self._trends = LastResults(self._trend)
 
     def moves(self, vectors: VectorSource) -> list[Move[TrendSettings]]:
-        if not half_lives_days(self.inputs.data):
+        days = half_lives_days(self.inputs.data)
+        if not days:
             return []
-        return [
-            Move(Stage.EVERYBODY, TrendSettings, self._options),
-            Move(Stage.REFINE, TrendSettings, _finer),
-        ]
+        options = grid(
+            Stage.EVERYBODY, TrendSettings, keeps=True, half_life_days=days, weight=WEIGHTS
+        )
+        return [options, Move(Stage.REFINE, TrendSettings, _finer)]
 
     def addition(self, settings: TrendSettings, weights: HistoryWeights, unit: float) -> Addition:
         trend = self._trends(settings.half_life_days)
         spread = float(trend.std(dtype=np.float64))
-        return Addition(everybody=trend * np.float32(factor(settings.weight * unit, spread)))
-
-    def _options(self, settings: TrendSettings) -> list[TrendSettings]:
-        options = [settings]
-        for days in half_lives_days(self.inputs.data):
-            for weight in WEIGHTS:
-                options.append(TrendSettings(weight=weight, half_life_days=days))
-        return options
+        scale = factor(settings.weight * unit, spread)
+        return Addition(everybody=trend * np.float32(scale))
 
     def _trend(self, half_life_days: float) -> Float32Array:
         data = self.inputs.data
@@ -74,8 +69,9 @@ def trending(interactions: Interactions, target: str, half_life_days: float) -> 
     """(items,) ln(1 + 10 n / mean n), n being the decayed rows of an item under the target."""
     recent, _ = decayed_counts(interactions, target, half_life_days)
     mean = max(recent.mean(), np.finfo(np.float64).tiny)
-    return np.asarray(np.log1p(10 * recent / mean), np.float32)
+    trend = np.log1p(10 * recent / mean)
+    return np.asarray(trend, np.float32)
 
 
 def _finer(settings: TrendSettings) -> list[TrendSettings]:
-    return [settings.changed(weight=weight) for weight in times(settings.weight, REFINED)]
+    return [settings.changed(weight=weight) for weight in finer_weights(settings.weight)]
