@@ -93,7 +93,13 @@ def batch(
             f"the lists are written as Parquet, not as {out.suffix}", "Name the file *.parquet"
         )
     lookup = open_lookup(run)
-    users = None if users_file is None else id_file(users_file)
+    users = None
+    unknown = []
+    if users_file is not None:
+        users = id_file(users_file)
+        unknown = [user for user in users if user not in lookup.bundle.users]
+    if users and len(unknown) < len(users):
+        users = [user for user in users if user in lookup.bundle.users]
     rows = lookup.batch(
         users,
         options.k,
@@ -105,9 +111,11 @@ def batch(
     count = len(lookup.bundle.users) if users is None else len(users)
     if as_json:
         facts = {"file": str(out), "rows": rows, "users": count, "k": options.k}
-        print_document({**facts, "bundle": lookup.bundle.name})
-    else:
-        print_text(f"{rows:,} rows for {count:,} users in {out}")
+        print_document({**facts, "unknown": unknown, "bundle": lookup.bundle.name})
+        return
+    print_text(f"{rows:,} rows for {count:,} users in {out}")
+    if unknown:
+        print_text(f"{len(unknown):,} unknown users have no rows: {unknown[:5]}")
 
 
 def open_lookup(place: Path) -> "Lookup":

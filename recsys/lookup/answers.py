@@ -74,9 +74,9 @@ def item_lists(
     lists = []
     for start, stop in pairwise([0, *ends]):
         items: list[Item] = []
-        for place in range(start, stop):
-            rank = offset + 1 + place - start
-            items.append(_item(external_ids[place], scores[place], rank, titles[place]))
+        for index in range(start, stop):
+            rank = offset + 1 + index - start
+            items.append(_item(external_ids[index], scores[index], rank, titles[index]))
         lists.append(items)
     return lists
 

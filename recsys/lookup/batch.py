@@ -1,13 +1,13 @@
 """Lists of all users in one Parquet file, block after block."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 from scipy import sparse
 
+from recsys.bundle.bundle import Bundle
 from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import atomic_file
 from recsys.core.progress import Progress
@@ -15,14 +15,11 @@ from recsys.core.ranking import NO_ITEM, Hits, Scorer
 from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
 from recsys.search.exact import rank
 
-if TYPE_CHECKING:
-    from recsys.bundle.bundle import Bundle
-
 _USERS_AT_ONCE = 16_384
 
 
 def write_all(
-    bundle: "Bundle",
+    bundle: Bundle,
     scorer: Scorer,
     users: Int32Array,
     k: int,
@@ -30,25 +27,37 @@ def write_all(
     out: Path,
     progress: Progress,
 ) -> int:
-    """Exact lists of dense `users` to `out`; returns the number of rows. behaviors: whose seen
-    items are left out.
+    """Write exact lists.
+
+    Args:
+        bundle: That answers.
+        scorer: Its scores, with the popularity boost that is asked for.
+        users: Internal ids.
+        k: Length of the lists.
+        behaviors: Whose seen items are left out.
+        out: Parquet file, whole or absent.
+        progress: Told of every block.
+
+    Returns:
+        Rows of the file.
     """
     seen = union_of([bundle.seen[name] for name in behaviors])
     k = min(k, len(bundle.items))
-    blocks = [users[at : at + _USERS_AT_ONCE] for at in range(0, len(users), _USERS_AT_ONCE)] or [
-        users
-    ]
-    rows = 0
-    with atomic_file(out) as part:
+    starts = range(0, max(len(users), 1), _USERS_AT_ONCE)  # a block without users writes the header
+    num_rows = 0
+    with atomic_file(out) as unfinished:
         writer: pq.ParquetWriter | None = None
-        for block in progress.track(blocks, "recommending", len(blocks)):
-            table = _table(bundle, block, rank(scorer, block, k, seen, bundle.available)).to_arrow()
-            writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd")
+        for start in progress.track(starts, "recommending", len(starts)):
+            block = users[start : start + _USERS_AT_ONCE]
+            hits = rank(scorer, block, k, seen, bundle.available)
+            table = _table(bundle, block, hits).to_arrow()
+            if writer is None:
+                writer = pq.ParquetWriter(unfinished, table.schema, compression="zstd")
             writer.write_table(table)
-            rows += len(table)
+            num_rows += len(table)
         if writer is not None:
             writer.close()
-    return rows
+    return num_rows
 
 
 def union_of(matrices: list[sparse.csr_matrix]) -> sparse.csr_matrix | None:
@@ -61,14 +70,16 @@ def union_of(matrices: list[sparse.csr_matrix]) -> sparse.csr_matrix | None:
     return total
 
 
-def _table(bundle: "Bundle", users: Int32Array, hits: Hits) -> pl.DataFrame:
-    found = hits.items != NO_ITEM
-    row, place = np.nonzero(found)
+def _table(bundle: Bundle, users: Int32Array, hits: Hits) -> pl.DataFrame:
+    is_item = hits.items != NO_ITEM
+    row, column = np.nonzero(is_item)
+    user_ids = pl.Series(users[row].astype(np.int64))
+    item_ids = pl.Series(hits.items[is_item].astype(np.int64))
     return pl.DataFrame(
         {
-            USER_ID: bundle.users.ids.gather(pl.Series(users[row].astype(np.int64))),
-            ITEM_ID: bundle.items.ids.gather(pl.Series(hits.items[found].astype(np.int64))),
-            SCORE: hits.scores[found],
-            RANK: (place + 1).astype(np.int32),
+            USER_ID: bundle.users.ids.gather(user_ids),
+            ITEM_ID: bundle.items.ids.gather(item_ids),
+            SCORE: hits.scores[is_item],
+            RANK: (column + 1).astype(np.int32),
         }
     )

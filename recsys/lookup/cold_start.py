@@ -242,7 +242,7 @@ def _segment(bundle: Bundle, attributes: Attributes) -> tuple[tuple[int, ...], A
     if segments is None or segments.column not in attributes:
         return (), attributes
     row = value_row(segments.column, segments.values, attributes[segments.column])
-    places = tuple(int(place) for place in row.indices)
+    places = tuple(row.indices.tolist())
     if segments.column in attribute_relations(bundle):
         return places, attributes
     rest: Mapping[str, object] = {

@@ -11,14 +11,9 @@ import numpy as np
 
 from recsys.bundle.attributes import Filters
 from recsys.bundle.bundle import Bundle
-from recsys.core.arrays import BoolArray, Float32Array, Int32Array
-from recsys.core.errors import UsageError
-from recsys.core.history import stacked
-from recsys.core.ids import IdMap
+from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.progress import QUIET, Progress
-from recsys.core.ranking import NO_ITEM, Hits
 from recsys.encode.fold_in import UserEncoder
-from recsys.encode.history_scores import with_sparse_scores
 from recsys.lookup.allowed import allowed_items, available_items
 from recsys.lookup.answers import Answer, Item, item_lists, list_answer, similar_answer
 from recsys.lookup.batch import write_all
@@ -27,14 +22,13 @@ from recsys.lookup.explanations.documents import Explained, explained_document, 
 from recsys.lookup.explanations.explainer import Explainer
 from recsys.lookup.explanations.words import reasons_of
 from recsys.lookup.histories import Event, History
+from recsys.lookup.known_ids import internal_ids_of, known_ids_of
+from recsys.lookup.list_search import ListSearch
 from recsys.lookup.options import ListKeywords, ListOptions, list_options
 from recsys.lookup.query import Query, queries_of
 from recsys.lookup.visits import Attributes, Friends
 from recsys.search.cosine import CosineSearch
-from recsys.search.diversity import CANDIDATES, diversified
-from recsys.search.exact import ExactIndex, excluded_lists, select
-from recsys.search.planner import Planner
-from recsys.search.popularity_boost import BoostedScorer, boosted_queries
+from recsys.search.popularity_boost import BoostedScorer
 
 __all__ = [
     "Answer",
@@ -60,7 +54,7 @@ class Lookup:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.encoder = UserEncoder(bundle.encoder)
-        self.planner = Planner(ExactIndex(bundle.search_vectors), bundle.index)
+        self._lists = ListSearch(bundle)
 
     def recommend(
         self,
@@ -105,7 +99,7 @@ class Lookup:
         behaviors = seen_behaviors(self.bundle, options.exclude_seen)
         requests = read_requests(self.bundle, self.encoder, queries, behaviors, fallback)
         allowed, unknown_items = allowed_items(self.bundle, options)
-        hits = self._hits(requests, options, allowed)
+        hits = self._lists.search(requests, options, allowed)
         lists = item_lists(self.bundle, hits, offset=options.offset)
         answers = []
         for row, (request, items) in enumerate(zip(requests, lists, strict=True)):
@@ -119,7 +113,7 @@ class Lookup:
         when unknown.
         """
         k = list_options(k=k).k
-        internal_ids = _internal_ids(self.bundle.items, items)
+        internal_ids = internal_ids_of(self.bundle.items, items)
         hits = self._similar_items.nearest(internal_ids, k, available_items(self.bundle))
         return [similar_answer(similar, k) for similar in item_lists(self.bundle, hits)]
 
@@ -128,7 +122,7 @@ class Lookup:
         unknown.
         """
         k = list_options(k=k).k
-        internal_ids = _internal_ids(self.bundle.users, users)
+        internal_ids = internal_ids_of(self.bundle.users, users)
         hits = self._similar_users.nearest(internal_ids, k)
         return item_lists(self.bundle, hits, ids=self.bundle.users)
 
@@ -222,7 +216,8 @@ class Lookup:
             Rows of the file.
 
         Raises:
-            UsageError: A user is unknown.
+            UsageError: None of the users is known. Of some who are not a warning tells; they get no
+                rows.
         """
         options = list_options(k=k, exclude_seen=exclude_seen, popularity=popularity)
         scorer: Any = self.bundle.scorer
@@ -231,7 +226,7 @@ class Lookup:
         if users is None:
             internal_ids = np.arange(len(self.bundle.users), dtype=np.int32)
         else:
-            internal_ids = _internal_ids(self.bundle.users, users)
+            internal_ids = known_ids_of(self.bundle.users, users)
         behaviors = seen_behaviors(self.bundle, options.exclude_seen)
         return write_all(self.bundle, scorer, internal_ids, options.k, behaviors, out, progress)
 
@@ -248,97 +243,6 @@ class Lookup:
             if request.vector is not None:
                 item["parts"] = part_documents(self.bundle, explanation.parts[:_LISTED_PARTS])
 
-    def _hits(
-        self, requests: Sequence[Request], options: ListOptions, allowed: BoolArray | None
-    ) -> Hits:
-        """The page that is asked for of every list."""
-        k = options.end
-        if options.diversity:
-            k = max(k, CANDIDATES)
-        hits = self._search(requests, k, allowed, options.popularity)
-        if options.diversity:
-            hits = diversified(hits, self.bundle.item_vectors, options.diversity, options.end)
-        return Hits(hits.items[:, options.offset :], hits.scores[:, options.offset :])
-
-    def _search(
-        self,
-        requests: Sequence[Request],
-        k: int,
-        allowed: BoolArray | None,
-        popularity: float,
-    ) -> Hits:
-        """Lists of all requests, each by its vector or by popularity; empty for the refused."""
-        k = min(k, len(self.bundle.items))
-        shape = (len(requests), k)
-        hits = Hits(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
-        with_vector = []
-        without_vector = []
-        for row, request in enumerate(requests):
-            if request.vector is not None:
-                with_vector.append(row)
-            elif request.refusal is None:
-                without_vector.append(row)
-        if with_vector:
-            rows = [requests[row] for row in with_vector]
-            by_vector = self._by_vector(rows, k, allowed, popularity)
-            hits.items[with_vector], hits.scores[with_vector] = by_vector
-        if without_vector:
-            rows = [requests[row] for row in without_vector]
-            popular = self._by_popularity(rows, k, allowed)
-            hits.items[without_vector], hits.scores[without_vector] = popular
-        return hits
-
-    def _by_vector(
-        self, requests: Sequence[Request], k: int, allowed: BoolArray | None, popularity: float
-    ) -> Hits:
-        planner = self._boosted_planner if popularity else self.planner
-        queries = np.stack([np.asarray(request.vector) for request in requests])
-        lists = [request.excluded for request in requests]
-        excluded = excluded_lists(lists, len(self.bundle.items))
-        if not excluded.nnz:
-            excluded = None
-        history_scores = self.bundle.added
-        if history_scores is None:
-            return planner.search(self._boosted(queries, popularity), k, excluded, allowed)
-        # Low-pass and trend are inner products too, beside those of the trained vectors ...
-        past = stacked([request.past for request in requests if request.past is not None])
-        queries = np.hstack([queries, history_scores.queries(past.items)])
-        queries = self._boosted(queries, popularity)
-        hits = planner.search(queries, k, excluded, allowed)
-        # ... and what the item–item table adds to some items is none: it is added to the nearest.
-        added = history_scores.sparse_scores(past)
-        return with_sparse_scores(
-            hits, queries, planner.exact.item_vectors, added, excluded, allowed
-        )
-
-    def _boosted(self, queries: Float32Array, popularity: float) -> Float32Array:
-        """Queries with a popularity boost. Raises UsageError where the bundle has no vectors for
-        it.
-        """
-        if not popularity:
-            return queries
-        if self.bundle.boost_unit is None:
-            raise UsageError(
-                "this bundle was written before there was a popularity boost",
-                "Write it with recsys index",
-            )
-        return boosted_queries(queries, popularity, self.bundle.boost_unit)
-
-    def _by_popularity(
-        self, requests: Sequence[Request], k: int, allowed: BoolArray | None
-    ) -> Hits:
-        """Share of users, or of those of a segment, who had each item under the target behaviour."""
-        scores = np.stack([self.bundle.shares(request.segment) for request in requests])
-        if allowed is not None:
-            scores[:, ~allowed] = -np.inf
-        for row, request in enumerate(requests):
-            scores[row, request.excluded] = -np.inf
-        return select(scores, k)
-
-    @cached_property
-    def _boosted_planner(self) -> Planner:
-        return Planner(ExactIndex(self.bundle.boosted_vectors), self.bundle.boosted_index)
-
     @cached_property
     def _similar_items(self) -> CosineSearch:
         return CosineSearch(self.bundle.item_vectors)
@@ -346,8 +250,3 @@ class Lookup:
     @cached_property
     def _similar_users(self) -> CosineSearch:
         return CosineSearch(self.bundle.user_vectors)
-
-
-def _internal_ids(ids: IdMap, external_ids: Sequence[object]) -> Int32Array:
-    """Raises UsageError for an unknown id."""
-    return np.array([ids.internal(external_id) for external_id in external_ids], np.int32)

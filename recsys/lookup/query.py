@@ -55,12 +55,12 @@ def queries_of(
         counts = " and ".join(f"{count} {name}" for name, count in lengths.items())
         raise UsageError(counts, "Give as many of the one as of the other")
     queries = []
-    for place in range(max(lengths.values())):
+    for index in range(max(lengths.values())):
         query = Query(
-            user=None if users is None else users[place],
-            history=() if histories is None else histories[place],
-            attributes={} if attributes is None else attributes[place],
-            friends=() if friends is None else friends[place],
+            user=None if users is None else users[index],
+            history=() if histories is None else histories[index],
+            attributes={} if attributes is None else attributes[index],
+            friends=() if friends is None else friends[index],
         )
         queries.append(query)
     return queries

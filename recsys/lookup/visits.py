@@ -1,20 +1,17 @@
 """Attributes and friends of a request as neighbours that the encoder understands."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
+from recsys.bundle.bundle import Bundle
 from recsys.core.bins import bin_of
 from recsys.core.encoder import RelationState
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN
 from recsys.encode.fold_in import Neighbours
 from recsys.lookup.matrices import one_row, row_of
-
-if TYPE_CHECKING:
-    from recsys.bundle.bundle import Bundle
 
 Attributes = Mapping[str, object]
 """By column of the user table, a value or several."""
@@ -26,7 +23,7 @@ _USER_NODES = "user:"
 _OF_INTERACTIONS = "similar_users"  # made from interactions, so nobody can name them
 
 
-def read_attributes(bundle: "Bundle", attributes: Attributes) -> Neighbours:
+def read_attributes(bundle: Bundle, attributes: Attributes) -> Neighbours:
     """One row per attribute that is given, as the graph would link a user with these values.
 
     Raises UsageError for a column that the model does not know, or a value that no user had.
@@ -41,7 +38,7 @@ def read_attributes(bundle: "Bundle", attributes: Attributes) -> Neighbours:
     return rows
 
 
-def attribute_relations(bundle: "Bundle") -> dict[str, RelationState]:
+def attribute_relations(bundle: Bundle) -> dict[str, RelationState]:
     """By column of the user table that the model uses."""
     relations = {}
     for relation in bundle.encoder.relations:
@@ -51,7 +48,7 @@ def attribute_relations(bundle: "Bundle") -> dict[str, RelationState]:
     return relations
 
 
-def read_friends(bundle: "Bundle", friends: Friends) -> tuple[Neighbours, list[str]]:
+def read_friends(bundle: Bundle, friends: Friends) -> tuple[Neighbours, list[str]]:
     """One row per relation between users, with an edge from each friend, and the ids that are not
     known.
 
@@ -82,7 +79,7 @@ def read_friends(bundle: "Bundle", friends: Friends) -> tuple[Neighbours, list[s
     return dict.fromkeys(receiving, row), unknown
 
 
-def known_neighbours(bundle: "Bundle", user: int) -> dict[str, sparse.csr_matrix]:
+def known_neighbours(bundle: Bundle, user: int) -> dict[str, sparse.csr_matrix]:
     """One row per relation: the neighbours of a user in the graph that was served."""
     return {name: row_of(matrix, user) for name, matrix in bundle.neighbours.items()}
 
@@ -102,27 +99,31 @@ def value_row(column: str, labels: Sequence[str], values: object) -> sparse.csr_
     """(1, labels) with weight 1 at each value; compared as text, as in the graph. A number stands
     for its bin.
     """
-    several = (
-        values
-        if isinstance(values, Sequence | set | frozenset) and not isinstance(values, str)
-        else [values]
-    )
-    given = {str(value).strip() for value in several}
-    texts = {text if text in labels else bin_of(text, labels) or text for text in given}
-    for text in sorted(texts - set(labels)):
-        hint = (
-            nearest(text, labels)
-            or f"Users have {', '.join(map(repr, labels[:10]))}{', …' * (len(labels) > 10)}"
-        )
-        raise UsageError(f"no user had {column} = {text!r}", hint)
-    places = np.array(sorted(labels.index(text) for text in texts), np.int64)
-    return one_row(places, np.ones(len(places), np.float32), len(labels))
+    is_list = isinstance(values, Sequence | set | frozenset) and not isinstance(values, str)
+    several = values if is_list else [values]
+    columns = set()
+    for value in several:  # type: ignore[attr-defined]
+        text = str(value).strip()
+        if text not in labels:
+            text = bin_of(text, labels) or text
+        if text not in labels:
+            raise _unknown_value(column, text, labels)
+        columns.add(labels.index(text))
+    indices = np.array(sorted(columns), np.int64)
+    return one_row(indices, np.ones(len(indices), np.float32), len(labels))
+
+
+def _unknown_value(column: str, text: str, labels: Sequence[str]) -> UsageError:
+    hint = nearest(text, labels)
+    if not hint:
+        known = ", ".join(repr(label) for label in labels[:10])
+        hint = f"Users have {known}, …" if len(labels) > 10 else f"Users have {known}"
+    return UsageError(f"no user had {column} = {text!r}", hint)
 
 
 def _unknown_attribute(column: str, known: list[str]) -> UsageError:
     if not known:
         remedy = f'Train with graph.attributes = [{{ column = "{column}", side = "user" }}]'
         return UsageError(f"attribute {column!r}: this model uses no attributes of users", remedy)
-    return UsageError(
-        f"unknown user attribute {column!r}", nearest(column, known) or f"The model uses {known}"
-    )
+    hint = nearest(column, known) or f"The model uses {known}"
+    return UsageError(f"unknown user attribute {column!r}", hint)

@@ -335,6 +335,9 @@ def test_batch_in_blocks_and_for_some(lookup, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="unknown user"):
         lookup.batch(["nobody"], 5, tmp_path / "none.parquet")
     assert not (tmp_path / "none.parquet").exists()
+    with pytest.warns(UserWarning, match=r"1 of 3 users are unknown .* \['nobody'\]"):
+        rows = lookup.batch(["u09", "nobody", "u01"], 5, tmp_path / "most.parquet")
+    assert rows == 10
     assert lookup.batch([], 5, tmp_path / "empty.parquet") == 0
     assert pl.read_parquet(tmp_path / "empty.parquet").columns == [USER_ID, ITEM_ID, SCORE, RANK]
 

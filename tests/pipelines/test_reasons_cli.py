@@ -63,3 +63,16 @@ def test_old_flags_are_understood_and_warned_about(call: Call, tmp_path: Path) -
         assert f"{old} is called {new} now" in before.err and not now.err
         assert old not in call("recommend", "--help").out
     assert call(*arguments, "--exclude-seen").out == call(*arguments).out
+
+
+def test_one_unknown_user_does_not_end_a_batch(call: Call, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path, make_contents_with_genres())
+    (tmp_path / "users.txt").write_text("u03\nnobody\nu04\n", encoding="utf-8")
+    arguments = ("batch", bundle, "--users-file", tmp_path / "users.txt", "-k", 3, "--out")
+    written = call(*arguments, tmp_path / "lists.parquet", "--json")
+    document = json.loads(written.out)
+    assert (document["rows"], document["users"], document["unknown"]) == (6, 2, ["nobody"])
+    assert "1 unknown users have no rows" in call(*arguments, tmp_path / "again.parquet").out
+    (tmp_path / "users.txt").write_text("nobody\nnobody2\n", encoding="utf-8")
+    refused = call(*arguments, tmp_path / "none.parquet")
+    assert refused.code == 2 and "unknown user 'nobody'" in refused.err

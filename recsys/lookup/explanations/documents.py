@@ -82,7 +82,7 @@ def explained_document(
         "item": bundle.items.ids[item],
         "score": explanation.score,
         "parts": part_documents(bundle, listed),
-        "others": sum(part.value for part in others),
+        "others": sum(contribution.value for contribution in others),
         "rest": explanation.rest,
         "source": request.source,
         "unknown": request.unknown,
@@ -101,19 +101,19 @@ def explained_document(
 
 def part_documents(bundle: Bundle, parts: Sequence[Part]) -> list[PartDocument]:
     """Parts in external ids, with titles of items."""
-    return [_part(bundle, part) for part in parts]
+    return [_part(bundle, contribution) for contribution in parts]
 
 
-def _part(bundle: Bundle, part: Part) -> PartDocument:
+def _part(bundle: Bundle, contribution: Part) -> PartDocument:
     document: PartDocument = {
         # An item reaches its user through the reverse of "buy"; people read "buy".
-        "relation": part.relation.removeprefix("rev_"),
-        "type": part.source,
-        "id": node_label(bundle, part.source, part.neighbour),
-        "share": part.value,
+        "relation": contribution.relation.removeprefix("rev_"),
+        "type": contribution.source,
+        "id": node_label(bundle, contribution.source, contribution.neighbour),
+        "share": contribution.value,
     }
-    if part.source == "item":
-        [title] = titles_of(bundle, [part.neighbour])
+    if contribution.source == "item":
+        [title] = titles_of(bundle, [contribution.neighbour])
         if title is not None:
             document["title"] = title
     return document

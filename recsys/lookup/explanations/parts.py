@@ -54,12 +54,12 @@ class Explanation:
         the same relation.
         """
         values: dict[tuple[str, str, int], float] = {}
-        for part in [*self.parts, *parts]:
-            key = (part.relation, part.source, part.neighbour)
-            values[key] = values.get(key, 0.0) + part.value
+        for contribution in [*self.parts, *parts]:
+            key = (contribution.relation, contribution.source, contribution.neighbour)
+            values[key] = values.get(key, 0.0) + contribution.value
         merged = [Part(*key, value) for key, value in values.items()]
         merged.sort(key=_largest_first)
-        score = self.score + sum(part.value for part in parts) + trend
+        score = self.score + sum(contribution.value for contribution in parts) + trend
         return replace(self, score=score, parts=merged, trend=trend)
 
 
@@ -90,7 +90,7 @@ def explain(
     score = float(np.dot(served.astype(np.float64), item_vector))
     parts = contributions(encoder, encoded, neighbours, item_vector)
     parts.sort(key=_largest_first)
-    rest = score - sum(part.value for part in parts)
+    rest = score - sum(contribution.value for contribution in parts)
     return Explanation(score, parts, rest)
 
 
@@ -119,11 +119,12 @@ def contributions(
         weighted = float(state.layer_weights[layer]) * products / encoded.norms[0]
         totals[relation.name] = totals.get(relation.name, np.zeros(1)) + weighted
 
-    source = {relation.name: relation.source for relation in state.relations}
+    node_types = {relation.name: relation.source for relation in state.relations}
     parts = []
     for name, values in totals.items():
-        for neighbour, value in zip(neighbours[name].indices, values, strict=True):
-            parts.append(Part(name, source[name], int(neighbour), float(value)))
+        indices = neighbours[name].indices.tolist()
+        for neighbour, value in zip(indices, values.tolist(), strict=True):
+            parts.append(Part(name, node_types[name], neighbour, value))
     return parts
 
 
@@ -173,5 +174,5 @@ def _auxiliary_behavior(scores: HistoryScores, past: WeightedHistories, item: in
     return None
 
 
-def _largest_first(part: Part) -> tuple[float, str, int]:
-    return (-part.value, part.relation, part.neighbour)
+def _largest_first(contribution: Part) -> tuple[float, str, int]:
+    return (-contribution.value, contribution.relation, contribution.neighbour)

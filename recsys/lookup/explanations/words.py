@@ -76,11 +76,17 @@ def _from_items(bundle: Bundle, item: int, parts: Sequence[Part]) -> list[Reason
     reasons = []
     for relation, of_relation in _by_relation(parts, "item").items():
         behavior = relation.removeprefix("rev_")
-        itself = [part for part in of_relation if part.neighbour == item]
-        others = [part for part in of_relation if part.neighbour != item]
+        itself = []
+        others = []
+        for contribution in of_relation:
+            if contribution.neighbour == item:
+                itself.append(contribution)
+            else:
+                others.append(contribution)
         if itself:
             reasons.append(Reason(text=did_before(behavior), share=_total(itself)))
-        named = [part.neighbour for part in others[:_ITEMS_NAMED] if part.value > 0]
+        largest = others[:_ITEMS_NAMED]
+        named = [contribution.neighbour for contribution in largest if contribution.value > 0]
         if named:
             text = _because_of(bundle, item, named, behavior)
             reasons.append(Reason(text=text, share=_total(others)))
@@ -88,7 +94,7 @@ def _from_items(bundle: Bundle, item: int, parts: Sequence[Part]) -> list[Reason
 
 
 def _because_of(bundle: Bundle, item: int, others: Sequence[int], behavior: str) -> str:
-    names = [f"*{item_name(bundle, other)}*" for other in others]
+    names = [f"*{item_name(bundle, neighbour)}*" for neighbour in others]
     text = f"because of {_enumeration(names)}"
     if behavior != bundle.target:
         text += which_you_did(behavior)
@@ -100,8 +106,8 @@ def _from_users(bundle: Bundle, item: int, parts: Sequence[Part]) -> list[Reason
     reasons = []
     for relation, of_relation in _by_relation(parts, "user").items():
         count = 0
-        for part in of_relation:
-            if part.value > 0 and _had(bundle, part.neighbour, item):
+        for contribution in of_relation:
+            if contribution.value > 0 and _had(bundle, contribution.neighbour, item):
                 count += 1
         text = _people(relation, count, somebody_did(bundle.target))
         reasons.append(Reason(text=text, share=_total(of_relation)))
@@ -122,11 +128,11 @@ def _people(relation: str, count: int, did_it: str) -> str:
 def _from_attributes(bundle: Bundle, parts: Sequence[Part]) -> list[Reason]:
     """One reason for each attribute value of the user."""
     reasons = []
-    for part in parts:
-        if part.source.startswith(_USER_NODES):
-            column = _column_name(part.source.removeprefix(_USER_NODES))
-            value = node_label(bundle, part.source, part.neighbour)
-            reasons.append(Reason(text=f"because {column} is {value}", share=part.value))
+    for contribution in parts:
+        if contribution.source.startswith(_USER_NODES):
+            column = _column_name(contribution.source.removeprefix(_USER_NODES))
+            value = node_label(bundle, contribution.source, contribution.neighbour)
+            reasons.append(Reason(text=f"because {column} is {value}", share=contribution.value))
     return reasons
 
 
@@ -136,8 +142,8 @@ def _in_common(bundle: Bundle, item: int, others: Sequence[int]) -> str:
     """
     attributes = bundle.attributes
     shared = set(attributes.values_of(item))
-    for other in others:
-        shared.intersection_update(attributes.values_of(other))
+    for neighbour in others:
+        shared.intersection_update(attributes.values_of(neighbour))
     if not shared:
         return ""
     num_items = np.diff(attributes.lists.indptr)
@@ -155,9 +161,9 @@ def _had(bundle: Bundle, user: int, item: int) -> bool:
 def _by_relation(parts: Sequence[Part], node_type: str) -> dict[str, list[Part]]:
     """Parts of neighbours of one type by their relation."""
     by_relation: dict[str, list[Part]] = {}
-    for part in parts:
-        if part.source == node_type:
-            by_relation.setdefault(part.relation, []).append(part)
+    for contribution in parts:
+        if contribution.source == node_type:
+            by_relation.setdefault(contribution.relation, []).append(contribution)
     return by_relation
 
 
@@ -174,4 +180,4 @@ def _enumeration(names: Sequence[str]) -> str:
 
 
 def _total(parts: Sequence[Part]) -> float:
-    return sum(part.value for part in parts)
+    return sum(contribution.value for contribution in parts)
