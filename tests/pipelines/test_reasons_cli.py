@@ -66,7 +66,7 @@ def test_old_flags_are_understood_and_warned_about(call: Call, tmp_path: Path) -
 
 
 def test_one_unknown_user_does_not_end_a_batch(call: Call, tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path, make_contents_with_genres())
+    bundle = write_world(tmp_path, make_contents_with_genres())
     (tmp_path / "users.txt").write_text("u03\nnobody\nu04\n", encoding="utf-8")
     arguments = ("batch", bundle, "--users-file", tmp_path / "users.txt", "-k", 3, "--out")
     written = call(*arguments, tmp_path / "lists.parquet", "--json")
