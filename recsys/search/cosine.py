@@ -19,30 +19,37 @@ class CosineSearch:
     vectors: Float32Array
 
     @cached_property
-    def _shrink(self) -> Float32Array:
+    def _inverse_lengths(self) -> Float32Array:
         """(n,) 1 / ‖v‖, 0 for a row of zeros."""
-        norms = np.sqrt(np.einsum("nd,nd->n", self.vectors, self.vectors))
-        return np.asarray(
-            np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0), np.float32
-        )
+        lengths = np.sqrt(np.einsum("nd,nd->n", self.vectors, self.vectors))
+        inverse = np.zeros_like(lengths)
+        np.divide(1.0, lengths, out=inverse, where=lengths > 0)
+        return np.asarray(inverse, np.float32)
 
     def nearest(self, rows: Int32Array, k: int, allow: BoolArray | None = None) -> Hits:
         """The k nearest to each of `rows`, itself left out. allow: (n,) what may be named."""
         count = len(self.vectors)
-        exclude = excluded_lists(list(rows[:, None]), count)
-        cosines = _Cosines(
-            self.vectors[rows] * self._shrink[rows, None], self.vectors, self._shrink
-        )
-        return rank(cosines, np.arange(len(rows), dtype=np.int32), min(k, count), exclude, allow)
+        themselves = excluded_lists(list(rows[:, None]), count)
+        directions = self.vectors[rows] * self._inverse_lengths[rows, None]
+        cosines = _Cosines(directions, self.vectors, self._inverse_lengths)
+        queries = np.arange(len(rows), dtype=np.int32)
+        return rank(cosines, queries, min(k, count), themselves, allow)
 
 
 @dataclass(frozen=True)
 class _Cosines:
-    queries: Float32Array
+    """Cosine of each query with each vector.
+
+    directions: (queries, d) of length 1.
+    vectors: (n, d).
+    inverse_lengths: (n,).
+    """
+
+    directions: Float32Array
     vectors: Float32Array
-    shrink: Float32Array
+    inverse_lengths: Float32Array
 
     def score(self, users: Int32Array) -> Float32Array:
-        products = self.queries[users] @ self.vectors.T
-        products *= self.shrink
+        products = self.directions[users] @ self.vectors.T
+        products *= self.inverse_lengths
         return products

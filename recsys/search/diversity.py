@@ -16,28 +16,38 @@ def diversified(hits: Hits, item_vectors: Float32Array, diversity: float, k: int
     Each place goes to the candidate with the largest (1 − λ) · relevance − λ · (largest cosine to
     the places before), λ = diversity in [0, 1]. Relevance is the score, brought to 0 … 1 over the
     candidates of the list.
+
+    Args:
+        hits: (n, candidates) lists.
+        item_vectors: (items, d).
+        diversity: λ.
+        k: length of the new lists.
     """
     width = min(k, hits.items.shape[1])
     order = np.tile(np.arange(width), (len(hits.items), 1))
-    for row, (items, scores) in enumerate(zip(hits.items, hits.scores, strict=True)):
+    for row, items in enumerate(hits.items):
         count = int((items != NO_ITEM).sum())
-        picked = _picked(scores[:count], item_vectors[items[:count]], diversity, min(width, count))
+        scores = hits.scores[row, :count]
+        vectors = item_vectors[items[:count]]
+        picked = _picked(scores, vectors, diversity, min(width, count))
         order[row, : len(picked)] = picked
-    return Hits(
-        np.take_along_axis(hits.items, order, axis=1),
-        np.take_along_axis(hits.scores, order, axis=1),
-    )
+    new_items = np.take_along_axis(hits.items, order, axis=1)
+    new_scores = np.take_along_axis(hits.scores, order, axis=1)
+    return Hits(new_items, new_scores)
 
 
 def _picked(scores: Float32Array, vectors: Float32Array, diversity: float, k: int) -> list[int]:
     """Places of the chosen candidates, in their new order."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     directions = vectors / np.where(lengths > 0, lengths, 1.0)
-    relevance, closeness = (1 - diversity) * _unit_range(scores), np.zeros(len(scores), np.float32)
+    relevance = (1 - diversity) * _unit_range(scores)
+    # Largest cosine of each candidate to those picked so far.
+    closeness = np.zeros(len(scores), np.float32)
     left = np.ones(len(scores), bool)
     picked: list[int] = []
     while len(picked) < k:
-        best = int(np.argmax(np.where(left, relevance - diversity * closeness, -np.inf)))
+        gain = relevance - diversity * closeness
+        best = int(np.argmax(np.where(left, gain, -np.inf)))
         picked.append(best)
         left[best] = False
         cosines = directions @ directions[best]
@@ -50,4 +60,5 @@ def _unit_range(scores: Float32Array) -> Float32Array:
     if not len(scores):
         return scores
     low, high = scores.min(), scores.max()
-    return np.asarray((scores - low) / (high - low if high > low else 1.0), np.float32)
+    extent = high - low if high > low else 1.0
+    return np.asarray((scores - low) / extent, np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recsys.core.arrays import BoolArray, Float32Array, Int64Array
+from recsys.core.arrays import BoolArray, Float32Array, Int64Array, IntArray
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.search.exact import ExactIndex, pairs_of
 from recsys.search.searcher import Searcher
@@ -53,10 +53,17 @@ class Planner:
         exclude: sparse.csr_matrix | None = None,
         allow: BoolArray | None = None,
     ) -> Hits:
-        """The k best items of each query (n, d).
+        """The k best items of each query.
 
-        exclude: (n, items), entries are never returned. allow: (items,) mask for all queries. A
-        list is shorter than k (padded with NO_ITEM) only where fewer than k items are left.
+        Args:
+            queries: (n, d).
+            k: length of a list.
+            exclude: (n, items), entries are never returned.
+            allow: (items,) mask for all queries.
+
+        Returns:
+            Lists that are shorter than k (padded with NO_ITEM) only where fewer than k items are
+            left.
         """
         num_allowed = self.num_items if allow is None else int(np.count_nonzero(allow))
         plan = choose_plan(self.num_items, num_allowed, self.approximate is not None)
@@ -78,40 +85,52 @@ class Planner:
         """
         if not len(allowed):
             return no_hits(len(queries), k)
-        inside = None if exclude is None else exclude[:, allowed]
-        found = ExactIndex(self.exact.item_vectors[allowed]).search(queries, k, inside)
-        items = np.where(found.items == NO_ITEM, NO_ITEM, allowed[found.items]).astype(np.int32)
-        return Hits(items, found.scores)
+        exclude_among = None if exclude is None else exclude[:, allowed]
+        index = ExactIndex(self.exact.item_vectors[allowed])
+        hits = index.search(queries, k, exclude_among)
+        items = allowed[hits.items]
+        items[hits.items == NO_ITEM] = NO_ITEM
+        return Hits(items.astype(np.int32), hits.scores)
 
     def _complete(
         self,
-        index: Searcher,
+        searcher: Searcher,
         queries: Float32Array,
         k: int,
         exclude: sparse.csr_matrix | None,
         allow: BoolArray | None,
     ) -> Hits:
         """Approximate search in blocks of queries with about as many excluded items, so that few
-        fetch as many as one.
+        fetch as many as one. Lists that come out short are searched for exactly.
         """
-        excluded = np.zeros(len(queries), np.int64) if exclude is None else np.diff(exclude.indptr)
-        order = np.argsort(excluded, kind="stable")
-        found = no_hits(len(queries), k)
-        for rows in (
-            order[at : at + _QUERIES_AT_ONCE] for at in range(0, len(order), _QUERIES_AT_ONCE)
-        ):
-            fetch = min(k + int(excluded[rows].max()), self.num_items)
-            inside = None if exclude is None else exclude[rows]
-            hits = without(index.search(queries[rows], fetch, allow), inside, k)
-            found.items[rows], found.scores[rows] = hits.items, hits.scores
+        num_excluded = _entries(exclude, len(queries))
+        order = np.argsort(num_excluded, kind="stable")
+        hits = no_hits(len(queries), k)
+        for start in range(0, len(order), _QUERIES_AT_ONCE):
+            rows = order[start : start + _QUERIES_AT_ONCE]
+            fetch = min(k + int(num_excluded[rows].max()), self.num_items)
+            fetched = searcher.search(queries[rows], fetch, allow)
+            block = without(fetched, _rows_of(exclude, rows), k)
+            hits.items[rows], hits.scores[rows] = block.items, block.scores
+
         left = num_left(len(queries), self.num_items, exclude, allow)
-        short = np.flatnonzero((found.items != NO_ITEM).sum(axis=1) < np.minimum(k, left))
+        length = (hits.items != NO_ITEM).sum(axis=1)
+        short = np.flatnonzero(length < np.minimum(k, left))
         if len(short):
-            again = self.exact.search(
-                queries[short], k, None if exclude is None else exclude[short], allow
-            )
-            found.items[short], found.scores[short] = again.items, again.scores
-        return found
+            exact = self.exact.search(queries[short], k, _rows_of(exclude, short), allow)
+            hits.items[short], hits.scores[short] = exact.items, exact.scores
+        return hits
+
+
+def _entries(matrix: sparse.csr_matrix | None, num_rows: int) -> Int64Array:
+    """(rows,) how many entries each row has."""
+    if matrix is None:
+        return np.zeros(num_rows, np.int64)
+    return np.asarray(np.diff(matrix.indptr), np.int64)
+
+
+def _rows_of(matrix: sparse.csr_matrix | None, rows: IntArray) -> sparse.csr_matrix | None:
+    return None if matrix is None else matrix[rows]
 
 
 def no_hits(num_queries: int, k: int) -> Hits:
@@ -130,8 +149,9 @@ def num_left(
     allowed = num_items if allow is None else int(np.count_nonzero(allow))
     if exclude is None:
         return np.full(num_queries, allowed)
-    row, column = pairs_of(exclude, np.arange(num_queries))
-    counted = row if allow is None else row[allow[column]]
+    # Excluded items that are not allowed anyway take nothing away.
+    query, item = pairs_of(exclude, np.arange(num_queries))
+    counted = query if allow is None else query[allow[item]]
     return allowed - np.bincount(counted, minlength=num_queries)
 
 
@@ -139,18 +159,18 @@ def without(hits: Hits, exclude: sparse.csr_matrix | None, k: int) -> Hits:
     """The first k of each list after its excluded items are taken out, order kept."""
     keep = hits.items != NO_ITEM
     if exclude is not None:
-        row, column = pairs_of(exclude, np.arange(len(hits.items)))
-        width = np.int64(exclude.shape[1])
-        keys = np.arange(len(hits.items))[:, None] * width + hits.items
-        keep &= ~np.isin(keys, row * width + column)
+        # A pair of query and item as one number.
+        num_items = np.int64(exclude.shape[1])
+        query, item = pairs_of(exclude, np.arange(len(hits.items)))
+        pairs = np.arange(len(hits.items))[:, None] * num_items + hits.items
+        keep &= ~np.isin(pairs, query * num_items + item)
+    # What stays comes first, in its order.
     order = np.argsort(~keep, axis=1, kind="stable")[:, :k]
-    kept = np.take_along_axis(keep, order, axis=1)
-    items = np.where(kept, np.take_along_axis(hits.items, order, axis=1), NO_ITEM).astype(np.int32)
-    scores = np.where(kept, np.take_along_axis(hits.scores, order, axis=1), -np.inf).astype(
-        np.float32
-    )
-    missing = k - items.shape[1]
-    if missing > 0:
-        items = np.pad(items, ((0, 0), (0, missing)), constant_values=NO_ITEM)
-        scores = np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf)
-    return Hits(items, scores)
+    stays = np.take_along_axis(keep, order, axis=1)
+    width = stays.shape[1]
+    shortened = no_hits(len(hits.items), k)
+    items = np.take_along_axis(hits.items, order, axis=1)
+    scores = np.take_along_axis(hits.scores, order, axis=1)
+    shortened.items[:, :width] = np.where(stays, items, NO_ITEM)
+    shortened.scores[:, :width] = np.where(stays, scores, -np.inf)
+    return shortened

@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from recsys.core.arrays import Float32Array, Float64Array
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from recsys.core.ranking import NO_ITEM, Hits
 
 _TIE = 1e-6
@@ -12,18 +12,23 @@ _FEWEST, _MOST = 500, 20_000
 _MIXED_ITEMS = 5
 
 
-def hit_shares(found: Hits, truth: Hits) -> Float64Array:
-    """(queries,) share of each true list that was found.
+def hit_shares(hits: Hits, truth: Hits) -> Float64Array:
+    """(queries,) share of each true list that was retrieved.
 
-    Both lists hold true scores, so a found item counts when it scores at least the last true one:
-    which of several equal items was found makes no difference. Queries without any true item count
-    as found.
+    Both lists hold true scores, so an item counts when it scores at least the last true one: which
+    of several equal items was retrieved makes no difference. Queries without any true item count
+    as 1.
     """
-    wanted = (truth.items != NO_ITEM).sum(axis=1)
-    last = np.take_along_axis(truth.scores, np.maximum(wanted - 1, 0)[:, None], axis=1)
-    slack = _TIE * np.maximum(np.abs(last), 1.0)
-    good = ((found.items != NO_ITEM) & (found.scores >= last - slack)).sum(axis=1)
-    return np.where(wanted > 0, np.minimum(good, wanted) / np.maximum(wanted, 1), 1.0)
+    num_true = (truth.items != NO_ITEM).sum(axis=1)
+    last_place = np.maximum(num_true - 1, 0)[:, None]
+    last_score = np.take_along_axis(truth.scores, last_place, axis=1)
+    # Equal but for rounding is equal.
+    slack = _TIE * np.maximum(np.abs(last_score), 1.0)
+    is_good = (hits.items != NO_ITEM) & (hits.scores >= last_score - slack)
+    num_good = np.minimum(is_good.sum(axis=1), num_true)
+    shares = num_good / np.maximum(num_true, 1)
+    shares[num_true == 0] = 1.0
+    return np.asarray(shares)
 
 
 def lower_bound(shares: Float64Array, level: float) -> float:
@@ -34,44 +39,62 @@ def lower_bound(shares: Float64Array, level: float) -> float:
     """
     n, mean = len(shares), float(shares.mean())
     z = NormalDist().inv_cdf(1 - level)
+    # (p + z²/2n − z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n) (Wilson 1927)
     centre = mean + z * z / (2 * n)
-    spread = z * np.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
+    variance = mean * (1 - mean) / n + z * z / (4 * n * n)
+    spread = z * np.sqrt(variance)
     return float((centre - spread) / (1 + z * z / n))
 
 
-def slice_recall(found: Hits, truth: Hits) -> dict[str, float]:
+def slice_recall(hits: Hits, truth: Hits) -> dict[str, float]:
     """Recall of head items and of the rest: the head are the items that fill half of all true
     places.
     """
-    valid = truth.items != NO_ITEM
-    exposure = np.bincount(truth.items[valid])
-    hit = np.zeros(truth.items.shape, bool)
-    for row in range(len(hit)):
-        hit[row] = np.isin(truth.items[row], found.items[row])
+    is_true = truth.items != NO_ITEM
+    is_hit = np.zeros(truth.items.shape, bool)
+    for row in range(len(is_hit)):
+        is_hit[row] = np.isin(truth.items[row], hits.items[row])
+    head_items = _head(np.bincount(truth.items[is_true]))
+    in_head = head_items[np.maximum(truth.items, 0)]
+    return {
+        "head": _mean(is_hit[is_true & in_head]),
+        "tail": _mean(is_hit[is_true & ~in_head]),
+    }
+
+
+def _head(exposure: IntArray) -> BoolArray:
+    """(items,) the fewest items, most exposed first, that make up half of the exposure."""
     order = np.argsort(-exposure, kind="stable")
+    falling = exposure[order]
+    before = np.cumsum(falling) - falling
     head = np.zeros(len(exposure), bool)
-    head[order[np.cumsum(exposure[order]) - exposure[order] < exposure.sum() / 2]] = True
-    is_head = head[np.maximum(truth.items, 0)]
-    parts = {"head": valid & is_head, "tail": valid & ~is_head}
-    return {name: float(hit[part].mean()) if part.any() else 1.0 for name, part in parts.items()}
+    head[order[before < exposure.sum() / 2]] = True
+    return head
+
+
+def _mean(hits: BoolArray) -> float:
+    """1 where there is nothing to miss."""
+    return float(hits.mean()) if len(hits) else 1.0
 
 
 def queries_needed(target: float) -> int:
     """Queries in a half that can show a recall of `target` while a few of them miss."""
-    perfect = NormalDist().inv_cdf(0.975) ** 2 * target / max(1 - target, 1e-9)
+    # With all n perfect, Wilson's bound is n / (n + z²): it reaches the target at n = z² t / (1 − t).
+    z = NormalDist().inv_cdf(0.975)
+    perfect = z**2 * target / max(1 - target, 1e-9)
     return int(np.clip(5 * perfect, _FEWEST, _MOST))
 
 
 def with_mixtures(
-    queries: Float32Array, item_vectors: Float32Array, wanted: int, rng: np.random.Generator
+    queries: Float32Array, item_vectors: Float32Array, count: int, rng: np.random.Generator
 ) -> Float32Array:
-    """`queries` filled up to `wanted` with sums of a few item vectors, as long as an average query."""
-    missing = wanted - len(queries)
+    """`queries` filled up to `count` with sums of a few item vectors, as long as an average query."""
+    missing = count - len(queries)
     if missing <= 0:
         return queries
-    sums = item_vectors[rng.integers(0, len(item_vectors), (missing, _MIXED_ITEMS))].sum(axis=1)
-    length = np.linalg.norm(queries, axis=1).mean() if len(queries) else 1.0
+    chosen = rng.integers(0, len(item_vectors), (missing, _MIXED_ITEMS))
+    sums = item_vectors[chosen].sum(axis=1)
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.concatenate([queries, length * sums / np.where(norms > 0, norms, 1.0)]).astype(
-        np.float32
-    )
+    length = np.linalg.norm(queries, axis=1).mean() if len(queries) else 1.0
+    mixtures = length * sums / np.where(norms > 0, norms, 1.0)
+    return np.concatenate([queries, mixtures]).astype(np.float32)
