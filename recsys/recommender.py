@@ -391,7 +391,9 @@ class GraphRecommender(BaseEstimator):
         for name, file in files.items():
             to_polars(tables[name]).write_parquet(file)
         config = config.model_copy(update={"data": config.data.model_copy(update=files)})
-        ingest(rows, config.data, config.clean, home / "log", progress)
+        report = ingest(rows, config.data, config.clean, home / "log", progress)
+        for warning in report.warnings:
+            warnings.warn(warning, UserWarning, stacklevel=3)
         return load_log(home / "log"), config
 
     def _choose(self, log: CodedLog, config: RunConfig, progress: Progress) -> _Chosen:

@@ -153,6 +153,7 @@ def test_a_table_with_reasons(fitted: GraphRecommender) -> None:
     assert table["reasons"][3] == last
 
 
+@pytest.mark.filterwarnings("ignore:times are")
 def test_strangers_get_what_is_popular_of_late_where_fashions_change() -> None:
     made = GraphRecommender(**SMALL, time_col="timestamp", patience=1).fit(fashion_log())
     [days] = [made.lookup_.bundle.model_card["popular_days"]]

@@ -12,6 +12,8 @@ from recsys.logs.ingest import ingest as ingest_log
 def ingest(work: Work) -> Facts:
     """Read, clean and code the log. Raises ConfigError when the configuration names none."""
     report = _ingest(work)
+    for warning in report.warnings:
+        work.progress.say(f"warning: {warning}", warning=warning)
     return Facts(
         rows_in=report.rows_read,
         rows_out=report.rows_kept,

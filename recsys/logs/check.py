@@ -1,5 +1,6 @@
 """`recsys data check`: what a log holds, what looks wrong in it, and what cleaning would drop."""
 
+import math
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ import polars as pl
 from recsys.core.config import CleanConfig, DataConfig
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import ITEM, RATING, TIME, USER
-from recsys.logs.check_report import QUANTILES, CheckReport
+from recsys.logs.check_report import QUANTILES, UNREADABLE, CheckReport
 from recsys.logs.ingest import CodedLog, IngestReport, ingest, load_log
 from recsys.logs.read import LogScan, explained, scan_log
 from recsys.logs.reasons import DUPLICATE
@@ -29,7 +30,7 @@ def check_log(
         out = Path(scratch) / "log"
         ingested = ingest(source, data, clean, out, progress)
         report = _describe(scan, ingested, load_log(out))
-    report.warnings.extend(suspicions(report, clean))
+    report.warnings.extend([*suspicions(report, clean), *ingested.warnings])
     return report
 
 
@@ -85,9 +86,13 @@ def _ratings(scan: LogScan) -> dict[str, int] | None:
         .head(20)
         .sort(RATING, nulls_last=True)
     )
-    return {
-        "missing" if rating is None else f"{rating:g}": rows for rating, rows in top.iter_rows()
-    }
+    return {_rating_name(rating): rows for rating, rows in top.iter_rows()}
+
+
+def _rating_name(rating: float | None) -> str:
+    if rating is None:
+        return "missing"
+    return UNREADABLE if math.isnan(rating) else f"{rating:g}"
 
 
 def _iso(time: int | None) -> str | None:

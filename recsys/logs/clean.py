@@ -20,6 +20,7 @@ from recsys.logs.reasons import (
     OVER_CAP,
     RATING_LOW,
     RATING_MISSING,
+    RATING_UNREADABLE,
     REASON,
     SUPPRESSED,
     TIME_NEGATIVE,
@@ -88,6 +89,7 @@ def _rating_tests(columns: Sequence[str], clean: CleanConfig) -> list[tuple[str,
         )
     return [
         (RATING_MISSING, pl.col(RATING).is_null()),
+        (RATING_UNREADABLE, pl.col(RATING).is_nan()),
         (RATING_LOW, pl.col(RATING) < clean.min_rating),
     ]
 

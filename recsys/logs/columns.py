@@ -19,6 +19,7 @@ from recsys.core.tables import (
     WEIGHT,
     require_columns,
 )
+from recsys.logs.numbers import read_number
 from recsys.logs.reasons import (
     BEHAVIOR_MISSING,
     BROKEN_LINE,
@@ -26,6 +27,7 @@ from recsys.logs.reasons import (
     USER_MISSING,
     WEIGHT_MISSING,
     WEIGHT_NOT_POSITIVE,
+    WEIGHT_UNREADABLE,
     first_reason,
 )
 from recsys.logs.text import BROKEN
@@ -34,8 +36,12 @@ from recsys.logs.times import Unit, time_column
 
 @dataclass(frozen=True)
 class Reading:
-    """How one part is read. names: log column → its column there. types: of those columns. whole:
-    text ids like 42.0.
+    """How one part is read.
+
+    names: log column → its column there.
+    types: of those columns.
+    whole: id columns whose text is like 42.0.
+    decimal_commas: columns of numbers written like 4,5.
     """
 
     names: dict[str, str]
@@ -44,6 +50,7 @@ class Reading:
     whole: frozenset[str]
     unit: Unit | None
     strict_unit: bool
+    decimal_commas: frozenset[str] = frozenset()
 
 
 def map_columns(found: list[str], data: DataConfig, source: str) -> dict[str, str]:
@@ -98,10 +105,14 @@ def _read(column: str, reading: Reading) -> tuple[pl.Expr, list[tuple[str, pl.Ex
         return time.seconds, time.tests
     if column == BEHAVIOR:
         return raw.cast(pl.String), [(BEHAVIOR_MISSING, raw.is_null())]
-    number = _finite(raw, kind)
+    number = read_number(raw, kind, column in reading.decimal_commas)
     if column == WEIGHT:
-        return number, [(WEIGHT_MISSING, number.is_null()), (WEIGHT_NOT_POSITIVE, number <= 0)]
-    return number, []
+        return number, [
+            (WEIGHT_MISSING, number.is_null()),
+            (WEIGHT_UNREADABLE, number.is_nan()),
+            (WEIGHT_NOT_POSITIVE, number <= 0),
+        ]
+    return number, []  # what is no rating is dropped where clean.min_rating asks for one
 
 
 def require_types(types: dict[str, pl.DataType], names: dict[str, str], source: str) -> None:
@@ -118,19 +129,3 @@ def require_types(types: dict[str, pl.DataType], names: dict[str, str], source: 
                 f"column {names[column]!r} of {source} is of type {kind}; as {column} it must be {wanted}",
                 "Convert the column, or map another one with --*-col",
             )
-
-
-def require_numbers(sample: pl.Series, column: str) -> None:
-    """Raises DataError when a text column that should hold numbers holds none."""
-    known = sample.drop_nulls()
-    if len(known) and not known.cast(pl.Float64, strict=False).is_not_null().any():
-        raise DataError(
-            f"column {sample.name!r}, read as {column}, holds {known[0]!r} and no number in its first {len(sample)} rows",
-            f"Map another column with --{column}-col, or leave it out",
-        )
-
-
-def _finite(raw: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    text = raw.str.strip_chars() if kind == pl.String else raw
-    number = text.cast(pl.Float32, strict=False)
-    return pl.when(number.is_finite()).then(number)

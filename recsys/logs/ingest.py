@@ -21,6 +21,7 @@ from recsys.logs.buckets import Written, collapse, find_core, write_rows
 from recsys.logs.clean import facts, mark_rows, mark_suppressed
 from recsys.logs.core_filter import Core
 from recsys.logs.exchange import BATCH_ROWS, Exchanged, Spill, exchange
+from recsys.logs.odd_values import id_warnings, time_warnings
 from recsys.logs.read import LogScan, explained, refuse_mixed_units, scan_log
 from recsys.logs.reasons import REASON, describe
 from recsys.logs.sources import Source
@@ -50,10 +51,15 @@ class IngestReport:
     core_rounds: int
     items_without_attributes: int | None = None
     users_without_attributes: int | None = None
+    warnings: tuple[str, ...] = ()
 
     def document(self) -> dict[str, object]:
         """The report as JSON."""
-        return asdict(self) | {"drops": facts(self.drops), "files": list(self.files)}
+        return asdict(self) | {
+            "drops": facts(self.drops),
+            "files": list(self.files),
+            "warnings": list(self.warnings),
+        }
 
 
 @dataclass(frozen=True)
@@ -267,6 +273,11 @@ def _write_vocabularies(
     )
     return replace(
         report,
+        warnings=(
+            *id_warnings(users, report.columns[USER_ID]),
+            *id_warnings(items, report.columns[ITEM_ID]),
+            *time_warnings(report.first_time, report.last_time, report.time_unit),
+        ),
         items_without_attributes=write_items(items, data, folder / "items.parquet"),
         users_without_attributes=write_users(users, data, folder / "users.parquet"),
     )

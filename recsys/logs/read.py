@@ -28,10 +28,10 @@ from recsys.logs.columns import (
     Reading,
     map_columns,
     marked_columns,
-    require_numbers,
     require_types,
 )
 from recsys.logs.formats import first_line, format_of
+from recsys.logs.numbers import has_decimal_commas
 from recsys.logs.reasons import KEPT, REASON, TIME_OTHER_UNIT, count_reasons
 from recsys.logs.sources import (
     Part,
@@ -191,9 +191,11 @@ def _plan(part: Part, data: DataConfig, files: int) -> Reading:
     types = {column: schema[name] for column, name in names.items()}
     require_types(types, names, repr(part.name))
     sample = part.frame.select(sorted(set(names.values()))).head(_SAMPLE_ROWS).collect()
+    decimal_commas = set()
     for column in (WEIGHT, RATING):
-        if column in names and types[column] == pl.String:
-            require_numbers(sample[names[column]], column)
+        is_text = types.get(column) == pl.String
+        if is_text and has_decimal_commas(sample[names[column]], column):
+            decimal_commas.add(column)
     ids = [
         column
         for column in (USER_ID, ITEM_ID)
@@ -201,7 +203,13 @@ def _plan(part: Part, data: DataConfig, files: int) -> Reading:
     ]
     unit = decide_unit(sample[names[TIME]], data.time_unit) if TIME in names else None
     return Reading(
-        names, types, part.text, frozenset(ids), unit, strict_unit=data.time_unit == "auto"
+        names,
+        types,
+        part.text,
+        frozenset(ids),
+        unit,
+        strict_unit=data.time_unit == "auto",
+        decimal_commas=frozenset(decimal_commas),
     )
 
 

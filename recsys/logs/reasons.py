@@ -15,12 +15,14 @@ TIME_UNREADABLE = "timestamp unreadable"
 TIME_OTHER_UNIT = "timestamp in another unit"
 BEHAVIOR_MISSING = "behavior missing"
 WEIGHT_MISSING = "weight missing"
+WEIGHT_UNREADABLE = "weight unreadable"
 WEIGHT_NOT_POSITIVE = "weight zero or negative"
 TIME_NEGATIVE = "timestamp negative"
 TIME_TOO_LARGE = "timestamp impossibly large"
 BEFORE_WINDOW = "before the time window"
 AFTER_WINDOW = "after the time window"
 RATING_MISSING = "rating missing"
+RATING_UNREADABLE = "rating unreadable"
 RATING_LOW = "rating below the minimum"
 SUPPRESSED = "user to be forgotten"
 
@@ -40,12 +42,14 @@ ROW_REASONS = (
     TIME_OTHER_UNIT,
     BEHAVIOR_MISSING,
     WEIGHT_MISSING,
+    WEIGHT_UNREADABLE,
     WEIGHT_NOT_POSITIVE,
     TIME_NEGATIVE,
     TIME_TOO_LARGE,
     BEFORE_WINDOW,
     AFTER_WINDOW,
     RATING_MISSING,
+    RATING_UNREADABLE,
     RATING_LOW,
     SUPPRESSED,
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from recsys.core.config import CleanConfig
 from recsys.core.tables import BEHAVIOR, ITEM_ID, RATING, TIME, USER_ID
-from recsys.logs.check_report import CheckReport
+from recsys.logs.check_report import UNREADABLE, CheckReport
 from recsys.logs.reasons import TIME_MISSING, USER_MISSING
 
 FEW_USERS = 300
@@ -106,7 +106,13 @@ def _behaviors(report: CheckReport) -> list[str]:
 
 
 def _ratings(report: CheckReport, clean: CleanConfig) -> list[str]:
-    values = [float(rating) for rating in report.ratings or {} if rating != "missing"]
+    counts = report.ratings or {}
+    values = [float(rating) for rating in counts if rating not in ("missing", UNREADABLE)]
+    unreadable = counts.get(UNREADABLE, 0)
+    if unreadable:
+        return [
+            f"{unreadable:,} values of {report.columns[RATING]['name']!r} are no numbers: clean.min_rating drops their rows"
+        ]
     if clean.min_rating is not None or len(values) < 2:
         return []
     name = report.columns[RATING]["name"]

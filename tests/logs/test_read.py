@@ -275,7 +275,12 @@ def test_weights_and_behaviors_that_cannot_be_used_are_counted():
     )
     rows, drops = scan_log(frame, STANDARD).collect()
     assert rows[USER_ID].to_list() == ["a"]
-    assert drops == {"behavior missing": 1, "weight zero or negative": 2, "weight missing": 2}
+    assert drops == {
+        "behavior missing": 1,
+        "weight zero or negative": 2,
+        "weight missing": 1,
+        "weight unreadable": 1,
+    }
 
 
 BROKEN = "user_id,item_id,timestamp\na,x,1\na,x\na,x,1,2\nb,y,2\n"
