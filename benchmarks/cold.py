@@ -25,6 +25,7 @@ from scipy import sparse
 
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.record import RESULTS, record
+from recsys.cold_items.graph_values import values_of_items
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import (
     BoolArray,
@@ -45,7 +46,6 @@ from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.fitting.cold_items import place_items
 from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph
-from recsys.graph.traits import item_traits
 from recsys.logs.ingest import CodedLog
 from recsys.logs.relations import read_relations
 from recsys.logs.split import Splits
@@ -150,7 +150,7 @@ def figures(world: World, graph: Graph, embeddings: Embeddings, new: NewItems) -
 def popularity(world: World, graph: Graph, new: NewItems) -> dict[str, Float64Array]:
     """(placed items,) scores by how popular the values of each are."""
     phase = world.phase
-    traits = item_traits(
+    traits = values_of_items(
         graph, [one.name for one in phase.config.graph.relations if one.ends == (ITEM, ITEM)]
     )
     users = phase.interactions.popularity(phase.target).astype(np.float64)

@@ -1,7 +1,7 @@
-"""Items without interactions: placed among the others by what a table says of them.
+"""Items without interactions, placed among the others by what is known of them.
 
-A graph says which values items have: `graph_values`. Training places items in a space; `fitting` fits
-the map from values to places by ridge regression. The map itself, `item_map`, needs numpy alone and
-travels in the bundle. `new_items` reads a table of items that nobody has had yet and gives them
-vectors by the map; the parts of a bundle put them behind their own items.
+The values of items come from a graph (`graph_values`) or a log (`log_items`). On the items that
+training has placed, `fit` fits the map from values to vectors by ridge regression (`ridge_map`). The
+map itself (`item_map`) needs numpy alone and is a part of the bundle. `new_items` reads a table of
+items that nobody has had yet and gives them vectors; `Bundle.append_items` puts them behind its own.
 """

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.cold_items.graph_values import values_of_items
 from recsys.core.config import GraphConfig
 from recsys.core.errors import ConfigError, DataError, UsageError
 from recsys.graph.build import build_graph, target_behavior
 from recsys.graph.schema import Adjacency, full_block, reverse
 from recsys.graph.store import load_graph, save_graph
-from recsys.graph.traits import item_traits
 
 DAY = 86_400
 
@@ -177,7 +177,7 @@ def test_features_are_no_nodes(interactions_of, tmp_path):
     ]
     assert found.values.tolist() == [[-1, 1, 0, 1, 0], [1, 0, 1, -1, 0], [0, 1, 0, 0, 0]]
     assert graph.drops == {"item without price": 1, "item without text": 1}
-    traits = item_traits(graph)
+    traits = values_of_items(graph)
     assert {name: matrix.toarray().tolist() for name, (_, matrix) in traits.items()}["text"] == [
         [1, 0],
         [-1, 0],

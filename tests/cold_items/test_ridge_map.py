@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.closed_form.ridge_map import ridge_map
+from recsys.cold_items.ridge_map import ridge_map
 
 
 def made(seed, items=60, values=7, width=4, noise=0.0):

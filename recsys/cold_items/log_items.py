@@ -1,0 +1,72 @@
+"""Items of a log, as a table of new items would tell of them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from recsys.cold_items.item_map import ItemMap
+from recsys.core.arrays import IntArray
+from recsys.core.edge_rows import EdgeRows
+from recsys.core.tables import DESTINATION, ITEM, LABEL, SOURCE, TIME
+from recsys.logs.ingest import CodedLog
+
+
+@dataclass(frozen=True)
+class LogItems:
+    """Where the values of a log's items are found.
+
+    log: with the item table.
+    relations: rows of relations from files.
+    links: those between items.
+    until: last moment (unix seconds) of the rows that may be known; None for all.
+    """
+
+    log: CodedLog
+    relations: Sequence[EdgeRows]
+    links: Collection[str]
+    until: int | None = None
+
+    def table(self, codes: IntArray, item_map: ItemMap) -> pl.DataFrame:
+        """Rows of the item table at (codes,) ascending; and under the name of each feature that is
+        no column of it, the list of its values.
+        """
+        item_table = self.log.item_table
+        rows = item_table[codes].with_columns(pl.Series(ITEM, codes, dtype=pl.Int32))
+        features = {feature.name for feature in item_map.features}
+        missing = features.difference(item_table.columns)
+        for name in sorted(missing):
+            pairs = self._values(name)
+            if pairs is not None:
+                lists = pairs.group_by(ITEM).agg(pl.col(LABEL).unique().sort().alias(name))
+                rows = rows.join(lists, on=ITEM, how="left", maintain_order="left")
+        return rows.drop(ITEM)
+
+    def _values(self, name: str) -> pl.DataFrame | None:
+        """Rows ITEM (code), LABEL (text) of a feature; None where no relation belongs to it."""
+        pairs = []
+        for relation in self.relations:
+            rows = self._values_in(relation, name)
+            if rows is not None:
+                pairs.append(rows)
+        return pl.concat(pairs) if pairs else None
+
+    def _values_in(self, relation: EdgeRows, name: str) -> pl.DataFrame | None:
+        """What one relation says of a feature; None where it belongs to another."""
+        rows = relation.rows
+        if self.until is not None and TIME in rows.columns:
+            rows = rows.filter(pl.col(TIME) <= self.until)
+        forward = rows.select(pl.col(SOURCE).alias(ITEM), pl.col(DESTINATION).alias(LABEL))
+        backward = rows.select(pl.col(DESTINATION).alias(ITEM), pl.col(SOURCE).alias(LABEL))
+        attribute = f"{ITEM}:{name}"
+        if relation.ends == (ITEM, ITEM):
+            if relation.name != name or name not in self.links:
+                return None
+            pairs = forward if relation.directed else pl.concat([forward, backward])
+            ids = self.log.items.ids.gather(pairs[LABEL])
+            return pairs.with_columns(ids.alias(LABEL))
+        if relation.ends == (ITEM, attribute):
+            return forward
+        if relation.ends == (attribute, ITEM):
+            return backward
+        return None
