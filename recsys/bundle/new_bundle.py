@@ -9,6 +9,7 @@ from scipy import sparse
 from recsys.bundle.bundle import Bundle
 from recsys.bundle.part import Part, Parts
 from recsys.bundle.parts.encoding import Encoding
+from recsys.bundle.parts.history_rows import HistoryRows
 from recsys.bundle.parts.index import EXACT_CARD, Index
 from recsys.bundle.parts.items import Items
 from recsys.bundle.parts.labels import Labels
@@ -21,6 +22,7 @@ from recsys.bundle.parts.users import Users
 from recsys.core.arrays import Float32Array
 from recsys.core.encoder import Embeddings
 from recsys.core.interactions import Interactions
+from recsys.core.later_events import Duplicates
 from recsys.encode.history_scores import HistoryScores
 from recsys.search.tuning import TunedIndex
 
@@ -32,6 +34,7 @@ def new_bundle(
     target: str,
     *,
     seen_behaviors: tuple[str, ...] = (),
+    duplicates: Duplicates = "first",
     item_table: pl.DataFrame | None = None,
     separators: Mapping[str, str] | None = None,
     labels: Mapping[str, Sequence[str]] | None = None,
@@ -50,6 +53,7 @@ def new_bundle(
         neighbours: by relation into users, (users, sources) edge weights (`neighbours_into_users`).
         target: the behaviour that is predicted.
         seen_behaviors: behaviours that hide an item from its user; the target where none is named.
+        duplicates: what the log makes of a repeated pair: `clean.duplicates`.
         item_table: one row per internal id, with any of title, `available` and attributes.
         separators: of its columns whose text holds several values.
         labels: by attribute node type, what each node stands for.
@@ -76,6 +80,7 @@ def new_bundle(
         UserVectors(embeddings.users),
         Encoding(embeddings.encoder, neighbours, embeddings.user_self),
         Seen.of(interactions, target, seen_behaviors),
+        HistoryRows.of(interactions, duplicates),
         popularity,
         scoring,
         index,

@@ -103,6 +103,7 @@ def bundle_of(
         faded(neighbours, phase.interactions, embeddings.encoder),
         phase.target,
         seen_behaviors=phase.seen_behaviors,
+        duplicates=phase.config.clean.duplicates,
         item_table=phase.item_table,
         separators=separators_of(phase),
         labels=graph.labels,

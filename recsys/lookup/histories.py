@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recsys.bundle.history_rows import rebuilt_history
+from recsys.bundle.older_histories import rebuilt_history
+from recsys.bundle.parts.history_rows import HistoryRows
 from recsys.core.arrays import Int32Array
 from recsys.core.errors import UsageError, nearest
 from recsys.core.history import UserHistories, no_history
@@ -78,6 +79,9 @@ def read_visit(bundle: "Bundle", history: History, user: int = UNKNOWN) -> Visit
 
 def history_of(bundle: "Bundle", user: int) -> UserHistories:
     """What a known user did, as far as the bundle has learnt from it."""
+    rows = bundle.parts.get(HistoryRows)
+    if rows is not None:
+        return rows.histories.of_user(user)
     seen = {name: row_of(matrix, user).indices for name, matrix in bundle.seen.items()}
     edges = {name: row_of(matrix, user) for name, matrix in bundle.neighbours.items()}
     num_later = _num_later(bundle, user, seen[bundle.target])
@@ -86,7 +90,8 @@ def history_of(bundle: "Bundle", user: int) -> UserHistories:
 
 def duplicates_of(bundle: "Bundle") -> Duplicates:
     """What a repeated pair of user, item and behaviour becomes, as in the log."""
-    return "first"
+    rows = bundle.parts.get(HistoryRows)
+    return "first" if rows is None else rows.duplicates
 
 
 def _num_later(bundle: "Bundle", user: int, target_items: Int32Array) -> dict[int, float]:

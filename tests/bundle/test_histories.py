@@ -5,12 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.bundle.history_rows import (
-    load_history_rows,
-    rebuilt_history,
-    save_history_rows,
-    without_user,
-)
+from recsys.bundle.older_histories import rebuilt_history
+from recsys.bundle.part import ForgottenUser, Parts
+from recsys.bundle.parts.history_rows import HistoryRows
 from recsys.core.history import user_histories
 from recsys.encode.fold_in import history_neighbours
 from worlds import ITEMS, USERS, make_contents, make_interactions
@@ -18,32 +15,41 @@ from worlds import ITEMS, USERS, make_contents, make_interactions
 ROWS = ("indptr", "item", "behavior", "weight", "time")
 
 
-def test_rows_are_read_as_they_were_written(tmp_path):
-    histories = user_histories(make_interactions())
-    save_history_rows(tmp_path, histories)
-    loaded = load_history_rows(tmp_path, histories.behaviors, ITEMS)
+def facts(part):
+    return {"behaviors": part.histories.behaviors, "num_items": part.histories.num_items}
+
+
+def saved_and_loaded(part, folder):
+    return HistoryRows.load(folder, {**facts(part), **part.save(folder)}, Parts())
+
+
+@pytest.mark.parametrize("duplicates", ["first", "last", "sum"])
+def test_rows_are_read_as_they_were_written(tmp_path, duplicates):
+    part = HistoryRows.of(make_interactions(), duplicates)
+    loaded = saved_and_loaded(part, tmp_path)
+    assert loaded.duplicates == duplicates
     for name in ROWS:
-        assert np.array_equal(getattr(loaded, name), getattr(histories, name))
+        assert np.array_equal(getattr(loaded.histories, name), getattr(part.histories, name))
 
 
 def test_rows_without_times(tmp_path):
-    histories = user_histories(replace(make_interactions(), time=None))
-    save_history_rows(tmp_path, histories)
-    assert load_history_rows(tmp_path, histories.behaviors, ITEMS).time is None
+    part = HistoryRows.of(replace(make_interactions(), time=None), "first")
+    assert saved_and_loaded(part, tmp_path).histories.time is None
 
 
 def test_an_older_bundle_has_none(tmp_path):
-    assert load_history_rows(tmp_path, ("buy",), ITEMS) is None
+    part = HistoryRows.of(make_interactions(), "first")
+    assert HistoryRows.load(tmp_path, facts(part), Parts()) is None
 
 
-def test_without_a_user_the_others_stay():
-    histories = user_histories(make_interactions())
-    fewer = without_user(histories, 4)
+def test_a_forgotten_user_leaves_no_row():
+    part = HistoryRows.of(make_interactions(), "first")
+    fewer = part.drop_user(ForgottenUser(4, "u04")).histories
     assert fewer.num_users == USERS - 1
     for user in range(USERS - 1):
-        kept = histories.of_user(user + (user >= 4))
+        old = part.histories.of_user(user + (user >= 4))
         for name in ROWS:
-            assert np.array_equal(getattr(fewer.of_user(user), name), getattr(kept, name))
+            assert np.array_equal(getattr(fewer.of_user(user), name), getattr(old, name))
 
 
 @pytest.mark.parametrize("half_life_days", [None, 300.0])

@@ -1,67 +1,14 @@
-"""The rows of users' histories in a bundle: what later events of known users are put behind.
-
-history_rows.indptr.npy     (users + 1,) where the rows of each user begin and end
-history_rows.<field>.npy    (rows,) item, behavior, weight and, where the log has times, time
-
-Older bundles lack them: `rebuilt_history` reads the rows of a user out of edges and seen items.
-"""
+"""Histories of older bundles, which lack the part `HistoryRows`: read out of edges and seen items."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from recsys.bundle.storage import load_array, save_array
 from recsys.core.arrays import Float64Array, Int64Array, IntArray
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.history import UserHistories, decay_by_events
 from recsys.core.interactions import DAY_SECONDS
 from recsys.encode.fold_in import Neighbours
-
-_NAME = "history_rows"
-
-
-def save_history_rows(folder: Path, histories: UserHistories) -> None:
-    """Write the rows of all users."""
-    save_array(folder / f"{_NAME}.indptr.npy", histories.indptr)
-    save_array(folder / f"{_NAME}.item.npy", histories.item)
-    save_array(folder / f"{_NAME}.behavior.npy", histories.behavior)
-    save_array(folder / f"{_NAME}.weight.npy", histories.weight)
-    if histories.time is not None:
-        save_array(folder / f"{_NAME}.time.npy", histories.time)
-
-
-def load_history_rows(
-    folder: Path, behaviors: tuple[str, ...], num_items: int
-) -> UserHistories | None:
-    """The rows of all users, mapped; None in an older bundle."""
-    if not (folder / f"{_NAME}.indptr.npy").exists():
-        return None
-    time = folder / f"{_NAME}.time.npy"
-    return UserHistories(
-        indptr=load_array(folder / f"{_NAME}.indptr.npy"),
-        item=load_array(folder / f"{_NAME}.item.npy"),
-        behavior=load_array(folder / f"{_NAME}.behavior.npy"),
-        weight=load_array(folder / f"{_NAME}.weight.npy"),
-        time=load_array(time) if time.exists() else None,
-        behaviors=behaviors,
-        num_items=num_items,
-    )
-
-
-def without_user(histories: UserHistories, user: int) -> UserHistories:
-    """The rows of all others."""
-    counts = np.delete(np.diff(histories.indptr), user)
-    others = histories.user != user
-    return replace(
-        histories,
-        indptr=np.concatenate([[0], np.cumsum(counts)]),
-        item=histories.item[others],
-        behavior=histories.behavior[others],
-        weight=histories.weight[others],
-        time=None if histories.time is None else histories.time[others],
-    )
 
 
 def rebuilt_history(
