@@ -24,6 +24,7 @@ class WeightAverage:
 
     def add(self) -> None:
         """Take the network's present weights in."""
+        # w̄_t = w̄_{t−1} + (w_t − w̄_{t−1}) (1 − d) / (1 − d^t)
         self._steps += 1
         rate = (1 - self._decay) / (1 - self._decay**self._steps)
         for name, value in self._network.state_dict().items():

@@ -19,18 +19,15 @@ def contrast(early: States, final: States, batch: Batch, temperature: float) -> 
     XSimGCL (Yu et al. 2023, eq. 11), whose views differ by the noise that layer outputs carry.
     early, final: (n, width) by node type, rows as the batch numbers them.
     """
-    rows = {
-        USER: torch.cat([group.users for group in batch.groups]).unique(),
-        ITEM: torch.cat([group.positives for group in batch.groups]).unique(),
-    }
-    losses = [
-        _info_nce(early[kind][places], final[kind][places], temperature)
-        for kind, places in rows.items()
-    ]
-    return torch.stack(losses).sum()
+    users = torch.cat([group.users for group in batch.groups]).unique()
+    items = torch.cat([group.positives for group in batch.groups]).unique()
+    of_users = _info_nce(early[USER][users], final[USER][users], temperature)
+    of_items = _info_nce(early[ITEM][items], final[ITEM][items], temperature)
+    return of_users + of_items
 
 
-def _info_nce(one: Tensor, other: Tensor, temperature: float) -> Tensor:
-    """Mean of −log softmax_j(cos(one_i, other_j) / temperature) at j = i; both (n, width)."""
-    scores = unit_rows(one) @ unit_rows(other).T / temperature
-    return cross_entropy(scores, torch.arange(len(one), device=one.device))
+def _info_nce(early: Tensor, final: Tensor, temperature: float) -> Tensor:
+    """Mean of −log softmax_j(cos(early_i, final_j) / temperature) at j = i; both (n, width)."""
+    cosines = unit_rows(early) @ unit_rows(final).T
+    own = torch.arange(len(early), device=early.device)
+    return cross_entropy(cosines / temperature, own)

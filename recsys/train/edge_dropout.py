@@ -1,15 +1,15 @@
-"""Some edges stay silent for one step: what a node hears should not hang on single neighbours."""
+"""Edge dropout: a message should not hang on single neighbours (Wu et al. 2021, SGL)."""
 
 from dataclasses import replace
 
 import torch
 
-from recsys.graph.schema import Block, Messages
+from recsys.graph.schema import Block
 
 
 def drop_edges(blocks: list[Block] | Block, share: float) -> list[Block] | Block:
-    """The same blocks with that share of the edges of each relation silent, the rest louder by 1/(1
-    − share).
+    """The same blocks with that share of the edges of each relation left out of the messages, the
+    rest scaled by 1/(1 − share).
 
     Degrees and attention are those of all edges, so that sums keep their expectation (message
     dropout on LightGCN's fixed normalisation; Wu et al. 2021, SGL, "edge dropout"). One draw from
@@ -18,19 +18,16 @@ def drop_edges(blocks: list[Block] | Block, share: float) -> list[Block] | Block
     """
     if not share:
         return blocks
-    return (
-        _thinned(blocks, share)
-        if isinstance(blocks, Block)
-        else [_thinned(block, share) for block in blocks]
-    )
+    if isinstance(blocks, Block):
+        return _dropped(blocks, share)
+    return [_dropped(block, share) for block in blocks]
 
 
-def _thinned(block: Block, share: float) -> Block:
-    return replace(
-        block, messages={relation: _silence(one, share) for relation, one in block.messages.items()}
-    )
-
-
-def _silence(messages: Messages, share: float) -> Messages:
-    keep = torch.empty_like(messages.adjacency.weight).bernoulli_(1 - share).div_(1 - share)
-    return replace(messages, keep=keep)
+def _dropped(block: Block, share: float) -> Block:
+    messages = {}
+    for relation, of_relation in block.messages.items():
+        # 0 with probability `share`, else 1/(1 − share).
+        keep = torch.empty_like(of_relation.adjacency.weight)
+        keep.bernoulli_(1 - share).div_(1 - share)
+        messages[relation] = replace(of_relation, keep=keep)
+    return replace(block, messages=messages)

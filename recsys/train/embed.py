@@ -8,8 +8,9 @@ from recsys.core.arrays import Float32Array
 from recsys.core.config import GraphConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.interactions import Interactions
-from recsys.graph.schema import ITEM, USER, Block, Graph, full_block
+from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType, full_block
 from recsys.model.export import encoder_state
+from recsys.model.layer import States
 from recsys.model.network import Network
 
 
@@ -22,42 +23,55 @@ def embed(
 ) -> Embeddings:
     """Final vectors of all users and items of a phase, and what encodes a user anew, on the CPU.
 
-    config: what the graph was built with; it says how a visitor's events weigh. block: the full
-    graph on the network's device, when there is one already: what layers keep of its edges is then
-    used again. Under cosine an item's vector gets the length (d / largest d)^popularity, d its
-    number of target edges: training compares directions, but of two items as near, the one more
-    people took is the safer guess.
+    Under cosine an item's vector gets the length (d / largest d)^popularity, d its number of target
+    edges: training compares directions, but of two items as near, the more popular one is the safer
+    guess.
+
+    Args:
+        network: trained.
+        graph: of the phase.
+        interactions: of the phase.
+        config: what the graph was built with; it says how a visitor's events weigh.
+        block: the full graph on the network's device, when there is one already: what layers keep
+            of its edges is then used again.
     """
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        states = list(network.layer_states(block or full_block(graph.to(network.visitor.device))))
-        weighted = [
-            {kind: weight * layer[kind] for kind in (USER, ITEM)}
-            for weight, layer in zip(network.layer_weights, states, strict=True)
-        ]
-        total = {kind: torch.stack([one[kind] for one in weighted]).sum(0) for kind in (USER, ITEM)}
+        block = block or full_block(graph.to(network.visitor.device))
+        states = list(network.layer_states(block))
+        total = {kind: _layer_sum(network, states, kind) for kind in (USER, ITEM)}
         vectors = network.finish(total)
         encoder = encoder_state(network, graph, states, interactions, config)
     network.train(was_training)
     items, lengths = _array(vectors[ITEM]), None
     if network.config.similarity == "cosine":
         items *= degree_lengths(graph, network.config.popularity)[:, None]
-        lengths = _relative(_array(torch.linalg.vector_norm(total[ITEM], dim=1)))
+        trained_lengths = torch.linalg.vector_norm(total[ITEM], dim=1)
+        lengths = _relative(_array(trained_lengths))
     return Embeddings(_array(vectors[USER]), items, _array(states[0][USER]), encoder, lengths)
+
+
+def _layer_sum(network: Network, states: list[States], kind: NodeType) -> Tensor:
+    """(n, width) Σ_l b_l h^l of the nodes of a type."""
+    terms = []
+    for weight, layer in zip(network.layer_weights, states, strict=True):
+        terms.append(weight * layer[kind])
+    return torch.stack(terms).sum(0)
 
 
 def degree_lengths(graph: Graph, popularity: float) -> Float32Array:
     """(items,) (d / largest d)^popularity; items without a target edge count as having one."""
-    degrees = np.maximum(graph.relations[graph.target].indptr.diff().cpu().numpy(), 1)
-    lengths: Float32Array = ((degrees / degrees.max()) ** popularity).astype(np.float32)
-    return lengths
+    counts = graph.relations[graph.target].indptr.diff().cpu().numpy()
+    degrees = np.maximum(counts, 1)
+    lengths = (degrees / degrees.max()) ** popularity
+    return np.asarray(lengths, np.float32)
 
 
 def _relative(lengths: Float32Array) -> Float32Array:
     """The same, 1 on average over those above 0."""
-    some = lengths > 0
-    return lengths / np.float32(lengths[some].mean()) if some.any() else lengths
+    positive = lengths[lengths > 0]
+    return lengths / np.float32(positive.mean()) if len(positive) else lengths
 
 
 def _array(tensor: Tensor) -> Float32Array:

@@ -22,7 +22,7 @@ class NeighbourPositives:
     def __init__(self, positives: sparse.csr_matrix, config: TrainConfig) -> None:
         self._share = config.neighbour_share
         self._similar = cooccurrence(positives, "cosine", config.neighbour_positives)
-        self._count = np.diff(self._similar.indptr)
+        self._num_similar = np.diff(self._similar.indptr)
 
     def draw(
         self, user: Int64Array, item: Int64Array, draw: np.random.Generator
@@ -32,7 +32,11 @@ class NeighbourPositives:
 
         Items without a similar one give none.
         """
-        chance, which = draw.random(len(user)), draw.random(len(user))
-        chosen = (chance < self._share) & (self._count[item] > 0)
-        place = self._similar.indptr[item] + (which * self._count[item]).astype(np.int64)
-        return user[chosen], self._similar.indices[place[chosen]].astype(np.int64)
+        chance = draw.random(len(user))
+        which = draw.random(len(user))
+        num_similar = self._num_similar[item]
+        chosen = (chance < self._share) & (num_similar > 0)
+        # A uniform draw among the entries of the item's row.
+        entry = self._similar.indptr[item] + (which * num_similar).astype(np.int64)
+        similar = self._similar.indices[entry[chosen]]
+        return user[chosen], similar.astype(np.int64)

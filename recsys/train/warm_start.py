@@ -1,4 +1,4 @@
-"""Continue from an earlier training when users and items were added: old states by outside id, new
+"""Continue from an earlier training when users and items were added: old states by external id, new
 ones start small.
 """
 
@@ -20,9 +20,8 @@ from recsys.graph.schema import ITEM, USER, Graph, NodeType
 from recsys.model.network import Network
 
 FOLDER = "states"
-_FRESH_SHARE = (
-    0.1  # of the old states' root mean square: a new node is first what its neighbours send it
-)
+# Of the old states' root mean square: a new node is first what its neighbours' messages say.
+_FRESH_SHARE = 0.1
 _KIND, _LABEL = "node_type", "label"
 
 
@@ -40,27 +39,27 @@ class WarmStart(NamedTuple):
 
 def save_states(folder: Path, network: Network, graph: Graph, interactions: Interactions) -> None:
     """Write `folder`/states: what a later training can start from."""
-    tables = {kind: network.table(kind) for kind in graph.num_nodes}
-    arrays = {f"table/{kind}": table.detach().cpu().numpy() for kind, table in tables.items()}
+    arrays: dict[str, Float32Array] = {}
+    table_ids = set()
+    for kind in graph.num_nodes:
+        table = network.table(kind)
+        table_ids.add(id(table))
+        arrays[f"table/{kind}"] = _array(table)
     for name, value in network.named_parameters():
-        if not any(value is table for table in tables.values()):
-            arrays[f"shared/{name}"] = value.detach().cpu().numpy()
+        if id(value) not in table_ids:
+            arrays[f"shared/{name}"] = _array(value)
+    labels = []
+    for kind, ids in _labels(graph, interactions).items():
+        labels.append(pl.DataFrame({_KIND: kind, _LABEL: ids}))
     with atomic_folder(folder / FOLDER) as part:
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in arrays.items()},
-            part / "states.safetensors",
-        )
-        labels = [
-            pl.DataFrame({_KIND: kind, _LABEL: ids})
-            for kind, ids in _labels(graph, interactions).items()
-        ]
+        save_file(arrays, part / "states.safetensors")
         pl.concat(labels).write_parquet(part / "labels.parquet")
 
 
 def load_states(
     folder: Path, graph: Graph, interactions: Interactions, width: int, seed: int = 0
 ) -> WarmStart:
-    """The states of an earlier training, aligned with a new phase by outside ids.
+    """The states of an earlier training, aligned with a new phase by external ids.
 
     Nodes that the earlier training did not have start from normal draws of a tenth of the old
     states' size. Raises UsageError when there are none in `folder`, DataError when their width
@@ -74,7 +73,8 @@ def load_states(
         )
     arrays = load_file(path)
     old_labels = read_parquet(folder / FOLDER / "labels.parquet")
-    states, known = {}, {}
+    states: dict[NodeType, Float32Array] = {}
+    known: dict[NodeType, int] = {}
     for kind, labels in _labels(graph, interactions).items():
         if f"table/{kind}" not in arrays:
             continue
@@ -84,13 +84,14 @@ def load_states(
                 f"the states in {str(folder)!r} are {old.shape[1]} wide, model.width is {width}",
                 f"Set model.width = {old.shape[1]}, or train without train.warm_start",
             )
-        old_ids = IdMap(old_labels.filter(pl.col(_KIND) == kind)[_LABEL], kind)
+        of_kind = old_labels.filter(pl.col(_KIND) == kind)
+        old_ids = IdMap(of_kind[_LABEL], kind)
         states[kind], known[kind] = _aligned(old, old_ids, labels, np.random.default_rng(seed))
-    shared = {
-        name.removeprefix("shared/"): value
-        for name, value in arrays.items()
-        if name.startswith("shared/")
-    }
+    shared: dict[str, Float32Array] = {}
+    for name, value in arrays.items():
+        group, _, parameter = name.partition("/")
+        if group == "shared":
+            shared[parameter] = value
     return WarmStart(states, shared, known)
 
 
@@ -106,15 +107,22 @@ def _aligned(
     old: Float32Array, old_ids: IdMap, labels: pl.Series, draw: np.random.Generator
 ) -> tuple[Float32Array, int]:
     """Rows of `old` in the order of `labels`, fresh draws where unknown; and how many were known."""
-    place = old_ids.lookup(labels.to_list())
-    known = place != UNKNOWN
-    size = _FRESH_SHARE * float(np.sqrt(np.mean(np.square(old)))) if old.size else _FRESH_SHARE
-    states = draw.normal(0, size, (len(labels), old.shape[1])).astype(np.float32)
-    states[known] = old[place[known]]
+    row = old_ids.lookup(labels.to_list())
+    known = row != UNKNOWN
+    root_mean_square = float(np.sqrt(np.mean(np.square(old)))) if old.size else 1.0
+    deviation = _FRESH_SHARE * root_mean_square
+    states = draw.normal(0, deviation, (len(labels), old.shape[1])).astype(np.float32)
+    states[known] = old[row[known]]
     return states, int(known.sum())
 
 
+def _array(tensor: torch.Tensor) -> Float32Array:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy())
+
+
 def _labels(graph: Graph, interactions: Interactions) -> dict[NodeType, pl.Series]:
-    """Outside id of every node, by type."""
-    attributes = {kind: pl.Series(labels, dtype=pl.String) for kind, labels in graph.labels.items()}
-    return {USER: interactions.users.ids, ITEM: interactions.items.ids} | attributes
+    """External id of every node, by type."""
+    labels = {USER: interactions.users.ids, ITEM: interactions.items.ids}
+    for kind, values in graph.labels.items():
+        labels[kind] = pl.Series(values, dtype=pl.String)
+    return labels
