@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from itertools import chain
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -65,31 +66,33 @@ def make_app(settings: Settings) -> ASGIApp:
         app.include_router(router)
     app.mount("/page", StaticFiles(directory=probes.PAGE, check_dir=False), "page")
     guarded: ASGIApp = Guard(Shortcut(app), settings, context.keys, context.metrics)
-    return (
-        CORSMiddleware(guarded, settings.cors, allow_methods=["*"], allow_headers=["*"])
-        if settings.cors
-        else guarded
-    )
+    if not settings.cors:
+        return guarded
+    return CORSMiddleware(guarded, settings.cors, allow_methods=["*"], allow_headers=["*"])
 
 
 def _context(settings: Settings) -> Context:
     metrics = Metrics()
     state = State(settings.bundle, metrics)
-    events = settings.events
-    log = LiveEvents(events)
-    log.refresh()
+    live = LiveEvents(settings.events)
+    live.refresh()
+    keys = None
+    if settings.keys is not None:
+        keys = Keys(settings.keys, settings.workers)
+    writer = None
+    if settings.events is not None:
+        append = _appending(EventLog(settings.events))
+        writer = Batcher(append, ThreadPoolExecutor(1, "events"))
     return Context(
         settings=settings,
-        keys=None if settings.keys is None else Keys(settings.keys, settings.workers),
+        keys=keys,
         state=state,
-        service=Service(state, log, metrics, _threads(settings)),
-        live=log,
+        service=Service(state, live, metrics, _threads(settings)),
+        live=live,
         metrics=metrics,
         audit=Audit(settings.audit),
         others=Others(settings.run),
-        writer=None
-        if events is None
-        else Batcher(_appending(EventLog(events)), ThreadPoolExecutor(1, "events")),
+        writer=writer,
     )
 
 
@@ -137,7 +140,7 @@ def _appending(log: EventLog) -> Callable[[Sequence[list[Row]]], list[Exception 
     """Several requests' rows by one write and one fsync."""
 
     def append(several: Sequence[list[Row]]) -> list[Exception | None]:
-        log.append([row for rows in several for row in rows])
+        log.append(list(chain.from_iterable(several)))
         return [None] * len(several)
 
     return append

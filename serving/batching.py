@@ -30,7 +30,8 @@ class Batcher(Generic[Asked, Given]):
     def __init__(
         self, answer: Callable[[Sequence[Asked]], Sequence[Given | Exception]], executor: Executor
     ) -> None:
-        self._answer, self._executor = answer, executor
+        self._answer = answer
+        self._executor = executor
         self._waiting: deque[_Waiting] = deque()
         self._running = False
 
@@ -53,7 +54,7 @@ class Batcher(Generic[Asked, Given]):
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
-        questions = [one.question for one in batch]
+        questions = [waiting.question for waiting in batch]
         running = loop.run_in_executor(self._executor, self._answer, questions)  # type: ignore[arg-type]
         running.add_done_callback(lambda done: self._finish(loop, batch, done))
 

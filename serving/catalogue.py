@@ -24,6 +24,7 @@ from serving.state import Served
 
 
 def describe(served: Served) -> Model:
+    """The bundle that answers."""
     bundle = served.bundle
     return {
         "model_version": served.version,
@@ -37,39 +38,45 @@ def describe(served: Served) -> Model:
     }
 
 
-def item(served: Served, outside: str) -> CatalogueItem:
+def item(served: Served, item_id: str) -> CatalogueItem:
     """Raises Refused (404) when it is unknown."""
-    require_item(served, outside)
-    return _items(served, served.bundle.items.lookup([outside]))[0]
+    require_item(served, item_id)
+    internal_ids = served.bundle.items.lookup([item_id])
+    return _items(served, internal_ids)[0]
 
 
-def items(served: Served, outside: Sequence[str]) -> CatalogueItems:
-    dense = served.bundle.items.lookup(outside)
-    unknown = [one for one, row in zip(outside, dense, strict=True) if row == UNKNOWN]
-    return {
-        "items": _items(served, dense[dense != UNKNOWN]),
-        "unknown": unknown,
-        "model_version": served.version,
-    }
+def items(served: Served, item_ids: Sequence[str]) -> CatalogueItems:
+    """What is known of some items."""
+    internal_ids = served.bundle.items.lookup(item_ids)
+    unknown = []
+    for item_id, internal_id in zip(item_ids, internal_ids, strict=True):
+        if internal_id == UNKNOWN:
+            unknown.append(item_id)
+    known = _items(served, internal_ids[internal_ids != UNKNOWN])
+    return {"items": known, "unknown": unknown, "model_version": served.version}
 
 
 def find_items(served: Served, text: str, k: int) -> CatalogueItems:
     """Items whose id or title holds the text: the one whose id it is, then the most popular."""
-    table = served.bundle.item_table
-    matches = [_holds(name, text) for name in (ITEM_ID, TITLE) if name in table.columns]
-    rows = np.flatnonzero(
-        table.select(pl.any_horizontal(*matches).fill_null(False)).to_series().to_numpy()
-    )
-    named = served.bundle.items.lookup([text])
-    order = np.lexsort((-served.bundle.popularity[0][rows], rows != named))[:k]
-    return {"items": _items(served, rows[order]), "unknown": [], "model_version": served.version}
+    bundle = served.bundle
+    columns = [name for name in (ITEM_ID, TITLE) if name in bundle.item_table.columns]
+    holds_text = pl.any_horizontal(_holds(name, text) for name in columns)
+    matches = bundle.item_table.select(holds_text.fill_null(False)).to_series()
+    rows = np.flatnonzero(matches.to_numpy())
+    is_other_id = rows != bundle.items.lookup([text])
+    popularity = bundle.popularity[0][rows]
+    order = np.lexsort((-popularity, is_other_id))[:k]
+    items = _items(served, rows[order])
+    return {"items": items, "unknown": [], "model_version": served.version}
 
 
 def attributes(served: Served, k: int) -> AttributeColumns:
     """What filters may name: by column of the items its most frequent values, up to k."""
-    known = served.bundle.attributes
-    counts = np.diff(known.lists.indptr)
-    columns = [_column(name, places, counts, k) for name, places in known.places.items()]
+    attributes = served.bundle.attributes
+    num_items = np.diff(attributes.lists.indptr)
+    columns = []
+    for column, row_of_value in attributes.places.items():
+        columns.append(_column(column, row_of_value, num_items, k))
     return {"columns": columns, "model_version": served.version}
 
 
@@ -77,74 +84,78 @@ def find_users(served: Served, text: str, k: int) -> FoundUsers:
     """Users whose id holds the text: the shortest, so that the very id is the first, then in the
     order of the bundle.
     """
-    ids = pl.DataFrame({USER_ID: served.bundle.users.ids})
-    shortest = pl.col(USER_ID).str.len_chars()
-    found = (
-        ids.lazy()
-        .filter(_holds(USER_ID, text))
-        .sort(shortest, maintain_order=True)
-        .head(k)
-        .collect()
-    )
-    return {"users": found[USER_ID].to_list(), "model_version": served.version}
+    users = pl.LazyFrame({USER_ID: served.bundle.users.ids})
+    matches = users.filter(_holds(USER_ID, text))
+    length = pl.col(USER_ID).str.len_chars()
+    shortest = matches.sort(length, maintain_order=True).head(k).collect()
+    return {"users": shortest[USER_ID].to_list(), "model_version": served.version}
 
 
-def similar_items(served: Served, outside: str, k: int) -> Answer:
+def similar_items(served: Served, item_id: str, k: int) -> Answer:
     """Raises Refused (404) when the item is unknown."""
-    require_item(served, outside)
-    return cast(
-        Answer, {**served.lookup.similar_items([outside], k)[0], "model_version": served.version}
-    )
+    require_item(served, item_id)
+    [answer] = served.lookup.similar_items([item_id], k)
+    return cast(Answer, {**answer, "model_version": served.version})
 
 
-def similar_users(served: Served, outside: str, k: int) -> Answer:
+def similar_users(served: Served, user_id: str, k: int) -> Answer:
     """Raises Refused (404) when the user is unknown."""
-    require_user(served, outside)
-    [found] = served.lookup.similar_users([outside], k)
-    return cast(
-        Answer, {"items": found, "source": "model", "unknown": [], "model_version": served.version}
-    )
+    require_user(served, user_id)
+    [users] = served.lookup.similar_users([user_id], k)
+    return {"items": users, "source": "model", "unknown": [], "model_version": served.version}
 
 
-def _column(name: str, places: Mapping[str, int], counts: IntArray, k: int) -> AttributeColumn:
-    often = sorted(places, key=lambda value: -counts[places[value]])[:k]
-    values: list[AttributeValue] = [
-        {"value": value, "items": int(counts[places[value]])} for value in often
-    ]
-    return {"column": name, "distinct": len(places), "values": values}
+def _column(
+    column: str, row_of_value: Mapping[str, int], num_items: IntArray, k: int
+) -> AttributeColumn:
+    """The values of one column.
+
+    Args:
+        column: Its name.
+        row_of_value: Row of each value in the bundle's lists.
+        num_items: (rows,) how many items have the value of a row.
+        k: How many values, the most frequent.
+
+    Returns:
+        The document.
+    """
+    most_frequent = sorted(row_of_value, key=lambda value: -num_items[row_of_value[value]])
+    values: list[AttributeValue] = []
+    for value in most_frequent[:k]:
+        values.append({"value": value, "items": int(num_items[row_of_value[value]])})
+    return {"column": column, "distinct": len(row_of_value), "values": values}
 
 
 def _holds(column: str, text: str) -> pl.Expr:
-    return (
-        pl.col(column).cast(pl.String).str.to_lowercase().str.contains(text.lower(), literal=True)
-    )
+    """Whether a column holds a text, whatever the case."""
+    lower = pl.col(column).cast(pl.String).str.to_lowercase()
+    return lower.str.contains(text.lower(), literal=True)
 
 
-def _items(served: Served, dense: np.ndarray) -> list[CatalogueItem]:
+def _items(served: Served, internal_ids: np.ndarray) -> list[CatalogueItem]:
     bundle = served.bundle
-    rows = bundle.item_table[pl.Series(dense.astype(np.int64))].to_dicts()
-    counts = np.asarray(bundle.popularity[:, dense]).T.astype(int).tolist()
-    available = bundle.available[dense].tolist()
-    return [_item(*facts, bundle.segments) for facts in zip(rows, counts, available, strict=True)]
+    rows = bundle.item_table[pl.Series(internal_ids.astype(np.int64))].to_dicts()
+    counts = np.asarray(bundle.popularity[:, internal_ids]).T.astype(int).tolist()
+    available = bundle.available[internal_ids].tolist()
+    items = []
+    for row, item_counts, is_available in zip(rows, counts, available, strict=True):
+        popularity = dict(zip(bundle.segments, item_counts, strict=True))
+        items.append(_item(row, popularity, is_available))
+    return items
 
 
-def _item(
-    row: dict[str, Any], counts: list[int], available: bool, segments: Sequence[str]
-) -> CatalogueItem:
-    known = {
-        name: value
-        for name, value in row.items()
-        if name not in (ITEM_ID, TITLE) and value is not None
-    }
-    found: CatalogueItem = {
+def _item(row: dict[str, Any], popularity: dict[str, int], available: bool) -> CatalogueItem:
+    """One item. row: of the item table. popularity: users who had it, by behaviour."""
+    attributes = {}
+    for column, value in row.items():
+        if column not in (ITEM_ID, TITLE) and value is not None:
+            attributes[column] = value if isinstance(value, int | float | list) else str(value)
+    item: CatalogueItem = {
         "id": row[ITEM_ID],
         "available": available,
-        "popularity": dict(zip(segments, counts, strict=True)),
-        "attributes": {
-            name: value if isinstance(value, int | float | list) else str(value)
-            for name, value in known.items()
-        },
+        "popularity": popularity,
+        "attributes": attributes,
     }
     if row.get(TITLE) is not None:
-        found["title"] = str(row[TITLE])
-    return found
+        item["title"] = str(row[TITLE])
+    return item

@@ -51,7 +51,8 @@ class EventLog:
         """On disk when this returns. Raises MachineError when the disk refuses; then no row of
         these is in the file.
         """
-        lines = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+        documents = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+        lines = b"".join(documents)
         try:
             with self._locked() as log:
                 end = _whole_bytes(log)
@@ -99,7 +100,8 @@ class LiveEvents:
         self.path = path
         self.broken_lines = 0
         self._users: dict[str, deque[Event]] = {}
-        self._file, self._read_bytes = 0, 0
+        self._file = 0
+        self._read_bytes = 0
         self._lock = threading.Lock()
 
     def refresh(self) -> None:
@@ -110,10 +112,10 @@ class LiveEvents:
             try:
                 facts = self.path.stat()
             except FileNotFoundError:
-                self._users, self._file, self._read_bytes = {}, 0, 0
+                self._begin(0)
                 return
             if facts.st_ino != self._file or facts.st_size < self._read_bytes:
-                self._users, self._file, self._read_bytes = {}, facts.st_ino, 0
+                self._begin(facts.st_ino)
             if facts.st_size > self._read_bytes:
                 self._read(self.path)
 
@@ -123,6 +125,12 @@ class LiveEvents:
             return ()
         with self._lock:
             return tuple(self._users.get(user, ()))
+
+    def _begin(self, file: int) -> None:
+        """Nothing is read yet of the file with this inode."""
+        self._users = {}
+        self._file = file
+        self._read_bytes = 0
 
     def _read(self, path: Path) -> None:
         with path.open("rb") as stream:
@@ -136,10 +144,11 @@ class LiveEvents:
     def _take(self, line: bytes) -> None:
         try:
             row: dict[str, Any] = orjson.loads(line)
-            event = Event(
-                str(row[ITEM_ID]), row.get(BEHAVIOR), float(row[TIME]), float(row.get(WEIGHT, 1.0))
-            )
-            self._users.setdefault(str(row[USER_ID]), deque(maxlen=KEPT_PER_USER)).append(event)
+            item = str(row[ITEM_ID])
+            weight = float(row.get(WEIGHT, 1.0))
+            event = Event(item, row.get(BEHAVIOR), float(row[TIME]), weight)
+            events = self._users.setdefault(str(row[USER_ID]), deque(maxlen=KEPT_PER_USER))
+            events.append(event)
         except (ValueError, KeyError, TypeError):
             self.broken_lines += 1
             _LOG.warning(
@@ -157,9 +166,9 @@ def _whole_bytes(log: int) -> int:
         return end
     while end:
         start = max(0, end - _TAIL_BYTES)
-        found = os.pread(log, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        newline = os.pread(log, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
         end = start
     return 0
 

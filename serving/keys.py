@@ -49,7 +49,8 @@ class Keys:
     """
 
     def __init__(self, path: Path, workers: int = 1) -> None:
-        self._path, self._workers = path, workers
+        self._path = path
+        self._workers = workers
         self._read()
 
     def follow(self) -> None:
@@ -65,18 +66,19 @@ class Keys:
     def _read(self) -> None:
         try:
             self._stamp = _stamp(self._path)
-            found = _File.model_validate(tomllib.loads(self._path.read_text(encoding="utf-8")))
+            text = self._path.read_text(encoding="utf-8")
+            file = _File.model_validate(tomllib.loads(text))
         except (OSError, tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"cannot use the keys in {str(self._path)!r}: {error}", "Make one with: recsys key"
             ) from None
         # Every worker meters its own share: connections spread over them.
-        self._buckets = {
-            key.sha256: Bucket(key.rate / self._workers, key.burst)
-            for key in found.keys
-            if key.rate
-        }
-        self._keys = {key.sha256: key for key in found.keys}
+        buckets = {}
+        for key in file.keys:
+            if key.rate:
+                buckets[key.sha256] = Bucket(key.rate / self._workers, key.burst)
+        self._buckets = buckets
+        self._keys = {key.sha256: key for key in file.keys}
 
     def find(self, token: str) -> Key | None:
         return self._keys.get(_digest(token))
@@ -93,13 +95,16 @@ class Bucket:
     """
 
     def __init__(self, rate: float, burst: int) -> None:
-        self.rate, self.burst = rate, burst
-        self._tokens, self._filled = float(burst), time.monotonic()
+        self.rate = rate
+        self.burst = burst
+        self._tokens = float(burst)
+        self._filled = time.monotonic()
 
     def take(self) -> float:
         """0 and one token less, or the seconds until there is one."""
         now = time.monotonic()
-        self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
+        inflow = (now - self._filled) * self.rate
+        self._tokens = min(self.burst, self._tokens + inflow)
         self._filled = now
         if self._tokens < 1:
             return (1 - self._tokens) / self.rate

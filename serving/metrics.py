@@ -74,7 +74,8 @@ class Metrics:
         self.reloads.labels("loaded").inc()
         self.info.labels(served.version).set(1)
         self.written.set(served.written)
-        self._served, self._mean = served, served.expected.mean
+        self._served = served
+        self._mean = served.expected.mean
         self.drift.set(0)
 
     def refused(self, error: RecsysError) -> None:
@@ -84,12 +85,15 @@ class Metrics:
     def observe(self, served: Served, answers: Sequence[Answer]) -> None:
         """Count lists that were given."""
         self.asked.inc(len(answers))
-        for source, count in collections.Counter(answer["source"] for answer in answers).items():
+        counts = collections.Counter(answer["source"] for answer in answers)
+        for source, count in counts.items():
             self.answers.labels(source).inc(count)
         self.unknown.inc(sum(len(answer["unknown"]) for answer in answers))
         for answer in answers:
-            if answer["source"] == "model" and answer["items"] and answer["items"][0]["rank"] == 1:
-                self._mean += (answer["items"][0]["score"] - self._mean) / _REMEMBERED
+            items = answer["items"]
+            if answer["source"] == "model" and items and items[0]["rank"] == 1:
+                # an exponential mean of first scores
+                self._mean += (items[0]["score"] - self._mean) / _REMEMBERED
         if served.expected.deviation:
             self.drift.set((self._mean - served.expected.mean) / served.expected.deviation)
 

@@ -32,8 +32,9 @@ class Others:
         """Give up a bundle that is gone from the run, as one is that held somebody to be forgotten."""
         with self._loading:
             if self._run is not None and self._kept is not None:
-                gone = not (RunFolder(self._run).bundles / self._kept.version).is_dir()
-                self._kept = None if gone else self._kept
+                folder = RunFolder(self._run).bundles / self._kept.version
+                if not folder.is_dir():
+                    self._kept = None
 
     def _path(self, name: str) -> Path:
         if self._run is None:

@@ -8,12 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Settings:
-    """bundle: a bundle, or the link to one, which is followed. run: the run folder it belongs to,
-    if any.
+    """How a service runs.
 
-    events, audit, keys: files; without `events` none are taken, without `keys` nobody is asked for
-    one. body_bytes: largest request. header_seconds, body_seconds: until a slow client is cut off.
-    answer_seconds: until a request is given up. poll_seconds: how often the link is looked at.
+    bundle: a bundle, or the link to one, which is followed.
+    run: the run folder it belongs to, if any.
+    keys: file of keys; without it nobody is asked for one.
+    events: file of live events; without it none are taken.
+    audit: file of what was done by /v1/admin.
+    body_bytes: the largest request.
+    header_seconds, body_seconds: until a slow client is cut off.
+    answer_seconds: until a request is given up.
+    poll_seconds: how often the link is looked at.
     cors: origins that pages may call from.
     """
 
@@ -37,7 +42,9 @@ class Settings:
 
     @staticmethod
     def from_json(text: str) -> "Settings":
-        found: dict[str, Any] = json.loads(text)
-        paths = {one.name for one in fields(Settings) if "Path" in str(one.type)}
-        found |= {name: Path(found[name]) for name in paths if found[name] is not None}
-        return Settings(**found | {"cors": tuple(found["cors"])})
+        values: dict[str, Any] = json.loads(text)
+        for field in fields(Settings):
+            if "Path" in str(field.type) and values[field.name] is not None:
+                values[field.name] = Path(values[field.name])
+        values["cors"] = tuple(values["cors"])
+        return Settings(**values)

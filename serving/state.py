@@ -114,12 +114,13 @@ class Pace:
 
 
 def _expected(golden: Path) -> Expected:
-    first = [
-        one["scores"][0]
-        for one in load_document(golden)["requests"]
-        if "user" in one and one["scores"]
-    ]
-    return Expected(float(np.mean(first or [0.0])), float(np.std(first or [0.0])))
+    first_scores = []
+    for request in load_document(golden)["requests"]:
+        if "user" in request and request["scores"]:
+            first_scores.append(request["scores"][0])
+    if not first_scores:
+        return Expected(0.0, 0.0)
+    return Expected(float(np.mean(first_scores)), float(np.std(first_scores)))
 
 
 def _after(event: Event, end: float) -> bool:
@@ -161,7 +162,8 @@ class State:
                 self._listener.refused(error)
                 _LOG.error("kept bundle %s: %s", self.current.version, error)
                 raise
-            self.current, self.refused = fresh, None
+            self.current = fresh
+            self.refused = None
             self._listener.loaded(fresh)
             _LOG.warning("bundle %s answers now", fresh.version)
             return fresh

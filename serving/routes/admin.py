@@ -24,8 +24,9 @@ router = APIRouter(prefix="/v1/admin", tags=["admin"])
 async def bundles(here: Here) -> Response:
     """The bundles of the run, newest first."""
     folder = _run(here)
-    found = await here.service.run(lambda served: [asdict(one) for one in listed(folder)])
-    return document({"bundles": found, "model_version": here.served.version})
+    of_run = await here.service.run(lambda served: listed(folder))
+    documents = [asdict(bundle) for bundle in of_run]
+    return document({"bundles": documents, "model_version": here.served.version})
 
 
 @router.post("/reload", response_model=Switched)
@@ -39,12 +40,12 @@ async def reload(here: Here, request: Request) -> Response:
 @router.post("/promote", response_model=Switched)
 async def promote(here: Here, request: Request, body: PromoteBody) -> Response:
     """Make a bundle of the run the live one, for this service and all that follow the run."""
-    folder, forced = _run(here), " by force" * body.force
+    folder = _run(here)
+    action = f"promote {body.bundle}"
+    if body.force:
+        action += " by force"
     return await _switched(
-        here,
-        request,
-        f"promote {body.bundle}{forced}",
-        lambda: promote_bundle(folder, body.bundle, body.force),
+        here, request, action, lambda: promote_bundle(folder, body.bundle, body.force)
     )
 
 

@@ -28,8 +28,11 @@ async def events(here: Here, body: EventsBody) -> Response:
         _check_behavior(served, event)
     await here.writer.ask([_row(served, event) for event in body.events])
     here.metrics.events.inc(len(body.events))
-    dense = served.bundle.items.lookup([event.item for event in body.events])
-    unknown = [event.item for event, row in zip(body.events, dense, strict=True) if row == UNKNOWN]
+    items = [event.item for event in body.events]
+    unknown = []
+    for item, internal_id in zip(items, served.bundle.items.lookup(items), strict=True):
+        if internal_id == UNKNOWN:
+            unknown.append(item)
     return document({"accepted": len(body.events), "unknown": unknown})
 
 
