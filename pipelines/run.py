@@ -42,7 +42,6 @@ from recsys.closed_form.catalogue import baseline
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
-from recsys.fitting.known_names import require_known_names
 from recsys.graph.parts import configured_parts
 from recsys.phases.phase import PhaseName
 from recsys.releases.life_cycle import publish, was_live
@@ -55,71 +54,22 @@ _JUDGED = ("evaluate", "graph.target", "graph.negative_behaviors", "train.metric
 
 
 def plan(config: RunConfig) -> list[Stage]:
-    """Every stage of a run: choose on validation, refit and test once, then refit on the whole log
-    and serve that.
+    """Every stage of a run.
 
-    Raises UsageError for an unknown baseline, ConfigError for another unknown name, before anything
-    runs.
+    Validation chooses; what was chosen is refitted and tested once; then it is refitted on the whole
+    log and served. Raises UsageError for an unknown baseline, before anything runs.
     """
-    require_known_names(config)
-    variants = (MODEL, LIGHTGCN) if LIGHTGCN in config.evaluate.baselines else (MODEL,)
-    others = tuple(baseline(name).name for name in config.evaluate.baselines if name != LIGHTGCN)
-    lists = [
-        place.format(bucket=name) for place in (VALIDATION, TEST) for name in (*variants, *others)
-    ]
-    ablations = configured_parts(config.graph) if config.evaluate.ablate_relations else []
-    lists += [WITHOUT.format(bucket=part) for part in ablations]
-    trained = TRAINED.format(phase="final", bucket=MODEL)
-    inputs = (
-        *_ROWS,
-        AUDIT,
-        GRAPH.format(phase="final"),
-        INDEX.format(phase="final"),
-        trained,
-        COLD_START,
-        *lists,
-    )
+    variants = _variants(config)
+    baselines_named = _baselines(config)
+    ablated = _ablated(config)
     return [
-        Stage(
-            "ingest",
-            ingest.ingest,
-            LOG,
-            (SUPPRESSED,),
-            config=("data", "clean"),
-            files=_files(config.data),
-        ),
-        *_relations(config),
-        Stage("split", split.split_rows, SPLIT, (LOG,), ("split", "graph.target", "seed")),
-        Stage(
-            "audit",
-            audit.check_splits,
-            AUDIT,
-            (*_ROWS, *_side_inputs(config)),
-            ("split", "graph", "evaluate.seen_behaviors", "seed"),
-        ),
-        _graph("select", config),
-        _train("select", variants),
-        _blend("select", variants),
-        _score("select", variants),
-        Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=others),
-        Stage(
-            "popularity", popularity.choose, POPULARITY, _ROWS, (*_JUDGED, "split", "blend.trend")
-        ),
-        _graph("final", config),
-        _train("final", variants),
-        _blend("final", variants),
-        _score("final", variants),
-        Stage("test", baselines.score_test, TEST, (*_ROWS, VALIDATION), _JUDGED, buckets=others),
-        *_ablations(config, ablations),
+        *_prepare(config),
+        *_select(config, variants, baselines_named),
+        *_test(config, variants, baselines_named),
+        *_ablations(config, ablated),
         _cold_start(config),
         _index("final"),
-        Stage(
-            "report",
-            report.write,
-            REPORT,
-            inputs,
-            ("name", "data", "clean", "split", *_LEARNED, "evaluate"),
-        ),
+        _report(config, (*variants, *baselines_named), ablated),
         *_serve(config),
     ]
 
@@ -133,140 +83,268 @@ def run(
     until: str | None = None,
     hold: bool = False,
 ) -> Manifest:
-    """Run the plan of `config` in its run folder (`out`, config.out or runs/<name>); returns the
-    manifest.
+    """Run the plan of a configuration in its run folder.
 
     A new bundle goes live at the end, unless `hold`. One that was live before and is so no more
     (rolled back, say) stays as it is while nothing changes.
+
+    Args:
+        config: of the run.
+        out: the run folder; config.out or runs/<name> when absent.
+        progress: told of every stage.
+        fresh: run every stage again.
+        since: first stage to look at; what lies before is taken as it is.
+        until: last stage to look at.
+        hold: leave a new bundle for `recsys promote`.
+
+    Returns:
+        The manifest.
     """
     folder = RunFolder(out or Path(config.out or f"runs/{config.name}"))
     manifest = run_plan(plan(config), config, folder, progress, fresh, since, until)
     if "bundle" in manifest.touched:
-        path = folder.path / manifest.entries["bundle"].output
-        if hold:
-            progress.say(
-                f"bundle {path.name} is held: recsys promote makes it live", bundle=path.name
-            )
-        elif (
-            "bundle" in manifest.ran
-            or not folder.bundle.exists()
-            or not was_live(folder, path.name)
-        ):
-            publish(folder, path)
-            progress.say(f"serving bundle {path.name}", bundle=path.name)
+        _go_live(folder, manifest, progress, hold)
     return manifest
+
+
+def _go_live(folder: RunFolder, manifest: Manifest, progress: Progress, hold: bool) -> None:
+    """Switch the link to the bundle of this run, where it is new or none was live."""
+    bundle = folder.path / manifest.entries["bundle"].output
+    name = bundle.name
+    if hold:
+        progress.say(f"bundle {name} is held: recsys promote makes it live", bundle=name)
+        return
+    is_new = "bundle" in manifest.ran
+    if is_new or not folder.bundle.exists() or not was_live(folder, name):
+        publish(folder, bundle)
+        progress.say(f"serving bundle {name}", bundle=name)
+
+
+def _variants(config: RunConfig) -> tuple[str, ...]:
+    """The model, and what is trained like it."""
+    return (MODEL, LIGHTGCN) if LIGHTGCN in config.evaluate.baselines else (MODEL,)
+
+
+def _baselines(config: RunConfig) -> tuple[str, ...]:
+    """Names of the baselines in closed form. Raises UsageError for one that there is not."""
+    names = [name for name in config.evaluate.baselines if name != LIGHTGCN]
+    return tuple(baseline(name).name for name in names)
+
+
+def _ablated(config: RunConfig) -> list[str]:
+    """Parts of the graph that are taken away one at a time, where that is asked for."""
+    return configured_parts(config.graph) if config.evaluate.ablate_relations else []
+
+
+def _prepare(config: RunConfig) -> list[Stage]:
+    """From the log to audited splits."""
+    ingested = Stage(
+        "ingest",
+        ingest.ingest,
+        LOG,
+        (SUPPRESSED,),
+        config=("data", "clean"),
+        files=_files(config.data),
+    )
+    split_keys = ("split", "graph.target", "seed")
+    audited = Stage(
+        "audit",
+        audit.check_splits,
+        AUDIT,
+        (*_ROWS, *_side_inputs(config)),
+        ("split", "graph", "evaluate.seen_behaviors", "seed"),
+    )
+    return [
+        ingested,
+        *_relations(config),
+        Stage("split", split.split_rows, SPLIT, (LOG,), split_keys),
+        audited,
+    ]
+
+
+def _select(
+    config: RunConfig, variants: Sequence[str], baselines_named: Sequence[str]
+) -> list[Stage]:
+    """What validation chooses."""
+    popularity_keys = (*_JUDGED, "split", "blend.trend")
+    names = tuple(baselines_named)
+    return [
+        _graph("select", config),
+        _train("select", variants),
+        _blend("select", variants),
+        _score("select", variants),
+        Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=names),
+        Stage("popularity", popularity.choose, POPULARITY, _ROWS, popularity_keys),
+    ]
+
+
+def _test(
+    config: RunConfig, variants: Sequence[str], baselines_named: Sequence[str]
+) -> list[Stage]:
+    """Everything chosen, refitted and ranked on the test."""
+    inputs = (*_ROWS, VALIDATION)
+    names = tuple(baselines_named)
+    return [
+        _graph("final", config),
+        _train("final", variants),
+        _blend("final", variants),
+        _score("final", variants),
+        Stage("test", baselines.score_test, TEST, inputs, _JUDGED, buckets=names),
+    ]
+
+
+def _report(config: RunConfig, models: Sequence[str], ablated: Sequence[str]) -> Stage:
+    """The report of all lists."""
+    lists = [VALIDATION.format(bucket=model) for model in models]
+    lists += [TEST.format(bucket=model) for model in models]
+    lists += [WITHOUT.format(bucket=name) for name in ablated]
+    inputs = (
+        *_ROWS,
+        AUDIT,
+        GRAPH.format(phase="final"),
+        INDEX.format(phase="final"),
+        TRAINED.format(phase="final", bucket=MODEL),
+        COLD_START,
+        *lists,
+    )
+    keys = ("name", "data", "clean", "split", *_LEARNED, "evaluate")
+    return Stage("report", report.write, REPORT, inputs, keys)
 
 
 def _relations(config: RunConfig) -> list[Stage]:
     """Files of edges, when there are any."""
     files = config.graph.files
+    if not files:
+        return []
     keys = ("graph.relations", "graph.knowledge", "data.broken_lines", "data.time_unit")
-    return [Stage("relations", relations.read, RELATIONS, (LOG,), keys, files)] if files else []
+    return [Stage("relations", relations.read, RELATIONS, (LOG,), keys, files)]
 
 
 def _side_inputs(config: RunConfig) -> tuple[str, ...]:
-    return tuple(stage.output for stage in _relations(config) if stage.output)
+    return (RELATIONS,) if config.graph.files else ()
 
 
 def _graph(phase: PhaseName, config: RunConfig) -> Stage:
-    inputs = (*((LOG,) if phase == "serve" else _ROWS), *_side_inputs(config))
-    return Stage(
-        f"graph-{phase}", graphs.build(phase), GRAPH.format(phase=phase), inputs, ("graph",)
-    )
+    rows = (LOG,) if phase == "serve" else _ROWS
+    inputs = (*rows, *_side_inputs(config))
+    output = GRAPH.format(phase=phase)
+    return Stage(f"graph-{phase}", graphs.build(phase), output, inputs, ("graph",))
 
 
 def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
-    earlier = () if phase == "select" else (TRAINED.replace("{phase}", "select"),)
-    inputs = (*_ROWS, GRAPH.format(phase=phase), *earlier)
-    keys = (*_LEARNED, "evaluate.seen_behaviors") if phase == "select" else _LEARNED
-    output = TRAINED.replace("{phase}", phase)
+    inputs = [*_ROWS, GRAPH.format(phase=phase)]
+    keys = [*_LEARNED]
+    if phase == "select":
+        keys.append("evaluate.seen_behaviors")
+    else:
+        inputs.append(_of_phase(TRAINED, "select"))
     return Stage(
-        f"train-{phase}", training.fit(phase), output, inputs, keys, buckets=tuple(variants)
+        f"train-{phase}",
+        training.fit(phase),
+        _of_phase(TRAINED, phase),
+        tuple(inputs),
+        tuple(keys),
+        buckets=tuple(variants),
     )
 
 
 def _blend(phase: PhaseName, variants: Sequence[str]) -> Stage:
-    earlier = () if phase == "select" else (BLEND.replace("{phase}", "select"),)
-    inputs = (*_ROWS, GRAPH.format(phase=phase), TRAINED.replace("{phase}", phase), *earlier)
-    output = BLEND.replace("{phase}", phase)
+    inputs = [*_ROWS, GRAPH.format(phase=phase), _of_phase(TRAINED, phase)]
+    if phase != "select":
+        inputs.append(_of_phase(BLEND, "select"))
     return Stage(
-        f"blend-{phase}", blend.fit(phase), output, inputs, _BLENDED, buckets=tuple(variants)
+        f"blend-{phase}",
+        blend.fit(phase),
+        _of_phase(BLEND, phase),
+        tuple(inputs),
+        _BLENDED,
+        buckets=tuple(variants),
     )
 
 
 def _score(phase: PhaseName, variants: Sequence[str]) -> Stage:
     name, output = ("validate", VALIDATION) if phase == "select" else ("test-model", TEST)
-    inputs = (*_ROWS, BLEND.replace("{phase}", phase), TRAINED.replace("{phase}", phase))
+    inputs = (*_ROWS, _of_phase(BLEND, phase), _of_phase(TRAINED, phase))
     return Stage(name, training.score(phase), output, inputs, _JUDGED, buckets=tuple(variants))
 
 
-def _ablations(config: RunConfig, parts: Sequence[str]) -> list[Stage]:
+def _ablations(config: RunConfig, ablated: Sequence[str]) -> list[Stage]:
     """The model without each part of its graph, when that is asked for."""
-    chosen = [place.format(phase="select", bucket=MODEL) for place in (TRAINED, BLEND)]
-    inputs = (*_ROWS, *_side_inputs(config), GRAPH.format(phase="final"), *chosen)
-    keys = (*_LEARNED, "blend", "evaluate")
-    return (
-        [Stage("ablate", ablation.rank_without, WITHOUT, inputs, keys, buckets=tuple(parts))]
-        if parts
-        else []
+    if not ablated:
+        return []
+    inputs = (
+        *_ROWS,
+        *_side_inputs(config),
+        GRAPH.format(phase="final"),
+        TRAINED.format(phase="select", bucket=MODEL),
+        BLEND.format(phase="select", bucket=MODEL),
     )
+    keys = (*_LEARNED, "blend", "evaluate")
+    buckets = tuple(ablated)
+    return [Stage("ablate", ablation.rank_without, WITHOUT, inputs, keys, buckets=buckets)]
 
 
 def _cold_start(config: RunConfig) -> Stage:
     """The tested model on visitors and on items that nobody took in train."""
-    found = [place.format(phase="final", bucket=MODEL) for place in (TRAINED, BLEND)]
-    inputs = (*_ROWS, *_side_inputs(config), GRAPH.format(phase="final"), POPULARITY, *found)
-    return Stage("cold_start", cold_start.judge, COLD_START, inputs, ("evaluate", "graph", "seed"))
+    inputs = (
+        *_ROWS,
+        *_side_inputs(config),
+        GRAPH.format(phase="final"),
+        POPULARITY,
+        TRAINED.format(phase="final", bucket=MODEL),
+        BLEND.format(phase="final", bucket=MODEL),
+    )
+    keys = ("evaluate", "graph", "seed")
+    return Stage("cold_start", cold_start.judge, COLD_START, inputs, keys)
 
 
 def _serve(config: RunConfig) -> list[Stage]:
-    """Refit on the whole log (unless the tested model is to be served), index, bundle and the
-    switched link.
-    """
+    """Refit on the whole log, unless the tested model is to be served; and the bundle."""
     phase: PhaseName = "serve" if config.refit else "final"
-    trained = TRAINED.format(phase=phase, bucket=MODEL)
-    blended = BLEND.format(phase=phase, bucket=MODEL)
-    again = [
+    refit = [
         _graph("serve", config),
         _train("serve", (MODEL,)),
         _blend("serve", (MODEL,)),
         _index("serve"),
     ]
-    made = (
+    inputs = (
+        *_ROWS,
         *_side_inputs(config),
         GRAPH.format(phase=phase),
-        trained,
-        blended,
+        TRAINED.format(phase=phase, bucket=MODEL),
+        BLEND.format(phase=phase, bucket=MODEL),
         INDEX.format(phase=phase),
+        POPULARITY,
+        REPORT,
+        TEST.format(bucket=MODEL),
     )
-    inputs = (*_ROWS, *made, POPULARITY, REPORT, TEST.format(bucket=MODEL))
     keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, *_SERVED)
-    return [
-        *(again if config.refit else []),
-        Stage("bundle", serving.bundle(phase), None, inputs, keys),
-    ]
+    bundled = Stage("bundle", serving.bundle(phase), None, inputs, keys)
+    return [*refit, bundled] if config.refit else [bundled]
 
 
 def _index(phase: PhaseName) -> Stage:
     """How to search the item vectors; those that are tested are also measured through the index."""
-    blended = BLEND.format(phase=phase, bucket=MODEL)
-    inputs = (*_ROWS, TRAINED.format(phase=phase, bucket=MODEL), blended)
-    judged = ("evaluate", "graph.negative_behaviors") if phase == "final" else ()
-    keys = ("index", "seed", "graph.target", *judged)
-    return Stage(f"index-{phase}", serving.index(phase), INDEX.format(phase=phase), inputs, keys)
+    inputs = (
+        *_ROWS,
+        TRAINED.format(phase=phase, bucket=MODEL),
+        BLEND.format(phase=phase, bucket=MODEL),
+    )
+    keys = ["index", "seed", "graph.target"]
+    if phase == "final":
+        keys += ["evaluate", "graph.negative_behaviors"]
+    output = INDEX.format(phase=phase)
+    return Stage(f"index-{phase}", serving.index(phase), output, inputs, tuple(keys))
+
+
+def _of_phase(output: str, phase: PhaseName) -> str:
+    """An output of one phase, its bucket still open."""
+    return output.replace("{phase}", phase)
 
 
 def _files(data: DataConfig) -> tuple[str, ...]:
     """Everything that ingest reads."""
     logs = data.log if isinstance(data.log, list) else [data.log]
-    given = [
-        *logs,
-        data.train,
-        data.validation,
-        data.test,
-        data.items,
-        data.users,
-        data.availability,
-        data.suppressed,
-    ]
-    return tuple(path for path in given if path)
+    published = [data.train, data.validation, data.test]
+    tables = [data.items, data.users, data.availability, data.suppressed]
+    return tuple(path for path in [*logs, *published, *tables] if path)

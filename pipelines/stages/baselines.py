@@ -13,37 +13,43 @@ from recsys.phases.phase import Phase
 def tune(work: Work) -> Facts:
     """Choose the setting of one baseline on validation; too dear a baseline is skipped and named."""
     data = load_phase(work.folder.path, work.config, "select")
-    one = baseline(work.bucket)
-    if reason := skip_reason(
-        one, data.interactions, work.config.evaluate.baseline_minutes, free_memory_bytes()
-    ):
-        work.progress.say(f"{one.title} skipped: {reason}", baseline=one.name, skipped=reason)
-        return _keep(work, Scored(one.name, one.title, skipped=reason))
+    model = baseline(work.bucket)
+    minutes = work.config.evaluate.baseline_minutes
+    reason = skip_reason(model, data.interactions, minutes, free_memory_bytes())
+    if reason:
+        work.progress.say(f"{model.title} skipped: {reason}", baseline=model.name, skipped=reason)
+        return _save(work, Scored(model.name, model.title, skipped=reason))
     if not len(data.judge.held_out_users):
-        return _keep(work, Scored(one.name, one.title, one.grid[0]))
-    choice = choose(one, data.interactions, data.target, data.judge.ndcg, work.config.seed)
-    facts = {"value": choice.value, "tried": [[params, value] for params, value in choice.tried]}
-    return _keep(
-        work,
-        Scored(one.name, one.title, choice.params, None, facts, _lists(one, data, choice.params)),
+        return _save(work, Scored(model.name, model.title, model.grid[0]))
+    choice = choose(model, data.interactions, data.target, data.judge.ndcg, work.config.seed)
+    tried = [[params, value] for params, value in choice.tried]
+    scored = Scored(
+        model.name,
+        model.title,
+        choice.params,
+        facts={"value": choice.value, "tried": tried},
+        ranked=_lists(model, data, choice.params),
     )
+    return _save(work, scored)
 
 
 def score_test(work: Work) -> Facts:
     """Refit one baseline on train and validation with the chosen setting and rank the test users."""
     chosen = Scored.load(work.read(VALIDATION.format(bucket=work.bucket)))
     if chosen.skipped:
-        return _keep(work, chosen)
+        return _save(work, chosen)
     data = load_phase(work.folder.path, work.config, "final")
     lists = _lists(baseline(work.bucket), data, chosen.params)
-    return _keep(work, Scored(chosen.name, chosen.title, chosen.params, ranked=lists))
+    return _save(work, Scored(chosen.name, chosen.title, chosen.params, ranked=lists))
 
 
-def _lists(one: Baseline, data: Phase, params: Params) -> Int32Array:
-    scorer = one.fit(data.interactions, data.target, params, data.config.seed)
-    return data.judge.ranked(scorer, max(data.config.evaluate.ks))
+def _lists(model: Baseline, data: Phase, params: Params) -> Int32Array:
+    """(held-out users, k) the lists of a baseline fitted on the rows of a phase."""
+    scorer = model.fit(data.interactions, data.target, params, data.config.seed)
+    k = max(data.config.evaluate.ks)
+    return data.judge.ranked(scorer, k)
 
 
-def _keep(work: Work, scored: Scored) -> Facts:
+def _save(work: Work, scored: Scored) -> Facts:
     scored.save(work.out)
     return Facts(figures={"params": scored.params, "skipped": scored.skipped})

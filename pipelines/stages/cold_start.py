@@ -10,6 +10,7 @@ from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popular_days
 from pipelines.stages.training import MODEL
 from recsys.bundle.neighbours import neighbours_into_users
+from recsys.core.arrays import IntArray
 from recsys.core.artefacts import write_json
 from recsys.core.encoder import Embeddings
 from recsys.core.ids import UNKNOWN
@@ -32,43 +33,63 @@ def judge(work: Work) -> Facts:
     data = load_phase(work.folder.path, work.config, "final")
     graph = load_graph(work.read(GRAPH.format(phase="final")))
     embeddings = embeddings_of(work, "final", MODEL)
-    neighbours = faded(
-        neighbours_into_users(graph.relations), data.interactions, embeddings.encoder
+    evaluate = work.config.evaluate
+    k = evaluate.ks[0]
+    visitors = visitor_rows(
+        _trained(work, data, graph, embeddings),
+        data.interactions,
+        data.target,
+        data.judge.held_out_matrix,
+        data.seen,
+        k,
+        evaluate.bootstrap,
+        work.config.seed,
     )
-    relation = f"rev_{data.target}"
-    popular = item_popularity(data.interactions, data.target, popular_days(work)).shares
-    trained = Trained(
-        scorer_of(work, data, MODEL), embeddings.encoder, relation, neighbours[relation], popular
-    )
-    k, config = work.config.evaluate.ks[0], work.config
-    draws, seed = config.evaluate.bootstrap, config.seed
-    held_out, seen = data.judge.held_out_matrix, data.seen
-    visitors = visitor_rows(trained, data.interactions, data.target, held_out, seen, k, draws, seed)
     cold = _cold_items(data, graph, embeddings, k)
     document = {
-        "visitors": [one.model_dump() for one in visitors],
-        "cold_items": cold and cold.model_dump(),
+        "visitors": [row.model_dump() for row in visitors],
+        "cold_items": None if cold is None else cold.model_dump(),
     }
     write_json(work.out / FIGURES, document)
     return Facts(figures=document)
 
 
+def _trained(work: Work, data: Phase, graph: Graph, embeddings: Embeddings) -> Trained:
+    """The tested model as visitors are scored by it."""
+    neighbours = neighbours_into_users(graph.relations)
+    decayed = faded(neighbours, data.interactions, embeddings.encoder)
+    relation = f"rev_{data.target}"
+    popularity = item_popularity(data.interactions, data.target, popular_days(work))
+    scorer = scorer_of(work, data, MODEL)
+    return Trained(scorer, embeddings.encoder, relation, decayed[relation], popularity.shares)
+
+
 def _cold_items(data: Phase, graph: Graph, embeddings: Embeddings, k: int) -> ColdItems | None:
-    """Items of the test that the phase has no row of."""
-    codes = np.setdiff1d(np.arange(len(data.log.items)), data.interactions.item_codes)
-    new = place_items(data, graph, embeddings, codes) if len(codes) else None
+    """Items of the test that the phase has no row of; None where none could be placed."""
+    all_codes = np.arange(len(data.log.items))
+    codes = np.setdiff1d(all_codes, data.interactions.item_codes)
+    if not len(codes):
+        return None
+    new = place_items(data, graph, embeddings, codes)
     if new is None:
         return None
-    places = np.searchsorted(codes, data.log.items.lookup(new.table[ITEM_ID].to_list()))
+    placed_codes = data.log.items.lookup(new.table[ITEM_ID].to_list())
+    columns = np.searchsorted(codes, placed_codes)
     vectors = np.zeros((len(codes), new.vectors.shape[1]), np.float32)
-    vectors[places] = new.vectors
+    vectors[columns] = new.vectors
+    is_placed = np.zeros(len(codes), bool)
+    is_placed[columns] = True
+    return cold_items(embeddings.users, vectors, is_placed, _held_out_pairs(data, codes), k)
+
+
+def _held_out_pairs(data: Phase, codes: IntArray) -> sparse.csr_matrix:
+    """(users, items of `codes`) 1 for each held-out pair of a known user and one of them."""
     rows = data.judge.held_out.cold
     user = dense_of(rows[USER].to_numpy(), data.interactions.user_codes)
     item = dense_of(rows[ITEM].to_numpy(), codes.astype(np.int32))
     both = (user != UNKNOWN) & (item != UNKNOWN)
+    ones = np.ones(int(both.sum()), np.float32)
     shape = (data.interactions.num_users, len(codes))
-    taken = sparse.csr_matrix(
-        (np.ones(int(both.sum()), np.float32), (user[both], item[both])), shape=shape
-    )
-    taken.data[:] = 1.0
-    return cold_items(embeddings.users, vectors, np.isin(np.arange(len(codes)), places), taken, k)
+    pairs = sparse.csr_matrix((ones, (user[both], item[both])), shape=shape)
+    pairs.data[:] = 1.0
+    return pairs

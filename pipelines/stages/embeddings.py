@@ -10,48 +10,52 @@ from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.search.exact import VectorScorer
 
-_ARRAYS = ("users", "items", "user_self", "item_lengths")
-_SHAPED = ("users", "user_self", "items")
+_TRAINED = ("users", "items", "user_self", "item_lengths")
+_SCALED = ("users", "user_self", "items")
 
 
 def save_embeddings(embeddings: Embeddings, folder: Path) -> None:
-    """users.npy, items.npy, user_self.npy, item_lengths.npy where there are any, and the encoder's
-    files.
-    """
-    for name in _ARRAYS:
-        if getattr(embeddings, name) is not None:
-            np.save(folder / f"{name}.npy", getattr(embeddings, name))
+    """users.npy, items.npy, user_self.npy, the files of the encoder, and item_lengths.npy if any."""
+    for name in _TRAINED:
+        array = getattr(embeddings, name)
+        if array is not None:
+            np.save(folder / f"{name}.npy", array)
     embeddings.encoder.save(folder)
 
 
 def load_embeddings(folder: Path) -> Embeddings:
     """What `save_embeddings` wrote; the arrays are mapped."""
-    return Embeddings(**_arrays(folder, _ARRAYS), encoder=EncoderState.load(folder))
+    encoder = EncoderState.load(folder)
+    return Embeddings(**_arrays(folder, _TRAINED), encoder=encoder)
 
 
-def save_scaled(found: Embeddings, trained: Embeddings, folder: Path) -> None:
+def save_scaled(scaled: Embeddings, trained: Embeddings, folder: Path) -> None:
     """What `TrainedVectors.embeddings_of` made anew from `trained`."""
-    for name in _SHAPED:
-        if getattr(found, name) is not getattr(trained, name):
-            np.save(folder / f"{name}.npy", getattr(found, name))
-    np.save(folder / "visitor.npy", found.encoder.visitor)
-    write_json(folder / "encoder.json", {"half_life_events": found.encoder.half_life_events})
+    for name in _SCALED:
+        array = getattr(scaled, name)
+        if array is not getattr(trained, name):
+            np.save(folder / f"{name}.npy", array)
+    np.save(folder / "visitor.npy", scaled.encoder.visitor)
+    facts = {"half_life_events": scaled.encoder.half_life_events}
+    write_json(folder / "encoder.json", facts)
 
 
 def load_scaled(trained: Embeddings, folder: Path) -> Embeddings:
     """`trained` with what `save_scaled` wrote; the arrays are mapped."""
-    visitor, facts = np.load(folder / "visitor.npy"), read_json(folder / "encoder.json")
-    return replace(
-        trained,
-        **_arrays(folder, _SHAPED),
-        encoder=replace(trained.encoder, visitor=visitor, **facts),
-    )
+    visitor = np.load(folder / "visitor.npy")
+    facts = read_json(folder / "encoder.json")
+    encoder = replace(trained.encoder, visitor=visitor, **facts)
+    return replace(trained, **_arrays(folder, _SCALED), encoder=encoder)
 
 
 def _arrays(folder: Path, names: tuple[str, ...]) -> dict[str, Float32Array]:
     """Those of the arrays that there are, mapped."""
-    paths = {name: folder / f"{name}.npy" for name in names}
-    return {name: np.load(path, mmap_mode="r") for name, path in paths.items() if path.exists()}
+    arrays = {}
+    for name in names:
+        file = folder / f"{name}.npy"
+        if file.exists():
+            arrays[name] = np.load(file, mmap_mode="r")
+    return arrays
 
 
 def vectors_of(embeddings: Embeddings) -> VectorScorer:

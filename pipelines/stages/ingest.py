@@ -25,7 +25,8 @@ def ingest(work: Work) -> Facts:
 def _ingest(work: Work) -> IngestReport:
     data, clean = work.config.data, work.config.clean
     forgotten = Suppression.load(work.read(SUPPRESSED))
-    if parts := published_parts(data):
+    parts = published_parts(data)
+    if parts:
         return ingest_split(parts, data, clean, work.out, work.progress, suppressed=forgotten)
     if data.log is None:
         raise ConfigError(
@@ -35,13 +36,14 @@ def _ingest(work: Work) -> IngestReport:
 
 
 def published_parts(data: DataConfig) -> dict[str, str]:
-    """The files of a published split by part; empty when the log is split here. Raises ConfigError
-    for half of one.
+    """The files of a published split by part; empty when the log is split here.
+
+    Raises ConfigError for half of one.
     """
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    given = {part: path for part, path in parts.items() if path}
-    if given and not (data.train and data.test):
+    files = {name: path for name, path in parts.items() if path}
+    if files and not (data.train and data.test):
         raise ConfigError(
             "a published split needs data.train and data.test", "Give both, or data.log instead"
         )
-    return given
+    return files

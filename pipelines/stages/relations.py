@@ -12,15 +12,18 @@ from recsys.logs.relations import read_relations, save_relations
 
 def read(work: Work) -> Facts:
     """Read every file that graph.relations names; what is lost on the way is told and counted."""
-    found = read_relations(work.config.graph, work.config.data, load_log(work.read(LOG)))
-    save_relations(found, work.out)
-    for one in found:
+    log = load_log(work.read(LOG))
+    relations = read_relations(work.config.graph, work.config.data, log)
+    save_relations(relations, work.out)
+    rows_in, rows_out = 0, 0
+    drops = Drops()
+    for relation in relations:
+        rows_in += relation.rows_read
+        rows_out += len(relation.rows)
+        drops += relation.drops
         work.progress.say(
-            f"relation {one.name}: {len(one.rows):,} edges of {one.rows_read:,} rows; dropped {describe(one.drops)}",
-            relation=one.name,
+            f"relation {relation.name}: {len(relation.rows):,} edges of "
+            f"{relation.rows_read:,} rows; dropped {describe(relation.drops)}",
+            relation=relation.name,
         )
-    return Facts(
-        rows_in=sum(one.rows_read for one in found),
-        rows_out=sum(len(one.rows) for one in found),
-        drops=sum((one.drops for one in found), Drops()),
-    )
+    return Facts(rows_in=rows_in, rows_out=rows_out, drops=drops)

@@ -11,24 +11,26 @@ from recsys.logs.split import split_log
 
 def split_rows(work: Work) -> Facts:
     """Hold out test and validation rows of the target behaviour."""
-    config, log = work.config, load_log(work.read(LOG))
+    config = work.config
+    log = load_log(work.read(LOG))
     target = _target(log, config)
     splits = split_log(log, config.split, target, config.seed)
     splits.save(work.out)
-    parts = {
+    rows = {
         "train": len(splits.train),
         "validation": len(splits.validation),
         "test": len(splits.test),
     }
     label = "time-safe" if splits.time_safe else "not time-safe"
-    shown = ", ".join(f"{rows:,} {part}" for part, rows in parts.items())
-    work.progress.say(f"split {splits.method} ({label}): {shown}", method=splits.method, **parts)
+    counts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
+    work.progress.say(f"split {splits.method} ({label}): {counts}", method=splits.method, **rows)
+    rows_out = sum(rows.values())
     return Facts(
-        rows_in=sum(parts.values()) + sum(splits.drops.values()),
-        rows_out=sum(parts.values()),
+        rows_in=rows_out + sum(splits.drops.values()),
+        rows_out=rows_out,
         drops=splits.drops,
         figures={
-            **parts,
+            **rows,
             "method": splits.method,
             "time_safe": splits.time_safe,
             "cuts": splits.cuts,
@@ -38,7 +40,7 @@ def split_rows(work: Work) -> Facts:
 
 
 def _target(log: CodedLog, config: RunConfig) -> str:
+    """The target behaviour follows from the names of behaviours alone."""
     no_rows = log.rows.head(0).collect()
-    return target_behavior(
-        fit_interactions(no_rows, log.users, log.items, log.behaviors), config.graph
-    )
+    interactions = fit_interactions(no_rows, log.users, log.items, log.behaviors)
+    return target_behavior(interactions, config.graph)
