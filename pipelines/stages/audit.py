@@ -4,13 +4,14 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from pipelines.phases_on_disk import load_phase
 from pipelines.runner import Facts, Work
 from recsys.core.artefacts import write_json
 from recsys.core.errors import DataError
 from recsys.core.interactions import fit_interactions, hold_out
-from recsys.core.tables import TIME
+from recsys.core.tables import BEHAVIOR, TIME, USER
 from recsys.logs.audit import (
     Finding,
     audit_fitted,
@@ -25,8 +26,10 @@ from recsys.phases.phase import Phase
 
 FEW_WARM_USERS = (
     "only {warm} test users are warm (known from train), fewer than {wanted}: intervals will be too wide to decide "
-    "much. Hold out more (split.test_share), or the last rows of each user (split.method = last_share, not time-safe)"
+    "much. Hold out more (split.test_share){others}"
 )
+_METHODS = ("last_share", "leave_last", "random", "global_time")
+_OF_TIME = ("last_share", "leave_last", "global_time")
 
 
 def check_splits(work: Work) -> Facts:
@@ -40,11 +43,8 @@ def check_splits(work: Work) -> Facts:
     findings += audit_relations(final.relations, final.required_splits.test, final.until)
     warm = warm_users(final)
     if not warm:
-        raise DataError(
-            f"none of the {len(final.required_splits.test):,} test rows is of a user and an item known from train",
-            "Choose another split.method, for example last_share",
-        )
-    warnings = _tell_warm_users(work, warm)
+        raise _no_warm_users(work, final)
+    warnings = _tell_warm_users(work, final, warm)
     for finding in findings:
         work.progress.say(
             f"audit {finding.severity}: {finding.message}",
@@ -79,12 +79,65 @@ def warm_users(data: Phase) -> int:
     return len(data.judge.held_out_users)
 
 
-def _tell_warm_users(work: Work, warm: int) -> list[str]:
+def _no_warm_users(work: Work, final: Phase) -> DataError:
+    """Names the methods that would leave warm users, or says why none does."""
+    count = len(final.required_splits.test)
+    message = f"none of the {count:,} test rows is of a user and an item known from train"
+    if final.required_splits.method == "given":
+        return DataError(message, "Are ids written alike in data.train and data.test?")
+    if _largest_history(final) <= 1:
+        remedy = "Map --user-col to a column that names people, not visits or orders"
+        return DataError(f"{message}: every user has a single row", remedy)
+    others = _methods_with_more(work, final, 0)
+    if not others:
+        return DataError(message, "No split.method leaves any here: give a longer log")
+    return DataError(message, f"Set {others}")
+
+
+def _largest_history(final: Phase) -> int:
+    """Rows of the target behaviour of the user who has most."""
+    log = final.log.rows.collect()
+    if BEHAVIOR in log.columns:
+        log = log.filter(pl.col(BEHAVIOR) == final.target)
+    return int(np.bincount(log[USER].to_numpy()).max(initial=0))
+
+
+def _methods_with_more(work: Work, final: Phase, warm: int) -> str:
+    """'split.method = "last_share" (51 warm users) or …' of methods with more than `warm`."""
+    others = []
+    for method in _METHODS:
+        found = _warm_users_of(work, final, method)
+        if method != final.required_splits.method and found > warm:
+            safe = "" if method == "global_time" else ", not time-safe"
+            others.append(f'split.method = "{method}" ({found:,} warm users{safe})')
+    return " or ".join(others)
+
+
+def _warm_users_of(work: Work, final: Phase, method: str) -> int:
+    """Warm test users that another split of the same log would leave; 0 where it cannot be made."""
+    log = final.log
+    if method in _OF_TIME and TIME not in log.rows.collect_schema():
+        return 0
+    settings = work.config.split.model_copy(update={"method": method})
+    try:
+        splits = split_log(log, settings, final.target, work.config.seed)
+    except DataError:
+        return 0
+    interactions = fit_interactions(splits.rows("final"), log.users, log.items, log.behaviors)
+    return len(np.unique(hold_out(splits.test, interactions).user))
+
+
+def _tell_warm_users(work: Work, final: Phase, warm: int) -> list[str]:
     wanted = work.config.split.min_warm_users
     work.progress.say(f"warm test users: {warm:,}", warm_test_users=warm)
     if warm >= wanted:
         return []
-    warning = FEW_WARM_USERS.format(warm=f"{warm:,}", wanted=wanted)
+    others = ""
+    if final.required_splits.method != "given":
+        others = _methods_with_more(work, final, warm)
+    warning = FEW_WARM_USERS.format(
+        warm=f"{warm:,}", wanted=wanted, others=f", or set {others}" if others else ""
+    )
     work.progress.say(f"warning: {warning}", warning="few warm test users")
     return [warning]
 
@@ -96,12 +149,7 @@ def _other_cut(work: Work, final: Phase) -> dict[str, Any]:
     log, splits = final.log, final.required_splits
     if splits.time_safe or splits.method == "given" or TIME not in log.rows.collect_schema():
         return {}
-    settings = work.config.split.model_copy(update={"method": "global_time"})
-    other = split_log(log, settings, final.target, work.config.seed)
-    held = hold_out(
-        other.test, fit_interactions(other.rows("final"), log.users, log.items, log.behaviors)
-    )
-    warm = len(np.unique(held.user))
+    warm = _warm_users_of(work, final, "global_time")
     work.progress.say(
         f"beside it: a global time cut would leave {warm:,} warm test users",
         warm_test_users_global=warm,

@@ -230,6 +230,11 @@ def _per_user(
     seed: int,
 ) -> _Placed:
     wanted = rows.filter(pl.Series(target))
+    if int(np.bincount(wanted[USER].to_numpy()).max(initial=0)) <= 1:
+        raise DataError(
+            f"split.method = {method!r} holds out rows of users who have several, and every user has a single row",
+            "Map --user-col to a column that names people, not visits or orders",
+        )
     order = (
         order_by_hash(wanted, log.users, log.items, seed)
         if method == "random"

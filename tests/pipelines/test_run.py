@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 
@@ -224,6 +225,57 @@ def test_a_test_without_warm_users_is_refused(settings: Settings, tmp_path: Path
     pl.DataFrame({"item_id": ["x"], "title": ["X"]}).write_parquet(tmp_path / "items.parquet")
     with pytest.raises(DataError, match=r"warm|rows|known"):
         run(settings(tmp_path, "split.method=global_time"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["global_time", "random", "last_share", "leave_last"])
+def test_users_with_a_single_row_are_told_apart_from_a_wrong_split(
+    settings: Settings, tmp_path: Path, method: str
+) -> None:
+    log = visits(tmp_path)
+    sets = (f"split.method={method}", f"data.log={log}", "data.items=none")
+    with pytest.raises(DataError, match="every user has a single row") as caught:
+        run(settings(tmp_path, *sets, "data.user_col=visit"), tmp_path / "run", until="audit")
+    assert "split.method" not in caught.value.remedy and "--user-col" in caught.value.remedy
+    run(settings(tmp_path, *sets, "data.user_col=customer"), tmp_path / "run", until="audit")
+
+
+def visits(folder: Path) -> Path:
+    """Every visit is of another id; customers come again and again."""
+    customers, days = 12, 9
+    rows = [
+        (f"v{day * customers + customer}", f"c{customer}", f"i{(day + customer) % 5}", day)
+        for day in range(days)
+        for customer in range(customers)
+    ]
+    table = pl.DataFrame(rows, schema=["visit", "customer", "item_id", "day"], orient="row")
+    table = table.with_columns(timestamp=1_600_000_000 + 86_400 * pl.col("day"))
+    table.write_parquet(folder / "visits.parquet")
+    return folder / "visits.parquet"
+
+
+def test_only_splits_that_leave_warm_users_are_named(settings: Settings, tmp_path: Path) -> None:
+    # Every user comes on one day and never again: a cut in time knows nobody.
+    rows = [
+        (f"u{user}", f"i{(item + user) % 8}", 1_600_000_000 + 86_400 * user + item)
+        for user in range(20)
+        for item in range(8)
+    ]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    table.write_parquet(tmp_path / "log.parquet")
+    sets = ("split.method=global_time", "split.test_share=0.2", "data.items=none")
+    with pytest.raises(DataError, match="none of the 32 test rows") as caught:
+        run(settings(tmp_path, *sets), tmp_path / "run", until="audit")
+    named = re.findall(r'split\.method = "(\w+)" \((\d+) warm users', caught.value.remedy)
+    assert dict(named).keys() == {"last_share", "leave_last", "random"}
+    for method, warm in named:
+        heard = Heard()
+        run(
+            settings(tmp_path, *sets, f"split.method={method}"),
+            tmp_path / method,
+            heard,
+            until="audit",
+        )
+        assert f"warm test users: {warm}" in heard.lines
 
 
 def test_the_plan_names_each_stage_once() -> None:
