@@ -12,12 +12,15 @@ import numpy as np
 import polars as pl
 
 from recsys.bundle.bundle import Bundle
+from recsys.core.arrays import Float64Array
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.tables import USER_ID
-from recsys.lookup.answers import Answer
+from recsys.lookup.answers import Item
 from recsys.lookup.lookup import Lookup
 from recsys.releases.life_cycle import bundle_bytes
 
+Finding = Literal["better", "worse", "undecided", "unknown"]
+ItemLists = Sequence[Sequence[Item]]
 SIGNIFICANT = 0.05
 _DRAWS, _TIMED, _MOVERS = 10_000, 100, 10
 
@@ -35,8 +38,10 @@ class Delta(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Lists of the same users. share: mean share of A's items that B's list has too. same: share of
-    lists equal to the place.
+    """Lists of the same users.
+
+    share: mean share of A's items that B's list has too.
+    same: share of lists with the same items in the same order.
     """
 
     users: int
@@ -46,7 +51,10 @@ class Overlap(NamedTuple):
 
 
 class Mover(NamedTuple):
-    """An item with its places in the lists of both. title: None where there is none."""
+    """An item, and in how many lists of either bundle it stands.
+
+    title: None where there is none.
+    """
 
     item: str
     title: str | None
@@ -55,8 +63,11 @@ class Mover(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """p50_ms, p95_ms: of one list of one user, measured here, both in turns. items, users: how many
-    it knows.
+    """What a bundle takes.
+
+    p50_ms, p95_ms: of one list of one user, measured here, both bundles in turns.
+    bytes: of its files.
+    users, items: how many it knows.
     """
 
     p50_ms: float
@@ -71,13 +82,15 @@ class Diff:
     """What B is against A.
 
     finding: by the metric that decides for B, at p < 0.05; "unknown" where test users have no
-    values in both. same_rows: whether both were tested on the same held-out rows; otherwise the
-    deltas are of the rows too. won, lost: items that gained and lost most places.
+        values in both.
+    same_rows: whether both were tested on the same held-out rows; otherwise the deltas are of the
+        rows too.
+    won, lost: items that gained and lost most places in lists.
     """
 
     a: str
     b: str
-    finding: Literal["better", "worse", "undecided", "unknown"]
+    finding: Finding
     deciding: str | None
     same_rows: bool
     test_users: int
@@ -89,35 +102,38 @@ class Diff:
 
 
 def compare(a: Bundle, b: Bundle, k: int = 10, users: int = 1_000, seed: int = 0) -> Diff:
-    """Compare two bundles on the test users that both have values of, and on the lists of a seeded
-    sample of users.
+    """Compare two bundles on the test users that both have values of, and on lists of a sample.
 
-    users: how many of those known to both are sampled. Latencies are measured; all else repeats.
+    Latencies are measured; all else repeats.
+
+    Args:
+        a: the bundle of before.
+        b: the one that is judged.
+        k: length of the lists.
+        users: how many of those known to both are sampled.
+        seed: of the sample and of the bootstrap.
     """
-    deltas, count = _deltas(a, b, seed)
+    deltas, num_test_users = _deltas(a, b, seed)
     deciding = b.model_card.get("deciding")
-    lookups = (Lookup(a), Lookup(b))
+    lookup_a, lookup_b = Lookup(a), Lookup(b)
     sample = _sample(a, b, users, seed)
-    lists = [lookup.recommend(sample, k) if sample else [] for lookup in lookups]
-    ids = [[[item["id"] for item in answer["items"]] for answer in answers] for answers in lists]
-    won, lost = _movers(lists, ids)
-    latencies = _latencies(lookups, sample, k)
+    lists_a = _item_lists(lookup_a, sample, k)
+    lists_b = _item_lists(lookup_b, sample, k)
+    won, lost = _movers(lists_a, lists_b)
+    latency_a, latency_b = _latencies(lookup_a, lookup_b, sample, k)
+    test_rows = b.model_card.get("test_rows")
     return Diff(
         a=a.name,
         b=b.name,
-        finding=_finding([one for one in deltas if one.metric == deciding]),
+        finding=_finding(deltas, deciding),
         deciding=deciding,
-        same_rows="test_rows" in b.model_card
-        and a.model_card.get("test_rows") == b.model_card["test_rows"],
-        test_users=count,
+        same_rows=test_rows is not None and test_rows == a.model_card.get("test_rows"),
+        test_users=num_test_users,
         deltas=deltas,
-        overlap=_overlap(ids[0], ids[1], k),
+        overlap=_overlap(lists_a, lists_b, k),
         won=won,
         lost=lost,
-        costs={
-            name: Cost(*taken, bundle_bytes(one.path), len(one.users), len(one.items))
-            for name, one, taken in zip("ab", (a, b), latencies, strict=True)
-        },
+        costs={"a": _cost(a, latency_a), "b": _cost(b, latency_b)},
     )
 
 
@@ -125,84 +141,113 @@ def _deltas(a: Bundle, b: Bundle, seed: int) -> tuple[list[Delta], int]:
     """Paired over the common test users, every metric by the same draws of them; and how many there
     are.
     """
-    values = [bundle.test_values for bundle in (a, b)]
-    if values[0] is None or values[1] is None:
+    values_a, values_b = a.test_values, b.test_values
+    if values_a is None or values_b is None:
         return [], 0
-    metrics = [name for name in values[1].columns if name != USER_ID and name in values[0].columns]
-    both = (
-        values[1]
-        .select(USER_ID, *metrics)
-        .join(values[0].select(USER_ID, *metrics), on=USER_ID, suffix=" of a")
-    )
-    if not len(both) or not metrics:
+    metrics = [name for name in values_b.columns if name in values_a.columns and name != USER_ID]
+    columns = [USER_ID, *metrics]
+    both = values_b.select(columns).join(values_a.select(columns), on=USER_ID, suffix=" of a")
+    if both.is_empty() or not metrics:
         return [], len(both)
     both = both.sort(USER_ID)
     of_b = both.select(metrics).to_numpy().astype(np.float64)
-    of_a = both.select(f"{name} of a" for name in metrics).to_numpy().astype(np.float64)
-    means = np.split(bootstrap_means(np.hstack([of_b, of_a]), _DRAWS, seed), 2, axis=1)
-    found = []
-    for place, metric in enumerate(metrics):
-        one = difference(of_b[:, place], of_a[:, place], means[0][:, place], means[1][:, place])
-        found.append(
-            Delta(metric, float(of_a[:, place].mean()), float(of_b[:, place].mean()), *one)
-        )
-    return found, len(both)
+    of_a = both.select(f"{metric} of a" for metric in metrics).to_numpy().astype(np.float64)
+    # Means over the same resampled users on both sides: (draws, metrics of b | metrics of a).
+    means = bootstrap_means(np.hstack([of_b, of_a]), _DRAWS, seed)
+    deltas = []
+    for column, metric in enumerate(metrics):
+        values = (of_b[:, column], of_a[:, column])
+        drawn = (means[:, column], means[:, len(metrics) + column])
+        interval = difference(*values, *drawn)
+        mean_b, mean_a = float(values[0].mean()), float(values[1].mean())
+        deltas.append(Delta(metric, mean_a, mean_b, *interval))
+    return deltas, len(both)
 
 
-def _finding(deciding: Sequence[Delta]) -> Literal["better", "worse", "undecided", "unknown"]:
-    if not deciding:
-        return "unknown"
-    if deciding[0].p >= SIGNIFICANT:
-        return "undecided"
-    return "better" if deciding[0].difference > 0 else "worse"
+def _finding(deltas: Sequence[Delta], deciding: str | None) -> Finding:
+    """By the delta of the deciding metric."""
+    for delta in deltas:
+        if delta.metric == deciding:
+            if delta.p >= SIGNIFICANT:
+                return "undecided"
+            return "better" if delta.difference > 0 else "worse"
+    return "unknown"
 
 
 def _sample(a: Bundle, b: Bundle, users: int, seed: int) -> list[str]:
     """Some users that both know, in the order of their ids."""
-    common = pl.DataFrame({USER_ID: b.users.ids}).join(
-        pl.DataFrame({USER_ID: a.users.ids}), on=USER_ID, how="semi"
-    )
-    common = common.sort(USER_ID)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(common))[:users])
+    known_to_a = pl.DataFrame({USER_ID: a.users.ids})
+    known_to_b = pl.DataFrame({USER_ID: b.users.ids})
+    common = known_to_b.join(known_to_a, on=USER_ID, how="semi").sort(USER_ID)
+    order = np.random.default_rng(seed).permutation(len(common))
+    chosen = np.sort(order[:users])
     return common[USER_ID].gather(chosen).to_list()
 
 
-def _overlap(of_a: list[list[str]], of_b: list[list[str]], k: int) -> Overlap:
-    shares = [len(set(a) & set(b)) / len(a) for a, b in zip(of_a, of_b, strict=True) if a]
-    same = [a == b for a, b in zip(of_a, of_b, strict=True)]
-    return Overlap(len(of_a), k, float(np.mean(shares or [0.0])), float(np.mean(same or [False])))
+def _item_lists(lookup: Lookup, sample: list[str], k: int) -> list[list[Item]]:
+    """The items of each user's list."""
+    if not sample:
+        return []
+    return [answer["items"] for answer in lookup.recommend(sample, k)]
 
 
-def _movers(
-    lists: list[list[Answer]], ids: list[list[list[str]]]
-) -> tuple[list[Mover], list[Mover]]:
-    """Items that won and lost most places of all lists; the first id among equals."""
-    places = [Counter(item for one in side for item in one) for side in ids]
-    titles = {
-        item["id"]: item.get("title")
-        for side in lists
-        for answer in side
-        for item in answer["items"]
-    }
-    moved = sorted(
-        places[0].keys() | places[1].keys(),
-        key=lambda item: (places[0][item] - places[1][item], item),
-    )
-    movers = [Mover(item, titles[item], places[0][item], places[1][item]) for item in moved]
-    won = [one for one in movers if one.b > one.a][:_MOVERS]
-    lost = [one for one in reversed(movers) if one.b < one.a][:_MOVERS]
-    return won, lost
+def _overlap(lists_a: ItemLists, lists_b: ItemLists, k: int) -> Overlap:
+    shares = []
+    num_same = 0
+    for items_a, items_b in zip(lists_a, lists_b, strict=True):
+        ids_a = [item["id"] for item in items_a]
+        ids_b = [item["id"] for item in items_b]
+        num_same += ids_a == ids_b
+        if ids_a:
+            shares.append(len(set(ids_a) & set(ids_b)) / len(ids_a))
+    share = float(np.mean(shares)) if shares else 0.0
+    same = num_same / len(lists_a) if lists_a else 0.0
+    return Overlap(len(lists_a), k, share, same)
 
 
-def _latencies(lookups: Sequence[Lookup], sample: list[str], k: int) -> list[tuple[float, float]]:
-    """p50 and p95 milliseconds of one list each; the two take turns."""
-    taken: list[list[float]] = [[] for _ in lookups]
-    for user in (sample * _TIMED)[:_TIMED]:
-        for milliseconds, lookup in zip(taken, lookups, strict=True):
-            started = time.perf_counter()
-            lookup.recommend([user], k)
-            milliseconds.append(1e3 * (time.perf_counter() - started))
-    return [
-        (float(np.percentile(one or [0.0], 50)), float(np.percentile(one or [0.0], 95)))
-        for one in taken
-    ]
+def _movers(lists_a: ItemLists, lists_b: ItemLists) -> tuple[list[Mover], list[Mover]]:
+    """Items that won and lost most places in all lists; the first id among equals."""
+    titles: dict[str, str | None] = {}
+    count_a = _count_items(lists_a, titles)
+    count_b = _count_items(lists_b, titles)
+    movers = [Mover(item, title, count_a[item], count_b[item]) for item, title in titles.items()]
+    movers.sort(key=lambda mover: (mover.a - mover.b, mover.item))
+    won = [mover for mover in movers if mover.b > mover.a]
+    lost = [mover for mover in reversed(movers) if mover.b < mover.a]
+    return won[:_MOVERS], lost[:_MOVERS]
+
+
+def _count_items(lists: ItemLists, titles: dict[str, str | None]) -> Counter[str]:
+    """In how many lists each item stands; its title goes into `titles`."""
+    counts: Counter[str] = Counter()
+    for items in lists:
+        for item in items:
+            counts[item["id"]] += 1
+            titles[item["id"]] = item.get("title")
+    return counts
+
+
+def _latencies(
+    lookup_a: Lookup, lookup_b: Lookup, sample: list[str], k: int
+) -> tuple[Float64Array, Float64Array]:
+    """Milliseconds of one list each; the two take turns."""
+    times_a: list[float] = []
+    times_b: list[float] = []
+    users = (sample * _TIMED)[:_TIMED]
+    for user in users:
+        times_a.append(_milliseconds(lookup_a, user, k))
+        times_b.append(_milliseconds(lookup_b, user, k))
+    return np.array(times_a or [0.0]), np.array(times_b or [0.0])
+
+
+def _milliseconds(lookup: Lookup, user: str, k: int) -> float:
+    """Of one list."""
+    started = time.perf_counter()
+    lookup.recommend([user], k)
+    return 1e3 * (time.perf_counter() - started)
+
+
+def _cost(bundle: Bundle, latencies: Float64Array) -> Cost:
+    p50, p95 = np.percentile(latencies, [50, 95])
+    size = bundle_bytes(bundle.path)
+    return Cost(float(p50), float(p95), size, len(bundle.users), len(bundle.items))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import no_pause
 from recsys.core.errors import DataError
 from recsys.lookup.lookup import Lookup
@@ -21,8 +22,11 @@ def record(bundle: "Bundle") -> dict[str, Any]:
     `bundle`.
     """
     lookup = Lookup(bundle)
-    requests = _requests(bundle)
-    return {"requests": [request | _answer(lookup, request) for request in requests]}
+    requests = []
+    for request in _requests(bundle):
+        items, scores = _answer(lookup, request)
+        requests.append({**request, "items": items, "scores": scores})
+    return {"requests": requests}
 
 
 def replay(
@@ -33,12 +37,14 @@ def replay(
     """
     lookup = Lookup(bundle)
     for request in document["requests"]:
-        found = _answer(lookup, request)
-        if not agree(request["items"], request["scores"], found["items"], found["scores"]):
-            asked = {key: request[key] for key in ("user", "history", "k") if key in request}
+        items, scores = _answer(lookup, request)
+        if not agree(request["items"], request["scores"], items, scores):
+            question = {key: request[key] for key in ("user", "history", "k") if key in request}
             raise DataError(
-                f"bundle {bundle.name} answers {asked} with {found['items'][:3]}…, not {request['items'][:3]}…",
-                "It is damaged, or this machine computes otherwise: write it again with recsys index",
+                f"bundle {bundle.name} answers {question} with {items[:3]}…, "
+                f"not {request['items'][:3]}…",
+                "It is damaged, or this machine computes otherwise: write it again with "
+                "recsys index",
             )
         between()
 
@@ -46,51 +52,64 @@ def replay(
 def agree(
     ids: list[str], scores: list[float], other_ids: list[str], other_scores: list[float]
 ) -> bool:
-    """Same scores by rank to the tolerance; ids may swap where their scores differ by less."""
-    if len(ids) != len(other_ids) or not np.allclose(scores, other_scores, rtol=0, atol=TOLERANCE):
+    """Whether two lists are the same to the tolerance; ids may swap where scores differ by less.
+
+    Args:
+        ids: of one list.
+        scores: of its items.
+        other_ids: of the other list.
+        other_scores: of its items.
+    """
+    if len(ids) != len(other_ids):
         return False
-    return _placed(ids, scores, other_ids, other_scores) and _placed(
+    if not np.allclose(scores, other_scores, rtol=0, atol=TOLERANCE):
+        return False
+    return _covers(ids, scores, other_ids, other_scores) and _covers(
         other_ids, other_scores, ids, scores
     )
 
 
-def _placed(
+def _covers(
     ids: list[str], scores: list[float], other_ids: list[str], other_scores: list[float]
 ) -> bool:
     """Every id has about the same score in the other list, or about that of its end."""
     other = dict(zip(other_ids, other_scores, strict=True))
-    return all(
-        abs(other.get(one, other_scores[-1]) - score) <= TOLERANCE
-        for one, score in zip(ids, scores, strict=True)
-    )
+    for item, score in zip(ids, scores, strict=True):
+        other_score = other.get(item, other_scores[-1])
+        if abs(other_score - score) > TOLERANCE:
+            return False
+    return True
 
 
 def _requests(bundle: "Bundle") -> list[dict[str, Any]]:
     """Users spread over the whole range, in lists of changing length, until there are enough."""
     num_users = len(bundle.users)
-    users = bundle.users.external(np.arange(_USERS) * num_users // _USERS)
-    known = [{"user": user, "k": 5 + place % 20} for place, user in enumerate(users)]
-    visitors = []
-    for place, user in enumerate(np.arange(_HISTORIES) * num_users // _HISTORIES):
-        items = _items_of(bundle, int(user))[: 1 + place % _HISTORY_ITEMS]
-        visitors.append({"history": bundle.items.external(items), "k": 5 + place % 20})
-    return known + visitors
+    rows = np.arange(_USERS) * num_users // _USERS
+    requests: list[dict[str, Any]] = []
+    for number, user in enumerate(bundle.users.external(rows)):
+        requests.append({"user": user, "k": 5 + number % 20})
+    rows = np.arange(_HISTORIES) * num_users // _HISTORIES
+    for number, row in enumerate(rows.tolist()):
+        items = _items_of(bundle, row)[: 1 + number % _HISTORY_ITEMS]
+        requests.append({"history": bundle.items.external(items), "k": 5 + number % 20})
+    return requests
 
 
-def _items_of(bundle: "Bundle", user: int) -> np.ndarray:
+def _items_of(bundle: "Bundle", user: int) -> Int32Array:
     """Items of a user under the target behaviour, else the first item."""
-    items = (
-        bundle.seen[bundle.target][user].indices
-        if bundle.target in bundle.seen
-        else np.empty(0, np.int32)
-    )
-    return items if len(items) else np.zeros(1, np.int32)
+    first = np.zeros(1, np.int32)
+    if bundle.target not in bundle.seen:
+        return first
+    items = bundle.seen[bundle.target][user].indices
+    return items if len(items) else first
 
 
-def _answer(lookup: Lookup, request: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(lookup: Lookup, request: Mapping[str, Any]) -> tuple[list[str], list[float]]:
+    """Ids and scores, best first."""
     if "user" in request:
         [answer] = lookup.recommend([request["user"]], request["k"])
     else:
         [answer] = lookup.recommend(histories=[request["history"]], k=request["k"])
-    items = answer["items"]
-    return {"items": [item["id"] for item in items], "scores": [item["score"] for item in items]}
+    ids = [item["id"] for item in answer["items"]]
+    scores = [item["score"] for item in answer["items"]]
+    return ids, scores

@@ -26,8 +26,11 @@ By = Literal["run", "promote", "rollback", "forget", "add-items"]
 
 @dataclass(frozen=True)
 class Promotion:
-    """One switch. time: ISO, UTC. bundle: its name; before: the one that was live, None for the
-    first.
+    """One switch.
+
+    time: ISO, UTC.
+    bundle: name of the one that went live.
+    before: name of the one that was live; None for the first.
     """
 
     time: str
@@ -39,8 +42,12 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Listed:
-    """One bundle of a run folder. written: ISO, UTC. test: mean of the deciding metric on the test,
-    if known.
+    """One bundle of a run folder.
+
+    written: ISO, UTC.
+    rolls_back_to: whether a rollback would go to it.
+    deciding: the metric that decides.
+    test: its mean on the test, if known.
     """
 
     name: str
@@ -63,7 +70,9 @@ def live(folder: RunFolder) -> str | None:
 def history(folder: RunFolder) -> list[Promotion]:
     """Every switch that was recorded, oldest first."""
     file = folder.path / PROMOTIONS
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    if not file.exists():
+        return []
+    lines = file.read_text(encoding="utf-8").splitlines()
     return [Promotion(**json.loads(line)) for line in lines]
 
 
@@ -77,7 +86,7 @@ def find(folder: RunFolder, name: str) -> Path:
     several.
     """
     known = sorted(_bundles(folder))
-    matching = [one for one in known if one.startswith(name)] if name else []
+    matching = [bundle for bundle in known if name and bundle.startswith(name)]
     if len(matching) != 1:
         what = f"{len(matching)} bundles begin with" if matching else "there is no bundle"
         raise UsageError(f"{what} {name!r}", nearest(name, known) or f"{folder.path} has {known}")
@@ -114,10 +123,10 @@ def rollback(folder: RunFolder) -> Promotion:
                 "See recsys list; promote one of those instead",
             )
         load_verified(folder.bundles / name)
-        made = _switch(folder, folder.bundles / name, "rollback")
-    if made is None:
+        promotion = _switch(folder, folder.bundles / name, "rollback")
+    if promotion is None:
         raise UsageError(f"bundle {name} is live already")
-    return made
+    return promotion
 
 
 def publish(folder: RunFolder, path: Path, by: By = "run") -> Promotion | None:
@@ -128,7 +137,11 @@ def publish(folder: RunFolder, path: Path, by: By = "run") -> Promotion | None:
 
 def was_live(folder: RunFolder, name: str) -> bool:
     """Whether a bundle is live, or was."""
-    return name == live(folder) or any(name in (one.bundle, one.before) for one in history(folder))
+    if name == live(folder):
+        return True
+    names = {promotion.bundle for promotion in history(folder)}
+    names |= {promotion.before for promotion in history(folder) if promotion.before}
+    return name in names
 
 
 def rollback_target(folder: RunFolder) -> str | None:
@@ -137,8 +150,11 @@ def rollback_target(folder: RunFolder) -> str | None:
     pile = _pile(history(folder))
     if here is not None and (not pile or pile[-1] != here):
         pile.append(here)  # switched, but not recorded: by an older version, or cut off in between
-    there = _bundles(folder)
-    return next((name for name in reversed(pile[:-1]) if name in there and name != here), None)
+    present = _bundles(folder)
+    for name in reversed(pile[:-1]):
+        if name in present and name != here:
+            return name
+    return None
 
 
 def verify(folder: RunFolder, name: str) -> Path:
@@ -161,14 +177,12 @@ def prune(folder: RunFolder, keep: int) -> list[str]:
             f"--keep {keep} would delete what the next run may serve", "Keep at least 1"
         )
     with folder.locked(), _switching(folder):
-        newest = sorted(
-            _bundles(folder), key=lambda name: _written(folder.bundles / name), reverse=True
-        )
-        kept = {*newest[:keep], live(folder), rollback_target(folder)}
-        gone = [name for name in newest if name not in kept]
-        for name in gone:
+        newest = [path.name for path in _newest_first(folder)]
+        needed = {*newest[:keep], live(folder), rollback_target(folder)}
+        superfluous = [name for name in newest if name not in needed]
+        for name in superfluous:
             delete(folder.bundles / name)
-    return gone
+    return superfluous
 
 
 def replace_bundle(folder: RunFolder, old: Path, new: Path) -> None:
@@ -178,8 +192,8 @@ def replace_bundle(folder: RunFolder, old: Path, new: Path) -> None:
     with _switching(folder, wait=True):
         if live(folder) == old.name:
             switch_link(folder.bundle, new)
-        named = {old.name: new.name}
-        write_history(folder, [_renamed(one, named) for one in history(folder)])
+        promotions = [_renamed(promotion, old, new) for promotion in history(folder)]
+        write_history(folder, promotions)
         delete(old)
 
 
@@ -194,8 +208,10 @@ def delete(path: Path) -> None:
 def listed(folder: RunFolder) -> list[Listed]:
     """The bundles, newest first."""
     here, back = live(folder), rollback_target(folder)
-    paths = sorted((folder.bundles / name for name in _bundles(folder)), key=_written, reverse=True)
-    return [_listed(path, path.name == here, path.name == back) for path in paths]
+    bundles = []
+    for path in _newest_first(folder):
+        bundles.append(_listed(path, path.name == here, path.name == back))
+    return bundles
 
 
 def bundle_bytes(path: Path) -> int:
@@ -223,12 +239,9 @@ def _listed(path: Path, is_live: bool, is_before: bool) -> Listed:
 
 @contextmanager
 def _switching(folder: RunFolder, wait: bool = False) -> Iterator[None]:
-    with exclusive(
-        folder.path / ".switch.lock",
-        f"{folder.path} is being switched",
-        "Try again in a moment",
-        wait,
-    ):
+    lock = folder.path / ".switch.lock"
+    problem = f"{folder.path} is being switched"
+    with exclusive(lock, problem, "Try again in a moment", wait):
         yield
 
 
@@ -238,21 +251,26 @@ def _switch(folder: RunFolder, path: Path, by: By, forced: bool = False) -> Prom
     if before == path.name:
         return None
     switch_link(folder.bundle, path)
-    made = Promotion(_iso(datetime.now(UTC).timestamp()), path.name, before, by, forced)
-    write_history(folder, [*history(folder), made])
-    return made
+    now = _iso(datetime.now(UTC).timestamp())
+    promotion = Promotion(now, path.name, before, by, forced)
+    write_history(folder, [*history(folder), promotion])
+    return promotion
 
 
 def write_history(folder: RunFolder, promotions: list[Promotion]) -> None:
-    with atomic_file(folder.path / PROMOTIONS) as part:
-        part.write_text(
-            "".join(json.dumps(asdict(one)) + "\n" for one in promotions), encoding="utf-8"
-        )
+    """Write promotions.jsonl anew, whole or not at all."""
+    lines = [json.dumps(asdict(promotion)) for promotion in promotions]
+    with atomic_file(folder.path / PROMOTIONS) as file:
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _renamed(one: Promotion, named: dict[str, str]) -> Promotion:
-    before = None if one.before is None else named.get(one.before, one.before)
-    return replace(one, bundle=named.get(one.bundle, one.bundle), before=before)
+def _renamed(promotion: Promotion, old: Path, new: Path) -> Promotion:
+    """With the name of `new` wherever it says that of `old`."""
+    if promotion.bundle == old.name:
+        promotion = replace(promotion, bundle=new.name)
+    if promotion.before == old.name:
+        promotion = replace(promotion, before=new.name)
+    return promotion
 
 
 def _pile(promotions: list[Promotion]) -> list[str]:
@@ -260,23 +278,37 @@ def _pile(promotions: list[Promotion]) -> list[str]:
     on top.
     """
     pile: list[str] = []
-    for one in promotions:
-        wanted = one.bundle if one.by == "rollback" else one.before
-        while one.by == "rollback" and pile and pile[-1] != wanted:
-            pile.pop()
-        pile += [name for name in (wanted, one.bundle) if name is not None and pile[-1:] != [name]]
+    for promotion in promotions:
+        if promotion.by == "rollback":
+            while pile and pile[-1] != promotion.bundle:
+                pile.pop()
+        else:
+            _put_on_top(pile, promotion.before)
+        _put_on_top(pile, promotion.bundle)
     return pile
+
+
+def _put_on_top(pile: list[str], name: str | None) -> None:
+    """Unless it lies there already."""
+    if name is not None and pile[-1:] != [name]:
+        pile.append(name)
 
 
 def _bundles(folder: RunFolder) -> set[str]:
     """Names of those that are whole."""
     if not folder.bundles.is_dir():
         return set()
-    return {
-        path.name
-        for path in folder.bundles.iterdir()
-        if path.name[0] != "." and (path / "manifest.json").exists()
-    }
+    names = set()
+    for path in folder.bundles.iterdir():
+        is_hidden = path.name.startswith(".")
+        if not is_hidden and (path / "manifest.json").exists():
+            names.add(path.name)
+    return names
+
+
+def _newest_first(folder: RunFolder) -> list[Path]:
+    paths = [folder.bundles / name for name in _bundles(folder)]
+    return sorted(paths, key=_written, reverse=True)
 
 
 def _written(path: Path) -> float:
