@@ -24,10 +24,8 @@ from recsys.train.negatives import Negatives
 from recsys.train.neighbours import NeighbourPositives
 
 _STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 8192
-_ORDER, _STEP = (
-    0,
-    1,
-)  # what a random stream is for: the epoch's order of pairs, the draws of one step
+# What a random stream is for: the epoch's order of pairs, the draws of one step.
+_ORDER, _STEP = 0, 1
 
 
 def pair_moments(interactions: Interactions, target: str) -> Int64Array:
@@ -40,12 +38,12 @@ def pair_moments(interactions: Interactions, target: str) -> Int64Array:
             "Name the time column (data.time_col)",
         )
     rows = np.flatnonzero(interactions.of(target))
-    pair = (
-        interactions.user[rows].astype(np.int64) * interactions.num_items + interactions.item[rows]
-    )
-    order = np.lexsort((interactions.time[rows], pair))
+    user = interactions.user[rows].astype(np.int64)
+    pair = user * interactions.num_items + interactions.item[rows]
+    time = interactions.time[rows]
+    order = np.lexsort((time, pair))
     _, first = np.unique(pair[order], return_index=True)
-    moments: Int64Array = interactions.time[rows][order][first]
+    moments: Int64Array = time[order][first]
     return moments
 
 
@@ -56,12 +54,15 @@ def batch_size(pairs: int, config: TrainConfig) -> int:
 
 @dataclass(frozen=True)
 class Batch:
-    """One optimiser step: `groups` with `pairs` pairs in all.
+    """One optimiser step.
 
+    groups: pairs with their candidates.
+    pairs: in all groups together.
     blocks: the sampled neighbourhood of all users and items in the groups, outermost layer first;
-    None in full-graph mode, where rows are dense ids. hidden: (users of the outermost block,) bool,
-    who trains the visitor's state. users, items: dense ids of the pairs, for the penalty on layer-0
-    states. key: seed of this step's other draws.
+        None in full-graph mode, where rows are dense ids.
+    hidden: (users of the outermost block,) bool, who trains the visitor's state.
+    users, items: (pairs,) dense ids, for the penalty on layer-0 states.
+    key: seed of this step's other draws.
     """
 
     groups: tuple[CandidateGroup, ...]
@@ -73,31 +74,33 @@ class Batch:
     key: int
 
     def to(self, device: torch.device) -> "Batch":
-        groups = tuple(group.to(device) for group in self.groups)
         if device.type == "cpu":
             return self
-        blocks = (
-            None if self.blocks is None else [_block_to(block, device) for block in self.blocks]
-        )
-        hidden = None if self.hidden is None else self.hidden.to(device)
-        return Batch(
-            groups,
-            self.pairs,
-            blocks,
-            hidden,
-            self.users.to(device),
-            self.items.to(device),
-            self.key,
+        blocks = self.blocks
+        if blocks is not None:
+            blocks = [_block_to(block, device) for block in blocks]
+        return replace(
+            self,
+            groups=tuple(group.to(device) for group in self.groups),
+            blocks=blocks,
+            hidden=None if self.hidden is None else self.hidden.to(device),
+            users=self.users.to(device),
+            items=self.items.to(device),
         )
 
 
 class Batches:
     """Draws the steps of any epoch.
 
-    positives: (users, items) known pairs of the target behaviour; every one is visited once an
-    epoch. sampler: draws neighbourhoods; None means full-graph mode. moments: (pairs,) when each
-    came about, in the order of `positives`; with a TemporalSampler alone. A step then takes pairs
-    of one stretch of time, and what it samples is from before the first of them.
+    Args:
+        positives: (users, items) known pairs of the target behaviour; every one is visited once an
+            epoch.
+        config: how candidates are drawn.
+        seed: of all draws.
+        sampler: draws neighbourhoods; None means full-graph mode.
+        moments: (pairs,) when each came about, in the order of `positives`; with a TemporalSampler
+            alone. A step then takes pairs of one stretch of time, and what it samples is from
+            before the first of them.
     """
 
     def __init__(
@@ -111,7 +114,8 @@ class Batches:
         self._known = positives
         self._config = config
         self._seed = seed
-        self._sampler, self._moments = sampler, moments
+        self._sampler = sampler
+        self._moments = moments
         self._size = batch_size(positives.nnz, config)
         self._user = np.repeat(np.arange(positives.shape[0]), np.diff(positives.indptr))
         self._item = positives.indices.astype(np.int64)
@@ -119,9 +123,9 @@ class Batches:
         self._popularity = degrees / max(len(self._item), 1)
         self._negatives = Negatives(degrees, config)
         self._one_rival = loss_named(config.loss).one_rival
-        self._neighbours = (
-            NeighbourPositives(positives, config) if config.neighbour_positives else None
-        )
+        self._neighbours: NeighbourPositives | None = None
+        if config.neighbour_positives:
+            self._neighbours = NeighbourPositives(positives, config)
         self._column = np.full(positives.shape[1], -1, np.int64)
 
     @property
@@ -131,8 +135,10 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch, in order; the same for the same (seed, epoch)."""
-        for step, pairs in enumerate(self._cut(np.random.default_rng([self._seed, _ORDER, epoch]))):
-            yield self._batch(pairs, np.random.default_rng([self._seed, _STEP, epoch, step]))
+        order = np.random.default_rng([self._seed, _ORDER, epoch])
+        for step, pairs in enumerate(self._cut(order)):
+            draw = np.random.default_rng([self._seed, _STEP, epoch, step])
+            yield self._batch(pairs, draw)
 
     def _cut(self, draw: np.random.Generator) -> list[Int64Array]:
         """The pairs of every step: any, or those of one stretch of time, and then the stretches in
@@ -147,58 +153,71 @@ class Batches:
     def _batch(self, pairs: Int64Array, draw: np.random.Generator) -> Batch:
         user, item = self._user[pairs], self._item[pairs]
         if self._neighbours:
-            further = self._neighbours.draw(user, item, draw)
-            user, item = np.concatenate([user, further[0]]), np.concatenate([item, further[1]])
+            more_users, more_items = self._neighbours.draw(user, item, draw)
+            user = np.concatenate([user, more_users])
+            item = np.concatenate([item, more_items])
         size = self._config.share_size
-        drawn = [
-            self._group(user[at : at + size], item[at : at + size], draw)
-            for at in range(0, len(pairs), size)
-        ]
+        groups = []
+        for start in range(0, len(pairs), size):
+            rows = slice(start, start + size)
+            groups.append(self._group(user[rows], item[rows], draw))
         key = int(draw.integers(2**31))
-        before = 0 if self._moments is None else int(self._moments[pairs].min())
-        groups, blocks = (
-            self._sampled(user, item, drawn, key, before) if self._sampler else (tuple(drawn), None)
-        )
-        num_users = self._known.shape[0] if blocks is None else len(blocks[0].nodes[USER])
-        hidden = self._hidden(num_users, draw)
+        blocks = None
+        num_users = self._known.shape[0]
+        if self._sampler:
+            before = 0 if self._moments is None else int(self._moments[pairs].min())
+            groups, blocks = self._sampled(user, item, groups, key, before)
+            num_users = len(blocks[0].nodes[USER])
         return Batch(
-            groups, len(user), blocks, hidden, torch.from_numpy(user), torch.from_numpy(item), key
+            groups=tuple(groups),
+            pairs=len(user),
+            blocks=blocks,
+            hidden=self._hidden(num_users, draw),
+            users=torch.from_numpy(user),
+            items=torch.from_numpy(item),
+            key=key,
         )
 
     def _hidden(self, num_users: int, draw: np.random.Generator) -> Tensor | None:
         share = self._config.user_dropout
-        return torch.from_numpy(draw.random(num_users, dtype=np.float32) < share) if share else None
+        if not share:
+            return None
+        return torch.from_numpy(draw.random(num_users, dtype=np.float32) < share)
 
     def _group(
         self, user: Int64Array, item: Int64Array, draw: np.random.Generator
     ) -> CandidateGroup:
         if self._one_rival:
             return self._rivals(user, item, draw)
-        drawn = self._negatives.draw(self._config.negatives, draw)
-        inside = item if self._config.in_batch else item[:0]
-        candidates, counts = np.unique(np.concatenate([inside, drawn]), return_counts=True)
+        negatives = self._negatives.draw(self._config.negatives, draw)
+        in_batch = item if self._config.in_batch else item[:0]
+        drawn = np.concatenate([in_batch, negatives])
+        candidates, counts = np.unique(drawn, return_counts=True)
+        # A candidate that was drawn n times counts n times: e^{s + ln n}.
         bias, own_bias = np.log(counts), np.zeros(len(item))
         if self._config.log_q:
-            expected = self._log_expected(len(inside), len(drawn))
-            bias, own_bias = bias - expected[candidates], -expected[item]
-        return CandidateGroup.of_arrays(
-            user, item, candidates, bias, own_bias, self._known_among(user, item, candidates)
-        )
+            expected = self._log_expected(len(in_batch), len(negatives))
+            bias = bias - expected[candidates]
+            own_bias = -expected[item]
+        known = self._known_among(user, item, candidates)
+        return CandidateGroup.of_arrays(user, item, candidates, bias, own_bias, known)
 
-    def _log_expected(self, inside: int, drawn: int) -> Float64Array:
+    def _log_expected(self, num_in_batch: int, num_negatives: int) -> Float64Array:
         """(items,) ln of how often a group is expected to hold each item (Yi et al. 2019)."""
-        return np.log(
-            np.maximum(inside * self._popularity + self._negatives.expected(drawn), 1e-12)
-        )
+        by_pairs = num_in_batch * self._popularity
+        expected = by_pairs + self._negatives.expected(num_negatives)
+        return np.log(np.maximum(expected, 1e-12))
 
     def _rivals(
         self, user: Int64Array, item: Int64Array, draw: np.random.Generator
     ) -> CandidateGroup:
         """One rival a pair: candidate n is that of pair n, and known where it is a known positive."""
         rivals = self._negatives.draw(len(user), draw)
-        known = np.flatnonzero(np.asarray(self._known[user, rivals]).ravel())
-        none = np.zeros(len(user))
-        return CandidateGroup.of_arrays(user, item, rivals, none, none, np.stack([known, known]))
+        is_known = np.asarray(self._known[user, rivals]).ravel()
+        pair = np.flatnonzero(is_known)
+        zeros = np.zeros(len(user))
+        known = np.stack([pair, pair])
+        return CandidateGroup.of_arrays(user, item, rivals, zeros, zeros, known)
 
     def _known_among(
         self, user: Int64Array, item: Int64Array, candidates: Int64Array
@@ -208,34 +227,38 @@ class Batches:
         """
         self._column[candidates] = np.arange(len(candidates))
         known = self._known[user]
-        rows = np.arange(len(user))
-        pair = np.concatenate([np.repeat(rows, np.diff(known.indptr)), rows])
+        own = np.arange(len(user))
+        pair = np.concatenate([np.repeat(own, np.diff(known.indptr)), own])
         column = self._column[np.concatenate([known.indices, item])]
         self._column[candidates] = -1
-        found = column >= 0
-        return np.stack([pair[found], column[found]])
+        is_candidate = column >= 0
+        return np.stack([pair[is_candidate], column[is_candidate]])
 
     def _sampled(
         self,
         user: Int64Array,
         item: Int64Array,
-        drawn: list[CandidateGroup],
+        groups: list[CandidateGroup],
         key: int,
         before: int,
-    ) -> tuple[tuple[CandidateGroup, ...], list[Block]]:
-        """Shares in rows of the seeds, and the blocks around the seeds without the pairs to be
+    ) -> tuple[list[CandidateGroup], list[Block]]:
+        """Groups in rows of the seeds, and the blocks around the seeds without the pairs to be
         predicted.
 
-        before: with moments, the time at which the neighbourhoods end.
+        Args:
+            user, item: (pairs,) dense ids.
+            groups: in dense ids.
+            key: seed of the draws.
+            before: with moments, the time at which the neighbourhoods end.
         """
-        users = np.unique(user)
-        items = np.unique(np.concatenate([item, *(group.candidates.numpy() for group in drawn)]))
+        candidates = [group.candidates.numpy() for group in groups]
+        items = np.unique(np.concatenate([item, *candidates]))
         seeds: dict[NodeType, Tensor] = {
-            USER: torch.from_numpy(users),
+            USER: torch.from_numpy(np.unique(user)),
             ITEM: torch.from_numpy(items),
         }
         blocks = self._blocks(seeds, user, item, key, before)
-        return tuple(_in_rows(group, seeds) for group in drawn), blocks
+        return [_in_rows(group, seeds) for group in groups], blocks
 
     def _blocks(
         self,
@@ -248,29 +271,31 @@ class Batches:
         if isinstance(self._sampler, TemporalSampler):
             ends = {kind: torch.full_like(ids, before) for kind, ids in seeds.items()}
             return self._sampler.sample(seeds, ends, key)
-        return cast(BlockSampler, self._sampler).sample(
-            seeds, (torch.from_numpy(user), torch.from_numpy(item)), key
-        )
+        sampler = cast(BlockSampler, self._sampler)
+        predicted = torch.from_numpy(user), torch.from_numpy(item)
+        return sampler.sample(seeds, predicted, key)
 
 
 def _in_rows(group: CandidateGroup, seeds: dict[NodeType, Tensor]) -> CandidateGroup:
-    return CandidateGroup(
-        torch.searchsorted(seeds[USER], group.users),
-        torch.searchsorted(seeds[ITEM], group.positives),
-        torch.searchsorted(seeds[ITEM], group.candidates),
-        group.bias,
-        group.own_bias,
-        group.known,
+    return replace(
+        group,
+        users=torch.searchsorted(seeds[USER], group.users),
+        positives=torch.searchsorted(seeds[ITEM], group.positives),
+        candidates=torch.searchsorted(seeds[ITEM], group.candidates),
     )
 
 
 def _block_to(block: Block, device: torch.device) -> Block:
-    messages = {edge_type: _messages_to(one, device) for edge_type, one in block.messages.items()}
-    return Block(
-        {kind: ids.to(device) for kind, ids in block.nodes.items()}, block.num_dst, messages
-    )
+    nodes = {kind: ids.to(device) for kind, ids in block.nodes.items()}
+    messages = {}
+    for edge_type, of_relation in block.messages.items():
+        messages[edge_type] = _messages_to(of_relation, device)
+    return Block(nodes, block.num_dst, messages)
 
 
 def _messages_to(messages: Messages, device: torch.device) -> Messages:
-    moved = {name: value.to(device) for name, value in vars(messages).items() if value is not None}
+    moved = {}
+    for name, value in vars(messages).items():
+        if value is not None:
+            moved[name] = value.to(device)
     return replace(messages, **moved)
