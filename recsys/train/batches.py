@@ -158,7 +158,7 @@ class Batches:
             item = np.concatenate([item, more_items])
         size = self._config.share_size
         groups = []
-        for start in range(0, len(pairs), size):
+        for start in range(0, len(user), size):
             rows = slice(start, start + size)
             groups.append(self._group(user[rows], item[rows], draw))
         key = int(draw.integers(2**31))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
 from recsys.core.config import ModelConfig, TrainConfig
@@ -49,6 +50,19 @@ def test_batches_hold_the_known_pairs_and_the_further_ones():
     ):
         for column, other in enumerate(share.candidates.tolist()):
             assert ((place, column) in masked) == (bool(KNOWN[user, other]) or other == item)
+
+
+@pytest.mark.parametrize("share_size", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("loss", ["softmax", "bpr"])
+def test_every_further_pair_competes_whatever_the_size_of_a_group(share_size, loss):
+    settings = config(share_size=share_size, loss=loss, batch_size=4)
+    for batch in Batches(KNOWN, settings, 0, None).epoch(0):
+        users = torch.cat([group.users for group in batch.groups])
+        items = torch.cat([group.positives for group in batch.groups])
+        assert len(users) == batch.pairs
+        assert users.tolist() == batch.users.tolist()
+        assert items.tolist() == batch.items.tolist()
+        assert max(len(group.users) for group in batch.groups) <= share_size
 
 
 @pytest.mark.parametrize("mode", ["full", "sampled"])
