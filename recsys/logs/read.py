@@ -31,6 +31,7 @@ from recsys.logs.columns import (
     require_types,
 )
 from recsys.logs.formats import first_line, format_of
+from recsys.logs.live_events import is_live_events, settings_of_events, with_missing_ratings
 from recsys.logs.numbers import has_decimal_commas
 from recsys.logs.reasons import KEPT, REASON, TIME_OTHER_UNIT, count_reasons
 from recsys.logs.sources import (
@@ -95,20 +96,21 @@ def scan_log(source: Source, data: DataConfig) -> LogScan:
     columns = tuple(data.columns) if data.columns else None
     parts = open_parts(source, TextOptions(data.separator, columns, data.broken_lines == "count"))
     with explained():
-        readings = [_plan(part, data, len(parts)) for part in parts]
-    first = readings[0]
+        parts, readings = _plan_parts(parts, data)
+    # Parts of live events may differ from the log, and from one another, in the unit of their times.
+    main = [number for number, part in enumerate(parts) if not is_live_events(part)] or [0]
+    first = readings[main[0]]
     for part, reading in zip(parts, readings, strict=True):
         if reading.names.keys() != first.names.keys():
             missing = sorted(first.names.keys() ^ reading.names.keys())
             raise DataError(
-                f"{part.name!r} and {parts[0].name!r} differ in {missing}",
+                f"{part.name!r} and {parts[main[0]].name!r} differ in {missing}",
                 "Give all files the same columns",
             )
-    unit = _common_unit(parts, readings)
-    frames = [
-        part.frame.select(marked_columns(reading))
-        for part, reading in zip(parts, readings, strict=True)
-    ]
+    unit = _common_unit([parts[number] for number in main], [readings[number] for number in main])
+    frames = []
+    for part, reading in zip(parts, readings, strict=True):
+        frames.append(part.frame.select(marked_columns(reading)))
     types = {column: str(kind) for column, kind in first.types.items()}
     types |= dict.fromkeys(first.whole, "String of floats")
     return LogScan(pl.concat(frames), tuple(part.name for part in parts), first.names, types, unit)
@@ -180,6 +182,25 @@ def explained() -> Iterator[None]:
             f"cannot read the log: {first_line(error)}",
             "A file is cut short or damaged: export it again, or leave it out",
         ) from error
+
+
+def _plan_parts(parts: list[Part], data: DataConfig) -> tuple[list[Part], list[Reading]]:
+    """How each part is read; live events beside a log have names and a unit of their own."""
+    logs = [part for part in parts if not is_live_events(part)]
+    if not logs or len(logs) == len(parts):
+        return parts, [_plan(part, data, len(parts)) for part in parts]
+    readings = {part.name: _plan(part, data, len(parts)) for part in logs}
+    log_columns = readings[logs[0].name].names
+    completed = []
+    for part in parts:
+        if part.name in readings:
+            completed.append(part)
+            continue
+        settings = settings_of_events(data, part, log_columns)
+        events = with_missing_ratings(part) if settings.rating_col else part
+        readings[part.name] = _plan(events, settings, len(parts))
+        completed.append(events)
+    return completed, [readings[part.name] for part in completed]
 
 
 def _plan(part: Part, data: DataConfig, files: int) -> Reading:

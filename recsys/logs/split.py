@@ -232,7 +232,7 @@ def _per_user(
     wanted = rows.filter(pl.Series(target))
     if int(np.bincount(wanted[USER].to_numpy()).max(initial=0)) <= 1:
         raise DataError(
-            f"split.method = {method!r} holds out rows of users who have several, and every user has a single row",
+            f"split.method = {method!r} leaves 0 test rows: every user has a single row",
             "Map --user-col to a column that names people, not visits or orders",
         )
     order = (
