@@ -40,18 +40,14 @@ def demo(
     lookup = open_lookup(out)
     user = typical_user(lookup)
     [answer] = lookup.recommend([user], 10)
-    rows = [
-        [
-            one["rank"],
-            one.get("title") or one["id"],
-            f"{one['score']:.3f}",
-            _reasons(lookup, user, one),
-        ]
-        for one in answer["items"]
-    ]
-    print_table(
-        f"For user {user}, with reasons", ["rank", "title", "score", "mostly because of"], rows
-    )
+    rows = []
+    for item in answer["items"]:
+        name = item.get("title") or item["id"]
+        rows.append(
+            [item["rank"], name, f"{item['score']:.3f}", _largest_parts(lookup, user, item)]
+        )
+    columns = ["rank", "title", "score", "mostly because of"]
+    print_table(f"For user {user}, with reasons", columns, rows)
 
 
 def typical_user(lookup: "Lookup") -> str:
@@ -59,13 +55,16 @@ def typical_user(lookup: "Lookup") -> str:
     import numpy as np
 
     lengths = np.diff(lookup.bundle.seen[lookup.bundle.target].indptr)
-    place = int(np.argsort(lengths, kind="stable")[len(lengths) // 2])
-    return lookup.bundle.users.external(np.array([place]))[0]
+    by_length = np.argsort(lengths, kind="stable")
+    median = by_length[len(lengths) // 2 : len(lengths) // 2 + 1]
+    return lookup.bundle.users.external(median)[0]
 
 
-def _reasons(lookup: "Lookup", user: str, item: Any) -> str:
-    """The items of the user's history with the largest shares of the score."""
-    found = lookup.explain(user, item["id"], parts=_REASONS)
-    return ", ".join(
-        f"{part.get('title') or part['id']} ({part['share']:+.3f})" for part in found["parts"]
-    )
+def _largest_parts(lookup: "Lookup", user: str, item: Any) -> str:
+    """The neighbours of the user with the largest shares of the score."""
+    explained = lookup.explain(user, item["id"], parts=_REASONS)
+    texts = []
+    for contribution in explained["parts"]:
+        name = contribution.get("title") or contribution["id"]
+        texts.append(f"{name} ({contribution['share']:+.3f})")
+    return ", ".join(texts)

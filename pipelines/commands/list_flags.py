@@ -112,13 +112,16 @@ def takes(*groups: FlagGroup) -> Callable[[Callable[..., None]], Callable[..., N
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        parameters = list(inspect.signature(command, eval_str=True).parameters.values())
-        own = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in parameters[len(groups) :]
-        ]
-        required = [one for one in own if one.default is inspect.Parameter.empty]
-        optional = [one for one in own if one.default is not inspect.Parameter.empty]
+        required = []
+        optional = []
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        for parameter in list(own)[len(groups) :]:
+            keyword = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            is_required = keyword.default is inspect.Parameter.empty
+            if is_required:
+                required.append(keyword)
+            else:
+                optional.append(keyword)
 
         @functools.wraps(command)
         def called(**values: Any) -> None:
@@ -130,16 +133,18 @@ def takes(*groups: FlagGroup) -> Callable[[Callable[..., None]], Callable[..., N
 
         added = []
         for group in groups:
-            for name, kind in group.flags.items():
-                parameter = inspect.Parameter(
-                    name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind
-                )
-                added.append(parameter)
+            for name, annotation in group.flags.items():
+                added.append(_flag(name, annotation))
         signature = inspect.Signature([*required, *added, *optional])
         called.__signature__ = signature  # type: ignore[attr-defined]
         return called
 
     return decorate
+
+
+def _flag(name: str, annotation: object) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=None, annotation=annotation)
 
 
 def _read_query(flags: dict[str, Any]) -> Any:
@@ -175,8 +180,8 @@ def _read_options(flags: dict[str, Any]) -> Any:
             values[name] = _ids_of_flags(values[name], values.pop(f"{name}_file"))
     if "filters" in values:
         values["filters"] = attribute_values(values["filters"], "--filter")
-    given = {name: value for name, value in values.items() if value is not None}
-    return list_options(**given)
+    not_absent = {name: value for name, value in values.items() if value is not None}
+    return list_options(**not_absent)
 
 
 def _ids_of_flags(texts: list[str] | None, file: Path | None) -> list[str] | None:

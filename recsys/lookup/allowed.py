@@ -1,5 +1,7 @@
 """Which items a request may be answered with."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from recsys.bundle.bundle import Bundle
@@ -10,7 +12,9 @@ from recsys.lookup.options import ListOptions
 
 def available_items(bundle: Bundle) -> BoolArray | None:
     """(items,) those that are not withdrawn; None where none is."""
-    return None if bundle.available.all() else bundle.available
+    if bundle.available.all():
+        return None
+    return bundle.available
 
 
 def allowed_items(bundle: Bundle, options: ListOptions) -> tuple[BoolArray | None, list[str]]:
@@ -19,16 +23,31 @@ def allowed_items(bundle: Bundle, options: ListOptions) -> tuple[BoolArray | Non
 
     Raises UsageError for a filter by an unknown column or value.
     """
-    if options.allow is None and options.deny is None and not options.filters:
+    allow, deny, filters = options.allow, options.deny, options.filters
+    if allow is None and deny is None and not filters:
         return available_items(bundle), []
-    mask = np.full(len(bundle.items), options.allow is None)
+    allowed = bundle.available.copy()
     unknown = []
-    for ids, allowed in ((options.allow or (), True), (options.deny or (), False)):
-        items = bundle.items.lookup(ids)
-        mask[items[items != UNKNOWN]] = allowed
-        for external_id, item in zip(ids, items, strict=True):
-            if item == UNKNOWN:
-                unknown.append(external_id)
-    if options.filters:
-        mask &= bundle.attributes.allowed(options.filters)
-    return mask & bundle.available, unknown
+    if allow is not None:
+        named, unknown_allowed = _named_items(bundle, allow)
+        unknown.extend(unknown_allowed)
+        allowed &= named
+    if deny is not None:
+        named, unknown_denied = _named_items(bundle, deny)
+        unknown.extend(unknown_denied)
+        allowed &= ~named
+    if filters:
+        allowed &= bundle.attributes.allowed(filters)
+    return allowed, unknown
+
+
+def _named_items(bundle: Bundle, ids: Sequence[str]) -> tuple[BoolArray, list[str]]:
+    """(items,) whether an item is named by one of these ids, and the ids that are unknown."""
+    items = bundle.items.lookup(ids)
+    named = np.zeros(len(bundle.items), bool)
+    named[items[items != UNKNOWN]] = True
+    unknown = []
+    for external_id, item in zip(ids, items, strict=True):
+        if item == UNKNOWN:
+            unknown.append(external_id)
+    return named, unknown

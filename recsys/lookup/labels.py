@@ -15,13 +15,16 @@ def titles_of(bundle: Bundle, items: IntArray | Sequence[int]) -> list[str | Non
     if TITLE not in bundle.item_table.columns:
         return [None] * len(items)
     rows = np.asarray(items, np.int64)
-    return bundle.item_table[TITLE][rows].cast(pl.String).to_list()
+    titles = bundle.item_table[TITLE][rows]
+    return titles.cast(pl.String).to_list()
 
 
 def item_name(bundle: Bundle, item: int) -> str:
     """The title of an item, or its id where it has none."""
     [title] = titles_of(bundle, [item])
-    return str(bundle.items.ids[item]) if title is None else title
+    if title is None:
+        return str(bundle.items.ids[item])
+    return title
 
 
 def node_label(bundle: Bundle, node_type: str, node: int) -> str:
@@ -33,4 +36,6 @@ def node_label(bundle: Bundle, node_type: str, node: int) -> str:
     if node_type == "user":
         return str(bundle.users.ids[node])
     labels = bundle.labels.get(node_type, [])
-    return labels[node] if node < len(labels) else str(node)
+    if node < len(labels):
+        return labels[node]
+    return str(node)

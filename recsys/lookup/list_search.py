@@ -57,22 +57,28 @@ class ListSearch:
             elif request.refusal is None:
                 without_vector.append(row)
         if with_vector:
-            rows = [requests[row] for row in with_vector]
-            by_vector = self._by_vector(rows, k, allowed, popularity)
-            hits.items[with_vector], hits.scores[with_vector] = by_vector
+            chosen = [requests[row] for row in with_vector]
+            best = self._by_vector(chosen, k, allowed, popularity)
+            hits.items[with_vector] = best.items
+            hits.scores[with_vector] = best.scores
         if without_vector:
-            rows = [requests[row] for row in without_vector]
-            popular = self._by_popularity(rows, k, allowed)
-            hits.items[without_vector], hits.scores[without_vector] = popular
+            chosen = [requests[row] for row in without_vector]
+            popular = self._by_popularity(chosen, k, allowed)
+            hits.items[without_vector] = popular.items
+            hits.scores[without_vector] = popular.scores
         return hits
 
     def _by_vector(
         self, requests: Sequence[Request], k: int, allowed: BoolArray | None, popularity: float
     ) -> Hits:
         planner = self._boosted_planner if popularity else self.planner
-        queries = np.stack([np.asarray(request.vector) for request in requests])
-        lists = [request.excluded for request in requests]
-        excluded = excluded_lists(lists, len(self.bundle.items))
+        vectors = []
+        seen = []
+        for request in requests:
+            vectors.append(np.asarray(request.vector))
+            seen.append(request.excluded)
+        queries = np.stack(vectors)
+        excluded = excluded_lists(seen, len(self.bundle.items))
         if not excluded.nnz:
             excluded = None
         history_scores = self.bundle.added
@@ -106,12 +112,14 @@ class ListSearch:
         self, requests: Sequence[Request], k: int, allowed: BoolArray | None
     ) -> Hits:
         """Share of users, or of those of a segment, who had each item under the target behaviour."""
-        scores = np.stack([self.bundle.shares(request.segment) for request in requests])
-        if allowed is not None:
-            scores[:, ~allowed] = -np.inf
-        for row, request in enumerate(requests):
-            scores[row, request.excluded] = -np.inf
-        return select(scores, k)
+        rows = []
+        for request in requests:
+            scores = self.bundle.shares(request.segment).copy()
+            scores[request.excluded] = -np.inf
+            if allowed is not None:
+                scores[~allowed] = -np.inf
+            rows.append(scores)
+        return select(np.stack(rows), k)
 
     @cached_property
     def _boosted_planner(self) -> Planner:

@@ -45,7 +45,10 @@ def queries_of(
         UsageError: No list is given, or lists of different lengths.
     """
     lists = {"users": users, "histories": histories, "attributes": attributes, "friends": friends}
-    lengths = {name: len(values) for name, values in lists.items() if values is not None}
+    lengths = {}
+    for name, values in lists.items():
+        if values is not None:
+            lengths[name] = len(values)
     if not lengths:
         raise UsageError(
             "nobody to recommend to",

@@ -53,14 +53,16 @@ class Explanation:
         """With what the history and the trend add; each part joins that of the same neighbour under
         the same relation.
         """
-        values: dict[tuple[str, str, int], float] = {}
+        merged: dict[tuple[str, str, int], Part] = {}
         for contribution in [*self.parts, *parts]:
             key = (contribution.relation, contribution.source, contribution.neighbour)
-            values[key] = values.get(key, 0.0) + contribution.value
-        merged = [Part(*key, value) for key, value in values.items()]
-        merged.sort(key=_largest_first)
-        score = self.score + sum(contribution.value for contribution in parts) + trend
-        return replace(self, score=score, parts=merged, trend=trend)
+            if key in merged:
+                value = merged[key].value + contribution.value
+                contribution = replace(contribution, value=value)
+            merged[key] = contribution
+        added = sum(contribution.value for contribution in parts) + trend
+        ordered = sorted(merged.values(), key=_largest_first)
+        return replace(self, score=self.score + added, parts=ordered, trend=trend)
 
 
 def explain(
@@ -86,8 +88,9 @@ def explain(
     """
     if encoded is None:
         encoded = encoder.trace(neighbours, layer0)
-    served = encoded.vectors[0] if user_vector is None else user_vector
-    score = float(np.dot(served.astype(np.float64), item_vector))
+    if user_vector is None:
+        user_vector = encoded.vectors[0]
+    score = float(np.dot(user_vector.astype(np.float64), item_vector))
     parts = contributions(encoder, encoded, neighbours, item_vector)
     parts.sort(key=_largest_first)
     rest = score - sum(contribution.value for contribution in parts)
@@ -109,15 +112,20 @@ def contributions(
         One part per relation and neighbour, summed over layers and heads.
     """
     state = encoder.state
+    # (heads, d / heads): the item's vector, cut as the messages are
     target = np.asarray(item_vector, np.float64).reshape(state.heads, -1)
     totals: dict[str, Float64Array] = {}
     for layer, relation, attention in encoded.flows:
-        # (edges, heads, d / heads): the messages; by attention, in the direction of the item.
+        # (edges, heads, d / heads): what each neighbour sends
         messages = encoder.attention.messages(layer, relation, neighbours[relation.name])
+        # Σ_heads attention · ⟨message, item⟩ for each edge
         products = np.einsum("eh,ehd,hd->e", attention, messages, target)
-        # The layers are averaged with weights, and the sum is divided by its norm.
-        weighted = float(state.layer_weights[layer]) * products / encoded.norms[0]
-        totals[relation.name] = totals.get(relation.name, np.zeros(1)) + weighted
+        # The user's vector is the weighted sum of its layers, divided by the norm of that sum.
+        layer_weight = float(state.layer_weights[layer])
+        values = layer_weight * products / encoded.norms[0]
+        if relation.name in totals:
+            values = totals[relation.name] + values
+        totals[relation.name] = values
 
     node_types = {relation.name: relation.source for relation in state.relations}
     parts = []
@@ -158,11 +166,16 @@ def history_parts(
         behavior = target
         if neighbour not in target_items:
             behavior = _auxiliary_behavior(scores, past, neighbour) or target
-        parts.append(Part(f"rev_{behavior}", "item", neighbour, share))
-    for behavior, gain in scores.auxiliary_gains.items():
+        parts.append(_of_item(behavior, neighbour, share))
+    for behavior, gains in scores.auxiliary_gains.items():
         if item in past.auxiliary[behavior].indices:
-            parts.append(Part(f"rev_{behavior}", "item", item, float(gain[item])))
+            parts.append(_of_item(behavior, item, float(gains[item])))
     return parts
+
+
+def _of_item(behavior: str, item: int, value: float) -> Part:
+    """The part of an item of the history: it reaches its user through the reverse relation."""
+    return Part(f"rev_{behavior}", "item", item, value)
 
 
 def _auxiliary_behavior(scores: HistoryScores, past: WeightedHistories, item: int) -> str | None:

@@ -59,7 +59,8 @@ def reasons_of(
         Reason(text="popular, which this list favours", share=explanation.popularity),
     ]
     positive = [reason for reason in reasons if reason["share"] > 0]
-    return sorted(positive, key=lambda reason: -reason["share"])
+    positive.sort(key=lambda reason: -reason["share"])
+    return positive
 
 
 def _popular(bundle: Bundle, request: Request) -> str:
@@ -67,8 +68,9 @@ def _popular(bundle: Bundle, request: Request) -> str:
     segments = bundle.user_segments
     if segments is None or not request.segment:
         return popular
-    values = [segments.values[place] for place in request.segment]
-    return f"{popular} where {_column_name(segments.column)} is {_enumeration(values)}"
+    column = _column_name(segments.column)
+    values = _enumeration([segments.values[row] for row in request.segment])
+    return f"{popular} where {column} is {values}"
 
 
 def _from_items(bundle: Bundle, item: int, parts: Sequence[Part]) -> list[Reason]:
