@@ -1,59 +1,59 @@
 """`recsys data check` for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.console import print_table, print_text
 
 
-def print_check(found: Mapping[str, Any]) -> None:
-    """The document of a CheckReport as tables: facts, distributions, drops, a sample, and what
-    looks wrong.
+def print_check(check: Mapping[str, Any]) -> None:
+    """The document of a CheckReport as tables.
+
+    Facts, distributions, drops, a sample, and what looks wrong.
     """
-    print_table("Log", ["", ""], _facts(found))
-    spread = [
-        [side, *(f"{value:,.0f}" for value in found[f"per_{side}"].values())]
-        for side in ("user", "item")
-    ]
-    print_table("Rows per", ["", *found["per_user"]], spread)
-    if found["ratings"]:
-        print_table(
-            "Ratings",
-            ["rating", "rows"],
-            [[key, f"{rows:,}"] for key, rows in found["ratings"].items()],
-        )
-    drops = [[reason, f"{rows:,}"] for reason, rows in found["drops"].items()]
+    print_table("Log", ["", ""], _facts(check))
+    print_table("Rows per", ["", *check["per_user"]], _distributions(check))
+    if check["ratings"]:
+        ratings = [[rating, f"{rows:,}"] for rating, rows in check["ratings"].items()]
+        print_table("Ratings", ["rating", "rows"], ratings)
+    drops = [[reason, f"{rows:,}"] for reason, rows in check["drops"].items()]
     print_table("Would be dropped", ["reason", "rows"], drops or [["nothing", ""]])
-    if found["sample"]:
-        print_table(
-            "As understood",
-            list(found["sample"][0]),
-            [list(row.values()) for row in found["sample"]],
-        )
-    warnings = [f"- {warning}" for warning in found["warnings"]]
-    print_text("\n".join(["What looks wrong:", *warnings]) if warnings else "Nothing looks wrong.")
+    if check["sample"]:
+        sample = [list(row.values()) for row in check["sample"]]
+        print_table("As understood", list(check["sample"][0]), sample)
+    print_text(_warnings(check["warnings"]))
 
 
-def _facts(found: Mapping[str, Any]) -> list[list[object]]:
-    columns = ", ".join(
-        f"{column} = {of['name']} ({of['type']})" for column, of in found["columns"].items()
-    )
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return "Nothing looks wrong."
+    lines = [f"- {warning}" for warning in warnings]
+    return "\n".join(["What looks wrong:", *lines])
+
+
+def _distributions(check: Mapping[str, Any]) -> list[list[object]]:
+    """Rows of each user and of each item."""
+    table: list[list[object]] = []
+    for side in ("user", "item"):
+        counts = [f"{count:,.0f}" for count in check[f"per_{side}"].values()]
+        table.append([side, *counts])
+    return table
+
+
+def _facts(check: Mapping[str, Any]) -> list[list[object]]:
+    columns = []
+    for column, source in check["columns"].items():
+        columns.append(f"{column} = {source['name']} ({source['type']})")
+    behaviors = [f"{name} {count:,}" for name, count in check["behaviors"].items()]
     rows: list[list[object]] = [
-        ["files", ", ".join(found["files"])],
-        ["columns", columns],
-        ["rows", f"{found['rows_read']:,} read, {found['rows_kept']:,} would stay"],
-        ["users, items", f"{found['users']:,}, {found['items']:,}"],
-        [
-            "behaviours",
-            ", ".join(f"{name} {count:,}" for name, count in found["behaviors"].items()),
-        ],
-        ["repeated pairs", f"{found['duplicate_share']:.1%} of the rows"],
+        ["files", ", ".join(check["files"])],
+        ["columns", ", ".join(columns)],
+        ["rows", f"{check['rows_read']:,} read, {check['rows_kept']:,} would stay"],
+        ["users, items", f"{check['users']:,}, {check['items']:,}"],
+        ["behaviours", ", ".join(behaviors)],
+        ["repeated pairs", f"{check['duplicate_share']:.1%} of the rows"],
     ]
-    if found["first_time"]:
-        rows.append(
-            [
-                "time",
-                f"{found['first_time']} to {found['last_time']} (read as {found['time_unit']})",
-            ]
-        )
+    if check["first_time"]:
+        span = f"{check['first_time']} to {check['last_time']}"
+        rows.append(["time", f"{span} (read as {check['time_unit']})"])
     return rows

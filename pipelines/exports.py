@@ -14,24 +14,26 @@ from recsys.logs.split import load as load_splits
 
 
 def export_splits(run: Path, out: Path) -> dict[str, Any]:
-    """Write train, validation and test .parquet and split.json into `out`, whole or absent; returns
-    the facts.
+    """Write train, validation and test .parquet and split.json into `out`, whole or absent.
 
-    Raises UsageError when `out` holds anything but an earlier split.
+    Returns the facts. Raises UsageError when `out` holds anything but an earlier split.
     """
     if out.exists() and any(out.iterdir()) and not (out / "split.json").exists():
         raise UsageError(f"{str(out)!r} holds other files", "Choose an empty or a new --out")
-    log, splits = load_log(run / LOG), load_splits(run / SPLIT)
+    log = load_log(run / LOG)
+    splits = load_splits(run / SPLIT)
     with atomic_folder(out) as folder:
         for name in ("train", "validation", "test"):
-            outside_ids(getattr(splits, name), log).write_parquet(folder / f"{name}.parquet")
+            rows = external_ids(getattr(splits, name), log)
+            rows.write_parquet(folder / f"{name}.parquet")
         write_json(folder / "split.json", splits.document())
     return splits.document()
 
 
-def outside_ids(rows: pl.DataFrame, log: CodedLog) -> pl.DataFrame:
+def external_ids(rows: pl.DataFrame, log: CodedLog) -> pl.DataFrame:
     """Coded rows with the ids of the log in place of the codes."""
-    users, items = log.users.ids.gather(rows[USER]), log.items.ids.gather(rows[ITEM])
-    return pl.DataFrame({USER_ID: users, ITEM_ID: items}).hstack(
-        rows.drop(USER, ITEM).get_columns()
-    )
+    users = log.users.ids.gather(rows[USER])
+    items = log.items.ids.gather(rows[ITEM])
+    ids = pl.DataFrame({USER_ID: users, ITEM_ID: items})
+    others = rows.drop(USER, ITEM)
+    return ids.hstack(others.get_columns())

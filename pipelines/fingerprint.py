@@ -41,58 +41,61 @@ def mark_of(
     inputs: Mapping[str, str],
     bucket: str,
 ) -> Mark:
-    """The mark of a function living in `module` that reads `config_keys` and `inputs` (path →
-    content hash).
+    """The mark of a stage function.
+
+    Args:
+        module: where the function lives.
+        config_keys: dotted keys that it reads.
+        config: nested plain values.
+        inputs: path → content hash of what it reads.
+        bucket: that it works on; "" for a stage without buckets.
     """
-    read = {key: _at(config, key) for key in config_keys}
-    return Mark(
-        {**read, "bucket": bucket} if bucket else read, dict(inputs), sources_sha256(module)
-    )
+    settings = {key: _at(config, key) for key in config_keys}
+    if bucket:
+        settings["bucket"] = bucket
+    return Mark(settings, dict(inputs), sources_sha256(module))
 
 
 def content_or_none(path: str) -> str | None:
-    """Content hash of an outside file or folder; None for what cannot be hashed from here (a cloud
-    address).
-    """
+    """Content hash of an outside file or folder; None for a cloud address, which is not read."""
     if "://" in path:
         return None
-    place = Path(path)
-    if place.exists():
-        return content_sha256(place)
-    matches = (
-        sorted(Path().glob(path))
-        if not place.is_absolute()
-        else sorted(Path(place.anchor).glob(path[1:]))
-    )
-    return text_sha256("\n".join(f"{match.name} {content_sha256(match)}" for match in matches))
+    file = Path(path)
+    if file.exists():
+        return content_sha256(file)
+    # Nothing has that name: it is a pattern, below the root where the path is absolute.
+    matches = Path(file.anchor).glob(path.removeprefix(file.anchor))
+    lines = [f"{match.name} {content_sha256(match)}" for match in sorted(matches)]
+    return text_sha256("\n".join(lines))
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:
     value: Any = config
-    for part in key.split("."):
-        value = value[part]
+    for name in key.split("."):
+        value = value[name]
     return value
 
 
 @cache
 def sources_sha256(module: str) -> str:
     """Hash of the sources of `module` and of every module of ours that it imports, directly or not."""
-    return text_sha256(
-        "\n".join(
-            f"{name} {text_sha256(_source(name))}" for name in sorted(reached_modules(module))
-        )
-    )
+    lines = []
+    for name in sorted(reached_modules(module)):
+        lines.append(f"{name} {text_sha256(_source(name))}")
+    return text_sha256("\n".join(lines))
 
 
 @cache
 def reached_modules(module: str) -> frozenset[str]:
-    """`module` and the modules of ours that it imports, followed to the end; imports inside
-    functions count.
+    """`module` and the modules of ours that it imports, followed to the end.
+
+    Imports inside functions count.
     """
     reached = {module}
     waiting = [module]
     while waiting:
-        fresh = set(_imports(waiting.pop())) - reached - _MACHINERY
+        imported = set(_imports(waiting.pop()))
+        fresh = imported - reached - _MACHINERY
         reached |= fresh
         waiting += sorted(fresh)
     return frozenset(reached)
@@ -103,16 +106,24 @@ def _imports(module: str) -> Iterator[str]:
     if module in _DISCOVERED:
         yield from _modules_in(module)
     for node in ast.walk(ast.parse(_source(module))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if _file(alias.name))
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            yield from (name for name in names if _file(name))
+        for name in _names_imported(node):
+            if _file(name):
+                yield name
+
+
+def _names_imported(node: ast.AST) -> list[str]:
+    """Modules that a statement may import; "from a import b" names a and perhaps a.b."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
 
 
 def _modules_in(package: str) -> Iterator[str]:
-    root, *parts = package.split(".")
-    for file in sorted(_ROOTS[root].joinpath(*parts).glob("*.py")):
+    root, *names = package.split(".")
+    folder = _ROOTS[root].joinpath(*names)
+    for file in sorted(folder.glob("*.py")):
         if file.stem != "__init__":
             yield f"{package}.{file.stem}"
 
@@ -124,10 +135,11 @@ def _source(module: str) -> str:
 
 def _file(module: str) -> Path | None:
     """The source file of one of our modules, found without importing anything."""
-    root, *parts = module.split(".")
+    root, *names = module.split(".")
     if root not in _ROOTS:
         return None
-    place = _ROOTS[root].joinpath(*parts)
-    return next(
-        (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None
-    )
+    path = _ROOTS[root].joinpath(*names)
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return file
+    return None

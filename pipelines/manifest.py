@@ -13,7 +13,17 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """One stage over one bucket. inputs, outputs: path → content hash."""
+    """One stage over one bucket.
+
+    fingerprint: of all that decides the result.
+    config: the settings that were read, by dotted key.
+    sources: hash of the modules that were used.
+    inputs, outputs: path → content hash.
+    rows_in, rows_out, drops: counts of rows; drops by reason.
+    figures: what the stage says of its work.
+    seconds, peak_memory_bytes: what it took.
+    versions: of the libraries.
+    """
 
     fingerprint: str
     config: dict[str, Any]
@@ -52,12 +62,17 @@ class Manifest:
 
     @staticmethod
     def open(folder: RunFolder, config: RunConfig, keep: bool = True) -> "Manifest":
-        """The manifest of an earlier run of this folder, or a new one; keep=False forgets what
-        earlier stages did.
+        """The manifest of an earlier run of this folder, or a new one.
+
+        keep: False forgets what earlier stages did.
         """
         earlier = folder.read_manifest()
-        found = earlier.get("stages", {}) if keep and earlier.get("format") == FORMAT else {}
-        entries = {name: Entry(**found[name]) for name in earlier.get("order", []) if name in found}
+        entries = {}
+        if keep and earlier.get("format") == FORMAT:
+            stages = earlier.get("stages", {})
+            for name in earlier.get("order", []):
+                if name in stages:
+                    entries[name] = Entry(**stages[name])
         manifest = Manifest(folder, config, entries, earlier.get("status", ""))
         manifest._write("running")
         return manifest
@@ -69,8 +84,9 @@ class Manifest:
         entry = self.entries.get(name)
         if entry is None or entry.fingerprint != fingerprint:
             return False
-        if any(self._content(output) != sha256 for output, sha256 in entry.outputs.items()):
-            return False
+        for output, sha256 in entry.outputs.items():
+            if self._content(output) != sha256:
+                return False
         self._keep(name, entry)
         return True
 
@@ -81,10 +97,13 @@ class Manifest:
         entry = self.entries.get(name)
         if entry is None:
             return "first time"
-        reasons = [
-            f"config {key}" for key, value in config.items() if entry.config.get(key) != value
-        ]
-        reasons += [path for path, sha256 in inputs.items() if entry.inputs.get(path) != sha256]
+        reasons = []
+        for key, value in config.items():
+            if entry.config.get(key) != value:
+                reasons.append(f"config {key}")
+        for path, sha256 in inputs.items():
+            if entry.inputs.get(path) != sha256:
+                reasons.append(path)
         if entry.sources != sources:
             reasons.append("source code")
         return f"changed: {', '.join(reasons)}" if reasons else "output missing or altered"
@@ -103,8 +122,9 @@ class Manifest:
         """
         if whole:
             self.entries = {name: self.entries[name] for name in self.touched}
-        still_done = self.before == "done" and (to_the_end or not self.ran)
-        self._write("done" if whole or still_done else "partial")
+        is_still_done = self.before == "done" and (to_the_end or not self.ran)
+        is_done = whole or is_still_done
+        self._write("done" if is_done else "partial")
 
     def content(self, output: str) -> str:
         """Content hash of an output of an earlier stage."""
@@ -112,13 +132,18 @@ class Manifest:
 
     def _content(self, output: str) -> str | None:
         path = self.folder.path / output
-        return content_sha256(path) if path.exists() else None
+        if not path.exists():
+            return None
+        return content_sha256(path)
 
     def _keep(self, name: str, entry: Entry) -> None:
         self.touched.append(name)
         self.known.update(entry.outputs)
 
     def _write(self, status: str) -> None:
+        stages = {}
+        for name, entry in self.entries.items():
+            stages[name] = asdict(entry)
         document = {
             "format": FORMAT,
             "status": status,
@@ -128,6 +153,6 @@ class Manifest:
             "cores": cores(),
             "versions": self.versions,
             "order": list(self.entries),
-            "stages": {name: asdict(entry) for name, entry in self.entries.items()},
+            "stages": stages,
         }
         write_json(self.folder.manifest, document)

@@ -93,24 +93,34 @@ def run_plan(
     since: str | None = None,
     until: str | None = None,
 ) -> Manifest:
-    """Run the stages in order while holding the folder's lock; returns the manifest.
+    """Run the stages in order while holding the folder's lock.
 
-    fresh: run every stage again. since, until: first and last stage to look at; what lies before is
-    taken as it is. Raises UsageError when another process holds the folder, and what a stage
-    raises.
+    Args:
+        plan: all stages.
+        config: of the run.
+        folder: of the run.
+        progress: told of every stage.
+        fresh: run every stage again.
+        since: first stage to look at; what lies before is taken as it is.
+        until: last stage to look at.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UsageError: another process holds the folder. Also what a stage raises.
     """
     names = [stage.name for stage in plan]
-    wanted = plan[
-        names.index(since) if since else 0 : names.index(until) + 1 if until else len(plan)
-    ]
+    first = names.index(since) if since else 0
+    end = names.index(until) + 1 if until else len(plan)
+    stages = plan[first:end]
     with folder.locked():
-        _require_earlier(plan[: names.index(since)] if since else [], folder)
+        _require_earlier(plan[:first], folder)
         manifest = Manifest.open(folder, config, keep=not fresh)
-        for number, stage in enumerate(wanted, start=1):
-            map(
-                partial(_one, stage, manifest, progress, f"[{number}/{len(wanted)}]"), stage.buckets
-            )
-        manifest.finish(whole=len(wanted) == len(plan), to_the_end=until is None)
+        for number, stage in enumerate(stages, start=1):
+            label = f"[{number}/{len(stages)}]"
+            map(partial(_run_stage, stage, manifest, progress, label), stage.buckets)
+        manifest.finish(whole=len(stages) == len(plan), to_the_end=until is None)
     return manifest
 
 
@@ -126,22 +136,24 @@ def _require_earlier(stages: Sequence[Stage], folder: RunFolder) -> None:
                 )
 
 
-def _one(stage: Stage, manifest: Manifest, progress: Progress, place: str, bucket: str) -> None:
-    """One stage over one bucket, unless it is unchanged."""
+def _run_stage(
+    stage: Stage, manifest: Manifest, progress: Progress, label: str, bucket: str
+) -> None:
+    """One stage over one bucket, unless it is unchanged; label: shown before its name."""
     name = f"{stage.name}[{bucket}]" if bucket else stage.name
     mark, certain = _mark(stage, bucket, manifest)
     if certain and manifest.unchanged(name, mark.sha256):
-        progress.say(f"{place} {name}: unchanged, skipped", stage=name, skipped=True)
+        progress.say(f"{label} {name}: unchanged, skipped", stage=name, skipped=True)
         return
     reason = manifest.changed_since(name, mark.config, mark.inputs, mark.sources)
-    progress.say(f"{place} {name} ({reason})", stage=name, skipped=False, reason=reason)
+    progress.say(f"{label} {name} ({reason})", stage=name, skipped=False, reason=reason)
     started = time.perf_counter()
     with PeakMemory() as peak:
         facts, output = _execute(stage, bucket, name, mark, manifest, progress)
     seconds = round(time.perf_counter() - started, 3)
     manifest.record(name, _entry(mark, facts, output, manifest, seconds, peak.bytes))
     progress.say(
-        f"{place} {name}: {seconds:.1f} s",
+        f"{label} {name}: {seconds:.1f} s",
         stage=name,
         seconds=seconds,
         peak_memory_bytes=peak.bytes,
@@ -149,25 +161,39 @@ def _one(stage: Stage, manifest: Manifest, progress: Progress, place: str, bucke
 
 
 def _mark(stage: Stage, bucket: str, manifest: Manifest) -> tuple[Mark, bool]:
-    """The fingerprint, and whether it is certain: a cloud file's contents are unknown before it is
-    read.
+    """The fingerprint, and whether it is certain.
+
+    A cloud file's contents are unknown before it is read.
     """
-    inputs = {
-        path: manifest.content(path) for path in (one.format(bucket=bucket) for one in stage.inputs)
-    }
-    files = {path: content_or_none(path) for path in stage.files}
-    inputs |= {path: sha256 or "unknown" for path, sha256 in files.items()}
+    inputs = {}
+    for output in stage.inputs:
+        path = output.format(bucket=bucket)
+        inputs[path] = manifest.content(path)
+    is_certain = True
+    for path in stage.files:
+        sha256 = content_or_none(path)
+        is_certain &= sha256 is not None
+        inputs[path] = sha256 or "unknown"
     config = manifest.config.model_dump(mode="json")
-    return mark_of(
-        stage.function.__module__, stage.config, config, inputs, bucket
-    ), None not in files.values()
+    module = stage.function.__module__
+    return mark_of(module, stage.config, config, inputs, bucket), is_certain
 
 
 def _execute(
     stage: Stage, bucket: str, name: str, mark: Mark, manifest: Manifest, progress: Progress
 ) -> tuple[Facts, str]:
-    """Run the function with a folder that becomes the stage's output when it returns; tells where
-    the output lies.
+    """Run the function with a folder that becomes the stage's output when it returns.
+
+    Args:
+        stage: whose function is run.
+        bucket: that it works on.
+        name: of the stage with its bucket.
+        mark: its fingerprint.
+        manifest: of the run.
+        progress: told of the work.
+
+    Returns:
+        What the function says, and where the output lies.
     """
     folder = manifest.folder
     resume = _resume_folder(folder, name, mark)
@@ -187,15 +213,16 @@ def _execute(
 
 
 def _resume_folder(folder: RunFolder, name: str, mark: Mark) -> Path:
-    """checkpoint/resume/<stage>-<fingerprint>; those of other fingerprints of the stage are of no
-    use any more.
+    """checkpoint/resume/<stage>-<fingerprint>.
+
+    Those of other fingerprints of the stage are of no use any more, and are removed.
     """
     stem = name.replace("[", "-").replace("]", "")
-    wanted = folder.checkpoint / "resume" / f"{stem}-{mark.sha256[:12]}"
-    for other in wanted.parent.glob(f"{stem}-{'?' * 12}"):
-        if other != wanted:
-            shutil.rmtree(other)
-    return wanted
+    resume = folder.checkpoint / "resume" / f"{stem}-{mark.sha256[:12]}"
+    for earlier in resume.parent.glob(f"{stem}-{'?' * 12}"):
+        if earlier != resume:
+            shutil.rmtree(earlier)
+    return resume
 
 
 def _entry(

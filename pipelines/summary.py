@@ -14,18 +14,20 @@ def document(folder: RunFolder, ran: Sequence[str] = ()) -> dict[str, Any]:
     """Manifest, report and cards of a run; `ran` names the stages that were not skipped just now."""
     manifest = folder.read_manifest()
     stages = {name: manifest["stages"][name] for name in manifest["order"]}
+    skipped = []
+    if manifest["status"] == "done":
+        skipped = [name for name in stages if name not in ran]
+    briefs = {name: _brief(entry) for name, entry in stages.items()}
     return {
         "run": str(folder.path),
         "status": manifest["status"],
         "ran": list(ran),
-        "skipped": [name for name in stages if name not in ran]
-        if manifest["status"] == "done"
-        else [],
+        "skipped": skipped,
         "bundle": live(folder),
         "held": _held(folder, stages),
         "report": _read(folder, "report/report.json"),
         "index_card": _read(folder, "bundle/index_card.json"),
-        "stages": {name: _brief(entry) for name, entry in stages.items()},
+        "stages": briefs,
         "config": manifest["config"],
         "versions": manifest["versions"],
     }
@@ -33,29 +35,31 @@ def document(folder: RunFolder, ran: Sequence[str] = ()) -> dict[str, Any]:
 
 def _held(folder: RunFolder, stages: Mapping[str, Any]) -> str | None:
     """The bundle of the run when it was never live."""
-    name = stages["bundle"]["figures"]["bundle"] if "bundle" in stages else None
-    return None if name is None or was_live(folder, name) else name
+    if "bundle" not in stages:
+        return None
+    name: str = stages["bundle"]["figures"]["bundle"]
+    return None if was_live(folder, name) else name
 
 
 def print_summary(folder: RunFolder) -> None:
     """Data, models, index and timings, as tables on stdout."""
-    found = document(folder)
-    held = f", holding {found['held']}" if found["held"] else ""
-    print_text(f"run {found['run']} ({found['status']}), serving bundle {found['bundle']}{held}")
-    report = found["report"]
+    summary = document(folder)
+    holding = f", holding {summary['held']}" if summary["held"] else ""
+    print_text(
+        f"run {summary['run']} ({summary['status']}), serving bundle {summary['bundle']}{holding}"
+    )
+    report = summary["report"]
     if report:
         print_table("Data", ["", ""], _data_rows(report["facts"]))
         _print_models(report)
-    if found["index_card"]:
-        print_table("Index", ["", ""], _flat(found["index_card"]))
+    if summary["index_card"]:
+        print_table("Index", ["", ""], _flat(summary["index_card"]))
     columns = ["stage", "rows in", "rows out", "dropped", "seconds", "peak MB"]
-    print_table(
-        "Stages", columns, [_stage_row(name, entry) for name, entry in found["stages"].items()]
-    )
+    rows = [_stage_row(name, entry) for name, entry in summary["stages"].items()]
+    print_table("Stages", columns, rows)
     if report:
-        print_text(
-            "\n".join([report["headline"], report["verdict"]["line"], report["worst_slice"]])
-        )
+        sentences = [report["headline"], report["verdict"]["line"], report["worst_slice"]]
+        print_text("\n".join(sentences))
         print_text(f"Report: {folder.report / 'report.html'}")
 
 
@@ -64,15 +68,15 @@ def _print_models(report: Mapping[str, Any]) -> None:
     k = report["deciding"].partition("@")[2]
     metrics = [report["deciding"], f"recall@{k}", f"hr@{k}", f"coverage@{k}"]
     columns = ["model", f"{report['deciding']} on validation", *metrics, "95 % interval", "seconds"]
-    findings = {
-        one["other"]: one for one in report["comparisons"] if one["metric"] == report["deciding"]
-    }
-    rows = [_model_row(row, metrics, findings.get(row["name"])) for row in report["models"]]
-    print_table(
-        f"Models on the test, {report['facts']['warm_users']:,} users",
-        [*columns, "model against it"],
-        rows,
-    )
+    findings = {}
+    for comparison in report["comparisons"]:
+        if comparison["metric"] == report["deciding"]:
+            findings[comparison["other"]] = comparison
+    rows = []
+    for model in report["models"]:
+        rows.append(_model_row(model, metrics, findings.get(model["name"])))
+    title = f"Models on the test, {report['facts']['warm_users']:,} users"
+    print_table(title, [*columns, "model against it"], rows)
 
 
 def _model_row(
@@ -81,55 +85,57 @@ def _model_row(
     if row["skipped"]:
         return [row["title"], f"skipped: {row['skipped']}", *[""] * (len(metrics) + 3)]
     values = row["metrics"]
-    first = values[metrics[0]]
-    against = f"{finding['difference']:+.4f} {finding['finding']}" if finding else ""
-    return [
-        row["title"],
-        _number(row["validation"]),
-        *(_number(values[name]["value"]) for name in metrics),
-        f"{first['low']:.4f} to {first['high']:.4f}",
-        f"{row['seconds']:.1f}" if row["seconds"] is not None else "",
-        against,
-    ]
+    numbers = [_number(values[name]["value"]) for name in metrics]
+    deciding = values[metrics[0]]
+    interval = f"{deciding['low']:.4f} to {deciding['high']:.4f}"
+    seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
+    against = ""
+    if finding:
+        against = f"{finding['difference']:+.4f} {finding['finding']}"
+    return [row["title"], _number(row["validation"]), *numbers, interval, seconds, against]
 
 
 def _data_rows(facts: Mapping[str, Any]) -> Rows:
     label = "time-safe" if facts["time_safe"] else "not time-safe"
+    counts = [f"{name} {count:,}" for name, count in facts["rows"].items()]
     rows: Rows = [
         ["log", facts["data"]],
         ["users, items", f"{facts['users']:,}, {facts['items']:,}"],
         ["target", facts["target"]],
         ["split", f"{facts['split']} ({label})"],
-        ["rows", ", ".join(f"{part} {rows:,}" for part, rows in facts["rows"].items())],
+        ["rows", ", ".join(counts)],
         ["warm test users", f"{facts['warm_users']:,}"],
     ]
-    return rows + [[f"dropped: {reason}", f"{count:,}"] for reason, count in facts["drops"].items()]
+    for reason, count in facts["drops"].items():
+        rows.append([f"dropped: {reason}", f"{count:,}"])
+    return rows
 
 
 def _stage_row(name: str, entry: Mapping[str, Any]) -> list[object]:
-    counts = [
+    dropped = sum(entry["drops"].values())
+    megabytes = entry["peak_memory_bytes"] / 1e6
+    return [
+        name,
         _count(entry["rows_in"]),
         _count(entry["rows_out"]),
-        _count(sum(entry["drops"].values()) or None),
+        _count(dropped or None),
+        f"{entry['seconds']:.1f}",
+        f"{megabytes:,.0f}",
     ]
-    return [name, *counts, f"{entry['seconds']:.1f}", f"{entry['peak_memory_bytes'] / 1e6:,.0f}"]
 
 
 def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: entry[name]
-        for name in ("rows_in", "rows_out", "drops", "figures", "seconds", "peak_memory_bytes")
-    }
+    names = ("rows_in", "rows_out", "drops", "figures", "seconds", "peak_memory_bytes")
+    return {name: entry[name] for name in names}
 
 
 def _flat(card: Mapping[str, Any], prefix: str = "") -> Rows:
     rows: Rows = []
     for key, value in card.items():
-        rows += (
-            _flat(value, f"{prefix}{key} ")
-            if isinstance(value, dict)
-            else [[f"{prefix}{key}", _plain(value)]]
-        )
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key} ")
+        else:
+            rows.append([f"{prefix}{key}", _plain(value)])
     return rows
 
 

@@ -25,6 +25,7 @@ from pipelines.stages.serving import THROUGH
 from pipelines.stages.training import LIGHTGCN, MASS, MODEL
 from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import read_json
+from recsys.core.config import DataConfig
 from recsys.core.machine import versions
 from recsys.core.tables import Drops
 from recsys.evaluate.deciding import deciding_mean, deciding_metric
@@ -51,29 +52,30 @@ _ROLES: dict[str, Role] = {MODEL: "model", LIGHTGCN: "ablation"}
 
 
 def write(work: Work) -> Facts:
-    """report.json and report.html from the lists that the models left; timings are those of the
-    manifest.
+    """report.json and report.html from the lists that the models left.
+
+    Timings are those of the manifest.
     """
     config = work.config
-    select, final = (load_phase(work.folder.path, config, phase) for phase in ("select", "final"))
+    select = load_phase(work.folder.path, config, "select")
+    final = load_phase(work.folder.path, config, "final")
     stages: Stages = work.folder.read_manifest()["stages"]
-    audit = read_json(work.read(AUDIT) / "audit.json")
+    models = []
+    for name in (MODEL, *config.evaluate.baselines):
+        models.append(_judged(work, select, name, stages))
+    epochs = stages[f"train-select[{MODEL}]"]["figures"]["history"]
+    through_index = read_json(work.read(INDEX.format(phase="final")) / THROUGH)
     report = build_report(
         _facts(work, final),
-        [_judged(work, select, name, stages) for name in (MODEL, *config.evaluate.baselines)],
+        models,
         _test(work, final),
         config.evaluate.ks,
         main=MODEL,
         draws=config.evaluate.bootstrap,
         seed=config.seed,
-        history=[
-            Epoch(**epoch) for epoch in stages[f"train-select[{MODEL}]"]["figures"]["history"]
-        ],
-        index=ThroughIndex(**read_json(work.read(INDEX.format(phase="final")) / THROUGH)),
-        warnings=[
-            *audit["warnings"],
-            *(one["message"] for one in audit["findings"] if one["severity"] != "note"),
-        ],
+        history=[Epoch(**epoch) for epoch in epochs],
+        index=ThroughIndex(**through_index),
+        warnings=_warnings(work),
     )
     report = report.model_copy(update={**_cold_start(work), "relations": _relations(work, final)})
     write_report(report, work.out)
@@ -82,29 +84,46 @@ def write(work: Work) -> Facts:
     return Facts(rows_out=len(final.judge.held_out_users), figures={"headline": report.headline})
 
 
+def _warnings(work: Work) -> list[str]:
+    """What the audit has to say, notes aside."""
+    audit = read_json(work.read(AUDIT) / "audit.json")
+    warnings: list[str] = list(audit["warnings"])
+    for finding in audit["findings"]:
+        if finding["severity"] != "note":
+            warnings.append(finding["message"])
+    return warnings
+
+
 def _cold_start(work: Work) -> dict[str, Any]:
     """Fields of the report."""
-    found = read_json(work.read(COLD_START) / FIGURES)
-    cold = found["cold_items"]
+    figures = read_json(work.read(COLD_START) / FIGURES)
+    cold = figures["cold_items"]
     return {
-        "visitors": [VisitorRow(**one) for one in found["visitors"]],
+        "visitors": [VisitorRow(**row) for row in figures["visitors"]],
         "cold_items": None if cold is None else ColdItems(**cold),
     }
 
 
 def _relations(work: Work, final: Phase) -> list[RelationRow]:
     """Shares of the messages, and what the model is without each part where that was asked for."""
-    config, mass = work.config, work.read(TRAINED.format(phase="final", bucket=MODEL)) / MASS
+    config = work.config
     parts = configured_parts(config.graph)
-    shares = read_json(mass) if mass.exists() else {}
-    relations = dict.fromkeys(name for kind in shares.values() for name in kind)
-    asked = parts if config.evaluate.ablate_relations else []
-    scored = {part: Scored.load(work.read(WITHOUT.format(bucket=part))).ranked for part in asked}
+    mass_file = work.read(TRAINED.format(phase="final", bucket=MODEL)) / MASS
+    mass = read_json(mass_file) if mass_file.exists() else {}
+    part_by_relation = {}
+    for shares in mass.values():
+        for relation in shares:
+            part_by_relation[relation] = part_of(relation, parts)
+    lists = {}
+    for name in parts if config.evaluate.ablate_relations else []:
+        ranked = Scored.load(work.read(WITHOUT.format(bucket=name))).ranked
+        if ranked is not None:
+            lists[name] = ranked
     main = Scored.load(work.read(TEST.format(bucket=MODEL))).ranked
     return relation_rows(
-        shares,
-        {name: part_of(name, parts) for name in relations},
-        {part: ranked for part, ranked in scored.items() if ranked is not None},
+        mass,
+        part_by_relation,
+        lists,
         np.empty((0, 0), np.int32) if main is None else main,
         final.judge.held_out_users,
         final.judge.held_out_matrix,
@@ -115,28 +134,40 @@ def _relations(work: Work, final: Phase) -> list[RelationRow]:
 
 
 def _facts(work: Work, final: Phase) -> RunFacts:
-    config, log, held_out = work.config, final.log, final.judge.held_out
-    ingested, splits = read_json(work.read(LOG) / "ingest.json"), final.required_splits
-    drops = Drops(ingested["drops"]) + splits.drops + held_out.dropped
-    data = config.data.log if isinstance(config.data.log, str) else ", ".join(config.data.log or [])
+    config = work.config
+    log, splits = final.log, final.required_splits
+    ingested = read_json(work.read(LOG) / "ingest.json")
+    drops = Drops(ingested["drops"]) + splits.drops + final.judge.held_out.dropped
+    rows = {
+        "train": len(splits.train),
+        "validation": len(splits.validation),
+        "test": len(splits.test),
+    }
+    shown_settings = {"clean", "split", "graph", "model", "train", "evaluate"}
     return RunFacts(
         name=config.name,
-        data=data or f"{config.data.train}, {config.data.test}",
+        data=_data_files(config.data),
         target=final.target,
         split=splits.method,
         time_safe=splits.time_safe,
         cuts=splits.cuts,
-        rows={part: len(getattr(splits, part)) for part in ("train", "validation", "test")},
+        rows=rows,
         users=len(log.users),
         items=len(log.items),
         warm_users=len(final.judge.held_out_users),
         drops=dict(drops),
         seeds=[config.seed],
         versions=versions(),
-        settings=config.model_dump(
-            mode="json", include={"clean", "split", "graph", "model", "train", "evaluate"}
-        ),
+        settings=config.model_dump(mode="json", include=shown_settings),
     )
+
+
+def _data_files(data: DataConfig) -> str:
+    if isinstance(data.log, str):
+        return data.log
+    if data.log:
+        return ", ".join(data.log)
+    return f"{data.train}, {data.test}"
 
 
 def _judged(work: Work, select: Phase, name: str, stages: Stages) -> Judged:
@@ -163,49 +194,37 @@ def _deciding(select: Phase, ranked: Int32Array | None) -> float | None:
 
 
 def _seconds(name: str, stages: Stages) -> float:
-    """Fitting on train and validation and ranking the test users; choosing the settings is not in
-    it.
-    """
-    steps = ("train-final", "test-model", "test")
-    return round(
-        sum(
-            float(stages[f"{step}[{name}]"]["seconds"])
-            for step in steps
-            if f"{step}[{name}]" in stages
-        ),
-        3,
-    )
+    """Fitting on train and validation and ranking the test users; no choice of settings."""
+    seconds = 0.0
+    for step in ("train-final", "test-model", "test"):
+        entry = stages.get(f"{step}[{name}]")
+        if entry is not None:
+            seconds += float(entry["seconds"])
+    return round(seconds, 3)
 
 
 def _test(work: Work, final: Phase) -> Test:
+    judge = final.judge
     graph = load_graph(work.read(GRAPH.format(phase="final")))
     catalogue = catalogue_of(final.interactions, final.target, _attributes(graph))
-    slices = tuple(
-        slices_of(final.interactions, final.judge.held_out_matrix, final.target, catalogue)
-    )
+    slices = slices_of(final.interactions, judge.held_out_matrix, final.target, catalogue)
     return Test(
-        final.judge.held_out_users,
-        final.judge.held_out_matrix,
+        judge.held_out_users,
+        judge.held_out_matrix,
         catalogue,
-        slices,
-        cold_rows(final.judge.held_out),
+        tuple(slices),
+        cold_rows(judge.held_out),
     )
 
 
 def _attributes(graph: Graph) -> sparse.csr_matrix | None:
-    """(items, values) 0/1 matrix of every attribute of items in the graph; None when there is none."""
-    found = [
-        edges
-        for (source, _, kind), edges in graph.relations.items()
-        if source == ITEM and kind.startswith("item:")
-    ]
-    if not found:
+    """(items, values) 0/1 matrix of every attribute of items in the graph; None without any."""
+    matrices = []
+    for (source, _, destination), edges in graph.relations.items():
+        if source == ITEM and destination.startswith("item:"):
+            ones = np.ones(edges.num_edges, np.float32)
+            rows = (ones, edges.indices.numpy(), edges.indptr.numpy())
+            matrices.append(sparse.csr_matrix(rows, shape=(edges.num_dst, edges.num_src)))
+    if not matrices:
         return None
-    matrices = [
-        sparse.csr_matrix(
-            (np.ones(edges.num_edges, np.float32), edges.indices.numpy(), edges.indptr.numpy()),
-            shape=(edges.num_dst, edges.num_src),
-        )
-        for edges in found
-    ]
     return sparse.vstack(matrices).T.tocsr()

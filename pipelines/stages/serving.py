@@ -36,8 +36,9 @@ _METRICS = ("recall", "ndcg")
 
 
 def index(phase: PhaseName) -> Callable[[Work], Facts]:
-    """A stage function that finds how to search the item vectors of `phase`; "final" also measures
-    through it.
+    """A stage function that finds how to search the item vectors of `phase`.
+
+    In "final" the test metrics are also measured through the index.
     """
 
     def index_phase(work: Work) -> Facts:
@@ -67,23 +68,23 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
 
 
 def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
-    """A stage function that writes the bundle of `phase`; whether it goes live is for the run to
-    say.
-    """
+    """A stage function that writes the bundle of `phase`; the run says whether it goes live."""
 
     def bundle_phase(work: Work) -> Facts:
-        config, folder = work.config, work.folder
-        data = load_phase(folder.path, config, phase)
-        trained = work.read(TRAINED.format(phase=phase, bucket=MODEL))
+        folder = work.folder
+        data = load_phase(folder.path, work.config, phase)
         embeddings = embeddings_of(work, phase, MODEL)
         scorer = scorer_of(work, data, MODEL)
-        tuned = _load_tuned(work.read(INDEX.format(phase=phase)), _with_popularity(data, scorer)[0])
+        item_vectors, _ = _with_popularity(data, scorer)
+        tuned = _load_tuned(work.read(INDEX.format(phase=phase)), item_vectors)
         report = Report.load(work.read(REPORT) / "report.json")
         graph = load_graph(work.read(GRAPH.format(phase=phase)))
-        card = _model_card(work, data, report, read_json(trained / CARD))
-        tested = load_phase(folder.path, config, "final")
-        values = _test_values(tested, Scored.load(work.read(TEST.format(bucket=MODEL))))
-        card |= {"test_rows": _held_out_sha256(tested)}
+        training = read_json(work.read(TRAINED.format(phase=phase, bucket=MODEL)) / CARD)
+        tested = load_phase(folder.path, work.config, "final")
+        scored = Scored.load(work.read(TEST.format(bucket=MODEL)))
+        values = _test_values(tested, scored)
+        card = _model_card(work, data, report, training)
+        card["test_rows"] = _held_out_sha256(tested)
         fitted = bundle_of(data, graph, embeddings, scorer, tuned, card, values, popular_days(work))
         if fitted.cold_items:
             work.progress.say(
@@ -99,12 +100,11 @@ def _through(
     data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedIndex
 ) -> dict[str, Any]:
     """The test metrics by exact scores, and by what the index finds."""
-    ks, users = data.config.evaluate.ks, data.judge.held_out_users
+    ks = data.config.evaluate.ks
+    users = data.judge.held_out_users
+    seen = data.seen[users]
     item_vectors, unit = _with_popularity(data, scorer)
-    queries, seen = (
-        boosted_queries(searched(scorer).user_vectors[users], 0.0, unit),
-        data.seen[users],
-    )
+    queries = boosted_queries(searched(scorer).user_vectors[users], 0.0, unit)
     exact = ExactIndex(item_vectors)
     planners = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
     added = scorer.sparse_scores(users) if isinstance(scorer, BlendedScorer) else None
@@ -114,24 +114,29 @@ def _through(
         if added is not None:
             hits = with_sparse_scores(hits, queries, item_vectors, added, seen)
         overall = rank_metrics(hits.items, users, data.judge.held_out_matrix, ks).overall
-        figures[name] = {
-            metric: value for metric, value in overall.items() if metric.startswith(_METRICS)
-        }
+        shown = {}
+        for metric, value in overall.items():
+            if metric.startswith(_METRICS):
+                shown[metric] = value
+        figures[name] = shown
     return figures
 
 
 def _with_popularity(
     data: Phase, scorer: VectorScorer | BlendedScorer
 ) -> tuple[Float32Array, float]:
-    """The item vectors as they are searched, and the unit of the dial."""
-    return with_popularity(searched(scorer).item_vectors, data.interactions.popularity(data.target))
+    """The item vectors as they are searched, and the unit of the popularity boost."""
+    popularity = data.interactions.popularity(data.target)
+    return with_popularity(searched(scorer).item_vectors, popularity)
 
 
 def _tell(work: Work, through: Mapping[str, Any]) -> None:
-    apart = {name: through["through"][name] - value for name, value in through["exact"].items()}
-    shown = ", ".join(f"{name} {value:+.4f}" for name, value in apart.items())
+    differences = {}
+    for name, value in through["exact"].items():
+        differences[name] = through["through"][name] - value
+    words = ", ".join(f"{name} {value:+.4f}" for name, value in differences.items())
     work.progress.say(
-        f"through the {through['kind']} index rather than exact scores: {shown}", **apart
+        f"through the {through['kind']} index rather than exact scores: {words}", **differences
     )
 
 
@@ -146,18 +151,18 @@ def _test_values(tested: Phase, scored: Scored) -> pl.DataFrame | None:
     users = tested.judge.held_out_users
     if scored.ranked is None or not len(users):
         return None
-    found = rank_metrics(
-        scored.ranked, users, tested.judge.held_out_matrix, tested.config.evaluate.ks
-    ).per_user
-    return pl.DataFrame({USER_ID: tested.interactions.users.external(users), **found})
+    ks = tested.config.evaluate.ks
+    metrics = rank_metrics(scored.ranked, users, tested.judge.held_out_matrix, ks)
+    user_ids = tested.interactions.users.external(users)
+    return pl.DataFrame({USER_ID: user_ids, **metrics.per_user})
 
 
 def _held_out_sha256(tested: Phase) -> str:
     """Two models with the same were tested on the same rows."""
-    log, rows = tested.interactions, tested.judge.held_out
-    pairs = pl.DataFrame(
-        {USER_ID: log.users.external(rows.user), ITEM_ID: log.items.external(rows.item)}
-    )
+    rows = tested.judge.held_out
+    user_ids = tested.interactions.users.external(rows.user)
+    item_ids = tested.interactions.items.external(rows.item)
+    pairs = pl.DataFrame({USER_ID: user_ids, ITEM_ID: item_ids})
     return text_sha256(pairs.sort(USER_ID, ITEM_ID).write_csv())
 
 
@@ -166,25 +171,27 @@ def _model_card(
 ) -> dict[str, Any]:
     """What this model is, what it learnt from, and how its tested sibling did."""
     config = work.config
-    row = report.row(report.main)
+    learned_from = "train and validation rows; the tested model itself"
+    if config.refit:
+        learned_from = "the whole log"
+    test = {}
+    for name, value in report.row(report.main).metrics.items():
+        test[name] = value.value
+    sections = {"clean", "split", "graph", "model", "train", "blend"}
     return {
         "name": config.name,
         "refit": config.refit,
-        "learnt_from": "the whole log"
-        if config.refit
-        else "train and validation rows; the tested model itself",
+        "learnt_from": learned_from,
         "interactions": len(data.interactions),
         "users": data.interactions.num_users,
         "items": data.interactions.num_items,
         "target": data.target,
         "epochs": training["epochs"],
         "seed": config.seed,
-        "config": config.model_dump(
-            mode="json", include={"clean", "split", "graph", "model", "train", "blend"}
-        ),
+        "config": config.model_dump(mode="json", include=sections),
         "split": report.facts.split,
         "time_safe": report.facts.time_safe,
-        "test": {name: value.value for name, value in row.metrics.items()},
+        "test": test,
         "test_users": report.facts.warm_users,
         "deciding": report.deciding,
         "verdict": report.verdict.line,

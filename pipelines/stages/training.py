@@ -72,18 +72,12 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 
     def score_phase(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
-        ranked = data.judge.ranked(scorer_of(work, data, work.bucket), max(work.config.evaluate.ks))
+        scorer = scorer_of(work, data, work.bucket)
+        ranked = data.judge.ranked(scorer, max(work.config.evaluate.ks))
         card = read_json(work.read(TRAINED.format(phase=phase, bucket=work.bucket)) / CARD)
-        weights = chosen(work, work.bucket).explain()
-        powers = {
-            f"{name} weights to the power": round(power, 2)
-            for name, power in card.get("weight_powers", {}).items()
-        }
-        params = {
-            "epochs": card["epochs"],
-            **weights,
-            **powers,
-        }
+        params = {"epochs": card["epochs"], **chosen(work, work.bucket).explain()}
+        for name, power in card.get("weight_powers", {}).items():
+            params[f"{name} weights to the power"] = round(power, 2)
         Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)
         return Facts(rows_out=len(ranked))
 
@@ -92,11 +86,9 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 
 def variant(config: ModelConfig, name: str) -> ModelConfig:
     """What "lightgcn" changes: γ stays 0, everything else is the model's."""
-    return (
-        config.model_copy(update={"attention": False, "family": "degree_prior"})
-        if name == LIGHTGCN
-        else config
-    )
+    if name != LIGHTGCN:
+        return config
+    return config.model_copy(update={"attention": False, "family": "degree_prior"})
 
 
 def _start(work: Work, data: Phase, graph: Graph) -> WarmStart | None:
@@ -115,19 +107,15 @@ def _start(work: Work, data: Phase, graph: Graph) -> WarmStart | None:
         )
         return None
     folder = Path(earlier) / TRAINED.format(phase=data.name, bucket=work.bucket)
-    found = load_states(folder, graph, data.interactions, config.model.width, config.seed)
-    work.progress.say(
-        f"{data.name}: warm start, "
-        + ", ".join(f"{n:,} {kind} known" for kind, n in found.known.items())
-    )
-    return found
+    states = load_states(folder, graph, data.interactions, config.model.width, config.seed)
+    known = ", ".join(f"{count:,} {kind} known" for kind, count in states.known.items())
+    work.progress.say(f"{data.name}: warm start, {known}")
+    return states
 
 
 def _epochs(work: Work, phase: PhaseName) -> int | None:
     """None lets validation choose; later phases take what it chose."""
     if phase == "select":
         return None
-    card: dict[str, Any] = read_json(
-        work.read(TRAINED.format(phase="select", bucket=work.bucket)) / CARD
-    )
-    return int(card["epochs"])
+    folder = work.read(TRAINED.format(phase="select", bucket=work.bucket))
+    return int(read_json(folder / CARD)["epochs"])
