@@ -1,45 +1,46 @@
-"""The Python face: GraphRecommender(...).fit(frame).recommend(users, k)."""
+"""The Python API: GraphRecommender(...).fit(frame).recommend(users, k)."""
 
 import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import index
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, Unpack
 
-import numpy as np
 import polars as pl
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from recsys.bundle.bundle import Bundle
 from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_folder, read_json, write_json
-from recsys.core.config import (
-    BlendConfig,
-    ModelConfig,
-    RunConfig,
-    SplitConfig,
-    TrainConfig,
-    build_config,
-    rename_old_parameters,
-)
+from recsys.core.config import RunConfig, build_config, rename_old_parameters
 from recsys.core.errors import UsageError
-from recsys.core.ids import UNKNOWN
+from recsys.core.forks import refuse_in_fork
 from recsys.core.interactions import fit_interactions
 from recsys.core.progress import QUIET, Progress
+from recsys.core.tables import LOG_SCHEMA
 from recsys.encode.history_scores import searched
-from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.evaluate.held_out_rows import evaluate_rows
 from recsys.fitting.fit import bundle_of, fit_phase
 from recsys.fitting.known_names import require_known_names
 from recsys.graph.build import target_behavior
-from recsys.logs.frames import Frame, FrameStyle, ids_of, lists_table, to_polars
+from recsys.logs.frames import (
+    SIMILAR,
+    Frame,
+    FrameStyle,
+    ids_of,
+    list_columns,
+    plain_value,
+    to_polars,
+)
 from recsys.logs.ingest import CodedLog, ingest, load_log
 from recsys.logs.split import split_log
 from recsys.lookup.cold_start import Fallback
-from recsys.lookup.lookup import Answer, Attributes, Explained, Lookup
+from recsys.lookup.lookup import Answer, Attributes, Event, Explained, Lookup
 from recsys.lookup.options import ListKeywords
 from recsys.phases.phase import Phase
 from recsys.releases.publish import write_bundle
@@ -48,21 +49,40 @@ from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.choice import choose_blend
 from recsys.scores.most_popular import choose_popularity
 from recsys.scores.trained_vectors import TrainedVectors
-from recsys.search.exact import VectorScorer, rank
+from recsys.search.exact import VectorScorer
 from recsys.search.tuning import tune
 
-_MODEL, _TRAIN, _BLEND, _SPLIT = ModelConfig(), TrainConfig(), BlendConfig(), SplitConfig()
-_BUNDLE, _CARD = "bundle", "recommender.json"
+_CARD = "recommender.json"
+_KEY = "key"
+_DEFAULTS = RunConfig()
+_REASONS = "reasons"
 
 
 class _Chosen(NamedTuple):
-    """popular_days: as in `bundle_of`."""
+    """What validation chose.
+
+    epochs: of the training on the whole log.
+    blend: what histories add to the vectors.
+    popular_days: half-life of what users of whom nothing is known get, as in `bundle_of`.
+    """
 
     epochs: int
     blend: Blend = NO_BLEND
     popular_days: float | None = None
 
 
+def _option(key: str, default_of: str | None = None) -> Any:
+    """A parameter that stands for a key of the configuration, with the default of the key.
+
+    default_of: the key whose default it has, when it is not its own.
+    """
+    default: Any = _DEFAULTS
+    for name in (default_of or key).split("."):
+        default = getattr(default, name)
+    return field(default=default, metadata={_KEY: key})
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class GraphRecommender(BaseEstimator):
     """A graph-attention recommender with the conventions of scikit-learn.
 
@@ -72,70 +92,37 @@ class GraphRecommender(BaseEstimator):
     that many, and takes the vectors alone. Column parameters name the columns of the frames given.
     """
 
-    def __init__(
-        self,
-        *,
-        family: Literal["degree_prior", "gat", "gatv2"] = _MODEL.family,
-        width: int = _MODEL.width,
-        layers: int = _MODEL.layers,
-        heads: int = _MODEL.heads,
-        attention: bool = _MODEL.attention,
-        similarity: Literal["cosine", "dot"] = _MODEL.similarity,
-        loss: str = _TRAIN.loss,
-        temperature: float = _TRAIN.temperature,
-        negatives: int = _TRAIN.negatives,
-        epochs: int = _TRAIN.epochs,
-        batch_size: int | None = _TRAIN.batch_size,
-        lr: float = _TRAIN.lr,
-        mode: Literal["auto", "full", "sampled"] = _TRAIN.mode,
-        early_stopping: bool = True,
-        patience: int = _TRAIN.patience,
-        neighbours: int = _BLEND.neighbours,
-        low_pass_rank: int = _BLEND.low_pass_rank,
-        validation_share: float = _SPLIT.validation_share,
-        user_col: str = "user_id",
-        item_col: str = "item_id",
-        time_col: str | None = None,
-        behavior_col: str | None = None,
-        weight_col: str | None = None,
-        rating_col: str | None = None,
-        min_rating: float | None = None,
-        target: str | None = None,
-        attributes: Sequence[str] = (),
-        user_attributes: Sequence[str] = (),
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> None:
-        self.family = family
-        self.width = width
-        self.layers = layers
-        self.heads = heads
-        self.attention = attention
-        self.similarity = similarity
-        self.loss = loss
-        self.temperature = temperature
-        self.negatives = negatives
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.mode = mode
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.neighbours = neighbours
-        self.low_pass_rank = low_pass_rank
-        self.validation_share = validation_share
-        self.user_col = user_col
-        self.item_col = item_col
-        self.time_col = time_col
-        self.behavior_col = behavior_col
-        self.weight_col = weight_col
-        self.rating_col = rating_col
-        self.min_rating = min_rating
-        self.target = target
-        self.attributes = attributes
-        self.user_attributes = user_attributes
-        self.seed = seed
-        self.threads = threads
+    family: Literal["degree_prior", "gat", "gatv2"] = _option("model.family")
+    width: int = _option("model.width")
+    layers: int = _option("model.layers")
+    heads: int = _option("model.heads")
+    attention: bool = _option("model.attention")
+    similarity: Literal["cosine", "dot"] = _option("model.similarity")
+    loss: str = _option("train.loss")
+    temperature: float = _option("train.temperature")
+    negatives: int = _option("train.negatives")
+    epochs: int = _option("train.epochs")
+    batch_size: int | None = _option("train.batch_size")
+    lr: float = _option("train.lr")
+    mode: Literal["auto", "full", "sampled"] = _option("train.mode")
+    early_stopping: bool = True
+    patience: int = _option("train.patience")
+    neighbours: int = _option("blend.neighbours")
+    low_pass_rank: int = _option("blend.low_pass_rank")
+    # What is held out by `fit` decides when to stop, so it is the test of its own split.
+    validation_share: float = _option("split.test_share", default_of="split.validation_share")
+    user_col: str = _option("data.user_col")
+    item_col: str = _option("data.item_col")
+    time_col: str | None = _option("data.time_col")
+    behavior_col: str | None = _option("data.behavior_col")
+    weight_col: str | None = _option("data.weight_col")
+    rating_col: str | None = _option("data.rating_col")
+    min_rating: float | None = _option("clean.min_rating")
+    target: str | None = _option("graph.target")
+    attributes: Sequence[str] = ()
+    user_attributes: Sequence[str] = ()
+    seed: int = _option("seed")
+    threads: int | None = _option("threads")
 
     def fit(
         self,
@@ -148,43 +135,35 @@ class GraphRecommender(BaseEstimator):
     ) -> Self:
         """Learn from a polars or pandas frame with one row per event.
 
-        items: frame of item ids, titles (column "title") and attribute columns. users: frame of
-        user ids and attribute columns. y: ignored, for scikit-learn. Raises DataError for a frame
-        that cannot be used, ConfigError for a parameter out of range.
+        Args:
+            interactions: The log.
+            y: Ignored, for scikit-learn.
+            items: Frame of item ids, titles (column "title") and attribute columns.
+            users: Frame of user ids and attribute columns.
+            progress: Told what goes on.
+
+        Returns:
+            The recommender itself.
+
+        Raises:
+            DataError: A frame cannot be used.
+            ConfigError: A parameter is out of range.
+            UsageError: In a forked process that cannot fit.
         """
-        style = FrameStyle.of(interactions, self.user_col, self.item_col)
+        refuse_in_fork("fit")
+        config = self.configuration()
+        log_table = self._read_log(interactions)
+        style = FrameStyle.of(interactions, log_table, self.user_col, self.item_col)
         home = Path(tempfile.mkdtemp(prefix="recsys-"))
         finalizer = weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-        log_, config = self._ingest(
-            to_polars(interactions), {"items": items, "users": users}, home, progress
-        )
-        chosen = self._choose(log_, config, progress)
-        phase = Phase("serve", log_, None, config)
-        graph = phase.graph
-        trained = fit_phase(phase, graph, config.model, epochs=chosen.epochs, progress=progress)
-        found = TrainedVectors(phase.interactions, trained.embeddings, graph).embeddings_of(
-            chosen.blend.scaling
-        )
-        scorer = blended(phase, VectorScorer(found.users, found.items), chosen.blend)
-        vectors = searched(scorer)
-        popularity = phase.interactions.popularity(phase.target)
-        tuned = tune(
-            vectors.item_vectors,
-            vectors.user_vectors,
-            config.index,
-            seed=self.seed,
-            popularity=popularity,
-        )
-        card = {
-            "config": config.model_dump(mode="json", exclude={"data"}),
-            "epochs": chosen.epochs,
-            "refit": True,
-        }
-        bundle = bundle_of(
-            phase, graph, found, scorer, tuned, card, popular_days=chosen.popular_days
-        )
-        path = write_bundle(home / "bundles", bundle)
-        self._take(path, style, finalizer)
+        config = self._write_tables({"items": items, "users": users}, config, home)
+        report = ingest(log_table, config.data, config.clean, home / "log", progress)
+        for warning in report.warnings:
+            warnings.warn(warning, UserWarning, stacklevel=2)
+        log = load_log(home / "log")
+        chosen = self._choose(log, config, progress)
+        bundle = _write_bundle(log, config, chosen, home / "bundles", progress)
+        self._take(bundle, style, finalizer)
         self.epochs_ = chosen.epochs
         return self
 
@@ -219,26 +198,20 @@ class GraphRecommender(BaseEstimator):
         if unknown is not None:
             warnings.warn("the option 'unknown' is called 'fallback' now", FutureWarning, 2)
             fallback = unknown
-        user_ids = ids_of(users)
+        style = self.style_
+        user_ids = ids_of(users, style.user_col)
         for name in ("allow", "deny"):
             if options.get(name) is not None:
-                options[name] = ids_of(options[name])
+                options[name] = ids_of(options[name], style.item_col)
+        events = None if histories is None else [_history(history) for history in histories]
         answers = self.lookup_.recommend(
-            user_ids, k, histories=histories, fallback=fallback, **options
+            user_ids, k, histories=events, fallback=fallback, **options
         )
-        refused = [answer["unknown"][0] for answer in answers if answer["source"] == "refused"]
-        if refused:
-            warnings.warn(
-                f"{len(refused)} of {len(answers)} users are not in the log and get no rows: "
-                f'{refused[:5]}; fallback="popularity" gives them popular items',
-                UserWarning,
-                2,
-            )
-        style = self.style_
-        table = lists_table(answers, style.user_col, user_ids, style.item_col)
+        _warn_of_refused(answers)
+        columns = list_columns(answers, style.user_col, user_ids, style.item_col)
         if options.get("explain"):
-            table = table.with_columns(_reasons_column(answers))
-        return style.back(table)
+            columns[_REASONS] = _reason_texts(answers)
+        return style.frame(columns)
 
     def recommend_history(
         self,
@@ -254,29 +227,33 @@ class GraphRecommender(BaseEstimator):
         """
         answers = self.lookup_.recommend(
             k=k,
-            histories=[ids_of(history)],
+            histories=[_history(history)],
             attributes=[attributes or {}],
             exclude_seen=exclude_seen,
         )
-        return self.style_.back(lists_table(answers, "", [""], self.style_.item_col).drop(""))
+        columns = list_columns(answers, "", [""], self.style_.item_col)
+        del columns[""]
+        return self.style_.frame(columns)
 
     def similar_items(self, items: object, k: int = 10) -> Frame:
         """The k items nearest to each item by cosine: columns item, similar_<item>, score, rank."""
-        wanted, column = ids_of(items), self.style_.item_col
-        table = lists_table(
-            self.lookup_.similar_items(wanted, k), column, wanted, f"similar_{column}"
-        )
-        return self.style_.back(table)
+        column = self.style_.item_col
+        item_ids = ids_of(items, column)
+        answers = self.lookup_.similar_items(item_ids, k)
+        return self.style_.frame(list_columns(answers, column, item_ids, SIMILAR + column))
 
     def similar_users(self, users: object, k: int = 10) -> Frame:
         """The k users nearest to each user by cosine: columns user, similar_<user>, score, rank."""
-        wanted, column = ids_of(users), self.style_.user_col
-        lists = [{"items": found} for found in self.lookup_.similar_users(wanted, k)]
-        return self.style_.back(lists_table(lists, column, wanted, f"similar_{column}"))
+        column = self.style_.user_col
+        user_ids = ids_of(users, column)
+        answers = []
+        for neighbours in self.lookup_.similar_users(user_ids, k):
+            answers.append({"items": neighbours})
+        return self.style_.frame(list_columns(answers, column, user_ids, SIMILAR + column))
 
     def fold_in(self, history: object, attributes: Attributes | None = None) -> Float32Array:
         """(width,) vector of a visitor with these items and attributes, without training."""
-        return self.lookup_.fold_in(ids_of(history), attributes)
+        return self.lookup_.fold_in(_history(history), attributes)
 
     def explain(
         self, user: object, item: object, parts: int | None = None, popularity: float = 0.0
@@ -286,25 +263,33 @@ class GraphRecommender(BaseEstimator):
         """
         return self.lookup_.explain(user, item, parts=parts, popularity=popularity)
 
-    def evaluate(self, test: object, ks: Sequence[int] = (10, 20)) -> dict[str, float]:
-        """Exact metrics on held-out rows of users and items that were learnt; what was learnt is
-        masked.
+    def evaluate(self, test: object, ks: int | Sequence[int] = (10, 20)) -> dict[str, Any]:
+        """Exact metrics on held-out rows; what was learnt is masked.
 
-        "users" counts the users averaged over, "dropped" the rows of users or items that are not
-        known.
+        The rows are read as the log was, and counted as by `recsys evaluate`: rows of other
+        behaviours, below `min_rating`, of pairs that were learnt, and of users or items that were
+        not, do not count.
+
+        Args:
+            test: Frame with the columns of the log; only the ids are required.
+            ks: List lengths, or one.
+
+        Returns:
+            Metrics as "name@k"; "users", how many are averaged over; "dropped", how many rows do
+            not count, and "drops", the same by reason.
+
+        Raises:
+            DataError: The frame cannot be read, or no row counts.
+            UsageError: In a forked process that cannot evaluate.
         """
-        bundle, rows = self.lookup_.bundle, to_polars(test)
-        user = bundle.users.lookup(rows[self.style_.user_col].to_list())
-        item = bundle.items.lookup(rows[self.style_.item_col].to_list())
-        warm = (user != UNKNOWN) & (item != UNKNOWN)
-        shape = (len(bundle.users), len(bundle.items))
-        held_out = sparse.csr_matrix(
-            (np.ones(int(warm.sum()), np.float32), (user[warm], item[warm])), shape=shape
+        refuse_in_fork("evaluate")
+        config = self.configuration()
+        lengths = ks if isinstance(ks, Iterable) else [ks]
+        bundle = self.lookup_.bundle
+        table = self._read_log(test)
+        return evaluate_rows(
+            bundle, table, config.data, config.clean, [index(length) for length in lengths]
         )
-        users = evaluable_users(held_out)
-        ranked = rank(bundle.scorer, users, max(ks), bundle.seen[bundle.target])
-        found = rank_metrics(ranked.items, users, held_out, ks).overall
-        return {**found, "users": len(users), "dropped": int((~warm).sum())}
 
     def save(self, folder: str | Path) -> Path:
         """Write the fitted recommender as a folder, whole or absent; `recsys recommend` reads it
@@ -320,7 +305,7 @@ class GraphRecommender(BaseEstimator):
         with atomic_folder(place) as part:
             shutil.copytree(self.lookup_.bundle.path, part, dirs_exist_ok=True)
             card = {
-                "params": self.get_params(),
+                "params": {name: plain_value(value) for name, value in self.get_params().items()},
                 "style": self.style_.document(),
                 "epochs": self.epochs_,
             }
@@ -333,6 +318,7 @@ class GraphRecommender(BaseEstimator):
 
         Raises DataError when it is damaged.
         """
+        refuse_in_fork("load")
         place = Path(folder)
         if not (place / _CARD).exists():
             raise UsageError(
@@ -344,7 +330,7 @@ class GraphRecommender(BaseEstimator):
             name: tuple(value) if isinstance(value, list) else value
             for name, value in card["params"].items()
         }
-        for section in _SECTIONS:
+        for section in sorted(cls._sections()):
             params = rename_old_parameters(section, params)
         loaded = cls(**params)
         loaded._take(place, FrameStyle.read(card["style"]), None)
@@ -352,58 +338,75 @@ class GraphRecommender(BaseEstimator):
         return loaded
 
     @property
+    def style_(self) -> FrameStyle:
+        """How the fitted log is written. Raises NotFittedError before `fit`."""
+        self._require_fitted()
+        return self._style
+
+    @property
     def lookup_(self) -> Lookup:
         """The lookup of the fitted bundle. Raises NotFittedError before `fit`."""
+        self._require_fitted()
+        return self._lookup
+
+    def _require_fitted(self) -> None:
         if not hasattr(self, "_lookup"):
             raise NotFittedError(
                 "this GraphRecommender is not fitted; call fit(interactions) first"
             )
-        return self._lookup
 
     def configuration(self) -> RunConfig:
         """The parameters as a run configuration. Raises ConfigError for a value out of range."""
-        given = self.get_params(deep=False)
-        raw: dict[str, Any] = {section: {} for section in _SECTIONS}
-        for section, names in _SECTIONS.items():
-            raw[section] = {name: given[name] for name in names}
-        sides = {"item": self.attributes, "user": self.user_attributes}
-        columns = [
-            {"column": name, "side": side} for side, names in sides.items() for name in names
-        ]
-        raw["graph"] = {"target": self.target, "attributes": columns}
-        raw["split"] = {"test_share": self.validation_share, "validation_share": 0.0}
-        config = build_config({**raw, "seed": self.seed, "threads": self.threads})
-        return require_known_names(config)
+        raw: dict[str, Any] = {"split": {"validation_share": 0.0}}
+        for parameter in fields(self):
+            key = parameter.metadata.get(_KEY)
+            if key is None:
+                continue
+            section, _, name = key.rpartition(".")
+            values = raw.setdefault(section, {}) if section else raw
+            values[name] = plain_value(getattr(self, parameter.name))
+        attributes = []
+        for side, columns in (("item", self.attributes), ("user", self.user_attributes)):
+            for column in columns:
+                attributes.append({"column": str(column), "side": side})
+        raw["graph"]["attributes"] = attributes
+        return require_known_names(build_config(raw))
 
-    def _ingest(
-        self,
-        rows: pl.DataFrame,
-        tables: Mapping[str, object | None],
-        home: Path,
-        progress: Progress,
-    ) -> tuple[CodedLog, RunConfig]:
-        config = self.configuration()
-        files = {
-            name: str(home / f"{name}.parquet")
-            for name, table in tables.items()
-            if table is not None
-        }
-        for name, file in files.items():
-            to_polars(tables[name]).write_parquet(file)
-        config = config.model_copy(update={"data": config.data.model_copy(update=files)})
-        report = ingest(rows, config.data, config.clean, home / "log", progress)
-        for warning in report.warnings:
-            warnings.warn(warning, UserWarning, stacklevel=3)
-        return load_log(home / "log"), config
+    @classmethod
+    def _sections(cls) -> set[str]:
+        """Sections of the configuration that parameters stand for."""
+        keys = [parameter.metadata.get(_KEY, "") for parameter in fields(cls)]
+        return {key.partition(".")[0] for key in keys if "." in key}
+
+    def _read_log(self, frame: object) -> pl.DataFrame:
+        """Those columns of a frame that a log has."""
+        ids = (self.user_col, self.item_col)
+        columns = {*ids, *LOG_SCHEMA}
+        for name in (self.time_col, self.behavior_col, self.weight_col, self.rating_col):
+            if name is not None:
+                columns.add(name)
+        return to_polars(frame, ids, columns)
+
+    def _write_tables(
+        self, tables: Mapping[str, object | None], config: RunConfig, home: Path
+    ) -> RunConfig:
+        """The configuration with the tables of items and users as files."""
+        id_columns = {"items": self.item_col, "users": self.user_col}
+        files = {}
+        for name, table in tables.items():
+            if table is not None:
+                files[name] = str(home / f"{name}.parquet")
+                to_polars(table, (id_columns[name],)).write_parquet(files[name])
+        return config.model_copy(update={"data": config.data.model_copy(update=files)})
 
     def _choose(self, log: CodedLog, config: RunConfig, progress: Progress) -> _Chosen:
         """What does best on held-out rows; `epochs` itself, and vectors alone, without them."""
-        if not self.early_stopping or not self.epochs:
-            return _Chosen(self.epochs)
-        behaviors = fit_interactions(
-            log.rows.head(0).collect(), log.users, log.items, log.behaviors
-        )
-        splits = split_log(log, config.split, target_behavior(behaviors, config.graph), self.seed)
+        if not self.early_stopping or not config.train.epochs:
+            return _Chosen(config.train.epochs)
+        no_rows = log.rows.head(0).collect()
+        behaviors = fit_interactions(no_rows, log.users, log.items, log.behaviors)
+        target = target_behavior(behaviors, config.graph)
+        splits = split_log(log, config.split, target, config.seed)
         phase = Phase("final", log, splits, config)
         graph = phase.graph
         trained = fit_phase(phase, graph, config.model, progress=progress)
@@ -413,23 +416,78 @@ class GraphRecommender(BaseEstimator):
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))
-        self.style_ = style
+        self._style = style
         self._finalizer = finalizer
 
 
-_SECTIONS = {
-    "data": ("user_col", "item_col", "time_col", "behavior_col", "weight_col", "rating_col"),
-    "clean": ("min_rating",),
-    "model": ("family", "width", "layers", "heads", "attention", "similarity"),
-    "train": ("loss", "temperature", "negatives", "epochs", "batch_size", "lr", "mode", "patience"),
-    "blend": ("neighbours", "low_pass_rank"),
-}
+def _write_bundle(
+    log: CodedLog, config: RunConfig, chosen: _Chosen, bundles: Path, progress: Progress
+) -> Path:
+    """Train on the whole log as chosen, and write what answers are made from.
+
+    Args:
+        log: All rows.
+        config: Of the model and its training.
+        chosen: Epochs, and what histories add.
+        bundles: Folder of the bundle's folder.
+        progress: Told of the training.
+    """
+    phase = Phase("serve", log, None, config)
+    graph = phase.graph
+    trained = fit_phase(phase, graph, config.model, epochs=chosen.epochs, progress=progress)
+    vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
+    embeddings = vectors.embeddings_of(chosen.blend.scaling)
+    scorer = blended(phase, VectorScorer(embeddings.users, embeddings.items), chosen.blend)
+    queried = searched(scorer)
+    tuned = tune(
+        queried.item_vectors,
+        queried.user_vectors,
+        config.index,
+        seed=config.seed,
+        popularity=phase.interactions.popularity(phase.target),
+    )
+    card = {
+        "config": config.model_dump(mode="json", exclude={"data"}),
+        "epochs": chosen.epochs,
+        "refit": True,
+    }
+    bundle = bundle_of(
+        phase, graph, embeddings, scorer, tuned, card, popular_days=chosen.popular_days
+    )
+    return write_bundle(bundles, bundle)
 
 
-def _reasons_column(answers: Sequence[Answer]) -> pl.Series:
+def _history(events: object) -> list[str | Event]:
+    """Events as they are, ids of items as text."""
+    if isinstance(events, Event):
+        return [events]
+    if isinstance(events, str | bytes) or not isinstance(events, Sequence):
+        return list(ids_of(events))
+    history: list[str | Event] = []
+    for event in events:
+        if isinstance(event, Event):
+            history.append(event)
+        else:
+            history.extend(ids_of(event))
+    return history
+
+
+def _warn_of_refused(answers: Sequence[Answer]) -> None:
+    """Say which users of several have no rows because they are not in the log."""
+    refused = [answer["unknown"][0] for answer in answers if answer["source"] == "refused"]
+    if refused:
+        warnings.warn(
+            f"{len(refused)} of {len(answers)} users are not in the log and get no rows: "
+            f'{refused[:5]}; fallback="popularity" gives them popular items',
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _reason_texts(answers: Sequence[Answer]) -> list[str]:
     """The reasons of every row of a table of lists, as one text."""
     texts = []
     for answer in answers:
         for item in answer["items"]:
             texts.append("; ".join(reason["text"] for reason in item["reasons"]))
-    return pl.Series("reasons", texts, dtype=pl.String)
+    return texts

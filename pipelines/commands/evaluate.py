@@ -82,7 +82,9 @@ def evaluate(
 
     progress = progress_to(log_json, quiet or as_json)
     with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
-        document = _judge(Path(folder) / "run", config, model, ranked, param or [], progress)
+        run_folder = Path(folder) / "run"
+        document = _judge(run_folder, config, model, ranked, param or [], progress)
+        document["dropped"] = _with_drops_of_reading(document["dropped"], run_folder)
     _show(document, as_json)
 
 
@@ -215,6 +217,16 @@ def _document(final: "Phase", lists: Any) -> dict[str, Any]:
         "test_rows": len(splits.test),
         "dropped": dict(splits.drops + final.judge.held_out.dropped),
     }
+
+
+def _with_drops_of_reading(dropped: dict[str, int], folder: Path) -> dict[str, int]:
+    """Rows that do not count, with those of both files that were dropped when they were read."""
+    from pipelines.places import LOG
+    from recsys.core.artefacts import read_json
+    from recsys.core.tables import Drops
+
+    reading = Drops(read_json(folder / LOG / "ingest.json")["drops"])
+    return dict(reading + Drops(dropped))
 
 
 def _param(text: str, known: dict[str, Any]) -> tuple[str, Any]:

@@ -1,0 +1,131 @@
+"""Rows that were held out from a bundle, read as the log was, and metrics on them."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsys.bundle.bundle import Bundle
+from recsys.core.config import CleanConfig, DataConfig
+from recsys.core.errors import DataError
+from recsys.core.ids import UNKNOWN
+from recsys.core.tables import BEHAVIOR, ITEM, USER, Drops
+from recsys.evaluate.metrics import evaluable_users, rank_metrics
+from recsys.logs.buckets import SINGLE_BEHAVIOR
+from recsys.logs.ingest import ingest, load_log
+from recsys.logs.reasons import describe
+from recsys.logs.split import KNOWN_TEST, OTHER_HELD
+from recsys.search.exact import rank
+
+
+class HeldOutRows(NamedTuple):
+    """What is to be found again.
+
+    held_out: (users, items) with an entry for each pair that counts.
+    drops: rows that do not count, by reason.
+    """
+
+    held_out: sparse.csr_matrix
+    drops: Drops
+
+
+def evaluate_rows(
+    bundle: Bundle, log: pl.DataFrame, data: DataConfig, clean: CleanConfig, ks: Sequence[int]
+) -> dict[str, Any]:
+    """Exact metrics of a bundle on held-out rows; what users have seen is masked.
+
+    Args:
+        bundle: What was learnt.
+        log: Held-out rows.
+        data: Names of their columns.
+        clean: Which of them count.
+        ks: List lengths.
+
+    Returns:
+        Metrics as "name@k"; "users", how many are averaged over; "dropped", how many rows do not
+        count, and "drops", the same by reason.
+
+    Raises:
+        DataError: The rows cannot be read, or none counts.
+    """
+    rows = read_held_out_rows(bundle, log, data, clean)
+    users = evaluable_users(rows.held_out)
+    if not len(users):
+        raise DataError(
+            f"no test row counts: dropped {describe(rows.drops)}",
+            "Give pairs of users and items of the log that were not in it",
+        )
+    seen = sum(
+        (bundle.seen[behavior] for behavior in bundle.seen_behaviors),
+        start=sparse.csr_matrix(rows.held_out.shape, dtype=np.float32),
+    )
+    ranked = rank(bundle.scorer, users, max(ks), seen).items
+    metrics = rank_metrics(ranked, users, rows.held_out, ks).overall
+    counts = {"users": len(users), "dropped": rows.drops.total(), "drops": dict(rows.drops)}
+    return {**metrics, **counts}
+
+
+def read_held_out_rows(
+    bundle: Bundle, log: pl.DataFrame, data: DataConfig, clean: CleanConfig
+) -> HeldOutRows:
+    """Held-out rows, by the rules of `recsys evaluate`: what ingest drops, then other behaviours,
+    pairs that were learnt, and users and items that were not.
+
+    Args:
+        bundle: What was learnt.
+        log: Held-out rows; a column that the log had is not required but for the ids.
+        data: Names of the columns.
+        clean: Rules on rows; those on how many rows a user or item has are of the log alone.
+    """
+    data, log = _columns_there(bundle, log, data)
+    alone = {
+        "min_user_interactions": 1,
+        "min_item_interactions": 1,
+        "max_user_interactions": None,
+    }
+    with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
+        report = ingest(log, data, clean.model_copy(update=alone), Path(folder) / "log")
+        coded = load_log(Path(folder) / "log")
+        rows = coded.rows.collect()
+    drops = Drops(report.drops)
+    if BEHAVIOR in rows.columns:
+        of_target = rows.filter(pl.col(BEHAVIOR) == bundle.target)
+        drops[OTHER_HELD] += len(rows) - len(of_target)
+        rows = of_target
+    # Internal ids of the bundle, by code of the rows' own vocabularies.
+    user = bundle.users.lookup(coded.users.ids.to_list())[rows[USER].to_numpy()]
+    item = bundle.items.lookup(coded.items.ids.to_list())[rows[ITEM].to_numpy()]
+    drops["cold user"] += int((user == UNKNOWN).sum())
+    drops["cold item"] += int(((user != UNKNOWN) & (item == UNKNOWN)).sum())
+    warm = (user != UNKNOWN) & (item != UNKNOWN)
+    shape = (len(bundle.users), len(bundle.items))
+    ones = np.ones(int(warm.sum()), np.float32)
+    pairs = sparse.csr_matrix((ones, (user[warm], item[warm])), shape=shape)
+    learnt = bundle.seen[bundle.target].astype(bool)
+    known = pairs.multiply(learnt).tocsr()
+    held_out = (pairs - known).tocsr()
+    held_out.eliminate_zeros()
+    drops[KNOWN_TEST] += int(known.sum())
+    return HeldOutRows(held_out, +drops)
+
+
+def _columns_there(
+    bundle: Bundle, log: pl.DataFrame, data: DataConfig
+) -> tuple[DataConfig, pl.DataFrame]:
+    """Without settings of columns that the rows lack, and without behaviours where none was learnt."""
+    absent: dict[str, None] = {}
+    for setting in ("time_col", "behavior_col", "weight_col"):
+        column = getattr(data, setting)
+        if column is not None and column not in log.columns:
+            absent[setting] = None
+    data = data.model_copy(update=absent)
+    behavior_col = data.behavior_col or BEHAVIOR
+    learnt = [name for name in bundle.segments[1:] if name != SINGLE_BEHAVIOR]
+    if not learnt:
+        log = log.drop(behavior_col, strict=False)
+        data = data.model_copy(update={"behavior_col": None})
+    return data, log
