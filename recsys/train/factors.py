@@ -6,7 +6,7 @@ import itertools
 import time
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError, MachineError
@@ -40,7 +40,7 @@ def factor_states(
     progress: Progress,
 ) -> Start:
     """(n, width) states of "user" and "item" after `train.factor_epochs` passes over the pairs of
-    `target`.
+    `target`, on the CPU.
 
     Matrix factorisation under the loss, temperature and negatives of `train`, from normal draws of
     deviation 0.1 and in steps of 2,048 pairs; half a cosine of learning rate. Most of what a
@@ -52,9 +52,8 @@ def factor_states(
         raise DataError(
             f"no pair of the target behaviour {target!r} to learn from", "Check the split"
         )
-    config = train.model_copy(
-        update={**_SMALL_STEPS, "epochs": train.factor_epochs, "lr": _LEARNING_RATE}
-    )
+    own_settings = {**_SMALL_STEPS, "epochs": train.factor_epochs, "lr": _LEARNING_RATE}
+    config = train.model_copy(update=own_settings)
     counts = {USER: interactions.num_users, ITEM: interactions.num_items}
     factors = _Factors(counts, model, config, seed, device)
     batches = Batches(pairs, config, seed, None)
@@ -68,11 +67,7 @@ def factor_states(
         for batch in batches.epoch(epoch):
             factors.gradients(batch)
             factors.optimiser.step()
-        if not all(bool(table.isfinite().all()) for table in factors.tables.values()):
-            raise MachineError(
-                f"a matrix factor became infinite or no number in pass {epoch + 1}",
-                "Raise train.temperature, or set train.factor_epochs = 0",
-            )
+        factors.require_finite(epoch)
     return {kind: table.detach().cpu().numpy() for kind, table in factors.tables.items()}
 
 
@@ -88,24 +83,34 @@ class _Factors:
         device: torch.device,
     ) -> None:
         draw = torch.Generator().manual_seed(seed)
-        self.tables: dict[NodeType, nn.Parameter] = {
-            kind: nn.Parameter(
-                (torch.randn(count, model.width, generator=draw) * _DEVIATION).to(device)
-            )
-            for kind, count in counts.items()
-        }
+        self.tables: dict[NodeType, nn.Parameter] = {}
+        for kind, count in counts.items():
+            table = torch.randn(count, model.width, generator=draw) * _DEVIATION
+            self.tables[kind] = nn.Parameter(table.to(device))
         self.optimiser = torch.optim.Adam(self.tables.values(), lr=config.lr, fused=True)
-        self.config, self.device, self.cosine = config, device, model.similarity == "cosine"
+        self.config = config
+        self.device = device
+        self.cosine = model.similarity == "cosine"
 
     def gradients(self, batch: Batch) -> None:
         """Those of one step's loss, in place of the last ones."""
-        vectors = {
-            kind: unit_rows(table) if self.cosine else table for kind, table in self.tables.items()
-        }
-        ends = {kind: vector.detach() for kind, vector in vectors.items()}
-        _, gradient = loss_and_gradient(ends, batch.to(self.device), self.config)
+        vectors: dict[NodeType, Tensor] = dict(self.tables)
+        if self.cosine:
+            vectors = {kind: unit_rows(table) for kind, table in self.tables.items()}
+        detached = {kind: vector.detach() for kind, vector in vectors.items()}
+        _, gradient = loss_and_gradient(detached, batch.to(self.device), self.config)
+        roots = [vectors[kind] for kind in gradient]
         self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward([vectors[kind] for kind in gradient], list(gradient.values()))
+        torch.autograd.backward(roots, list(gradient.values()))
+
+    def require_finite(self, epoch: int) -> None:
+        """Raises MachineError when a factor stopped being a number."""
+        for table in self.tables.values():
+            if not bool(table.isfinite().all()):
+                raise MachineError(
+                    f"a matrix factor became infinite or no number in pass {epoch + 1}",
+                    "Raise train.temperature, or set train.factor_epochs = 0",
+                )
 
     def seconds_a_step(self, batches: Batches) -> float:
         """From two steps that change nothing, after one that warms up."""

@@ -4,8 +4,8 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -46,8 +46,15 @@ def first_network(
     shared: Start | None,
     factors: Start | None = None,
 ) -> Network:
-    """The network before its first step, with `start` states as they are, `factors` of the
-    configured length, or the configured ones.
+    """The network before its first step.
+
+    Args:
+        interactions, graph: of the phase.
+        model: what the network is.
+        seed: of its draws.
+        start: layer-0 states by node type, taken as they are.
+        shared: other parameters by name.
+        factors: layer-0 states that get the configured length, in place of `model.start`.
     """
     network = Network(
         graph.num_nodes, list(graph.relations), graph.target, model, seed, graph.features
@@ -97,7 +104,9 @@ class Stepper:
             raise DataError(
                 f"no pair of the target behaviour {target!r} to learn from", "Check the split"
             )
-        sampler = _sampler(graph, config, network.config.layers) if plan.mode == "sampled" else None
+        sampler = None
+        if plan.mode == "sampled":
+            sampler = _sampler(graph, config, network.config.layers)
         self.config = config
         self.network = network.to(device)
         self.optimiser = _optimiser(self.network, config)
@@ -113,12 +122,12 @@ class Stepper:
         faster.
         """
         prior = min(self.config.prior_epochs / max(self.config.epochs, 1), 1.0)
-        spent = [
-            share * self._probed(epoch)
-            for epoch, share in ((0, prior), (self.config.prior_epochs, 1 - prior))
-            if share
-        ]
-        return sum(spent)
+        seconds = 0.0
+        if prior > 0:
+            seconds += prior * self._probed(0)
+        if prior < 1:
+            seconds += (1 - prior) * self._probed(self.config.prior_epochs)
+        return seconds
 
     def _probed(self, epoch: int) -> float:
         """Time of a step in an epoch: the median of a few that change nothing, after one that warms
@@ -129,18 +138,24 @@ class Stepper:
         self._prepare(epoch)
         drawing: list[float] = []
         stepping: list[float] = []
-        batches = itertools.chain.from_iterable(map(self.batches.epoch, itertools.count()))
-        while len(stepping) < 2 or (
-            len(stepping) < _PROBED_STEPS and sum(stepping) < _PROBE_SECONDS
-        ):
-            began = time.perf_counter()
-            batch = next(batches)
+        began = time.perf_counter()
+        for batch in self._endless_batches():
             drawn = time.perf_counter()
             self._gradients(batch.to(self._device), 0)
             self._wait()
+            stepped = time.perf_counter()
             drawing.append(drawn - began)
-            stepping.append(time.perf_counter() - drawn)
+            stepping.append(stepped - drawn)
+            slow = sum(stepping) >= _PROBE_SECONDS
+            if len(stepping) >= _PROBED_STEPS or (slow and len(stepping) >= 2):
+                break
+            began = time.perf_counter()
         return max(statistics.median(drawing[1:]), statistics.median(stepping[1:]))
+
+    def _endless_batches(self) -> Iterator[Batch]:
+        """Those of the first epoch, and so on."""
+        for epoch in itertools.count():
+            yield from self.batches.epoch(epoch)
 
     def _wait(self) -> None:
         """Until the device has done what it was given."""
@@ -155,20 +170,22 @@ class Stepper:
         """
         self._prepare(epoch)
         total, pairs = 0.0, 0
-        batches = progress.track(
-            self.batches.epoch(epoch), f"epoch {epoch + 1}", self.batches.steps
-        )
+        label = f"epoch {epoch + 1}"
+        batches = progress.track(self.batches.epoch(epoch), label, self.batches.steps)
         with ThreadPoolExecutor(1) as stepper:
-            running = None
+            running: Future[float] | None = None
             for batch in batches:
                 pairs += batch.pairs
-                total += running.result() if running else 0.0
+                if running is not None:
+                    total += running.result()
                 running = stepper.submit(self.step, batch, epoch)
-            total += running.result() if running else 0.0
+            if running is not None:
+                total += running.result()
         # A state that is no number drops out of the unit-length vectors, so the loss alone would
         # not tell.
-        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
-            raise _diverged("a weight became infinite or no number", epoch)
+        for parameter in self.network.parameters():
+            if not bool(parameter.isfinite().all()):
+                raise _diverged("a weight became infinite or no number", epoch)
         return total / pairs
 
     def _prepare(self, epoch: int) -> None:
@@ -222,19 +239,22 @@ class Stepper:
         """Mean loss of a batch; leaves its gradients, and no others, in the parameters."""
         torch.manual_seed(batch.key)
         blocks = drop_edges(self.block or batch.blocks or [], self.config.edge_dropout)
-        vectors, contrasted = self._vectors(blocks, batch)
-        with torch.autocast(
-            self._device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"
-        ):
+        vectors, contrast_loss = self._vectors(blocks, batch)
+        in_bf16 = self.config.precision == "bf16"
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=in_bf16):
             detached = {kind: vectors[kind].detach() for kind in (USER, ITEM)}
             loss, gradient = loss_and_gradient(detached, batch, self.config)
         if not math.isfinite(loss):
             raise _diverged(f"the loss became {loss}", epoch)
+
+        # From the gradient at the final vectors, and 1 at the contrast, back to the parameters.
+        roots = [vectors[kind] for kind in gradient]
+        slopes = list(gradient.values())
+        if contrast_loss is not None:
+            roots.append(contrast_loss)
+            slopes.append(torch.ones_like(contrast_loss))
+            loss += contrast_loss.item()
         self.optimiser.zero_grad(set_to_none=True)
-        roots, slopes = [vectors[kind] for kind in gradient], list(gradient.values())
-        if contrasted is not None:
-            roots, slopes = [*roots, contrasted], [*slopes, torch.ones_like(contrasted)]
-            loss += contrasted.item()
         torch.autograd.backward(roots, slopes)
         return loss
 
@@ -246,10 +266,10 @@ class Stepper:
         if not config.contrast_weight:
             return self.network(blocks, batch.hidden), None
         layers = list(self.network.layer_states(blocks, batch.hidden, config.contrast_noise))
-        vectors = self.network.average(layers, blocks if isinstance(blocks, Block) else blocks[-1])
-        return vectors, config.contrast_weight * contrast(
-            layers[1], vectors, batch, config.contrast_temperature
-        )
+        last = blocks if isinstance(blocks, Block) else blocks[-1]
+        vectors = self.network.average(layers, last)
+        loss = contrast(layers[1], vectors, batch, config.contrast_temperature)
+        return vectors, config.contrast_weight * loss
 
     def _penalise(self, batch: Batch) -> None:
         """Adds the gradient of l2 · mean over the pairs of ‖e_user‖² + ‖e_item‖² to that of the
@@ -260,9 +280,9 @@ class Stepper:
         for kind, ids in ((USER, batch.users), (ITEM, batch.items)):
             table = self.network.table(kind)
             if table.grad is not None:
-                table.grad.index_add_(
-                    0, ids, table.detach()[ids], alpha=2 * self.config.l2 / batch.pairs
-                )
+                # ∂/∂e of l2 ‖e‖² / pairs, as often as the node has a pair.
+                factor = 2 * self.config.l2 / batch.pairs
+                table.grad.index_add_(0, ids, table.detach()[ids], alpha=factor)
 
 
 def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
@@ -271,8 +291,9 @@ def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
 
     Refits of fewer epochs follow the same path as far as they go.
     """
-    along = min(epoch / max(config.epochs, 1), 1.0)
-    return _LAST_SHARE + (1 - _LAST_SHARE) * (1 + math.cos(math.pi * along)) / 2
+    progress = min(epoch / max(config.epochs, 1), 1.0)
+    cosine = (1 + math.cos(math.pi * progress)) / 2
+    return _LAST_SHARE + (1 - _LAST_SHARE) * cosine
 
 
 def _diverged(what: str, epoch: int) -> MachineError:
@@ -289,7 +310,8 @@ def _scale_tables(network: Network, length: float) -> None:
     with torch.no_grad():
         for kind in network.num_nodes:
             table = network.table(kind)
-            factor = length / math.sqrt(max(float(table.square().sum(1).mean()), 1e-24))
+            mean_square = float(table.square().sum(1).mean())
+            factor = length / math.sqrt(max(mean_square, 1e-24))
             table.mul_(factor)
             if kind == USER:
                 network.visitor.mul_(factor)
@@ -297,15 +319,12 @@ def _scale_tables(network: Network, length: float) -> None:
 
 def _optimiser(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
     """Adam; tables and the few numbers shared by all nodes have learning rates of their own."""
-    tables = [
-        value
-        for name, value in network.named_parameters()
-        if name.startswith("tables.") or name == "visitor"
-    ]
-    known = {id(value) for value in tables}
-    shared = [
-        value for value in network.parameters() if id(value) not in known and value.requires_grad
-    ]
+    tables, shared = [], []
+    for name, value in network.named_parameters():
+        if name.startswith("tables.") or name == "visitor":
+            tables.append(value)
+        elif value.requires_grad:
+            shared.append(value)
     groups = [
         {"params": tables, "base_lr": config.lr},
         {"params": shared, "base_lr": config.shared_lr},
