@@ -3,7 +3,7 @@ took in train.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -11,7 +11,7 @@ from scipy import sparse
 from recsys.closed_form.popularity import Popularity
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, IntArray
 from recsys.core.encoder import EncoderState
-from recsys.core.history import WeightedHistories
+from recsys.core.history import WeightedHistories, user_histories
 from recsys.core.interactions import Interactions
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.ranking import Scorer
@@ -102,23 +102,17 @@ def later_events(interactions: Interactions, target: str, seed: int) -> sparse.c
     """(users, items) with 1 + how many of the user's pairs are later, for each pair of the target
     behaviour.
     """
-    rows = np.flatnonzero(interactions.of(target))
-    user, item = interactions.user[rows], interactions.item[rows]
-    when = (
-        np.random.default_rng(seed).permutation(len(rows))
-        if interactions.time is None
-        else interactions.time[rows]
-    )
-    order = np.lexsort((-np.arange(len(rows)), -when, user))
-    _, first = np.unique(
-        user[order].astype(np.int64) * interactions.num_items + item[order], return_index=True
-    )
-    order = order[np.sort(first)]  # of a repeated pair the latest
-    counts = np.bincount(user[order], minlength=interactions.num_users)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    place = 1 + np.arange(len(order)) - starts[user[order]]
+    if interactions.time is None:
+        rows = np.flatnonzero(interactions.of(target))
+        drawn = np.zeros(len(interactions), np.int64)
+        drawn[rows] = np.random.default_rng(seed).permutation(len(rows))
+        interactions = replace(interactions, time=drawn)
+    histories = user_histories(interactions)
+    latest = histories.latest_rows((target,))
+    position = 1 + histories.num_later(latest)
     shape = (interactions.num_users, interactions.num_items)
-    return sparse.csr_matrix((place.astype(np.float32), (user[order], item[order])), shape=shape)
+    pairs = (histories.user[latest], histories.item[latest])
+    return sparse.csr_matrix((position.astype(np.float32), pairs), shape=shape)
 
 
 def cold_items(
