@@ -13,6 +13,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 from recsys.cold_items.new_items import NewItems
 from recsys.core.errors import DataError, UsageError
 
+Facts = Mapping[str, Any]
+"""What bundle.json keeps, of one part or of all."""
+Kinds = tuple[type["Part"], ...]
+
 
 class ForgottenUser(NamedTuple):
     """Who is to be forgotten: internal id (a row) and external id."""
@@ -27,16 +31,16 @@ class Part(Protocol):
     reads: parts that this one asks for in `load` or `append_items`; they are dealt with before it.
     """
 
-    reads: ClassVar[tuple[type["Part"], ...]]
+    reads: ClassVar[Kinds]
 
     def check(self, num_users: int, num_items: int) -> None:
         """Raises UsageError when its rows are not those of the users and items of the bundle."""
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         """Write its files; returns what bundle.json keeps of it."""
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: "Parts") -> Self | None:
+    def load(cls, folder: Path, facts: Facts, parts: "Parts") -> Self | None:
         """Read it again, arrays mapped; None for a bundle that lacks it.
 
         facts: the document bundle.json. parts: those that it reads.

@@ -122,8 +122,8 @@ def bundle_of(
 
 
 def _segments(phase: Phase, popularity: ItemPopularity) -> Segments | None:
-    """What users of each value of index.segment popularity. Raises ConfigError when the user table has no
-    such column.
+    """What users of each value of index.segment had. Raises ConfigError when the user table
+    has no such column.
     """
     name = phase.config.index.segment
     if name is None:

@@ -3,12 +3,11 @@
 Files: cold_mean.npy, cold_states.npy, and a cold_<n>.npy for each feature.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered
 from recsys.bundle.storage import load_array, save_array
 from recsys.cold_items.item_map import ItemFeature, ItemMap
 from recsys.cold_items.new_items import NewItems
@@ -22,12 +21,12 @@ class ColdItems:
     item_map: ItemMap
     count: int = 0
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     def check(self, num_users: int, num_items: int) -> None:
         """It has rows for values, not for items."""
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         item_map = self.item_map
         save_array(folder / "cold_mean.npy", item_map.mean)
         save_array(folder / "cold_states.npy", item_map.states)
@@ -51,7 +50,7 @@ class ColdItems:
         return {"item_map": facts, "cold_items": self.count}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self | None:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self | None:
         if "item_map" not in facts:
             return None
         fitted = facts["item_map"]

@@ -7,13 +7,13 @@ the edges into users of the n-th relation in alphabetical order.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 
 from recsys.bundle.matrices import with_columns, without_row
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import Float32Array
@@ -38,7 +38,7 @@ class Encoding:
     neighbours: Mapping[str, sparse.csr_matrix]
     user_self: Float32Array
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     def check(self, num_users: int, num_items: int) -> None:
         require_rows("own states of users", len(self.user_self), num_users)
@@ -52,7 +52,7 @@ class Encoding:
                 "Use neighbours_into_users(graph.relations)",
             )
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         self.encoder.save(folder)
         save_array(folder / _OWN_STATES, self.user_self.astype(np.float32, copy=False))
         num_sources = {}
@@ -63,7 +63,7 @@ class Encoding:
         return {"relations": num_sources}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         neighbours = {}
         for number, (name, num_sources) in enumerate(facts["relations"].items()):
             neighbours[name] = load_matrix(folder, f"neighbours_{number}", num_sources, True)

@@ -5,14 +5,13 @@ Files:
     history_rows.<field>.npy    (rows,) item, behavior, weight and, where the log has times, time
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.storage import load_array, save_array
 from recsys.cold_items.new_items import NewItems
 from recsys.core.history import UserHistories, user_histories
@@ -34,7 +33,7 @@ class HistoryRows:
     histories: UserHistories
     duplicates: Duplicates = "first"
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     @classmethod
     def of(cls, interactions: Interactions, duplicates: Duplicates) -> Self:
@@ -44,7 +43,7 @@ class HistoryRows:
         require_rows("histories", self.histories.num_users, num_users)
         require_rows("items of histories", self.histories.num_items, num_items)
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         histories = self.histories
         save_array(folder / f"{_NAME}.indptr.npy", histories.indptr)
         save_array(folder / f"{_NAME}.item.npy", histories.item)
@@ -55,7 +54,7 @@ class HistoryRows:
         return {"duplicates": self.duplicates}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self | None:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self | None:
         if not (folder / f"{_NAME}.indptr.npy").exists():
             return None
         time = folder / f"{_NAME}.time.npy"

@@ -1,13 +1,12 @@
 """The approximate index, where search is not exact. Files: index_card.json, and that of the searcher."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered
 from recsys.bundle.parts.popularity import Popularity
 from recsys.bundle.parts.scoring import Scoring
 from recsys.bundle.parts.seen import Seen
@@ -38,7 +37,7 @@ class Index:
     plain: Searcher | None = None
     boosted: Searcher | None = None
 
-    reads: ClassVar[tuple[type[Part], ...]] = (Popularity, Scoring, Seen, UserVectors)
+    reads: ClassVar[Kinds] = (Popularity, Scoring, Seen, UserVectors)
 
     @classmethod
     def of(cls, index: Searcher | None, card: dict[str, Any], scoring: Scoring) -> Self:
@@ -54,14 +53,14 @@ class Index:
     def check(self, num_users: int, num_items: int) -> None:
         """Its rows are those of the item vectors."""
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         save_document(folder / _CARD, self.card)
         if self.plain is not None:
             self.plain.save(folder)
         return {}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         card, scoring = load_document(folder / _CARD), parts[Scoring]
         return cls.of(load_searcher(folder, scoring.boosted_vectors, card), card, scoring)
 

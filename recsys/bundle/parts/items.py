@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from recsys.bundle.attributes import ItemAttributes, read_attributes_of
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.storage import load_array, save_array
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import BoolArray
@@ -41,7 +41,7 @@ class Items:
     separators: Mapping[str, str]
     attributes: ItemAttributes
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     @classmethod
     def of(
@@ -70,7 +70,7 @@ class Items:
         require_rows("ids of items", len(self.ids), num_items)
         require_rows("rows of the item table", len(self.table), num_items)
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         self.table.write_parquet(folder / _FILE)
         self.attributes.save(folder)
         save_array(folder / _AVAILABLE_FILE, np.packbits(self.available))
@@ -80,7 +80,7 @@ class Items:
         return facts
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         table = read_parquet(folder / _FILE)
         bits = np.unpackbits(load_array(folder / _AVAILABLE_FILE), count=facts["num_items"])
         return cls(

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import polars as pl
 
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered
 from recsys.cold_items.new_items import NewItems
 from recsys.core.table_files import read_parquet
 from recsys.core.tables import LABEL, NODE_TYPE
@@ -22,12 +22,12 @@ class Labels:
 
     by_type: Mapping[str, Sequence[str]]
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     def check(self, num_users: int, num_items: int) -> None:
         """Nodes are neither users nor items."""
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         types: list[str] = []
         labels: list[str] = []
         for node_type in sorted(self.by_type):
@@ -39,7 +39,7 @@ class Labels:
         return {}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         by_type: dict[str, list[str]] = {}
         for node_type, label in read_parquet(folder / _FILE).select(NODE_TYPE, LABEL).iter_rows():
             by_type.setdefault(node_type, []).append(label)

@@ -1,11 +1,10 @@
 """How the model was made and judged. File: model_card.json."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered
 from recsys.bundle.storage import load_document, save_document
 from recsys.cold_items.new_items import NewItems
 
@@ -19,17 +18,17 @@ class ModelCard:
 
     card: dict[str, Any]
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     def check(self, num_users: int, num_items: int) -> None:
         """It has no rows."""
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         save_document(folder / _FILE, self.card)
         return {}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         return cls(load_document(folder / _FILE))
 
     def append_items(self, new: NewItems, parts: Parts) -> "ModelCard":

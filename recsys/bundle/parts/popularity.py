@@ -1,13 +1,12 @@
 """How many users had each item. Files: popularity.npy, and popular.npy where recent users count more."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.storage import load_array, save_array
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import Float32Array
@@ -33,7 +32,7 @@ class Popularity:
     counts: Float32Array
     recent: Float32Array | None = None
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     @classmethod
     def of(cls, interactions: Interactions, recent: Float32Array | None = None) -> Self:
@@ -49,14 +48,14 @@ class Popularity:
     def check(self, num_users: int, num_items: int) -> None:
         require_rows("counts of users of items", self.counts.shape[1], num_items)
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         save_array(folder / _FILE, self.counts)
         if self.recent is not None:
             save_array(folder / _RECENT_FILE, self.recent)
         return {}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         recent = None
         if (folder / _RECENT_FILE).exists():
             recent = load_array(folder / _RECENT_FILE)

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.bundle.matrices import with_columns, with_rows, without_row
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.parts.popularity import Popularity
 from recsys.bundle.parts.seen import Seen
 from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
@@ -52,7 +52,7 @@ class Scoring:
     boosted_vectors: Float32Array
     boost_unit: float | None
 
-    reads: ClassVar[tuple[type[Part], ...]] = (Popularity, Seen)
+    reads: ClassVar[Kinds] = (Popularity, Seen)
 
     @classmethod
     def of(
@@ -78,7 +78,7 @@ class Scoring:
         if self.histories is not None:
             require_rows(_HISTORIES, self.histories.shape[0], num_users)
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         save_array(folder / _SEARCHED, self.boosted_vectors)
         facts = {"width": int(self.item_vectors.shape[1]), "dial_unit": self.boost_unit}
         return {**facts, "history": self._save_history(folder)}
@@ -102,7 +102,7 @@ class Scoring:
         return facts
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         old, searched = folder / _OLD_VECTORS, folder / _SEARCHED
         boosted = load_array(searched if searched.exists() else old)
         width = load_array(old).shape[1] if old.exists() else facts["width"]

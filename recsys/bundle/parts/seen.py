@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from scipy import sparse
 
 from recsys.bundle.matrices import with_columns, without_row
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.storage import load_matrix, save_matrix
 from recsys.cold_items.new_items import NewItems
 from recsys.core.interactions import Interactions
@@ -28,7 +28,7 @@ class Seen:
     seen_behaviors: tuple[str, ...]
     items: Mapping[str, sparse.csr_matrix]
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     @classmethod
     def of(
@@ -42,7 +42,7 @@ class Seen:
         for name, matrix in self.items.items():
             require_rows(f"rows of items under {name}", matrix.shape[0], num_users)
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         for number, matrix in enumerate(self.items.values()):
             save_matrix(folder, f"seen_{number}", matrix, weighted=False)
         return {
@@ -52,7 +52,7 @@ class Seen:
         }
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         items = {}
         for number, name in enumerate(facts["behaviors"]):
             items[name] = load_matrix(folder, f"seen_{number}", facts["num_items"], False)

@@ -3,17 +3,17 @@
 Files: segments.*.npy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
 from recsys.bundle.matrices import with_columns
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.storage import load_matrix, save_matrix
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import Float32Array
@@ -39,7 +39,7 @@ class Segments:
     counts: sparse.csr_matrix
     sizes: tuple[float, ...]
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     def shares(self, rows: Sequence[int], everybody: Float32Array) -> Float32Array:
         """(items,) share of the users of any of these values who had each item.
@@ -56,13 +56,13 @@ class Segments:
     def check(self, num_users: int, num_items: int) -> None:
         require_rows("counts of items by segment", self.counts.shape[1], num_items)
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         save_matrix(folder, _NAME, self.counts, weighted=True)
         facts = {"column": self.column, "values": list(self.values), "sizes": list(self.sizes)}
         return {"user_segments": facts}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self | None:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self | None:
         if "user_segments" not in facts:
             return None
         named = facts["user_segments"]

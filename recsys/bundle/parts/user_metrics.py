@@ -1,13 +1,12 @@
 """What the tested model reached for each test user. File: test_values.parquet."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import polars as pl
 
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered
 from recsys.cold_items.new_items import NewItems
 from recsys.core.table_files import scan_parquet
 from recsys.core.tables import USER_ID
@@ -25,17 +24,17 @@ class UserMetrics:
 
     values: pl.LazyFrame
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     def check(self, num_users: int, num_items: int) -> None:
         """Test users need not be users of this bundle."""
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         self.values.collect().write_parquet(folder / _FILE)
         return {}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self | None:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self | None:
         if not (folder / _FILE).exists():
             return None
         return cls(scan_parquet(folder / _FILE))

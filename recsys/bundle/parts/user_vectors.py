@@ -1,13 +1,12 @@
 """Trained vectors of users. File: user_vectors.npy."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from recsys.bundle.part import ForgottenUser, Part, Parts, registered, require_rows
+from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.storage import load_array, save_array
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import Float32Array
@@ -22,17 +21,17 @@ class UserVectors:
 
     vectors: Float32Array
 
-    reads: ClassVar[tuple[type[Part], ...]] = ()
+    reads: ClassVar[Kinds] = ()
 
     def check(self, num_users: int, num_items: int) -> None:
         require_rows("user vectors", len(self.vectors), num_users)
 
-    def save(self, folder: Path) -> Mapping[str, Any]:
+    def save(self, folder: Path) -> Facts:
         save_array(folder / _FILE, self.vectors.astype(np.float32, copy=False))
         return {}
 
     @classmethod
-    def load(cls, folder: Path, facts: Mapping[str, Any], parts: Parts) -> Self:
+    def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
         return cls(load_array(folder / _FILE))
 
     def append_items(self, new: NewItems, parts: Parts) -> Self:
