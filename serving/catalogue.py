@@ -75,7 +75,7 @@ def attributes(served: Served, k: int) -> AttributeColumns:
     attributes = served.bundle.attributes
     num_items = np.diff(attributes.lists.indptr)
     columns = []
-    for column, row_of_value in attributes.places.items():
+    for column, row_of_value in attributes.row_of.items():
         columns.append(_column(column, row_of_value, num_items, k))
     return {"columns": columns, "model_version": served.version}
 

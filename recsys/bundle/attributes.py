@@ -1,8 +1,9 @@
 """Which items have which value of an attribute, and what a filter leaves of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys.bundle.storage import load_matrix, save_matrix
-from recsys.core.arrays import BoolArray
+from recsys.core.arrays import BoolArray, Int32Array
 from recsys.core.errors import UsageError, nearest
 from recsys.core.table_files import read_parquet
 from recsys.core.tables import AVAILABLE, ITEM_ID, TITLE
@@ -26,8 +27,10 @@ _NO_ATTRIBUTES = (ITEM_ID, TITLE, AVAILABLE)
 
 @dataclass(frozen=True)
 class ItemAttributes:
-    """Inverted lists. named: one row (column, value) each, in order; lists: (rows, items), 1 where
-    an item has it.
+    """Inverted lists.
+
+    named: one row (column, value) for each list, in order.
+    lists: (rows, items), 1 where an item has the value.
 
     A bitmap for each value would be shorter for a few genres and take values × items / 8 bytes for
     every brand of a large shop; the bits of a request are set from its lists.
@@ -37,23 +40,27 @@ class ItemAttributes:
     lists: sparse.csr_matrix
 
     @cached_property
-    def places(self) -> dict[str, dict[str, int]]:
+    def row_of(self) -> dict[str, dict[str, int]]:
         """Row of `lists` by column and value."""
-        found: dict[str, dict[str, int]] = {}
-        for place, (column, value) in enumerate(self.named.iter_rows()):
-            found.setdefault(column, {})[value] = place
-        return found
+        rows: dict[str, dict[str, int]] = {}
+        for row, (column, value) in enumerate(self.named.iter_rows()):
+            rows.setdefault(column, {})[value] = row
+        return rows
 
     @cached_property
     def _by_item(self) -> sparse.csr_matrix:
         return self.lists.T.tocsr()
 
     def values_of(self, item: int) -> list[int]:
-        """Rows of `named` that a dense item has."""
-        matrix = self._by_item
-        return [
-            int(place) for place in matrix.indices[matrix.indptr[item] : matrix.indptr[item + 1]]
-        ]
+        """Rows of `named` that an item has."""
+        start, stop = self._by_item.indptr[item : item + 2]
+        rows: list[int] = self._by_item.indices[start:stop].tolist()
+        return rows
+
+    def items_with(self, row: int) -> Int32Array:
+        """Items that have the value of a row of `named`."""
+        start, stop = self.lists.indptr[row : row + 2]
+        return np.asarray(self.lists.indices[start:stop])
 
     def allowed(self, filters: Filters) -> BoolArray:
         """(items,) which items have, in every column that is named, one of its values; compared as
@@ -63,30 +70,27 @@ class ItemAttributes:
         """
         mask = np.ones(self.lists.shape[1], bool)
         for column, wanted in filters.items():
-            having = np.zeros(len(mask), bool)
-            for place in self._rows(column, wanted):
-                having[
-                    self.lists.indices[self.lists.indptr[place] : self.lists.indptr[place + 1]]
-                ] = True
-            mask &= having
+            has_value = np.zeros(len(mask), bool)
+            for row in self._rows(column, wanted):
+                has_value[self.items_with(row)] = True
+            mask &= has_value
         return mask
 
     def _rows(self, column: str, wanted: object) -> list[int]:
-        if column not in self.places:
-            known = list(self.places)
-            raise UsageError(
-                f"items have no attribute {column!r}",
-                nearest(column, known) or f"They have {known}",
-            )
-        places = self.places[column]
-        texts = [str(value).strip() for value in _several(wanted)]
-        for text in texts:
-            if text not in places:
-                hint = (
-                    nearest(text, places) or f"Items have {', '.join(map(repr, list(places)[:10]))}"
-                )
+        """Rows of `named` for one value of a column, or for several."""
+        if column not in self.row_of:
+            known = list(self.row_of)
+            hint = nearest(column, known) or f"They have {known}"
+            raise UsageError(f"items have no attribute {column!r}", hint)
+        row_of_value = self.row_of[column]
+        rows = []
+        for value in _several(wanted):
+            text = str(value).strip()
+            if text not in row_of_value:
+                hint = nearest(text, row_of_value) or _some_of(row_of_value)
                 raise UsageError(f"no item has {column} = {text!r}", hint)
-        return [places[text] for text in texts]
+            rows.append(row_of_value[text])
+        return rows
 
     def save(self, folder: Path) -> None:
         self.named.write_parquet(folder / _FILE)
@@ -97,41 +101,43 @@ class ItemAttributes:
         """Those of a bundle; made from the item table where an older version wrote it without."""
         if not (folder / _FILE).exists():
             return read_attributes_of(item_table, {})
-        return ItemAttributes(
-            read_parquet(folder / _FILE), load_matrix(folder, _NAME, len(item_table), False)
-        )
+        lists = load_matrix(folder, _NAME, len(item_table), False)
+        return ItemAttributes(read_parquet(folder / _FILE), lists)
 
 
 def read_attributes_of(table: pl.DataFrame, separators: Mapping[str, str]) -> ItemAttributes:
-    """From a table with one row per dense item. separators: of the columns whose text holds several
-    values.
+    """From a table with one row per item.
+
+    separators: of the columns whose text holds several values.
 
     Columns of numbers with a fraction are no attributes: nobody asks for one by equality.
     """
-    columns = [
-        name
-        for name in table.columns
-        if name not in _NO_ATTRIBUTES and not table[name].dtype.is_float()
-    ]
-    pairs = [
-        owner_values(table[name], separators.get(name)).with_columns(pl.lit(name).alias(_COLUMN))
-        for name in columns
-    ]
-    empty = pl.DataFrame(schema={OWNER: pl.Int64, VALUE: pl.String, _COLUMN: pl.String})
-    rows = pl.concat([empty, *pairs]).sort(_COLUMN, VALUE, OWNER)
+    schema = {OWNER: pl.Int64, VALUE: pl.String, _COLUMN: pl.String}
+    pairs = [pl.DataFrame(schema=schema)]
+    for name in table.columns:
+        if name not in _NO_ATTRIBUTES and not table[name].dtype.is_float():
+            values = owner_values(table[name], separators.get(name))
+            pairs.append(values.with_columns(pl.lit(name).alias(_COLUMN)))
+    rows = pl.concat(pairs).sort(_COLUMN, VALUE, OWNER)
     named = rows.select(_COLUMN, VALUE).unique(maintain_order=True)
-    counts = rows.group_by(_COLUMN, VALUE, maintain_order=True).len()["len"].to_numpy()
-    indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    lengths = rows.group_by(_COLUMN, VALUE, maintain_order=True).len()["len"]
+    ends = np.cumsum(lengths.to_numpy(), dtype=np.int64)
+    indptr = np.concatenate([[0], ends])
     items = rows[OWNER].to_numpy().astype(np.int32)
-    shape = (len(named), len(table))
-    return ItemAttributes(
-        named, sparse.csr_matrix((np.ones(len(items), np.int8), items, indptr), shape=shape)
-    )
+    ones = np.ones(len(items), np.int8)
+    lists = sparse.csr_matrix((ones, items, indptr), shape=(len(named), len(table)))
+    return ItemAttributes(named, lists)
 
 
 def _several(values: object) -> Sequence[object]:
-    return (
-        list(values)
-        if isinstance(values, Sequence | set | frozenset) and not isinstance(values, str)
-        else [values]
-    )
+    if isinstance(values, str):
+        return [values]
+    if isinstance(values, Sequence | set | frozenset):
+        return list(values)
+    return [values]
+
+
+def _some_of(values: Iterable[str]) -> str:
+    """What to choose from, in a message."""
+    first = [repr(value) for value in islice(values, 10)]
+    return f"Items have {', '.join(first)}"

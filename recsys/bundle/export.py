@@ -29,12 +29,12 @@ def export(bundle: Bundle, form: str, out: Path) -> dict[str, Any]:
     npy. Raises UsageError for another format, and for a folder that holds anything but an earlier
     export.
     """
-    if form not in get_args(Format):
-        raise UsageError(
-            f"--format {form}",
-            nearest(form, get_args(Format)) or f"One of {', '.join(get_args(Format))}",
-        )
-    if out.exists() and any(out.iterdir()) and not (out / _CARD).exists():
+    formats = get_args(Format)
+    if form not in formats:
+        hint = nearest(form, formats) or f"One of {', '.join(formats)}"
+        raise UsageError(f"--format {form}", hint)
+    has_files = out.exists() and any(out.iterdir())
+    if has_files and not (out / _CARD).exists():
         raise UsageError(f"{str(out)!r} holds other files", "Choose an empty or a new --out")
     users, items = vectors(bundle)
     card = {
@@ -68,32 +68,37 @@ def vectors(bundle: Bundle) -> tuple[Float32Array, Float32Array]:
 
 def _left_out(bundle: Bundle) -> list[str]:
     """What the service adds to the inner product, and hides from the lists."""
-    added = (
-        ["items that lend each other scores (a sparse table)"] if bundle.added is not None else []
-    )
-    return [*added, "items that a user has had", "withdrawn items: see `available`"]
+    left_out = ["items that a user has had", "withdrawn items: see `available`"]
+    if bundle.added is not None:
+        left_out.insert(0, "scores between items (a sparse table)")
+    return left_out
 
 
 def _write_tables(folder: Path, bundle: Bundle, users: Float32Array, items: Float32Array) -> None:
-    pl.DataFrame({USER_ID: bundle.users.ids, VECTOR: _column(users)}).write_parquet(
-        folder / "users.parquet"
-    )
-    table = {ITEM_ID: bundle.items.ids, AVAILABLE: bundle.available, VECTOR: _column(items)}
-    pl.DataFrame(table).write_parquet(folder / "items.parquet")
+    user_table = pl.DataFrame({USER_ID: bundle.users.ids, VECTOR: _column(users)})
+    user_table.write_parquet(folder / "users.parquet")
+    item_columns = {
+        ITEM_ID: bundle.items.ids,
+        AVAILABLE: bundle.available,
+        VECTOR: _column(items),
+    }
+    pl.DataFrame(item_columns).write_parquet(folder / "items.parquet")
 
 
 def _write_arrays(
     folder: Path, bundle: Bundle, users: Float32Array, items: Float32Array, index: bool
 ) -> None:
+    """index: write the items as a FAISS index in place of an array."""
     save_array(folder / "users.npy", users)
     save_array(folder / "available.npy", bundle.available)
-    for name, ids in {"users": bundle.users.ids, "items": bundle.items.ids}.items():
-        save_document(folder / f"{name}.json", ids.to_list())
-    if not index:
+    save_document(folder / "users.json", bundle.users.ids.to_list())
+    save_document(folder / "items.json", bundle.items.ids.to_list())
+    if index:
+        write_flat_index(folder / "items.faiss", items)
+    else:
         save_array(folder / "items.npy", items)
-        return
-    write_flat_index(folder / "items.faiss", items)
 
 
 def _column(rows: Float32Array) -> pl.Series:
-    return pl.Series(VECTOR, np.ascontiguousarray(rows), dtype=pl.Array(pl.Float32, rows.shape[1]))
+    kind = pl.Array(pl.Float32, rows.shape[1])
+    return pl.Series(VECTOR, np.ascontiguousarray(rows), dtype=kind)

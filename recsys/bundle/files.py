@@ -56,10 +56,11 @@ def _manifest_of(path: Path) -> dict[str, dict[str, Any]]:
         )
     with as_data_error(path):
         manifest = load_document(path / _MANIFEST)
-        known, files = manifest["format"] == FORMAT, dict(manifest["files"])
-    if not known:
+        written_as = manifest["format"]
+        files = dict(manifest["files"])
+    if written_as != FORMAT:
         raise DataError(
-            f"bundle {str(path)!r} has format {manifest['format']}, this version reads {FORMAT}",
+            f"bundle {str(path)!r} has format {written_as}, this version reads {FORMAT}",
             "Write it again",
         )
     return files
@@ -103,11 +104,10 @@ def write_sealed(
 
 
 def _manifest(folder: Path, address: str) -> dict[str, Any]:
-    files = sorted(file.name for file in folder.iterdir() if file.name != _MANIFEST)
-    facts = {
-        name: {"sha256": file_sha256(folder / name), "bytes": (folder / name).stat().st_size}
-        for name in files
-    }
+    facts = {}
+    for file in sorted(folder.iterdir()):
+        if file.name != _MANIFEST:
+            facts[file.name] = {"sha256": file_sha256(file), "bytes": file.stat().st_size}
     return {"format": FORMAT, "address": address, "files": facts, "versions": versions()}
 
 
@@ -118,7 +118,8 @@ def _address(folder: Path) -> str:
     lines = []
     for file in sorted(folder.iterdir()):
         if file.name in _CARDS:
-            card = {key: value for key, value in load_document(file).items() if key != "measured"}
+            card = load_document(file)
+            card.pop("measured", None)
             lines.append(f"{file.name}\0{text_sha256(repr(sorted(card.items())))}")
         elif file.name not in (_MANIFEST, _GOLDEN):
             lines.append(f"{file.name}\0{file_sha256(file)}")
