@@ -15,72 +15,104 @@ from recsys.logs.time_cut import DROPPED, LATER, TEST, TRAIN, VALIDATION
 Count = Callable[[Int64Array], Int64Array]
 """How many of a user's n rows are held out, before the first row is saved for train."""
 
+_HELD_AT, _HELD_CODE = "held_at", "held_code"
+
 
 def count_of(count: int) -> Count:
-    return lambda rows: np.full(len(rows), count)
+    """The same number of every user's rows."""
+
+    def of(num_rows: Int64Array) -> Int64Array:
+        return np.full(len(num_rows), count)
+
+    return of
 
 
 def share_of(share: float) -> Count:
-    return lambda rows: (rows * share + 0.5).astype(np.int64)
+    """A share of every user's rows, rounded."""
+
+    def of(num_rows: Int64Array) -> Int64Array:
+        rounded: Int64Array = (num_rows * share + 0.5).astype(np.int64)
+        return rounded
+
+    return of
 
 
 def place_ends(
     user: Int32Array, order: Int64Array, test: Count, validation: Count
 ) -> NDArray[np.int8]:
-    """Place of each row, (n,): a user's last rows in `order` go to test, those before to
-    validation, the first stays.
+    """Part of each row, (n,): a user's last rows go to test, those before to validation, the first
+    one stays in train.
 
-    order: (n,) rows sorted by user, then from the first to the last of the user.
+    Args:
+        user: (n,) codes of users.
+        order: (n,) rows sorted by user, then from the first to the last of the user.
+        test: how many rows of a user go to test.
+        validation: how many of the others go to validation.
     """
-    sizes = np.bincount(user)
-    held = np.minimum(test(sizes), sizes - 1).clip(min=0)
-    left = sizes - held
-    checked = np.minimum(validation(left), left - 1).clip(min=0)
-    ordered = user[order]
-    from_end = np.cumsum(sizes)[ordered] - 1 - np.arange(len(user))
-    place = np.empty(len(user), np.int8)
-    place[order] = np.where(
-        from_end < held[ordered],
-        TEST,
-        np.where(from_end < (held + checked)[ordered], VALIDATION, TRAIN),
-    )
-    return place
+    num_rows = np.bincount(user)
+    num_test = np.minimum(test(num_rows), num_rows - 1).clip(min=0)
+    num_left = num_rows - num_test
+    num_validation = np.minimum(validation(num_left), num_left - 1).clip(min=0)
+
+    # How many rows of the same user come after each row, in `order`.
+    ordered_user = user[order]
+    ends = np.cumsum(num_rows)
+    num_later = ends[ordered_user] - 1 - np.arange(len(user))
+
+    in_test = num_later < num_test[ordered_user]
+    num_held_out = num_test + num_validation
+    in_validation = num_later < num_held_out[ordered_user]
+    ordered_codes = np.full(len(user), TRAIN, np.int8)
+    ordered_codes[in_validation] = VALIDATION
+    ordered_codes[in_test] = TEST
+    codes = np.empty(len(user), np.int8)
+    codes[order] = ordered_codes
+    return codes
 
 
 def order_by_time(rows: pl.DataFrame) -> Int64Array:
     """Rows by user and time; equal times by item code."""
-    return np.lexsort((rows[ITEM].to_numpy(), rows[TIME].to_numpy(), rows[USER].to_numpy()))
+    user = rows[USER].to_numpy()
+    time = rows[TIME].to_numpy()
+    item = rows[ITEM].to_numpy()
+    return np.lexsort((item, time, user))
 
 
 def order_by_hash(rows: pl.DataFrame, users: IdMap, items: IdMap, seed: int) -> Int64Array:
     """Rows by user and a hash of (seed, user id, item id): the same draw whatever other rows there
     are.
     """
-    user, item = rows[USER].to_numpy(), rows[ITEM].to_numpy()
-    mixed = _mix(_digests(users)[user] ^ _mix(_digests(items)[item] + np.uint64(seed % 2**64)))
-    return np.lexsort((item, mixed, user))
+    user = rows[USER].to_numpy()
+    item = rows[ITEM].to_numpy()
+    salt = np.uint64(seed % 2**64)
+    item_hash = _mix(_digests(items)[item] + salt)
+    pair_hash = _mix(_digests(users)[user] ^ item_hash)
+    return np.lexsort((item, pair_hash, user))
 
 
 def place_others(
-    rows: pl.DataFrame, target: BoolArray, place: NDArray[np.int8]
+    rows: pl.DataFrame, target: BoolArray, codes: NDArray[np.int8]
 ) -> NDArray[np.int8]:
     """Rows of other behaviours leave train when they come later than the held-out target row of the
     same pair.
     """
-    held = rows.select(USER, ITEM, held_at=TIME, held_place=pl.Series(place)).filter(
-        pl.Series(target & (place != TRAIN))
-    )
-    found = rows.select(USER, ITEM, TIME).join(
-        held, on=[USER, ITEM], how="left", maintain_order="left"
-    )
-    late = (found[TIME] > found["held_at"]).fill_null(False).to_numpy() & ~target
-    moved = np.where(found["held_place"].fill_null(TRAIN).to_numpy() == TEST, DROPPED, LATER)
-    return np.where(late, moved, place).astype(np.int8)
+    held_out = rows.select(USER, ITEM, pl.col(TIME).alias(_HELD_AT))
+    held_out = held_out.with_columns(pl.Series(_HELD_CODE, codes))
+    held_out = held_out.filter(pl.Series(target & (codes != TRAIN)))
+    pairs = rows.select(USER, ITEM, TIME)
+    joined = pairs.join(held_out, on=[USER, ITEM], how="left", maintain_order="left")
+
+    is_later = (joined[TIME] > joined[_HELD_AT]).fill_null(False).to_numpy()
+    in_test = joined[_HELD_CODE].fill_null(TRAIN).to_numpy() == TEST
+    # Beside a row of validation it is known when the test begins; beside one of the test, never.
+    moved_to = np.where(in_test, DROPPED, LATER)
+    moved = np.where(is_later & ~target, moved_to, codes)
+    return moved.astype(np.int8)
 
 
 def _digests(ids: IdMap) -> NDArray[np.uint64]:
-    joined = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in ids.ids)
-    return np.frombuffer(joined, np.uint64)
+    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in ids.ids]
+    return np.frombuffer(b"".join(digests), np.uint64)
 
 
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

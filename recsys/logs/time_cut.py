@@ -23,10 +23,12 @@ def cut_moment(times: Int64Array, share: float) -> int:
     Rows at exactly that moment are all held out, so a coarse clock holds out more. Raises DataError
     when nothing would be left before it.
     """
-    held = max(1, int(len(times) * share + 0.5))
-    if held >= len(times):
+    num_held_out = max(1, int(len(times) * share + 0.5))
+    first_held_out = len(times) - num_held_out
+    if first_held_out <= 0:
         raise DataError(f"cannot hold out {share:.0%} of {len(times)} rows by time", _REMEDY)
-    moment = int(np.partition(times, len(times) - held)[len(times) - held])
+    ordered = np.partition(times, first_held_out)  # as sorted, at that one position
+    moment = int(ordered[first_held_out])
     if not (times < moment).any():
         raise DataError(f"no row is earlier than the time cut at {moment}", _REMEDY)
     return moment
@@ -35,13 +37,21 @@ def cut_moment(times: Int64Array, share: float) -> int:
 def place_by_moments(
     time: Int64Array, target: BoolArray, validation_cut: int | None, test_cut: int
 ) -> NDArray[np.int8]:
-    """Place of each row, (n,): target rows from a cut on are held out, others from the test cut on
+    """Part of each row, (n,): target rows from a cut on are held out, others from the test cut on
     are dropped.
+
+    Args:
+        time: (n,) unix seconds.
+        target: (n,) whether a row is of the target behaviour.
+        validation_cut: first moment of validation; None for none.
+        test_cut: first moment of the test.
     """
-    place = np.full(len(time), TRAIN, np.int8)
+    codes = np.full(len(time), TRAIN, np.int8)
     if validation_cut is not None:
-        place[time >= validation_cut] = VALIDATION
-        place[(time >= validation_cut) & ~target] = LATER
-    place[time >= test_cut] = TEST
-    place[(time >= test_cut) & ~target] = DROPPED
-    return place
+        in_validation = time >= validation_cut
+        codes[in_validation & target] = VALIDATION
+        codes[in_validation & ~target] = LATER
+    in_test = time >= test_cut
+    codes[in_test & target] = TEST
+    codes[in_test & ~target] = DROPPED
+    return codes
