@@ -44,7 +44,13 @@ def fit_phase(
     folder: for checkpoints; a killed training is continued from there. watch: told every epoch; may
     raise to end it.
     """
-    judged = epochs is None and phase.splits is not None and len(phase.judge.held_out_users) > 0
+    has_held_out = phase.splits is not None and len(phase.judge.held_out_users) > 0
+    validate = None
+    if epochs is None and has_held_out:
+
+        def validate(embeddings: Embeddings) -> float:
+            return phase.judge.ndcg(VectorScorer(embeddings.users, embeddings.items))
+
     return train(
         phase.interactions,
         graph,
@@ -52,9 +58,7 @@ def fit_phase(
         phase.config.train,
         phase.config.seed,
         folder,
-        validate=(lambda found: phase.judge.ndcg(VectorScorer(found.users, found.items)))
-        if judged
-        else None,
+        validate=validate,
         epochs=epochs,
         start=warm.states if warm else None,
         shared=warm.shared if warm else None,

@@ -21,11 +21,11 @@ from recsys.tune.space import Range, value_at
 _ENOUGH_FOR_IMPORTANCE = 8  # complete trials
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TrialRow(_Part):
+class TrialRow(_Section):
     """One finished trial. number: from 1. value: NDCG on validation; of a pruned trial its last.
     reason: of a failure.
     """
@@ -41,7 +41,7 @@ class TrialRow(_Part):
     reason: str | None = None
 
 
-class KeyRow(_Part):
+class KeyRow(_Section):
     """One key of the space: what was tried, its value as given and in the best trial.
 
     importance: share of the variance of the complete trials (fANOVA, Hutter et al. 2014); None for
@@ -56,7 +56,7 @@ class KeyRow(_Part):
     importance: float | None
 
 
-class Gain(_Part):
+class Gain(_Section):
     """The best trial minus the configuration as given on the same validation users: paired
     bootstrap.
 
@@ -72,7 +72,7 @@ class Gain(_Part):
     draws: int
 
 
-class Tuning(_Part):
+class Tuning(_Section):
     """A search."""
 
     format: Literal[1] = 1
@@ -100,19 +100,20 @@ class Tuning(_Part):
 
 def tuning_of(search: Search, study: Study, budget: Budget, stopped: str) -> Tuning:
     """The document of a search, whole or interrupted. Raises UsageError while no trial is complete."""
-    done = trials.complete(study)
-    if not done:
+    complete = trials.complete(study)
+    if not complete:
         raise UsageError("no trial is complete yet", "Give the search more --budget-minutes")
     config = search.phase.config
-    best, given = (
-        trials.best(done),
-        next(trial for trial in done if trials.GIVEN in trial.user_attrs),
-    )
-    gain = _gain(search, best, given)
+    best = trials.best(complete)
+    as_given = next(trial for trial in complete if trials.GIVEN in trial.user_attrs)
+    gain = _gain(search, best, as_given)
     metric = deciding_metric(config.train.metric_k)
     finished = trials.finished(study)
     rows = [_row(number, trial) for number, trial in enumerate(finished, start=1)]
-    best_row, given_row = (rows[finished.index(trial)] for trial in (best, given))
+    best_row = rows[finished.index(best)]
+    given_row = rows[finished.index(as_given)]
+    num_failed = len(study.get_trials(deepcopy=False, states=(TrialState.FAIL,)))
+    failed_by_themselves = [row for row in rows if row.state == "failed"]
     return Tuning(
         name=config.name,
         headline=_headline(metric, best_row, given_row, gain),
@@ -120,10 +121,9 @@ def tuning_of(search: Search, study: Study, budget: Budget, stopped: str) -> Tun
         given=given_row.number,
         best=best_row.number,
         gain=gain,
-        space=_keys(search, study, best, given),
+        space=_keys(search, study, best, as_given),
         trials=rows,
-        interrupted=len(study.get_trials(deepcopy=False, states=(TrialState.FAIL,)))
-        - sum(row.state == "failed" for row in rows),
+        interrupted=num_failed - len(failed_by_themselves),
         seed=config.seed,
         budget={"trials": budget.trials, "minutes": budget.minutes},
         seconds=trials.spent_seconds(study),
@@ -136,48 +136,52 @@ def best_values(search: Search, study: Study) -> dict[str, Any]:
     """Dotted key → value of the best trial, of the keys in which it differs from the configuration
     as given.
     """
-    values = trials.best(trials.complete(study)).user_attrs[trials.VALUES]
-    return {
-        key: value for key, value in values.items() if value != value_at(search.phase.config, key)
-    }
+    best = trials.best(trials.complete(study))
+    changed = {}
+    for key, value in best.user_attrs[trials.VALUES].items():
+        if value != value_at(search.phase.config, key):
+            changed[key] = value
+    return changed
 
 
-def _keys(search: Search, study: Study, best: FrozenTrial, given: FrozenTrial) -> list[KeyRow]:
-    shares = _importance(search, study)
-    return [
-        KeyRow(
+def _keys(search: Search, study: Study, best: FrozenTrial, as_given: FrozenTrial) -> list[KeyRow]:
+    importance = _importance(search, study)
+    rows = []
+    for key, dimension in search.space.items():
+        row = KeyRow(
             key=key,
             tried=str(dimension),
             log=isinstance(dimension, Range) and dimension.log,
-            given=given.user_attrs[trials.VALUES][key],
+            given=as_given.user_attrs[trials.VALUES][key],
             best=best.user_attrs[trials.VALUES][key],
-            importance=shares.get(key),
+            importance=importance.get(key),
         )
-        for key, dimension in search.space.items()
-    ]
+        rows.append(row)
+    return rows
 
 
 def _importance(search: Search, study: Study) -> dict[str, float]:
     """Empty where it would mean nothing: few trials, or trials that are all alike."""
-    drawn = [trial for trial in trials.complete(study) if set(trial.params) == set(search.space)]
-    if len(drawn) < _ENOUGH_FOR_IMPORTANCE or len({trial.value for trial in drawn}) == 1:
+    whole = [trial for trial in trials.complete(study) if set(trial.params) == set(search.space)]
+    distinct_values = {trial.value for trial in whole}
+    if len(whole) < _ENOUGH_FOR_IMPORTANCE or len(distinct_values) == 1:
         return {}
-    found = get_param_importances(
-        study, evaluator=FanovaImportanceEvaluator(seed=0), params=list(search.space)
-    )
-    return {key: round(float(share), 4) for key, share in found.items()}
+    evaluator = FanovaImportanceEvaluator(seed=0)
+    shares = get_param_importances(study, evaluator=evaluator, params=list(search.space))
+    return {key: round(float(share), 4) for key, share in shares.items()}
 
 
-def _gain(search: Search, best: FrozenTrial, given: FrozenTrial) -> Gain:
+def _gain(search: Search, best: FrozenTrial, as_given: FrozenTrial) -> Gain:
     config = search.phase.config
-    values = np.stack([search.users(best.number), search.users(given.number)], axis=1)
+    per_user = [search.users(best.number), search.users(as_given.number)]
+    values = np.stack(per_user, axis=1)
     means = bootstrap_means(values, config.evaluate.bootstrap, config.seed)
-    apart = difference(values[:, 0], values[:, 1], means[:, 0], means[:, 1])
+    gain = difference(values[:, 0], values[:, 1], means[:, 0], means[:, 1])
     return Gain(
-        difference=apart.mean,
-        low=apart.low,
-        high=apart.high,
-        p=apart.p,
+        difference=gain.mean,
+        low=gain.low,
+        high=gain.high,
+        p=gain.p,
         users=len(values),
         draws=len(means),
     )
@@ -197,15 +201,17 @@ def _headline(metric: str, best: TrialRow, given: TrialRow, gain: Gain) -> str:
 def _row(number: int, trial: FrozenTrial) -> TrialRow:
     marks = trial.user_attrs
     facts = marks.get(trials.FACTS, {})
+    last_epoch = trial.last_step or 0
+    value = trial.intermediate_values.get(last_epoch)
+    if trial.state == TrialState.COMPLETE:
+        value = trial.value
     return TrialRow(
         number=number,
         state=_state(trial),
         given=trials.GIVEN in marks,
         values=marks.get(trials.VALUES, {}),
-        value=trial.value
-        if trial.state == TrialState.COMPLETE
-        else trial.intermediate_values.get(trial.last_step or 0),
-        epochs=facts.get("epochs", trial.last_step or 0),
+        value=value,
+        epochs=facts.get("epochs", last_epoch),
         stopped=facts.get("stopped"),
         seconds=round(marks.get(trials.SECONDS, 0.0), 3),
         reason=marks.get(trials.REASON),

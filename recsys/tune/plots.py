@@ -1,6 +1,7 @@
 """The plots of a search as SVG text."""
 
 from itertools import accumulate
+from typing import NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -14,38 +15,34 @@ from recsys.tune.values import shown
 _COLUMNS = 4
 
 
+class _Dot(NamedTuple):
+    """When a trial ended, in minutes of search, and its validation."""
+
+    minutes: float
+    value: float
+
+
 def progress_plot(tuning: Tuning) -> str:
     """Each trial's validation when it ended, and the best so far."""
     with rc_context(STYLE):
         figure, axes = new_figure(3.0)
-        ends = dict(
-            zip((row.number for row in tuning.trials), _minutes(tuning.trials), strict=True)
-        )
-        complete = [row for row in tuning.trials if row.state == "complete"]
-        pruned = [row for row in tuning.trials if row.state == "pruned" and row.value is not None]
-        axes.axhline(
-            tuning.row(tuning.given).value or 0.0,
-            color=OTHER,
-            linestyle="--",
-            linewidth=1,
-            label="as given",
-        )
-        best = list(accumulate((row.value or 0.0 for row in complete), max))
-        axes.step(
-            [ends[row.number] for row in complete],
-            best,
-            where="post",
-            color=MAIN,
-            label="best so far",
-        )
-        _dots(axes, [(ends[row.number], row) for row in complete], MAIN, "o", "complete")
-        _dots(
-            axes,
-            [(ends[row.number], row) for row in pruned],
-            OTHER,
-            "x",
-            "pruned, its last validation",
-        )
+        complete: list[_Dot] = []
+        pruned: list[_Dot] = []
+        minutes = 0.0
+        for row in tuning.trials:
+            minutes += row.seconds / 60
+            if row.state == "complete":
+                complete.append(_Dot(minutes, row.value or 0.0))
+            elif row.state == "pruned" and row.value is not None:
+                pruned.append(_Dot(minutes, row.value))
+
+        as_given = tuning.row(tuning.given).value or 0.0
+        axes.axhline(as_given, color=OTHER, linestyle="--", linewidth=1, label="as given")
+        ends = [dot.minutes for dot in complete]
+        best = list(accumulate((dot.value for dot in complete), max))
+        axes.step(ends, best, where="post", color=MAIN, label="best so far")
+        _scatter(axes, complete, MAIN, "o", "complete")
+        _scatter(axes, pruned, OTHER, "x", "pruned, its last validation")
         axes.set_xlabel("minutes")
         axes.set_ylabel(tuning.metric.upper())
         figure.legend(frameon=False, labelcolor=INK, loc="outside upper right", ncols=4)
@@ -73,7 +70,7 @@ def keys_plot(tuning: Tuning) -> str:
 
 def _panel(panel: Axes, key: KeyRow, rows: list[TrialRow], tuning: Tuning) -> None:
     values = [row.values[key.key] for row in rows]
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+    if not all(_is_number(value) for value in values):
         values = [shown(value) for value in values]
     colors = [MAIN if row.number == tuning.best else OTHER for row in rows]
     panel.scatter(values, [row.value or 0.0 for row in rows], c=colors, s=18)
@@ -85,20 +82,12 @@ def _panel(panel: Axes, key: KeyRow, rows: list[TrialRow], tuning: Tuning) -> No
     panel.set_xlabel(key.key)
 
 
-def _dots(
-    axes: Axes, rows: list[tuple[float, TrialRow]], color: str, marker: str, label: str
-) -> None:
-    if rows:
-        axes.scatter(
-            [end for end, _ in rows],
-            [row.value or 0.0 for _, row in rows],
-            c=color,
-            marker=marker,
-            s=22,
-            label=label,
-        )
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _minutes(rows: list[TrialRow]) -> list[float]:
-    """When each trial ended, in minutes of search."""
-    return [seconds / 60 for seconds in accumulate(row.seconds for row in rows)]
+def _scatter(axes: Axes, dots: list[_Dot], color: str, marker: str, label: str) -> None:
+    if not dots:
+        return
+    minutes, values = zip(*dots, strict=True)
+    axes.scatter(minutes, values, c=color, marker=marker, s=22, label=label)

@@ -125,37 +125,35 @@ class Search:
 
     def users(self, number: int) -> Float64Array:
         """(held_out_users,) NDCG of a complete trial."""
-        found: Float64Array = np.load(self._users_file(number))
-        return found
+        per_user: Float64Array = np.load(self._users_file(number))
+        return per_user
 
     def _reason_to_stop(self, study: Study, budget: Budget) -> str | None:
         if len(trials.finished(study)) >= budget.trials:
             return "trials"
-        before = [trial.user_attrs[trials.SECONDS] for trial in trials.complete(study)]
-        left = 60 * budget.minutes - trials.spent_seconds(study)
-        return "minutes" if left <= (median(before) if before else 0.0) else None
+        durations = [trial.user_attrs[trials.SECONDS] for trial in trials.complete(study)]
+        usual_seconds = median(durations) if durations else 0.0
+        seconds_left = 60 * budget.minutes - trials.spent_seconds(study)
+        return "minutes" if seconds_left <= usual_seconds else None
 
     def _try(self, study: Study, budget: Budget) -> None:
         """One trial, told to the study whatever becomes of it; what kills the process leaves it to
         be tried again.
         """
         config = self.phase.config
-        given = {key: value_at(config, key) for key in self.space}
-        left = budget.minutes - trials.spent_seconds(study) / 60
-        trial = trials.ask(study, self.space, given, config.seed, config.tune.startup)
-        values = {**given, **trials.chosen(trial, self.space)}
+        given_values = {key: value_at(config, key) for key in self.space}
+        minutes_left = budget.minutes - trials.spent_seconds(study) / 60
+        trial = trials.ask(study, self.space, given_values, config.seed, config.tune.startup)
+        values = {**given_values, **trials.chosen(trial, self.space)}
         trial.set_user_attr(trials.VALUES, values)
-        place = f"trial {len(trials.finished(study)) + 1} of {budget.trials}"
+        name = f"trial {len(trials.finished(study)) + 1} of {budget.trials}"
         as_given = trials.GIVEN in trial.user_attrs
-        self.progress.say(
-            f"{place}: {'the configuration as given, ' if as_given else ''}{described(values)}",
-            **values,
-        )
-        watch = _watching(trial, place, self.progress)
+        what = "the configuration as given, " if as_given else ""
+        self.progress.say(f"{name}: {what}{described(values)}", **values)
+        watch = _watching(trial, name, self.progress)
+        minutes = minutes_left + _minutes_before(study, trial)
         try:
-            value = self._judged(
-                trial, values if not as_given else {}, left + _minutes_before(study, trial), watch
-            )
+            value = self._judged(trial, {} if as_given else values, minutes, watch)
             study.tell(trial, value)
         except TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
@@ -165,7 +163,7 @@ class Search:
             if as_given:
                 raise
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
-        self._say(study, place, budget)
+        self._say(study, name, budget)
 
     def _judged(
         self,
@@ -187,11 +185,10 @@ class Search:
             progress=_Bars(self.progress),
             watch=watch,
         )
-        users = self._ndcg_of_users(
-            phase, TrainedVectors(phase.interactions, trained.embeddings, graph)
-        )
-        with atomic_file(self._users_file(trial.number)) as part:
-            np.save(part, users)
+        vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
+        users = self._ndcg_of_users(phase, vectors)
+        with atomic_file(self._users_file(trial.number)) as file:
+            np.save(file, users)
         facts = {
             "epochs": len(trained.history),
             "best_epoch": trained.best_epoch,
@@ -212,26 +209,28 @@ class Search:
 
     def _shared_terms(self, config: RunConfig) -> FittedTerms | None:
         """The terms of the configuration as given, where all that they depend on is as given."""
-        given = self.phase.config
-        same_scores = config.blend == given.blend and config.graph == given.graph
-        return self._terms if same_scores and config.seed == given.seed else None
+        as_given = self.phase.config
+        same_scores = config.blend == as_given.blend and config.graph == as_given.graph
+        return self._terms if same_scores and config.seed == as_given.seed else None
 
     @cached_property
     def _terms(self) -> FittedTerms:
         return fit_terms(self.phase, None, _Bars(self.progress))
 
-    def _say(self, study: Study, place: str, budget: Budget) -> None:
-        last, done = trials.finished(study)[-1], trials.complete(study)
-        top = trials.best(done) if done else None
-        so_far = f"; best {top.value:.4f}" if top and top.value is not None else ""
-        fate = {
-            TrialState.PRUNED: "pruned",
-            TrialState.FAIL: f"failed: {last.user_attrs.get(trials.REASON)}",
-        }
-        found = f"{last.value:.4f}" if last.state == TrialState.COMPLETE else fate[last.state]
+    def _say(self, study: Study, name: str, budget: Budget) -> None:
+        last = trials.finished(study)[-1]
+        best_so_far = ""
+        complete = trials.complete(study)
+        if complete:
+            best_so_far = f"; best {trials.best(complete).value:.4f}"
+        outcome = f"failed: {last.user_attrs.get(trials.REASON)}"
+        if last.state == TrialState.COMPLETE:
+            outcome = f"{last.value:.4f}"
+        elif last.state == TrialState.PRUNED:
+            outcome = "pruned"
         seconds = last.user_attrs.get(trials.SECONDS, 0.0)
         self.progress.say(
-            f"{place}: {found} in {_duration(seconds)}{so_far}{self._pace(study, budget)}",
+            f"{name}: {outcome} in {_duration(seconds)}{best_so_far}{self._pace(study, budget)}",
             trial=last.number,
             state=last.state.name.lower(),
             value=last.value,
@@ -243,7 +242,8 @@ class Search:
         others = budget.trials - 1
         if len(trials.finished(study)) > 1 or not others:
             return ""
-        return f"; at this pace {_duration(others * trials.spent_seconds(study))} for the other {others}"
+        seconds = others * trials.spent_seconds(study)
+        return f"; at this pace {_duration(seconds)} for the other {others}"
 
     def _users_file(self, number: int) -> Path:
         return self.folder / f"users-{number}.npy"
@@ -262,7 +262,7 @@ class _Bars:
         return self._progress.track(things, label, total)
 
 
-def _watching(trial: Trial, place: str, progress: Progress) -> Callable[[EpochRecord], None]:
+def _watching(trial: Trial, name: str, progress: Progress) -> Callable[[EpochRecord], None]:
     """Reports every epoch to the study, which may prune the trial; now and then also to people."""
     began = said = time.perf_counter()
 
@@ -275,7 +275,7 @@ def _watching(trial: Trial, place: str, progress: Progress) -> Callable[[EpochRe
         if now - said > _SECONDS_BETWEEN_LINES:
             said = now
             progress.say(
-                f"{place}: {record.value:.4f} after epoch {record.epoch}", epoch=record.epoch
+                f"{name}: {record.value:.4f} after epoch {record.epoch}", epoch=record.epoch
             )
         trial.report(record.value, record.epoch)
         if trial.should_prune():
@@ -287,19 +287,17 @@ def _watching(trial: Trial, place: str, progress: Progress) -> Callable[[EpochRe
 def _within(config: RunConfig, minutes: float) -> RunConfig:
     """The configuration with its training ended by the budget."""
     limit = min(minutes, config.train.max_minutes or minutes)
-    return config.model_copy(
-        update={"train": config.train.model_copy(update={"max_minutes": limit})}
-    )
+    train = config.train.model_copy(update={"max_minutes": limit})
+    return config.model_copy(update={"train": train})
 
 
 def _minutes_before(study: Study, trial: Trial) -> float:
     """What an interrupted trial took before this one goes on with it: the training counts it again."""
-    before = trial.user_attrs.get(trials.CONTINUES)
-    return (
-        0.0
-        if before is None
-        else float(study.trials[before].user_attrs.get(trials.SECONDS, 0.0)) / 60
-    )
+    interrupted = trial.user_attrs.get(trials.CONTINUES)
+    if interrupted is None:
+        return 0.0
+    seconds = study.trials[interrupted].user_attrs.get(trials.SECONDS, 0.0)
+    return float(seconds) / 60
 
 
 def _duration(seconds: float) -> str:

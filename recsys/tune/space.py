@@ -43,22 +43,32 @@ class Range:
     def holds(self, value: Any) -> bool:
         return isinstance(value, int | float) and self.low <= value <= self.high
 
+    def extremes(self) -> list[Any]:
+        """Values that a key must take for the whole range to be allowed."""
+        return [self.low, self.high]
+
     def value(self, drawn: Any) -> Any:
         """Three significant figures are as many as validation can tell apart."""
-        return int(drawn) if self.whole else min(max(float(f"{drawn:.3g}"), self.low), self.high)
+        if self.whole:
+            return int(drawn)
+        rounded = float(f"{drawn:.3g}")
+        return min(max(rounded, self.low), self.high)
 
     def beside(self, drawn: Any, draw: np.random.Generator) -> Any:
         """Half way from a value to anywhere in the range, a whole number one up or down; anywhere
         from None.
         """
         if drawn is not None and self.whole:
-            return int(
-                draw.choice([one for one in (drawn - 1, drawn + 1) if self.holds(one)] or [drawn])
-            )
+            neighbours = [value for value in (drawn - 1, drawn + 1) if self.holds(value)]
+            return int(draw.choice(neighbours or [drawn]))
         scale, back = (np.log, np.exp) if self.log else (float, float)
-        found = draw.uniform(scale(self.low), scale(self.high))
-        found = back(found if drawn is None else (scale(drawn) + found) / 2)
-        return round(found) if self.whole else float(np.clip(found, self.low, self.high))
+        scaled = draw.uniform(scale(self.low), scale(self.high))
+        if drawn is not None:
+            scaled = (scale(drawn) + scaled) / 2
+        value = back(scaled)
+        if self.whole:
+            return round(value)
+        return float(np.clip(value, self.low, self.high))
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,8 @@ class Choices:
 
     @staticmethod
     def of(*values: Any) -> "Choices":
-        return Choices(tuple(json.dumps(value, ensure_ascii=False) for value in values))
+        labels = [json.dumps(value, ensure_ascii=False) for value in values]
+        return Choices(tuple(labels))
 
     def __str__(self) -> str:
         return ", ".join("none" if label == "null" else label for label in self.labels)
@@ -77,14 +88,17 @@ class Choices:
     def holds(self, value: Any) -> bool:
         return json.dumps(value, ensure_ascii=False) in self.labels
 
+    def extremes(self) -> list[Any]:
+        """All values."""
+        return [json.loads(label) for label in self.labels]
+
     def value(self, drawn: Any) -> Any:
         return json.loads(drawn)
 
     def beside(self, drawn: Any, draw: np.random.Generator) -> str:
         """Another choice; any from None."""
-        return str(
-            draw.choice([label for label in self.labels if label != drawn] or list(self.labels))
-        )
+        others = [label for label in self.labels if label != drawn]
+        return str(draw.choice(others or list(self.labels)))
 
 
 Dimension = Range | Choices
@@ -97,15 +111,12 @@ def given_space(config: RunConfig) -> Space:
     Raises ConfigError for an unknown key, one that decides what is measured, and values that the
     key does not take.
     """
-    space = {key: _dimension(key, values) for key, values in config.tune.space.items()}
-    for key, dimension in space.items():
-        ends = (
-            (dimension.low, dimension.high)
-            if isinstance(dimension, Range)
-            else map(json.loads, dimension.labels)
-        )
-        for value in ends:
+    space = {}
+    for key, values in config.tune.space.items():
+        dimension = _dimension(key, values)
+        for value in dimension.extremes():
             with_values(config, {key: value})
+        space[key] = dimension
     return space
 
 
@@ -125,22 +136,28 @@ def recipe(phase: Phase) -> Space:
         space["train.positive_ratio"] = Range(0.9, 1.15)
         space["train.negative_sampling"] = Choices.of("uniform", "popularity")
     if config.blend.neighbours:
-        space["blend.neighbours"] = Choices.of(
-            *sorted({config.blend.neighbours, 50, 100, 200, 400})
-        )
-    if days := phase.interactions.days:
-        given = config.graph.half_life_days
-        lives = ("none", *(float(f"{days / part:.2g}") for part in (2, 8, 32)))
-        space["graph.half_life_days"] = Choices.of(*dict.fromkeys((given, *lives)))
+        neighbours = {config.blend.neighbours, 50, 100, 200, 400}
+        space["blend.neighbours"] = Choices.of(*sorted(neighbours))
+    days = phase.interactions.days
+    if days:
+        half_lives: list[Any] = [config.graph.half_life_days, "none"]
+        for divisor in (2, 8, 32):
+            half_lives.append(float(f"{days / divisor:.2g}"))
+        space["graph.half_life_days"] = Choices.of(*dict.fromkeys(half_lives))
     return space
 
 
 def value_at(config: RunConfig, key: str) -> Any:
     """The value of a dotted key; None within a table that does not hold it."""
     value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
-    return value.model_dump() if isinstance(value, BaseModel) else value
+    for name in key.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        else:
+            value = getattr(value, name, None)
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    return value
 
 
 def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
@@ -163,10 +180,11 @@ def _dimension(key: str, values: ValuesConfig) -> Dimension:
     types = _types(key)
     low, high = values.low, values.high
     if low is None or high is None:
-        absent = NoneType in types
-        return Choices.of(
-            *(None if value == "none" and absent else value for value in values.choices or ())
-        )
+        choices = []
+        for value in values.choices or ():
+            is_none = value == "none" and NoneType in types
+            choices.append(None if is_none else value)
+        return Choices.of(*choices)
     if not types & {int, float}:
         raise ConfigError(f"tune.space.{key}: the key takes no range", "Give choices = […]")
     whole = float not in types
@@ -180,11 +198,12 @@ def _dimension(key: str, values: ValuesConfig) -> Dimension:
 
 def _types(key: str) -> set[Any]:
     """The types that a key takes. Raises ConfigError when it is unknown or no search may change it."""
-    if any(key == closed or key.startswith(f"{closed}.") for closed in (*_JUDGING, *_RUNNING)):
-        raise ConfigError(
-            f"tune.space.{key}: a search may not change this key, its trials would not be comparable",
-            "Search keys of graph, model and train",
-        )
+    for closed in (*_JUDGING, *_RUNNING):
+        if key == closed or key.startswith(f"{closed}."):
+            raise ConfigError(
+                f"tune.space.{key}: a search may not change this key, its trials would not be comparable",
+                "Search keys of graph, model and train",
+            )
     known = dict(_leaves(RunConfig))
     table, _, entry = key.rpartition(".")
     annotation = known.get(key)
@@ -202,15 +221,20 @@ def _leaves(section: type[BaseModel], before: str = "") -> Iterator[tuple[str, A
     """
     for name, field in section.model_fields.items():
         annotation = field.annotation
-        inner = [
-            one
-            for one in (annotation, *get_args(annotation))
-            if isinstance(one, type) and get_origin(one) is None
-        ]
-        sections = [one for one in inner if issubclass(one, BaseModel)]
-        if get_origin(annotation) in (list, dict) or not sections:
+        section_type = _section_in(annotation)
+        if section_type is not annotation:
             yield before + name, annotation
-            continue
-        if sections != [annotation]:
-            yield before + name, annotation
-        yield from _leaves(sections[0], f"{before}{name}.")
+        if section_type is not None:
+            yield from _leaves(section_type, f"{before}{name}.")
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, or may hold; None for other keys."""
+    if get_origin(annotation) in (list, dict):
+        return None
+    for alternative in (annotation, *get_args(annotation)):
+        is_class = isinstance(alternative, type) and get_origin(alternative) is None
+        if is_class and issubclass(alternative, BaseModel):
+            section: type[BaseModel] = alternative
+            return section
+    return None

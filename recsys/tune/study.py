@@ -50,9 +50,9 @@ def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    pruner = (
-        _ClearlyBelow(min(_COMPLETE_FIRST, settings.startup)) if settings.prune else NopPruner()
-    )
+    pruner: BasePruner = NopPruner()
+    if settings.prune:
+        pruner = _ClearlyBelow(min(_COMPLETE_FIRST, settings.startup))
     storage = None
     try:
         storage = RDBStorage(URL.create("sqlite", database=str(folder / FILE)).render_as_string())
@@ -86,13 +86,20 @@ class _ClearlyBelow(BasePruner):
         step = trial.last_step
         if step is None or len(trial.intermediate_values) < _WARM_UP_EPOCHS:
             return False
-        until = [
-            [value for at, value in one.intermediate_values.items() if at <= step]
-            for one in complete(study)
-        ]
-        others = [max(values) for values in until if values]
-        own = max(trial.intermediate_values.values())
-        return len(others) >= self.complete_first and bool(_CLEAR * own < np.median(others))
+        best_of_others = []
+        for complete_trial in complete(study):
+            values = _values_until(complete_trial, step)
+            if values:
+                best_of_others.append(max(values))
+        if len(best_of_others) < self.complete_first:
+            return False
+        own_best = max(trial.intermediate_values.values())
+        return bool(_CLEAR * own_best < np.median(best_of_others))
+
+
+def _values_until(trial: FrozenTrial, step: int) -> list[float]:
+    """What a trial reported up to that epoch."""
+    return [value for epoch, value in trial.intermediate_values.items() if epoch <= step]
 
 
 def ask(
@@ -104,24 +111,33 @@ def ask(
     Up to `startup` trials that is something beside the best so far, later what TPE (Bergstra et al.
     2011) makes of all. Same seed and same finished trials, same suggestion, in whichever process.
     """
-    done = len(finished(study))
-    draw = np.random.default_rng([seed, done])
-    if not any(
-        GIVEN in trial.user_attrs and trial.state != TrialState.FAIL for trial in study.trials
-    ):
+    num_finished = len(finished(study))
+    draw = np.random.default_rng([seed, num_finished])
+    if not _has_trial_as_given(study):
         study.enqueue_trial(_drawn(space, given), user_attrs={GIVEN: True})
-    elif done < startup and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.enqueue_trial(
-            _beside(space, _drawn(space, best(complete(study)).user_attrs[VALUES]), draw)
-        )
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    elif num_finished < startup and not _waiting(study):
+        best_so_far = best(complete(study)).user_attrs[VALUES]
+        beside_best = _beside(space, _drawn(space, best_so_far), draw)
+        study.enqueue_trial(beside_best)
+
     study.sampler = TPESampler(n_startup_trials=startup, seed=int(draw.integers(2**32)))
-    keys = (
-        waiting[0].system_attrs["fixed_params"]
-        if waiting and GIVEN in waiting[0].user_attrs
-        else space
-    )
+    keys = list(space)
+    waiting = _waiting(study)
+    if waiting and GIVEN in waiting[0].user_attrs:
+        keys = list(waiting[0].system_attrs["fixed_params"])
     return study.ask({key: _distribution(space[key]) for key in keys})
+
+
+def _waiting(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+
+
+def _has_trial_as_given(study: optuna.Study) -> bool:
+    """Whether the configuration as given was tried, is being tried or waits."""
+    for trial in study.trials:
+        if GIVEN in trial.user_attrs and trial.state != TrialState.FAIL:
+            return True
+    return False
 
 
 def chosen(trial: Trial, space: Space) -> dict[str, Any]:
@@ -135,11 +151,12 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that count: complete, pruned, or failed for a reason of their own; not those that were
     interrupted.
     """
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state in _RANKED or (trial.state == TrialState.FAIL and REASON in trial.user_attrs)
-    ]
+    trials = []
+    for trial in study.get_trials(deepcopy=False):
+        failed_by_itself = trial.state == TrialState.FAIL and REASON in trial.user_attrs
+        if trial.state in _RANKED or failed_by_itself:
+            trials.append(trial)
+    return trials
 
 
 def complete(study: optuna.Study) -> list[FrozenTrial]:
@@ -153,9 +170,10 @@ def best(trials: Sequence[FrozenTrial]) -> FrozenTrial:
 
 def spent_seconds(study: optuna.Study) -> float:
     """Seconds of all trials so far, interrupted ones up to their last epoch included."""
-    return float(
-        sum(trial.user_attrs.get(SECONDS, 0.0) for trial in study.get_trials(deepcopy=False))
-    )
+    seconds = 0.0
+    for trial in study.get_trials(deepcopy=False):
+        seconds += trial.user_attrs.get(SECONDS, 0.0)
+    return seconds
 
 
 def _enqueue_interrupted(study: optuna.Study) -> None:
@@ -167,25 +185,30 @@ def _enqueue_interrupted(study: optuna.Study) -> None:
 
 def _drawn(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     """Configuration values as the search draws them; those outside the space are left out."""
-    inside = {key: value for key, value in values.items() if space[key].holds(value)}
-    return {
-        key: Choices.of(value).labels[0] if isinstance(space[key], Choices) else value
-        for key, value in inside.items()
-    }
+    drawn = {}
+    for key, value in values.items():
+        dimension = space[key]
+        if not dimension.holds(value):
+            continue
+        drawn[key] = value
+        if isinstance(dimension, Choices):
+            [drawn[key]] = Choices.of(value).labels
+    return drawn
 
 
 def _beside(space: Space, values: Mapping[str, Any], draw: np.random.Generator) -> dict[str, Any]:
     """Values as the search draws them, a few of them moved; what the space does not hold moves into
     it.
     """
-    moved = {
-        *draw.choice(sorted(space), min(_MOVED, len(space)), replace=False),
-        *(space.keys() - values.keys()),
-    }
-    return {
-        key: one.beside(values.get(key), draw) if key in moved else values[key]
-        for key, one in space.items()
-    }
+    num_moved = min(_MOVED, len(space))
+    moved = set(draw.choice(sorted(space), num_moved, replace=False))
+    beside = {}
+    for key, dimension in space.items():
+        if key in moved or key not in values:
+            beside[key] = dimension.beside(values.get(key), draw)
+        else:
+            beside[key] = values[key]
+    return beside
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
