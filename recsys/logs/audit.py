@@ -22,8 +22,9 @@ PER_USER_TIME = ("leave_last", "last_share")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing an audit found. fail: figures cannot be trusted; warn: read them with care; note:
-    for the record.
+    """One thing an audit found.
+
+    severity: "fail", figures cannot be trusted; "warn", read them with care; "note", for the record.
     """
 
     name: str
@@ -45,7 +46,7 @@ def audit_splits(splits: Splits, log: CodedLog, target: str) -> list[Finding]:
         _known_otherwise(splits, target),
         _not_time_safe(splits),
     ]
-    return [finding for finding in findings if finding is not None]
+    return _without_none(findings)
 
 
 def audit_phase(interactions: Interactions, rows: pl.DataFrame) -> list[Finding]:
@@ -53,20 +54,15 @@ def audit_phase(interactions: Interactions, rows: pl.DataFrame) -> list[Finding]
     nothing else.
     """
     findings = []
-    for side, fitted, column in (
-        ("user", interactions.user_codes, USER),
-        ("item", interactions.item_codes, ITEM),
-    ):
-        strange = np.setdiff1d(fitted, rows[column].unique().to_numpy())
-        if len(strange):
-            message = f"{len(strange):,} {side} ids of the phase do not occur in its rows: the map was fitted elsewhere"
-            findings.append(Finding(f"{side} ids", "fail", message, len(strange)))
-    if len(interactions) != len(rows):
-        message = f"the phase has {len(interactions):,} interactions, its rows are {len(rows):,}"
-        findings.append(
-            Finding("interactions", "fail", message, abs(len(interactions) - len(rows)))
-        )
-    return findings
+    fitted_codes = {USER: interactions.user_codes, ITEM: interactions.item_codes}
+    for side, codes in fitted_codes.items():
+        unknown = np.setdiff1d(codes, rows[side].unique().to_numpy())
+        message = f"{len(unknown):,} {side} ids of the phase do not occur in its rows: the map was fitted elsewhere"
+        findings.append(_fail(f"{side} ids", len(unknown), message))
+    difference = abs(len(interactions) - len(rows))
+    message = f"the phase has {len(interactions):,} interactions, its rows are {len(rows):,}"
+    findings.append(_fail("interactions", difference, message))
+    return _without_none(findings)
 
 
 def audit_relations(
@@ -77,37 +73,26 @@ def audit_relations(
     """
     findings = []
     for relation in relations:
-        ends = dict(zip(relation.ends, (SOURCE, DESTINATION), strict=True))
-        if set(ends) != {USER, ITEM}:
-            continue
-        rows = relation.rows
-        known = (
-            rows
-            if until is None or TIME not in rows.columns
-            else rows.filter(pl.col(TIME) <= until)
-        )
-        count = _overlap(
-            _pairs(test),
-            known.select(pl.col(ends[USER]).alias(USER), pl.col(ends[ITEM]).alias(ITEM)),
-        )
-        message = (
-            f"{count:,} of {len(test):,} test pairs are edges of the relation {relation.name!r}"
-        )
-        remedy = (
-            ""
-            if TIME in rows.columns
-            else ", which does not say since when: figures may be too good"
-        )
-        if count:
-            findings.append(
-                Finding(
-                    "test pairs in a relation",
-                    "note" if TIME in rows.columns else "warn",
-                    message + remedy,
-                    count,
-                )
-            )
-    return findings
+        if set(relation.ends) == {USER, ITEM}:
+            findings.append(_test_pairs(relation, test, until))
+    return _without_none(findings)
+
+
+def _test_pairs(relation: EdgeRows, test: pl.DataFrame, until: int | None) -> Finding | None:
+    rows = relation.rows
+    has_times = TIME in rows.columns
+    if has_times and until is not None:
+        rows = rows.filter(pl.col(TIME) <= until)
+    end_of = dict(zip(relation.ends, (SOURCE, DESTINATION), strict=True))
+    edges = rows.select(pl.col(end_of[USER]).alias(USER), pl.col(end_of[ITEM]).alias(ITEM))
+    count = _overlap(_pairs(test), edges)
+    if not count:
+        return None
+    message = f"{count:,} of {len(test):,} test pairs are edges of the relation {relation.name!r}"
+    if has_times:
+        return Finding("test pairs in a relation", "note", message, count)
+    message += ", which does not say since when: figures may be too good"
+    return Finding("test pairs in a relation", "warn", message, count)
 
 
 def audit_fitted(
@@ -119,66 +104,62 @@ def audit_fitted(
     Both map a name to an array; `recomputed` comes from the rows alone. Raises KeyError for a name
     that is not in both.
     """
-    return [
-        finding
-        for name in fitted
-        if (finding := _refitted(name, fitted[name], recomputed[name])) is not None
-    ]
+    findings = []
+    for name, values in fitted.items():
+        findings.append(_refitted(name, values, recomputed[name]))
+    return _without_none(findings)
 
 
 def item_popularity(rows: pl.DataFrame, item_codes: Int32Array) -> Float64Array:
     """(items,) how many rows (coded) each of the `item_codes` has: popularity fitted on these rows."""
-    counts = np.bincount(rows[ITEM].to_numpy(), minlength=int(item_codes.max(initial=-1)) + 1)
+    num_codes = int(item_codes.max(initial=-1)) + 1
+    counts = np.bincount(rows[ITEM].to_numpy(), minlength=num_codes)
     return counts[item_codes].astype(np.float64)
 
 
 def enforce(findings: Iterable[Finding]) -> None:
     """Raises GateRefused when a finding fails, naming all that do."""
-    failed = [finding for finding in findings if finding.severity == "fail"]
-    if failed:
+    failures = [finding.message for finding in findings if finding.severity == "fail"]
+    if failures:
         raise GateRefused(
-            "the audit failed: " + "; ".join(finding.message for finding in failed),
+            f"the audit failed: {'; '.join(failures)}",
             "Figures from such data would be too good: mend the split or the published files, and run again",
         )
 
 
 def _shared(splits: Splits, target: str) -> Finding | None:
-    train, validation = (_pairs(_of(rows, target)) for rows in (splits.train, splits.validation))
-    test = _pairs(splits.test)
-    count = _overlap(validation, train) + _overlap(test, pl.concat([train, validation]).unique())
-    return _fail(
-        "shared pairs",
-        count,
-        f"{count:,} held-out pairs of {target!r} occur in what is learned from",
-    )
+    train = _pairs(_of(splits.train, target))
+    validation = _pairs(_of(splits.validation, target))
+    before_test = pl.concat([train, validation]).unique()
+    count = _overlap(validation, train) + _overlap(_pairs(splits.test), before_test)
+    message = f"{count:,} held-out pairs of {target!r} occur in what is learned from"
+    return _fail("shared pairs", count, message)
 
 
 def _other_behavior(splits: Splits, target: str) -> Finding | None:
-    count = sum(len(rows) - len(_of(rows, target)) for rows in (splits.validation, splits.test))
-    return _fail(
-        "other behaviors held out",
-        count,
-        f"{count:,} held-out rows are not of the behavior {target!r}",
-    )
+    count = 0
+    for rows in (splits.validation, splits.test):
+        count += len(rows) - len(_of(rows, target))
+    message = f"{count:,} held-out rows are not of the behavior {target!r}"
+    return _fail("other behaviors held out", count, message)
 
 
 def _after_cut(splits: Splits) -> Finding | None:
     if TIME not in splits.train.columns:
         return None
-    count = 0
-    for learned, held, name in (
-        (splits.train, splits.validation, "validation"),
-        (splits.rows("final"), splits.test, "test"),
-    ):
-        if name in splits.cuts:
-            count += int((learned[TIME] >= splits.cuts[name]).sum())
-        elif splits.time_safe and len(
-            held
-        ):  # published files have no cut: the first held-out moment stands for it
-            count += int((learned[TIME] > held[TIME].min()).sum())
-    return _fail(
-        "rows after the cut", count, f"{count:,} rows learned from are later than the time cut"
-    )
+    count = _num_after_cut(splits, "validation", splits.train, splits.validation)
+    count += _num_after_cut(splits, "test", splits.rows("final"), splits.test)
+    message = f"{count:,} rows learned from are later than the time cut"
+    return _fail("rows after the cut", count, message)
+
+
+def _num_after_cut(splits: Splits, name: str, learned: pl.DataFrame, held_out: pl.DataFrame) -> int:
+    if name in splits.cuts:
+        return int((learned[TIME] >= splits.cuts[name]).sum())
+    # Published files have no cut: the first held-out moment stands for it.
+    if splits.time_safe and len(held_out):
+        return int((learned[TIME] > held_out[TIME].min()).sum())
+    return 0
 
 
 def _after_held_out(splits: Splits, target: str) -> Finding | None:
@@ -188,35 +169,31 @@ def _after_held_out(splits: Splits, target: str) -> Finding | None:
     if splits.method not in PER_USER_TIME:
         return None
     count = 0
-    for learned, held in ((splits.train, splits.validation), (splits.rows("final"), splits.test)):
-        count += _count_later(_of(learned, target), held, [USER])
-        others = (
-            learned.filter(pl.col(BEHAVIOR) != target)
-            if BEHAVIOR in learned.columns
-            else learned.clear()
-        )
-        count += _count_later(others, held, [USER, ITEM])
-    return _fail(
-        "rows after the held-out row",
-        count,
-        f"{count:,} rows learned from are later than what they must predict",
-    )
+    steps = ((splits.train, splits.validation), (splits.rows("final"), splits.test))
+    for learned, held_out in steps:
+        count += _count_later(_of(learned, target), held_out, [USER])
+        others = learned.clear()
+        if BEHAVIOR in learned.columns:
+            others = learned.filter(pl.col(BEHAVIOR) != target)
+        count += _count_later(others, held_out, [USER, ITEM])
+    message = f"{count:,} rows learned from are later than what they must predict"
+    return _fail("rows after the held-out row", count, message)
 
 
-def _count_later(learned: pl.DataFrame, held: pl.DataFrame, key: list[str]) -> int:
-    first = held.group_by(key).agg(pl.col(TIME).min().alias("first_held"))
-    return len(learned.join(first, on=key).filter(pl.col(TIME) > pl.col("first_held")))
+def _count_later(learned: pl.DataFrame, held_out: pl.DataFrame, key: list[str]) -> int:
+    """Rows learned from that are later than the first held-out row of their `key`."""
+    first = held_out.group_by(key).agg(pl.col(TIME).min().alias("first_held_out"))
+    joined = learned.join(first, on=key)
+    return len(joined.filter(pl.col(TIME) > pl.col("first_held_out")))
 
 
 def _unaccounted(splits: Splits, log: CodedLog) -> Finding | None:
     tables = (splits.train, splits.validation, splits.test, splits.after_train)
     total = log.rows.select(pl.len()).collect().item()
-    missing = abs(total - sum(map(len, tables)) - splits.drops.total())
-    return _fail(
-        "rows unaccounted for",
-        missing,
-        f"{missing:,} rows of the log are in no split and under no reason",
-    )
+    num_split = sum(len(table) for table in tables)
+    missing = abs(total - num_split - splits.drops.total())
+    message = f"{missing:,} rows of the log are in no split and under no reason"
+    return _fail("rows unaccounted for", missing, message)
 
 
 def _known_otherwise(splits: Splits, target: str) -> Finding | None:
@@ -240,8 +217,13 @@ def _refitted(name: str, fitted: FloatArray, expected: FloatArray) -> Finding | 
         return Finding(
             name, "fail", f"{name} has shape {fitted.shape}, its rows give {expected.shape}", 1
         )
-    count = int((~np.isclose(fitted, expected, rtol=1e-5, atol=1e-7)).sum())
+    is_equal = np.isclose(fitted, expected, rtol=1e-5, atol=1e-7)
+    count = int((~is_equal).sum())
     return _fail(name, count, f"{count:,} values of {name} are not what the rows of the phase give")
+
+
+def _without_none(findings: Iterable[Finding | None]) -> list[Finding]:
+    return [finding for finding in findings if finding is not None]
 
 
 def _fail(name: str, count: int, message: str) -> Finding | None:
@@ -249,12 +231,14 @@ def _fail(name: str, count: int, message: str) -> Finding | None:
 
 
 def _of(rows: pl.DataFrame, target: str) -> pl.DataFrame:
-    return rows.filter(pl.col(BEHAVIOR) == target) if BEHAVIOR in rows.columns else rows
+    if BEHAVIOR not in rows.columns:
+        return rows
+    return rows.filter(pl.col(BEHAVIOR) == target)
 
 
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(USER, ITEM).unique()
 
 
-def _overlap(some: pl.DataFrame, others: pl.DataFrame) -> int:
-    return len(some.join(others, on=[USER, ITEM], how="semi"))
+def _overlap(pairs: pl.DataFrame, others: pl.DataFrame) -> int:
+    return len(pairs.join(others, on=[USER, ITEM], how="semi"))
