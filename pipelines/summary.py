@@ -48,6 +48,7 @@ def print_summary(folder: RunFolder) -> None:
     print_text(
         f"run {summary['run']} ({summary['status']}), serving bundle {summary['bundle']}{holding}"
     )
+    _print_side_tables(_read(folder, "interactions/log/ingest.json"))
     report = summary["report"]
     if report:
         print_table("Data", ["", ""], _data_rows(report["facts"]))
@@ -61,6 +62,22 @@ def print_summary(folder: RunFolder) -> None:
         sentences = [report["headline"], report["verdict"]["line"], report["worst_slice"]]
         print_text("\n".join(sentences))
         print_text(f"Report: {folder.report / 'report.html'}")
+
+
+def _print_side_tables(ingested: Mapping[str, Any] | None) -> None:
+    """What was read of the tables beside the log, and what is wrong with them."""
+    # Runs of earlier versions did not write it.
+    side_tables = (ingested or {}).get("side_tables", [])
+    rows: Rows = []
+    for facts in side_tables:
+        matched = f"{facts['matched']:,} of {facts['log_ids']:,}"
+        counts = [f"{facts[key]:,}" for key in ("rows", "without_id", "repeated")]
+        rows.append([facts["table"], facts["file"], *counts, matched])
+    if rows:
+        columns = ["table", "file", "rows", "without id", "repeated", "ids of the log matched"]
+        print_table("Side tables", columns, rows)
+    for warning in (ingested or {}).get("warnings", []):
+        print_text(f"warning: {warning}")
 
 
 def _print_models(report: Mapping[str, Any]) -> None:

@@ -159,6 +159,10 @@ class GraphRecommender(BaseEstimator):
         config = self._write_tables({"items": items, "users": users}, config, home)
         report = ingest(log_table, config.data, config.clean, home / "log", progress)
         for warning in report.warnings:
+            for name in ("items", "users"):
+                # The caller gave a frame, and knows no file.
+                file = str(home / f"{name}.parquet")
+                warning = warning.replace(f" {file!r}", "")
             warnings.warn(warning, UserWarning, stacklevel=2)
         log = load_log(home / "log")
         chosen = self._choose(log, config, progress)

@@ -32,7 +32,7 @@ def add_items(
     from recsys.core.artefacts import RunFolder
     from recsys.core.config import DataConfig
     from recsys.core.errors import UsageError
-    from recsys.logs.read import read_item_rows
+    from recsys.logs.side_tables import read_item_rows
     from recsys.releases.life_cycle import publish
     from recsys.releases.publish import load_verified, write_bundle
 

@@ -10,6 +10,7 @@ import pipelines
 from pipelines.commands.options import (
     COLUMNS,
     LOG,
+    SIDE_TABLES,
     Config,
     Json,
     LogJson,
@@ -28,7 +29,7 @@ _SOURCES = Path(pipelines.__file__).parent.parent / "data" / "sources"
 
 
 @app.command()
-@sets_keys(COLUMNS)
+@sets_keys({**COLUMNS, **SIDE_TABLES})
 def check(
     keys: dict[str, object],
     log: Annotated[

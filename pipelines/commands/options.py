@@ -82,11 +82,14 @@ DRAWS: Flags = {
     "seed": (Seed, "seed"),
     "threads": (Threads, "threads"),
 }
+SIDE_TABLES: Flags = {
+    "items": (Items, "data.items"),
+    "users": (Users, "data.users"),
+}
 LOG: Flags = {
     "log": (Log, "data.log"),
     **COLUMNS,
-    "items": (Items, "data.items"),
-    "users": (Users, "data.users"),
+    **SIDE_TABLES,
     **DRAWS,
 }
 

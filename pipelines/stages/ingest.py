@@ -18,7 +18,12 @@ def ingest(work: Work) -> Facts:
         rows_in=report.rows_read,
         rows_out=report.rows_kept,
         drops=report.drops,
-        figures={"users": report.users, "items": report.items, "behaviors": list(report.behaviors)},
+        figures={
+            "users": report.users,
+            "items": report.items,
+            "behaviors": list(report.behaviors),
+            "warnings": report.warnings,
+        },
     )
 
 

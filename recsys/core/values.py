@@ -8,16 +8,16 @@ OWNER, VALUE = "owner", "value"
 def owner_values(column: pl.Series, separator: str | None = None) -> pl.DataFrame:
     """Distinct rows OWNER (place in the column), VALUE (text), in the order of the column.
 
-    Lists, and text where a separator is given, are taken apart; nulls, NaN and empty text are no
+    Lists, and texts where a separator is given, are taken apart; nulls, NaN and empty text are no
     values.
     """
     owner = pl.arange(len(column), eager=True, dtype=pl.Int64)
     values = pl.DataFrame({OWNER: owner, VALUE: column})
-    if separator is not None and column.dtype in (pl.String, pl.Categorical):
-        text = pl.col(VALUE).cast(pl.String)
-        values = values.with_columns(text.str.split(separator))
     if isinstance(values[VALUE].dtype, pl.List | pl.Array):
         values = values.explode(VALUE)
+    if separator is not None and values[VALUE].dtype in (pl.String, pl.Categorical):
+        text = pl.col(VALUE).cast(pl.String)
+        values = values.with_columns(text.str.split(separator)).explode(VALUE)
     if values[VALUE].dtype.is_float():
         values = values.with_columns(pl.col(VALUE).fill_nan(None))
     text = pl.col(VALUE).cast(pl.String)

@@ -4,8 +4,9 @@ whole or absent.
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -51,6 +52,7 @@ class IngestReport:
     core_rounds: int
     items_without_attributes: int | None = None
     users_without_attributes: int | None = None
+    side_tables: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
 
     def document(self) -> dict[str, object]:
@@ -267,17 +269,21 @@ def _report(
 def _write_vocabularies(
     report: IngestReport, exchanged: Exchanged, core: Core, data: DataConfig, folder: Path
 ) -> IngestReport:
-    items, users = (
-        exchanged.items.filter(pl.Series(core.items)),
-        exchanged.users.filter(pl.Series(core.users)),
-    )
+    items = exchanged.items.filter(pl.Series(core.items))
+    users = exchanged.users.filter(pl.Series(core.users))
+    of_items = write_items(items, data, folder / "items.parquet")
+    of_users = write_users(users, data, folder / "users.parquet")
+    side_tables = [facts.document() for facts in of_items.facts + of_users.facts]
     return replace(
         report,
         warnings=(
             *id_warnings(users, report.columns[USER_ID]),
             *id_warnings(items, report.columns[ITEM_ID]),
             *time_warnings(report.first_time, report.last_time, report.time_unit),
+            *of_items.warnings,
+            *of_users.warnings,
         ),
-        items_without_attributes=write_items(items, data, folder / "items.parquet"),
-        users_without_attributes=write_users(users, data, folder / "users.parquet"),
+        items_without_attributes=of_items.missing,
+        users_without_attributes=of_users.missing,
+        side_tables=side_tables,
     )

@@ -12,17 +12,14 @@ from polars.exceptions import PolarsError
 
 from recsys.core.config import DataConfig
 from recsys.core.errors import DataError
-from recsys.core.ids import holds_whole_floats, id_column
+from recsys.core.ids import holds_whole_floats
 from recsys.core.tables import (
-    AVAILABLE,
     ITEM_ID,
     RATING,
     TIME,
-    TITLE,
     USER_ID,
     WEIGHT,
     Drops,
-    require_columns,
 )
 from recsys.logs.columns import (
     Reading,
@@ -30,14 +27,13 @@ from recsys.logs.columns import (
     marked_columns,
     require_types,
 )
-from recsys.logs.formats import first_line, format_of
+from recsys.logs.formats import first_line
 from recsys.logs.live_events import is_live_events, settings_of_events, with_missing_ratings
 from recsys.logs.numbers import has_decimal_commas
 from recsys.logs.reasons import KEPT, REASON, TIME_OTHER_UNIT, count_reasons
 from recsys.logs.sources import (
     Part,
     Source,
-    list_files,
     open_parts,
 )
 from recsys.logs.text import BROKEN, TextOptions
@@ -62,6 +58,13 @@ class LogScan:
     time_unit: Unit | None
 
     @property
+    def what(self) -> str:
+        """What is read, for messages."""
+        if len(self.files) == 1:
+            return f"the log {self.files[0]!r}"
+        return f"the log of {len(self.files)} files, {self.files[0]!r} to {self.files[-1]!r}"
+
+    @property
     def rows(self) -> pl.LazyFrame:
         """The rows that can be used."""
         return self.marked.filter(pl.col(REASON) == KEPT).drop(REASON)
@@ -71,7 +74,7 @@ class LogScan:
         """Rows that cannot be used, by reason. Reads the log once. Raises DataError for mixed time
         units.
         """
-        with explained():
+        with explained(self.what):
             counts = self.marked.group_by(REASON).len().collect(engine="streaming")
         found = zip(counts[REASON].cast(pl.String).to_list(), counts["len"].to_list(), strict=True)
         drops = Drops({reason: count for reason, count in found if reason != KEPT})
@@ -80,7 +83,7 @@ class LogScan:
 
     def collect(self) -> tuple[pl.DataFrame, Drops]:
         """The usable rows in memory and the drops. Raises DataError for mixed time units."""
-        with explained():
+        with explained(self.what):
             marked = self.marked.collect()
         drops = count_reasons(marked[REASON])
         refuse_mixed_units(drops, self)
@@ -127,49 +130,9 @@ def refuse_mixed_units(drops: Drops, scan: LogScan) -> None:
         )
 
 
-def read_items(data: DataConfig) -> pl.DataFrame | None:
-    """The item table: ITEM_ID, TITLE when there is one, then its other columns; None when no table
-    is named.
-    """
-    if data.items is None:
-        return None
-    return read_item_rows(data.items, data).unique(ITEM_ID, keep="first", maintain_order=True)
-
-
-def read_item_rows(source: str, data: DataConfig) -> pl.DataFrame:
-    """The same of any file, with every row that names an item. Raises DataError for a file that
-    cannot be read.
-    """
-    table = _read_table(source, data.item_col, ITEM_ID, data)
-    if data.title_col in table.columns and data.title_col != TITLE:
-        table = table.drop(TITLE, strict=False).rename({data.title_col: TITLE})
-    first = [ITEM_ID, TITLE] if TITLE in table.columns else [ITEM_ID]
-    return table.select(*first, pl.exclude(first))
-
-
-def read_users(data: DataConfig) -> pl.DataFrame | None:
-    """The user table: USER_ID, then its other columns; None when no table is named."""
-    if data.users is None:
-        return None
-    return _read_table(data.users, data.user_col, USER_ID, data).unique(
-        USER_ID, keep="first", maintain_order=True
-    )
-
-
-def read_availability(data: DataConfig) -> pl.DataFrame | None:
-    """ITEM_ID and AVAILABLE; a file of ids alone lists withdrawn items. None when no file is named."""
-    if data.availability is None:
-        return None
-    table = _read_table(data.availability, data.item_col, ITEM_ID, data)
-    table = table.unique(ITEM_ID, keep="first", maintain_order=True)
-    if AVAILABLE not in table.columns:
-        return table.select(ITEM_ID, pl.lit(False).alias(AVAILABLE))
-    return table.select(ITEM_ID, _truth(table[AVAILABLE]))
-
-
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn what polars raises while it reads into DataError."""
+def explained(what: str = "the log") -> Iterator[None]:
+    """Turn what polars raises while it reads into DataError that names what was read."""
     try:
         yield
     except (PolarsError, OSError) as error:
@@ -179,7 +142,7 @@ def explained() -> Iterator[None]:
         if isinstance(cause, DataError):
             raise cause from None
         raise DataError(
-            f"cannot read the log: {first_line(error)}",
+            f"cannot read {what}: {first_line(error)}",
             "A file is cut short or damaged: export it again, or leave it out",
         ) from error
 
@@ -244,63 +207,3 @@ def _common_unit(parts: list[Part], readings: list[Reading]) -> Unit | None:
             "Convert them to one unit, or run the files one by one with data.time_unit",
         )
     return readings[0].unit
-
-
-def _read_table(source: str, id_col: str, standard: str, data: DataConfig) -> pl.DataFrame:
-    """A side table in memory, its id column first under its standard name; rows without an id are
-    left out.
-    """
-    with explained():
-        table = pl.concat(
-            [_load(name, (id_col, standard), data) for name in list_files(source)],
-            how="diagonal_relaxed",
-        )
-    column = id_col if id_col in table.columns or standard not in table.columns else standard
-    require_columns(table.columns, [column], repr(source))
-    if column != standard:
-        table = table.drop(standard, strict=False)
-    ids = id_column(
-        pl.col(column),
-        table.schema[column],
-        table.schema[column] == pl.String and holds_whole_floats(table[column]),
-    )
-    table = table.select(ids.alias(standard), pl.exclude(column))
-    return table.filter(pl.col(standard).is_not_null())
-
-
-def _load(name: str, ids: tuple[str, str], data: DataConfig) -> pl.DataFrame:
-    kind = format_of(name).name
-    if kind == "parquet":
-        return pl.read_parquet(name)
-    if kind == "jsonl":
-        return pl.read_ndjson(name)
-    separator = data.separator or ("\t" if ".tsv" in name else ",")
-    return pl.read_csv(
-        name,
-        separator=separator,
-        infer_schema_length=None,
-        schema_overrides=dict.fromkeys(ids, pl.String),
-        try_parse_dates=False,
-    )
-
-
-def _truth(column: pl.Series) -> pl.Series:
-    """true/false, 1/0 or yes/no as Boolean; anything else is refused."""
-    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    known = {
-        "true": True,
-        "1": True,
-        "yes": True,
-        "1.0": True,
-        "false": False,
-        "0": False,
-        "no": False,
-        "0.0": False,
-    }
-    truth = text.replace_strict(known, default=None, return_dtype=pl.Boolean)
-    if truth.is_null().any():
-        raise DataError(
-            f"column {AVAILABLE!r} holds {column.filter(truth.is_null())[0]!r}",
-            "Write true or false",
-        )
-    return truth.alias(AVAILABLE)

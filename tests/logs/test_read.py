@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from recsys.core.config import DataConfig
 from recsys.core.errors import DataError
 from recsys.core.tables import AVAILABLE, BEHAVIOR, ITEM_ID, RATING, TIME, TITLE, USER_ID, WEIGHT
-from recsys.logs.read import read_availability, read_items, read_users, scan_log
+from recsys.logs.read import scan_log
+from recsys.logs.side_tables import read_availability, read_items, read_users
 
 STANDARD = DataConfig()
 ROWS = [("a", "x", 1_600_000_000), ("a", "y", 1_600_000_060), ("b", "x", 1_600_000_120)]
@@ -482,10 +483,10 @@ def test_side_tables(tmp_path):
         user_col="who",
         title_col="name",
     )
-    items = read_items(data)
+    items = read_items(data).rows
     assert items.columns == [ITEM_ID, TITLE, "year"]
     assert items.rows() == [("01", "First", 1990), ("2", "Second", None)]
-    assert read_users(data).rows() == [("1", "A"), ("2", None)]
+    assert read_users(data).rows.rows() == [("1", "A"), ("2", None)]
     assert read_items(STANDARD) is read_users(STANDARD) is read_availability(STANDARD) is None
 
 
@@ -493,9 +494,9 @@ def test_availability_as_flags_or_as_withdrawn_ids(tmp_path):
     path = tmp_path / "available.csv"
     data = DataConfig(availability=str(path))
     path.write_text("item_id,available\na,true\nb,0\nc,No\n")
-    assert read_availability(data).rows() == [("a", True), ("b", False), ("c", False)]
+    assert read_availability(data).rows.rows() == [("a", True), ("b", False), ("c", False)]
     path.write_text("item_id\nb\n")
-    assert read_availability(data).rows() == [("b", False)]
+    assert read_availability(data).rows.rows() == [("b", False)]
     path.write_text("item_id,available\na,perhaps\n")
     with pytest.raises(DataError, match="'perhaps'"):
         read_availability(data)
