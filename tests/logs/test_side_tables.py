@@ -159,7 +159,7 @@ def test_a_table_that_fits_warns_of_nothing(tmp_path):
     users = written(tmp_path, "user_id,age\n1,30\n2,40\n", "users.csv")
     withdrawn = written(tmp_path, "item_id\n9\n", "gone.csv")
     report = ingested(tmp_path, items, users, withdrawn)
-    assert report.warnings == []
+    assert not report.warnings
     assert [facts["matched"] for facts in report.side_tables] == [2, 1, 2]
     log = load_log(tmp_path / "out")
     assert log.item_table[AVAILABLE].all()
