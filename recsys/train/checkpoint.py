@@ -32,8 +32,12 @@ _FREE = {"max_minutes", "checkpoint_every", "max_memory_gb", "warm_start", "mode
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch. epoch: from 1. loss: mean over its pairs. seconds: training alone. value:
-    validation, when taken.
+    """One epoch.
+
+    epoch: from 1.
+    loss: mean over its pairs.
+    seconds: of training alone.
+    value: of validation, when taken.
     """
 
     epoch: int
@@ -46,9 +50,13 @@ class EpochRecord:
 class TrainingState:
     """How far training has come.
 
-    epoch: epochs done. parameters, best: by parameter name; `best` are those of the best validation
-    so far, empty before the first. average: the moving average of the parameters, empty without
-    one. moments: optimiser state by "<parameter number>.<name>".
+    epoch: epochs done.
+    history: a record for each of them.
+    best_epoch, best_value: of validation so far; 0 and None before the first.
+    parameters: by name.
+    best: parameters of the best validation so far, empty before the first.
+    average: the moving average of the parameters, empty without one.
+    moments: optimiser state by "<parameter number>.<name>".
     """
 
     epoch: int = 0
@@ -63,11 +71,10 @@ class TrainingState:
 
 def save(folder: Path, state: TrainingState, fingerprint: str) -> None:
     """Write the checkpoint of `folder`; the one before stays until this one is whole on disk."""
-    tensors = {
-        f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
-        for group in _GROUPS
-        for name, tensor in getattr(state, group).items()
-    }
+    tensors: dict[str, Tensor] = {}
+    for group in _GROUPS:
+        for name, tensor in getattr(state, group).items():
+            tensors[f"{group}/{name}"] = tensor.detach().cpu().contiguous().clone()
     document = {
         "format": _FORMAT,
         "fingerprint": fingerprint,
@@ -104,8 +111,8 @@ def load(folder: Path, fingerprint: str) -> TrainingState | None:
 def _training_state(document: dict[str, Any], tensors: dict[str, Tensor]) -> TrainingState:
     groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
     for name, tensor in tensors.items():
-        group, _, rest = name.partition("/")
-        groups[group][rest] = tensor
+        group, _, parameter = name.partition("/")
+        groups[group][parameter] = tensor
     history = [EpochRecord(**record) for record in document["history"]]
     return TrainingState(
         document["epoch"], history, document["best_epoch"], document["best_value"], **groups
@@ -114,12 +121,11 @@ def _training_state(document: dict[str, Any], tensors: dict[str, Tensor]) -> Tra
 
 def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's state as named tensors."""
-    state = optimiser.state_dict()["state"]
-    return {
-        f"{number}.{name}": torch.as_tensor(value)
-        for number, of in state.items()
-        for name, value in of.items()
-    }
+    named: dict[str, Tensor] = {}
+    for number, of_parameter in optimiser.state_dict()["state"].items():
+        for name, value in of_parameter.items():
+            named[f"{number}.{name}"] = torch.as_tensor(value)
+    return named
 
 
 def restore_moments(optimiser: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
@@ -128,9 +134,8 @@ def restore_moments(optimiser: torch.optim.Optimizer, named: Mapping[str, Tensor
     for key, tensor in named.items():
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = tensor
-    optimiser.load_state_dict(
-        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
-    )
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
 def fingerprint(
