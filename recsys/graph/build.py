@@ -47,46 +47,60 @@ def build_graph(
 ) -> Graph:
     """The graph of one phase.
 
-    item_table, user_table: attributes, one row per dense id of the phase, in that order. similar:
-    (nodes, nodes) similarities by node type, for config.item_neighbours and config.user_neighbours;
-    made from rows of this phase alone (Phase.similar). They become the symmetric relations
-    "similar_items" and "similar_users". relations: rows of config.relations; one without an edge in
-    this phase is left out (`left_out` names it). until: last moment that the phase may know, None
-    for no limit. Weight of an edge: Σ over the rows of a pair of behaviour weight × log weight
-    (use_weights) × 2^(−age / half-life), age counted back from the last row of the phase, held
-    within the positive float32 numbers; its time is that of the latest row. A behaviour of weight
-    0, or without a row in this phase, makes no relation. Raises ConfigError or DataError naming the
-    key or value that does not fit, UsageError for tables not asked for or missing.
+    The weight of an edge between user and item is given in `core.history`, held within the positive
+    float32 numbers; its time is that of the latest row. A behaviour of weight 0, or without a row in
+    this phase, makes no relation.
+
+    Args:
+        interactions: rows of the phase.
+        config: what becomes an edge.
+        item_table, user_table: attributes, one row per internal id of the phase, in that order.
+        similar: (nodes, nodes) similarities by node type, for config.item_neighbours and
+            config.user_neighbours, made from rows of this phase alone. They become the symmetric
+            relations "similar_items" and "similar_users".
+        relations: rows of config.relations; one without an edge in this phase is left out
+            (`left_out` names it).
+        until: last moment that the phase may know; None for no limit.
+
+    Raises:
+        ConfigError, DataError: a key or value does not fit.
+        UsageError: tables that were not asked for, or are missing.
     """
     target = target_behavior(interactions, config)
     _check_weights_of_behaviors(interactions, config, target)
     num_nodes: dict[NodeType, int] = {USER: interactions.num_users, ITEM: interactions.num_items}
-    found: dict[EdgeType, Adjacency] = {}
-    drops = _add_behaviors(found, interactions, config)
-    tables, lost = _edge_tables(
-        config, {USER: user_table, ITEM: item_table}, interactions, relations, until
-    )
-    features, missing = read_features(
-        [one for one in config.attributes if one.use == "feature"],
-        {USER: user_table, ITEM: item_table},
-        num_nodes,
-    )
+    side_tables = {USER: user_table, ITEM: item_table}
+    graph_relations: dict[EdgeType, Adjacency] = {}
+    drops = _add_behaviors(graph_relations, interactions, config)
+    tables, dropped_rows = _edge_tables(config, side_tables, interactions, relations, until)
+    feature_columns = [column for column in config.attributes if column.use == "feature"]
+    features, without_feature = read_features(feature_columns, side_tables, num_nodes)
     labels = labels_of(tables)
     num_nodes |= {node_type: len(values) for node_type, values in labels.items()}
     for table in tables:
-        _add(found, table.edge_type, adjacency_of(table, labels, num_nodes), table.directed)
-    _add_similar(found, similar or {}, config)
-    return Graph(num_nodes, found, (USER, target, ITEM), labels, drops + lost + missing, features)
+        adjacency = adjacency_of(table, labels, num_nodes)
+        _add(graph_relations, table.edge_type, adjacency, table.directed)
+    _add_similar(graph_relations, similar or {}, config)
+    return Graph(
+        num_nodes=num_nodes,
+        relations=graph_relations,
+        target=(USER, target, ITEM),
+        labels=labels,
+        drops=drops + dropped_rows + without_feature,
+        features=features,
+    )
 
 
 def left_out(
     graph: Graph, config: GraphConfig, relations: Sequence[EdgeRows], behaviors: Sequence[str] = ()
 ) -> list[str]:
     """Names of relations and behaviours that were asked for and have no edge in the graph."""
-    asked = [behavior for behavior in behaviors if config.behavior_weights.get(behavior, 1.0)]
-    asked += [relation.name for relation in relations] + [NEXT] * (config.sessions is not None)
+    names = [behavior for behavior in behaviors if config.behavior_weights.get(behavior, 1.0)]
+    names += [relation.name for relation in relations]
+    if config.sessions is not None:
+        names.append(NEXT)
     present = {name for _, name, _ in graph.relations}
-    return [name for name in asked if name not in present]
+    return [name for name in names if name not in present]
 
 
 def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
@@ -170,24 +184,31 @@ def _edge_tables(
     until: int | None,
 ) -> tuple[list[EdgeTable], Drops]:
     """Attributes, then relations that have an edge; and the rows and nodes that gave none."""
-    absent = {one.name for one in config.relations} - {relation.name for relation in relations}
+    configured = {relation.name for relation in config.relations}
+    absent = configured - {relation.name for relation in relations}
     if absent or (config.knowledge and not relations):
         raise UsageError(
             f"graph.relations or graph.knowledge has no rows of {sorted(absent)}",
             "Pass what read_relations gives",
         )
-    count = {USER: interactions.num_users, ITEM: interactions.num_items}
-    read = [
-        read_attribute(one, side_tables[one.side], count[one.side])
-        for one in config.attributes
-        if one.use == "nodes"
-    ]
-    linked = [edges_of_phase(relation, interactions, until) for relation in relations]
-    drops = sum((lost for _, lost in (*read, *linked)), Drops())
-    followed = [session_edges(interactions, config.sessions)] if config.sessions else []
-    return [table for table, _ in read] + [
-        one for one in (*(t for t, _ in linked), *followed) if len(one)
-    ], drops
+    num_owners = {USER: interactions.num_users, ITEM: interactions.num_items}
+    tables: list[EdgeTable] = []
+    linked: list[EdgeTable] = []
+    drops = Drops()
+    for attribute in config.attributes:
+        if attribute.use == "nodes":
+            side = attribute.side
+            table, without_value = read_attribute(attribute, side_tables[side], num_owners[side])
+            tables.append(table)
+            drops += without_value
+    for relation in relations:
+        table, dropped_rows = edges_of_phase(relation, interactions, until)
+        linked.append(table)
+        drops += dropped_rows
+    if config.sessions:
+        linked.append(session_edges(interactions, config.sessions))
+    tables += [table for table in linked if len(table)]
+    return tables, drops
 
 
 def _add_similar(
@@ -201,20 +222,16 @@ def _add_similar(
     other published uses of co-occurrence (UltraGCN, NESCL), where sampled blocks leave out the
     pair's own edge: at most 1 / c_ij of a weight.
     """
-    asked = {ITEM: config.item_neighbours, USER: config.user_neighbours}
-    wanted = {node_type for node_type, one in asked.items() if one is not None}
-    if set(similar) != wanted:
+    configured = {ITEM: config.item_neighbours, USER: config.user_neighbours}
+    node_types = {kind for kind, neighbours in configured.items() if neighbours is not None}
+    if set(similar) != node_types:
         raise UsageError(
-            f"the graph asks for similar nodes of {sorted(wanted)} and got {sorted(similar)}",
+            f"the graph asks for similar nodes of {sorted(node_types)} and got {sorted(similar)}",
             "Pass Phase.similar",
         )
     for node_type, table in similar.items():
-        _add(
-            relations,
-            (node_type, similar_relation(node_type), node_type),
-            symmetric(table),
-            directed=False,
-        )
+        edge_type = (node_type, similar_relation(node_type), node_type)
+        _add(relations, edge_type, symmetric(table), directed=False)
 
 
 def require_behaviors(key: str, names: Iterable[str], interactions: Interactions) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from recsys.core.config import GraphConfig
 from recsys.graph.schema import ITEM, USER, Features, Graph, similar_relation
+from recsys.graph.sessions import NEXT
 
 
 def configured_parts(config: GraphConfig) -> list[str]:
@@ -15,20 +16,21 @@ def configured_parts(config: GraphConfig) -> list[str]:
     A column, a relation, a knowledge graph with all its kinds, sessions, similar nodes, and other
     behaviours where the configuration names them.
     """
-    behaviors = [
-        name for name, weight in config.behavior_weights.items() if weight and name != config.target
-    ]
-    found = [
-        *behaviors,
-        *config.negative_behaviors,
-        *(one.column for one in config.attributes),
-        *(one.name for one in config.relations),
-        *(one.name for one in config.knowledge),
-    ]
-    found += ["next"] if config.sessions else []
-    found += [similar_relation(ITEM)] if config.item_neighbours else []
-    found += [similar_relation(USER)] if config.user_neighbours else []
-    return list(dict.fromkeys(found))
+    names = []
+    for behavior, weight in config.behavior_weights.items():
+        if weight and behavior != config.target:
+            names.append(behavior)
+    names += config.negative_behaviors
+    names += [attribute.column for attribute in config.attributes]
+    names += [relation.name for relation in config.relations]
+    names += [knowledge.name for knowledge in config.knowledge]
+    if config.sessions:
+        names.append(NEXT)
+    if config.item_neighbours:
+        names.append(similar_relation(ITEM))
+    if config.user_neighbours:
+        names.append(similar_relation(USER))
+    return list(dict.fromkeys(names))
 
 
 def part_of(relation: str, parts: Iterable[str]) -> str:
@@ -42,9 +44,10 @@ def part_of(relation: str, parts: Iterable[str]) -> str:
 
 def has_part(graph: Graph, part: str) -> bool:
     """Whether a relation or a feature column of the graph belongs to a part."""
-    columns = [column.column for features in graph.features.values() for column in features.columns]
-    relations = [part_of(relation, [part]) for _, relation, _ in graph.relations]
-    return part in columns or part in relations
+    names = {part_of(relation, [part]) for _, relation, _ in graph.relations}
+    for features in graph.features.values():
+        names |= {column.column for column in features.columns}
+    return part in names
 
 
 def without(graph: Graph, part: str) -> Graph:
@@ -52,14 +55,13 @@ def without(graph: Graph, part: str) -> Graph:
 
     Nodes that nothing leads to any more go with them.
     """
-    kept = {
-        edge_type: edges
-        for edge_type, edges in graph.relations.items()
-        if part_of(edge_type[1], [part]) != part
-    }
-    linked = {USER, ITEM} | {
-        kind for source, _, destination in kept for kind in (source, destination)
-    }
+    relations = {}
+    linked = {USER, ITEM}
+    for edge_type, adjacency in graph.relations.items():
+        source, name, destination = edge_type
+        if part_of(name, [part]) != part:
+            relations[edge_type] = adjacency
+            linked |= {source, destination}
     nodes = {kind: count for kind, count in graph.num_nodes.items() if kind in linked}
     labels = {kind: values for kind, values in graph.labels.items() if kind in linked}
     features = {}
@@ -67,7 +69,7 @@ def without(graph: Graph, part: str) -> Graph:
         remaining = _without_column(features_of_kind, part)
         if remaining.columns:
             features[kind] = remaining
-    return replace(graph, num_nodes=nodes, relations=kept, labels=labels, features=features)
+    return replace(graph, num_nodes=nodes, relations=relations, labels=labels, features=features)
 
 
 def _without_column(features: Features, name: str) -> Features:

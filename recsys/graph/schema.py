@@ -25,8 +25,9 @@ def reverse(edge_type: EdgeType) -> EdgeType:
     Graph.reverse.
     """
     source, relation, destination = edge_type
-    other = relation.removeprefix("rev_") if relation.startswith("rev_") else f"rev_{relation}"
-    return destination, other, source
+    is_reverse = relation.startswith("rev_")
+    name = relation.removeprefix("rev_") if is_reverse else f"rev_{relation}"
+    return destination, name, source
 
 
 def similar_relation(node_type: NodeType) -> str:
@@ -41,9 +42,12 @@ class Adjacency:
     """Edges of one relation, grouped by destination (CSR rows are destinations, columns are
     sources).
 
-    indptr: (num_dst + 1,), indices: (edges,) source ids, ascending within a row but for sampled
-    blocks, where they come in any order; both int32 (int64 above 2³¹ edges). weight: (edges,)
-    float32 > 0. time: (edges,) int64 unix seconds, or None.
+    indptr: (num_dst + 1,) int32, int64 above 2³¹ edges.
+    indices: (edges,) source ids of the same type, ascending within a row but for sampled blocks,
+        where they come in any order.
+    weight: (edges,) float32 > 0.
+    num_src: number of sources.
+    time: (edges,) int64 unix seconds, or None.
     """
 
     indptr: Tensor
@@ -67,21 +71,29 @@ class Adjacency:
         )
 
     def to(self, device: torch.device | str) -> "Adjacency":
-        time = None if self.time is None else self.time.to(device)
-        moved = {name: getattr(self, name).to(device) for name in ("indptr", "indices", "weight")}
-        return replace(self, time=time, **moved)
+        return replace(
+            self,
+            indptr=self.indptr.to(device),
+            indices=self.indices.to(device),
+            weight=self.weight.to(device),
+            time=None if self.time is None else self.time.to(device),
+        )
 
 
 @dataclass(frozen=True)
 class Messages:
     """One relation of one layer: local edges, and the full-graph quantities its degree prior needs.
 
-    source_degree: (num_src,) and target_degree: (num_dst,) weighted degrees in the FULL graph.
     adjacency: local ids, sources numbered as in Block.nodes[source type], destinations as its first
-    num_dst. row_scale: (num_dst,) full number of neighbours / number in the block; 1 where the
-    block has none. global_rows: (num_dst,) ids of the destinations in the full graph; None when the
-    block is the full graph, or when its neighbourhoods end at a query time. keep: (edges,) float32
-    factor on what each edge brings, 0 where it is silent for a step of training; None for 1.
+        num_dst.
+    source_degree: (num_src,) weighted degrees in the FULL graph.
+    target_degree: (num_dst,) weighted degrees in the FULL graph.
+    row_scale: (num_dst,) full number of neighbours / number in the block; 1 where the block has
+        none.
+    global_rows: (num_dst,) ids of the destinations in the full graph; None when the block is the
+        full graph, or when its neighbourhoods end at a query time.
+    keep: (edges,) float32 factor on the message of each edge, 0 where it is dropped for a step of
+        training; None for 1.
     """
 
     adjacency: Adjacency
@@ -96,10 +108,12 @@ class Messages:
 class Block:
     """One layer of message passing.
 
-    nodes: by node type, (n,) int64 global ids of the sources; the first `num_dst[type]` are the
-    destinations. In a full-graph block nodes are all nodes in order. Blocks of a sample are nested:
-    the destinations of one block are the sources of the next, and the seeds come first in every
-    one.
+    In a full-graph block nodes are all nodes in order. Blocks of a sample are nested: the
+    destinations of one block are the sources of the next, and the seeds come first in every one.
+
+    nodes: by node type, (n,) int64 global ids of the sources, the destinations first.
+    num_dst: by node type, number of destinations.
+    messages: by edge type.
     """
 
     nodes: dict[NodeType, Tensor]
@@ -109,8 +123,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Features:
-    """What tables say of the nodes of one type, as numbers. columns: in the order of `values`, (n,
-    Σ widths) float32.
+    """What tables say of the nodes of one type, as numbers.
+
+    columns: in the order of `values`.
+    values: (n, Σ widths) float32.
     """
 
     columns: tuple[FeatureColumn, ...]
@@ -119,10 +135,13 @@ class Features:
 
 @dataclass(frozen=True)
 class Graph:
-    """num_nodes by type; relations by edge type, each but symmetric ones with its reverse; target:
-    what to predict.
+    """Nodes and edges of a phase.
 
-    labels: what each attribute node stands for. drops: rows and nodes that gave no edge, by reason.
+    num_nodes: by node type.
+    relations: by edge type, each but symmetric ones with its reverse.
+    target: the relation to predict.
+    labels: what each attribute node stands for.
+    drops: rows and nodes that gave no edge, by reason.
     features: by type of the nodes that have any.
     """
 
@@ -139,8 +158,8 @@ class Graph:
 
     def reverse(self, edge_type: EdgeType) -> EdgeType:
         """The relation that holds the same edges the other way round: itself when symmetric."""
-        other = reverse(edge_type)
-        return other if other in self.relations else edge_type
+        reversed_type = reverse(edge_type)
+        return reversed_type if reversed_type in self.relations else edge_type
 
     def base_relation(self, node_type: NodeType) -> EdgeType | None:
         """The relation into `node_type` whose output is taken ungated: the target, its reverse,
@@ -149,9 +168,8 @@ class Graph:
         return base_relation(list(self.relations), self.target, node_type)
 
     def to(self, device: torch.device | str) -> "Graph":
-        return replace(
-            self, relations={key: adjacency.to(device) for key, adjacency in self.relations.items()}
-        )
+        relations = {key: adjacency.to(device) for key, adjacency in self.relations.items()}
+        return replace(self, relations=relations)
 
 
 def base_relation(
@@ -177,15 +195,12 @@ def target_degrees(adjacency: Adjacency) -> Tensor:
 
 def full_block(graph: Graph) -> Block:
     """The whole graph as one block: every node is source and destination."""
-    device = next(iter(graph.relations.values())).indptr.device
-    return Block(
-        nodes={
-            node_type: torch.arange(count, device=device)
-            for node_type, count in graph.num_nodes.items()
-        },
-        num_dst=dict(graph.num_nodes),
-        messages={
-            edge_type: Messages(adjacency, source_degrees(adjacency), target_degrees(adjacency))
-            for edge_type, adjacency in graph.relations.items()
-        },
-    )
+    messages = {}
+    for edge_type, adjacency in graph.relations.items():
+        degrees = source_degrees(adjacency), target_degrees(adjacency)
+        messages[edge_type] = Messages(adjacency, *degrees)
+    device = graph.relations[graph.target].indptr.device
+    nodes = {}
+    for node_type, count in graph.num_nodes.items():
+        nodes[node_type] = torch.arange(count, device=device)
+    return Block(nodes, dict(graph.num_nodes), messages)
