@@ -65,7 +65,7 @@ def test_a_whole_section_may_be_chosen() -> None:
         ("train.loss", "{choices=['softmax', 'hinge']}", "train.loss = 'hinge'"),
         ("train.in_batch", "{low=0, high=1}", "takes no range"),
         ("model.layers", "{low=1, high=2.5}", "whole numbers"),
-        ("train.lr", "{choices=['none']}", "train.lr = 'none'"),
+        ("train.lr", "{choices=['none']}", 'train.lr = "none"'),
         ("split.test_share", "{low=0.1, high=0.2}", "may not change"),
         ("train.metric_k", "{choices=[5]}", "may not change"),
         ("seed", "{low=0, high=9}", "may not change"),
