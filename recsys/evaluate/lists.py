@@ -21,7 +21,8 @@ _BLOCK_ENTRIES = (
 class Catalogue:
     """Facts of train that list-level metrics need.
 
-    item_users: (items,) distinct train users of each item. num_users: train users.
+    item_users: (items,) distinct train users of each item.
+    num_users: train users.
     attributes: (items, values) 0/1 matrix, or None when items have no attributes.
     """
 
@@ -37,9 +38,10 @@ class Catalogue:
         """(items,) the most popular tenth of the catalogue, at least one item; ties to the smaller
         id.
         """
-        order = np.argsort(-self.item_users, kind="stable")
+        by_popularity = np.argsort(-self.item_users, kind="stable")
+        size = max(1, round(_HEAD_SHARE * self.num_items))
         mask = np.zeros(self.num_items, dtype=bool)
-        mask[order[: max(1, round(_HEAD_SHARE * self.num_items))]] = True
+        mask[by_popularity[:size]] = True
         return mask
 
 
@@ -47,8 +49,9 @@ def catalogue_of(
     train: Interactions, target: str, attributes: sparse.csr_matrix | None = None
 ) -> Catalogue:
     """The catalogue facts of a phase, counted over its target behaviour."""
-    item_users = np.asarray(train.matrix((target,)).sum(axis=0), dtype=np.float64).ravel()
-    return Catalogue(item_users, train.num_users, attributes)
+    pairs = train.matrix((target,))
+    item_users = np.asarray(pairs.sum(axis=0), dtype=np.float64)
+    return Catalogue(item_users.ravel(), train.num_users, attributes)
 
 
 def list_metrics(ranked: Int32Array, catalogue: Catalogue) -> dict[str, float]:
@@ -57,23 +60,28 @@ def list_metrics(ranked: Int32Array, catalogue: Catalogue) -> dict[str, float]:
     """
     shown = ranked[ranked != NO_ITEM]
     exposures = np.bincount(shown, minlength=catalogue.num_items)
-    found = {
-        "coverage": float(np.count_nonzero(exposures) / catalogue.num_items),
+    shown_items = np.count_nonzero(exposures)
+    head_exposures = exposures[catalogue.head()].sum()
+    metrics = {
+        "coverage": float(shown_items / catalogue.num_items),
         "novelty": novelty(exposures, catalogue),
         "gini": gini(exposures),
-        "popularity_share": float(exposures[catalogue.head()].sum() / max(exposures.sum(), 1)),
+        "popularity_share": float(head_exposures / max(len(shown), 1)),
     }
     if catalogue.attributes is not None:
-        found["diversity"] = diversity(ranked, catalogue.attributes)
-    return found
+        metrics["diversity"] = diversity(ranked, catalogue.attributes)
+    return metrics
 
 
 def novelty(exposures: Int64Array, catalogue: Catalogue) -> float:
     """Mean over recommended items of −log2(train users of the item / users); an item without users
     counts as with one.
     """
-    share = np.maximum(catalogue.item_users, 1.0) / max(catalogue.num_users, 1)
-    return float(-(exposures @ np.log2(share)) / max(exposures.sum(), 1))
+    users = np.maximum(catalogue.item_users, 1.0)
+    share = users / max(catalogue.num_users, 1)
+    # Self-information of every item in bits, weighted by how often the item is recommended.
+    total_bits = -(exposures @ np.log2(share))
+    return float(total_bits / max(exposures.sum(), 1))
 
 
 def gini(exposures: Int64Array) -> float:
@@ -81,10 +89,14 @@ def gini(exposures: Int64Array) -> float:
     1 one takes all.
     """
     ordered = np.sort(exposures).astype(np.float64)
-    count, total = len(ordered), ordered.sum()
+    count = len(ordered)
+    total = ordered.sum()
     if not total:
         return 0.0
-    return float((2 * np.arange(1, count + 1) - count - 1) @ ordered / (count * total))
+    # G = Σ_i (2 i − n − 1) x_i / (n Σ x), x ascending and i from 1.
+    ranks = np.arange(1, count + 1)
+    weights = 2 * ranks - count - 1
+    return float(weights @ ordered / (count * total))
 
 
 def diversity(ranked: Int32Array, attributes: sparse.csr_matrix) -> float:
@@ -94,28 +106,37 @@ def diversity(ranked: Int32Array, attributes: sparse.csr_matrix) -> float:
     Pairs with an item that has no attribute are left out, and so is a list without any pair; 0 when
     none has one.
     """
-    length = max(ranked.shape[1] * attributes.shape[1], 1)
-    step = max(1, _BLOCK_ENTRIES // length)
-    blocks = [
-        _pair_means(ranked[start : start + step], attributes)
-        for start in range(0, len(ranked), step)
-    ]
-    means = np.concatenate(blocks) if blocks else np.zeros(0)
-    return float(np.nanmean(means)) if np.isfinite(means).any() else 0.0
+    entries_per_list = max(ranked.shape[1] * attributes.shape[1], 1)
+    lists_per_block = max(1, _BLOCK_ENTRIES // entries_per_list)
+    means = np.full(len(ranked), np.nan)
+    for start in range(0, len(ranked), lists_per_block):
+        block = slice(start, start + lists_per_block)
+        means[block] = _pair_means(ranked[block], attributes)
+    if not np.isfinite(means).any():
+        return 0.0
+    return float(np.nanmean(means))
 
 
 def _pair_means(ranked: Int32Array, attributes: sparse.csr_matrix) -> Float64Array:
     """(n,) mean distance over the pairs of each list; NaN where a list has no pair with attributes."""
     lists, length = ranked.shape
-    items = np.where(ranked == NO_ITEM, 0, ranked).ravel()
-    values = attributes[items].toarray().astype(np.float32).reshape(lists, length, -1)
-    values[ranked == NO_ITEM] = 0.0
+    is_padding = ranked == NO_ITEM
+    items = np.where(is_padding, 0, ranked)
+    rows = attributes[items.ravel()].toarray().astype(np.float32)
+    values = rows.reshape(lists, length, -1)  # (lists, length, values)
+    values[is_padding] = 0.0
+    # Jaccard: |A ∩ B| / |A ∪ B|, and |A ∪ B| = |A| + |B| − |A ∩ B|.
     common = values @ values.transpose(0, 2, 1)  # (lists, length, length)
     sizes = values.sum(axis=2)
-    pairs = (sizes[:, :, None] > 0) & (sizes[:, None, :] > 0) & ~np.eye(length, dtype=bool)
-    union = np.where(pairs, sizes[:, :, None] + sizes[:, None, :] - common, 1.0)
-    distance = np.where(pairs, 1.0 - common / union, 0.0).sum(axis=(1, 2), dtype=np.float64)
-    count = pairs.sum(axis=(1, 2))
+    first_sizes = sizes[:, :, None]
+    second_sizes = sizes[:, None, :]
+    # A pair counts where both have attributes; an item with itself is no pair.
+    counted = (first_sizes > 0) & (second_sizes > 0)
+    counted &= ~np.eye(length, dtype=bool)
+    union = np.where(counted, first_sizes + second_sizes - common, 1.0)
+    distance = np.where(counted, 1.0 - common / union, 0.0)
+    total = distance.sum(axis=(1, 2), dtype=np.float64)
+    pairs = counted.sum(axis=(1, 2))
     means = np.full(lists, np.nan)
-    np.divide(distance, count, out=means, where=count > 0)
+    np.divide(total, pairs, out=means, where=pairs > 0)
     return means

@@ -31,8 +31,11 @@ class Matches(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranking:
-    """Metrics of one model. per_user: metric → (n,) in the order of `users`; overall: its plain
-    mean, and list-level.
+    """Metrics of one model.
+
+    users: (n,) internal ids.
+    per_user: by metric, (n,) values in the order of `users`.
+    overall: by metric, the plain mean over users; list-level metrics besides.
     """
 
     users: Int32Array
@@ -59,32 +62,39 @@ def match(ranked: Int32Array, users: Int32Array, held_out: sparse.csr_matrix) ->
     """
     held = np.diff(held_out.indptr)[users].astype(np.int64)
     if not held.all():
-        user = int(users[np.flatnonzero(held == 0)[0]])
+        first = np.argmax(held == 0)
         raise UsageError(
-            f"user {user} (dense id) has no held-out item",
+            f"user {users[first]} (internal id) has no held-out item",
             "Rank evaluate.metrics.evaluable_users(held_out) only",
         )
-    num_items = held_out.shape[1]
-    owner = np.repeat(np.arange(held_out.shape[0], dtype=np.int64), np.diff(held_out.indptr))
-    known = np.sort(owner * num_items + held_out.indices)
-    wanted = users[:, None].astype(np.int64) * num_items + ranked
-    place = np.searchsorted(known, wanted.ravel()).clip(max=len(known) - 1).reshape(ranked.shape)
-    return Matches((known[place] == wanted) & (ranked != NO_ITEM), held)
+    num_users, num_items = held_out.shape
+    # A pair of user and item is the one number user · items + item.
+    owners = np.repeat(np.arange(num_users, dtype=np.int64), np.diff(held_out.indptr))
+    held_pairs = np.sort(owners * num_items + held_out.indices)
+    row_starts = users.astype(np.int64) * num_items
+    ranked_pairs = row_starts[:, None] + ranked
+    places = np.searchsorted(held_pairs, ranked_pairs.ravel())
+    places = places.clip(max=len(held_pairs) - 1).reshape(ranked.shape)
+    hit = held_pairs[places] == ranked_pairs
+    return Matches(hit & (ranked != NO_ITEM), held)
 
 
 def recall(matches: Matches, k: int) -> PerUser:
     """Hits in the first k / |T_u| — not / min(k, |T_u|)."""
-    return np.asarray(matches.hit[:, :k].sum(axis=1) / matches.held, np.float64)
+    hits = matches.hit[:, :k].sum(axis=1)
+    return np.asarray(hits / matches.held, np.float64)
 
 
 def precision(matches: Matches, k: int) -> PerUser:
     """Hits in the first k / k."""
-    return np.asarray(matches.hit[:, :k].sum(axis=1) / k, np.float64)
+    hits = matches.hit[:, :k].sum(axis=1)
+    return np.asarray(hits / k, np.float64)
 
 
 def hit_rate(matches: Matches, k: int) -> PerUser:
     """1 when the first k hold a hit, else 0."""
-    return np.asarray(matches.hit[:, :k].any(axis=1), np.float64)
+    any_hit = matches.hit[:, :k].any(axis=1)
+    return np.asarray(any_hit, np.float64)
 
 
 def reciprocal_rank(matches: Matches, k: int) -> PerUser:
@@ -97,19 +107,23 @@ def reciprocal_rank(matches: Matches, k: int) -> PerUser:
 def average_precision(matches: Matches, k: int) -> PerUser:
     """Σ_r hit_r · precision@r / min(k, |T_u|)."""
     hit = matches.hit[:, :k]
-    precisions = hit.cumsum(axis=1) / np.arange(1, hit.shape[1] + 1)
-    return np.asarray((hit * precisions).sum(axis=1) / np.minimum(k, matches.held), np.float64)
+    ranks = np.arange(1, hit.shape[1] + 1)
+    precisions = hit.cumsum(axis=1) / ranks
+    total = (hit * precisions).sum(axis=1)
+    return np.asarray(total / np.minimum(k, matches.held), np.float64)
 
 
 def ndcg(matches: Matches, k: int) -> PerUser:
     """DCG = Σ_r hit_r / log2(r + 1), divided by that of min(k, |T_u|) hits at the top."""
     hit = matches.hit[:, :k]
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discounts)[np.minimum(k, matches.held) - 1]
+    most_hits = np.minimum(k, matches.held)
+    ideal = np.cumsum(discounts)[most_hits - 1]
     # Summed in rank order, as the ideal is: a perfect list gives exactly 1, whichever users stand
     # around it.
-    gained = np.cumsum(hit * discounts[: hit.shape[1]], axis=1)[:, -1]
-    return np.asarray(gained / ideal, np.float64)
+    gains = hit * discounts[: hit.shape[1]]
+    dcg = np.cumsum(gains, axis=1)[:, -1]
+    return np.asarray(dcg / ideal, np.float64)
 
 
 METRICS: dict[str, Callable[[Matches, int], PerUser]] = {
@@ -130,11 +144,20 @@ def rank_metrics(
     ks: Sequence[int],
     catalogue: Catalogue | None = None,
 ) -> Ranking:
-    """Every metric at every k of lists (n, at least max(ks) wide unless the catalogue is smaller)
-    for `users` (n,).
+    """Every metric at every k of ranked lists.
 
-    With `catalogue` facts the list-level metrics join `overall`. Raises UsageError for k < 1, no
-    users, or a user without held-out items.
+    Args:
+        ranked: (n, k) internal item ids, at least max(ks) wide unless the catalogue is smaller.
+        users: (n,) internal ids of their users.
+        held_out: (users, items) held-out pairs.
+        ks: List lengths.
+        catalogue: With these facts the list-level metrics join `overall`.
+
+    Returns:
+        The metrics as "name@k".
+
+    Raises:
+        UsageError: A k below 1, no users, or a user without held-out items.
     """
     if not len(ks) or min(ks) < 1:
         raise UsageError(f"list lengths ks = {list(ks)} must all be at least 1")
@@ -144,12 +167,13 @@ def rank_metrics(
             "Hold out more rows or other users",
         )
     matches = match(ranked, users, held_out)
-    per_user = {f"{name}@{k}": metric(matches, k) for k in ks for name, metric in METRICS.items()}
+    per_user: dict[str, PerUser] = {}
+    for k in ks:
+        for name, metric in METRICS.items():
+            per_user[f"{name}@{k}"] = metric(matches, k)
     overall = {name: float(values.mean()) for name, values in per_user.items()}
     if catalogue is not None:
         for k in ks:
-            overall |= {
-                f"{name}@{k}": value
-                for name, value in list_metrics(ranked[:, :k], catalogue).items()
-            }
+            for name, value in list_metrics(ranked[:, :k], catalogue).items():
+                overall[f"{name}@{k}"] = value
     return Ranking(users, per_user, overall)
