@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -112,19 +113,31 @@ def _num_later(bundle: "Bundle", user: int, target_items: Int32Array) -> dict[in
 
 def _read_events(bundle: "Bundle", history: History) -> tuple[list[HistoryEvent], list[str]]:
     """Events of known items, and the ids of the others."""
-    given = [_event_of(item) for item in history]
-    for event in given:
+    require_list("history", history)
+    of_request = [_event_of(item) for item in history]
+    for event in of_request:
         _check_event(bundle, event)
-    internal_ids = bundle.items.lookup([event.item for event in given])
-    events, unknown = [], []
-    for event, item in zip(given, internal_ids.tolist(), strict=True):
+    internal_ids = bundle.items.lookup([event.item for event in of_request])
+    events = []
+    unknown = []
+    for event, item in zip(of_request, internal_ids.tolist(), strict=True):
         if item == UNKNOWN:
-            unknown.append(event.item)
+            unknown.append(str(event.item))
             continue
         # Logs hold whole seconds.
         time = None if event.time is None else math.floor(event.time)
         events.append(HistoryEvent(item, event.behavior or bundle.target, event.weight, time))
     return events, unknown
+
+
+def require_list(name: str, values: object) -> None:
+    """Raises UsageError for a text, whose letters would be taken for ids."""
+    if isinstance(values, str | bytes):
+        raise UsageError(f"{name} = {values!r} is no list of ids", f"Write {name}=[{values!r}]")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _event_of(item: object) -> Event:
@@ -138,12 +151,13 @@ def _check_event(bundle: "Bundle", event: Event) -> None:
     if event.behavior is not None and event.behavior not in behaviors:
         hint = nearest(event.behavior, behaviors) or f"The log has {list(behaviors)}"
         raise UsageError(f"unknown behaviour {event.behavior!r}", hint)
-    if not 0 < event.weight < math.inf:
+    if not _is_finite(event.weight) or event.weight <= 0:
         raise UsageError(
-            f"the event of {event.item!r} has weight {event.weight}", "Give a finite number above 0"
+            f"the event of {event.item!r} has weight {event.weight!r}",
+            "Give a finite number above 0",
         )
-    if event.time is not None and not math.isfinite(event.time):
+    if event.time is not None and not _is_finite(event.time):
         raise UsageError(
-            f"the event of {event.item!r} has time {event.time}",
+            f"the event of {event.item!r} has time {event.time!r}",
             "Give unix seconds, or None for an event of just now",
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from recsys.core.errors import UsageError
-from recsys.lookup.histories import History
+from recsys.lookup.histories import History, require_list
 from recsys.lookup.visits import Attributes, Friends
 
 
@@ -54,6 +54,7 @@ def queries_of(
             "nobody to recommend to",
             "Give users, histories, attributes, friends, or several of them",
         )
+    require_list("users", users)
     if len(set(lengths.values())) > 1:
         counts = " and ".join(f"{count} {name}" for name, count in lengths.items())
         raise UsageError(counts, "Give as many of the one as of the other")

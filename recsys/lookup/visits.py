@@ -11,6 +11,7 @@ from recsys.core.encoder import RelationState
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN
 from recsys.encode.fold_in import Neighbours
+from recsys.lookup.histories import require_list
 from recsys.lookup.matrices import one_row, row_of
 
 Attributes = Mapping[str, object]
@@ -57,6 +58,7 @@ def read_friends(bundle: Bundle, friends: Friends) -> tuple[Neighbours, list[str
     """
     if not friends:
         return {}, []
+    require_list("friends", friends)
     names = set()
     for relation in bundle.encoder.relations:
         if relation.source == "user" and relation.name != _OF_INTERACTIONS:

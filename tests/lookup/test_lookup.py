@@ -140,6 +140,22 @@ def test_new_events_hide_their_items(lookup):
         assert not {first, second} & both
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"users": "u04"}, r"users = 'u04' is no list.*users=\['u04'\]"),
+        ({"histories": ["i03"]}, r"history = 'i03' is no list.*history=\['i03'\]"),
+        ({"friends": ["u04"]}, "friends"),
+        ({"histories": [[Event("i03", time="2024-01-01")]]}, "has time '2024-01-01'.*unix seconds"),
+        ({"histories": [[Event("i03", weight="2")]]}, "has weight '2'.*finite number"),
+        ({"histories": [[Event("i03", weight=None)]]}, "has weight None"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_named(lookup, asked, told):
+    with pytest.raises(UsageError, match=told):
+        lookup.recommend(**asked)
+
+
 @pytest.mark.parametrize("time", [float("nan"), float("inf"), -float("inf")])
 def test_times_that_cannot_be_are_refused(lookup, time):
     for users in (None, ["u04"]):
