@@ -48,10 +48,13 @@ Phase = Literal["select", "final"]
 class Splits:
     """Coded rows in total order: what is learned from, what chooses, what judges.
 
-    validation, test: rows of the target behaviour whose pair is not in what was learned from
-    before. after_train: rows of other behaviours that are known when the test begins, but not when
-    validation does. cuts: first moment held out. time_safe: no row learned from is later than any
-    row it is judged by.
+    validation, test: rows of the target behaviour whose pair is not in what was learned from before.
+    after_train: rows of other behaviours that are known when the test begins, but not when validation
+        does.
+    drops: rows in none of them, by reason.
+    cuts: first moment held out, unix seconds.
+    time_safe: no row learned from is later than any row it is judged by.
+    method: how they were held out, never "auto".
     """
 
     train: pl.DataFrame
@@ -72,9 +75,17 @@ class Splits:
     def save(self, folder: Path) -> None:
         """Write train, validation, test and after_train .parquet, and split.json."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _TABLES:
-            getattr(self, name).write_parquet(folder / f"{name}.parquet")
+        for name, table in self._tables().items():
+            table.write_parquet(folder / f"{name}.parquet")
         write_json(folder / "split.json", self.document())
+
+    def _tables(self) -> dict[str, pl.DataFrame]:
+        return {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+            "after_train": self.after_train,
+        }
 
     def document(self) -> dict[str, object]:
         """What was done, as JSON."""
@@ -83,38 +94,33 @@ class Splits:
             "time_safe": self.time_safe,
             "cuts": self.cuts,
             "drops": facts(self.drops),
-            "rows": {name: len(getattr(self, name)) for name in _TABLES},
+            "rows": {name: len(table) for name, table in self._tables().items()},
         }
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """Rows, where each goes, and what was found out on the way."""
+    """Rows, the part that each goes to, and what was found out on the way."""
 
     rows: pl.DataFrame
-    place: NDArray[np.int8]
+    codes: NDArray[np.int8]
     time_safe: bool
     cuts: dict[str, int]
     drops: Drops
 
 
-_TABLES = ("train", "validation", "test", "after_train")
-
-
 def load(folder: Path) -> Splits:
     """The splits that were saved in `folder`."""
     document = read_json(folder / "split.json")
-    train, validation, test, after = (read_parquet(folder / f"{name}.parquet") for name in _TABLES)
-    drops = Drops(document["drops"])
     return Splits(
-        train,
-        validation,
-        test,
-        after,
-        drops,
-        document["cuts"],
-        document["time_safe"],
-        document["method"],
+        train=read_parquet(folder / "train.parquet"),
+        validation=read_parquet(folder / "validation.parquet"),
+        test=read_parquet(folder / "test.parquet"),
+        after_train=read_parquet(folder / "after_train.parquet"),
+        drops=Drops(document["drops"]),
+        cuts=document["cuts"],
+        time_safe=document["time_safe"],
+        method=document["method"],
     )
 
 
@@ -127,14 +133,14 @@ def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Spl
     cannot be split so.
     """
     rows = log.rows.collect()
-    wanted = _target_rows(rows, log, target)
+    is_target = _target_rows(rows, log, target)
     method = _method(config, rows.columns)
     if method == "given":
-        placed = _given(rows, wanted, config, log, seed)
+        placed = _given(rows, is_target, config, log, seed)
     elif method in ("global_time", "rolling_time"):
-        placed = _by_time(rows, wanted, config, method)
+        placed = _by_time(rows, is_target, config, method)
     else:
-        placed = _per_user(rows, wanted, config, method, log, seed)
+        placed = _per_user(rows, is_target, config, method, log, seed)
     return _assemble(placed, method, target)
 
 
@@ -154,11 +160,11 @@ def held_out_later(log: CodedLog, config: SplitConfig) -> bool:
 
 def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Splits]:
     """All folds of "rolling_time", the earliest first."""
-    each = [
-        config.model_copy(update={"method": "rolling_time", "fold": fold})
-        for fold in range(config.folds)
-    ]
-    return [split_log(log, one, target, seed) for one in each]
+    splits = []
+    for fold in range(config.folds):
+        settings = config.model_copy(update={"method": "rolling_time", "fold": fold})
+        splits.append(split_log(log, settings, target, seed))
+    return splits
 
 
 def _method(config: SplitConfig, columns: list[str]) -> str:
@@ -192,18 +198,27 @@ def _target_rows(rows: pl.DataFrame, log: CodedLog, target: str) -> BoolArray:
 
 def _by_time(rows: pl.DataFrame, target: BoolArray, config: SplitConfig, method: str) -> _Placed:
     time = rows[TIME].to_numpy()
-    start, end = _window(time[target], config) if method == "rolling_time" else (None, None)
-    inside = np.ones(len(rows), bool) if end is None else time < end
-    test_cut = cut_moment(time[target], config.test_share) if start is None else start
-    before = time[target & (time < test_cut)]
-    validation_cut = (
-        cut_moment(before, config.validation_share) if config.validation_share else None
-    )
-    place = place_by_moments(time, target, validation_cut, test_cut)
-    cuts = {"validation": validation_cut, "test": test_cut, "end": end}
-    known = {name: moment for name, moment in cuts.items() if moment is not None}
+    end = None
+    if method == "rolling_time":
+        test_cut, end = _window(time[target], config)
+    else:
+        test_cut = cut_moment(time[target], config.test_share)
+
+    cuts: dict[str, int] = {}
+    validation_cut = None
+    if config.validation_share:
+        before_test = time[target & (time < test_cut)]
+        validation_cut = cut_moment(before_test, config.validation_share)
+        cuts["validation"] = validation_cut
+    cuts["test"] = test_cut
+
+    inside = np.ones(len(rows), bool)
+    if end is not None:
+        inside = time < end
+        cuts["end"] = end
+    codes = place_by_moments(time, target, validation_cut, test_cut)
     drops = Drops({AFTER_FOLD: int((~inside).sum())})
-    return _Placed(rows.filter(pl.Series(inside)), place[inside], True, known, drops)
+    return _Placed(rows.filter(pl.Series(inside)), codes[inside], True, cuts, drops)
 
 
 def _window(time: Int64Array, config: SplitConfig) -> tuple[int, int | None]:
@@ -218,7 +233,9 @@ def _window(time: Int64Array, config: SplitConfig) -> tuple[int, int | None]:
         )
     back = config.folds - fold
     start = cut_moment(time, back * config.test_share)
-    return start, cut_moment(time, (back - 1) * config.test_share) if back > 1 else None
+    if back == 1:
+        return start, None
+    return start, cut_moment(time, (back - 1) * config.test_share)
 
 
 def _per_user(
@@ -229,41 +246,44 @@ def _per_user(
     log: CodedLog,
     seed: int,
 ) -> _Placed:
-    wanted = rows.filter(pl.Series(target))
-    if int(np.bincount(wanted[USER].to_numpy()).max(initial=0)) <= 1:
+    target_rows = rows.filter(pl.Series(target))
+    rows_per_user = np.bincount(target_rows[USER].to_numpy())
+    if int(rows_per_user.max(initial=0)) <= 1:
         raise DataError(
             f"split.method = {method!r} leaves 0 test rows: every user has a single row",
             "Map --user-col to a column that names people, not visits or orders",
         )
-    order = (
-        order_by_hash(wanted, log.users, log.items, seed)
-        if method == "random"
-        else order_by_time(wanted)
-    )
-    counts = share_of(config.test_share), share_of(config.validation_share)
+    if method == "random":
+        order = order_by_hash(target_rows, log.users, log.items, seed)
+    else:
+        order = order_by_time(target_rows)
     if method == "leave_last":
-        counts = count_of(config.last), count_of(config.last if config.validation_share else 0)
-    place = np.full(len(rows), TRAIN, np.int8)
-    place[target] = place_ends(wanted[USER].to_numpy(), order, *counts)
+        test = count_of(config.last)
+        validation = count_of(config.last if config.validation_share else 0)
+    else:
+        test = share_of(config.test_share)
+        validation = share_of(config.validation_share)
+    codes = np.full(len(rows), TRAIN, np.int8)
+    codes[target] = place_ends(target_rows[USER].to_numpy(), order, test, validation)
     if TIME in rows.columns:
-        place = place_others(rows, target, place)
-    return _Placed(rows, place, False, {}, Drops())
+        codes = place_others(rows, target, codes)
+    return _Placed(rows, codes, False, {}, Drops())
 
 
 def _given(
     rows: pl.DataFrame, target: BoolArray, config: SplitConfig, log: CodedLog, seed: int
 ) -> _Placed:
-    place = _given_places(rows)
-    held = (place != TRAIN) & ~target
+    codes = _given_places(rows)
+    is_other = (codes != TRAIN) & ~target
     cuts: dict[str, int] = {}
-    if config.validation_share and VALIDATION not in place:
-        in_train = place == TRAIN
-        place[in_train], cuts = _carve(
-            rows.filter(pl.Series(in_train)), target[in_train], config, log, seed
-        )
-    drops = Drops({OTHER_HELD: int(held.sum())})
-    rows, place = rows.drop(SPLIT).filter(pl.Series(~held)), place[~held]
-    return _Placed(rows, place, _time_safe(rows, place), cuts, drops)
+    if config.validation_share and VALIDATION not in codes:
+        in_train = codes == TRAIN
+        train = rows.filter(pl.Series(in_train))
+        codes[in_train], cuts = _carve(train, target[in_train], config, log, seed)
+    drops = Drops({OTHER_HELD: int(is_other.sum())})
+    remaining = rows.drop(SPLIT).filter(pl.Series(~is_other))
+    codes = codes[~is_other]
+    return _Placed(remaining, codes, _time_safe(remaining, codes), cuts, drops)
 
 
 def _given_places(rows: pl.DataFrame) -> NDArray[np.int8]:
@@ -281,53 +301,67 @@ def _carve(
         time = train[TIME].to_numpy()
         cut = cut_moment(time[target], config.validation_share)
         return place_by_moments(time, target, cut, int(time.max()) + 1), {"validation": cut}
-    wanted = train.filter(pl.Series(target))
-    order = order_by_hash(wanted, log.users, log.items, seed)
-    place = np.full(len(train), TRAIN, np.int8)
-    place[target] = place_ends(
-        wanted[USER].to_numpy(), order, share_of(0), share_of(config.validation_share)
-    )
-    return place, {}
+    target_rows = train.filter(pl.Series(target))
+    order = order_by_hash(target_rows, log.users, log.items, seed)
+    user = target_rows[USER].to_numpy()
+    codes = np.full(len(train), TRAIN, np.int8)
+    codes[target] = place_ends(user, order, share_of(0), share_of(config.validation_share))
+    return codes, {}
 
 
-def _time_safe(rows: pl.DataFrame, place: NDArray[np.int8]) -> bool:
+def _time_safe(rows: pl.DataFrame, codes: NDArray[np.int8]) -> bool:
+    """Whether train ends before validation begins, and validation before the test."""
     if TIME not in rows.columns:
         return False
     time = rows[TIME].to_numpy()
-    learned, checked, judged = time[place == TRAIN], time[place == VALIDATION], time[place == TEST]
-    ends = [part for part in (learned, checked, judged) if len(part)]
-    return all(early.max() <= late.min() for early, late in pairwise(ends))
+    stretches = []
+    for code in (TRAIN, VALIDATION, TEST):
+        times = time[codes == code]
+        if len(times):
+            stretches.append(times)
+    return all(early.max() <= late.min() for early, late in pairwise(stretches))
 
 
 def _assemble(placed: _Placed, method: str, target: str) -> Splits:
-    tables = [
-        placed.rows.filter(pl.Series(placed.place == one))
-        for one in (TRAIN, VALIDATION, TEST, LATER)
-    ]
-    train, validation, test, later = (in_order(table) for table in tables)
-    validation, known_validation = _without_known(validation, [train], target)
-    test, known_test = _without_known(test, [train, validation], target)
+    train = _rows_of(placed, TRAIN)
+    validation, known_validation = _without_known(_rows_of(placed, VALIDATION), [train], target)
+    test, known_test = _without_known(_rows_of(placed, TEST), [train, validation], target)
     if not len(train) or not len(test):
+        remedy = "Give it more rows, or hold out another share (split.test_share)"
+        if known_test and method == "given":
+            remedy = f"All {known_test:,} rows held out repeat pairs of train: is it the same file twice?"
         raise DataError(
             f"split.method = {method!r} leaves {len(train):,} train and {len(test):,} test rows",
-            f"All {known_test:,} rows held out repeat pairs of train: is it the same file twice?"
-            if known_test and method == "given"
-            else "Give it more rows, or hold out another share (split.test_share)",
+            remedy,
         )
     counts = {
-        OTHER_LATE: int((placed.place == DROPPED).sum()),
+        OTHER_LATE: int((placed.codes == DROPPED).sum()),
         KNOWN_VALIDATION: known_validation,
         KNOWN_TEST: known_test,
     }
     drops = +(placed.drops + Drops(counts))
-    return Splits(train, validation, test, later, drops, placed.cuts, placed.time_safe, method)
+    return Splits(
+        train=train,
+        validation=validation,
+        test=test,
+        after_train=_rows_of(placed, LATER),
+        drops=drops,
+        cuts=placed.cuts,
+        time_safe=placed.time_safe,
+        method=method,
+    )
+
+
+def _rows_of(placed: _Placed, code: int) -> pl.DataFrame:
+    return in_order(placed.rows.filter(pl.Series(placed.codes == code)))
 
 
 def _without_known(
-    held: pl.DataFrame, learned: list[pl.DataFrame], target: str
+    held_out: pl.DataFrame, learned: list[pl.DataFrame], target: str
 ) -> tuple[pl.DataFrame, int]:
     """Held-out rows whose pair is not among the target rows learned from, and how many that took."""
-    rows = pl.concat(learned)
-    pairs = rows.filter(pl.col(BEHAVIOR) == target) if BEHAVIOR in rows.columns else rows
-    fresh = held.join(pairs, on=[USER, ITEM], how="anti", maintain_order="left")
-    return fresh, len(held) - len(fresh)
+    pairs = pl.concat(learned)
+    if BEHAVIOR in pairs.columns:
+        pairs = pairs.filter(pl.col(BEHAVIOR) == target)
+    fresh = held_out.join(pairs, on=[USER, ITEM], how="anti", maintain_order="left")
+    return fresh, len(held_out) - len(fresh)
