@@ -48,11 +48,15 @@ _REMAINS = (
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was done. user: the salted hash on the list, never the id. time: ISO, UTC. bundles: old
-    name → new name.
+    """What was done.
 
-    rows, events: how many were removed. checkpoints: trained states that lost the person's.
+    time: ISO, UTC.
+    user: the salted hash on the list, never the id.
+    bundles: old name → new name.
+    events, rows: how many were removed.
+    checkpoints: trained states that lost the person's.
     deleted: made anew by the next run.
+    remains: what still knows of the person, in words.
     """
 
     time: str
@@ -68,11 +72,20 @@ class Receipt:
 def forget(
     folder: RunFolder, user: str, events: Path | None = None, progress: Progress = QUIET
 ) -> Receipt:
-    """Remove every row of a person from a run folder, and see that none comes back; the receipt is
-    kept in it.
+    """Remove every row of a person from a run folder, and see that none comes back.
 
-    events: the live log, RUN/events.jsonl when None. Raises UsageError while a run goes on, and
-    DataError for a bundle that cannot be read.
+    Args:
+        folder: of the run; it gets the receipt too.
+        user: external id.
+        events: the live log, RUN/events.jsonl when None.
+        progress: told of every step.
+
+    Returns:
+        The receipt.
+
+    Raises:
+        UsageError: a run goes on.
+        DataError: a bundle cannot be read.
     """
     with folder.locked():
         listed = Suppression.load(folder.path / SUPPRESSED).having(user)
@@ -83,9 +96,8 @@ def forget(
         checkpoints, deleted, rows = _forget_in_run(folder, user)
         time = datetime.now(UTC).isoformat(timespec="seconds")
         receipt = Receipt(time, listed.hash(user), bundles, num_events, checkpoints, rows, deleted)
-        write_json(
-            folder.path / RECEIPTS / f"{receipt.user}-{time.replace(':', '')}.json", vars(receipt)
-        )
+        name = f"{receipt.user}-{time.replace(':', '')}.json"
+        write_json(folder.path / RECEIPTS / name, vars(receipt))
     return receipt
 
 
@@ -107,13 +119,13 @@ def _forget_events(file: Path, user: str) -> int:
         return 0
     with exclusive(file.with_name(f".{file.name}.lock"), "", "", wait=True):
         lines = file.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if not _is_of(line, user)]
-        if len(kept) < len(lines):
+        remaining = [line for line in lines if not _is_of(line, user)]
+        if len(remaining) < len(lines):
             mode = file.stat().st_mode
-            with atomic_file(file) as part:
-                part.write_bytes(b"".join(kept))
+            with atomic_file(file) as new_file:
+                new_file.write_bytes(b"".join(remaining))
             file.chmod(mode)
-    return len(lines) - len(kept)
+    return len(lines) - len(remaining)
 
 
 def _is_of(line: bytes, user: str) -> bool:
@@ -124,50 +136,55 @@ def _is_of(line: bytes, user: str) -> bool:
 
 
 def _forget_in_run(folder: RunFolder, user: str) -> tuple[int, list[str], int]:
-    """Checkpoints that lost a state, what was deleted, and the rows that went; the log goes last,
-    as it knows the id.
+    """Checkpoints that lost a state, what was deleted, and the rows that went.
+
+    The log goes last, as it knows the id.
     """
     log = folder.path / LOG
-    if (
-        not (log / "ingest.json").exists()
-        or user not in read_parquet(log / "users.parquet")[USER_ID]
-    ):
+    if not (log / "ingest.json").exists():
         return 0, [], 0
-    trained = sorted(folder.checkpoint.glob("*/*/states"))
-    checkpoints = sum(_forget_state(states, user) for states in trained)
-    doomed = [folder.path / name for name in _DERIVED]
-    doomed += [
-        file
-        for one in trained
-        for file in sorted(one.parent.iterdir())
-        if file.name not in _KEPT_OF_CHECKPOINTS
-    ]
-    deleted = [path for path in doomed if path.exists()]
-    for path in deleted:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return (
-        checkpoints,
-        [str(path.relative_to(folder.path)) for path in deleted],
-        _forget_rows(log, user),
-    )
+    if user not in read_parquet(log / "users.parquet")[USER_ID]:
+        return 0, [], 0
+    state_folders = sorted(folder.checkpoint.glob("*/*/states"))
+    checkpoints = sum(_forget_state(states, user) for states in state_folders)
+    deleted = _delete_derived(folder, state_folders)
+    return checkpoints, deleted, _forget_rows(log, user)
+
+
+def _delete_derived(folder: RunFolder, state_folders: list[Path]) -> list[str]:
+    """Delete what the next run makes anew; the paths of what there was."""
+    derived = [folder.path / name for name in _DERIVED]
+    for states in state_folders:
+        for file in sorted(states.parent.iterdir()):
+            if file.name not in _KEPT_OF_CHECKPOINTS:
+                derived.append(file)
+    deleted = []
+    for path in derived:
+        if not path.exists():
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        deleted.append(str(path.relative_to(folder.path)))
+    return deleted
 
 
 def _forget_state(states: Path, user: str) -> bool:
     """The states that a later training may start from, without the person's."""
     labels = read_parquet(states / "labels.parquet")
-    theirs = ((labels[NODE_TYPE] == USER) & (labels[LABEL] == user)).to_numpy()
-    if not theirs.any():
+    is_user = labels[NODE_TYPE] == USER
+    is_person = (is_user & (labels[LABEL] == user)).to_numpy()
+    if not is_person.any():
         return False
     arrays = load_file(states / "states.safetensors")
-    arrays[f"table/{USER}"] = arrays[f"table/{USER}"][
-        ~theirs[(labels[NODE_TYPE] == USER).to_numpy()]
-    ]
-    with atomic_folder(states) as part:
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            part / "states.safetensors",
-        )
-        labels.filter(~theirs).write_parquet(part / "labels.parquet")
+    # Rows of the table are the users among the labels, in their order.
+    rows_of_others = ~is_person[is_user.to_numpy()]
+    arrays[f"table/{USER}"] = arrays[f"table/{USER}"][rows_of_others]
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with atomic_folder(states) as new_folder:
+        save_file(contiguous, new_folder / "states.safetensors")
+        labels.filter(~is_person).write_parquet(new_folder / "labels.parquet")
     return True
 
 
@@ -176,34 +193,35 @@ def _forget_rows(log: Path, user: str) -> int:
     users = read_parquet(log / "users.parquet")
     code = int(users[USER_ID].index_of(user) or 0)
     facts = read_json(log / "ingest.json")
-    gone = 0
-    with atomic_folder(log) as part:
-        shutil.copytree(
-            log, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("part-*.parquet")
-        )
+    num_gone = 0
+    with atomic_folder(log) as new_log:
+        ignored = shutil.ignore_patterns("part-*.parquet")
+        shutil.copytree(log, new_log, dirs_exist_ok=True, ignore=ignored)
         for file in sorted((log / "rows").glob("part-*.parquet")):
             rows = read_parquet(file)
-            kept = rows.filter(pl.col(USER) != code).with_columns(
-                pl.col(USER) - (pl.col(USER) > code).cast(pl.Int32)
-            )
-            gone += len(rows) - len(kept)
-            facts["behaviors"] = _fewer(facts["behaviors"], rows.filter(pl.col(USER) == code))
-            kept.write_parquet(part / "rows" / file.name, compression="zstd", compression_level=1)
-        users.filter(pl.col(USER_ID) != user).write_parquet(part / "users.parquet")
-        drops = facts["drops"] | {
-            REASON_SUPPRESSED: facts["drops"].get(REASON_SUPPRESSED, 0) + gone
-        }
-        facts |= {
-            "rows_kept": facts["rows_kept"] - gone,
-            "users": facts["users"] - 1,
-            "drops": drops,
-        }
-        write_json(part / "ingest.json", facts)
-    return gone
+            gone = rows.filter(pl.col(USER) == code)
+            is_behind = pl.col(USER) > code
+            remaining = rows.filter(pl.col(USER) != code)
+            remaining = remaining.with_columns(pl.col(USER) - is_behind.cast(pl.Int32))
+            num_gone += len(gone)
+            facts["behaviors"] = _fewer(facts["behaviors"], gone)
+            new_file = new_log / "rows" / file.name
+            remaining.write_parquet(new_file, compression="zstd", compression_level=1)
+        users.filter(pl.col(USER_ID) != user).write_parquet(new_log / "users.parquet")
+        facts["drops"].setdefault(REASON_SUPPRESSED, 0)
+        facts["drops"][REASON_SUPPRESSED] += num_gone
+        facts["rows_kept"] -= num_gone
+        facts["users"] -= 1
+        write_json(new_log / "ingest.json", facts)
+    return num_gone
 
 
 def _fewer(behaviors: dict[str, int], gone: pl.DataFrame) -> dict[str, int]:
-    """Counts of rows by behaviour without some; a log without behaviours has a single one."""
-    if BEHAVIOR not in gone.columns:
-        return {name: count - len(gone) for name, count in behaviors.items()}
-    return {name: count - int((gone[BEHAVIOR] == name).sum()) for name, count in behaviors.items()}
+    """Counts of rows by behaviour without those gone; a log without behaviours has a single one."""
+    fewer = {}
+    for name, count in behaviors.items():
+        num_gone = len(gone)
+        if BEHAVIOR in gone.columns:
+            num_gone = int((gone[BEHAVIOR] == name).sum())
+        fewer[name] = count - num_gone
+    return fewer

@@ -29,13 +29,14 @@ def list_bundles(run: Folder, as_json: Json = False) -> None:
     from recsys.releases.life_cycle import history, listed
 
     folder = RunFolder.existing(run)
-    found = listed(folder)
+    bundles = listed(folder)
     if as_json:
-        switches = [asdict(one) for one in history(folder)]
-        print_document({"bundles": [asdict(one) for one in found], "promotions": switches})
+        promotions = [asdict(promotion) for promotion in history(folder)]
+        documents = [asdict(bundle) for bundle in bundles]
+        print_document({"bundles": documents, "promotions": promotions})
         return
     columns = ["bundle", "", "written", "MB", "users", "items", "test"]
-    print_table(f"bundles of {run}", columns, [_row(one) for one in found])
+    print_table(f"bundles of {run}", columns, [_row(bundle) for bundle in bundles])
 
 
 def promote(run: Folder, bundle: Name, force: Force = False, as_json: Json = False) -> None:
@@ -65,14 +66,13 @@ def verify(run: Folder, bundles: Names = None, as_json: Json = False) -> None:
     from recsys.releases.life_cycle import verify as verify_bundle
 
     folder = RunFolder.existing(run)
-    names = bundles or [one.name for one in listed(folder)]
+    names = bundles or [bundle.name for bundle in listed(folder)]
     whole = [verify_bundle(folder, name).name for name in names]
     if as_json:
         print_document({"whole": whole})
-    else:
-        print_text(
-            "\n".join(f"{name}: whole, and answers as when it was written" for name in whole)
-        )
+        return
+    lines = [f"{name}: whole, and answers as when it was written" for name in whole]
+    print_text("\n".join(lines))
 
 
 def prune(run: Folder, keep: Keep = 3, as_json: Json = False) -> None:
@@ -87,27 +87,35 @@ def prune(run: Folder, keep: Keep = 3, as_json: Json = False) -> None:
         print_text(f"deleted {', '.join(gone) or 'nothing'}")
 
 
-def _tell(folder: RunFolder, made: "Promotion | None", as_json: bool) -> None:
+def _tell(folder: RunFolder, promotion: "Promotion | None", as_json: bool) -> None:
     from pipelines.console import print_document, print_text
     from recsys.releases.life_cycle import live
 
     if as_json:
-        print_document({"live": live(folder), "promotion": made and asdict(made)})
-    elif made is None:
+        document = None if promotion is None else asdict(promotion)
+        print_document({"live": live(folder), "promotion": document})
+    elif promotion is None:
         print_text(f"{live(folder)} is live already")
     else:
-        print_text(f"{made.bundle} is live; {made.before or 'nothing'} was before")
+        print_text(f"{promotion.bundle} is live; {promotion.before or 'nothing'} was before")
 
 
-def _row(one: "Listed") -> list[Any]:
-    mark = "live" if one.live else "rollback goes here" if one.rolls_back_to else ""
-    test = "" if one.test is None else f"{one.deciding} {one.test:.4f}"
+def _row(bundle: "Listed") -> list[Any]:
+    test = ""
+    if bundle.test is not None:
+        test = f"{bundle.deciding} {bundle.test:.4f}"
     return [
-        one.name,
-        mark,
-        one.written,
-        f"{one.bytes / 1e6:.1f}",
-        f"{one.users:,}",
-        f"{one.items:,}",
+        bundle.name,
+        _mark(bundle),
+        bundle.written,
+        f"{bundle.bytes / 1e6:.1f}",
+        f"{bundle.users:,}",
+        f"{bundle.items:,}",
         test,
     ]
+
+
+def _mark(bundle: "Listed") -> str:
+    if bundle.live:
+        return "live"
+    return "rollback goes here" if bundle.rolls_back_to else ""

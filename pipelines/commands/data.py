@@ -70,11 +70,8 @@ def fetch(
     from recsys.logs.fetch import find_descriptor, read_descriptor
 
     path = Path(name)
-    source = (
-        read_descriptor(path)
-        if path.suffix == ".toml" and path.exists()
-        else find_descriptor(name, _SOURCES)
-    )
+    is_file = path.suffix == ".toml" and path.exists()
+    source = read_descriptor(path) if is_file else find_descriptor(name, _SOURCES)
     folder = fetch_source(source, out or Path("data") / path.stem, progress_to(log_json, quiet))
     print_text(str(folder))
 
@@ -93,17 +90,17 @@ def split(
     quiet: Quiet = False,
 ) -> None:
     """Clean and split a log into files in its own ids; the audit refuses a split that leaks."""
-    made = configuration(config, sets, **keys)
-    use_threads(made.threads)
+    run_config = configuration(config, sets, **keys)
+    use_threads(run_config.threads)
     from pipelines.console import print_document, print_table, progress_to
     from pipelines.exports import export_splits
     from pipelines.run import run
 
     with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
-        run(made, Path(folder) / "run", progress_to(log_json, quiet), until="audit")
-        found = export_splits(Path(folder) / "run", out)
+        run(run_config, Path(folder) / "run", progress_to(log_json, quiet), until="audit")
+        facts = export_splits(Path(folder) / "run", out)
     if as_json:
-        print_document(found)
+        print_document(facts)
     else:
-        rows = [[part, f"{count:,}"] for part, count in found["rows"].items()]
-        print_table(f"{found['method']} split in {out}", ["part", "rows"], rows)
+        rows = [[name, f"{count:,}"] for name, count in facts["rows"].items()]
+        print_table(f"{facts['method']} split in {out}", ["part", "rows"], rows)

@@ -38,14 +38,14 @@ def diff(
 
     if b is None:
         a, b = _before(a), a
-    found = compare(open_lookup(a).bundle, open_lookup(b).bundle, k, users)
+    comparison = compare(open_lookup(a).bundle, open_lookup(b).bundle, k, users)
     if as_json:
-        print_document(_named(asdict(found)))
+        print_document(_named(asdict(comparison)))
     else:
-        _print(found)
-    if found.finding == "worse":
+        _print(comparison)
+    if comparison.finding == "worse":
         raise GateRefused(
-            f"bundle {found.b} is worse than {found.a} on {found.deciding}",
+            f"bundle {comparison.b} is worse than {comparison.a} on {comparison.deciding}",
             "Keep the old one: recsys rollback",
         )
 
@@ -67,43 +67,44 @@ def _before(run: Path) -> Path:
 def _named(value: Any) -> Any:
     """Named tuples as objects."""
     if hasattr(value, "_asdict"):
-        return {name: _named(one) for name, one in value._asdict().items()}
+        value = value._asdict()
     if isinstance(value, dict):
-        return {name: _named(one) for name, one in value.items()}
-    return [_named(one) for one in value] if isinstance(value, list) else value
+        return {name: _named(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_named(member) for member in value]
+    return value
 
 
-def _print(found: "Diff") -> None:
+def _print(comparison: "Diff") -> None:
     from pipelines.console import print_table, print_text
 
-    print_text(f"{found.b} against {found.a}: {found.finding} on {found.deciding or 'no metric'}")
-    if not found.same_rows:
+    print_text(
+        f"{comparison.b} against {comparison.a}: {comparison.finding} on {comparison.deciding or 'no metric'}"
+    )
+    if not comparison.same_rows:
         print_text(
             "They were not tested on the same rows: the differences below are of the rows too."
         )
-    cells = [
-        [one.metric, f"{one.a:.4f}", f"{one.b:.4f}", _interval(one), f"{one.p:.3f}"]
-        for one in found.deltas
-    ]
-    print_table(
-        f"{found.test_users:,} common test users", ["metric", "A", "B", "B − A (95 %)", "p"], cells
-    )
-    overlap = found.overlap
+    title = f"{comparison.test_users:,} common test users"
+    rows = [_delta_row(delta) for delta in comparison.deltas]
+    print_table(title, ["metric", "A", "B", "B − A (95 %)", "p"], rows)
+    overlap = comparison.overlap
     print_text(
-        f"Top {overlap.k} of {overlap.users:,} users: {overlap.share:.0%} of the items stay, {overlap.same:.0%} of the lists"
+        f"Top {overlap.k} of {overlap.users:,} users: {overlap.share:.0%} of the items stay, "
+        f"{overlap.same:.0%} of the lists"
     )
-    for title, movers in (("Exposure won", found.won), ("Exposure lost", found.lost)):
-        print_table(
-            title,
-            ["item", "places in A", "in B"],
-            [[one.title or one.item, one.a, one.b] for one in movers],
-        )
-    costs = [
-        [name.upper(), f"{c.p50_ms:.2f}", f"{c.p95_ms:.2f}", f"{c.bytes / 1e6:.1f}"]
-        for name, c in found.costs.items()
-    ]
-    print_table("Cost of one list", ["", "p50 ms", "p95 ms", "MB on disk"], costs)
+    for title, movers in (("Exposure won", comparison.won), ("Exposure lost", comparison.lost)):
+        rows = [[mover.title or mover.item, mover.a, mover.b] for mover in movers]
+        print_table(title, ["item", "places in A", "in B"], rows)
+    rows = [_cost_row(name, cost) for name, cost in comparison.costs.items()]
+    print_table("Cost of one list", ["", "p50 ms", "p95 ms", "MB on disk"], rows)
 
 
-def _interval(one: Any) -> str:
-    return f"{one.difference:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
+def _delta_row(delta: Any) -> list[object]:
+    interval = f"{delta.difference:+.4f} ({delta.low:+.4f} to {delta.high:+.4f})"
+    return [delta.metric, f"{delta.a:.4f}", f"{delta.b:.4f}", interval, f"{delta.p:.3f}"]
+
+
+def _cost_row(name: str, cost: Any) -> list[object]:
+    megabytes = cost.bytes / 1e6
+    return [name.upper(), f"{cost.p50_ms:.2f}", f"{cost.p95_ms:.2f}", f"{megabytes:.1f}"]
