@@ -1,12 +1,13 @@
 """What each relation brings: its share of the messages, and what the model is worth without it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import sparse
 
 from recsys.core.arrays import Int32Array
 from recsys.core.intervals import bootstrap_means, difference
+from recsys.evaluate.deciding import list_length
 from recsys.evaluate.document import RelationRow
 from recsys.evaluate.metrics import rank_metrics
 
@@ -29,28 +30,40 @@ def relation_rows(
 ) -> list[RelationRow]:
     """One row for each part of the graph, the largest share first.
 
-    parts: by relation, the part that it belongs to. lists: by part, the lists (users, k) of the
-    model trained without it; main: those of the model itself.
+    Args:
+        mass: By node type, the share of each relation in its messages.
+        parts: By relation, the part that it belongs to.
+        lists: By part, (users, k) lists of the model trained without it.
+        main: (users, k) lists of the model itself.
+        users: (users,) internal ids.
+        held_out: (users, items) held-out pairs.
+        deciding: Name of the deciding metric, as "name@k".
+        draws: Bootstrap draws over users.
+        seed: Of the draws.
+
+    Returns:
+        The rows, with the worth of the parts that have lists.
     """
     rows = []
     for part in dict.fromkeys([*parts.values(), *lists]):
-        of_part = [relation for relation, one in parts.items() if one == part]
-        shares = {
-            kind: _sum(mass[kind], of_part)
-            for kind in _HEARING
-            if any(one in mass.get(kind, {}) for one in of_part)
-        }
-        worth = (
-            _worth(main, lists[part], users, held_out, deciding, draws, seed)
-            if part in lists
-            else {}
-        )
-        rows.append(RelationRow(name=part, mass=shares, **worth))
-    return sorted(rows, key=lambda row: -max(row.mass.values(), default=0.0))
+        relations = [relation for relation, its_part in parts.items() if its_part == part]
+        worth = {}
+        if part in lists:
+            worth = _worth(main, lists[part], users, held_out, deciding, draws, seed)
+        rows.append(RelationRow(name=part, mass=_shares(mass, relations), **worth))
+    rows.sort(key=lambda row: max(row.mass.values(), default=0.0), reverse=True)
+    return rows
 
 
-def _sum(mass: Mapping[str, float], relations: Iterable[str]) -> float:
-    return sum(mass.get(relation, 0.0) for relation in relations)
+def _shares(mass: Mass, relations: Sequence[str]) -> dict[str, float]:
+    """By node type that hears from any of some relations, their share in all."""
+    shares = {}
+    for node_type in _HEARING:
+        by_relation = mass.get(node_type, {})
+        heard = [by_relation[relation] for relation in relations if relation in by_relation]
+        if heard:
+            shares[node_type] = sum(heard)
+    return shares
 
 
 def _worth(
@@ -62,15 +75,15 @@ def _worth(
     draws: int,
     seed: int,
 ) -> dict[str, float]:
-    """The main model minus the other, paired over users."""
-    k = int(deciding.partition("@")[2])
-    own, other = (
-        rank_metrics(one, users, held_out, [k]).per_user[deciding] for one in (main, without)
-    )
-    means = bootstrap_means(np.stack([own, other], axis=1), draws, seed)
-    apart = difference(own, other, means[:, 0], means[:, 1])
+    """The main model minus the one without a part, paired over users; arguments as above."""
+    k = int(list_length(deciding))
+    main_values = rank_metrics(main, users, held_out, [k]).per_user[deciding]
+    without_values = rank_metrics(without, users, held_out, [k]).per_user[deciding]
+    values = np.stack([main_values, without_values], axis=1)
+    means = bootstrap_means(values, draws, seed)
+    apart = difference(main_values, without_values, means[:, 0], means[:, 1])
     return {
-        "without": float(other.mean()),
+        "without": float(without_values.mean()),
         "worth": apart.mean,
         "low": apart.low,
         "high": apart.high,

@@ -8,6 +8,7 @@ from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Int32Array, IntArray
 from recsys.core.interactions import HeldOut, Interactions
+from recsys.evaluate.deciding import list_length
 from recsys.evaluate.document import SliceRow
 from recsys.evaluate.lists import Catalogue
 from recsys.evaluate.metrics import METRICS, evaluable_users, match
@@ -48,53 +49,53 @@ def slice_rows(
     users: Int32Array,
     deciding: str,
 ) -> list[SliceRow]:
-    """The deciding metric of every model's lists (n, k) for `users` (n,) on every slice that holds
-    a pair.
+    """The deciding metric of every model on every slice that holds a pair.
+
+    Args:
+        slices: Parts of the test.
+        ranked: By model, (n, k) lists.
+        users: (n,) internal ids of their users, ascending.
+        deciding: Name of the deciding metric, as "name@k".
+
+    Returns:
+        A row for each slice.
     """
+    hit_rate = f"hr@{list_length(deciding)}"
     rows = []
     for part in slices:
         members = evaluable_users(part.held_out)
         if not len(members):
             continue
         places = np.searchsorted(users, members)
-        values = {
-            name: _mean(lists[places], members, part.held_out, deciding)
-            for name, lists in ranked.items()
-        }
-        hit_rate = f"hr@{deciding.partition('@')[2]}"
-        hits = {
-            name: _mean(lists[places], members, part.held_out, hit_rate)
-            for name, lists in ranked.items()
-        }
-        small = len(members) < MIN_USERS
-        rows.append(
-            SliceRow(
-                group=part.group,
-                label=part.label,
-                users=len(members),
-                rows=part.held_out.nnz,
-                values=values,
-                hit_rates=hits if part.group == BEHAVIOR_GROUP else {},
-                small=small,
-            )
+        values, hits = {}, {}
+        for name, lists in ranked.items():
+            member_lists = lists[places]
+            values[name] = _mean(member_lists, members, part.held_out, deciding)
+            hits[name] = _mean(member_lists, members, part.held_out, hit_rate)
+        row = SliceRow(
+            group=part.group,
+            label=part.label,
+            users=len(members),
+            rows=part.held_out.nnz,
+            values=values,
+            hit_rates=hits if part.group == BEHAVIOR_GROUP else {},
+            small=len(members) < MIN_USERS,
         )
+        rows.append(row)
     return rows
 
 
 def cold_rows(held_out: HeldOut) -> list[SliceRow]:
     """Held-out rows that no model fitted on train can be asked about: counted, not averaged."""
-    reasons = ("cold user", "cold item")
-    return [
-        SliceRow(
-            group="not in train",
-            label=f"{reason}s' rows",
-            users=0,
-            rows=held_out.dropped[reason],
-            small=True,
-        )
-        for reason in reasons
-        if held_out.dropped[reason]
-    ]
+    rows = []
+    for reason in ("cold user", "cold item"):
+        count = held_out.dropped[reason]
+        if count:
+            label = f"{reason}s' rows"
+            rows.append(
+                SliceRow(group="not in train", label=label, users=0, rows=count, small=True)
+            )
+    return rows
 
 
 def worst_slice(rows: Sequence[SliceRow], main: str, overall: float, deciding: str) -> str:
@@ -105,10 +106,11 @@ def worst_slice(rows: Sequence[SliceRow], main: str, overall: float, deciding: s
     if not eligible:
         return f"No slice has {MIN_USERS} test users, too few to name the worst."
     worst = min(eligible, key=lambda row: row.values[main])
-    value, share = worst.values[main], worst.values[main] / overall if overall else 0.0
+    value = worst.values[main]
+    share = value / overall if overall else 0.0
     return (
-        f"Worst slice: {worst.group}, {worst.label} ({worst.users:,} users): {deciding.upper()} {value:.4f}, "
-        f"{share:.0%} of the overall {overall:.4f}."
+        f"Worst slice: {worst.group}, {worst.label} ({worst.users:,} users): "
+        f"{deciding.upper()} {value:.4f}, {share:.0%} of the overall {overall:.4f}."
     )
 
 
@@ -116,7 +118,8 @@ def _mean(
     ranked: Int32Array, users: Int32Array, held_out: sparse.csr_matrix, deciding: str
 ) -> float:
     name, _, k = deciding.partition("@")
-    return float(METRICS[name](match(ranked, users, held_out), int(k)).mean())
+    values = METRICS[name](match(ranked, users, held_out), int(k))
+    return float(values.mean())
 
 
 def _by_history(lengths: IntArray, held_out: sparse.csr_matrix) -> Iterator[Slice]:
@@ -126,10 +129,12 @@ def _by_history(lengths: IntArray, held_out: sparse.csr_matrix) -> Iterator[Slic
     users = evaluable_users(held_out)
     if not len(users):
         return
+    user_lengths = lengths[users]
+    quarters = np.quantile(user_lengths, [0.25, 0.5, 0.75, 1.0], method="higher")
     below = -1
-    for edge in np.unique(np.quantile(lengths[users], [0.25, 0.5, 0.75, 1.0], method="higher")):
+    for edge in np.unique(quarters):
         inside = (lengths > below) & (lengths <= edge)
-        first = lengths[users][inside[users]].min()
+        first = user_lengths[inside[users]].min()
         label = f"{first}–{edge} interactions" if first < edge else f"{edge} interactions"
         yield Slice("history length", label, _keep(held_out, rows=inside))
         below = edge
@@ -137,8 +142,9 @@ def _by_history(lengths: IntArray, held_out: sparse.csr_matrix) -> Iterator[Slic
 
 def _by_popularity(catalogue: Catalogue, held_out: sparse.csr_matrix) -> Iterator[Slice]:
     """The most popular tenth of the catalogue, the next four tenths, and the rest."""
+    by_popularity = np.argsort(-catalogue.item_users, kind="stable")
     place = np.empty(catalogue.num_items, np.int64)
-    place[np.argsort(-catalogue.item_users, kind="stable")] = np.arange(catalogue.num_items)
+    place[by_popularity] = np.arange(catalogue.num_items)
     head, middle = catalogue.head(), place < catalogue.num_items / 2
     yield Slice("item popularity", "top 10 % of items", _keep(held_out, columns=head))
     yield Slice("item popularity", "next 40 % of items", _keep(held_out, columns=middle & ~head))
@@ -148,10 +154,13 @@ def _by_popularity(catalogue: Catalogue, held_out: sparse.csr_matrix) -> Iterato
 def _sparse(pairs: sparse.csr_matrix, held_out: sparse.csr_matrix) -> Iterator[Slice]:
     """Users with few pairs, and items with few; not where all have few."""
     few_rows = np.diff(pairs.indptr) <= SPARSE
-    few_columns = np.asarray(pairs.sum(axis=0)).ravel() <= SPARSE
+    users_of_items = np.asarray(pairs.sum(axis=0)).ravel()
+    few_columns = users_of_items <= SPARSE
     users = Slice("sparse users", f"at most {SPARSE} interactions", _keep(held_out, rows=few_rows))
     items = Slice("sparse items", f"at most {SPARSE} users", _keep(held_out, columns=few_columns))
-    yield from (one for one in (users, items) if one.held_out.nnz < held_out.nnz)
+    for part in (users, items):
+        if part.held_out.nnz < held_out.nnz:
+            yield part
 
 
 def _by_behavior(train: Interactions, held_out: sparse.csr_matrix, target: str) -> Iterator[Slice]:
@@ -180,11 +189,12 @@ def _keep(
     rows: BoolArray | None = None,
     columns: BoolArray | None = None,
 ) -> sparse.csr_matrix:
-    kept = held_out
+    """The pairs of some users, of some items, or of both; all users or items where None."""
+    pairs = held_out
     if rows is not None:
-        kept = sparse.diags(rows.astype(np.float32)) @ kept
+        pairs = sparse.diags(rows.astype(np.float32)) @ pairs
     if columns is not None:
-        kept = kept @ sparse.diags(columns.astype(np.float32))
-    kept = kept.tocsr()
-    kept.eliminate_zeros()
-    return kept
+        pairs = pairs @ sparse.diags(columns.astype(np.float32))
+    pairs = pairs.tocsr()
+    pairs.eliminate_zeros()
+    return pairs

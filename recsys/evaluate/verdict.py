@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from recsys.evaluate.deciding import list_length
 from recsys.evaluate.document import Comparison, ModelRow, Verdict
+
+_KINDS = {"baseline": "a baseline", "ablation": "a simpler variant", "model": "a model"}
 
 
 def verdict(
@@ -13,21 +16,21 @@ def verdict(
     """
     ranked = [row for row in rows if row.metrics]
     on_validation = [row for row in ranked if row.validation is not None]
-    validated = main in [row.name for row in on_validation]
-    winner = max(
-        on_validation if validated else ranked, key=lambda row: _standing(row, validated, deciding)
-    )
-    worse_than = [
-        one.other for one in comparisons if one.metric == deciding and one.finding == "worse"
-    ]
+    validated = any(row.name == main for row in on_validation)
+    if validated:
+        winner = max(on_validation, key=_validation)
+    else:
+        winner = max(ranked, key=lambda row: row.metrics[deciding].value)
     titles = {row.name: row.title for row in rows}
+    better = []
+    for comparison in comparisons:
+        if comparison.metric == deciding and comparison.finding == "worse":
+            better.append(titles[comparison.other])
     return Verdict(
         winner=winner.name,
         decided_on="validation" if validated else "test",
-        never_worse=winner.name == main and not worse_than,
-        line=_line(
-            winner, titles[main], validated, deciding, [titles[name] for name in worse_than]
-        ),
+        never_worse=winner.name == main and not better,
+        line=_line(winner, titles[main], validated, deciding, better),
     )
 
 
@@ -37,57 +40,67 @@ def headline(
     """One sentence that a manager can read: how often the list hits, and how that compares with the
     best alternative.
     """
-    row = next(row for row in rows if row.name == main)
-    k = deciding.partition("@")[2]
-    share = row.metrics[f"hr@{k}"].value
-    opening = f"{_capital(row.title)} puts at least one right item into the top {k} for {share:.0%} of users"
-    others = {one.other: one for one in comparisons if one.metric == deciding}
-    rivals = [row for row in rows if row.name in others]
+    titles = {row.name: row.title for row in rows}
+    metrics = {row.name: row.metrics for row in rows}
+    k = list_length(deciding)
+    hit_rate = metrics[main][f"hr@{k}"].value
+    opening = (
+        f"{_capital(titles[main])} puts at least one right item into the top {k} for "
+        f"{hit_rate:.0%} of users"
+    )
+    by_rival = {}
+    for comparison in comparisons:
+        if comparison.metric == deciding:
+            by_rival[comparison.other] = comparison
+    rivals = [row for row in rows if row.name in by_rival]
     if not rivals:
         return f"{opening}; nothing was compared with it."
     best = max(rivals, key=lambda rival: rival.metrics[deciding].value)
-    return f"{opening}; {_versus(others[best.name], best, deciding)}."
+    return f"{opening}; {_versus(by_rival[best.name], best, deciding)}."
 
 
-def _standing(row: ModelRow, validated: bool, deciding: str) -> float:
-    return (
-        row.validation if validated and row.validation is not None else row.metrics[deciding].value
-    )
+def _validation(row: ModelRow) -> float:
+    return -1.0 if row.validation is None else row.validation
 
 
 def _line(
-    winner: ModelRow, title: str, validated: bool, deciding: str, worse_than: list[str]
+    winner: ModelRow, title: str, validated: bool, deciding: str, better: Sequence[str]
 ) -> str:
-    where = (
-        f"validation ({deciding.upper()} {winner.validation:.4f})"
-        if validated
-        else f"the test ({deciding.upper()}); nothing was held out for validation"
-    )
+    """What a reader should know of the choice.
+
+    Args:
+        winner: The best model.
+        title: Of the main model.
+        validated: Whether validation chose, or else the test.
+        deciding: Name of the deciding metric.
+        better: Titles of models that are better than the main one on the test.
+    """
+    where = f"the test ({deciding.upper()}); nothing was held out for validation"
+    if validated:
+        where = f"validation ({deciding.upper()} {winner.validation:.4f})"
     if winner.title != title:
-        kind = {"baseline": "a baseline", "ablation": "a simpler variant", "model": "a model"}[
-            winner.role
-        ]
-        return f"Best on {where}: {winner.title}, {kind}. {_capital(title)} is not the best choice for this log."
-    if worse_than:
         return (
-            f"Best on {where}: {title}; but on the test it is worse than {', '.join(worse_than)}."
+            f"Best on {where}: {winner.title}, {_KINDS[winner.role]}. "
+            f"{_capital(title)} is not the best choice for this log."
         )
+    if better:
+        return f"Best on {where}: {title}; but on the test it is worse than {', '.join(better)}."
     return f"Best on {where}: {title}; no other is better than it on the test."
 
 
-def _versus(one: Comparison, best: ModelRow, deciding: str) -> str:
-    base = best.metrics[deciding].value
+def _versus(comparison: Comparison, best: ModelRow, deciding: str) -> str:
+    """The main model against the best alternative."""
     name = deciding.upper()
-    interval = f"95 % interval of the difference {one.low:+.4f} to {one.high:+.4f}".replace(
-        "-", "−"
-    )
-    if one.finding == "undecided":
+    low, high = f"{comparison.low:+.4f}", f"{comparison.high:+.4f}"
+    interval = f"95 % interval of the difference {low} to {high}".replace("-", "−")
+    rival = f"that of the best alternative, {best.title}"
+    if comparison.finding == "undecided":
         # An interval that leaves out 0 would contradict the sentence without this reason.
-        corrected = (
-            ", corrected for the number of comparisons" if one.low > 0 or one.high < 0 else ""
-        )
-        return f"its {name} cannot be told apart from that of the best alternative, {best.title} ({interval}{corrected})"
-    return f"its {name} is {_apart(one.difference, base)} that of the best alternative, {best.title} ({interval})"
+        leaves_out_zero = comparison.low > 0 or comparison.high < 0
+        corrected = ", corrected for the number of comparisons" if leaves_out_zero else ""
+        return f"its {name} cannot be told apart from {rival} ({interval}{corrected})"
+    distance = _apart(comparison.difference, best.metrics[deciding].value)
+    return f"its {name} is {distance} {rival} ({interval})"
 
 
 def _apart(difference: float, base: float) -> str:
@@ -96,8 +109,10 @@ def _apart(difference: float, base: float) -> str:
     """
     if base and difference >= base:
         return f"{1 + difference / base:.1f} times"
-    share = f"{abs(difference) / base:.1%} " if base else ""
-    return f"{share}{'above' if difference > 0 else 'below'}"
+    side = "above" if difference > 0 else "below"
+    if not base:
+        return side
+    return f"{abs(difference) / base:.1%} {side}"
 
 
 def _capital(text: str) -> str:
