@@ -64,6 +64,12 @@ def print_summary(folder: RunFolder) -> None:
         print_text(f"Report: {folder.report / 'report.html'}")
 
 
+def warnings_of(folder: RunFolder) -> list[str]:
+    """What looks wrong in the log and the tables beside it."""
+    ingested = _read(folder, "interactions/log/ingest.json") or {}
+    return list(ingested.get("warnings", []))
+
+
 def _print_side_tables(ingested: Mapping[str, Any] | None) -> None:
     """What was read of the tables beside the log, and what is wrong with them."""
     # Runs of earlier versions did not write it.

@@ -179,17 +179,10 @@ def _read_lists(file: str, config: RunConfig) -> Any:
     import polars as pl
 
     from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
-    from recsys.logs.read import explained
-    from recsys.logs.sources import list_files
+    from recsys.logs.side_tables import read_lists
 
-    list_files(file)
-    with explained():
-        # Ids in text stay as written: "007" is not 7.
-        table = (
-            pl.read_parquet(file)
-            if file.endswith(".parquet")
-            else pl.read_csv(file, infer_schema=False)
-        )
+    # Ids in text stay as written: "007" is not 7.
+    table = read_lists(file)
     names = {config.data.user_col: USER_ID, config.data.item_col: ITEM_ID}
     table = table.rename({old: new for old, new in names.items() if old in table.columns})
     numbers = [

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from recsys.core.config import RunConfig, load_config, read_toml, require_files
-from recsys.core.errors import UsageError
+from recsys.core.errors import DataError, UsageError
 
 Sets = Annotated[
     list[str] | None,
@@ -190,9 +190,11 @@ def id_file(path: Path | None) -> list[str]:
     """
     if path is None:
         return []
+    from recsys.logs.text import read_lines
+
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_lines(str(path))
+    except (OSError, DataError) as error:
         raise UsageError(
             f"cannot read the ids in {str(path)!r}: {error}", "Give a text file with one id a line"
         ) from None

@@ -105,8 +105,12 @@ def finish(
     from pipelines.run import run as run_chain
 
     manifest = run_chain(config, out, progress_to(log_json, quiet), fresh, since, until, hold)
-    from pipelines.summary import document, print_summary
+    from pipelines.summary import document, print_summary, warnings_of
 
+    if quiet:
+        # They are no progress, and were not shown on the way.
+        for warning in warnings_of(manifest.folder):
+            typer.echo(f"warning: {warning}", err=True)
     if as_json:
         print_document(document(manifest.folder, manifest.ran))
     elif not quiet:

@@ -153,6 +153,19 @@ def read_availability(data: DataConfig) -> SideTable | None:
     return _one_row_an_id(rows, facts)
 
 
+def read_lists(source: str) -> pl.DataFrame:
+    """Ranked lists of another system, with the columns of the file; values of text files stay text.
+
+    Raises DataError for a file that cannot be read, and for a line that does not fit the others.
+    """
+    with explained(f"the lists {source!r}"):
+        tables = []
+        for part in open_parts(source, TextOptions()):
+            rows = part.frame.collect()
+            tables.append(rows.drop(BROKEN, strict=False))
+        return pl.concat(tables, how="diagonal_relaxed")
+
+
 def _with_title(rows: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
     if data.title_col in rows.columns and data.title_col != TITLE:
         rows = rows.drop(TITLE, strict=False).rename({data.title_col: TITLE})

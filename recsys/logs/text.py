@@ -13,7 +13,7 @@ import pyarrow.csv as arrow_csv
 from polars.io.plugins import register_io_source
 
 from recsys.core.errors import DataError
-from recsys.logs.dialect import Dialect, line_blocks, not_utf8, tell_dialect
+from recsys.logs.dialect import Dialect, line_blocks, not_utf8, tell_dialect, tell_encoding
 from recsys.logs.packed import is_remote, read_blocks, read_start
 from recsys.logs.quotes import QuoteChecker
 
@@ -58,6 +58,18 @@ def scan_text(name: str, options: TextOptions) -> pl.LazyFrame:
     schema[BROKEN] = pl.Boolean()
     reader = _TextReader(name, dialect, options)
     return register_io_source(reader.batches, schema=schema)
+
+
+def read_lines(name: str) -> list[str]:
+    """All lines of a text file without their ends, whatever its encoding and packing."""
+    lines: list[str] = []
+    try:
+        encoding = tell_encoding(name, read_start(name))
+        for block in line_blocks(read_blocks(name), encoding):
+            lines += block.decode().split("\n")
+    except (UnicodeDecodeError, EOFError) as error:
+        raise unreadable(name, error) from error
+    return [line.rstrip("\r") for line in lines]
 
 
 def unreadable(name: str, error: BaseException) -> DataError:
