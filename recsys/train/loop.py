@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -33,9 +34,14 @@ Watch = Callable[[EpochRecord], None]
 class Trained:
     """What training hands on.
 
-    network: with the chosen weights. history: one record an epoch. best_epoch, best_value: of
-    validation; the last epoch and None without it. seconds: of the steps, earlier runs of a resumed
-    training included. stopped: "epochs", "patience" or "max_minutes".
+    network: with the chosen weights.
+    embeddings: vectors of all users and items, and what encodes a user anew.
+    history: one record an epoch.
+    best_epoch, best_value: of validation; the last epoch and None without it.
+    seconds: of the steps, earlier runs of a resumed training included.
+    peak_bytes: largest memory of the process so far.
+    stopped: "epochs", "patience" or "max_minutes".
+    plan: what was forecast.
     """
 
     network: Network
@@ -67,16 +73,28 @@ def train(
 ) -> Trained:
     """Train a network on one phase.
 
-    folder: where checkpoints go; a checkpoint of the very same training there is continued.
-    validate: embeddings → the value that early stopping looks at, higher is better; the best
-    epoch's weights are kept. epochs: a fixed number instead, without validation (refits). start:
-    layer-0 states by node type instead of the configured ones; shared: other parameters by name
-    (both as `warm_start.load_states` gives them). graph_config: what the graph was built with; the
-    encoder weighs a visitor's events by it. watch: told every epoch, those of a continued training
-    first; what it raises ends the training. threads: of torch; the same weights are promised for
-    the same number, seed and device only. Raises MachineError before it starts when the forecast
-    does not fit, or when the loss stops being a number; DataError when there is no pair to learn
-    from.
+    Args:
+        interactions, graph: of the phase.
+        model: what the network is.
+        train: how the training goes.
+        seed: of all draws.
+        folder: where checkpoints go; a checkpoint of the very same training there is continued.
+        validate: embeddings → the value that early stopping looks at, higher is better; the best
+            epoch's weights are kept.
+        epochs: a fixed number instead, without validation (refits).
+        start: layer-0 states by node type instead of the configured ones.
+        shared: other parameters by name (both as `warm_start.load_states` gives them).
+        threads: of torch; the same weights are promised for the same number, seed and device only.
+        progress: told what happens.
+        graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
+        watch: told every epoch, those of a continued training first; what it raises ends the
+            training.
+
+    Raises:
+        MachineError: before it starts when the forecast does not fit, or when the loss stops being
+            a number.
+        DataError: there is no pair to learn from.
+        ConfigError: train.loss is unknown, or train.time_respecting without times.
     """
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
@@ -109,17 +127,19 @@ def train(
         def embeddings() -> Embeddings:
             return embed(network, graph, interactions, graph_config, stepper.block)
 
-        judge = (lambda: float(validate(embeddings()))) if validate and epochs is None else None
+        judge = None
+        if validate and epochs is None:
+            judge = partial(_judged, validate, embeddings)
         last = train.epochs if epochs is None else epochs
         training = _Training(
-            stepper,
-            train,
-            folder,
-            identity,
-            judge,
-            last,
-            watch or _unwatched,
-            state or TrainingState(),
+            stepper=stepper,
+            config=train,
+            folder=folder,
+            identity=identity,
+            judge=judge,
+            last=last,
+            watch=watch or _unwatched,
+            state=state or TrainingState(),
         )
         stopped = training.run(progress)
         if folder:
@@ -142,26 +162,25 @@ def forecast(
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
         network = first_network(interactions, graph, model, seed, None, None)
-        return plan.timed(
-            Stepper(network, interactions, graph, train, seed, plan, device).seconds_a_step()
-        )
+        stepper = Stepper(network, interactions, graph, train, seed, plan, device)
+        return plan.timed(stepper.seconds_a_step())
 
 
 def choose_device(config: TrainConfig) -> torch.device:
     """The device of a configuration. Raises MachineError when it is not there, or cannot compute in
     bf16.
     """
-    wanted = config.device
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
+    name = config.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
         raise MachineError(
             f"train.device = {config.device!r}, and torch sees no GPU",
             "Set train.device to auto or cpu",
         )
-    if config.precision == "bf16" and wanted == "cpu":
+    if config.precision == "bf16" and name == "cpu":
         raise MachineError("train.precision = 'bf16' needs a GPU", "Set train.precision to float32")
-    return torch.device(wanted)
+    return torch.device(name)
 
 
 @dataclass
@@ -209,25 +228,25 @@ class _Training:
         state = self.state
         state.epoch = record.epoch
         state.history.append(record)
-        if record.value is not None and (
-            state.best_value is None or record.value > state.best_value
-        ):
-            state.best_value, state.best_epoch = record.value, record.epoch
-            state.best = {
-                name: tensor.clone() for name, tensor in self.stepper.network.state_dict().items()
-            }
+        if record.value is None:
+            return
+        if state.best_value is None or record.value > state.best_value:
+            state.best_value = record.value
+            state.best_epoch = record.epoch
+            weights = self.stepper.network.state_dict()
+            state.best = {name: tensor.clone() for name, tensor in weights.items()}
 
     def _reason_to_stop(self) -> str | None:
         state = self.state
         if state.epoch >= self.last:
             return "epochs"
-        since = sum(
-            1 for one in state.history if one.value is not None and one.epoch > state.best_epoch
-        )
-        if self.judge and since >= self.config.patience:
+        later = [record for record in state.history if record.epoch > state.best_epoch]
+        validations = [record for record in later if record.value is not None]
+        if self.judge and len(validations) >= self.config.patience:
             return "patience"
         limit = self.config.max_minutes
-        if limit is not None and sum(one.seconds for one in state.history) > 60 * limit:
+        seconds = sum(record.seconds for record in state.history)
+        if limit is not None and seconds > 60 * limit:
             return "max_minutes"
         return None
 
@@ -235,6 +254,10 @@ class _Training:
         if self.folder:
             self.stepper.store(self.state)
             checkpoint.save(self.folder, self.state, self.identity)
+
+
+def _judged(validate: Validate, embeddings: Callable[[], Embeddings]) -> float:
+    return float(validate(embeddings()))
 
 
 def _unwatched(record: EpochRecord) -> None:
@@ -259,11 +282,9 @@ def _trained(
 
 def _report(progress: Progress, state: TrainingState, last: int) -> None:
     record = state.history[-1]
-    value = (
-        ""
-        if record.value is None
-        else f", validation {record.value:.4f} (best {state.best_value:.4f})"
-    )
+    value = ""
+    if record.value is not None:
+        value = f", validation {record.value:.4f} (best {state.best_value:.4f})"
     progress.say(
         f"epoch {record.epoch}/{last}: loss {record.loss:.4f}{value}, {record.seconds:.1f} s",
         epoch=record.epoch,
