@@ -6,20 +6,28 @@ from scipy import sparse
 
 def with_columns(matrix: sparse.csr_matrix, count: int) -> sparse.csr_matrix:
     """The same entries beside `count` empty columns."""
-    shape = (matrix.shape[0], matrix.shape[1] + count)
-    return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=shape)
+    num_rows, num_columns = matrix.shape
+    arrays = (matrix.data, matrix.indices, matrix.indptr)
+    return sparse.csr_matrix(arrays, shape=(num_rows, num_columns + count))
 
 
 def with_rows(matrix: sparse.csr_matrix, count: int) -> sparse.csr_matrix:
     """The same entries above `count` empty rows."""
-    indptr = np.asarray(matrix.indptr)
-    more = np.full(count, indptr[-1], indptr.dtype)
-    shape = (matrix.shape[0] + count, matrix.shape[1])
-    arrays = (matrix.data, matrix.indices, np.concatenate([indptr, more]))
-    return sparse.csr_matrix(arrays, shape=shape)
+    num_rows, num_columns = matrix.shape
+    indptr = np.pad(matrix.indptr, (0, count), mode="edge")
+    arrays = (matrix.data, matrix.indices, indptr)
+    return sparse.csr_matrix(arrays, shape=(num_rows + count, num_columns))
 
 
 def without_row(matrix: sparse.csr_matrix, row: int) -> sparse.csr_matrix:
     """All other rows, in order."""
-    others = np.delete(np.arange(matrix.shape[0]), row)
+    rows = np.arange(matrix.shape[0])
+    others = np.delete(rows, row)
     return sparse.csr_matrix(matrix[others])
+
+
+def without_column(matrix: sparse.csr_matrix, column: int) -> sparse.csr_matrix:
+    """All other columns, in order."""
+    columns = np.arange(matrix.shape[1])
+    others = np.delete(columns, column)
+    return sparse.csr_matrix(matrix[:, others])

@@ -2,7 +2,7 @@
 too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -23,14 +23,16 @@ def values_of_items(
         that an item links to.
     """
     values: dict[str, tuple[NodeType, sparse.csr_matrix]] = {}
+    prefix = f"{ITEM}:"
     for kind in sorted(graph.num_nodes):
-        if not kind.startswith(f"{ITEM}:"):
+        if not kind.startswith(prefix):
             continue
         edges = _edges_into_items(graph, kind)
         if any(adjacency.num_edges for adjacency in edges):
-            values[kind.partition(":")[2]] = (kind, _any_edge(edges))
+            name = kind.removeprefix(prefix)
+            values[name] = (kind, _any_edge(edges))
     for name in links:
-        linked = _outgoing(graph.relations, name)
+        linked = _outgoing(graph, name)
         if linked is not None and linked.num_edges:
             values[name] = (ITEM, _any_edge([linked]))
     for name, numbers in _number_columns(graph):
@@ -61,22 +63,23 @@ def _number_columns(graph: Graph) -> Iterator[tuple[str, sparse.csr_matrix]]:
         start = stop
 
 
-def _outgoing(relations: Mapping[tuple[str, str, str], Adjacency], name: str) -> Adjacency | None:
+def _outgoing(graph: Graph, name: str) -> Adjacency | None:
     """Edges of a relation between items, a row for each item that links; a relation without a
     reverse links both ways.
     """
     edge_type = (ITEM, name, ITEM)
-    return relations.get(reverse(edge_type), relations.get(edge_type))
+    both_ways = graph.relations.get(edge_type)
+    return graph.relations.get(reverse(edge_type), both_ways)
 
 
 def _any_edge(relations: Sequence[Adjacency]) -> sparse.csr_matrix:
     """1 where any of the relations has an edge."""
     shape = (relations[0].num_dst, relations[0].num_src)
-    total = sparse.csr_matrix(shape, dtype=np.float32)
+    num_edges = sparse.csr_matrix(shape, dtype=np.float32)
     for adjacency in relations:
         ones = np.ones(adjacency.num_edges, np.float32)
-        arrays = (ones, adjacency.indices.numpy(), adjacency.indptr.numpy())
-        total = total + sparse.csr_matrix(arrays, shape=shape)
-    matrix = sparse.csr_matrix(total)
-    matrix.data[:] = 1.0
-    return matrix
+        indices, indptr = adjacency.indices.numpy(), adjacency.indptr.numpy()
+        num_edges = num_edges + sparse.csr_matrix((ones, indices, indptr), shape=shape)
+    # Two relations may hold the same edge, and one may hold it twice.
+    num_edges.data[:] = 1.0
+    return num_edges

@@ -59,14 +59,17 @@ class ItemMap:
     def vectors(self, values: Mapping[str, sparse.csr_matrix]) -> Float32Array:
         """(n, d) from what n items are: by feature, (n, values) 0/1 or numbers."""
         # p = mean + Σ weights of the values
-        places = self.mean
+        predicted = self.mean
         for feature in self.features:
-            places = places + values[feature.name] @ self.weights[feature.name]
-        return evened(np.asarray(places, np.float32), self.length)
+            weights = self.weights[feature.name]
+            predicted = predicted + values[feature.name] @ weights
+        return evened(np.asarray(predicted, np.float32), self.length)
 
     def layer_states(self, vectors: Float32Array) -> Float32Array:
         """(layers, n, d) what items with these vectors send when a visitor's history holds them."""
-        return np.asarray(np.einsum("nd,lde->lne", vectors, self.states), np.float32)
+        # h^l = z @ states[l]
+        states = np.einsum("nd,lde->lne", vectors, self.states)
+        return np.asarray(states, np.float32)
 
 
 def evened(vectors: Float32Array, length: float) -> Float32Array:
@@ -86,14 +89,16 @@ def known_values(
     A number stands for its bin where the labels are bins.
     """
     pairs = owner_values(column, separator)
-    numbers: dict[str | None, int] = {label: number for number, label in enumerate(labels)}
-    value = np.empty(len(pairs), np.int64)
-    for row, text in enumerate(pairs[VALUE].to_list()):
-        label = text if text in numbers else bin_of(text, labels)
-        value[row] = numbers.get(label, -1)
-    is_known = value >= 0
-    owner = pairs[OWNER].to_numpy()[is_known]
-    ones = np.ones(len(owner), np.float32)
+    column_of: dict[str | None, int] = {label: number for number, label in enumerate(labels)}
+    rows = []
+    columns = []
+    for owner, text in pairs.select(OWNER, VALUE).iter_rows():
+        label = text if text in column_of else bin_of(text, labels)
+        if label in column_of:
+            rows.append(owner)
+            columns.append(column_of[label])
+    ones = np.ones(len(rows), np.float32)
     shape = (len(column), len(labels))
-    matrix = sparse.csr_matrix((ones, (owner, value[is_known])), shape=shape)
-    return matrix, int((~is_known).sum())
+    matrix = sparse.csr_matrix((ones, (rows, columns)), shape=shape)
+    num_unknown = len(pairs) - len(rows)
+    return matrix, num_unknown

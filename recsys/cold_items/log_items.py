@@ -32,13 +32,15 @@ class LogItems:
         no column of it, the list of its values.
         """
         item_table = self.log.item_table
-        rows = item_table[codes].with_columns(pl.Series(ITEM, codes, dtype=pl.Int32))
+        code_column = pl.Series(ITEM, codes, dtype=pl.Int32)
+        rows = item_table[codes].with_columns(code_column)
         features = {feature.name for feature in item_map.features}
         missing = features.difference(item_table.columns)
         for name in sorted(missing):
             pairs = self._values(name)
             if pairs is not None:
-                lists = pairs.group_by(ITEM).agg(pl.col(LABEL).unique().sort().alias(name))
+                values = pl.col(LABEL).unique().sort()
+                lists = pairs.group_by(ITEM).agg(values.alias(name))
                 rows = rows.join(lists, on=ITEM, how="left", maintain_order="left")
         return rows.drop(ITEM)
 
@@ -56,8 +58,9 @@ class LogItems:
         rows = relation.rows
         if self.until is not None and TIME in rows.columns:
             rows = rows.filter(pl.col(TIME) <= self.until)
-        forward = rows.select(pl.col(SOURCE).alias(ITEM), pl.col(DESTINATION).alias(LABEL))
-        backward = rows.select(pl.col(DESTINATION).alias(ITEM), pl.col(SOURCE).alias(LABEL))
+        source, destination = pl.col(SOURCE), pl.col(DESTINATION)
+        forward = rows.select(source.alias(ITEM), destination.alias(LABEL))
+        backward = rows.select(destination.alias(ITEM), source.alias(LABEL))
         attribute = f"{ITEM}:{name}"
         if relation.ends == (ITEM, ITEM):
             if relation.name != name or name not in self.links:

@@ -102,7 +102,9 @@ def read_new_items(item_map: ItemMap | None, known: KnownItems, table: pl.DataFr
     has_value = num_values > 0
     is_known = _already_known(known, table, vectors)
     is_new = has_value & ~is_known
-    drops = Drops({NO_VALUE: int((~has_value).sum()), PRESENT: int((has_value & is_known).sum())})
+    num_without_value = int((~has_value).sum())
+    num_present = int((has_value & is_known).sum())
+    drops = Drops({NO_VALUE: num_without_value, PRESENT: num_present})
     return NewItems(
         table=_as_known(known, table.filter(pl.Series(is_new))),
         vectors=vectors[is_new],
@@ -138,17 +140,21 @@ def _values_of(
     """
     if feature.numbers is not None:
         return _numbers_of(feature.numbers, feature.name, table), 0
-    labels = known.ids.ids.to_list() if feature.source == ITEM else known.labels[feature.source]
-    column = pl.Series(feature.name, [None] * len(table), dtype=pl.String)
-    if feature.name in table.columns:
-        column = table[feature.name]
-    return known_values(column, labels[:num_fitted], feature.separator)
+    if feature.source == ITEM:
+        labels: Sequence[str] = known.ids.ids.to_list()
+    else:
+        labels = known.labels[feature.source]
+    fitted = labels[:num_fitted]
+    if feature.name not in table.columns:
+        return sparse.csr_matrix((len(table), len(fitted)), dtype=np.float32), 0
+    return known_values(table[feature.name], fitted, feature.separator)
 
 
 def _numbers_of(document: dict[str, Any], name: str, table: pl.DataFrame) -> sparse.csr_matrix:
     """(rows, numbers) of a column; zeros where the table lacks it."""
     if name not in table.columns:
-        return sparse.csr_matrix((len(table), len(document["mean"])), dtype=np.float32)
+        width = len(document["mean"])
+        return sparse.csr_matrix((len(table), width), dtype=np.float32)
     numbers, _ = FeatureColumn.read(document).apply(table[name])
     return sparse.csr_matrix(numbers)
 
@@ -181,13 +187,16 @@ def _as_known(known: KnownItems, table: pl.DataFrame) -> pl.DataFrame:
     if AVAILABLE in table.columns:
         available = table[AVAILABLE].cast(pl.Boolean).fill_null(True)
     rows = table.select(ITEM_ID).with_columns(available)
+    if known.table is None:
+        return rows
     for name in known.columns:
-        kind = pl.String() if known.table is None else known.table[name].dtype
-        column = pl.Series(name, [None] * len(table))
-        if name in table.columns:
-            column = table[name]
+        kind = known.table[name].dtype
+        if name not in table.columns:
+            nulls = pl.lit(None, dtype=kind)
+            rows = rows.with_columns(nulls.alias(name))
+            continue
         try:
-            rows = rows.with_columns(column.cast(kind))
+            rows = rows.with_columns(table[name].cast(kind))
         except pl.exceptions.PolarsError as error:
             raise DataError(
                 f"column {name!r} of the table of new items is not of type {kind}: {error}"

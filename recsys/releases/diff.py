@@ -150,17 +150,16 @@ def _deltas(a: Bundle, b: Bundle, seed: int) -> tuple[list[Delta], int]:
     if both.is_empty() or not metrics:
         return [], len(both)
     both = both.sort(USER_ID)
-    of_b = both.select(metrics).to_numpy().astype(np.float64)
-    of_a = both.select(f"{metric} of a" for metric in metrics).to_numpy().astype(np.float64)
+    renamed = [f"{metric} of a" for metric in metrics]
+    values = both.select(*metrics, *renamed).to_numpy().astype(np.float64)
     # Means over the same resampled users on both sides: (draws, metrics of b | metrics of a).
-    means = bootstrap_means(np.hstack([of_b, of_a]), _DRAWS, seed)
+    means = bootstrap_means(values, _DRAWS, seed)
     deltas = []
-    for column, metric in enumerate(metrics):
-        values = (of_b[:, column], of_a[:, column])
-        drawn = (means[:, column], means[:, len(metrics) + column])
-        interval = difference(*values, *drawn)
-        mean_b, mean_a = float(values[0].mean()), float(values[1].mean())
-        deltas.append(Delta(metric, mean_a, mean_b, *interval))
+    for b_column, metric in enumerate(metrics):
+        a_column = len(metrics) + b_column
+        of_b, of_a = values[:, b_column], values[:, a_column]
+        interval = difference(of_b, of_a, means[:, b_column], means[:, a_column])
+        deltas.append(Delta(metric, float(of_a.mean()), float(of_b.mean()), *interval))
     return deltas, len(both)
 
 
@@ -199,7 +198,8 @@ def _overlap(lists_a: ItemLists, lists_b: ItemLists, k: int) -> Overlap:
         ids_b = [item["id"] for item in items_b]
         num_same += ids_a == ids_b
         if ids_a:
-            shares.append(len(set(ids_a) & set(ids_b)) / len(ids_a))
+            common = set(ids_a) & set(ids_b)
+            shares.append(len(common) / len(ids_a))
     share = float(np.mean(shares)) if shares else 0.0
     same = num_same / len(lists_a) if lists_a else 0.0
     return Overlap(len(lists_a), k, share, same)
@@ -210,7 +210,9 @@ def _movers(lists_a: ItemLists, lists_b: ItemLists) -> tuple[list[Mover], list[M
     titles: dict[str, str | None] = {}
     count_a = _count_items(lists_a, titles)
     count_b = _count_items(lists_b, titles)
-    movers = [Mover(item, title, count_a[item], count_b[item]) for item, title in titles.items()]
+    movers = []
+    for item, title in titles.items():
+        movers.append(Mover(item, title, count_a[item], count_b[item]))
     movers.sort(key=lambda mover: (mover.a - mover.b, mover.item))
     won = [mover for mover in movers if mover.b > mover.a]
     lost = [mover for mover in reversed(movers) if mover.b < mover.a]

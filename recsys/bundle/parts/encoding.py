@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from recsys.bundle.matrices import with_columns, without_row
+from recsys.bundle.matrices import with_columns, without_column, without_row
 from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
 from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
 from recsys.cold_items.new_items import NewItems
@@ -54,7 +54,8 @@ class Encoding:
 
     def save(self, folder: Path) -> Facts:
         self.encoder.save(folder)
-        save_array(folder / _OWN_STATES, self.user_self.astype(np.float32, copy=False))
+        user_self = self.user_self.astype(np.float32, copy=False)
+        save_array(folder / _OWN_STATES, user_self)
         num_sources = {}
         for number, name in enumerate(sorted(self.neighbours)):
             matrix = self.neighbours[name]
@@ -64,10 +65,12 @@ class Encoding:
 
     @classmethod
     def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
+        encoder = EncoderState.load(folder)
         neighbours = {}
-        for number, (name, num_sources) in enumerate(facts["relations"].items()):
+        for number, name in enumerate(facts["relations"]):
+            num_sources = facts["relations"][name]
             neighbours[name] = load_matrix(folder, f"neighbours_{number}", num_sources, True)
-        return cls(EncoderState.load(folder), neighbours, load_array(folder / _OWN_STATES))
+        return cls(encoder, neighbours, load_array(folder / _OWN_STATES))
 
     def append_items(self, new: NewItems, parts: Parts) -> "Encoding":
         from_items = self._relations_from(ITEM)
@@ -81,12 +84,11 @@ class Encoding:
         from_users = self._relations_from(USER)
         neighbours = {}
         for name, matrix in self.neighbours.items():
-            others = without_row(matrix, user.row)
+            edges = without_row(matrix, user.row)
             if name in from_users:
                 # The user is a neighbour of others too.
-                columns = np.delete(np.arange(matrix.shape[1]), user.row)
-                others = sparse.csr_matrix(others[:, columns])
-            neighbours[name] = others
+                edges = without_column(edges, user.row)
+            neighbours[name] = edges
         user_self = np.delete(self.user_self, user.row, axis=0)
         return Encoding(self._encoder_without(user.row), neighbours, user_self)
 
@@ -105,8 +107,9 @@ class Encoding:
                 degree = np.concatenate([relation.source_degree, no_degree])
                 relation = replace(relation, source_degree=degree)
             relations.append(relation)
-        states = np.concatenate([encoder.states[ITEM], new.states], axis=1)
-        return replace(encoder, states={**encoder.states, ITEM: states}, relations=tuple(relations))
+        states = dict(encoder.states)
+        states[ITEM] = np.concatenate([states[ITEM], new.states], axis=1)
+        return replace(encoder, states=states, relations=tuple(relations))
 
     def _encoder_without(self, row: int) -> EncoderState:
         """The encoder without what a user sends to others."""

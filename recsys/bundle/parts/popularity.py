@@ -62,11 +62,12 @@ class Popularity:
         return cls((ALL, *facts["behaviors"]), load_array(folder / _FILE), recent)
 
     def append_items(self, new: NewItems, parts: Parts) -> "Popularity":
-        nobody = np.zeros((len(self.segments), len(new)), np.float32)
+        """Nobody had them."""
+        counts = np.pad(self.counts, ((0, 0), (0, len(new))))
         recent = self.recent
         if recent is not None:
-            recent = np.append(recent, np.zeros(len(new), np.float32))
-        return replace(self, counts=np.hstack([self.counts, nobody]), recent=recent)
+            recent = np.pad(recent, (0, len(new)))
+        return replace(self, counts=counts, recent=recent)
 
     def drop_user(self, user: ForgottenUser) -> Self:
         return self

@@ -70,8 +70,9 @@ class Scoring:
     @property
     def search_vectors(self) -> Float32Array:
         """(items, d + columns of `added.back`) the vectors without the popularity."""
-        width = self.boosted_vectors.shape[1]
-        return self.boosted_vectors[:, : width if self.boost_unit is None else width - 1]
+        if self.boost_unit is None:
+            return self.boosted_vectors
+        return self.boosted_vectors[:, :-1]
 
     def check(self, num_users: int, num_items: int) -> None:
         require_rows("item vectors", len(self.item_vectors), num_items)
@@ -106,13 +107,14 @@ class Scoring:
         old, searched = folder / _OLD_VECTORS, folder / _SEARCHED
         boosted = load_array(searched if searched.exists() else old)
         width = load_array(old).shape[1] if old.exists() else facts["width"]
-        unit = facts.get("dial_unit")
-        last = boosted.shape[1] - (unit is not None)
-        added = histories = None
-        if facts.get("history"):
-            added = _load_history(folder, facts["history"], boosted[:, width:last])
-            histories = load_matrix(folder, _HISTORIES, facts["num_items"], True)
-        return cls(boosted[:, :width], added, histories, boosted, unit)
+        item_vectors = boosted[:, :width]
+        vectors = cls(item_vectors, None, None, boosted, facts.get("dial_unit"))
+        if not facts.get("history"):
+            return vectors
+        back = vectors.search_vectors[:, width:]
+        added = _load_history(folder, facts["history"], back)
+        histories = load_matrix(folder, _HISTORIES, facts["num_items"], weighted=True)
+        return replace(vectors, added=added, histories=histories)
 
     def append_items(self, new: NewItems, parts: Parts) -> Self:
         """New items add nothing to others and nothing is added to them."""
@@ -132,7 +134,8 @@ class Scoring:
 def _load_history(folder: Path, facts: Mapping[str, Any], back: Float32Array) -> HistoryScores:
     gains = {}
     if facts.get("met"):
-        gains = dict(zip(facts["met"], load_array(folder / _GAINS), strict=True))
+        rows = load_array(folder / _GAINS)
+        gains = dict(zip(facts["met"], rows, strict=True))
     return HistoryScores(
         table=load_matrix(folder, _TABLE, len(back), True),
         into=load_array(folder / _INTO),
@@ -147,15 +150,13 @@ def _with_items(added: HistoryScores, count: int) -> HistoryScores:
     """With zeros for `count` more items."""
     gains = {}
     for behavior, gain in added.auxiliary_gains.items():
-        gains[behavior] = np.concatenate([gain, np.zeros(count, np.float32)])
+        gains[behavior] = np.pad(gain, (0, count))
+    table = with_columns(added.table, count)
+    zero_rows = ((0, count), (0, 0))
     return replace(
         added,
-        table=with_rows(with_columns(added.table, count), count),
-        into=_with_zero_rows(added.into, count),
-        back=_with_zero_rows(added.back, count),
+        table=with_rows(table, count),
+        into=np.pad(added.into, zero_rows),
+        back=np.pad(added.back, zero_rows),
         auxiliary_gains=gains,
     )
-
-
-def _with_zero_rows(values: Float32Array, count: int) -> Float32Array:
-    return np.concatenate([values, np.zeros((count, values.shape[1]), np.float32)])

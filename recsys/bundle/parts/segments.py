@@ -88,7 +88,9 @@ def count_segments(column: pl.Series, pairs: sparse.csr_matrix, users: Float32Ar
     segment = values.search_sorted(rows[VALUE]).to_numpy()
     user = rows[OWNER].to_numpy()
     ones = np.ones(len(rows), np.float32)
-    members = sparse.csr_matrix((ones, (segment, user)), shape=(len(values), len(column)))
+    # (values, users) 1 where a user has the value
+    shape = (len(values), len(column))
+    members = sparse.csr_matrix((ones, (segment, user)), shape=shape)
     counts = (members @ pairs).tocsr().astype(np.float32)
     counts.sort_indices()
     sizes = (members @ users).tolist()
