@@ -35,14 +35,16 @@ def _files(report: CheckReport) -> list[str]:
 
 
 def _sizes(report: CheckReport) -> list[str]:
-    found = []
+    warnings = []
     if report.users < FEW_USERS:
-        found.append(f"{_left(report.users, 'user')}: intervals will be too wide to compare models")
+        warnings.append(
+            f"{_left(report.users, 'user')}: intervals will be too wide to compare models"
+        )
     if report.items < FEW_ITEMS:
-        found.append(
+        warnings.append(
             f"{_left(report.items, 'item')}: sorting them by popularity may be all there is to gain"
         )
-    return found
+    return warnings
 
 
 def _times(report: CheckReport) -> list[str]:
@@ -62,35 +64,35 @@ def _times(report: CheckReport) -> list[str]:
 
 
 def _ids(report: CheckReport) -> list[str]:
-    return [
-        f"{report.columns[column]['name']!r} holds floats ({report.columns[column]['type']}); ids like 42.0 are read as '42'"
-        for column in (USER_ID, ITEM_ID)
-        if report.columns[column]["type"].startswith("Float")
-        or report.columns[column]["type"] == "String of floats"
-    ]
+    warnings = []
+    for column in (USER_ID, ITEM_ID):
+        name, kind = report.columns[column]["name"], report.columns[column]["type"]
+        if kind.startswith("Float") or kind == "String of floats":
+            warnings.append(f"{name!r} holds floats ({kind}); ids like 42.0 are read as '42'")
+    return warnings
 
 
 def _activity(report: CheckReport, clean: CleanConfig) -> list[str]:
-    found = []
+    warnings = []
     median, most = report.per_user["50%"], report.per_user["100%"]
     if most > max(1000, 50 * median) and clean.max_user_interactions is None:
-        found.append(
+        warnings.append(
             f"one user has {most:,.0f} rows, the median user {median:,.0f}: a crawler or a shared account? "
             "Cap it with clean.max_user_interactions"
         )
     if report.per_user["75%"] == most > 1 and clean.max_user_interactions is None:
-        found.append(
+        warnings.append(
             f"a quarter of the users or more have {most:,.0f} rows and nobody has more: was the log cut there?"
         )
     if report.per_user["75%"] <= 1:
-        found.append(
+        warnings.append(
             "three quarters of the users have a single row: ids may be sessions or visits, not people"
         )
     if report.per_item["100%"] > 0.5 * report.users and report.users >= FEW_USERS:
-        found.append(
+        warnings.append(
             "one item was taken by more than half of the users: is it a gift, a fee or a default?"
         )
-    return found
+    return warnings
 
 
 def _behaviors(report: CheckReport) -> list[str]:
@@ -106,44 +108,47 @@ def _behaviors(report: CheckReport) -> list[str]:
 
 
 def _ratings(report: CheckReport, clean: CleanConfig) -> list[str]:
-    counts = report.ratings or {}
-    values = [float(rating) for rating in counts if rating not in ("missing", UNREADABLE)]
-    unreadable = counts.get(UNREADABLE, 0)
-    if unreadable:
-        return [
-            f"{unreadable:,} values of {report.columns[RATING]['name']!r} are no numbers: clean.min_rating drops their rows"
-        ]
-    if clean.min_rating is not None or len(values) < 2:
+    if not report.ratings:
         return []
     name = report.columns[RATING]["name"]
-    return [
-        f"a {name} of {min(values):g} counts as much as one of {max(values):g}: clean.min_rating keeps the good ones"
-    ]
+    warnings = []
+    unreadable = report.ratings.get(UNREADABLE, 0)
+    if unreadable:
+        warnings.append(
+            f"{unreadable:,} values of {name!r} are no numbers: clean.min_rating drops their rows"
+        )
+    values = [float(rating) for rating in report.ratings if rating not in ("missing", UNREADABLE)]
+    if clean.min_rating is None and len(values) > 1:
+        warnings.append(
+            f"a {name} of {min(values):g} counts as much as one of {max(values):g}: "
+            "clean.min_rating keeps the good ones"
+        )
+    return warnings
 
 
 def _drops(report: CheckReport) -> list[str]:
-    found = []
+    warnings = []
     missing = report.drops.get(USER_MISSING, 0)
     if missing > 0.01 * report.rows_read:
-        found.append(
+        warnings.append(
             f"{missing / report.rows_read:.0%} of the rows have no user: visits without an account are not used"
         )
     timeless = report.drops.get(TIME_MISSING, 0)
     if timeless > 0.01 * report.rows_read:
-        found.append(
+        warnings.append(
             f"{timeless / report.rows_read:.0%} of the rows have no timestamp and are dropped: "
             'data.time_col = "" keeps them, and leaves the time of all others out'
         )
     if report.duplicate_share > 0.2:
-        found.append(
+        warnings.append(
             f"{report.duplicate_share:.0%} of the usable rows repeat a user, item and behavior: "
             'clean.duplicates = "sum" turns repeats into weight'
         )
     if report.rows_kept < 0.5 * report.rows_read:
-        found.append(
+        warnings.append(
             f"{1 - report.rows_kept / report.rows_read:.0%} of the rows are dropped: see the reasons"
         )
-    return found
+    return warnings
 
 
 def _left(count: int, noun: str) -> str:

@@ -1,5 +1,6 @@
 """Decimal commas, odd ids and odd times: understood, refused or warned about, never lost unsaid."""
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -119,3 +120,12 @@ def test_check_run_and_fit_warn_alike(tmp_path: Path) -> None:
     tiny = GraphRecommender(width=4, heads=1, epochs=0, early_stopping=False, neighbours=0)
     with pytest.warns(UserWarning, match="'05' and '5'"):
         tiny.fit(odd_log())
+
+
+def test_a_sample_of_unreadable_ratings_is_json(tmp_path: Path) -> None:
+    steps = [f"{step / 10:g}" for step in range(1, 60)]
+    log = log_of(tmp_path, RATING, ["good", *steps, *steps])
+    report = check_log(log, DataConfig(), CleanConfig())
+    assert report.ratings is not None and report.ratings["unreadable"] == 1
+    assert report.sample[0][RATING] is None
+    json.dumps(report.document(), allow_nan=False)
