@@ -34,16 +34,19 @@ def rebuilt_history(
         One user's history.
     """
     relations = {relation.behavior: relation for relation in encoder.relations}
-    item, behavior, weight, time = [], [], [], []
-    for number, (name, items) in enumerate(seen.items()):
+    item: list[IntArray] = []
+    behavior: list[IntArray] = []
+    weight: list[Float64Array] = []
+    time: list[Int64Array] = []
+    for behavior_number, (name, items) in enumerate(seen.items()):
         relation = relations.get(name)
         edges = np.ones(len(items))
         if relation is not None and relation.name in neighbours:
             edges = neighbours[relation.name][0, items].toarray().ravel().astype(np.float64)
-        positions = np.array([num_later.get(one, 0.0) for one in items.tolist()])
+        positions = np.array([num_later.get(item_id, 0.0) for item_id in items.tolist()])
         weights, times = _weights_and_times(edges, relation, encoder, positions)
         item.append(items)
-        behavior.append(np.full(len(items), number, np.int16))
+        behavior.append(np.full(len(items), behavior_number, np.int16))
         weight.append(weights)
         time.append(times)
     item_column, time_column = np.concatenate(item), np.concatenate(time)

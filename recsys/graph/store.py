@@ -35,7 +35,9 @@ def save_graph(graph: Graph, folder: Path) -> None:
         save_file(_edge_tensors(graph), staging / _EDGES)
         _label_rows(graph.labels).write_parquet(staging / _LABELS, compression="zstd")
         if graph.features:
-            values = {kind: one.values.contiguous() for kind, one in graph.features.items()}
+            values = {}
+            for kind, features in graph.features.items():
+                values[kind] = features.values.contiguous()
             save_file(values, staging / _FEATURES)
         write_json(staging / _DOCUMENT, _document(graph))
 
