@@ -1,37 +1,41 @@
 """The plots of the report as SVG text."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.ticker import MaxNLocator
 
+from recsys.evaluate.deciding import DECIDING
 from recsys.evaluate.document import Epoch, ModelRow, SliceRow, VisitorRow
 from recsys.evaluate.drawing import INK, MAIN, OTHER, STYLE, new_figure, svg_text
 
 
 def models_plot(rows: Sequence[ModelRow], main: str, deciding: str) -> str:
     """Each model's deciding metric as a bar with its 95 % interval, best on top."""
-    shown = sorted(
-        (row for row in rows if row.metrics), key=lambda row: row.metrics[deciding].value
-    )
-    values = [row.metrics[deciding] for row in shown]
-    reach = [
-        [one.value - (one.value if one.low is None else one.low) for one in values],
-        [(one.value if one.high is None else one.high) - one.value for one in values],
-    ]
+    shown = [row for row in rows if row.metrics]
+    shown.sort(key=lambda row: row.metrics[deciding].value)
+    titles, values, below, above, colors = [], [], [], [], []
+    for row in shown:
+        metric = row.metrics[deciding]
+        titles.append(row.title)
+        values.append(metric.value)
+        below.append(0.0 if metric.low is None else metric.value - metric.low)
+        above.append(0.0 if metric.high is None else metric.high - metric.value)
+        colors.append(MAIN if row.name == main else OTHER)
     with rc_context(STYLE):
         figure, axes = new_figure(0.8 + 0.36 * len(shown))
-        colors = [MAIN if row.name == main else OTHER for row in shown]
         bars = axes.barh(
-            [row.title for row in shown],
-            [one.value for one in values],
-            xerr=reach,
+            titles,
+            values,
+            xerr=[below, above],
             color=colors,
             height=0.66,
             ecolor=INK,
             capsize=3,
         )
-        axes.bar_label(bars, labels=[f"{one.value:.4f}" for one in values], padding=6)
+        axes.bar_label(bars, fmt="%.4f", padding=6)
         axes.set_xlabel(f"{deciding.upper()} (line: 95 % interval)")
         return svg_text(
             figure,
@@ -44,22 +48,16 @@ def slices_plot(
 ) -> str:
     """The deciding metric of the main model, and of its best rival, on every slice that has one."""
     shown = [row for row in reversed(rows) if main in row.values]
-    places = range(len(shown))
+    places = np.arange(len(shown))
+    labels = [f"{row.group}: {row.label}" for row in shown]
     with rc_context(STYLE):
         figure, axes = new_figure(1.3 + 0.4 * len(shown))
-        axes.barh(
-            [place + 0.2 for place in places],
-            [row.values[main] for row in shown],
-            0.38,
-            color=MAIN,
-            label=titles[main],
-        )
+        values = [row.values[main] for row in shown]
+        axes.barh(places + 0.2, values, 0.38, color=MAIN, label=titles[main])
         if other is not None:
             values = [row.values[other] for row in shown]
-            axes.barh(
-                [place - 0.2 for place in places], values, 0.38, color=OTHER, label=titles[other]
-            )
-        axes.set_yticks(list(places), [f"{row.group}: {row.label}" for row in shown])
+            axes.barh(places - 0.2, values, 0.38, color=OTHER, label=titles[other])
+        axes.set_yticks(places, labels)
         axes.set_xlabel(deciding.upper())
         figure.legend(frameon=False, labelcolor=INK, loc="outside upper right", ncols=2)
         return svg_text(
@@ -69,26 +67,15 @@ def slices_plot(
 
 def visitors_plot(rows: Sequence[VisitorRow], deciding: str) -> str:
     """Trained vectors and visitors by the number of events that are known, on the same users."""
-    places = range(len(rows))
+    places = np.arange(len(rows))
+    visitor = [row.visitor for row in rows]
+    trained = [row.trained for row in rows]
     with rc_context(STYLE):
         figure, axes = new_figure(2.6)
-        axes.plot(
-            places,
-            [row.visitor for row in rows],
-            color=MAIN,
-            marker="o",
-            markersize=4,
-            label="as a visitor",
-        )
-        axes.plot(
-            places,
-            [row.trained for row in rows],
-            color=OTHER,
-            marker="o",
-            markersize=4,
-            label="trained vector",
-        )
-        axes.set_xticks(list(places), [str(row.events) for row in rows])
+        dots: dict[str, Any] = {"marker": "o", "markersize": 4}
+        axes.plot(places, visitor, color=MAIN, label="as a visitor", **dots)
+        axes.plot(places, trained, color=OTHER, label="trained vector", **dots)
+        axes.set_xticks(places, [str(row.events) for row in rows])
         axes.set_xlabel("last events known")
         axes.set_ylabel(deciding.upper())
         axes.set_ylim(bottom=0)
@@ -100,31 +87,24 @@ def visitors_plot(rows: Sequence[VisitorRow], deciding: str) -> str:
 
 def training_plot(history: Sequence[Epoch]) -> str:
     """Loss, and validation where it was taken, by epoch."""
-    judged = {epoch.epoch: epoch.value for epoch in history if epoch.value is not None}
+    epochs = [epoch.epoch for epoch in history]
+    losses = [epoch.loss for epoch in history]
+    validation = {epoch.epoch: epoch.value for epoch in history if epoch.value is not None}
     with rc_context(STYLE):
         figure, axes = new_figure(2.6)
-        axes.plot(
-            [epoch.epoch for epoch in history],
-            [epoch.loss for epoch in history],
-            color=OTHER,
-            label="loss (left)",
-        )
+        lines = axes.plot(epochs, losses, color=OTHER, label="loss (left)")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        lines = axes.get_lines()
-        if judged:
+        if validation:
             right = axes.twinx()
             right.spines["right"].set_visible(True)
-            lines = [
-                *lines,
-                *right.plot(
-                    list(judged),
-                    list(judged.values()),
-                    color=MAIN,
-                    marker="o",
-                    markersize=3,
-                    label="validation NDCG (right)",
-                ),
-            ]
+            lines += right.plot(
+                list(validation),
+                list(validation.values()),
+                color=MAIN,
+                marker="o",
+                markersize=3,
+                label=f"validation {DECIDING.upper()} (right)",
+            )
         axes.legend(handles=lines, frameon=False, labelcolor=INK, loc="center right")
         return svg_text(figure, "Loss and validation by epoch of training")

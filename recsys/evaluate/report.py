@@ -125,23 +125,27 @@ def write_report(report: Report, folder: Path) -> None:
 
 
 def _lists(judged: Sequence[Judged]) -> dict[str, Int32Array]:
-    return {one.name: one.ranked for one in judged if one.ranked is not None}
+    return {model.name: model.ranked for model in judged if model.ranked is not None}
 
 
 def _resampled(
     rankings: Mapping[str, Ranking], draws: int, seed: int
 ) -> dict[str, dict[str, Float64Array]]:
     """Bootstrap means (draws,) by model and metric, over the same draws of users for all of them."""
-    columns = [(name, metric) for name, ranking in rankings.items() for metric in ranking.per_user]
-    values = np.stack([rankings[name].per_user[metric] for name, metric in columns], axis=1)
+    names, columns = [], []
+    for name, ranking in rankings.items():
+        for metric, values in ranking.per_user.items():
+            names.append((name, metric))
+            columns.append(values)
+    column_means = bootstrap_means(np.stack(columns, axis=1), draws, seed)
     means: dict[str, dict[str, Float64Array]] = {name: {} for name in rankings}
-    for (name, metric), column in zip(columns, bootstrap_means(values, draws, seed).T, strict=True):
-        means[name][metric] = column
+    for place, (name, metric) in enumerate(names):
+        means[name][metric] = column_means[:, place]
     return means
 
 
 def _row(
-    one: Judged, ranking: Ranking | None, means: Mapping[str, Float64Array] | None
+    model: Judged, ranking: Ranking | None, means: Mapping[str, Float64Array] | None
 ) -> ModelRow:
     metrics: dict[str, Value] = {}
     if ranking is not None and means is not None:
@@ -150,14 +154,14 @@ def _row(
             mean, low, high = interval(values, means[name])
             metrics[name] = Value(value=mean, low=low, high=high)
     return ModelRow(
-        name=one.name,
-        title=one.title,
-        role=one.role,
-        params=dict(one.params),
-        validation=one.validation,
-        seconds=one.seconds,
+        name=model.name,
+        title=model.title,
+        role=model.role,
+        params=dict(model.params),
+        validation=model.validation,
+        seconds=model.seconds,
         metrics=metrics,
-        skipped=one.skipped,
+        skipped=model.skipped,
     )
 
 
@@ -166,29 +170,28 @@ def _comparisons(
 ) -> list[Comparison]:
     """The main model minus each other on every metric, corrected over the others within a metric."""
     others = [name for name in rankings if name != main]
-    found = []
+    comparisons = []
     for metric, values in rankings[main].per_user.items():
-        apart = [
-            difference(
-                values, rankings[other].per_user[metric], means[main][metric], means[other][metric]
+        main_means = means[main][metric]
+        differences = []
+        for other in others:
+            other_values = rankings[other].per_user[metric]
+            differences.append(difference(values, other_values, main_means, means[other][metric]))
+        # Holm's correction, over the models that are compared on this metric.
+        corrected = holm(np.array([apart.p for apart in differences]))
+        for other, apart, p_holm in zip(others, differences, corrected.tolist(), strict=True):
+            comparison = Comparison(
+                other=other,
+                metric=metric,
+                difference=apart.mean,
+                low=apart.low,
+                high=apart.high,
+                p=apart.p,
+                p_holm=p_holm,
+                finding=_finding(apart.mean, p_holm),
             )
-            for other in others
-        ]
-        corrected = holm(np.array([one.p for one in apart]))
-        for other, one, p_holm in zip(others, apart, corrected, strict=True):
-            found.append(
-                Comparison(
-                    other=other,
-                    metric=metric,
-                    difference=one.mean,
-                    low=one.low,
-                    high=one.high,
-                    p=one.p,
-                    p_holm=float(p_holm),
-                    finding=_finding(one.mean, float(p_holm)),
-                )
-            )
-    return found
+            comparisons.append(comparison)
+    return comparisons
 
 
 def _finding(mean: float, p_holm: float) -> Literal["better", "worse", "undecided"]:
