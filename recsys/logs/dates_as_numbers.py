@@ -5,8 +5,8 @@ of days, and dates without a day or a year are not taken for unix seconds withou
 import polars as pl
 
 from recsys.core.errors import DataError
+from recsys.core.interactions import DAY_SECONDS
 
-DAY_SECONDS = 86_400
 DIGITS = ("yyyymmdd", "yyyymmddHH", "yyyymmddHHMM", "yyyymmddHHMMSS")
 EXCEL_EPOCH_DAYS = 25_569
 """Days from 1899-12-30, where spreadsheets begin to count, to 1970-01-01."""
@@ -51,23 +51,12 @@ def require_plain_seconds(column: str, numbers: pl.Series) -> None:
     values = numbers.unique()
     if len(values) < _DISTINCT:
         return
-    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
-    whole = bool((values == values.floor()).all())
-    shown = f"{numbers[0]:g}" if abs(float(numbers[0])) < 1e6 else str(numbers[0])
-    looks_like, remedy = "", ""
-    if whole and _YEARS[0] <= low and high <= _YEARS[1]:
-        looks_like, remedy = "a year", _WITHOUT_DAYS
-    elif whole and _all_months(values):
-        looks_like, remedy = "a year and a month", _WITHOUT_DAYS
-    elif whole and _all_days_of_a_year(values):
-        looks_like, remedy = "a month and a day", _WITHOUT_DAYS
-    elif whole and _EPOCH_DAYS[0] <= low and high <= _EPOCH_DAYS[1]:
-        looks_like, remedy = "days since 1970", 'Set data.time_unit = "days"'
-    elif _EXCEL[0] <= low and high <= _EXCEL[1]:
-        looks_like, remedy = "dates of a spreadsheet", 'Set data.time_unit = "excel"'
-    if looks_like:
+    likeness, remedy = _likeness(values)
+    if likeness:
+        first = float(numbers[0])
+        shown = f"{first:.0f}" if first.is_integer() else str(first)
         raise DataError(
-            f"the time column {column!r} holds {shown}, which looks like {looks_like}",
+            f"the time column {column!r} holds {shown}, which looks like {likeness}",
             f'{remedy}, or data.time_unit = "s" if it is seconds',
         )
 
@@ -77,14 +66,35 @@ _WITHOUT_DAYS = (
 )
 
 
+def _likeness(values: pl.Series) -> tuple[str, str]:
+    """What distinct numbers look like, and the remedy; empty text for plain seconds."""
+    low = float(values.min())  # type: ignore[arg-type]
+    high = float(values.max())  # type: ignore[arg-type]
+    if bool((values == values.floor()).all()):
+        if _YEARS[0] <= low and high <= _YEARS[1]:
+            return "a year", _WITHOUT_DAYS
+        if _all_months(values):
+            return "a year and a month", _WITHOUT_DAYS
+        if _all_days_of_a_year(values):
+            return "a month and a day", _WITHOUT_DAYS
+        if _EPOCH_DAYS[0] <= low and high <= _EPOCH_DAYS[1]:
+            return "days since 1970", 'Set data.time_unit = "days"'
+    if _EXCEL[0] <= low and high <= _EXCEL[1]:
+        return "dates of a spreadsheet", 'Set data.time_unit = "excel"'
+    return "", ""
+
+
 def _all_months(values: pl.Series) -> bool:
     """Whether all are like 202401."""
-    years, months = values // 100, values % 100
-    return bool(years.is_between(*_YEARS).all() and months.is_between(1, 12).all())
+    years = values // 100
+    months = values % 100
+    in_range = years.is_between(*_YEARS) & months.is_between(1, 12)
+    return bool(in_range.all())
 
 
 def _all_days_of_a_year(values: pl.Series) -> bool:
     """Whether all are like 131 or 1231: a month and a day of it, in two months at least."""
-    months, days = values // 100, values % 100
-    valid = months.is_between(1, 12).all() and days.is_between(1, 31).all()
-    return bool(valid) and months.n_unique() > 1
+    months = values // 100
+    days = values % 100
+    in_range = months.is_between(1, 12) & days.is_between(1, 31)
+    return bool(in_range.all()) and months.n_unique() > 1

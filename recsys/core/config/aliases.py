@@ -70,11 +70,11 @@ def dotted_keys(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[st
 
 
 def _rename_space(space: Mapping[str, Any]) -> dict[str, Any]:
-    given = dict(dotted_keys(space))
+    entries = dict(dotted_keys(space))
     renamed: dict[str, Any] = {}
-    for key, values in given.items():
+    for key, values in entries.items():
         new_key = current_key(key)
-        both = new_key != key and new_key in given
+        both = new_key != key and new_key in entries
         _require_one_name(both, f"tune.space.{key}", f"tune.space.{new_key}")
         renamed[new_key] = values
     return renamed

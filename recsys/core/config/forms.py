@@ -33,8 +33,8 @@ def type_at(location: Sequence[str | int]) -> tuple[str, Any]:
 
 def type_of_key(key: str) -> Any:
     """The type of a dotted key; None for one that there is not."""
-    found, annotation = type_at(key.split("."))
-    return annotation if found == key else None
+    innermost, annotation = type_at(key.split("."))
+    return annotation if innermost == key else None
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
@@ -135,19 +135,28 @@ def _choices(annotation: Any) -> list[Any]:
 
 
 def _word(option: Any) -> str:
+    origin = get_origin(option)
     arguments = get_args(option)
-    if get_origin(option) is Literal:
-        quoted = [toml_value(choice) for choice in arguments]
-        return " or ".join([", ".join(quoted[:-1]), quoted[-1]]) if quoted[1:] else quoted[0]
-    if get_origin(option) is tuple:
+    if origin is Literal:
+        return _either([toml_value(choice) for choice in arguments])
+    if origin is tuple:
         return f"a list of {len(arguments)} {_plural(arguments[0])}"
-    if get_origin(option) is list:
+    if origin is list:
         return f"a list of {_plural(arguments[0])}"
-    if get_origin(option) is dict:
+    if origin is dict:
         return f"a table of {_plural(arguments[1])} by name"
     if option is NoneType:
         return "none"
-    return _NAMES.get(option, "a table" if _kind(option) is dict else "a value")
+    if _kind(option) is dict:
+        return "a table"
+    return _NAMES.get(option, "a value")
+
+
+def _either(words: list[str]) -> str:
+    """'a, b or c'."""
+    if len(words) == 1:
+        return words[0]
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _plural(element: Any) -> str:
@@ -186,11 +195,13 @@ def _read_json(text: str) -> Any:
 
 def _is_of(value: Any, types: list[Any]) -> bool:
     """Whether a value read as TOML is of one of these types; whole numbers are numbers."""
-    if isinstance(value, bool) or value is _UNREADABLE or isinstance(value, date | time):
+    if value is _UNREADABLE:
+        return False
+    if isinstance(value, bool | date | time):
         return type(value) in types
-    return any(isinstance(value, kind) for kind in types) or (
-        isinstance(value, int) and float in types
-    )
+    if isinstance(value, int) and float in types:
+        return True
+    return any(isinstance(value, kind) for kind in types)
 
 
 def _read_list(text: str, value: Any, annotation: Any, or_text: bool) -> Any:

@@ -40,11 +40,11 @@ def with_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> RunConfig:
     raw = rename_old_keys(raw)  # of the file: what `--set` says under a new name wins over them
     names: dict[str, str] = {}
     for override in overrides:
-        given, text = _read_override(override)
-        key = current_key(given)
-        if names.setdefault(key, given) != given:
+        written, text = _read_override(override)
+        key = current_key(written)
+        if names.setdefault(key, written) != written:
             raise ConfigError(
-                f"--set {names[key]} and --set {given} set one key under two names",
+                f"--set {names[key]} and --set {written} set one key under two names",
                 f"Leave one out; the present name is {key}",
             )
         _apply(raw, key, read_value(text, type_of_key(key)))
