@@ -38,9 +38,11 @@ class Bases(nn.Module):
             "gamma": slice(2, 2 + heads),
         }
         for name, attention in attentions.items():
-            for field, place in columns.items():
+            for field, columns_of_field in columns.items():
                 if getattr(attention, field).requires_grad:
-                    combination = _Combination(self.coefficients[name], self.bases, place)
+                    combination = _Combination(
+                        self.coefficients[name], self.bases, columns_of_field
+                    )
                     _combine(attention, field, combination)
 
 

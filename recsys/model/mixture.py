@@ -71,10 +71,10 @@ class Mixture(torch.autograd.Function):
             # At o_r, besides: tanh(gate_r) β_r g.
             weight = opening[:, None] * share
             for relation, slope in enumerate(slope_messages):
-                part = g * weight[relation, :, None]
-                part.addcmul_(state, cross[relation, :, None])
-                part.addcmul_(stack[relation], back_message[relation, :, None], value=-1)
-                slope[rows] = part
+                slope_rows = g * weight[relation, :, None]
+                slope_rows.addcmul_(state, cross[relation, :, None])
+                slope_rows.addcmul_(stack[relation], back_message[relation, :, None], value=-1)
+                slope[rows] = slope_rows
         # tanh' = 1 − tanh²
         slope_gate = slope_gate * (1 - opening.square())
         return slope_target, slope_gate, slope_kappa, None, *slope_messages

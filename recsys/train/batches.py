@@ -148,7 +148,7 @@ class Batches:
         if self._moments is None:
             return np.split(draw.permutation(len(self._user)), borders)
         stretches = np.split(np.argsort(self._moments, kind="stable"), borders)
-        return [stretches[place] for place in draw.permutation(len(stretches))]
+        return [stretches[number] for number in draw.permutation(len(stretches))]
 
     def _batch(self, pairs: Int64Array, draw: np.random.Generator) -> Batch:
         user, item = self._user[pairs], self._item[pairs]

@@ -83,8 +83,8 @@ def save(folder: Path, state: TrainingState, fingerprint: str) -> None:
         "best_epoch": state.best_epoch,
         "best_value": state.best_value,
     }
-    with atomic_file(folder / FILE) as part:
-        save_file(tensors, part, metadata={"standing": json.dumps(document)})
+    with atomic_file(folder / FILE) as partial_file:
+        save_file(tensors, partial_file, metadata={"standing": json.dumps(document)})
 
 
 def load(folder: Path, fingerprint: str) -> TrainingState | None:
