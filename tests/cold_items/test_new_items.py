@@ -187,3 +187,11 @@ def test_values_of_a_column():
     assert binned.toarray().tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]] and beside == 0
     listed, _ = known_values(pl.Series([["drama", "drama"], []]), GENRES, None)
     assert listed.toarray().tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def test_a_column_that_the_table_lacks_is_null_whatever_its_type(tmp_path):
+    world = make_contents_with_genres()
+    tags = pl.Series("tags", [["a", "b"]] * ITEMS)
+    world = replace(world, item_table=world.item_table.with_columns(tags))
+    new = world.bundle().read_new_items(new_table())
+    assert new.table["tags"].dtype == tags.dtype and new.table["tags"].null_count() == 2

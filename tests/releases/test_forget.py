@@ -2,7 +2,9 @@
 before.
 """
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,7 +17,10 @@ from recsys.core.errors import UsageError
 from recsys.encode.history_scores import HistoryScores
 from recsys.lookup.lookup import Lookup
 from recsys.releases.forget import without_user
+from recsys.releases.publish import load_verified
 from worlds import ITEMS, LAYERS, USERS, WIDTH, make_contents, make_relation, write_world
+
+OLD_BUNDLE = Path(__file__).parents[1] / "pipelines/old_run/bundle"
 
 
 @pytest.fixture(params=["vectors", "blended", "friends"])
@@ -111,3 +116,13 @@ def test_the_only_user_is_not_cut_out(bundle):
     alone = bundle.parts.replaced(Users(bundle.users.subset(np.array([0]))))
     with pytest.raises(UsageError, match="nobody else"):
         without_user(Bundle(alone, bundle.folder), 0)
+
+
+def test_a_bundle_of_an_older_version_forgets_too(tmp_path):
+    copy = tmp_path / OLD_BUNDLE.name
+    shutil.copytree(OLD_BUNDLE, copy)
+    old = load_verified(copy)
+    fresh = load_verified(without_user(old, 3))
+    assert len(fresh.users) == len(old.users) - 1 and old.users.ids[3] not in fresh.users
+    [before], [after] = (Lookup(one).recommend([old.users.ids[5]], 5) for one in (old, fresh))
+    assert [item["id"] for item in after["items"]] == [item["id"] for item in before["items"]]
