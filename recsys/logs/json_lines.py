@@ -130,7 +130,7 @@ class _JsonSource:
         Raises DataError for a line without an object, unless they are counted.
         """
         objects, num_broken = [], 0
-        for place, line in enumerate(block.decode().split("\n")):
+        for position, line in enumerate(block.decode().split("\n")):
             if not line.strip():
                 continue
             try:
@@ -144,7 +144,7 @@ class _JsonSource:
             else:
                 shown = line[:_SHOWN_CHARACTERS]
                 raise DataError(
-                    f"line {line_number + place} of {self.name!r} is not a JSON object: {shown!r}",
+                    f"line {line_number + position} of {self.name!r} is not a JSON object: {shown!r}",
                     MEND_LINE,
                 )
         return objects, num_broken

@@ -23,7 +23,7 @@ class CheckedLines:
     """What is in a block of lines.
 
     lines: whole records, without the lines that have a stray quote.
-    stray: those lines, (place in the block from 0, text).
+    stray: those lines, (position in the block from 0, text).
     unfinished: lines of a record that goes on in the next block.
     num_lines: lines of the block without the unfinished ones.
     """
@@ -98,12 +98,12 @@ class QuoteChecker:
 
         A quote that closes nothing well gives `opening` itself.
         """
-        for place in lines.quotes_after(opening):
-            text = lines.texts[place]
+        for position in lines.quotes_after(opening):
+            text = lines.texts[position]
             if self._goes_on.fullmatch(text):
                 continue
             if self._ends_record.fullmatch(text):
-                return place
+                return position
             if not self._ends_field.match(text):
                 return opening
         return None
@@ -169,10 +169,10 @@ def _without_stray(
     """The first `num_lines` of a block without the stray ones; the others are unfinished."""
     raw = block.split(b"\n")
     broken = set(stray)
-    kept = [line for place, line in enumerate(raw[:num_lines]) if place not in broken]
-    finished = b"\n".join(kept) + b"\n"
+    whole_lines = [line for position, line in enumerate(raw[:num_lines]) if position not in broken]
+    finished = b"\n".join(whole_lines) + b"\n"
     unfinished = b"\n".join(raw[num_lines:])
-    texts = [(place, lines.texts[place]) for place in stray]
+    texts = [(position, lines.texts[position]) for position in stray]
     return CheckedLines(finished, texts, unfinished, num_lines)
 
 

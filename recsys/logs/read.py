@@ -76,8 +76,10 @@ class LogScan:
         """
         with explained(self.what):
             counts = self.marked.group_by(REASON).len().collect(engine="streaming")
-        found = zip(counts[REASON].cast(pl.String).to_list(), counts["len"].to_list(), strict=True)
-        drops = Drops({reason: count for reason, count in found if reason != KEPT})
+        drops = Drops()
+        for reason, count in counts.select(pl.col(REASON).cast(pl.String), "len").iter_rows():
+            if reason != KEPT:
+                drops[reason] = count
         refuse_mixed_units(drops, self)
         return drops
 
@@ -101,22 +103,24 @@ def scan_log(source: Source, data: DataConfig) -> LogScan:
     with explained():
         parts, readings = _plan_parts(parts, data)
     # Parts of live events may differ from the log, and from one another, in the unit of their times.
-    main = [number for number, part in enumerate(parts) if not is_live_events(part)] or [0]
+    main = [number for number, log_file in enumerate(parts) if not is_live_events(log_file)] or [0]
     first = readings[main[0]]
-    for part, reading in zip(parts, readings, strict=True):
+    for log_file, reading in zip(parts, readings, strict=True):
         if reading.names.keys() != first.names.keys():
             missing = sorted(first.names.keys() ^ reading.names.keys())
             raise DataError(
-                f"{part.name!r} and {parts[main[0]].name!r} differ in {missing}",
+                f"{log_file.name!r} and {parts[main[0]].name!r} differ in {missing}",
                 "Give all files the same columns",
             )
     unit = _common_unit([parts[number] for number in main], [readings[number] for number in main])
     frames = []
-    for part, reading in zip(parts, readings, strict=True):
-        frames.append(part.frame.select(marked_columns(reading)))
+    for log_file, reading in zip(parts, readings, strict=True):
+        frames.append(log_file.frame.select(marked_columns(reading)))
     types = {column: str(kind) for column, kind in first.types.items()}
     types |= dict.fromkeys(first.whole, "String of floats")
-    return LogScan(pl.concat(frames), tuple(part.name for part in parts), first.names, types, unit)
+    return LogScan(
+        pl.concat(frames), tuple(log_file.name for log_file in parts), first.names, types, unit
+    )
 
 
 def refuse_mixed_units(drops: Drops, scan: LogScan) -> None:
@@ -149,32 +153,34 @@ def explained(what: str = "the log") -> Iterator[None]:
 
 def _plan_parts(parts: list[Part], data: DataConfig) -> tuple[list[Part], list[Reading]]:
     """How each part is read; live events beside a log have names and a unit of their own."""
-    logs = [part for part in parts if not is_live_events(part)]
+    logs = [log_file for log_file in parts if not is_live_events(log_file)]
     if not logs or len(logs) == len(parts):
-        return parts, [_plan(part, data, len(parts)) for part in parts]
-    readings = {part.name: _plan(part, data, len(parts)) for part in logs}
+        return parts, [_plan(log_file, data, len(parts)) for log_file in parts]
+    readings = {log_file.name: _plan(log_file, data, len(parts)) for log_file in logs}
     log_columns = readings[logs[0].name].names
     completed = []
-    for part in parts:
-        if part.name in readings:
-            completed.append(part)
+    for log_file in parts:
+        if log_file.name in readings:
+            completed.append(log_file)
             continue
-        settings = settings_of_events(data, part, log_columns)
-        events = with_missing_ratings(part) if settings.rating_col else part
-        readings[part.name] = _plan(events, settings, len(parts))
+        settings = settings_of_events(data, log_file, log_columns)
+        events = with_missing_ratings(log_file) if settings.rating_col else log_file
+        readings[log_file.name] = _plan(events, settings, len(parts))
         completed.append(events)
-    return completed, [readings[part.name] for part in completed]
+    return completed, [readings[log_file.name] for log_file in completed]
 
 
-def _plan(part: Part, data: DataConfig, files: int) -> Reading:
-    schema = part.frame.collect_schema()
+def _plan(log_file: Part, data: DataConfig, files: int) -> Reading:
+    schema = log_file.frame.collect_schema()
     source = (
-        repr(part.name) if files == 1 else f"{part.name!r}, one of {files} files read as one log,"
+        repr(log_file.name)
+        if files == 1
+        else f"{log_file.name!r}, one of {files} files read as one log,"
     )
     names = map_columns([name for name in schema if name != BROKEN], data, source)
     types = {column: schema[name] for column, name in names.items()}
-    require_types(types, names, repr(part.name))
-    sample = part.frame.select(sorted(set(names.values()))).head(_SAMPLE_ROWS).collect()
+    require_types(types, names, repr(log_file.name))
+    sample = log_file.frame.select(sorted(set(names.values()))).head(_SAMPLE_ROWS).collect()
     decimal_commas = set()
     for column in (WEIGHT, RATING):
         is_text = types.get(column) == pl.String
@@ -183,13 +189,13 @@ def _plan(part: Part, data: DataConfig, files: int) -> Reading:
     ids = [
         column
         for column in (USER_ID, ITEM_ID)
-        if part.text and holds_whole_floats(sample[names[column]])
+        if log_file.text and holds_whole_floats(sample[names[column]])
     ]
     unit = decide_unit(sample[names[TIME]], data.time_unit) if TIME in names else None
     return Reading(
         names,
         types,
-        part.text,
+        log_file.text,
         frozenset(ids),
         unit,
         strict_unit=data.time_unit == "auto",
@@ -198,7 +204,7 @@ def _plan(part: Part, data: DataConfig, files: int) -> Reading:
 
 
 def _common_unit(parts: list[Part], readings: list[Reading]) -> Unit | None:
-    units = {reading.unit: part.name for part, reading in zip(parts, readings, strict=True)}
+    units = {reading.unit: log_file.name for log_file, reading in zip(parts, readings, strict=True)}
     numeric = [unit for unit in units if unit in NUMERIC_NAMES]
     if len(numeric) > 1:
         first, second = sorted(numeric, key=list(NUMERIC_NAMES).index)[:2]

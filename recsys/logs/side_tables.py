@@ -160,8 +160,8 @@ def read_lists(source: str) -> pl.DataFrame:
     """
     with explained(f"the lists {source!r}"):
         tables = []
-        for part in open_parts(source, TextOptions()):
-            rows = part.frame.collect()
+        for table_file in open_parts(source, TextOptions()):
+            rows = table_file.frame.collect()
             tables.append(rows.drop(BROKEN, strict=False))
         return pl.concat(tables, how="diagonal_relaxed")
 
@@ -192,12 +192,12 @@ def _read_rows(
     with explained(f"the {table} {source!r}"):
         tables = []
         num_broken = 0
-        for part in open_parts(source, options):
-            rows = part.frame.collect()
+        for table_file in open_parts(source, options):
+            rows = table_file.frame.collect()
             if BROKEN in rows.columns:
                 num_broken += int(rows[BROKEN].sum())
                 rows = rows.filter(~pl.col(BROKEN)).drop(BROKEN)
-            tables.append(_with_types(part, rows, (id_col, standard)))
+            tables.append(_with_types(table_file, rows, (id_col, standard)))
         rows = pl.concat(tables, how="diagonal_relaxed")
     column = standard
     if id_col in rows.columns or standard not in rows.columns:
@@ -215,9 +215,9 @@ def _read_rows(
     return with_id, facts
 
 
-def _with_types(part: Part, rows: pl.DataFrame, ids: tuple[str, str]) -> pl.DataFrame:
+def _with_types(table_file: Part, rows: pl.DataFrame, ids: tuple[str, str]) -> pl.DataFrame:
     """Columns of text as numbers and true or false where all their values read so; ids stay text."""
-    if not part.text:
+    if not table_file.text:
         return rows
     typed = []
     for column in rows.columns:
@@ -316,10 +316,10 @@ def _truth(column: pl.Series) -> pl.Series:
 
 def _merging(facts: SideFacts) -> str:
     """How repeated rows were merged."""
-    kept = "the first row of each stays"
+    merging = "the first row of each stays"
     if facts.merged:
-        kept += f", and different texts of {', '.join(facts.merged)} are gathered in lists"
-    return f"{_count(facts.repeated, 'row')} are repeated; {kept}"
+        merging += f", and different texts of {', '.join(facts.merged)} are gathered in lists"
+    return f"{_count(facts.repeated, 'row')} are repeated; {merging}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -185,9 +185,9 @@ class _TextReader:
     ) -> _Rows:
         """Rows of a block; line_number: of its first line in the file."""
         if stray and not self.options.count_broken:
-            place, text = stray[0]
+            position, text = stray[0]
             raise DataError(
-                f"line {line_number + place} of {self.name!r} has a quote that never closes: {text[:80]!r}",
+                f"line {line_number + position} of {self.name!r} has a quote that never closes: {text[:80]!r}",
                 MEND_LINE,
             )
         rows = self._parse(lines, wanted)

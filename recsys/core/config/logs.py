@@ -49,7 +49,7 @@ class DataConfig(Section):
     title_col: str = "title"
     """Column of the item table that people read."""
     separator: str | None = None
-    """Field separator of a text log; told from the file name when absent (tab for .tsv)."""
+    """Field separator of a text log; told from its first lines when absent."""
     columns: list[str] | None = None
     """Names of the columns of a text log that has no header line."""
     time_unit: Literal["auto", "s", "ms", "us", "ns", "excel", "days", "iso"] = "auto"
