@@ -44,9 +44,10 @@ def fit_phase(
     folder: for checkpoints; a killed training is continued from there. watch: told every epoch; may
     raise to end it.
     """
-    has_held_out = phase.splits is not None and len(phase.judge.held_out_users) > 0
     validate = None
-    if epochs is None and has_held_out:
+    # Nothing is held out from "serve", whose epochs are given.
+    may_validate = epochs is None and phase.splits is not None
+    if may_validate and len(phase.judge.held_out_users):
 
         def validate(embeddings: Embeddings) -> float:
             return phase.judge.ndcg(VectorScorer(embeddings.users, embeddings.items))
