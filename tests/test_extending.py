@@ -195,7 +195,23 @@ shared = [len(set(a) & set(b)) for a, b in zip(hits.items, exact.items)]
 assert np.mean(shared) / 10 >= 0.9, np.mean(shared)
 """
 
+FILE_FORMAT = """
+import polars as pl
+from recsys.core.config import DataConfig
+from recsys.logs.read import scan_log
+from recsys.logs.side_tables import read_items
+
+log = pl.DataFrame({"user_id": ["a", "b", None], "item_id": ["x", "y", "x"]})
+log.write_avro("log.avro")
+pl.DataFrame({"item_id": ["x"], "title": ["Ex"]}).write_avro("items.dat")  # by its first bytes
+data = DataConfig(log="log.avro", items="items.dat")
+rows, drops = scan_log("log.avro", data).collect()
+assert len(rows) == 2 and drops.total() == 1, (rows, drops)
+assert "Ex" in str(read_items(data))
+"""
+
 USES = {
+    "a file format": FILE_FORMAT,
     "how a history weighs": HISTORY,
     "a searcher": SEARCHER,
     "a metric": METRIC,
