@@ -301,12 +301,12 @@ class GraphRecommender(BaseEstimator):
 
         Raises UsageError when the folder holds anything but an earlier recommender.
         """
-        place = Path(folder)
-        if place.exists() and any(place.iterdir()) and not (place / _CARD).exists():
+        target = Path(folder)
+        if target.exists() and any(target.iterdir()) and not (target / _CARD).exists():
             raise UsageError(
                 f"{str(folder)!r} holds other files", "Choose an empty or a new folder"
             )
-        with atomic_folder(place) as part:
+        with atomic_folder(target) as part:
             shutil.copytree(self.lookup_.bundle.path, part, dirs_exist_ok=True)
             card = {
                 "params": {name: plain_value(value) for name, value in self.get_params().items()},
@@ -314,7 +314,7 @@ class GraphRecommender(BaseEstimator):
                 "epochs": self.epochs_,
             }
             write_json(part / _CARD, card)
-        return place
+        return target
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -323,13 +323,13 @@ class GraphRecommender(BaseEstimator):
         Raises DataError when it is damaged.
         """
         refuse_in_fork("load")
-        place = Path(folder)
-        if not (place / _CARD).exists():
+        target = Path(folder)
+        if not (target / _CARD).exists():
             raise UsageError(
                 f"{str(folder)!r} is not a saved recommender: it has no {_CARD}",
                 "Give what save() wrote",
             )
-        card = read_json(place / _CARD)
+        card = read_json(target / _CARD)
         params: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in card["params"].items()
@@ -337,7 +337,7 @@ class GraphRecommender(BaseEstimator):
         for section in sorted(cls._sections()):
             params = rename_old_parameters(section, params)
         loaded = cls(**params)
-        loaded._take(place, FrameStyle.read(card["style"]), None)
+        loaded._take(target, FrameStyle.read(card["style"]), None)
         loaded.epochs_ = card["epochs"]
         return loaded
 

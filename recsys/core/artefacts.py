@@ -32,15 +32,15 @@ def atomic_file(path: Path) -> Iterator[Path]:
             prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent
         )
         os.close(handle)
-        part = Path(name)
+        unfinished = Path(name)
         try:
-            yield part
-            part.chmod(0o644)
-            fsync(part)
-            part.replace(path)
+            yield unfinished
+            unfinished.chmod(0o644)
+            fsync(unfinished)
+            unfinished.replace(path)
             fsync(path.parent)
         finally:
-            part.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -50,33 +50,33 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         try:
-            yield part
-            part.chmod(0o755)
-            for file in sorted(part.rglob("*")):
+            yield unfinished
+            unfinished.chmod(0o755)
+            for file in sorted(unfinished.rglob("*")):
                 file.chmod(
                     0o755 if file.is_dir() else 0o644
                 )  # safetensors writes files that only their owner may read
                 fsync(file)
-            fsync(part)
+            fsync(unfinished)
             if path.exists():
                 old = Path(
                     tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)
                 )
                 path.replace(old / path.name)
-                part.replace(path)
+                unfinished.replace(path)
                 shutil.rmtree(old)
             else:
-                part.replace(path)
+                unfinished.replace(path)
             fsync(path.parent)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def write_json(path: Path, document: Any) -> None:
-    with atomic_file(path) as part:
-        part.write_text(
+    with atomic_file(path) as unfinished:
+        unfinished.write_text(
             json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n",
             encoding="utf-8",
         )

@@ -135,7 +135,7 @@ def fit_interactions(
 def _behavior_index(rows: pl.DataFrame, behaviors: tuple[str, ...]) -> NDArray[np.int16]:
     if BEHAVIOR not in rows.columns:
         return np.zeros(len(rows), np.int16)
-    index = {name: place for place, name in enumerate(behaviors)}
+    index = {name: position for position, name in enumerate(behaviors)}
     return rows[BEHAVIOR].replace_strict(index, return_dtype=pl.Int16).to_numpy()
 
 
@@ -143,8 +143,8 @@ def dense_of(codes: IntArray, fitted: Int32Array) -> Int32Array:
     """Dense ids of log codes, UNKNOWN where a code was not among the `fitted` (ascending) ones."""
     if not len(fitted):
         return np.full(len(codes), UNKNOWN, np.int32)
-    place = np.searchsorted(fitted, codes).clip(max=len(fitted) - 1)
-    return np.where(fitted[place] == codes, place, UNKNOWN).astype(np.int32)
+    position = np.searchsorted(fitted, codes).clip(max=len(fitted) - 1)
+    return np.where(fitted[position] == codes, position, UNKNOWN).astype(np.int32)
 
 
 def hold_out(rows: pl.DataFrame, train: Interactions) -> HeldOut:

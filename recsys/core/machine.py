@@ -70,10 +70,10 @@ def versions(
     """Versions of Python, recsys and the packages that decide results; "absent" where one is not
     installed.
     """
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in ("recsys", *packages):
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "absent"
-    return found
+            installed[package] = "absent"
+    return installed

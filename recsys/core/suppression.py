@@ -46,4 +46,6 @@ class Suppression:
 
     def among(self, ids: pl.Series) -> list[str]:
         """Which of some ids are on the list; each is hashed once."""
-        return [one for one in ids.drop_nulls().unique() if self.holds(one)] if self.hashes else []
+        return (
+            [user for user in ids.drop_nulls().unique() if self.holds(user)] if self.hashes else []
+        )

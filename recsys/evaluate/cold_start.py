@@ -150,10 +150,10 @@ def expected_ndcg(held: IntArray, candidates: int, k: int) -> float:
 
 def _first(later: sparse.csr_matrix, length: int) -> sparse.csr_matrix:
     """1 for the last `length` events of every user."""
-    kept = later.copy()
-    kept.data = (kept.data <= length).astype(np.float32)
-    kept.eliminate_zeros()
-    return kept
+    first = later.copy()
+    first.data = (first.data <= length).astype(np.float32)
+    first.eliminate_zeros()
+    return first
 
 
 def _row(length: int, values: Sequence[PerUser], draws: int, seed: int) -> VisitorRow:

@@ -217,8 +217,8 @@ class Report(_Part):
         )
 
     def save(self, path: Path) -> None:
-        with atomic_file(path) as part:
-            part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        with atomic_file(path) as file:
+            file.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @staticmethod
     def load(path: Path) -> "Report":

@@ -110,12 +110,12 @@ def _table(
     """(users, k) dense items, NO_ITEM where there is none that could be right; and what was counted
     on the way.
     """
-    user, item, place = (dense[column].to_numpy() for column in (_USER, _ITEM, _POSITION))
+    user, item, position = (dense[column].to_numpy() for column in (_USER, _ITEM, _POSITION))
     row = np.searchsorted(users, user).clip(max=max(len(users) - 1, 0))
     judged = (user != UNKNOWN) & (users[row] == user) if len(users) else np.zeros(len(user), bool)
-    within = judged & (place <= k)
+    within = judged & (position <= k)
     ranked = np.full((len(users), k), NO_ITEM, np.int32)
-    ranked[row[within], place[within] - 1] = item[within]
+    ranked[row[within], position[within] - 1] = item[within]
     known = within & (item != UNKNOWN)
     repeated = np.zeros(len(item), bool)
     if seen is not None:
@@ -123,7 +123,7 @@ def _table(
         repeated[known] = (
             np.asarray(seen[user[known], item[known]]).ravel() > 0 if known.any() else False
         )
-        ranked[row[repeated], place[repeated] - 1] = NO_ITEM
+        ranked[row[repeated], position[repeated] - 1] = NO_ITEM
     counts = {
         "unknown user": int((user == UNKNOWN).sum()),
         "user without held-out items": int(((user != UNKNOWN) & ~judged).sum()),

@@ -60,9 +60,9 @@ def match(ranked: Int32Array, users: Int32Array, held_out: sparse.csr_matrix) ->
     held_out: (users, items). Raises UsageError for a user without held-out items: averages run over
     users that have some.
     """
-    held = np.diff(held_out.indptr)[users].astype(np.int64)
-    if not held.all():
-        first = np.argmax(held == 0)
+    num_held_out = np.diff(held_out.indptr)[users].astype(np.int64)
+    if not num_held_out.all():
+        first = np.argmax(num_held_out == 0)
         raise UsageError(
             f"user {users[first]} (internal id) has no held-out item",
             "Rank evaluate.metrics.evaluable_users(held_out) only",
@@ -76,7 +76,7 @@ def match(ranked: Int32Array, users: Int32Array, held_out: sparse.csr_matrix) ->
     places = np.searchsorted(held_pairs, ranked_pairs.ravel())
     places = places.clip(max=len(held_pairs) - 1).reshape(ranked.shape)
     hit = held_pairs[places] == ranked_pairs
-    return Matches(hit & (ranked != NO_ITEM), held)
+    return Matches(hit & (ranked != NO_ITEM), num_held_out)
 
 
 def recall(matches: Matches, k: int) -> PerUser:

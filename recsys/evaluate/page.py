@@ -86,7 +86,7 @@ def _metrics(report: Report, list_level: bool) -> dict[str, list[str]]:
 
 
 def _of(comparisons: Sequence[Comparison], metric: str) -> list[Comparison]:
-    return [one for one in comparisons if one.metric == metric]
+    return [entry for entry in comparisons if entry.metric == metric]
 
 
 def _plots(report: Report, titles: dict[str, str]) -> dict[str, str]:

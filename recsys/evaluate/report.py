@@ -87,16 +87,16 @@ def build_report(
     """
     deciding = deciding_metric(ks[0])
     rankings = {
-        one.name: rank_metrics(one.ranked, test.users, test.held_out, ks, test.catalogue)
-        for one in judged
-        if one.ranked is not None
+        row.name: rank_metrics(row.ranked, test.users, test.held_out, ks, test.catalogue)
+        for row in judged
+        if row.ranked is not None
     }
     if main not in rankings:
         raise UsageError(
             f"the main model {main!r} has no ranked lists", f"Models with lists: {list(rankings)}"
         )
     means = _resampled(rankings, draws, seed)
-    rows = [_row(one, rankings.get(one.name), means.get(one.name)) for one in judged]
+    rows = [_row(row, rankings.get(row.name), means.get(row.name)) for row in judged]
     comparisons = _comparisons(rankings, means, main)
     ruling = verdict(rows, comparisons, main, deciding)
     slices = slice_rows(test.slices, _lists(judged), test.users, deciding)
@@ -120,8 +120,8 @@ def build_report(
 def write_report(report: Report, folder: Path) -> None:
     """`report.json` and the one-page `report.html` in `folder`."""
     report.save(folder / "report.json")
-    with atomic_file(folder / "report.html") as part:
-        part.write_text(render(report), encoding="utf-8")
+    with atomic_file(folder / "report.html") as file:
+        file.write_text(render(report), encoding="utf-8")
 
 
 def _lists(judged: Sequence[Judged]) -> dict[str, Int32Array]:
@@ -139,8 +139,8 @@ def _resampled(
             columns.append(values)
     column_means = bootstrap_means(np.stack(columns, axis=1), draws, seed)
     means: dict[str, dict[str, Float64Array]] = {name: {} for name in rankings}
-    for place, (name, metric) in enumerate(names):
-        means[name][metric] = column_means[:, place]
+    for position, (name, metric) in enumerate(names):
+        means[name][metric] = column_means[:, position]
     return means
 
 
@@ -174,14 +174,14 @@ def _comparisons(
     for metric, values in rankings[main].per_user.items():
         main_means = means[main][metric]
         differences = []
-        for other in others:
-            other_values = rankings[other].per_user[metric]
-            differences.append(difference(values, other_values, main_means, means[other][metric]))
+        for rival in others:
+            other_values = rankings[rival].per_user[metric]
+            differences.append(difference(values, other_values, main_means, means[rival][metric]))
         # Holm's correction, over the models that are compared on this metric.
         corrected = holm(np.array([apart.p for apart in differences]))
-        for other, apart, p_holm in zip(others, differences, corrected.tolist(), strict=True):
+        for rival, apart, p_holm in zip(others, differences, corrected.tolist(), strict=True):
             comparison = Comparison(
-                other=other,
+                other=rival,
                 metric=metric,
                 difference=apart.mean,
                 low=apart.low,

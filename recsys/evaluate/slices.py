@@ -143,9 +143,9 @@ def _by_history(lengths: IntArray, held_out: sparse.csr_matrix) -> Iterator[Slic
 def _by_popularity(catalogue: Catalogue, held_out: sparse.csr_matrix) -> Iterator[Slice]:
     """The most popular tenth of the catalogue, the next four tenths, and the rest."""
     by_popularity = np.argsort(-catalogue.item_users, kind="stable")
-    place = np.empty(catalogue.num_items, np.int64)
-    place[by_popularity] = np.arange(catalogue.num_items)
-    head, middle = catalogue.head(), place < catalogue.num_items / 2
+    rank = np.empty(catalogue.num_items, np.int64)
+    rank[by_popularity] = np.arange(catalogue.num_items)
+    head, middle = catalogue.head(), rank < catalogue.num_items / 2
     yield Slice("item popularity", "top 10 % of items", _keep(held_out, columns=head))
     yield Slice("item popularity", "next 40 % of items", _keep(held_out, columns=middle & ~head))
     yield Slice("item popularity", "bottom 50 % of items", _keep(held_out, columns=~middle & ~head))

@@ -153,8 +153,8 @@ def cap_activity(rows: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, D
             "clean.max_user_interactions keeps the latest rows and needs a time", "Map --time-col"
         )
     tie = [column for column in (TIME, ITEM, BEHAVIOR, SPLIT) if column in rows.columns]
-    kept = rows.sort(tie).filter(pl.int_range(pl.len()).reverse().over(USER) < limit)
-    return kept, +Drops({OVER_CAP: len(rows) - len(kept)})
+    latest = rows.sort(tie).filter(pl.int_range(pl.len()).reverse().over(USER) < limit)
+    return latest, +Drops({OVER_CAP: len(rows) - len(latest)})
 
 
 def facts(drops: Drops) -> dict[str, Any]:

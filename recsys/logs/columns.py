@@ -60,7 +60,7 @@ def map_columns(found: list[str], data: DataConfig, source: str) -> dict[str, st
     An optional mapping of "" leaves the column out. Raises DataError for a missing column, naming
     the nearest.
     """
-    asked = {
+    wanted = {
         TIME: data.time_col,
         BEHAVIOR: data.behavior_col,
         WEIGHT: data.weight_col,
@@ -69,13 +69,13 @@ def map_columns(found: list[str], data: DataConfig, source: str) -> dict[str, st
     names = {USER_ID: data.user_col, ITEM_ID: data.item_col}
     names |= {
         column: column if name is None else name
-        for column, name in asked.items()
+        for column, name in wanted.items()
         if name or column in found
     }
     names = {
         column: name for column, name in names.items() if name != "" or column in (USER_ID, ITEM_ID)
     }
-    names = {column: name for column, name in names.items() if asked.get(column) != ""}
+    names = {column: name for column, name in names.items() if wanted.get(column) != ""}
     require_columns(found, names.values(), source)
     if names[USER_ID] == names[ITEM_ID]:
         raise DataError(

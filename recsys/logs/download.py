@@ -38,13 +38,13 @@ def download(
     if not address.startswith(("http://", "https://")):
         raise UsageError(f"cannot fetch {address!r}", "Addresses begin with http:// or https://")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
+    partial_file = path.with_name(f"{path.name}.part")
     problem: Exception | None = None
     for attempt in range(attempts):
         time.sleep(pause_seconds * (2**attempt - 1) if attempt else 0)
         try:
-            if _continue(address, part, moved):
-                return _accept(part, path, checksum)
+            if _continue(address, partial_file, moved):
+                return _accept(partial_file, path, checksum)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code < 500 and error.code != _NOTHING_THERE:
@@ -56,7 +56,7 @@ def download(
             problem = error
     raise MachineError(
         f"could not fetch all of {address} in {attempts} tries: {problem or 'the connection closed early'}",
-        f"Try again later: what has come is kept in {part.name}",
+        f"Try again later: what has come is kept in {partial_file.name}",
     )
 
 
@@ -117,10 +117,10 @@ def _append(
 def _accept(part: Path, path: Path, checksum: str | None) -> str:
     _tag_file(part).unlink(missing_ok=True)
     if checksum and not verify(part, checksum):
-        found = file_sha256(part)
+        received = file_sha256(part)
         part.unlink()
         raise DataError(
-            f"{path.name} is not the file that was expected: wanted {checksum}, got sha256:{found}",
+            f"{path.name} is not the file that was expected: wanted {checksum}, got sha256:{received}",
             "It was removed. Fetch it again; if it differs again, its publisher has changed it",
         )
     part.replace(path)

@@ -103,10 +103,10 @@ def fetch(source: Descriptor, folder: Path, progress: Progress = QUIET) -> Path:
     archive = folder / PurePosixPath(source.address).name
     checksum = source.checksum or recorded
     if archive.exists() and checksum and verify(archive, checksum):
-        found = recorded or checksum
+        fetched_sha256 = recorded or checksum
     else:
         progress.say(f"fetching {source.address}. Terms: {source.licence}", address=source.address)
-        found = download(source.address, archive, checksum, _told(progress, archive.name))
+        fetched_sha256 = download(source.address, archive, checksum, _told(progress, archive.name))
     for name, table in {
         "interactions": source.log,
         "items": source.items,
@@ -115,7 +115,7 @@ def fetch(source: Descriptor, folder: Path, progress: Progress = QUIET) -> Path:
         if table:
             _convert(archive, table, folder / f"{name}.parquet")
     if recorded is None:
-        write_json(record, _facts(source, found, archive))
+        write_json(record, _facts(source, fetched_sha256, archive))
     progress.say(f"{folder} holds the log and its tables", folder=str(folder))
     return folder
 
@@ -134,10 +134,10 @@ def _told(progress: Progress, name: str) -> Moved:
 
 
 def _facts(source: Descriptor, checksum: str, archive: Path) -> dict[str, Any]:
-    kept = source.model_dump(
+    described = source.model_dump(
         include={"title", "homepage", "address", "licence", "citation", "checksum_source"}
     )
-    return kept | {
+    return described | {
         "checksum": checksum,
         "bytes": archive.stat().st_size,
         "fetched": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -152,8 +152,8 @@ def _convert(archive: Path, table: Table, out: Path) -> None:
         options = TextOptions(table.separator, columns, quoted=table.quoted)
         with explained():
             frame = _shape(scan_text(str(text), options), table).collect()
-    with atomic_file(out) as part:
-        frame.write_parquet(part, compression="zstd")
+    with atomic_file(out) as file:
+        frame.write_parquet(file, compression="zstd")
 
 
 def _unpack(archive: Path, table: Table, out: Path) -> None:

@@ -133,11 +133,11 @@ def ids_of(values: object, column: str = "") -> list[str]:
     if values is None:
         raise UsageError("no ids were given", "Pass one id or a list of ids")
     texts = []
-    for place, value in enumerate(_listed(values, column)):
+    for position, value in enumerate(_listed(values, column)):
         text = id_text(value)
         if text is None:
             raise UsageError(
-                f"the id at place {place} is missing ({value!r})", "Leave missing ids out"
+                f"the id at place {position} is missing ({value!r})", "Leave missing ids out"
             )
         texts.append(text)
     return texts
@@ -237,9 +237,9 @@ def _from_pandas(frame: Any, ids: Sequence[str], columns: Collection[str] | None
                 f"the frame has several columns named {name!r}", "Rename or drop all but one"
             )
     series = []
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if columns is None or name in columns:
-            series.append(_pandas_column(name, frame.iloc[:, place], name in ids))
+            series.append(_pandas_column(name, frame.iloc[:, position], name in ids))
     return pl.DataFrame(series)
 
 

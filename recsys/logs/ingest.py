@@ -158,7 +158,7 @@ def _ingest(
 ) -> IngestReport:
     with atomic_folder(out) as folder:
         work = folder / "work"
-        forgotten = [one for one in (suppressed, _named(data)) if one is not None]
+        forgotten = [source for source in (suppressed, _named(data)) if source is not None]
         spill = _spill(scans, clean, work / "batches", progress, forgotten)
         num_buckets = buckets or max(1, -(-int(spill.counts.sum()) // _ROWS_PER_BUCKET))
         exchanged = exchange(spill, work / "buckets", num_buckets)

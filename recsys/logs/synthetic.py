@@ -101,8 +101,10 @@ def _community_items(
 ) -> Int64Array:
     """(n,) items: a power law within the user's group where `own`, else uniform over all items."""
     inside_count = (num_items - group + num_communities - 1) // num_communities
-    place = (inside_count * draw.random(len(group)) ** 1.5).astype(np.int64)
-    return np.where(own, group + place * num_communities, draw.integers(0, num_items, len(group)))
+    position = (inside_count * draw.random(len(group)) ** 1.5).astype(np.int64)
+    return np.where(
+        own, group + position * num_communities, draw.integers(0, num_items, len(group))
+    )
 
 
 def _with_behaviors(

@@ -162,12 +162,12 @@ def iso_seconds(text: pl.Expr) -> pl.Expr:
     """Unix seconds of ISO 8601 text, fractions cut off; naive text is UTC; null where it is not
     ISO.
     """
-    part = text.str.extract_groups(_ISO).struct
-    clock = part.field("clock").fill_null("00:00") + ":" + part.field("second").fill_null("00")
-    moment = (part.field("date") + "T" + clock).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False)
-    hours = part.field("hours").cast(pl.Int64).fill_null(0)
-    offset = 3600 * hours + 60 * part.field("minutes").cast(pl.Int64).fill_null(0)
-    signed = pl.when(part.field("sign") == "-").then(-offset).otherwise(offset)
+    field = text.str.extract_groups(_ISO).struct
+    clock = field.field("clock").fill_null("00:00") + ":" + field.field("second").fill_null("00")
+    moment = (field.field("date") + "T" + clock).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False)
+    hours = field.field("hours").cast(pl.Int64).fill_null(0)
+    offset = 3600 * hours + 60 * field.field("minutes").cast(pl.Int64).fill_null(0)
+    signed = pl.when(field.field("sign") == "-").then(-offset).otherwise(offset)
     return moment.dt.epoch("s") - signed
 
 

@@ -73,9 +73,9 @@ def _covers(
     ids: list[str], scores: list[float], other_ids: list[str], other_scores: list[float]
 ) -> bool:
     """Every id has about the same score in the other list, or about that of its end."""
-    other = dict(zip(other_ids, other_scores, strict=True))
+    answer = dict(zip(other_ids, other_scores, strict=True))
     for item, score in zip(ids, scores, strict=True):
-        other_score = other.get(item, other_scores[-1])
+        other_score = answer.get(item, other_scores[-1])
         if abs(other_score - score) > TOLERANCE:
             return False
     return True

@@ -60,8 +60,8 @@ def fit_terms(
     """
     inputs = TermInputs(data, progress)
     terms: list[Term[Any]] = []
-    for place, term in enumerate(all_terms()):
-        chosen = None if blend is None else blend.settings[place]
+    for position, term in enumerate(all_terms()):
+        chosen = None if blend is None else blend.settings[position]
         terms.append(term(inputs, chosen))
     return FittedTerms(inputs, terms)
 

@@ -51,9 +51,9 @@ def save_states(folder: Path, network: Network, graph: Graph, interactions: Inte
     labels = []
     for kind, ids in _labels(graph, interactions).items():
         labels.append(pl.DataFrame({_KIND: kind, _LABEL: ids}))
-    with atomic_folder(folder / FOLDER) as part:
-        save_file(arrays, part / "states.safetensors")
-        pl.concat(labels).write_parquet(part / "labels.parquet")
+    with atomic_folder(folder / FOLDER) as file:
+        save_file(arrays, file / "states.safetensors")
+        pl.concat(labels).write_parquet(file / "labels.parquet")
 
 
 def load_states(

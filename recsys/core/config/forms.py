@@ -22,11 +22,11 @@ def type_at(location: Sequence[str | int]) -> tuple[str, Any]:
     """Dotted key and type of the innermost entry of the configuration that a location leads to."""
     names: list[str] = []
     annotation: Any = RunConfig
-    for part in location:
-        inner = _type_inside(annotation, part)
+    for name in location:
+        inner = _type_inside(annotation, name)
         if inner is None:
             break
-        names.append(str(part))
+        names.append(str(name))
         annotation = inner
     return ".".join(names), annotation
 

@@ -231,5 +231,5 @@ class GraphConfig(Section):
     @property
     def files(self) -> tuple[str, ...]:
         """What relations and knowledge graphs are read from."""
-        triples = [file for one in self.knowledge for file in (one.file, one.links)]
-        return (*(one.file for one in self.relations), *triples)
+        triples = [file for entry in self.knowledge for file in (entry.file, entry.links)]
+        return (*(entry.file for entry in self.relations), *triples)

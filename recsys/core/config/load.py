@@ -117,7 +117,7 @@ def _explain(error: ValidationError) -> tuple[str, str]:
 
 
 def _unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
-    where = ".".join(str(part) for part in location)
+    where = ".".join(str(name) for name in location)
     _, annotation = type_at(location[:-1])
     section = section_in(annotation) or RunConfig
     known = sorted(section.model_fields)
