@@ -42,6 +42,7 @@ from recsys.closed_form.catalogue import baseline
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
+from recsys.fitting.known_names import require_known_names
 from recsys.graph.parts import configured_parts
 from recsys.phases.phase import PhaseName
 from recsys.releases.life_cycle import publish, was_live
@@ -57,8 +58,9 @@ def plan(config: RunConfig) -> list[Stage]:
     """Every stage of a run.
 
     Validation chooses; what was chosen is refitted and tested once; then it is refitted on the whole
-    log and served. Raises UsageError for an unknown baseline, before anything runs.
+    log and served. Raises UsageError for an unknown baseline, loss or searcher, before anything runs.
     """
+    require_known_names(config)
     variants = _variants(config)
     baselines_named = _baselines(config)
     ablated = _ablated(config)

@@ -77,7 +77,8 @@ def test_a_shape_chosen_on_the_test_is_told(tmp_path: Path) -> None:
         '{"epoch": 1, "length": 0.2, "popularity": -0.05, "recall@20": 0.4, "ndcg@20": 0.2}\n'
     )
     found = as_result(entry(epochs=1), best_on_test(log))
-    assert (found["recall@20"], found["blend"]) == (0.4, {"length": 0.2, "popularity": -0.05})
+    powers = {"length_power": 0.2, "popularity_power": -0.05}
+    assert (found["recall@20"], found["blend"]["popularity"]) == (0.4, powers)
     assert first_to_reach(log, 0.1) == {
         "epoch": 1,
         "seconds": 2.0,
