@@ -63,12 +63,12 @@ class _Chosen(NamedTuple):
 
     epochs: of the training on the whole log.
     blend: what histories add to the vectors.
-    popular_days: half-life of what users of whom nothing is known get, as in `bundle_of`.
+    half_life_days: half-life of what users of whom nothing is known get, as in `bundle_of`.
     """
 
     epochs: int
     blend: Blend = NO_BLEND
-    popular_days: float | None = None
+    half_life_days: float | None = None
 
 
 def _option(key: str, default_of: str | None = None) -> Any:
@@ -456,7 +456,7 @@ def _write_bundle(
         "refit": True,
     }
     bundle = bundle_of(
-        phase, graph, embeddings, scorer, tuned, card, popular_days=chosen.popular_days
+        phase, graph, embeddings, scorer, tuned, card, half_life_days=chosen.half_life_days
     )
     return write_bundle(bundles, bundle)
 

@@ -19,7 +19,7 @@ from recsys.releases.publish import write_bundle
 from recsys.scores.additions import blended
 from recsys.scores.blend import NO_BLEND
 from recsys.scores.choice import choose_blend
-from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling, faded
+from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling, decayed_edges
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
 
@@ -79,13 +79,13 @@ def lookup(select, users, tmp_path_factory):
 
 
 def test_events_fade_by_their_place(select, users):
-    neighbours = faded(
+    neighbours = decayed_edges(
         neighbours_into_users(users.graph.relations), select.interactions, users.embeddings.encoder
     )
     [name] = neighbours
     assert (neighbours[name].data == 1).all()
     encoder = users.embeddings_of(VectorScaling(HALF_LIFE)).encoder
-    row = faded(neighbours, select.interactions, encoder)[name][0]
+    row = decayed_edges(neighbours, select.interactions, encoder)[name][0]
     mine = select.interactions.user == 0
     order = np.argsort(select.interactions.time[mine])
     last_first = select.interactions.item[mine][order][::-1]
@@ -139,7 +139,7 @@ def test_logs_without_times_cannot_fade(tmp_path):
     phase = Phase("serve", load_log(tmp_path), None, config)
     graph = phase.graph
     found = fit_phase(phase, graph, config.model, epochs=1).embeddings
-    assert not TrainedVectors(phase.interactions, found, graph).can_fade
+    assert not TrainedVectors(phase.interactions, found, graph).can_decay
 
 
 def test_a_bundle_encodes_its_users_to_their_own_vectors(lookup):

@@ -7,7 +7,7 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
-from pipelines.stages.popularity import popular_days
+from pipelines.stages.popularity import popularity_half_life
 from pipelines.stages.training import MODEL
 from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.arrays import IntArray
@@ -23,7 +23,7 @@ from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.phases.phase import Phase
 from recsys.scores.most_popular import item_popularity
-from recsys.scores.trained_vectors import faded
+from recsys.scores.trained_vectors import decayed_edges
 
 FIGURES = "cold_start.json"
 
@@ -57,9 +57,9 @@ def judge(work: Work) -> Facts:
 def _trained(work: Work, data: Phase, graph: Graph, embeddings: Embeddings) -> Trained:
     """The tested model as visitors are scored by it."""
     neighbours = neighbours_into_users(graph.relations)
-    decayed = faded(neighbours, data.interactions, embeddings.encoder)
+    decayed = decayed_edges(neighbours, data.interactions, embeddings.encoder)
     relation = f"rev_{data.target}"
-    popularity = item_popularity(data.interactions, data.target, popular_days(work))
+    popularity = item_popularity(data.interactions, data.target, popularity_half_life(work))
     scorer = scorer_of(work, data, MODEL)
     return Trained(scorer, embeddings.encoder, relation, decayed[relation], popularity.shares)
 

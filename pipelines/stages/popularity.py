@@ -20,7 +20,7 @@ def choose(work: Work) -> Facts:
     return Facts(figures=document)
 
 
-def popular_days(work: Work) -> float | None:
+def popularity_half_life(work: Work) -> float | None:
     """The half-life in days that was chosen."""
     days: float | None = read_json(work.read(POPULARITY) / _CHOICE)["half_life_days"]
     return days

@@ -11,7 +11,7 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, INDEX, REPORT, TEST, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
-from pipelines.stages.popularity import popular_days
+from pipelines.stages.popularity import popularity_half_life
 from pipelines.stages.scores import Scored
 from pipelines.stages.training import CARD, MODEL
 from recsys.core.arrays import Float32Array
@@ -85,7 +85,9 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         values = _test_values(tested, scored)
         card = _model_card(work, data, report, training)
         card["test_rows"] = _held_out_sha256(tested)
-        fitted = bundle_of(data, graph, embeddings, scorer, tuned, card, values, popular_days(work))
+        fitted = bundle_of(
+            data, graph, embeddings, scorer, tuned, card, values, popularity_half_life(work)
+        )
         if fitted.cold_items:
             work.progress.say(
                 f"{fitted.cold_items:,} items that nobody took, placed by what they are"

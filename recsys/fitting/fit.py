@@ -21,7 +21,7 @@ from recsys.fitting.cold_items import item_map, separators_of, with_cold_items
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
 from recsys.scores.most_popular import ItemPopularity, item_popularity
-from recsys.scores.trained_vectors import faded
+from recsys.scores.trained_vectors import decayed_edges
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
 from recsys.train.loop import Trained, Watch, train
@@ -78,7 +78,7 @@ def bundle_of(
     tuned: TunedIndex,
     model_card: Mapping[str, Any],
     test_values: pl.DataFrame | None = None,
-    popular_days: float | None = None,
+    half_life_days: float | None = None,
 ) -> Bundle:
     """The bundle of a phase, not written yet.
 
@@ -90,22 +90,22 @@ def bundle_of(
         tuned: the index over their vectors.
         model_card: how the model was made.
         test_values: USER_ID and a column for each metric of the tested model; None for none.
-        popular_days: half-life of what visitors of whom nothing is known get
+        half_life_days: half-life of what visitors of whom nothing is known get
             (`scores.most_popular.choose_popularity`).
     """
-    popularity = item_popularity(phase.interactions, phase.target, popular_days)
+    popularity = item_popularity(phase.interactions, phase.target, half_life_days)
     added = histories = None
     if isinstance(scorer, BlendedScorer):
         added, histories = scorer.added, scorer.histories.items
     card = dict(model_card)
-    if popular_days is not None:
-        card["popular_days"] = popular_days
+    if half_life_days is not None:
+        card["popular_days"] = half_life_days
     neighbours = neighbours_into_users(graph.relations)
     cold_map = item_map(phase, graph, embeddings)
     bundle = new_bundle(
         phase.interactions,
         embeddings,
-        faded(neighbours, phase.interactions, embeddings.encoder),
+        decayed_edges(neighbours, phase.interactions, embeddings.encoder),
         phase.target,
         seen_behaviors=phase.seen_behaviors,
         duplicates=phase.config.clean.duplicates,
@@ -114,7 +114,7 @@ def bundle_of(
         labels=graph.labels,
         added=added,
         histories=histories,
-        recent=None if popular_days is None else popularity.shares,
+        recent=None if half_life_days is None else popularity.shares,
         tuned=tuned,
         model_card=card,
         more=[

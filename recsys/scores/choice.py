@@ -81,7 +81,7 @@ class _FixedVectors:
     """Vectors that stay as they are."""
 
     vectors: VectorScorer
-    can_fade: bool = False
+    can_decay: bool = False
     can_stretch: bool = False
 
     def scorer(self, scaling: VectorScaling) -> VectorScorer:
@@ -95,7 +95,7 @@ class _ScaledVectors:
         self._trained = trained
         self._users = users
         self._encoded = LastResults(self._encode, size=2)
-        self.can_fade = trained.can_fade
+        self.can_decay = trained.can_decay
         self.can_stretch = trained.can_stretch
 
     def scorer(self, scaling: VectorScaling) -> VectorScorer:

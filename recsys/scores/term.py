@@ -123,7 +123,7 @@ class VectorSource(Protocol):
     """Vectors that a search may scale."""
 
     @property
-    def can_fade(self) -> bool:
+    def can_decay(self) -> bool:
         """Whether users can lean on late events."""
         ...
 

@@ -1,6 +1,6 @@
 """What can be made of trained vectors without training again.
 
-Users that lean on late events: encoded anew from a fading history, by the model as trained. Items
+Users that lean on late events: encoded anew from a decaying history, by the model as trained. Items
 of other lengths: training under cosine compares directions, and whose length a score should then
 carry is for validation to say.
 """
@@ -70,7 +70,7 @@ class TrainedVectors:
         return VectorScorer(self.embeddings.users, self.embeddings.items)
 
     @property
-    def can_fade(self) -> bool:
+    def can_decay(self) -> bool:
         """Whether users can lean on late events: the textbook layers have no edge weights, and some
         logs no times.
         """
@@ -145,15 +145,15 @@ class TrainedVectors:
 
         def decayed(half_life_events: float | None) -> dict[str, sparse.csr_matrix]:
             encoder = replace(self.embeddings.encoder, half_life_events=half_life_events)
-            return faded(neighbours, self.interactions, encoder)
+            return decayed_edges(neighbours, self.interactions, encoder)
 
         return LastResults(decayed, size=1)
 
 
-def faded(
+def decayed_edges(
     neighbours: Mapping[str, sparse.csr_matrix], interactions: Interactions, encoder: EncoderState
 ) -> dict[str, sparse.csr_matrix]:
-    """`neighbours_into_users` with the events of every behaviour fading by
+    """`neighbours_into_users` with the events of every behaviour decaying by
     `encoder.half_life_events`.
     """
     decayed = dict(neighbours)

@@ -31,7 +31,7 @@ class TrainedVectorsTerm(Term[TrainedVectorsSettings]):
     order = 0
 
     def moves(self, vectors: VectorSource) -> list[Move[TrainedVectorsSettings]]:
-        if not (self.inputs.data.config.blend.recency and vectors.can_fade):
+        if not (self.inputs.data.config.blend.recency and vectors.can_decay):
             return []
         return [
             grid(Stage.VECTORS, TrainedVectorsSettings, half_life_events=HALF_LIVES_EVENTS[1:]),
