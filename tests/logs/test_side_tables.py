@@ -32,7 +32,7 @@ def written(folder, content, name="items.csv"):
         ("items.tsv.csv", TEXT),
         ("items.csv", TEXT.replace("\n", "\r")),
         ("items.csv", TEXT.encode("utf-16")),
-        ("items.csv", gzip.compress(TEXT.encode())),
+        ("items.csv", gzip.compress(TEXT.encode(), mtime=0)),
         ("items.csv", "sep=|\r\n" + TEXT.replace(",", "|").replace("\n", "\r\n")),
         (
             "items.jsonl",
