@@ -145,7 +145,7 @@ class RelationRow(_Part):
 
     name: str
     mass: dict[str, float] = {}
-    """By node type that hears from it: its share of the length of all messages, averaged over nodes
+    """By node type that receives its messages: its share of the length of all messages, averaged over nodes
     and layers.
     """
     without: float | None = None

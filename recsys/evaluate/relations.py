@@ -12,9 +12,9 @@ from recsys.evaluate.document import RelationRow
 from recsys.evaluate.metrics import rank_metrics
 
 Mass = Mapping[str, Mapping[str, float]]
-"""By node type that hears, the share of each relation by name (`recsys.model.mass`)."""
+"""By node type that receives messages, the share of each relation by name (`recsys.model.mass`)."""
 
-_HEARING = ("user", "item")
+_RECEIVERS = ("user", "item")
 
 
 def relation_rows(
@@ -56,13 +56,13 @@ def relation_rows(
 
 
 def _shares(mass: Mass, relations: Sequence[str]) -> dict[str, float]:
-    """By node type that hears from any of some relations, their share in all."""
+    """By node type that receives messages from any of some relations, their share in all."""
     shares = {}
-    for node_type in _HEARING:
+    for node_type in _RECEIVERS:
         by_relation = mass.get(node_type, {})
-        heard = [by_relation[relation] for relation in relations if relation in by_relation]
-        if heard:
-            shares[node_type] = sum(heard)
+        received = [by_relation[relation] for relation in relations if relation in by_relation]
+        if received:
+            shares[node_type] = sum(received)
     return shares
 
 

@@ -4,11 +4,11 @@ import { ask } from "./api.js";
 import { Combobox } from "./combobox.js";
 import { byId, calmly, counted, h, unseen } from "./dom.js";
 import { Filters } from "./filters.js";
-import { dialsAtRest } from "./question.js";
+import { optionsAtRest } from "./question.js";
 
 const FOUND = 8;
 const VALUES = 50;
-const PAUSE = 120; // milliseconds after the last move of a dial
+const PAUSE = 120; // milliseconds after the last move of a slider
 const WIDE = "(min-width: 50rem)";
 
 /** question: is changed in place; changed is called afterwards. failed: is given errors. */
@@ -20,7 +20,7 @@ export class Controls {
     this.filters = new Filters(question.filters, changed);
     byId("rules").open = matchMedia(WIDE).matches;
     this.#searches();
-    this.#dials();
+    this.#sliders();
     byId("start-again").addEventListener("click", () => this.#startAgain());
     byId("reset").addEventListener("click", () => this.#reset());
   }
@@ -100,7 +100,7 @@ export class Controls {
     this.#show();
   }
 
-  #dials() {
+  #sliders() {
     const calm = calmly(() => this.changed(), PAUSE);
     for (const name of ["popularity", "diversity"]) {
       byId(name).addEventListener("input", () => {
@@ -119,7 +119,7 @@ export class Controls {
   }
 
   #reset() {
-    Object.assign(this.question, dialsAtRest());
+    Object.assign(this.question, optionsAtRest());
     byId("exclude-seen").checked = true;
     byId("k").value = "10";
     for (const name of ["popularity", "diversity"]) {

@@ -46,12 +46,12 @@ export function reasons(explained) {
 /** Text whose names stand between asterisks. */
 const emphasised = (text) => text.split(/\*(.+?)\*/).map((part, place) => (place % 2 ? h("em", {}, part) : part));
 
-/** Neighbours, what is left of them, the trend, the popularity dial, and the rest: lines whose shares add up to the score. */
+/** Neighbours, what is left of them, the trend, the popularity boost, and the rest: lines whose shares add up to the score. */
 function causesOf({ parts, others, rest, trend = 0, popularity = 0 }) {
   const causes = parts.map((part) => ({ name: part.title ?? part.id, kind: part.relation, share: part.share }));
   if (Math.abs(others) >= 5e-4)
     causes.push({ name: "everything else in the history", kind: "", share: others, quiet: true });
-  if (trend) causes.push({ name: "taken often of late", kind: "", share: trend, quiet: true });
+  if (trend) causes.push({ name: "trending", kind: "", share: trend, quiet: true });
   if (popularity) causes.push({ name: "popularity, as dialled", kind: "", share: popularity, quiet: true });
   if (Math.abs(rest) >= 5e-4) causes.push({ name: "own state and biases", kind: "", share: rest, quiet: true });
   return causes;

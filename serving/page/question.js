@@ -4,10 +4,10 @@ import { counted } from "./dom.js";
 
 /** A question without anybody, under the rules that hold unless changed. */
 export function nobody() {
-  return { user: null, history: [], filters: new Map(), ...dialsAtRest() };
+  return { user: null, history: [], filters: new Map(), ...optionsAtRest() };
 }
 
-export function dialsAtRest() {
+export function optionsAtRest() {
   return { excludeSeen: true, popularity: 0, diversity: 0, k: 10 };
 }
 

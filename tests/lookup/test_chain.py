@@ -138,7 +138,7 @@ def test_segments_count_users_once_and_leave_the_nameless_out() -> None:
 
 @pytest.mark.parametrize("segmented", [False, True])
 def test_popular_of_late_by_hand(tmp_path: Path, segmented: bool) -> None:
-    """Where the bundle says what is popular of late, it answers for those of whom nothing is known,
+    """Where the bundle says what is popular recently, it answers for those of whom nothing is known,
     and says so.
     """
     late = np.linspace(0.5, 0, ITEMS, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What was taken of late: counted by hand, and popular for everybody only where that is what is
+"""Recent popularity: counted by hand, and popular for everybody only where that is what is
 taken next.
 """
 

@@ -52,7 +52,7 @@ def test_filters_keep_items_with_the_chosen_values(page: Page, address: str) -> 
     page.get_by_text("genres").click()
     page.get_by_label("drama").check()
     until(page, listed(address, {"user": "u04"}, filters={"genres": ["drama"]}))
-    page.get_by_role("button", name="Reset filters and dials").click()
+    page.get_by_role("button", name="Reset filters and options").click()
     until(page, listed(address, {"user": "u04"}))
 
 
@@ -60,7 +60,9 @@ def test_filters_keep_items_with_the_chosen_values(page: Page, address: str) -> 
     ("name", "key", "value"),
     [("popularity", "End", 1), ("popularity", "Home", -1), ("diversity", "End", 1)],
 )
-def test_dials_change_the_list(page: Page, address: str, name: str, key: str, value: float) -> None:
+def test_options_change_the_list(
+    page: Page, address: str, name: str, key: str, value: float
+) -> None:
     choose_user(page)
     page.get_by_label(name.capitalize()).press(key)
     until(page, listed(address, {"user": "u04"}, **{name: value}))
