@@ -22,7 +22,7 @@ UNKNOWN = -1
 
 WHOLE_FLOAT = r"^(-?\d+)\.0+$"
 """Text like 42.0, which pandas writes for whole numbers beside gaps."""
-_LARGEST_EXACT = 2.0**53  # every whole number up to here has a float of its own
+LARGEST_EXACT = 2.0**53  # every whole number up to here has a float of its own
 _WHOLE = re.compile(WHOLE_FLOAT)
 
 
@@ -55,7 +55,7 @@ def _float_text(value: float | np.floating) -> str | None:
     number = float(value)
     if math.isnan(number):
         return None
-    if number.is_integer() and abs(number) <= _LARGEST_EXACT:
+    if number.is_integer() and abs(number) <= LARGEST_EXACT:
         return str(int(number))
     # Polars writes other floats in its own way (1e-7): the id of a cell must be that of a value.
     kind = pl.Float32 if isinstance(value, np.float32 | np.float16) else pl.Float64
@@ -69,7 +69,7 @@ def id_column(raw: pl.Expr, kind: pl.DataType, whole_floats: bool = False) -> pl
     """
     if kind.is_float():
         number = raw.fill_nan(None)
-        exact = number.is_between(-_LARGEST_EXACT, _LARGEST_EXACT) & (number == number.floor())
+        exact = number.is_between(-LARGEST_EXACT, LARGEST_EXACT) & (number == number.floor())
         integer = number.cast(pl.Int64, strict=False).cast(pl.String)
         return pl.when(exact).then(integer).otherwise(number.cast(pl.String))
     if kind == pl.Binary:

@@ -14,7 +14,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from recsys.core.errors import DataError, UsageError, nearest
-from recsys.core.ids import id_text
+from recsys.core.ids import LARGEST_EXACT, id_text
 from recsys.core.tables import RANK, SCORE
 from recsys.logs.formats import first_line
 
@@ -22,7 +22,6 @@ Frame: TypeAlias = pl.DataFrame | Any  # or a pandas frame, whose types mypy doe
 
 SIMILAR = "similar_"
 """Before the name of an id column: the ids that are similar to those asked for."""
-_LARGEST_EXACT = 2.0**53  # every whole number up to here has a float of its own
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ def _holds_whole_numbers(column: pl.Series) -> bool:
     if not column.dtype.is_float():
         return False
     numbers = column.drop_nulls().drop_nans()
-    whole = (numbers == numbers.floor()) & (numbers.abs() <= _LARGEST_EXACT)
+    whole = (numbers == numbers.floor()) & (numbers.abs() <= LARGEST_EXACT)
     return bool(len(numbers)) and bool(whole.all())
 
 

@@ -10,12 +10,18 @@ from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
-from polars.io.plugins import register_io_source
 
 from recsys.core.errors import DataError
 from recsys.logs.dialect import Encoding, line_blocks, tell_encoding
 from recsys.logs.packed import read_blocks, read_start
-from recsys.logs.text import BROKEN, MEND_LINE, TextOptions, unreadable
+from recsys.logs.text import (
+    BROKEN,
+    MEND_LINE,
+    TextOptions,
+    scan_batches,
+    unreadable,
+    with_broken,
+)
 
 _ARRAY = re.compile(r"\s*\[\s*\{")
 _OBJECT = re.compile(r'\s*\{\s*["}]')
@@ -39,28 +45,7 @@ def scan_json(name: str, options: TextOptions) -> pl.LazyFrame:
     source = _JsonSource(name, options.count_broken)
     if options.typed:
         return source.typed_rows().lazy()
-    keys = source.plain_keys()
-    schema: dict[str, Any] = dict.fromkeys(keys, pl.String())
-    schema[BROKEN] = pl.Boolean()
-
-    def batches(
-        columns: list[str] | None,
-        predicate: pl.Expr | None,
-        num_rows: int | None,
-        _: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        wanted = list(schema) if columns is None else columns
-        rows_left = num_rows
-        for rows in source.text_rows([key for key in wanted if key != BROKEN]):
-            frame = rows.select(wanted)
-            if rows_left is not None:
-                frame = frame.head(rows_left)
-                rows_left -= len(frame)
-            yield frame if predicate is None else frame.filter(predicate)
-            if rows_left == 0:
-                return
-
-    return register_io_source(batches, schema=schema)
+    return scan_batches(source.plain_keys(), source.text_rows)
 
 
 class _JsonSource:
@@ -89,14 +74,15 @@ class _JsonSource:
             except PolarsError:
                 rows = None
             if rows is not None:
-                yield rows.with_columns(pl.lit(False).alias(BROKEN))
+                yield with_broken(rows, 0)
                 continue
             objects, num_broken = self._parse_lines(block, line_number)
             table = [[_plain_text(entry.get(key)) for key in keys] for entry in objects]
             whole = pl.DataFrame(table, schema=schema, orient="row")
-            whole = whole.with_columns(pl.Series(BROKEN, [False] * len(objects)))
-            broken = pl.DataFrame({BROKEN: [True] * num_broken}, schema={BROKEN: pl.Boolean})
-            yield pl.concat([whole, broken], how="diagonal")
+            if not keys:
+                # A frame without columns has no rows; BROKEN says how many there are.
+                whole = pl.DataFrame({BROKEN: [False] * len(objects)}, schema={BROKEN: pl.Boolean})
+            yield with_broken(whole, num_broken)
 
     def typed_rows(self) -> pl.DataFrame:
         """All objects in memory, with the types of their values; lines without one are left out."""

@@ -3,7 +3,7 @@ do not fit the others.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,10 +54,49 @@ def scan_text(name: str, options: TextOptions) -> pl.LazyFrame:
         dialect = tell_dialect(name, start, options.separator, options.columns)
     except (OSError, EOFError) as error:
         raise unreadable(name, error) from error
-    schema: dict[str, Any] = dict.fromkeys(dialect.names, pl.String())
-    schema[BROKEN] = pl.Boolean()
     reader = _TextReader(name, dialect, options)
-    return register_io_source(reader.batches, schema=schema)
+    return scan_batches(dialect.names, reader.batches)
+
+
+def scan_batches(
+    names: list[str], read: Callable[[list[str]], Iterator[pl.DataFrame]]
+) -> pl.LazyFrame:
+    """Batches of text as a lazy frame.
+
+    names: of its columns, beside BROKEN.
+    read: from the columns that are wanted, to batches with at least these and BROKEN.
+    """
+    schema: dict[str, Any] = dict.fromkeys(names, pl.String())
+    schema[BROKEN] = pl.Boolean()
+
+    def batches(
+        columns: list[str] | None,
+        predicate: pl.Expr | None,
+        num_rows: int | None,
+        _: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        """What polars asks an IO source for."""
+        wanted = list(schema) if columns is None else columns
+        rows_left = num_rows
+        for batch in read([name for name in wanted if name != BROKEN]):
+            frame = batch.select(wanted)
+            if rows_left is not None:
+                frame = frame.head(rows_left)
+                rows_left -= len(frame)
+            yield frame if predicate is None else frame.filter(predicate)
+            if rows_left == 0:
+                return
+
+    return register_io_source(batches, schema=schema)
+
+
+def with_broken(rows: pl.DataFrame, num_broken: int) -> pl.DataFrame:
+    """The rows with BROKEN, and behind them a row of nulls for each broken line."""
+    frame = rows.with_columns(pl.lit(False).alias(BROKEN))
+    if not num_broken:
+        return frame
+    broken = pl.DataFrame({BROKEN: [True] * num_broken}, schema={BROKEN: pl.Boolean})
+    return pl.concat([frame, broken], how="diagonal")
 
 
 def read_lines(name: str) -> list[str]:
@@ -113,32 +152,11 @@ class _TextReader:
         self.dialect = dialect
         self.options = options
 
-    def batches(
-        self,
-        columns: list[str] | None,
-        predicate: pl.Expr | None,
-        num_rows: int | None,
-        _: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        """What polars asks an IO source for."""
-        rows_left = num_rows
-        for rows in self._read(self._wanted(columns)):
-            frame = _with_broken(rows)
-            if columns is not None:
-                frame = frame.select(columns)
-            if rows_left is not None:
-                frame = frame.head(rows_left)
-                rows_left -= len(frame)
-            yield frame if predicate is None else frame.filter(predicate)
-            if rows_left == 0:
-                return
-
-    def _wanted(self, columns: list[str] | None) -> list[str]:
-        """Columns to be read: one at least, so that it is known how many rows there are."""
-        if columns is None:
-            return self.dialect.names
-        wanted = [column for column in columns if column != BROKEN]
-        return wanted or self.dialect.names[:1]
+    def batches(self, columns: list[str]) -> Iterator[pl.DataFrame]:
+        """Rows with these columns and BROKEN."""
+        # One column at least is read, so that it is known how many rows there are.
+        for rows in self._read(columns or self.dialect.names[:1]):
+            yield with_broken(rows.frame, rows.num_broken)
 
     def _read(self, wanted: list[str]) -> Iterator[_Rows]:
         try:
@@ -247,15 +265,6 @@ class _TextReader:
             f"{self.name!r} has a line with {num_fields} fields instead of {expected}: {text[:80]!r}",
             MEND_LINE,
         )
-
-
-def _with_broken(rows: _Rows) -> pl.DataFrame:
-    """The rows, and a row of nulls for each broken line."""
-    frame = rows.frame.with_columns(pl.lit(False).alias(BROKEN))
-    if not rows.num_broken:
-        return frame
-    broken = pl.DataFrame({BROKEN: [True] * rows.num_broken}, schema={BROKEN: pl.Boolean})
-    return pl.concat([frame, broken], how="diagonal")
 
 
 def _scan_remote(name: str, options: TextOptions) -> pl.LazyFrame:
