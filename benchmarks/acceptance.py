@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.interactions_of import load_phase
 from benchmarks.record import record
-from recsys.closed_form.catalogue import baseline
+from recsys.baselines.catalogue import baseline
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.search.exact import rank
 

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from benchmarks.interactions_of import load_phase
 from benchmarks.record import record
-from recsys.closed_form.catalogue import BASELINES, Baseline, skip_reason
+from recsys.baselines.catalogue import BASELINES, Baseline, skip_reason
 from recsys.core.interactions import Interactions
 from recsys.core.machine import free_memory_bytes
 from recsys.evaluate.metrics import evaluable_users, rank_metrics

@@ -38,7 +38,7 @@ from pipelines.stages import (
     training,
 )
 from pipelines.stages.training import LIGHTGCN, MODEL
-from recsys.closed_form.catalogue import baseline
+from recsys.baselines.catalogue import baseline
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress

@@ -35,7 +35,7 @@ assert ranking.per_user["first@2"].tolist() == [1.0, 0.0], ranking
 
 BASELINE = """
 import numpy as np
-from recsys.closed_form.catalogue import BASELINES, baseline
+from recsys.baselines.catalogue import BASELINES, baseline
 from recsys.core.config import build_config
 from pipelines.run import plan
 from worlds import make_interactions

@@ -14,7 +14,7 @@ from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.meter import Meter
 from benchmarks.accuracy.rows import Row
 from benchmarks.accuracy.trainings import shared_training
-from recsys.closed_form.catalogue import baseline, choose
+from recsys.baselines.catalogue import baseline, choose
 from recsys.core.arrays import Int32Array
 from recsys.core.config import RunConfig
 from recsys.core.edge_rows import EdgeRows

@@ -100,7 +100,7 @@ def _judge(
         return _graph_model(folder, config, str(model), progress)
     from pipelines.phases_on_disk import load_phase
     from pipelines.run import run
-    from recsys.closed_form.catalogue import baseline
+    from recsys.baselines.catalogue import baseline
 
     if model is not None:
         baseline(model)  # an unknown one is refused before anything is read
@@ -129,7 +129,7 @@ def _require_warm_users(final: "Phase") -> None:
 
 
 def _baseline(final: "Phase", name: str, params: list[str]) -> dict[str, Any]:
-    from recsys.closed_form.catalogue import baseline
+    from recsys.baselines.catalogue import baseline
 
     one = baseline(name)
     chosen = {**one.grid[0], **dict(_param(text, one.grid[0]) for text in params)}

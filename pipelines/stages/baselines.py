@@ -4,7 +4,7 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import VALIDATION
 from pipelines.runner import Facts, Work
 from pipelines.stages.scores import Scored
-from recsys.closed_form.catalogue import Baseline, Params, baseline, choose, skip_reason
+from recsys.baselines.catalogue import Baseline, Params, baseline, choose, skip_reason
 from recsys.core.arrays import Int32Array
 from recsys.core.machine import free_memory_bytes
 from recsys.phases.phase import Phase

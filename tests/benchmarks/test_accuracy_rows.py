@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.accuracy.data import SETS, configuration, merged
 from benchmarks.accuracy.rows import FOLDER, Row, row, rows
-from recsys.closed_form.catalogue import BASELINES
+from recsys.baselines.catalogue import BASELINES
 from recsys.core.errors import UsageError
 
 ROWS = rows()

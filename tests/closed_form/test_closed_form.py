@@ -5,36 +5,16 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys.closed_form.catalogue import BASELINES, baseline, choose, skip_reason
+from recsys.baselines.catalogue import BASELINES, baseline, skip_reason
 from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.closed_form.popularity import fit_popularity, fit_recent_popularity
 from recsys.core.errors import DataError, MachineError, UsageError
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions, fit_interactions
 from recsys.core.ranking import top_k
-from recsys.core.tables import ITEM, TIME, USER
+from recsys.core.tables import ITEM, USER
 from recsys.logs.synthetic import checkerboard
-
-TARGET = "interaction"
-
-
-def interactions(pairs: list[tuple[int, int]], times: list[int] | None = None) -> Interactions:
-    rows = pl.DataFrame(pairs, schema={USER: pl.Int32, ITEM: pl.Int32}, orient="row")
-    if times is not None:
-        rows = rows.with_columns(pl.Series(TIME, times, dtype=pl.Int64))
-    users, items = (
-        IdMap(pl.Series([str(n) for n in range(rows[column].max() + 1)])) for column in (USER, ITEM)
-    )
-    return fit_interactions(rows, users, items, (TARGET,))
-
-
-def random_interactions(
-    num_users: int = 40, num_items: int = 30, density: float = 0.2, seed: int = 3
-) -> Interactions:
-    taken = np.random.default_rng(seed).random((num_users, num_items)) < density
-    taken[0] = True  # every item has a user
-    taken[:, 0] = True
-    return interactions([(int(user), int(item)) for user, item in np.argwhere(taken)])
+from small_logs import TARGET, interactions, random_interactions
 
 
 @pytest.fixture(scope="module")
@@ -247,29 +227,6 @@ def test_ials_without_implicit_says_how_to_install_it(
         scores("ials", BASELINES["ials"].grid[0], train)
 
 
-def test_choose_takes_the_best_and_the_earlier_of_equals(train: Interactions) -> None:
-    ease = BASELINES["ease"]
-    values = iter([0.2, 0.5, 0.5, 0.1])
-    choice = choose(ease, train, TARGET, lambda scorer: next(values))
-    assert choice.params == ease.grid[1] and choice.value == 0.5
-    assert [value for _, value in choice.tried] == [0.2, 0.5, 0.5, 0.1]
-
-
-def test_skip_reasons_name_the_limit(train: Interactions) -> None:
-    assert skip_reason(BASELINES["ease"], train, 10, 10**10) is None
-    huge = BASELINES["ease"].forecast(10**6, 10**5, 10**7)
-    assert huge.seconds > 3600 and huge.bytes > 1e11
-    reason = skip_reason(BASELINES["ease"], train, 10, 1000)
-    assert reason is not None and "GB are free" in reason
-    reason = skip_reason(BASELINES["gfcf"], train, 1e-9, 10**10)
-    assert reason is not None and "over the limit" in reason
-
-
-def test_unknown_baseline_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="Did you mean 'itemknn'"):
-        baseline("itemnn")
-
-
 def test_a_user_of_other_behaviours_only_is_scored() -> None:
     rows = pl.DataFrame(
         {
@@ -286,22 +243,3 @@ def test_a_user_of_other_behaviours_only_is_scored() -> None:
             baseline(name).fit(train, "buy", baseline(name).grid[0]).score(np.array([2], np.int32))
         )
         assert found.shape == (1, 3) and np.isfinite(found).all()
-
-
-@pytest.mark.parametrize("name", list(BASELINES))
-def test_forecasts_grow_with_every_size(name: str) -> None:
-    sizes = (20_000, 9_000, 800_000)
-    base = BASELINES[name].forecast(*sizes)
-    assert 0 < base.seconds < 3600 and 0 < base.bytes < 1e11
-    for place in range(3):
-        larger = [size * (2 if place == at else 1) for at, size in enumerate(sizes)]
-        if place == 0 and name in ("itemknn", "gfcf"):
-            continue  # more users at the same number of rows means shorter histories, so less to multiply
-        assert BASELINES[name].forecast(*larger).seconds >= base.seconds
-
-
-def test_ease_is_forecast_to_take_too_long_for_a_large_catalogue() -> None:
-    assert BASELINES["ease"].forecast(90_000, 41_000, 810_000).seconds > 20 * 60
-    assert BASELINES["ease"].forecast(5_000, 3_500, 440_000).seconds < 60
-    assert BASELINES["ease"].forecast(700, 9_000, 80_000).seconds < 10
-    assert BASELINES["gfcf"].forecast(30_000, 41_000, 810_000).seconds < 5 * 60

@@ -137,71 +137,66 @@ def _ials(train: Interactions, target: str, grid: Sequence[Params], seed: int) -
         yield fit_ials(train, target, **params, seed=seed)
 
 
-BASELINES: dict[str, Baseline] = {
-    one.name: one
-    for one in (
-        Baseline("popularity", "Popularity, all time", [{}], _popularity, popularity_cost),
-        Baseline(
-            "popularity_recent",
-            "Popularity, recent",
-            [{"share": share} for share in (0.1, 0.02, 0.3)],
-            _recent,
-            popularity_cost,
-            needs_times=True,
-        ),
-        Baseline(
-            "itemknn",
-            "ItemKNN",
-            [
-                {"neighbours": near, "shrinkage": shrinkage, "damping": damping}
-                for near, shrinkage, damping in (
-                    (100, 5.0, 1.0),
-                    (20, 5.0, 1.0),
-                    (300, 10.0, 1.0),
-                    (100, 20.0, 0.5),
-                    (100, 50.0, 0.0),
-                )
-            ],
-            _itemknn,
-            itemknn_cost,
-        ),
-        Baseline(
-            "ease",
-            "EASE",
-            [{"regularisation": value} for value in (200.0, 50.0, 500.0, 1000.0)],
-            _ease,
-            ease_cost,
-        ),
-        Baseline(
-            "gfcf",
-            "GF-CF",
-            [
-                {"rank": rank, "weight": weight}
-                for rank, weight in ((256, 0.3), (256, 0.0), (256, 1.0), (64, 0.3), (64, 1.0))
-            ],
-            _gfcf,
-            gfcf_cost,
-        ),
-        Baseline(
-            "ials",
-            "iALS (implicit)",
-            [
-                {
-                    "width": width,
-                    "confidence": confidence,
-                    "regularisation": weight,
-                    "iterations": 15,
-                }
-                for width, confidence, weight in (
-                    (64, 40.0, 20.0),
-                    (64, 10.0, 10.0),
-                    (64, 100.0, 200.0),
-                    (128, 40.0, 20.0),
-                )
-            ],
-            _ials,
-            ials_cost,
-            available=missing,
-        ),
-    )
-}
+_ALL = (
+    Baseline("popularity", "Popularity, all time", [{}], _popularity, popularity_cost),
+    Baseline(
+        "popularity_recent",
+        "Popularity, recent",
+        [{"share": 0.1}, {"share": 0.02}, {"share": 0.3}],
+        _recent,
+        popularity_cost,
+        needs_times=True,
+    ),
+    Baseline(
+        "itemknn",
+        "ItemKNN",
+        [
+            {"neighbours": 100, "shrinkage": 5.0, "damping": 1.0},
+            {"neighbours": 20, "shrinkage": 5.0, "damping": 1.0},
+            {"neighbours": 300, "shrinkage": 10.0, "damping": 1.0},
+            {"neighbours": 100, "shrinkage": 20.0, "damping": 0.5},
+            {"neighbours": 100, "shrinkage": 50.0, "damping": 0.0},
+        ],
+        _itemknn,
+        itemknn_cost,
+    ),
+    Baseline(
+        "ease",
+        "EASE",
+        [
+            {"regularisation": 200.0},
+            {"regularisation": 50.0},
+            {"regularisation": 500.0},
+            {"regularisation": 1000.0},
+        ],
+        _ease,
+        ease_cost,
+    ),
+    Baseline(
+        "gfcf",
+        "GF-CF",
+        [
+            {"rank": 256, "weight": 0.3},
+            {"rank": 256, "weight": 0.0},
+            {"rank": 256, "weight": 1.0},
+            {"rank": 64, "weight": 0.3},
+            {"rank": 64, "weight": 1.0},
+        ],
+        _gfcf,
+        gfcf_cost,
+    ),
+    Baseline(
+        "ials",
+        "iALS (implicit)",
+        [
+            {"width": 64, "confidence": 40.0, "regularisation": 20.0, "iterations": 15},
+            {"width": 64, "confidence": 10.0, "regularisation": 10.0, "iterations": 15},
+            {"width": 64, "confidence": 100.0, "regularisation": 200.0, "iterations": 15},
+            {"width": 128, "confidence": 40.0, "regularisation": 20.0, "iterations": 15},
+        ],
+        _ials,
+        ials_cost,
+        available=missing,
+    ),
+)
+BASELINES: dict[str, Baseline] = {model.name: model for model in _ALL}
