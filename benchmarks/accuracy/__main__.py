@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.accuracy import attention, compare, kept, page, results
+from benchmarks.accuracy.arenas import ARENA, TRAIN_ONLY
 from benchmarks.accuracy.data import SETS
 from benchmarks.accuracy.epoch_log import as_result, best_on_test
 from benchmarks.accuracy.rows import ABLATION, Row, row, rows
@@ -96,6 +97,9 @@ def ablation(
 @app.command("all")
 def everything(
     data: Data,
+    only: Annotated[
+        list[str] | None, typer.Option("--dataset", help="All that rows name when absent.")
+    ] = None,
     cache: Cache = CACHE,
     threads: Threads = None,
     peers: Peers = None,
@@ -106,12 +110,13 @@ def everything(
     """Every row on every dataset it names, with every seed; then the page. Says first what that
     costs.
     """
-    wanted = [
-        (one, dataset, seed)
-        for one in rows().values()
-        for dataset in one.datasets
-        for seed in range(one.seeds)
-    ]
+    for dataset in only or []:
+        _known(dataset)
+    wanted: list[tuple[Row, str, int]] = []
+    for one in rows().values():
+        for dataset in one.datasets:
+            if only is None or dataset in only:
+                wanted += [(one, dataset, seed) for seed in range(one.seeds)]
     print(cost(wanted, results.read()))
     if not yes:
         typer.confirm("Go on?", abort=True)
@@ -153,21 +158,20 @@ def compare_rows(
 
 @app.command("compare-all")
 def compare_all(cache: Cache = CACHE) -> None:
-    """Default and tuned minus every baseline, and attention minus γ = 0, on every dataset where
-    both were run.
+    """Default, tuned and arena minus every baseline, and attention minus γ = 0, on every dataset
+    where both were run.
     """
-    baselines = [
-        (ours, name)
-        for name, one in rows().items()
-        if one.baseline
-        for ours in ("default", "tuned")
-    ]
-    for name, other in [
-        *baselines,
+    pairs = [
         ("vectors", "gamma0"),
         ("default", "vectors"),
         ("tuned", "default"),
-    ]:
+        (ARENA, "arena-gamma0"),
+        (ARENA, TRAIN_ONLY),
+    ]
+    for name, one in rows().items():
+        if one.baseline:
+            pairs += [(ours, name) for ours in ("default", "tuned", ARENA)]
+    for name, other in pairs:
         for dataset in SETS:
             if all(kept.seeds(cache / dataset, one) for one in (name, other)):
                 compare.add(compare.compare(cache / dataset, dataset, name, other))

@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
+from benchmarks.accuracy import prepared
 from recsys.core.artefacts import file_sha256
 from recsys.core.config import RunConfig, build_config
-from recsys.core.tables import TIME
 from recsys.logs.ingest import CodedLog, ingest, ingest_split, load_log
 from recsys.logs.split import Splits, split_log
 
@@ -22,6 +20,7 @@ _ONE_FILE = {"log": "interactions.parquet"}
 _TWENTY_DECIDES = {"train": {"metric_k": 20}, "evaluate": {"ks": [20, 10]}}
 _LAST_FIFTH = {"split": {"method": "last_share", "test_share": 0.2}}
 _RANDOM_FIFTH = {"split": {"method": "random", "test_share": 0.2}}
+_FILES = ("log", "train", "validation", "test")
 
 SETS: dict[str, Sections] = {
     # LightGCN's published split, which papers compare at 20.
@@ -50,11 +49,41 @@ SETS: dict[str, Sections] = {
         "split": {"method": "global_time"},
         "graph": {"target": "buy", "behavior_weights": {"cancel": 0.0}},
     },
+    # Published with every choice made on a tenth of train.
+    "gowalla-iid": {"data": _PUBLISHED_FILES, "split": {"method": "given"}} | _TWENTY_DECIDES,
+    "electronics-iid": {"data": _PUBLISHED_FILES, "split": {"method": "given"}} | _TWENTY_DECIDES,
+    # The split of the authors of TopKGAT.
+    "ali-display": {
+        "data": _PUBLISHED_FILES | {"validation": "validation.parquet"},
+        "split": {"method": "given"},
+    }
+    | _TWENTY_DECIDES,
+    # The last item of each user, as papers on sequences split it.
+    "amazon-beauty-seq": {
+        "data": _ONE_FILE | {"time_col": "position"},
+        "split": {"method": "leave_last"},
+    },
+    # LightGCN's split of Gowalla with the order of its train file.
+    "gowalla-order": {
+        "data": _PUBLISHED_FILES | {"time_col": "position"},
+        "split": {"method": "given"},
+    }
+    | _TWENTY_DECIDES,
 }
-WITHOUT_TIMES = ("ml-1m",)
-"""Sets of which only some rows have a time: ingest would drop the others, so the column is not
-read.
-"""
+FOLDERS = {"gowalla-order": "gowalla"}
+"""Where the files of a set are, if not in a folder of its own name."""
+PREPARED = {"ml-1m": prepared.without_times, "gowalla-order": prepared.in_order}
+"""Sets whose files are not read as they are: what makes others of them in the cache."""
+SIDE_FILES = {"gowalla-order": prepared.ORDER_FILE}
+"""A file beside the train file that a set is made from too."""
+ARENAS_ONLY = (
+    "gowalla-iid",
+    "electronics-iid",
+    "ali-display",
+    "amazon-beauty-seq",
+    "gowalla-order",
+)
+"""Sets that the page shows among the arenas alone."""
 TIME_ORDERED = ("ml-1m-temporal", "online-retail")
 
 
@@ -70,7 +99,10 @@ def merged(*layers: Sections) -> dict[str, dict[str, Any]]:
 def configuration(name: str, folder: Path, changes: Sections) -> RunConfig:
     """The run configuration of a set in `folder`/<name>, with `changes` on top of the set's own."""
     raw = merged(SETS[name], changes)
-    raw["data"] = {key: str(folder / name / file) for key, file in raw["data"].items()}
+    place = folder / FOLDERS.get(name, name)
+    for key in _FILES:
+        if key in raw["data"]:
+            raw["data"][key] = str(place / raw["data"][key])
     return build_config(raw)
 
 
@@ -81,18 +113,19 @@ def load(config: RunConfig, cache: Path) -> tuple[CodedLog, Splits]:
     """
     with locked(cache):
         if not (cache / "log" / "ingest.json").exists():
-            _ingest(
-                _without_times(config, cache) if cache.name in WITHOUT_TIMES else config,
-                cache / "log",
-            )
+            prepare = PREPARED.get(cache.name)
+            _ingest(prepare(config, cache) if prepare else config, cache / "log")
     log = load_log(cache / "log")
     return log, split_log(log, config.split, config.graph.target or log.behaviors[0], 0)
 
 
-def checksums(config: RunConfig) -> dict[str, str]:
-    """sha256 of every file read."""
-    found = [config.data.log, config.data.train, config.data.validation, config.data.test]
-    return {Path(str(one)).name: file_sha256(Path(str(one))) for one in found if one}
+def checksums(dataset: str, config: RunConfig) -> dict[str, str]:
+    """sha256 of every file that a set is made from, by name."""
+    data = config.data
+    paths = [Path(str(file)) for file in (data.log, data.train, data.validation, data.test) if file]
+    if dataset in SIDE_FILES:
+        paths.append(paths[0].with_name(SIDE_FILES[dataset]))
+    return {path.name: file_sha256(path) for path in paths}
 
 
 @contextmanager
@@ -105,13 +138,6 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _without_times(config: RunConfig, cache: Path) -> RunConfig:
-    """The same with a log that has no times, written beside the ingested one."""
-    copy = cache / "interactions.parquet"
-    pl.read_parquet(str(config.data.log)).drop(TIME).write_parquet(copy)
-    return config.model_copy(update={"data": config.data.model_copy(update={"log": str(copy)})})
 
 
 def _ingest(config: RunConfig, out: Path) -> None:

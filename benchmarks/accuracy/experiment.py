@@ -1,5 +1,5 @@
-"""One row on one dataset: every choice on validation, refitted on train + validation, scored once
-on the test.
+"""One row on one dataset: every choice on validation, refitted on train + validation (or not, where
+the row says so), scored once on the test.
 """
 
 import sys
@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.accuracy.epoch_log import EpochLog
+from benchmarks.accuracy.lists import lists_on_test
 from benchmarks.accuracy.meter import Meter
 from benchmarks.accuracy.rows import Row
-from benchmarks.accuracy.trainings import shared_training
+from benchmarks.accuracy.trainings import Vectors, shared_training
 from recsys.baselines.catalogue import baseline, choose
 from recsys.core.arrays import Int32Array
 from recsys.core.config import RunConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.encoder import Embeddings
+from recsys.core.errors import UsageError
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import Ranking, rank_metrics
 from recsys.fitting.fit import fit_phase
@@ -39,8 +41,8 @@ class Scored(NamedTuple):
     """ranking: of the test. ranked: (test users, k) dense items. facts: what was chosen and what it
     cost.
 
-    network: of a model, trained on train + validation; None of a baseline, and where another row's
-    training was taken.
+    network: of a model, trained on what it was tested with; None of a baseline, and where another
+    row's training was taken.
     """
 
     ranking: Ranking
@@ -90,18 +92,22 @@ def score(
     cache: where trainings are shared. epoch_log: told every epoch of the refit; nothing here reads
     it. relations: rows of graph.relations.
     """
+    if epoch_log and not row.refit:
+        raise UsageError(
+            f"--log-test follows a refit, and {row.name!r} has none",
+            "Log a row with refit = true",
+        )
     meter = Meter()
     select, final = (Phase(name, log, splits, config, relations) for name in ("select", "final"))
-    fitted = (
-        _baseline(row.baseline, select, final)
-        if row.baseline
-        else _model(select, final, cache, meter, choices, epoch_log)
-    )
+    learned = final if row.refit else select
+    if row.baseline:
+        fitted = _baseline(row.baseline, select, learned)
+    else:
+        fitted = _model(select, learned, cache, meter, choices, epoch_log)
     spent = meter.cost()
-    ranked = final.judge.ranked(fitted.scorer, max(config.evaluate.ks))
-    ranking = rank_metrics(
-        ranked, final.judge.held_out_users, final.judge.held_out_matrix, config.evaluate.ks
-    )
+    ks = config.evaluate.ks
+    ranked = lists_on_test(fitted.scorer, learned, final, max(ks))
+    ranking = rank_metrics(ranked, final.judge.held_out_users, final.judge.held_out_matrix, ks)
     return Scored(ranking, ranked, spent | fitted.facts, fitted.network)
 
 
@@ -112,68 +118,81 @@ def figures(ranking: Ranking) -> dict[str, float]:
 
 def _model(
     select: Phase,
-    final: Phase,
+    learned: Phase,
     cache: Path,
     meter: Meter,
     choices: Choices | None,
     epoch_log: EpochLog | None,
 ) -> _Fitted:
-    """The model, its epochs and its blend with what histories add chosen on validation, refitted."""
-    choices, graph = choices or choose_all(select, cache, meter), final.graph
+    """The model, its epochs and its blend with what histories add chosen on validation.
+
+    learned: the phase that it is tested with: `select` itself, or one that it is trained on anew.
+    """
+    selected: Vectors | None = None
+    if choices is None:
+        selected = _select_epochs(select, cache, meter)
+        choices = _choose_blend(select, selected)
+    graph, blend, epochs = learned.graph, choices.blend, choices.epochs
     networks: list[Network] = []
 
     @lru_cache(1)
     def terms() -> FittedTerms | None:
-        return None if choices.blend.empty else fit_terms(final, choices.blend)
+        return None if blend.empty else fit_terms(learned, blend)
 
-    def refit() -> tuple[Trained, dict[str, Any]]:
+    def fit() -> tuple[Trained, dict[str, Any]]:
         if epoch_log:
-            trained = epoch_log.refit(final, choices.epochs, judge, Told())
-            if choices.blend.empty:
-                epoch_log.shapes(
-                    final,
-                    choices.epochs,
-                    TrainedVectors(final.interactions, trained.embeddings, graph),
-                )
+            trained = epoch_log.refit(learned, epochs, judge, Told())
+            if blend.empty:
+                vectors = TrainedVectors(learned.interactions, trained.embeddings, graph)
+                epoch_log.shapes(learned, epochs, vectors)
         else:
             trained = fit_phase(
-                final, graph, final.config.model, epochs=choices.epochs, progress=Told()
+                learned, graph, learned.config.model, epochs=epochs, progress=Told()
             )
         networks.append(trained.network)
         return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
 
     def judge(found: Embeddings) -> Scorer:
-        return blended_scaled(
-            final, TrainedVectors(final.interactions, found, graph), choices.blend, terms=terms()
-        )
+        vectors = TrainedVectors(learned.interactions, found, graph)
+        return blended_scaled(learned, vectors, blend, terms=terms())
 
-    found = shared_training(cache, final, choices.epochs, refit, meter, fresh=epoch_log is not None)
-    facts = _choice(select.config, choices.value) | {"epochs": choices.epochs, **found.facts}
-    if choices.blend != NO_BLEND:
-        facts |= {"blend": choices.blend.document(), "validation_blended": choices.blended}
-    return _Fitted(judge(found.embeddings), facts, networks[0] if networks else None)
+    facts = _choice(select.config, choices.value) | {"epochs": epochs}
+    if selected is not None and learned is select:
+        vectors = selected
+    else:
+        fresh = epoch_log is not None
+        vectors = shared_training(cache, learned, epochs, fit, meter, fresh)
+        facts |= vectors.facts
+    if blend != NO_BLEND:
+        facts |= {"blend": blend.document(), "validation_blended": choices.blended}
+    return _Fitted(judge(vectors.embeddings), facts, networks[0] if networks else None)
 
 
-def choose_all(select: Phase, cache: Path, meter: Meter) -> Choices:
-    """Epochs, then the blend, by validation. meter: told of a training that another row left in
-    `cache`.
+def _select_epochs(select: Phase, cache: Path, meter: Meter) -> Vectors:
+    """The vectors of the epoch that validation prefers; its facts are `epochs` and `value`.
+
+    meter: told of a training that another row left in `cache`.
     """
-    graph = select.graph
 
     def fit() -> tuple[Trained, dict[str, Any]]:
-        trained = fit_phase(select, graph, select.config.model, progress=Told())
+        trained = fit_phase(select, select.graph, select.config.model, progress=Told())
         return trained, {"epochs": trained.best_epoch, "value": trained.best_value}
 
-    found = shared_training(cache, select, None, fit, meter)
-    vectors = TrainedVectors(select.interactions, found.embeddings, graph)
+    return shared_training(cache, select, None, fit, meter)
+
+
+def _choose_blend(select: Phase, selected: Vectors) -> Choices:
+    """What validation adds to the vectors of its epoch."""
+    vectors = TrainedVectors(select.interactions, selected.embeddings, select.graph)
     choice = choose_blend(select, vectors)
-    return Choices(found.facts["epochs"], found.facts["value"], choice.blend, choice.value)
+    facts = selected.facts
+    return Choices(facts["epochs"], facts["value"], choice.blend, choice.value)
 
 
-def _baseline(name: str, select: Phase, final: Phase) -> _Fitted:
+def _baseline(name: str, select: Phase, learned: Phase) -> _Fitted:
     one, seed = baseline(name), select.config.seed
     found = choose(one, select.interactions, select.target, select.judge.ndcg, seed)
-    scorer = one.fit(final.interactions, final.target, found.params, seed)
+    scorer = one.fit(learned.interactions, learned.target, found.params, seed)
     return _Fitted(scorer, _choice(select.config, found.value) | {"chosen": found.params}, None)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import attention, compare, plots, results
+from benchmarks.accuracy.arenas import arenas
 from benchmarks.accuracy.attention_page import attention_page
 from benchmarks.accuracy.cells import cell, change, cost, difference, measured, seeds, verdict
-from benchmarks.accuracy.data import TIME_ORDERED
+from benchmarks.accuracy.data import ARENAS_ONLY, TIME_ORDERED
 from benchmarks.accuracy.published import (
     PUBLISHED_SETS,
     goals,
@@ -65,6 +66,7 @@ def accuracy_page(
     titles = {name: row.title for name, row in named.items()}
     parts = [
         _INTRODUCTION,
+        section("Arenas", arenas(summaries, comparisons, known, named)),
         section("Goals and the best published figures", goals(summaries, known)),
         *(
             section(
@@ -93,6 +95,7 @@ def others(summaries: Summaries, titles: dict[str, str]) -> str:
         for dataset, row, selected in summaries
         if selected == "validation"
         and dataset not in PUBLISHED_SETS
+        and dataset not in ARENAS_ONLY
         and not row.startswith((ABLATION, PEER))
     }
     wanted, shown = (

@@ -3,7 +3,7 @@
 rows.toml holds the named rows and groups of datasets, ablation.toml those that change one lever
 ("ablation:<lever>"), peers/peers.toml the other packages ("peer:<name>"). Keys of a row beside
 those of `Row` are sections of the run configuration; `on.<dataset>` holds what it changes on one
-dataset only.
+dataset only. `like` names a row of the same file whose keys it takes over, its own on top.
 """
 
 import tomllib
@@ -24,7 +24,8 @@ class Row:
     """A row of the results page.
 
     datasets: those that `make bench-accuracy` runs it on; it can be run on any. baseline: name of a
-    closed-form recommender, tuned over its grid, in place of the model. search: budget (trials,
+    closed-form recommender, tuned over its grid, in place of the model. refit: train anew on train +
+    validation before the test; false tests what was trained on train alone. search: budget (trials,
     minutes) of a `recsys tune` that starts from the row's configuration. script, settings,
     environment: of a peer; the last names the virtual environment that runs it
     (peers/<environment>.txt). changes: to the default configuration, by section. on: the same by
@@ -36,6 +37,7 @@ class Row:
     datasets: tuple[str, ...] = ()
     seeds: int = 1
     baseline: str | None = None
+    refit: bool = True
     search: dict[str, Any] = field(default_factory=dict)
     script: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
@@ -67,10 +69,24 @@ def _named() -> Iterator[Row]:
     document = _read("rows.toml")
     groups = document.pop("groups")
     for name, table in document.items():
-        table["datasets"] = [
-            dataset for one in table["datasets"] for dataset in groups.get(one, [one])
-        ]
-        yield _row(name, table)
+        if "like" in table:
+            base = document[table.pop("like")]
+            document[name] = table = _over(base, table)
+        datasets: list[str] = []
+        for group in table["datasets"]:
+            datasets += groups.get(group, [group])
+        yield _row(name, table | {"datasets": datasets})
+
+
+def _over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A table with another on top of it, key by key down to the values."""
+    merged_table = dict(base)
+    for key, value in changes.items():
+        below = base.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            value = _over(below, value)
+        merged_table[key] = value
+    return merged_table
 
 
 def _ablation() -> Iterator[Row]:

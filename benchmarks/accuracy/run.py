@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.accuracy import kept, results
+from benchmarks.accuracy import authors_counting, kept, results
 from benchmarks.accuracy.data import checksums, configuration, load
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.experiment import Choices, Scored, figures, score
@@ -18,6 +18,7 @@ from benchmarks.accuracy.search import searched
 from benchmarks.record import commit
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.machine import cores
+from recsys.phases.phase import Phase
 from recsys.scores.blend import NO_BLEND, Blend
 
 LOGS = Path(__file__).parent / "test_log"
@@ -64,6 +65,11 @@ def run(
         )
     kept.keep(place.of(dataset), row.name, seed, scored)
     entry = result(row, dataset, config, scored) | facts
+    if dataset in authors_counting.SETS:
+        learned = Phase("final", log, splits, config).interactions
+        entry |= authors_counting.authors_metrics(
+            config, learned, scored.ranking.users, scored.ranked
+        )
     results.add(entry)
     return entry
 
@@ -106,7 +112,7 @@ def result(row: Row, dataset: str, config: RunConfig, scored: Scored) -> results
         "config": row.settings
         or config.model_dump(exclude_defaults=True, exclude={"data", "seed", "threads"}),
         "commit": commit(),
-        "data_sha256": checksums(config),
+        "data_sha256": checksums(dataset, config),
         "device": device(config),
         **figures(scored.ranking),
         **scored.facts,

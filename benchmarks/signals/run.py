@@ -58,6 +58,6 @@ def _facts(dataset: str, variant: str, config: RunConfig) -> results.Result:
             include={"split", "graph", "model", "train", "evaluate"},
         ),
         "commit": commit(),
-        "data_sha256": checksums(config),
+        "data_sha256": checksums(dataset, config),
         "device": device(config),
     }
