@@ -56,4 +56,6 @@ def _facts(check: Mapping[str, Any]) -> list[list[object]]:
     if check["first_time"]:
         span = f"{check['first_time']} to {check['last_time']}"
         rows.append(["time", f"{span} (read as {check['time_unit']})"])
+    elif check["time_unit"] == "order":
+        rows.append(["time", "none: an order of what each user did"])
     return rows

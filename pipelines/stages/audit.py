@@ -11,7 +11,7 @@ from pipelines.runner import Facts, Work
 from recsys.core.artefacts import write_json
 from recsys.core.errors import DataError
 from recsys.core.interactions import fit_interactions, hold_out
-from recsys.core.tables import BEHAVIOR, TIME, USER
+from recsys.core.tables import BEHAVIOR, USER
 from recsys.logs.audit import (
     Finding,
     audit_fitted,
@@ -116,7 +116,7 @@ def _methods_with_more(work: Work, final: Phase, warm: int) -> str:
 def _warm_users_of(work: Work, final: Phase, method: str) -> int:
     """Warm test users that another split of the same log would leave; 0 where it cannot be made."""
     log = final.log
-    if method in _OF_TIME and TIME not in log.rows.collect_schema():
+    if method in _OF_TIME and not log.has_order:
         return 0
     settings = work.config.split.model_copy(update={"method": method})
     try:
@@ -147,7 +147,7 @@ def _other_cut(work: Work, final: Phase) -> dict[str, Any]:
     would leave.
     """
     log, splits = final.log, final.required_splits
-    if splits.time_safe or splits.method == "given" or TIME not in log.rows.collect_schema():
+    if splits.time_safe or splits.method == "given" or not log.has_clock:
         return {}
     warm = _warm_users_of(work, final, "global_time")
     work.progress.say(

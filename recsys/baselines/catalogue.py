@@ -85,6 +85,8 @@ def skip_reason(
         return reason
     if baseline.needs_times and train.time is None:
         return "the log has no times"
+    if baseline.needs_times and train.moments is None:
+        return train.no_moments
     forecast = baseline.forecast(train.num_users, train.num_items, len(train))
     seconds = forecast.seconds * (len(baseline.grid) + 1 if len(baseline.grid) > 1 else 1)
     if seconds > minutes * 60:

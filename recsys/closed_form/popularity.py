@@ -32,18 +32,20 @@ def fit_recent_popularity(interactions: Interactions, target: str, share: float)
     popularity among ties.
 
     A share of the rows, not a number of days, so that the same values suit a log of hours and one
-    of decades. Raises DataError when the log has no times.
+    of decades. Raises DataError when the log has no clock.
     """
-    if interactions.time is None:
+    moments = interactions.moments
+    if moments is None:
         raise DataError(
-            "recent popularity needs times and this log has none", "Map them with --time-col"
+            f"recent popularity needs times, and {interactions.no_moments}",
+            "Map them with --time-col",
         )
     all_time = fit_popularity(interactions, target).weights
     rows = interactions.of(target)
     if not rows.any():
         return Popularity(all_time)
-    start = np.quantile(interactions.time[rows], 1.0 - share, method="higher")
-    rows &= interactions.time >= start
+    start = np.quantile(moments[rows], 1.0 - share, method="higher")
+    rows &= moments >= start
 
     # Distinct pairs, as one number each.
     num_items = interactions.num_items

@@ -17,6 +17,7 @@ history weighs, change this module: training and serving both read it.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array, IntArray
 from recsys.core.errors import UsageError
-from recsys.core.interactions import DAY_SECONDS, Interactions
+from recsys.core.interactions import DAY_SECONDS, Interactions, TimeKind
 
 _FLOAT32 = np.finfo(np.float32)
 
@@ -59,13 +60,16 @@ class EdgeWeighting:
     now: int | None = None
     half_life_events: float | None = None
 
-    def of_rows(self, weight: Float32Array, time: IntArray | None) -> Float64Array:
-        """(n,) w_b · weight · 2^(−age / half_life_days), before the decay by position."""
+    def of_rows(self, weight: Float32Array, moments: IntArray | None) -> Float64Array:
+        """(n,) w_b · weight · 2^(−age / half_life_days), before the decay by position.
+
+        moments: (n,) unix seconds; None for a log without a clock.
+        """
         values = np.full(len(weight), self.behavior_weight)
         if self.use_weights:
             values *= weight
-        if time is not None and self.now is not None and self.half_life_days is not None:
-            values *= decay_by_days(time, self.now, self.half_life_days)
+        if moments is not None and self.now is not None and self.half_life_days is not None:
+            values *= decay_by_days(moments, self.now, self.half_life_days)
         return values
 
 
@@ -105,9 +109,10 @@ class UserHistories:
     item: (n,) internal ids.
     behavior: (n,) index into `behaviors`.
     weight: (n,) weights of the log.
-    time: (n,) unix seconds; None for a log without times, whose rows keep their order.
+    time: (n,) what came after what; None for a log without times, whose rows keep their order.
     behaviors: names.
     num_items: number of items that there are.
+    time_kind: of `time`: unix seconds, or an order.
     """
 
     indptr: Int64Array
@@ -117,15 +122,21 @@ class UserHistories:
     time: Int64Array | None
     behaviors: tuple[str, ...]
     num_items: int
+    time_kind: TimeKind = "seconds"
 
     @property
     def num_users(self) -> int:
         return len(self.indptr) - 1
 
+    @property
+    def moments(self) -> Int64Array | None:
+        """(n,) unix seconds; None for a log without a clock."""
+        return self.time if self.time_kind == "seconds" else None
+
     def __len__(self) -> int:
         return len(self.item)
 
-    @property
+    @cached_property
     def user(self) -> Int64Array:
         """(n,) the user of each row."""
         return np.repeat(np.arange(self.num_users), np.diff(self.indptr))
@@ -218,9 +229,9 @@ class UserHistories:
     def edge_weights(self, behavior: str, weighting: EdgeWeighting) -> sparse.csr_matrix:
         """(users, items) float32 weights of the edges of a behaviour, all above 0."""
         rows = self.under((behavior,))
-        time = None if self.time is None else self.time[rows]
+        moments = None if self.moments is None else self.moments[rows]
         # w_b · Σ weight · 2^(−age / half_life_days) over the rows of a pair
-        edges = self._matrix(rows, weighting.of_rows(self.weight[rows], time))
+        edges = self._matrix(rows, weighting.of_rows(self.weight[rows], moments))
         # The model takes the logarithm of weights: none may round to 0 or to infinity.
         edges.data = edges.data.clip(_FLOAT32.tiny, _FLOAT32.max)
         edges = edges.astype(np.float32)
@@ -264,6 +275,7 @@ def user_histories(interactions: Interactions) -> UserHistories:
         time=None if log.time is None else log.time[order],
         behaviors=log.behaviors,
         num_items=log.num_items,
+        time_kind=log.time_kind,
     )
 
 

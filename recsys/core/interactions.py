@@ -1,6 +1,7 @@
 """Interactions as arrays with dense ids: what graph, baselines, model and evaluation work on."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -13,16 +14,25 @@ from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, WEIGHT, Drops
 
 DAY_SECONDS = 86_400
 
+TimeKind = Literal["seconds", "order"]
+"""What the times of a log are: unix seconds, or numbers that only say what a user did after what."""
+BEHIND_ORDER = 1 << 60
+"""Live events of a log with an order stand at this plus their unix seconds: behind all its rows."""
+
 
 @dataclass(frozen=True)
 class Interactions:
     """Rows of one phase (train; train + validation; everything) with ids fitted on these rows
     alone.
 
-    user, item: (n,) dense ids. weight: (n,). time: (n,) unix seconds or None. behavior: (n,) index
-    into `behaviors` (always present; a log without behaviours has the single one "interaction").
+    user, item: (n,) dense ids.
+    weight: (n,).
+    time: (n,) what came after what, see `time_kind`; None for a log without times.
+    behavior: (n,) index into `behaviors` (always present; a log without behaviours has the single
+        one "interaction").
     user_codes, item_codes: (users,), (items,) the code in the ingested log of each dense id,
-    ascending.
+        ascending.
+    time_kind: of `time`. Ask `moments` where seconds or days are counted.
     """
 
     user: Int32Array
@@ -35,6 +45,7 @@ class Interactions:
     items: IdMap
     user_codes: Int32Array
     item_codes: Int32Array
+    time_kind: TimeKind = "seconds"
 
     def __len__(self) -> int:
         return len(self.user)
@@ -48,14 +59,35 @@ class Interactions:
         return len(self.items)
 
     @property
+    def moments(self) -> Int64Array | None:
+        """(n,) unix seconds; None for a log without a clock: one without times or with an order."""
+        return self.time if self.time_kind == "seconds" else None
+
+    @property
+    def no_moments(self) -> str:
+        """Why there are no `moments`, as the end of a message."""
+        return "the log has none" if self.time is None else "the log has an order and no clock"
+
+    @property
+    def last_moment(self) -> int | None:
+        """Unix seconds of the last row; None for a log without times.
+
+        Of a log with an order, those of the last live event in it; 0 without live events.
+        """
+        if self.time is None:
+            return None
+        last = int(self.time.max(initial=0))
+        if self.time_kind == "order":
+            return max(last - BEHIND_ORDER, 0)
+        return last
+
+    @property
     def days(self) -> float:
-        """From the first row to the last; 0 without times."""
-        times = self.time
-        return (
-            0.0
-            if times is None or not len(times)
-            else float(times.max() - times.min()) / DAY_SECONDS
-        )
+        """From the first row to the last; 0 for a log without a clock."""
+        moments = self.moments
+        if moments is None or not len(moments):
+            return 0.0
+        return float(moments.max() - moments.min()) / DAY_SECONDS
 
     def of(self, behavior: str) -> BoolArray:
         """(n,) which rows are of `behavior`; none when the phase has no such row."""
@@ -111,9 +143,21 @@ class HeldOut:
 
 
 def fit_interactions(
-    rows: pl.DataFrame, users: IdMap, items: IdMap, behaviors: tuple[str, ...]
+    rows: pl.DataFrame,
+    users: IdMap,
+    items: IdMap,
+    behaviors: tuple[str, ...],
+    time_kind: TimeKind = "seconds",
 ) -> Interactions:
-    """Dense ids fitted on `rows` (coded by the vocabularies `users`, `items`) and on nothing else."""
+    """Dense ids fitted on `rows` and on nothing else.
+
+    Args:
+        rows: coded by the vocabularies `users` and `items`.
+        users: ids of the log.
+        items: ids of the log.
+        behaviors: names, in the order of their numbers.
+        time_kind: of the times of the log.
+    """
     user_codes, user = np.unique(rows[USER].to_numpy(), return_inverse=True)
     item_codes, item = np.unique(rows[ITEM].to_numpy(), return_inverse=True)
     return Interactions(
@@ -129,6 +173,7 @@ def fit_interactions(
         items=items.subset(item_codes),
         user_codes=user_codes.astype(np.int32),
         item_codes=item_codes.astype(np.int32),
+        time_kind=time_kind,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from recsys.core.arrays import BoolArray, Int64Array
 from recsys.core.history import UserHistories
+from recsys.core.interactions import BEHIND_ORDER
 
 Duplicates = Literal["first", "last", "sum"]
 """What is kept of rows of the same user, item and behaviour: `clean.duplicates`."""
@@ -22,7 +23,7 @@ class HistoryEvent(NamedTuple):
     item: internal id.
     behavior: its name.
     weight: as in the log.
-    time: unix seconds; None means now.
+    time: unix seconds; None means now. Behind a log with an order, it orders the events alone.
     """
 
     item: int
@@ -38,6 +39,7 @@ def extended(
 
     A repeated pair of item and behaviour stays as it first was ("first"), is replaced ("last"), or
     gains weight where it first stood ("sum"). Rows of one moment come by item, then behaviour.
+    A log with an order has no moments: all events are later than its rows.
     """
     rows = _with_events(history, events)
     order = _by_pair(rows)
@@ -65,7 +67,8 @@ def _with_events(history: UserHistories, events: Sequence[HistoryEvent]) -> User
     weight = np.array([event.weight for event in events], np.float32)
     time = None
     if history.time is not None:
-        time = np.concatenate([history.time, _times(events)])
+        behind = BEHIND_ORDER if history.time_kind == "order" else 0
+        time = np.concatenate([history.time, _times(events, behind)])
     return replace(
         history,
         indptr=np.array([0, len(history) + len(events)]),
@@ -76,10 +79,11 @@ def _with_events(history: UserHistories, events: Sequence[HistoryEvent]) -> User
     )
 
 
-def _times(events: Sequence[HistoryEvent]) -> Int64Array:
+def _times(events: Sequence[HistoryEvent], behind: int) -> Int64Array:
+    """(n,) of each event, the times that are given shifted by `behind`."""
     times = np.empty(len(events), np.int64)
     for number, event in enumerate(events):
-        times[number] = NOW + number if event.time is None else event.time
+        times[number] = NOW + number if event.time is None else behind + event.time
     return times
 
 

@@ -14,7 +14,7 @@ ITEM_ID = "item_id"
 USER = "user"
 ITEM = "item"
 
-TIME = "timestamp"  # Int64, unix seconds, UTC
+TIME = "timestamp"  # Int64: unix seconds, UTC, or the numbers of an order
 BEHAVIOR = "behavior"  # String
 WEIGHT = "weight"  # Float32, how much the event counts
 RATING = "rating"  # Float32, only used to filter

@@ -165,7 +165,8 @@ def _add(
 def _behavior_edges(
     interactions: Interactions, rows: BoolArray, weighting: EdgeWeighting
 ) -> Adjacency:
-    time = None if interactions.time is None else interactions.time[rows]
+    moments = interactions.moments
+    time = None if moments is None else moments[rows]
     return collapse(
         destination=interactions.item[rows],
         source=interactions.user[rows],

@@ -18,7 +18,7 @@ def session_edges(interactions: Interactions, config: SessionConfig) -> EdgeTabl
     last time it did.
 
     Rows of all behaviours count; those of the same moment follow in the order of their items.
-    Raises ConfigError for a log without times.
+    Raises ConfigError for a log without a clock.
     """
     steps = _session_steps(interactions, config.gap_minutes * 60)
     if not config.directed:
@@ -40,14 +40,15 @@ def session_edges(interactions: Interactions, config: SessionConfig) -> EdgeTabl
 
 def _session_steps(interactions: Interactions, gap_seconds: float) -> pl.DataFrame:
     """A row for every step of a session: the item, the other item after it, and when."""
-    if interactions.time is None:
+    moments = interactions.moments
+    if moments is None:
         raise ConfigError(
-            "graph.sessions needs times, and the log has none",
+            f"graph.sessions needs times, and {interactions.no_moments}",
             "Name the time column (data.time_col), or leave it out",
         )
-    order = np.lexsort((interactions.item, interactions.time, interactions.user))
+    order = np.lexsort((interactions.item, moments, interactions.user))
     user, item = interactions.user[order], interactions.item[order]
-    time = interactions.time[order]
+    time = moments[order]
     same_user = user[1:] == user[:-1]
     same_session = same_user & (np.diff(time) <= gap_seconds)
     is_step = same_session & (item[1:] != item[:-1])

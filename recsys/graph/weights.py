@@ -14,19 +14,23 @@ _AUTOMATIC_SHARE = 1 / 8  # chosen on the validation of four logs: benchmarks/no
 def edge_weighting(interactions: Interactions, config: GraphConfig, behavior: str) -> EdgeWeighting:
     """How rows of a behaviour weigh, their age counted back from the last row of the phase.
 
-    Raises ConfigError for a half-life when the log has no times.
+    Raises ConfigError for a half-life when the log has no clock.
     """
-    half_life_days, time = config.half_life_of(behavior), interactions.time
-    if half_life_days is not None and time is None:
+    half_life_days = config.half_life_of(behavior)
+    moments = interactions.moments
+    if half_life_days is not None and moments is None:
+        key = "half_life_days"
+        if behavior in config.behavior_half_life_days:
+            key = "behavior_half_life_days"
         raise ConfigError(
-            f"a half-life of {half_life_days} days needs times, and the log has none",
-            "Name the time column (data.time_col), or leave graph.half_life_days out",
+            f"a half-life of {half_life_days} days needs times, and {interactions.no_moments}",
+            f"Name the time column (data.time_col), or leave graph.{key} out",
         )
     return EdgeWeighting(
         behavior_weight=config.behavior_weights.get(behavior, 1.0),
         use_weights=config.use_weights,
         half_life_days=half_life_days,
-        now=None if time is None else int(time.max(initial=0)),
+        now=None if moments is None else int(moments.max(initial=0)),
     )
 
 
@@ -41,5 +45,5 @@ def check_weights(weight: Float32Array) -> None:
 
 
 def automatic_half_life(interactions: Interactions) -> float | None:
-    """An eighth of the days from the first row to the last; None for a single moment or no times."""
+    """An eighth of the days from the first row to the last; None for a single moment or no clock."""
     return interactions.days * _AUTOMATIC_SHARE or None

@@ -80,8 +80,8 @@ def audit_relations(
 
 def _test_pairs(relation: EdgeRows, test: pl.DataFrame, until: int | None) -> Finding | None:
     rows = relation.rows
-    has_times = TIME in rows.columns
-    if has_times and until is not None:
+    is_cut = TIME in rows.columns and until is not None
+    if is_cut:
         rows = rows.filter(pl.col(TIME) <= until)
     end_of = dict(zip(relation.ends, (SOURCE, DESTINATION), strict=True))
     edges = rows.select(pl.col(end_of[USER]).alias(USER), pl.col(end_of[ITEM]).alias(ITEM))
@@ -89,7 +89,7 @@ def _test_pairs(relation: EdgeRows, test: pl.DataFrame, until: int | None) -> Fi
     if not count:
         return None
     message = f"{count:,} of {len(test):,} test pairs are edges of the relation {relation.name!r}"
-    if has_times:
+    if is_cut:
         return Finding("test pairs in a relation", "note", message, count)
     message += ", which does not say since when: figures may be too good"
     return Finding("test pairs in a relation", "warn", message, count)

@@ -25,15 +25,20 @@ SINGLE_BEHAVIOR = "interaction"
 
 @dataclass
 class Written:
-    """What the written rows hold. behaviors: rows by behaviour. Times are unix seconds, None
-    without a time column.
+    """What the written rows hold.
+
+    behaviors: rows by behaviour.
+    first_time, last_time: unix seconds, or numbers of an order; None without a time column.
+    order_repeats: rows whose time is that of the user's row before.
     """
 
     behaviors: Counter[str] = field(default_factory=Counter)
     first_time: int | None = None
     last_time: int | None = None
+    order_repeats: int = 0
 
     def add(self, rows: pl.DataFrame) -> None:
+        """Count some rows; those of a user are together, in total order."""
         if BEHAVIOR in rows.columns:
             counts = rows[BEHAVIOR].value_counts()
             for behavior, count in counts.iter_rows():
@@ -42,6 +47,8 @@ class Written:
             self.behaviors[SINGLE_BEHAVIOR] += len(rows)
         if TIME in rows.columns:
             self._add_times(rows[TIME].to_numpy())
+            is_repeat = (rows[USER] == rows[USER].shift()) & (rows[TIME] == rows[TIME].shift())
+            self.order_repeats += int(is_repeat.sum())
 
     def _add_times(self, times: Int64Array) -> None:
         first = int(times.min())

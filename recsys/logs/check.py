@@ -55,8 +55,8 @@ def _describe(scan: LogScan, ingested: IngestReport, log: CodedLog) -> CheckRepo
         behaviors=ingested.behaviors,
         per_user=_quantiles(log, USER),
         per_item=_quantiles(log, ITEM),
-        first_time=_iso(ingested.first_time),
-        last_time=_iso(ingested.last_time),
+        first_time=_iso(ingested.first_time) if log.has_clock else None,
+        last_time=_iso(ingested.last_time) if log.has_clock else None,
         time_unit=ingested.time_unit,
         midnight_share=_midnight_share(log),
         ratings=_ratings(scan),
@@ -83,8 +83,8 @@ def _quantiles(log: CodedLog, column: str) -> dict[str, float]:
 
 
 def _midnight_share(log: CodedLog) -> float | None:
-    """Share of the rows whose time is a whole day; None without times."""
-    if TIME not in log.rows.collect_schema():
+    """Share of the rows whose time is a whole day; None without a clock."""
+    if not log.has_clock:
         return None
     is_midnight = pl.col(TIME) % DAY_SECONDS == 0
     share = log.rows.select(is_midnight.mean()).collect(engine="streaming").item()

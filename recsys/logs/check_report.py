@@ -12,7 +12,7 @@ class CheckReport:
     """Figures of a log, JSON-able by `document`. Counts are of cleaned rows unless said.
 
     columns: log column → {"name", "type"} in the source. per_user, per_item: QUANTILES of rows.
-    days: rows by day, at most the last 400 days. sample: the first rows as they were understood.
+    first_time, last_time: ISO text; None without a clock. sample: the first rows as they were understood.
     """
 
     files: tuple[str, ...]

@@ -9,6 +9,7 @@ import polars as pl
 
 from recsys.core.config import CleanConfig
 from recsys.core.errors import ConfigError, DataError
+from recsys.core.interactions import TimeKind
 from recsys.core.suppression import Suppression
 from recsys.core.tables import BEHAVIOR, ITEM, RATING, SPLIT, TIME, USER, USER_ID, WEIGHT, Drops
 from recsys.logs.packing import pack, unpacked
@@ -30,13 +31,24 @@ from recsys.logs.reasons import (
 from recsys.logs.times import iso_seconds
 
 
-def mark_rows(marked: pl.LazyFrame, columns: Sequence[str], clean: CleanConfig) -> pl.LazyFrame:
-    """Give kept rows that break a rule on one row their reason. `columns`: the LOG_SCHEMA columns
-    there are.
+def mark_rows(
+    marked: pl.LazyFrame,
+    columns: Sequence[str],
+    clean: CleanConfig,
+    time_kind: TimeKind = "seconds",
+) -> pl.LazyFrame:
+    """Give kept rows that break a rule on one row their reason.
 
-    Raises DataError when a rule needs a column that the log lacks.
+    Args:
+        marked: rows with REASON.
+        columns: the LOG_SCHEMA columns there are.
+        clean: the rules.
+        time_kind: what the times are; the numbers of an order may be any.
+
+    Raises:
+        DataError: a rule needs a column or a clock that the log lacks.
     """
-    tests = _time_tests(columns, clean) + _rating_tests(columns, clean)
+    tests = _time_tests(columns, clean, time_kind) + _rating_tests(columns, clean)
     if not tests:
         return marked
     reason = pl.when(pl.col(REASON) == KEPT).then(first_reason(tests)).otherwise(pl.col(REASON))
@@ -64,13 +76,23 @@ def moment(value: str | int | None, key: str) -> int | None:
     return int(seconds)
 
 
-def _time_tests(columns: Sequence[str], clean: CleanConfig) -> list[tuple[str, pl.Expr]]:
+def _time_tests(
+    columns: Sequence[str], clean: CleanConfig, time_kind: TimeKind
+) -> list[tuple[str, pl.Expr]]:
     start, end = moment(clean.start, "clean.start"), moment(clean.end, "clean.end")
+    has_window = start is not None or end is not None
     if TIME not in columns:
-        if start is not None or end is not None:
+        if has_window:
             raise DataError(
                 "clean.start and clean.end need a time column",
                 "Map it with --time-col or data.time_col",
+            )
+        return []
+    if time_kind == "order":
+        if has_window:
+            raise DataError(
+                "clean.start and clean.end need moments, and the log has an order and no clock",
+                "Leave them out, or name a column of times with data.time_col",
             )
         return []
     time = pl.col(TIME)

@@ -57,7 +57,7 @@ def require_plain_seconds(column: str, numbers: pl.Series) -> None:
         shown = f"{first:.0f}" if first.is_integer() else str(first)
         raise DataError(
             f"the time column {column!r} holds {shown}, which looks like {likeness}",
-            f'{remedy}, or data.time_unit = "s" if it is seconds',
+            f'{remedy}, or data.time_unit = "s" if it is seconds, "order" if it only counts',
         )
 
 

@@ -66,7 +66,15 @@ def read_edges(
         if column:
             required.append(column)
     _require(file, name, required)
-    rows, drops = scan_log(file, data.model_copy(update=mapped)).collect()
+    if data.time_unit == "order":
+        mapped["time_unit"] = "auto"  # that of the log; edges are known since a moment
+    scan = scan_log(file, data.model_copy(update=mapped))
+    if scan.time_kind == "order":
+        raise DataError(
+            f"the column {roles.get('time')!r} of {name!r} holds an order, and since when an edge is known is a moment",
+            "Leave its time_col out, or write unix seconds or dates",
+        )
+    rows, drops = scan.collect()
 
     reasons = {
         USER_MISSING: f"{ends[0]} missing",

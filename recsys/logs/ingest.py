@@ -14,17 +14,24 @@ from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import CleanConfig, DataConfig
 from recsys.core.errors import DataError, UsageError
 from recsys.core.ids import IdMap
+from recsys.core.interactions import TimeKind
 from recsys.core.progress import QUIET, Progress
 from recsys.core.suppression import Suppression
 from recsys.core.table_files import read_parquet, scan_parquet
-from recsys.core.tables import ITEM_ID, LOG_SCHEMA, USER_ID, Drops
+from recsys.core.tables import ITEM_ID, LOG_SCHEMA, TIME, USER_ID, Drops
 from recsys.logs.buckets import Written, collapse, find_core, write_rows
 from recsys.logs.clean import facts, mark_rows, mark_suppressed
 from recsys.logs.core_filter import Core
 from recsys.logs.exchange import BATCH_ROWS, Exchanged, Spill, exchange
-from recsys.logs.odd_values import id_warnings, time_warnings
-from recsys.logs.read import LogScan, explained, refuse_mixed_units, scan_log
-from recsys.logs.reasons import REASON, describe
+from recsys.logs.odd_values import id_warnings, missing_times, order_warnings, time_warnings
+from recsys.logs.read import (
+    LogScan,
+    explained,
+    refuse_mixed_units,
+    refuse_order_beside_times,
+    scan_log,
+)
+from recsys.logs.reasons import REASON, TIME_MISSING, TIME_UNREADABLE, describe
 from recsys.logs.sources import Source
 from recsys.logs.vocabulary import COLD_ITEMS, write_items, write_users
 
@@ -33,8 +40,11 @@ _ROWS_PER_BUCKET = 4_000_000
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What was read, what stayed, and why the rest went. Times are unix seconds, None without a
-    time column.
+    """What was read, what stayed, and why the rest went.
+
+    first_time, last_time: unix seconds, or numbers of an order; None without a time column.
+    time_unit: how the times were read.
+    order_repeats: rows whose number in the order is that of the user's row before; 0 for times.
     """
 
     rows_read: int
@@ -50,6 +60,7 @@ class IngestReport:
     time_unit: str | None
     buckets: int
     core_rounds: int
+    order_repeats: int = 0
     items_without_attributes: int | None = None
     users_without_attributes: int | None = None
     side_tables: list[dict[str, Any]] = field(default_factory=list)
@@ -73,6 +84,7 @@ class CodedLog:
     user_table: one row per code. behaviors: ascending; ("interaction",) when the log has none.
     cold_items: rows of the item table that have no code, with the columns of `item_table`; None when
     there are none.
+    time_kind: what the TIME column of `rows` is, where there is one.
     """
 
     rows: pl.LazyFrame
@@ -82,6 +94,17 @@ class CodedLog:
     item_table: pl.DataFrame
     user_table: pl.DataFrame
     cold_items: pl.DataFrame | None = None
+    time_kind: TimeKind = "seconds"
+
+    @property
+    def has_order(self) -> bool:
+        """Whether the log says what each user did after what, by a clock or by an order."""
+        return TIME in self.rows.collect_schema().names()
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the log has moments, which can be compared between users."""
+        return self.has_order and self.time_kind == "seconds"
 
 
 def ingest(
@@ -136,14 +159,16 @@ def load_log(out: Path) -> CodedLog:
     if not (out / "ingest.json").exists():
         raise UsageError(f"{str(out)!r} holds no ingested log", "Make one with recsys run")
     users, items = read_parquet(out / "users.parquet"), read_parquet(out / "items.parquet")
+    document = read_json(out / "ingest.json")
     return CodedLog(
         rows=scan_parquet(sorted((out / "rows").glob("part-*.parquet"))),
         users=IdMap(users[USER_ID], "user"),
         items=IdMap(items[ITEM_ID], "item"),
-        behaviors=tuple(sorted(read_json(out / "ingest.json")["behaviors"])),
+        behaviors=tuple(sorted(document["behaviors"])),
         item_table=items,
         user_table=users,
         cold_items=read_parquet(out / COLD_ITEMS) if (out / COLD_ITEMS).exists() else None,
+        time_kind="order" if document["time_unit"] == "order" else "seconds",
     )
 
 
@@ -198,14 +223,17 @@ def _spill(
     forgotten: Sequence[Suppression],
 ) -> Spill:
     """Read everything once: rules on one row, provisional codes. Raises DataError when no row is
-    left.
+    left, and for an order in one published file beside times in another.
     """
     columns = common_columns(scans.values())
+    if TIME in columns:
+        refuse_order_beside_times({scan.time_unit: scan.files[0] for scan in scans.values()})
     folder.mkdir(parents=True)
     spill = Spill(folder)
     for split, scan in scans.items():
         before = Drops(spill.drops)
-        marked = mark_rows(scan.marked.select(*columns, REASON), columns, clean)
+        marked = scan.marked.select(*columns, REASON)
+        marked = mark_rows(marked, columns, clean, scan.time_kind)
         for batch in progress.track(_batches(marked), "reading"):
             for people in forgotten:
                 batch = mark_suppressed(batch, people)
@@ -234,10 +262,10 @@ def _require_rows(any_left: bool, rows_read: int, drops: Drops) -> None:
             "the log has no rows", "Check that its export ran; only a header or nothing was found"
         )
     if not any_left:
-        raise DataError(
-            f"no row is left of {rows_read:,}: dropped {describe(drops)}",
-            "Loosen [clean], or check the columns with: recsys data check",
-        )
+        remedy = "Loosen [clean], or check the columns with: recsys data check"
+        if drops[TIME_MISSING] + drops[TIME_UNREADABLE] > rows_read / 2:
+            remedy = 'Name another column of times, or leave it out with data.time_col = ""'
+        raise DataError(f"no row is left of {rows_read:,}: dropped {describe(drops)}", remedy)
 
 
 def _report(
@@ -261,6 +289,7 @@ def _report(
         files=tuple(file for scan in scans.values() for file in scan.files),
         columns={column: first.names[column] for column in common_columns(scans.values())},
         time_unit=first.time_unit,
+        order_repeats=written.order_repeats if first.time_kind == "order" else 0,
         buckets=buckets,
         core_rounds=core.rounds,
     )
@@ -279,7 +308,7 @@ def _write_vocabularies(
         warnings=(
             *id_warnings(users, report.columns[USER_ID]),
             *id_warnings(items, report.columns[ITEM_ID]),
-            *time_warnings(report.first_time, report.last_time, report.time_unit),
+            *_time_warnings(report, data),
             *of_items.warnings,
             *of_users.warnings,
         ),
@@ -287,3 +316,14 @@ def _write_vocabularies(
         users_without_attributes=of_users.missing,
         side_tables=side_tables,
     )
+
+
+def _time_warnings(report: IngestReport, data: DataConfig) -> list[str]:
+    """What is odd about the times that were read, and about those that were not."""
+    warnings = time_warnings(report.first_time, report.last_time, report.time_unit)
+    if TIME not in report.columns:
+        return warnings
+    column = report.columns[TIME]
+    if report.time_unit == "order":
+        warnings += order_warnings(column, data.time_unit == "auto", report.order_repeats)
+    return warnings + missing_times(column, report.drops, report.rows_read)

@@ -1,5 +1,6 @@
 """The file of live events of the service beside a log: its columns always go by the standard names,
-and its times are unix seconds, whatever the log's are.
+and its times are unix seconds, whatever the log's are. Beside a log with an order they come behind
+all its rows.
 """
 
 from collections.abc import Collection
@@ -12,6 +13,7 @@ from recsys.core.tables import BEHAVIOR, ITEM_ID, RATING, TIME, USER_ID, WEIGHT
 from recsys.logs.formats import ending_of
 from recsys.logs.sources import Part
 from recsys.logs.text import BROKEN
+from recsys.logs.times import Unit
 
 _REQUIRED = {USER_ID, ITEM_ID, TIME}
 _OPTIONAL = {BEHAVIOR, WEIGHT}
@@ -40,6 +42,16 @@ def settings_of_events(data: DataConfig, part: Part, log_columns: Collection[str
         "time_unit": "auto",
     }
     return data.model_copy(update=names)
+
+
+def unit_of_events(unit: Unit | None, log_unit: Unit | None) -> Unit | None:
+    """How the times of events are read beside a log that is read in `log_unit`.
+
+    unit: what their values look like; they are moments, however small.
+    """
+    if unit is not None and log_unit == "order":
+        return "behind_order"
+    return "s" if unit == "order" else unit
 
 
 def with_missing_ratings(part: Part) -> Part:

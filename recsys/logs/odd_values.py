@@ -2,7 +2,9 @@
 
 import polars as pl
 
+from recsys.core.tables import Drops
 from recsys.logs.numbers import NOTHING
+from recsys.logs.reasons import TIME_MISSING, TIME_UNREADABLE
 
 _NO_IDS = [*NOTHING, "nat", "undefined", "unknown", "missing", "?", "#n/a", "(null)", "\\n"]
 """Words for nothing, in lower case."""
@@ -51,7 +53,44 @@ def time_warnings(first_time: int | None, last_time: int | None, unit: str | Non
         return []
     return [
         f"times are {first_time:,} to {last_time:,}, which as unix seconds ends before 1973: "
-        "only their order can be trusted; half-lives in days mean nothing"
+        "only their order can be trusted; half-lives in days mean nothing. "
+        'Set data.time_unit = "order" if they count what a user did'
+    ]
+
+
+def order_warnings(column: str, is_decided: bool, num_repeats: int) -> list[str]:
+    """What is said of a column that was read as an order.
+
+    Args:
+        column: its name in the source.
+        is_decided: whether its values decided that it is one, and not the configuration.
+        num_repeats: rows whose number is that of the user's row before.
+    """
+    warnings = []
+    if is_decided:
+        warnings.append(
+            f"{column!r} holds small whole numbers and is read as an order of what each user did, "
+            'not as moments: set data.time_unit = "s" if they are seconds, "order" if that is right'
+        )
+    if num_repeats:
+        warnings.append(
+            f"{num_repeats:,} rows repeat the number in {column!r} of their user's row before: "
+            "such rows come by item id"
+        )
+    return warnings
+
+
+def missing_times(column: str, drops: Drops, num_rows: int) -> list[str]:
+    """What is said when more than half of the rows read are dropped for want of a time.
+
+    column: its name in the source.
+    """
+    count = drops[TIME_MISSING] + drops[TIME_UNREADABLE]
+    if count <= num_rows / 2:
+        return []
+    return [
+        f"{count:,} of {num_rows:,} rows are dropped because {column!r} holds no time that can be read: "
+        'data.time_col = "" keeps them, and leaves the time of all others out'
     ]
 
 

@@ -2,9 +2,9 @@
 must go.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import polars as pl
@@ -13,6 +13,7 @@ from polars.exceptions import PolarsError
 from recsys.core.config import DataConfig
 from recsys.core.errors import DataError
 from recsys.core.ids import holds_whole_floats
+from recsys.core.interactions import TimeKind
 from recsys.core.tables import (
     ITEM_ID,
     RATING,
@@ -28,7 +29,12 @@ from recsys.logs.columns import (
     require_types,
 )
 from recsys.logs.formats import first_line
-from recsys.logs.live_events import is_live_events, settings_of_events, with_missing_ratings
+from recsys.logs.live_events import (
+    is_live_events,
+    settings_of_events,
+    unit_of_events,
+    with_missing_ratings,
+)
 from recsys.logs.numbers import has_decimal_commas
 from recsys.logs.reasons import KEPT, REASON, TIME_OTHER_UNIT, count_reasons
 from recsys.logs.sources import (
@@ -56,6 +62,11 @@ class LogScan:
     names: dict[str, str]
     types: dict[str, str]
     time_unit: Unit | None
+
+    @property
+    def time_kind(self) -> TimeKind:
+        """What the times are: unix seconds, or the numbers of an order."""
+        return "order" if self.time_unit == "order" else "seconds"
 
     @property
     def what(self) -> str:
@@ -134,6 +145,19 @@ def refuse_mixed_units(drops: Drops, scan: LogScan) -> None:
         )
 
 
+def refuse_order_beside_times(units: Mapping[Unit | None, str]) -> None:
+    """Raises DataError when one part holds an order and another one moments.
+
+    units: how times are read, with a part that is read so.
+    """
+    others = [unit for unit in units if unit != "order"]
+    if "order" in units and others:
+        raise DataError(
+            f"timestamps are numbers of an order in {units['order']!r} and moments in {units[others[0]]!r}",
+            'Set data.time_unit = "order" if all say only what came after what, "s" if all are seconds',
+        )
+
+
 @contextmanager
 def explained(what: str = "the log") -> Iterator[None]:
     """Turn what polars raises while it reads into DataError that names what was read."""
@@ -165,7 +189,9 @@ def _plan_parts(parts: list[Part], data: DataConfig) -> tuple[list[Part], list[R
             continue
         settings = settings_of_events(data, log_file, log_columns)
         events = with_missing_ratings(log_file) if settings.rating_col else log_file
-        readings[log_file.name] = _plan(events, settings, len(parts))
+        reading = _plan(events, settings, len(parts))
+        log_unit = readings[logs[0].name].unit
+        readings[log_file.name] = replace(reading, unit=unit_of_events(reading.unit, log_unit))
         completed.append(events)
     return completed, [readings[log_file.name] for log_file in completed]
 
@@ -205,6 +231,7 @@ def _plan(log_file: Part, data: DataConfig, files: int) -> Reading:
 
 def _common_unit(parts: list[Part], readings: list[Reading]) -> Unit | None:
     units = {reading.unit: log_file.name for log_file, reading in zip(parts, readings, strict=True)}
+    refuse_order_beside_times(units)
     numeric = [unit for unit in units if unit in NUMERIC_NAMES]
     if len(numeric) > 1:
         first, second = sorted(numeric, key=list(NUMERIC_NAMES).index)[:2]

@@ -43,6 +43,8 @@ KNOWN_VALIDATION = "validation pair already in train"
 
 Phase = Literal["select", "final"]
 
+_BETWEEN_USERS = ("global_time", "rolling_time")  # methods that compare times of different users
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -134,7 +136,7 @@ def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Spl
     """
     rows = log.rows.collect()
     is_target = _target_rows(rows, log, target)
-    method = _method(config, rows.columns)
+    method = _method(config, log)
     if method == "given":
         placed = _given(rows, is_target, config, log, seed)
     elif method in ("global_time", "rolling_time"):
@@ -148,14 +150,17 @@ def held_out_later(log: CodedLog, config: SplitConfig) -> bool:
     """Whether rows are held out by time: after all that is learned from, or after what their user
     did before.
     """
-    columns = log.rows.collect_schema().names()
-    if TIME not in columns:
+    if not log.has_order:
         return False
-    method = _method(config, columns)
+    method = _method(config, log)
     if method == "given":
-        rows = log.rows.select(TIME, SPLIT).collect()
-        return _time_safe(rows, _given_places(rows))
+        return log.has_clock and _given_in_time(log)
     return method != "random"
+
+
+def _given_in_time(log: CodedLog) -> bool:
+    rows = log.rows.select(TIME, SPLIT).collect()
+    return _time_safe(rows, _given_places(rows))
 
 
 def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Splits]:
@@ -167,7 +172,11 @@ def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Sp
     return splits
 
 
-def _method(config: SplitConfig, columns: list[str]) -> str:
+def _method(config: SplitConfig, log: CodedLog) -> str:
+    """The method of a split, never "auto". Raises UsageError and DataError for one that does not
+    fit the log.
+    """
+    columns = log.rows.collect_schema().names()
     if SPLIT in columns or config.method == "given":
         if SPLIT not in columns or config.method not in ("auto", "given"):
             raise UsageError(
@@ -176,13 +185,26 @@ def _method(config: SplitConfig, columns: list[str]) -> str:
             )
         return "given"
     if config.method == "auto":
-        return "global_time" if TIME in columns else "random"
-    if config.method != "random" and TIME not in columns:
+        return _automatic_method(log)
+    if config.method in _BETWEEN_USERS and log.has_order and not log.has_clock:
+        raise DataError(
+            f"split.method = {config.method!r} needs moments, and the log has an order and no clock: "
+            "numbers of different users cannot be compared",
+            'Set split.method = "leave_last" or "last_share"',
+        )
+    if config.method != "random" and not log.has_order:
         raise DataError(
             f"split.method = {config.method!r} needs times",
             'Map --time-col, or set split.method = "random"',
         )
     return config.method
+
+
+def _automatic_method(log: CodedLog) -> str:
+    if log.has_clock:
+        return "global_time"
+    # Numbers of an order say nothing between users.
+    return "leave_last" if log.has_order else "random"
 
 
 def _target_rows(rows: pl.DataFrame, log: CodedLog, target: str) -> BoolArray:
@@ -283,7 +305,8 @@ def _given(
     drops = Drops({OTHER_HELD: int(is_other.sum())})
     remaining = rows.drop(SPLIT).filter(pl.Series(~is_other))
     codes = codes[~is_other]
-    return _Placed(remaining, codes, _time_safe(remaining, codes), cuts, drops)
+    time_safe = log.has_clock and _time_safe(remaining, codes)
+    return _Placed(remaining, codes, time_safe, cuts, drops)
 
 
 def _given_places(rows: pl.DataFrame) -> NDArray[np.int8]:
@@ -294,18 +317,23 @@ def _given_places(rows: pl.DataFrame) -> NDArray[np.int8]:
 def _carve(
     train: pl.DataFrame, target: BoolArray, config: SplitConfig, log: CodedLog, seed: int
 ) -> tuple[NDArray[np.int8], dict[str, int]]:
-    """Validation out of published train rows: the latest when there is time, else random ones per
-    user.
+    """Validation out of published train rows: the latest of all by a clock, each user's latest by
+    an order, else random ones per user.
     """
-    if TIME in train.columns:
+    if log.has_clock:
         time = train[TIME].to_numpy()
         cut = cut_moment(time[target], config.validation_share)
         return place_by_moments(time, target, cut, int(time.max()) + 1), {"validation": cut}
     target_rows = train.filter(pl.Series(target))
-    order = order_by_hash(target_rows, log.users, log.items, seed)
+    if log.has_order:
+        order = order_by_time(target_rows)
+    else:
+        order = order_by_hash(target_rows, log.users, log.items, seed)
     user = target_rows[USER].to_numpy()
     codes = np.full(len(train), TRAIN, np.int8)
     codes[target] = place_ends(user, order, share_of(0), share_of(config.validation_share))
+    if log.has_order:
+        codes = place_others(train, target, codes)
     return codes, {}
 
 

@@ -52,6 +52,8 @@ def _times(report: CheckReport) -> list[str]:
         return [
             "there is no time column: the split can only be random, and tells less about tomorrow"
         ]
+    if report.time_unit == "order":
+        return []  # the ingest says what was decided
     if report.first_time == report.last_time:
         return [
             f'all rows have the time {report.first_time}: leave the column out with data.time_col = ""'
@@ -134,7 +136,7 @@ def _drops(report: CheckReport) -> list[str]:
             f"{missing / report.rows_read:.0%} of the rows have no user: visits without an account are not used"
         )
     timeless = report.drops.get(TIME_MISSING, 0)
-    if timeless > 0.01 * report.rows_read:
+    if 0.01 * report.rows_read < timeless <= 0.5 * report.rows_read:
         warnings.append(
             f"{timeless / report.rows_read:.0%} of the rows have no timestamp and are dropped: "
             'data.time_col = "" keeps them, and leaves the time of all others out'

@@ -1,5 +1,5 @@
 """Timestamps of any kind as unix seconds (Int64, UTC): numbers in seconds or finer units, ISO text,
-dates, dates written as digits.
+dates, dates written as digits. Numbers that only say what came after what stay as they are.
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Literal
 import polars as pl
 
 from recsys.core.errors import DataError
+from recsys.core.interactions import BEHIND_ORDER
 from recsys.logs.dates_as_numbers import (
     DIGITS,
     day_count_seconds,
@@ -15,7 +16,12 @@ from recsys.logs.dates_as_numbers import (
     digit_seconds,
     require_plain_seconds,
 )
-from recsys.logs.reasons import TIME_MISSING, TIME_OTHER_UNIT, TIME_UNREADABLE
+from recsys.logs.reasons import (
+    TIME_MISSING,
+    TIME_OTHER_UNIT,
+    TIME_TOO_LARGE,
+    TIME_UNREADABLE,
+)
 
 Unit = Literal[
     "s",
@@ -30,7 +36,11 @@ Unit = Literal[
     "yyyymmddHHMMSS",
     "iso",
     "native",
+    "order",
+    "behind_order",
 ]
+"""How a column of times is read. behind_order: seconds of live events beside a log with an order."""
+
 NUMERIC_NAMES: dict[Unit | None, str] = {
     "s": "seconds",
     "ms": "milliseconds",
@@ -42,6 +52,7 @@ NUMERIC_NAMES: dict[Unit | None, str] = {
     "yyyymmddHH": "hours like 2024013123",
     "yyyymmddHHMM": "minutes like 202401312359",
     "yyyymmddHHMMSS": "seconds like 20240131235959",
+    "order": "numbers of an order",
 }
 """Units of numbers, in words."""
 
@@ -52,6 +63,8 @@ _MILLISECONDS = (1e11, 1e13)
 _FINER = (1e14, 1e20)
 _NANOSECONDS = 1e17  # from here on; microseconds below
 _LIMIT = 9e18  # inside Int64; infinities become impossible dates instead of nulls
+_ORDER = (0, 1e6)  # as seconds, the first eleven days of 1970
+_LARGEST_ORDER = BEHIND_ORDER // 2
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 _ISO = (
@@ -65,7 +78,7 @@ _ISO = (
 class TimeColumn:
     """A column of times, read.
 
-    seconds: the timestamp as Int64, null where there is none.
+    seconds: the timestamp, or the number in an order, as Int64; null where there is none.
     tests: why a row must go, in order.
     """
 
@@ -81,17 +94,37 @@ def time_column(name: str, kind: pl.DataType, unit: Unit, strict: bool) -> TimeC
     if unit == "native":
         return TimeColumn(_native_seconds(raw, kind), [(TIME_MISSING, raw.is_null())])
     number = _number(raw, kind)
+    if unit == "order":
+        return _order_column(raw, number, kind, strict)
     if unit == "iso":
         seconds = iso_seconds(raw)
         tests = [(TIME_MISSING, raw.is_null())]
         if strict:
             tests.append((TIME_OTHER_UNIT, number.is_not_null()))
         return TimeColumn(seconds, [*tests, (TIME_UNREADABLE, seconds.is_null())])
-    seconds = _seconds(raw, number, kind, unit)
+    seconds = _seconds(raw, number, kind, "s" if unit == "behind_order" else unit)
+    if unit == "behind_order":
+        seconds = seconds + BEHIND_ORDER
     tests = [(TIME_MISSING, raw.is_null() | number.is_nan().fill_null(False))]
     if strict:
         tests.append((TIME_OTHER_UNIT, _other_unit(raw, number, kind, unit)))
     return TimeColumn(seconds, [*tests, (TIME_UNREADABLE, seconds.is_null())])
+
+
+def _order_column(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, strict: bool) -> TimeColumn:
+    """Whole numbers as they stand; with `strict`, those that must be moments are marked."""
+    whole = number.cast(pl.Int64, strict=False)
+    order: pl.Expr = pl.when(number == number.floor()).then(whole)
+    if kind.is_integer() or kind == pl.String:
+        text = raw.str.strip_chars() if kind == pl.String else raw
+        # Float64 does not hold every whole number.
+        order = pl.coalesce(text.cast(pl.Int64, strict=False), order)
+    tests = [(TIME_MISSING, raw.is_null() | number.is_nan().fill_null(False))]
+    if strict:
+        tests.append((TIME_OTHER_UNIT, _other_unit(raw, number, kind, "order")))
+    tests.append((TIME_UNREADABLE, order.is_null()))
+    in_range = order.is_between(-_LARGEST_ORDER, _LARGEST_ORDER)
+    return TimeColumn(order, [*tests, (TIME_TOO_LARGE, ~in_range)])
 
 
 def decide_unit(sample: pl.Series, wanted: str) -> Unit:
@@ -147,7 +180,14 @@ def _unit_of_values(sample: pl.Series) -> Unit:
     if count["milliseconds"] > count["seconds"]:
         return "ms"
     require_plain_seconds(sample.name, numbers)
-    return "s"
+    return "order" if _is_order(numbers) else "s"
+
+
+def _is_order(numbers: pl.Series) -> bool:
+    """Whether numbers can be no moments: whole and small. One value alone says nothing."""
+    is_whole = numbers == numbers.floor()
+    is_small = numbers.is_between(*_ORDER, closed="left")
+    return numbers.n_unique() > 1 and bool((is_whole & is_small).all())
 
 
 def _finer_unit(sample: pl.Series, numbers: pl.Series) -> DataError:
@@ -204,6 +244,8 @@ def _other_unit(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, unit: Unit) ->
         other = number.is_between(*_MILLISECONDS).fill_null(False)
     elif unit == "ms":
         other = number.is_between(*_SECONDS).fill_null(False)
+    elif unit == "order":
+        other = (number >= _SECONDS[0]).fill_null(False)
     if kind == pl.String:
         return other | (number.is_null() & iso_seconds(raw).is_not_null())
     return other

@@ -26,7 +26,8 @@ class Event(NamedTuple):
 
     item: external id.
     behavior: the target behaviour when None.
-    time: unix seconds; None means now.
+    time: unix seconds; None means now. Where the log has an order and no clock, events come behind
+        all that it knows, and times only say which of them came first.
     weight: as in the log.
     """
 

@@ -47,17 +47,10 @@ def encoder_state(
         states=kept_states,
         relations=tuple(relations),
         half_life_days=config.half_life_of(),
-        now=_last_moment(interactions),
+        now=None if interactions is None else interactions.last_moment,
         use_weights=config.use_weights,
         dense=_dense(network, into_users),
     )
-
-
-def _last_moment(interactions: Interactions | None) -> int | None:
-    """Unix seconds of the last row; None without times."""
-    if interactions is None or interactions.time is None:
-        return None
-    return int(interactions.time.max(initial=0))
 
 
 def _relation_state(

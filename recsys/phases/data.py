@@ -16,6 +16,7 @@ from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.config import GraphConfig, RunConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import UsageError
+from recsys.core.history import UserHistories, user_histories
 from recsys.core.interactions import Interactions, fit_interactions
 from recsys.core.tables import BEHAVIOR, ITEM, USER, in_order
 from recsys.graph.build import build_graph, require_behaviors, target_behavior
@@ -66,7 +67,13 @@ class PhaseData:
     @cached_property
     def interactions(self) -> Interactions:
         """The rows under internal ids."""
-        return fit_interactions(self.rows, self.log.users, self.log.items, self.log.behaviors)
+        log = self.log
+        return fit_interactions(self.rows, log.users, log.items, log.behaviors, log.time_kind)
+
+    @cached_property
+    def histories(self) -> UserHistories:
+        """What each user did in this phase, oldest first."""
+        return user_histories(self.interactions)
 
     @cached_property
     def target(self) -> str:
@@ -118,11 +125,11 @@ class PhaseData:
 
     @property
     def until(self) -> int | None:
-        """The last moment that the phase knows; no limit for what is served, or without times."""
-        time = self.interactions.time
-        if self.name == "serve" or time is None:
+        """The last moment that the phase knows; no limit for what is served, or without a clock."""
+        moments = self.interactions.moments
+        if self.name == "serve" or moments is None:
             return None
-        return int(time.max(initial=0))
+        return int(moments.max(initial=0))
 
     @cached_property
     def held_out_later(self) -> bool:

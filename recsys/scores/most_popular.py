@@ -12,7 +12,7 @@ from recsys.core.arrays import Float32Array
 from recsys.core.history import user_histories
 from recsys.core.interactions import Interactions
 from recsys.phases.phase import Phase
-from recsys.scores.recency import decay_of, half_lives_days, times_of
+from recsys.scores.recency import decay_of, half_lives_days, required_moments
 from recsys.scores.search import CLEAR
 
 
@@ -44,7 +44,7 @@ def item_popularity(
         return ItemPopularity(interactions.matrix((target,)), everybody)
     histories = user_histories(interactions)
     rows = histories.latest_rows((target,))
-    decay = decay_of(times_of(histories.time)[rows], half_life_days).astype(np.float32)
+    decay = decay_of(required_moments(histories)[rows], half_life_days).astype(np.float32)
     pairs = sparse.csr_matrix(
         (decay, (histories.user[rows], histories.item[rows])),
         shape=(interactions.num_users, interactions.num_items),

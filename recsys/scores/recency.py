@@ -4,7 +4,7 @@ import numpy as np
 
 from recsys.core.arrays import Float64Array, Int64Array, IntArray
 from recsys.core.errors import UsageError
-from recsys.core.history import decay_by_days
+from recsys.core.history import UserHistories, decay_by_days
 from recsys.core.interactions import Interactions
 from recsys.phases.data import PhaseData
 
@@ -31,7 +31,7 @@ def decayed_counts(
     """(items,) rows of each item under the target behaviour, decayed; and their plain number."""
     rows = np.flatnonzero(interactions.of(target))
     items = interactions.item[rows]
-    decay = decay_of(times_of(interactions.time)[rows], half_life_days)
+    decay = decay_of(required_moments(interactions)[rows], half_life_days)
     recent = np.bincount(items, decay, interactions.num_items)
     number = np.bincount(items, minlength=interactions.num_items)
     return np.asarray(recent, np.float64), number
@@ -47,8 +47,8 @@ def decay_of(time: IntArray, half_life_days: float) -> Float64Array:
     return decay_by_days(time, now, half_life_days)
 
 
-def times_of(time: Int64Array | None) -> Int64Array:
-    """The times of a log. Raises UsageError for a log without times."""
-    if time is None:
+def required_moments(log: Interactions | UserHistories) -> Int64Array:
+    """(n,) unix seconds. Raises UsageError for a log without a clock."""
+    if log.moments is None:
         raise UsageError("a half-life in days needs a log with times", "Leave the half-life out")
-    return time
+    return log.moments

@@ -32,19 +32,20 @@ def pair_moments(interactions: Interactions, target: str) -> Int64Array:
     """(pairs,) unix seconds of the first row of every pair of `target`, by user and item. Raises
     ConfigError.
     """
-    if interactions.time is None:
+    moments = interactions.moments
+    if moments is None:
         raise ConfigError(
-            "train.time_respecting needs times, and the log has none",
-            "Name the time column (data.time_col)",
+            f"train.time_respecting needs times, and {interactions.no_moments}",
+            "Name the time column (data.time_col), or leave train.time_respecting out",
         )
     rows = np.flatnonzero(interactions.of(target))
     user = interactions.user[rows].astype(np.int64)
     pair = user * interactions.num_items + interactions.item[rows]
-    time = interactions.time[rows]
+    time = moments[rows]
     order = np.lexsort((time, pair))
     _, first = np.unique(pair[order], return_index=True)
-    moments: Int64Array = time[order][first]
-    return moments
+    first_moments: Int64Array = time[order][first]
+    return first_moments
 
 
 def batch_size(pairs: int, config: TrainConfig) -> int:

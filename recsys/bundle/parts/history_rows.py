@@ -3,6 +3,8 @@
 Files:
     history_rows.indptr.npy     (users + 1,) where the rows of each user begin and end
     history_rows.<field>.npy    (rows,) item, behavior, weight and, where the log has times, time
+
+bundle.json says whether the times are seconds or an order; those of older bundles are seconds.
 """
 
 from dataclasses import dataclass, replace
@@ -51,7 +53,7 @@ class HistoryRows:
         save_array(folder / f"{_NAME}.weight.npy", histories.weight)
         if histories.time is not None:
             save_array(folder / f"{_NAME}.time.npy", histories.time)
-        return {"duplicates": self.duplicates}
+        return {"duplicates": self.duplicates, "time_kind": histories.time_kind}
 
     @classmethod
     def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self | None:
@@ -66,6 +68,7 @@ class HistoryRows:
             time=load_array(time) if time.exists() else None,
             behaviors=tuple(facts["behaviors"]),
             num_items=facts["num_items"],
+            time_kind=facts.get("time_kind", "seconds"),
         )
         return cls(histories, facts["duplicates"])
 

@@ -39,7 +39,7 @@ class DataConfig(Section):
     item_col: str = "item_id"
     """Column of the item id, in the log, the item table and the availability file."""
     time_col: str | None = None
-    """Column of the moment; "timestamp" is used when present."""
+    """Column of the moment, or of an order (0, 1, 2 …); "timestamp" is used when present."""
     behavior_col: str | None = None
     """Column of the behaviour (view, cart, buy …); "behavior" is used when present."""
     weight_col: str | None = None
@@ -52,10 +52,11 @@ class DataConfig(Section):
     """Field separator of a text log; told from its first lines when absent."""
     columns: list[str] | None = None
     """Names of the columns of a text log that has no header line."""
-    time_unit: Literal["auto", "s", "ms", "us", "ns", "excel", "days", "iso"] = "auto"
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "excel", "days", "order", "iso"] = "auto"
     """Unix seconds, milli-, micro- or nanoseconds, days as spreadsheets count them, days since 1970,
-    or ISO text (naive means UTC). auto decides from the values (numbers like 20240131 are dates) and
-    refuses a mixture.
+    ISO text (naive means UTC), or an order: whole numbers that say what a user did after what, and
+    count neither seconds nor days. auto decides from the values (numbers like 20240131 are dates,
+    whole numbers below 1,000,000 an order) and refuses a mixture.
     """
     broken_lines: Literal["refuse", "count"] = "refuse"
     """What a text line with the wrong number of fields does: stop the run, or be dropped and
@@ -113,11 +114,15 @@ class CleanConfig(Section):
     max_user_interactions: int | None = Field(None, ge=1)
     """Activity cap: only a user's latest this many rows stay (crawlers and shared accounts)."""
     start: Moment | None = None
-    """First moment kept: a day or moment of ISO form (naive means UTC), or unix seconds."""
+    """First moment kept: a day or moment of ISO form (naive means UTC), or unix seconds. Not for a
+    log with an order.
+    """
     end: Moment | None = None
     """First moment no longer kept, written alike."""
     max_time: int = 4_102_444_800
-    """Timestamps above it (2100-01-01 by default) or below zero are dropped as impossible."""
+    """Timestamps above it (2100-01-01 by default) or below zero are dropped as impossible. Numbers of
+    an order may be any.
+    """
 
 
 class SplitConfig(Section):
@@ -126,14 +131,16 @@ class SplitConfig(Section):
     method: Literal[
         "auto", "global_time", "rolling_time", "leave_last", "last_share", "random", "given"
     ] = "auto"
-    """auto: one global time cut when every row has a time, else random per user."""
+    """auto: one global time cut when the log has times, each user's last rows when it has an order,
+    else random per user.
+    """
     test_share: float = Field(0.1, gt=0, lt=1)
     """Share of rows (global_time, rolling_time: latest rows; last_share, random: of each user) held
     out for the test.
     """
     validation_share: float = Field(0.1, ge=0, lt=1)
-    """Share of the remaining train rows carved out for validation, by the same method (given:
-    random per user without time).
+    """Share of the remaining train rows carved out for validation, by the same method (given: the
+    latest of all, with an order each user's latest, without either random ones per user).
     """
     last: int = Field(1, ge=1)
     """leave_last: how many of each user's latest rows go to test, and as many before them to
