@@ -26,22 +26,13 @@ def score_peer(
     row: Row, config: RunConfig, log: CodedLog, splits: Splits, environments: Path | None
 ) -> Scored:
     """Train on train + validation and judge on the test. Raises MachineError when its script fails."""
-    if environments is None:
-        raise UsageError(
-            f"{row.name} runs in an environment of its own",
-            f"Give --peers; see peers/{row.environment}.txt",
-        )
-    python = environments.absolute() / str(row.environment) / "bin" / "python"
-    if not python.exists():
-        raise MachineError(
-            f"{row.name} needs {python}", f"Make it as peers/{row.environment}.txt says"
-        )
+    python = peer_python(row, environments)
     final = Phase("final", log, splits, config)
     settings = row.settings | {SEED_NAMES.get(str(row.script), "seed"): config.seed}
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
         train, lists = Path(folder) / "train.parquet", Path(folder) / "lists.parquet"
         pairs(final.interactions, final.target).write_parquet(train)
-        facts = _run(python, FOLDER / "peers" / str(row.script), train, lists, settings)
+        facts = fit_peer(row, python, train, settings, lists)
         table = pl.read_parquet(lists)
     found = judge(
         table, final.interactions, final.judge.held_out_matrix, config.evaluate.ks, final.seen
@@ -57,10 +48,40 @@ def pairs(interactions: Interactions, target: str) -> pl.DataFrame:
     )
 
 
-def _run(
-    python: Path, script: Path, train: Path, lists: Path, settings: dict[str, Any]
+def peer_python(row: Row, environments: Path | None) -> Path:
+    """The Python that has the row's package. Raises UsageError without a folder of environments,
+    MachineError when its own is not there.
+    """
+    if environments is None:
+        raise UsageError(
+            f"{row.name} runs in an environment of its own",
+            f"Give --peers; see peers/{row.environment}.txt",
+        )
+    python = environments.absolute() / str(row.environment) / "bin" / "python"
+    if not python.exists():
+        raise MachineError(
+            f"{row.name} needs {python}", f"Make it as peers/{row.environment}.txt says"
+        )
+    return python
+
+
+def fit_peer(
+    row: Row, python: Path, train: Path, settings: dict[str, Any], lists: Path | None = None
 ) -> dict[str, Any]:
-    command = [str(python), str(script), str(train), str(lists), "--settings", json.dumps(settings)]
+    """What a peer's training took. Raises MachineError when its script fails.
+
+    Args:
+        row: names the script.
+        python: that has the package (`peer_python`).
+        train: Parquet with user_id and item_id.
+        settings: of the script.
+        lists: where the lists of all users are written; none are made when None.
+    """
+    script = FOLDER / "peers" / str(row.script)
+    command = [str(python), str(script), str(train)]
+    if lists is not None:
+        command.append(str(lists))
+    command += ["--settings", json.dumps(settings)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=train.parent)
     if done.returncode:
         raise MachineError(

@@ -72,19 +72,20 @@ class Timed:
 
 
 def main(fit: Callable[[Pairs, dict[str, Any]], Fitted]) -> None:
-    """Fit on a train file with the settings given, write the lists of all users, print seconds and
-    memory.
+    """Fit on a train file with the settings given, print seconds and memory, and write the lists of
+    all users where a file for them is named.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("train", type=Path)
-    parser.add_argument("lists", type=Path)
+    parser.add_argument("lists", type=Path, nargs="?")
     parser.add_argument("--settings", type=json.loads, default={})
     arguments = parser.parse_args()
     pairs = read(arguments.train)
     clock = Clock()
     fitted = fit(pairs, arguments.settings)
     spent = clock.spent()
-    write(arguments.lists, pairs, fitted)
+    if arguments.lists:
+        write(arguments.lists, pairs, fitted)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     shown = {name: round(value, 1) for name, value in spent.items()}
     print(json.dumps({**shown, "peak_mb": peak, **fitted.facts}))

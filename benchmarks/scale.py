@@ -1,0 +1,277 @@
+"""Growth: one training to its best epoch on planted logs of 0.1 to 20 million rows, beside
+`implicit` ALS on the same pairs.
+
+python -m benchmarks scale [--rows 100000 500000 …] [--set section.key=value …] [--peers FOLDER]
+
+Every size runs in processes of its own: one draws and ingests the log, one trains. Processor
+seconds and peak memory are those of training alone, validation included. What the vectors are worth
+is told beside the oracle that knows the topics (`benchmarks/planted.py`): NDCG@10 of 5,000 users on
+the test, trained on train alone. ALS gets the pairs that ours is trained on, 64 factors and 15
+iterations, on as many threads. Sizes measured before stay in benchmarks/results/scale.json.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.accuracy.foreign import fit_peer, peer_python
+from benchmarks.accuracy.lists import lists_on_test
+from benchmarks.accuracy.rows import row
+from benchmarks.planted import Oracle, Truth, draw_log, draw_truth
+from benchmarks.record import RESULTS, commit, record
+from recsys.closed_form.popularity import fit_popularity
+from recsys.core.artefacts import read_json
+from recsys.core.config import RunConfig, with_overrides
+from recsys.core.errors import RecsysError, UsageError
+from recsys.core.machine import peak_memory_bytes
+from recsys.core.ranking import Scorer
+from recsys.core.tables import ITEM_ID, USER_ID
+from recsys.evaluate.metrics import evenly, rank_metrics
+from recsys.fitting.fit import fit_phase
+from recsys.logs.ingest import ingest, load_log
+from recsys.logs.split import split_log
+from recsys.phases.phase import Phase
+from recsys.search.exact import VectorScorer
+from recsys.train.checkpoint import EpochRecord
+
+ROWS = (100_000, 500_000, 1_000_000, 5_000_000, 20_000_000)
+ROWS_A_USER = 25
+ITEMS_AT_5M = 50_000
+JUDGED_USERS = 5_000
+K = 10
+ALS = row("peer:implicit-als-64")
+_LOG, _TRUTH, _PAIRS = "log.parquet", "truth.npz", "pairs.parquet"
+
+
+def main() -> None:
+    arguments = _arguments()
+    if arguments.stage:
+        stage = prepare if arguments.stage == "prepare" else train
+        print(json.dumps(stage(arguments)))
+        return
+    if len(arguments.rows) > 1 and (arguments.users or arguments.items):
+        raise UsageError(
+            "--users and --items are of one size", "Give one number of --rows with them"
+        )
+    sizes = _measured_before()
+    for rows in arguments.rows:
+        sizes[str(rows)] = measure(rows, arguments)
+        ordered = {key: sizes[key] for key in sorted(sizes, key=int)}
+        record("scale", figures(ordered), "planted topics", arguments.seed)
+
+
+def figures(sizes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """All sizes by number of rows, and how their cost grows."""
+    found: dict[str, Any] = {"sizes": sizes}
+    if len(sizes) > 1:
+        rows = [int(key) for key in sizes]
+        entries = list(sizes.values())
+        to_best = [entry["cpu_seconds_to_best"] for entry in entries]
+        epoch = [entry["cpu_seconds_an_epoch"] for entry in entries]
+        found["growth_exponent_to_best"] = growth_exponent(rows, to_best)
+        found["growth_exponent_an_epoch"] = growth_exponent(rows, epoch)
+    return found
+
+
+def growth_exponent(rows: Sequence[float], seconds: Sequence[float]) -> float:
+    """b of the least-squares fit log(seconds) = a + b · log(rows)."""
+    slope = np.polyfit(np.log(rows), np.log(seconds), 1)[0]
+    return round(float(slope), 3)
+
+
+def shape_of(rows: int) -> tuple[int, int]:
+    """Users and items of a log: 25 rows a user; items as the root of rows, 50,000 at 5 M."""
+    users = max(rows // ROWS_A_USER, 1)
+    items = round(ITEMS_AT_5M * (rows / 5_000_000) ** 0.5)
+    return users, items
+
+
+def measure(rows: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """One size: drawn, trained and set beside ALS, each in a process of its own."""
+    users, items = shape_of(rows)
+    users = arguments.users or users
+    items = arguments.items or items
+    entry: dict[str, Any] = {"users": users, "items": items}
+    with tempfile.TemporaryDirectory(prefix="scale-", dir=arguments.work) as folder:
+        entry["ingest"] = _stage("prepare", rows, users, items, folder, arguments)
+        entry |= _stage("train", rows, users, items, folder, arguments)
+        als = _als(Path(folder), arguments)
+    entry |= {
+        "set": list(arguments.set),
+        "seed": arguments.seed,
+        "threads": arguments.threads,
+        "commit": commit(),
+    }
+    if als is not None:
+        ratio = entry["cpu_seconds_to_best"] / max(als["cpu_seconds"], 0.1)
+        entry |= {"als": als, "times_als": round(ratio, 2)}
+    return entry
+
+
+def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Draw the log and its truth, and ingest it."""
+    folder = Path(arguments.folder)
+    [rows] = arguments.rows
+    truth = draw_truth(arguments.users, arguments.items, arguments.seed)
+    truth.save(folder / _TRUTH)
+    draw_log(truth, rows, arguments.seed).write_parquet(folder / _LOG)
+    config = _config(arguments)
+    began = time.process_time()
+    report = ingest(str(folder / _LOG), config.data, config.clean, folder / "log")
+    spent = round(time.process_time() - began, 1)
+    return {"cpu_seconds": spent, "rows_kept": report.rows_kept, "peak_mb": _peak_mb()}
+
+
+def train(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train on the train rows until validation stops it; cost, and what the vectors are worth."""
+    folder = Path(arguments.folder)
+    config = _config(arguments)
+    log = load_log(folder / "log")
+    target = config.graph.target or log.behaviors[0]
+    splits = split_log(log, config.split, target, config.seed)
+    select = Phase("select", log, splits, config)
+    began = time.process_time()
+    graph = select.graph
+    graph_seconds = time.process_time() - began
+
+    moments: list[float] = []
+
+    def note(epoch: EpochRecord) -> None:
+        moments.append(time.process_time())
+
+    began = time.process_time()
+    trained = fit_phase(select, graph, config.model, watch=note)
+    spent = [moment - began for moment in moments]
+    peak_mb = _peak_mb()
+    _write_pairs(select, folder / _PAIRS)
+    vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
+    truth = Truth.load(folder / _TRUTH)
+    return {
+        "pairs": int(select.interactions.matrix((select.target,)).nnz),
+        "config": config.model_dump(
+            mode="json", exclude_defaults=True, exclude={"data", "seed", "threads"}
+        ),
+        "graph_cpu_seconds": round(graph_seconds, 1),
+        "epochs": len(spent),
+        "best_epoch": trained.best_epoch,
+        "stopped": trained.stopped,
+        "mode": trained.plan.mode,
+        "cpu_seconds_to_best": round(spent[trained.best_epoch - 1], 2),
+        "cpu_seconds": round(spent[-1], 2),
+        "cpu_seconds_an_epoch": round(_an_epoch(spent), 2),
+        "peak_mb": peak_mb,
+        "ndcg@10": ndcg_on_test(vectors, select, truth),
+    }
+
+
+def _write_pairs(select: Phase, path: Path) -> None:
+    """The pairs that training learned from, in internal ids, for ALS."""
+    user, item = select.interactions.matrix((select.target,)).nonzero()
+    pl.DataFrame({USER_ID: user, ITEM_ID: item}).write_parquet(path)
+
+
+def ndcg_on_test(model: Scorer, select: Phase, truth: Truth) -> dict[str, float]:
+    """NDCG@10 of the model, of popularity and of the oracle, all in the ids of `select`."""
+    scorers: dict[str, Scorer] = {
+        "model": model,
+        "popularity": fit_popularity(select.interactions, select.target),
+        "oracle": Oracle(truth, select.interactions),
+    }
+    final = Phase("final", select.log, select.splits, select.config)
+    judge = final.judge
+    users = evenly(judge.held_out_users, JUDGED_USERS)
+    values: dict[str, float] = {}
+    for name, scorer in scorers.items():
+        lists = lists_on_test(scorer, select, final, K, users)
+        ranking = rank_metrics(lists, users, judge.held_out_matrix, [K])
+        values[name] = round(ranking.overall[f"ndcg@{K}"], 5)
+    return values
+
+
+def _an_epoch(spent: list[float]) -> float:
+    """Processor seconds of an epoch and its validation; what comes before the first counts in it."""
+    if len(spent) == 1:
+        return spent[0]
+    return (spent[-1] - spent[0]) / (len(spent) - 1)
+
+
+def _als(folder: Path, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """What `implicit` takes for the same pairs; None where no environment was given."""
+    if arguments.peers is None:
+        print("implicit ALS left out: no --peers", file=sys.stderr)
+        return None
+    settings = ALS.settings | {"random_state": arguments.seed, "num_threads": arguments.threads}
+    return fit_peer(ALS, peer_python(ALS, arguments.peers), folder / _PAIRS, settings)
+
+
+def _config(arguments: argparse.Namespace) -> RunConfig:
+    raw = {"seed": arguments.seed, "threads": arguments.threads}
+    return with_overrides(raw, arguments.set)
+
+
+def _stage(
+    stage: str, rows: int, users: int, items: int, folder: str, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """The figures of one stage, run in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--stage", stage, "--folder", folder]
+    command += ["--rows", str(rows), "--users", str(users), "--items", str(items)]
+    command += ["--seed", str(arguments.seed), "--threads", str(arguments.threads)]
+    for override in arguments.set:
+        command += ["--set", override]
+    environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=Path(__file__).parents[1],
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _measured_before() -> dict[str, dict[str, Any]]:
+    path = RESULTS / "scale.json"
+    if not path.exists():
+        return {}
+    sizes: dict[str, dict[str, Any]] = read_json(path)["figures"]["sizes"]
+    return sizes
+
+
+def _peak_mb() -> int:
+    return peak_memory_bytes() // 2**20
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
+    parser.add_argument("--users", type=int, help="by the number of rows when absent")
+    parser.add_argument("--items", type=int, help="by the number of rows when absent")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
+    parser.add_argument("--work", type=Path, help="where logs are drawn; a temporary folder else")
+    parser.add_argument("--stage", choices=("prepare", "train"), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except RecsysError as error:
+        sys.exit(f"error: {error}")
