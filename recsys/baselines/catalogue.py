@@ -13,12 +13,14 @@ from recsys.closed_form.costs import (
     ials_cost,
     itemknn_cost,
     popularity_cost,
+    slim_cost,
 )
 from recsys.closed_form.ease import fit_ease
 from recsys.closed_form.gfcf import fit_gfcf
 from recsys.closed_form.ials import fit_ials, missing
 from recsys.closed_form.itemknn import fit_itemknn
 from recsys.closed_form.popularity import fit_popularity, fit_recent_popularity
+from recsys.closed_form.slim import fit_slim
 from recsys.core.errors import UsageError, nearest
 from recsys.core.interactions import Interactions
 from recsys.core.ranking import Scorer
@@ -124,6 +126,11 @@ def _itemknn(
     yield from (fit_itemknn(train, target, **params) for params in grid)
 
 
+def _slim(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
+    settings = [(params["neighbours"], params["ridge"]) for params in grid]
+    yield from fit_slim(train, target, settings)
+
+
 def _ease(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
     yield from fit_ease(train, target, [params["regularisation"] for params in grid])
 
@@ -161,6 +168,20 @@ _ALL = (
         ],
         _itemknn,
         itemknn_cost,
+    ),
+    Baseline(
+        "slim",
+        "SLIM",
+        [
+            {"neighbours": 100, "ridge": 50.0},
+            {"neighbours": 100, "ridge": 15.0},
+            {"neighbours": 100, "ridge": 150.0},
+            {"neighbours": 100, "ridge": 500.0},
+            {"neighbours": 20, "ridge": 15.0},
+            {"neighbours": 20, "ridge": 500.0},
+        ],
+        _slim,
+        slim_cost,
     ),
     Baseline(
         "ease",

@@ -12,6 +12,10 @@ DOUBLE_ITEMS = 10_000
 """EASE computes in float64 up to here (0.8 GB a matrix), in float32 above, whose error is far below
 λ.
 """
+GRAM_ITEMS = 10_000
+"""Sparse regressions cut their Gram matrices out of a dense one (0.4 GB) up to here, and count each
+above.
+"""
 
 _RANK_CELL = 3e-9  # scoring by vectors and taking the best, a user and an item
 _PRODUCT, _PRODUCT_SPREAD = (
@@ -19,6 +23,8 @@ _PRODUCT, _PRODUCT_SPREAD = (
     1e-12,
 )  # a multiply-add of a sparse product, and more of it as rows outgrow the cache
 _SCATTER = 3e-13  # the same for rows times the filter, whose rows lie apart
+_REGRESSION = 8e-4  # one item's small system: its sources' Gram matrix and its solution
+_COLUMN = 5e-8  # of the columns of popular sources, a source and an interaction
 _SKEW = 3.0  # Σ d_u² over users / (interactions² / users): activity is uneven
 _BLOCK_BYTES = 200_000_000  # working memory of the ranking itself
 
@@ -58,6 +64,23 @@ def ease_cost(users: int, items: int, interactions: int) -> Forecast:
     scoring = 3e-10 * interactions * side + 1e-8 * users * items
     seconds = inverting + scoring + _rank_seconds(users, items)
     return Forecast(seconds, 3.0 * side**2 * entry_bytes + _BLOCK_BYTES)
+
+
+def slim_cost(users: int, items: int, interactions: int) -> Forecast:
+    """The product XᵀX that chooses sources, a system of 100 unknowns for each item, and rows times
+    the table.
+    """
+    products = _products(users, interactions)
+    choosing = products * _product_seconds(items)
+    solving = _REGRESSION * items + _COLUMN * 100 * interactions
+    scoring = 1e-8 * interactions * 100
+    seconds = choosing + solving + scoring + _rank_seconds(users, items)
+
+    # Sources, and four tables at once.
+    table_bytes = (8 + 4 * 12) * 100 * items
+    block_bytes = 20 * min(products, 2.0**25)
+    gram_bytes = 16.0 * items**2 if items <= GRAM_ITEMS else 0.0
+    return Forecast(seconds, table_bytes + block_bytes + gram_bytes + _BLOCK_BYTES)
 
 
 def gfcf_cost(users: int, items: int, interactions: int) -> Forecast:

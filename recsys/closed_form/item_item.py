@@ -10,6 +10,7 @@ from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from recsys.closed_form.cooccurrence import strongest
+from recsys.closed_form.costs import GRAM_ITEMS
 from recsys.core.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.progress import QUIET, Progress
@@ -17,7 +18,6 @@ from recsys.core.progress import QUIET, Progress
 _BLOCK_ROWS = 1024  # items at a time: the full product of a large catalogue would not fit in memory
 _BLOCK_PRODUCTS = 1 << 25  # products of two entries at a time, which bound a block: 0.4 GB
 _DENSE_BLOCK = 1 << 26  # numbers of a dense block: 0.25 GB
-_DENSE_ITEMS = 10_000  # up to here the Gram matrix is kept dense (0.4 GB), its parts cut out of it
 # Of the co-occurrence that chooses sources; on Gowalla's validation the best.
 _USER_POWER = 0.7
 _SOURCE_POWER = 0.6
@@ -114,7 +114,7 @@ def _runs(by_item: sparse.csr_matrix, degrees: IntArray) -> Iterator[slice]:
 
 def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
     """Cut out of the whole Gram matrix of a small catalogue, else counted when asked."""
-    if matrix.shape[1] <= _DENSE_ITEMS:
+    if matrix.shape[1] <= GRAM_ITEMS:
         counts = (matrix.T @ matrix).toarray().astype(np.float32)
         return lambda items: counts[np.ix_(items, items)]
 

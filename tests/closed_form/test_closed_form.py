@@ -178,14 +178,14 @@ def test_gfcf_equals_dense(
 
 def test_a_sweep_equals_separate_fits(train: Interactions) -> None:
     users = np.arange(train.num_users, dtype=np.int32)
-    for name in ("itemknn", "ease", "gfcf"):
+    for name in ("itemknn", "slim", "ease", "gfcf"):
         swept = baseline(name).sweep(train, TARGET, baseline(name).grid, 0)
         for params, scorer in zip(baseline(name).grid, swept, strict=True):
             alone = baseline(name).fit(train, TARGET, params).score(users)
             np.testing.assert_allclose(scorer.score(users), alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["itemknn", "ease", "gfcf", "ials"])
+@pytest.mark.parametrize("name", ["itemknn", "slim", "ease", "gfcf", "ials"])
 def test_every_model_solves_the_checkerboard(name: str) -> None:
     if reason := BASELINES[name].available():
         pytest.skip(reason)
@@ -238,7 +238,7 @@ def test_a_user_of_other_behaviours_only_is_scored() -> None:
     )
     ids = IdMap(pl.Series(["a", "b", "c"]))
     train = fit_interactions(rows, ids, ids, ("buy", "view"))
-    for name in ("popularity", "itemknn", "ease", "gfcf"):
+    for name in ("popularity", "itemknn", "slim", "ease", "gfcf"):
         found = (
             baseline(name).fit(train, "buy", baseline(name).grid[0]).score(np.array([2], np.int32))
         )

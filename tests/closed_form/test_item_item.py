@@ -47,7 +47,7 @@ def test_the_sources_are_those_that_co_occur_most(seed, neighbours):
 def test_columns_of_a_large_catalogue_are_the_same(monkeypatch):
     pairs = sparse.csr_matrix((np.random.default_rng(0).random((30, 12)) < 0.4).astype(np.float32))
     small = item_item_tables(pairs, 5, [3.0, 30.0])
-    monkeypatch.setattr("recsys.closed_form.item_item._DENSE_ITEMS", 0)
+    monkeypatch.setattr("recsys.closed_form.item_item.GRAM_ITEMS", 0)
     for left, right in zip(small, item_item_tables(pairs, 5, [3.0, 30.0]), strict=True):
         assert left.toarray() == pytest.approx(right.toarray(), abs=1e-6)
 

@@ -11,7 +11,7 @@ class EvaluateConfig(Section):
     ks: list[PositiveInt] = Field([10, 20], min_length=1)
     """List lengths; the first is the one that decides."""
     baselines: list[str] = Field(
-        ["popularity", "popularity_recent", "itemknn", "ease", "gfcf", "ials", "lightgcn"]
+        ["popularity", "popularity_recent", "itemknn", "slim", "ease", "gfcf", "ials", "lightgcn"]
     )
     """Recommenders fitted, tuned and judged beside the model."""
     bootstrap: int = Field(10_000, ge=100)
