@@ -111,10 +111,10 @@ def scan_log(source: Source, data: DataConfig) -> LogScan:
     """
     columns = tuple(data.columns) if data.columns else None
     parts = open_parts(source, TextOptions(data.separator, columns, data.broken_lines == "count"))
-    with explained():
-        parts, readings = _plan_parts(parts, data)
     # Parts of live events may differ from the log, and from one another, in the unit of their times.
     main = [number for number, log_file in enumerate(parts) if not is_live_events(log_file)] or [0]
+    with explained():
+        parts, readings = _plan_parts(parts, data)
     first = readings[main[0]]
     for log_file, reading in zip(parts, readings, strict=True):
         if reading.names.keys() != first.names.keys():

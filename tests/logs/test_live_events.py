@@ -86,6 +86,11 @@ def test_a_log_with_ratings_and_one_without_times(tmp_path: Path) -> None:
     files = [rated, events(tmp_path)]
     rows, _ = scan_log(files, DataConfig(rating_col="stars")).collect()
     assert rows[RATING].to_list() == [3.5, None]
+    in_ms = log(
+        tmp_path, "ms.csv", user_id=["9"], item_id=["a"], timestamp=[NOW * 1000], stars=[4.5]
+    )
+    scan = scan_log([in_ms, events(tmp_path)], DataConfig(rating_col="stars"))
+    assert scan.time_unit == "ms" and scan.collect()[0][TIME].to_list() == [NOW, NOW]
     timeless = log(tmp_path, "b.csv", user_id=["9"], item_id=["a"])
     rows, _ = scan_log([timeless, events(tmp_path)], DataConfig()).collect()
     assert rows.rows() == [("9", "a"), ("9", "late")]

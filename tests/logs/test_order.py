@@ -253,8 +253,12 @@ def test_an_edge_is_not_known_since_a_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", [NOW, 5])
-def test_live_events_come_behind_all_rows(moment: int, tmp_path: Path) -> None:
-    frame_of(ROWS).write_csv(tmp_path / "log.csv")
+@pytest.mark.parametrize("more", [{}, {"rating": 4.0}])
+def test_live_events_come_behind_all_rows(
+    moment: int, more: dict[str, float], tmp_path: Path
+) -> None:
+    columns = [pl.lit(value).alias(name) for name, value in more.items()]
+    frame_of(ROWS).with_columns(columns).write_csv(tmp_path / "log.csv")
     events = tmp_path / "events.jsonl"
     late = [("bea", "z", moment + 1), ("ada", "y", moment), ("bea", "x", moment)]
     lines = [{USER_ID: user, ITEM_ID: item, TIME: time} for user, item, time in late]
