@@ -114,6 +114,7 @@ class GraphRecommender(BaseEstimator):
     user_col: str = _option("data.user_col")
     item_col: str = _option("data.item_col")
     time_col: str | None = _option("data.time_col")
+    time_unit: str = _option("data.time_unit")
     behavior_col: str | None = _option("data.behavior_col")
     weight_col: str | None = _option("data.weight_col")
     rating_col: str | None = _option("data.rating_col")

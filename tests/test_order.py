@@ -110,9 +110,9 @@ def test_training_in_time_and_recent_popularity_are_refused() -> None:
     assert "leave train.time_respecting out" in remedy
     refused(lambda: fit_recent_popularity(ORDERED, "buy", 0.1), DataError)
     with pytest.raises(UsageError, match="needs a log with times") as caught:
-        item_popularity(ORDERED, "buy", 10.0)
+        item_popularity(user_histories(ORDERED), "buy", 10.0)
     assert caught.value.remedy == "Leave the half-life out"
-    assert item_popularity(ORDERED, "buy").shares.any()
+    assert item_popularity(user_histories(ORDERED), "buy").shares.any()
 
 
 @pytest.fixture(scope="module")

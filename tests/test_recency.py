@@ -80,12 +80,12 @@ def lookup(select, users, tmp_path_factory):
 
 def test_events_fade_by_their_place(select, users):
     neighbours = decayed_edges(
-        neighbours_into_users(users.graph.relations), select.interactions, users.embeddings.encoder
+        neighbours_into_users(users.graph.relations), select.histories, users.embeddings.encoder
     )
     [name] = neighbours
     assert (neighbours[name].data == 1).all()
     encoder = users.embeddings_of(VectorScaling(HALF_LIFE)).encoder
-    row = decayed_edges(neighbours, select.interactions, encoder)[name][0]
+    row = decayed_edges(neighbours, select.histories, encoder)[name][0]
     mine = select.interactions.user == 0
     order = np.argsort(select.interactions.time[mine])
     last_first = select.interactions.item[mine][order][::-1]

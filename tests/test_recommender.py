@@ -37,6 +37,19 @@ def with_numbers(library: str) -> tuple[object, GraphRecommender]:
     return (log.to_pandas() if library == "pandas" else log), made
 
 
+def test_an_order_is_understood_and_can_be_named() -> None:
+    place = pl.int_range(pl.len(), dtype=pl.Int64).over("user_id")
+    log = WORLD.log.sort("user_id", "timestamp").with_columns(place.alias("step"))
+    log = log.drop("timestamp")
+    by_itself = GraphRecommender(**SMALL, time_col="step")
+    with pytest.warns(UserWarning, match=r"'step' holds small whole numbers .* \"order\""):
+        by_itself.fit(log)
+    # The remedy; warnings are errors here.
+    named = GraphRecommender(**SMALL, time_col="step", time_unit="order").fit(log)
+    users = log["user_id"].unique().sort().head(5)
+    assert named.recommend(users, 3).equals(by_itself.recommend(users, 3))
+
+
 # --- conventions of scikit-learn
 # ----------------------------------------------------------------------------------
 

@@ -57,9 +57,9 @@ def judge(work: Work) -> Facts:
 def _trained(work: Work, data: Phase, graph: Graph, embeddings: Embeddings) -> Trained:
     """The tested model as visitors are scored by it."""
     neighbours = neighbours_into_users(graph.relations)
-    decayed = decayed_edges(neighbours, data.interactions, embeddings.encoder)
+    decayed = decayed_edges(neighbours, data.histories, embeddings.encoder)
     relation = f"rev_{data.target}"
-    popularity = item_popularity(data.interactions, data.target, popularity_half_life(work))
+    popularity = item_popularity(data.histories, data.target, popularity_half_life(work))
     scorer = scorer_of(work, data, MODEL)
     return Trained(scorer, embeddings.encoder, relation, decayed[relation], popularity.shares)
 

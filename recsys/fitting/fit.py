@@ -93,7 +93,7 @@ def bundle_of(
         half_life_days: half-life of what visitors of whom nothing is known get
             (`scores.most_popular.choose_popularity`).
     """
-    popularity = item_popularity(phase.interactions, phase.target, half_life_days)
+    popularity = item_popularity(phase.histories, phase.target, half_life_days)
     added = histories = None
     if isinstance(scorer, BlendedScorer):
         added, histories = scorer.added, scorer.histories.items
@@ -105,7 +105,7 @@ def bundle_of(
     bundle = new_bundle(
         phase.interactions,
         embeddings,
-        decayed_edges(neighbours, phase.interactions, embeddings.encoder),
+        decayed_edges(neighbours, phase.histories, embeddings.encoder),
         phase.target,
         seen_behaviors=phase.seen_behaviors,
         duplicates=phase.config.clean.duplicates,

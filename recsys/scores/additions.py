@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from recsys.core.history import WeightedHistories, user_histories
+from recsys.core.history import WeightedHistories
 from recsys.core.progress import QUIET, Progress
 from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.phases.data import PhaseData
@@ -127,7 +127,7 @@ def with_history(
     """The scorer of a phase: the vectors, and what histories add."""
     if added is None:
         return vectors
-    histories = added.weighted(user_histories(data.interactions), data.target)
+    histories = added.weighted(data.histories, data.target)
     return BlendedScorer(vectors, added, histories)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.core.arrays import Int32Array
-from recsys.core.history import UserHistories, WeightedHistories, user_histories
+from recsys.core.history import WeightedHistories
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.metrics import evenly
 from recsys.phases.data import PhaseData
@@ -74,15 +74,11 @@ class TermInputs:
         """Of the users in `sample`, without their auxiliary behaviours."""
         return WeightedHistories(self._item_weights(weights)[self.sample], {})
 
-    @cached_property
-    def _user_histories(self) -> UserHistories:
-        return user_histories(self.data.interactions)
-
     def _weigh_items(self, weights: HistoryWeights) -> sparse.csr_matrix:
         behavior_weights = {self.data.target: 1.0}
         if weights.auxiliary_weight:
             behavior_weights |= dict.fromkeys(self.auxiliary, weights.auxiliary_weight)
-        return self._user_histories.item_weights(behavior_weights, weights.half_life_events)
+        return self.data.histories.item_weights(behavior_weights, weights.half_life_events)
 
 
 def auxiliary_behaviors(data: PhaseData) -> list[str]:

@@ -9,8 +9,7 @@ from scipy import sparse
 
 from recsys.closed_form.popularity import Popularity
 from recsys.core.arrays import Float32Array
-from recsys.core.history import user_histories
-from recsys.core.interactions import Interactions
+from recsys.core.history import UserHistories
 from recsys.phases.phase import Phase
 from recsys.scores.recency import decay_of, half_lives_days, required_moments
 from recsys.scores.search import CLEAR
@@ -36,18 +35,17 @@ class ItemPopularity:
 
 
 def item_popularity(
-    interactions: Interactions, target: str, half_life_days: float | None = None
+    histories: UserHistories, target: str, half_life_days: float | None = None
 ) -> ItemPopularity:
     """Over all time, or exponentially decayed: then a user counts like the latest pair."""
     if half_life_days is None:
-        everybody = np.ones(interactions.num_users, np.float32)
-        return ItemPopularity(interactions.matrix((target,)), everybody)
-    histories = user_histories(interactions)
+        everybody = np.ones(histories.num_users, np.float32)
+        return ItemPopularity(histories.matrix(target), everybody)
     rows = histories.latest_rows((target,))
     decay = decay_of(required_moments(histories)[rows], half_life_days).astype(np.float32)
     pairs = sparse.csr_matrix(
         (decay, (histories.user[rows], histories.item[rows])),
-        shape=(interactions.num_users, interactions.num_items),
+        shape=(histories.num_users, histories.num_items),
     )
     return ItemPopularity(pairs, pairs.max(axis=1).toarray().ravel())
 
@@ -69,7 +67,7 @@ def choose_popularity(phase: Phase) -> PopularityChoice:
         return PopularityChoice(None, {})
     tried: dict[float | None, float] = {}
     for days in (None, *half_lives_days(phase)):
-        popularity = item_popularity(phase.interactions, phase.target, days)
+        popularity = item_popularity(phase.histories, phase.target, days)
         tried[days] = phase.judge.ndcg(Popularity(popularity.shares))
     best = max(tried, key=tried.__getitem__)
     if tried[best] <= CLEAR * tried[None]:

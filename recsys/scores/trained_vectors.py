@@ -17,7 +17,7 @@ from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.encoder import Embeddings, EncoderState
 from recsys.core.errors import UsageError
-from recsys.core.history import user_histories
+from recsys.core.history import UserHistories, user_histories
 from recsys.core.interactions import Interactions
 from recsys.encode.fold_in import UserEncoder
 from recsys.graph.schema import Graph
@@ -143,15 +143,17 @@ class TrainedVectors:
         """By half-life; the last ones are kept: several weights of users' own states go with them."""
         neighbours = neighbours_into_users(self.graph.relations)
 
+        histories = user_histories(self.interactions)
+
         def decayed(half_life_events: float | None) -> dict[str, sparse.csr_matrix]:
             encoder = replace(self.embeddings.encoder, half_life_events=half_life_events)
-            return decayed_edges(neighbours, self.interactions, encoder)
+            return decayed_edges(neighbours, histories, encoder)
 
         return LastResults(decayed, size=1)
 
 
 def decayed_edges(
-    neighbours: Mapping[str, sparse.csr_matrix], interactions: Interactions, encoder: EncoderState
+    neighbours: Mapping[str, sparse.csr_matrix], histories: UserHistories, encoder: EncoderState
 ) -> dict[str, sparse.csr_matrix]:
     """`neighbours_into_users` with the events of every behaviour decaying by
     `encoder.half_life_events`.
@@ -159,7 +161,6 @@ def decayed_edges(
     decayed = dict(neighbours)
     if encoder.half_life_events is None:
         return decayed
-    histories = user_histories(interactions)
     for relation in encoder.relations:
         if relation.behavior is not None and relation.name in decayed:
             decayed[relation.name] = histories.decayed_edges(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fashion import fashion
+from recsys.core.history import user_histories
 from recsys.core.interactions import Interactions
 from recsys.scores.most_popular import choose_popularity, item_popularity
 from recsys.scores.recency import half_lives_days
@@ -51,7 +52,9 @@ def bought(users: list[int], items: list[int], days: list[int]) -> Interactions:
 
 def test_shares_of_late_by_hand() -> None:
     """Ten days a half-life, twenty days ago a quarter; a user counts like the latest of theirs."""
-    found = item_popularity(bought([0, 0, 1, 1], [5, 6, 5, 6], [0, 10, 20, 20]), "buy", 10.0)
+    found = item_popularity(
+        user_histories(bought([0, 0, 1, 1], [5, 6, 5, 6], [0, 10, 20, 20])), "buy", 10.0
+    )
     assert found.pairs.toarray()[:2, 5:8] == pytest.approx(np.array([[0.25, 0.5, 0], [1, 1, 0]]))
     assert found.users[:3] == pytest.approx([0.5, 1, 0])
     assert found.shares[5:8] == pytest.approx([1.25 / 1.5, 1, 0])
@@ -65,18 +68,20 @@ def test_freshness_by_hand() -> None:
 
 def test_shares_of_all_time_are_of_all_users() -> None:
     log = make_interactions()
-    assert item_popularity(log, "buy").shares == pytest.approx(
+    assert item_popularity(user_histories(log), "buy").shares == pytest.approx(
         log.popularity("buy") / log.num_users
     )
 
 
 def test_of_a_repeated_pair_the_latest_counts() -> None:
-    found = item_popularity(bought([0, 0, 1, 1], [5, 5, 6, 6], [0, 10, 10, 10]), "buy", 10.0)
+    found = item_popularity(
+        user_histories(bought([0, 0, 1, 1], [5, 5, 6, 6], [0, 10, 10, 10])), "buy", 10.0
+    )
     assert found.pairs.toarray()[:2, 5:7] == pytest.approx(np.eye(2))
 
 
 def test_nobody_took_anything() -> None:
-    assert not item_popularity(bought([], [], []), "buy", 10.0).shares.any()
+    assert not item_popularity(user_histories(bought([], [], [])), "buy", 10.0).shares.any()
 
 
 def test_what_is_popular_of_late_where_fashions_change(tmp_path) -> None:
