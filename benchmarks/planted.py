@@ -25,6 +25,8 @@ ACTIVITY_SPREAD = 1.0
 """Standard deviation of the logarithm of how active users are."""
 START = 1_600_000_000
 YEAR_SECONDS = 365 * 86_400
+ROWS_A_USER = 25
+ITEMS_AT_5M = 50_000
 _USERS_AT_ONCE = 50_000
 
 
@@ -50,6 +52,13 @@ class Truth:
         """The truth that `save` wrote."""
         with np.load(path) as arrays:
             return cls(arrays["user_topics"], arrays["item_topic"], arrays["appeal"])
+
+
+def shape_of(rows: int) -> tuple[int, int]:
+    """Users and items of a log: 25 rows a user; items as the root of rows, 50,000 at 5 M."""
+    users = max(rows // ROWS_A_USER, 1)
+    items = round(ITEMS_AT_5M * (rows / 5_000_000) ** 0.5)
+    return users, items
 
 
 def draw_truth(users: int, items: int, seed: int = 0) -> Truth:

@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from benchmarks.accuracy.foreign import fit_peer, peer_python
+from benchmarks.accuracy.foreign import fit_peer, internal_pairs, peer_python
 from benchmarks.accuracy.lists import lists_on_test
 from benchmarks.accuracy.rows import row
-from benchmarks.planted import Oracle, Truth, draw_log, draw_truth
+from benchmarks.planted import Oracle, Truth, draw_log, draw_truth, shape_of
 from benchmarks.record import RESULTS, commit, record
 from recsys.closed_form.popularity import fit_popularity
 from recsys.core.artefacts import read_json
@@ -35,7 +34,6 @@ from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import RecsysError, UsageError
 from recsys.core.machine import peak_memory_bytes
 from recsys.core.ranking import Scorer
-from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.evaluate.metrics import evenly, rank_metrics
 from recsys.fitting.fit import fit_phase
 from recsys.logs.ingest import ingest, load_log
@@ -45,8 +43,6 @@ from recsys.search.exact import VectorScorer
 from recsys.train.checkpoint import EpochRecord
 
 ROWS = (100_000, 500_000, 1_000_000, 5_000_000, 20_000_000)
-ROWS_A_USER = 25
-ITEMS_AT_5M = 50_000
 JUDGED_USERS = 5_000
 K = 10
 ALS = row("peer:implicit-als-64")
@@ -87,13 +83,6 @@ def growth_exponent(rows: Sequence[float], seconds: Sequence[float]) -> float:
     """b of the least-squares fit log(seconds) = a + b · log(rows)."""
     slope = np.polyfit(np.log(rows), np.log(seconds), 1)[0]
     return round(float(slope), 3)
-
-
-def shape_of(rows: int) -> tuple[int, int]:
-    """Users and items of a log: 25 rows a user; items as the root of rows, 50,000 at 5 M."""
-    users = max(rows // ROWS_A_USER, 1)
-    items = round(ITEMS_AT_5M * (rows / 5_000_000) ** 0.5)
-    return users, items
 
 
 def measure(rows: int, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -153,7 +142,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     trained = fit_phase(select, graph, config.model, watch=note)
     spent = [moment - began for moment in moments]
     peak_mb = _peak_mb()
-    _write_pairs(select, folder / _PAIRS)
+    internal_pairs(select.interactions, select.target).write_parquet(folder / _PAIRS)
     vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
     truth = Truth.load(folder / _TRUTH)
     return {
@@ -172,12 +161,6 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         "peak_mb": peak_mb,
         "ndcg@10": ndcg_on_test(vectors, select, truth),
     }
-
-
-def _write_pairs(select: Phase, path: Path) -> None:
-    """The pairs that training learned from, in internal ids, for ALS."""
-    user, item = select.interactions.matrix((select.target,)).nonzero()
-    pl.DataFrame({USER_ID: user, ITEM_ID: item}).write_parquet(path)
 
 
 def ndcg_on_test(model: Scorer, select: Phase, truth: Truth) -> dict[str, float]:

@@ -14,6 +14,7 @@ from benchmarks.accuracy import attention, compare, kept, page, results
 from benchmarks.accuracy.arenas import ARENA, TRAIN_ONLY
 from benchmarks.accuracy.data import SETS
 from benchmarks.accuracy.epoch_log import as_result, best_on_test
+from benchmarks.accuracy.epoch_speed import epoch_beside
 from benchmarks.accuracy.rows import ABLATION, Row, row, rows
 from benchmarks.accuracy.run import Place, log_path
 from benchmarks.accuracy.run import run as run_row
@@ -222,6 +223,28 @@ def speed(
     if ours:
         figures |= {"row": ours, "ours": of_ours(row(ours), dataset, seed, recall)}
     record(f"speed_{dataset}_{peer.partition(':')[2]}", figures, dataset, seed)
+
+
+@app.command()
+def epoch(
+    peer: Annotated[str, typer.Argument(metavar="PEER_ROW")],
+    dataset: Dataset,
+    data: Data,
+    peers: Peers,
+    ours: Annotated[str, typer.Option("--row", help="Ours.")] = "default",
+    batches: Annotated[
+        int, typer.Option(help="Of the peer, measured; the rest is extrapolated.")
+    ] = 20,
+    cache: Cache = CACHE,
+    threads: Threads = None,
+) -> None:
+    """Processor seconds of an epoch of ours and of a peer, on the same pairs: planted-1m, planted-5m
+    or any log.
+    """
+    _known(dataset)
+    place = Place(data, cache, peers)
+    figures = epoch_beside(row(ours), row(peer), dataset, place, batches, threads)
+    record(f"epoch_{dataset}_{peer.partition(':')[2]}", figures, dataset)
 
 
 @app.command("page")

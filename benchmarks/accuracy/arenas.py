@@ -21,10 +21,12 @@ _TITLES = {
 }
 _COUNTED_ALIKE = {"authors_ndcg@20": "ndcg@20"}
 """Metrics of which no value by user is kept, and ours that intervals are taken of instead."""
-_TEXT = """Every choice is made on validation and the test is scored once. Ours are trained on train + validation, as
-served; trained on train alone they stand beside published figures that were, those of the random splits and of Ali-Display.
-The interval is of `arena` minus the best baseline in the last metric named, paired by user; for Ali-Display in our own
-counting. Goals of the last seven are what the default had when it was first measured."""
+_TEXT = """`python -m benchmarks accuracy all --data FOLDER --dataset DATASET` runs every row of an arena with all its seeds,
+baselines included; `accuracy run arena DATASET` is one of them. Every choice is made on validation and the test is scored
+once. Ours are trained on train + validation, as served; trained on train alone they stand beside published figures that
+were, those of the random splits and of Ali-Display. The interval is of `arena` minus the best baseline in the last metric
+named, paired by user; for Ali-Display in our own counting. Goals of the last seven are what the default had when it was
+first measured."""
 
 
 def arenas(
@@ -33,14 +35,11 @@ def arenas(
     known: dict[str, Any],
     named: dict[str, Row],
 ) -> str:
-    """The table of all arenas of which anything of ours was measured; nothing without one."""
-    lines = []
-    for arena in known.get("arena", []):
-        line = _line(arena, summaries, comparisons, named)
-        if line is not None:
-            lines.append(line)
-    if not lines:
+    """The table of all arenas, whether ours was measured there or not."""
+    known_arenas = known.get("arena", [])
+    if not known_arenas:
         return ""
+    lines = [_line(arena, summaries, comparisons, named) for arena in known_arenas]
     head = [
         "arena",
         "metrics",
@@ -54,13 +53,23 @@ def arenas(
     return f"{_TEXT}\n\n{table(head, lines)}"
 
 
-def best_published(arena: dict[str, Any]) -> dict[str, Any] | None:
-    """The published method with the highest value of the metric that decides, the last one."""
-    best = None
-    for method in arena.get("method", []):
-        if best is None or method["values"][-1] > best["values"][-1]:
-            best = method
-    return best
+def best_published(arena: dict[str, Any]) -> str:
+    """The best published value of each metric with its method; empty without any."""
+    methods = arena.get("method", [])
+    if not methods:
+        return ""
+    values: list[float] = []
+    names: list[str] = []
+    for position in range(len(arena["metrics"])):
+        best = methods[0]
+        for method in methods:
+            if method["values"][position] > best["values"][position]:
+                best = method
+        values.append(best["values"][position])
+        names.append(best["name"])
+    if len(set(names)) == 1:
+        return f"{pair(values)} ({names[0]})"
+    return f"{pair(values)} ({'; '.join(names)})"
 
 
 def best_baseline(
@@ -86,18 +95,14 @@ def _line(
     summaries: Summaries,
     comparisons: Comparisons,
     named: dict[str, Row],
-) -> list[str] | None:
-    """The cells of one arena; None where nothing of ours was measured."""
+) -> list[str]:
+    """The cells of one arena."""
     metrics = arena["metrics"]
-    refitted = summaries.get((arena["dataset"], ARENA, "validation"))
-    train_only = summaries.get((arena["dataset"], TRAIN_ONLY, "validation"))
-    if refitted is None and train_only is None:
-        return None
-
-    method = best_published(arena)
-    published = ""
-    if method is not None:
-        published = f"{pair(method['values'])} ({method['name']})"
+    ours: list[str] = []
+    for row in (TRAIN_ONLY, ARENA):
+        summary = summaries.get((arena["dataset"], row, "validation"))
+        wanted = row in named and arena["dataset"] in named[row].datasets
+        ours.append(_measured(summary, metrics, wanted))
 
     baseline = best_baseline(arena, comparisons, named)
     beside = ""
@@ -107,18 +112,17 @@ def _line(
     return [
         arena["title"],
         " / ".join(_TITLES[metric] for metric in metrics),
-        published,
-        _measured(train_only, metrics),
-        _measured(refitted, metrics),
+        best_published(arena),
+        *ours,
         beside,
         difference(baseline),
         pair(arena["goal"]),
     ]
 
 
-def _measured(one: Summary | None, metrics: list[str]) -> str:
-    """The metrics of a row, and over how many seeds; empty where it was not run."""
+def _measured(one: Summary | None, metrics: list[str], wanted: bool) -> str:
+    """The metrics of a row, and over how many seeds. wanted: the row names the arena."""
     if one is None:
-        return ""
+        return "not measured" if wanted else ""
     values = " / ".join(cell(one, metric) for metric in metrics)
     return f"{values} ({seeds(one)})"

@@ -20,6 +20,7 @@ _ONE_FILE = {"log": "interactions.parquet"}
 _TWENTY_DECIDES = {"train": {"metric_k": 20}, "evaluate": {"ks": [20, 10]}}
 _LAST_FIFTH = {"split": {"method": "last_share", "test_share": 0.2}}
 _RANDOM_FIFTH = {"split": {"method": "random", "test_share": 0.2}}
+_POSITION = {"time_col": "position", "time_unit": "order"}
 _FILES = ("log", "train", "validation", "test")
 
 SETS: dict[str, Sections] = {
@@ -60,19 +61,27 @@ SETS: dict[str, Sections] = {
     | _TWENTY_DECIDES,
     # The last item of each user, as papers on sequences split it.
     "amazon-beauty-seq": {
-        "data": _ONE_FILE | {"time_col": "position"},
+        "data": _ONE_FILE | _POSITION,
         "split": {"method": "leave_last"},
     },
     # LightGCN's split of Gowalla with the order of its train file.
     "gowalla-order": {
-        "data": _PUBLISHED_FILES | {"time_col": "position"},
+        "data": _PUBLISHED_FILES | _POSITION,
         "split": {"method": "given"},
     }
     | _TWENTY_DECIDES,
+    # Drawn from a known truth; only speed is measured on them.
+    "planted-1m": {"data": {}},
+    "planted-5m": {"data": {}},
 }
 FOLDERS = {"gowalla-order": "gowalla"}
 """Where the files of a set are, if not in a folder of its own name."""
-PREPARED = {"ml-1m": prepared.without_times, "gowalla-order": prepared.in_order}
+PREPARED = {
+    "ml-1m": prepared.without_times,
+    "gowalla-order": prepared.in_order,
+    "planted-1m": prepared.planted,
+    "planted-5m": prepared.planted,
+}
 """Sets whose files are not read as they are: what makes others of them in the cache."""
 SIDE_FILES = {"gowalla-order": prepared.ORDER_FILE}
 """A file beside the train file that a set is made from too."""

@@ -48,6 +48,12 @@ def pairs(interactions: Interactions, target: str) -> pl.DataFrame:
     )
 
 
+def internal_pairs(interactions: Interactions, target: str) -> pl.DataFrame:
+    """The same in internal ids, for a peer of whom no lists are asked."""
+    user, item = interactions.matrix((target,)).nonzero()
+    return pl.DataFrame({USER_ID: user, ITEM_ID: item})
+
+
 def peer_python(row: Row, environments: Path | None) -> Path:
     """The Python that has the row's package. Raises UsageError without a folder of environments,
     MachineError when its own is not there.

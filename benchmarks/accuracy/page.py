@@ -4,6 +4,7 @@ that are kept.
 The same figures give the same bytes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchmarks.accuracy.arenas import arenas
 from benchmarks.accuracy.attention_page import attention_page
 from benchmarks.accuracy.cells import cell, change, cost, difference, measured, seeds, verdict
 from benchmarks.accuracy.data import ARENAS_ONLY, TIME_ORDERED
+from benchmarks.accuracy.epoch_speed import epochs_text, known_epochs
 from benchmarks.accuracy.published import (
     PUBLISHED_SETS,
     goals,
@@ -46,7 +48,9 @@ def write(folder: Path = NOTES) -> list[Path]:
     """Write both pages; the files written."""
     found, known = results.read(), published()
     files = {
-        "accuracy.md": accuracy_page(found, known, compare.read(), rows(), speeds()),
+        "accuracy.md": accuracy_page(
+            found, known, compare.read(), rows(), speeds(), known_epochs()
+        ),
         "images/accuracy.svg": plots.ladder(ladder_points(results.summarise(found), known)),
         "images/ablation.svg": plots.ablation(ablation_rows(results.summarise(found))),
         **attention_page(attention.read(), compare.read()),
@@ -60,6 +64,7 @@ def accuracy_page(
     comparisons: list[dict[str, Any]],
     named: dict[str, Row],
     speeds_known: list[dict[str, Any]],
+    epochs_known: Sequence[dict[str, Any]] = (),
 ) -> str:
     """The text of benchmarks/notes/accuracy.md."""
     summaries = results.summarise(found)
@@ -82,6 +87,7 @@ def accuracy_page(
         section("Ablation", ablation_text(summaries)),
         section("Other packages, same machine, same evaluator", peers(summaries, titles)),
         section("Time to a published figure", speed_text(speeds_known, titles)),
+        section("Time of an epoch", epochs_text(epochs_known, titles)),
         section("Every entry", entries(summaries)),
         sources(),
     ]

@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks.planted import draw_log, draw_truth, shape_of
 from recsys.core.config import RunConfig
 from recsys.core.tables import ITEM_ID, TIME, USER_ID
 from recsys.logs.per_user import place_ends, share_of
 from recsys.logs.time_cut import TRAIN, VALIDATION
 
 ORDER_FILE = "order.parquet"
+PLANTED_ROWS = {"planted-1m": 1_000_000, "planted-5m": 5_000_000}
+"""Rows of the sets that no file holds."""
 _POSITION = "position"
 
 
@@ -19,6 +22,15 @@ def without_times(config: RunConfig, cache: Path) -> RunConfig:
     copy = cache / "interactions.parquet"
     pl.read_parquet(str(config.data.log)).drop(TIME).write_parquet(copy)
     return config.model_copy(update={"data": config.data.model_copy(update={"log": str(copy)})})
+
+
+def planted(config: RunConfig, cache: Path) -> RunConfig:
+    """A log drawn by `benchmarks.planted`, as large as the set in `cache` says."""
+    rows = PLANTED_ROWS[cache.name]
+    users, items = shape_of(rows)
+    log = cache / "interactions.parquet"
+    draw_log(draw_truth(users, items), rows).write_parquet(log)
+    return config.model_copy(update={"data": config.data.model_copy(update={"log": str(log)})})
 
 
 def in_order(config: RunConfig, cache: Path) -> RunConfig:

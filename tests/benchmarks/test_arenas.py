@@ -317,11 +317,24 @@ def test_an_arena_shows_ours_with_and_without_refit_beside_the_best() -> None:
     ]
     text = arenas(summarise(results), comparisons, {"arena": [ARENA]}, rows())
     assert (
-        "| Gowalla at random | Recall@20 / NDCG@20 | .2000 / .1710 (Second) | .2000 / .1600 (1 seed) "
+        "| Gowalla at random | Recall@20 / NDCG@20 | .2100 / .1710 (First; Second) | .2000 / .1600 (1 seed) "
         "| .2300 ± .0141 / .1800 ± .0000 (2 seeds) | ItemKNN, .1600 | +.0100 to +.0300 | .2220 / .1800 |"
     ) in text
 
 
-def test_an_arena_that_was_not_run_is_not_shown() -> None:
-    assert arenas({}, [], {"arena": [ARENA]}, rows()) == ""
-    assert best_published(ARENA | {"method": []}) is None
+def test_an_arena_that_was_not_run_is_shown_with_its_goal() -> None:
+    text = arenas({}, [], {"arena": [ARENA]}, rows())
+    assert (
+        "| Gowalla at random | Recall@20 / NDCG@20 | .2100 / .1710 (First; Second) | not measured "
+        "| not measured |  |  | .2220 / .1800 |"
+    ) in text
+    elsewhere = ARENA | {"dataset": "ml-100k", "method": []}
+    assert best_published(elsewhere) == ""
+    text = arenas({}, [], {"arena": [elsewhere]}, rows())
+    assert "| Gowalla at random | Recall@20 / NDCG@20 |  |  | not measured |" in text
+    assert arenas({}, [], {}, rows()) == ""
+
+
+def test_one_method_that_is_best_in_all_metrics_is_named_once() -> None:
+    third = {"name": "Third", "source": "a paper", "values": [0.3, 0.2]}
+    assert best_published(ARENA | {"method": [*ARENA["method"], third]}) == ".3000 / .2000 (Third)"

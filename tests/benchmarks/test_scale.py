@@ -16,8 +16,9 @@ from benchmarks.planted import (
     Truth,
     draw_log,
     draw_truth,
+    shape_of,
 )
-from benchmarks.scale import figures, growth_exponent, main, prepare, shape_of, train
+from benchmarks.scale import figures, growth_exponent, main, prepare, train
 from recsys.core.errors import UsageError
 from recsys.core.ids import IdMap
 from recsys.core.interactions import fit_interactions
