@@ -11,6 +11,14 @@ The mathematics (degree_prior; layers l = 1..L, heads m, relation r into users, 
 
 A target without any neighbour has h^l = 0 for l > 0.
 
+The family history has one layer, L = 1, over the states h of items and of other nodes that training left, and
+
+    α_uv^m = w_uv d_r(u)^(−a) exp(query^m · h_u^m / ‖h_u^m‖) / Σ_u' (the same)
+    out_r  = concat_m Σ_u α_uv^m h_u^m
+
+where w_uv also holds rank_weights[p], p being how many of the user's events under r are later, and gap_weights[g],
+g = ⌊log₂(1 + seconds from the event to the latest one)⌋. Events with p ≥ len(rank_weights) are left out.
+
 The textbook families replace α and out_r, and h_v^l = ELU(…) for l < L; relations combine as above, and out_r = 0
 where N_r(v) is empty. Weights are those of `EncoderState.dense`, W as (out, in), so that W h is `h @ W.T`:
 
@@ -44,7 +52,9 @@ class RelationState:
     relation whose output is taken ungated. source_degree: (sources,) weighted degrees d_r(u).
     source_exponent a, target_exponent b, gate, kappa: (L,). gamma: (L, heads). half_life_days: in
     place of the encoder's own, for a behaviour that ages at another rate. weight_power: c, (L,);
-    None for 1.
+    None for 1. Of the family history: query (heads, d / heads), rank_weights (history,) and
+    gap_weights (GAPS,), both None where events come in no order, the latter also where times do not
+    count.
     """
 
     name: str
@@ -60,6 +70,9 @@ class RelationState:
     kappa: Float32Array
     half_life_days: float | None = None
     weight_power: Float32Array | None = None
+    query: Float32Array | None = None
+    rank_weights: Float32Array | None = None
+    gap_weights: Float32Array | None = None
 
     def scalars(self) -> dict[str, Any]:
         """What encoder.json holds of it."""
@@ -68,8 +81,10 @@ class RelationState:
     def arrays(self) -> dict[str, Float32Array]:
         """What encoder.safetensors holds of it."""
         arrays = {name: getattr(self, name) for name in _RELATION_ARRAYS}
-        if self.weight_power is not None:
-            arrays["weight_power"] = self.weight_power
+        for name in _OPTIONAL_ARRAYS:
+            values = getattr(self, name)
+            if values is not None:
+                arrays[name] = values
         return arrays
 
 
@@ -137,7 +152,7 @@ class EncoderState:
         relations = []
         for facts in document["relations"]:
             own_arrays: dict[str, Any] = {}
-            for name in (*_RELATION_ARRAYS, "weight_power"):
+            for name in (*_RELATION_ARRAYS, *_OPTIONAL_ARRAYS):
                 own_arrays[name] = arrays.get(f"relation.{facts['name']}.{name}")
             relations.append(RelationState(**facts, **own_arrays))
         mode: Literal["r"] | None = "r" if map_states else None
@@ -169,6 +184,7 @@ _SCALARS = (
 )
 _RELATION_SCALARS = ("name", "source", "behavior", "weight", "base", "half_life_days")
 _RELATION_ARRAYS = ("source_degree", "source_exponent", "target_exponent", "gamma", "gate", "kappa")
+_OPTIONAL_ARRAYS = ("weight_power", "query", "rank_weights", "gap_weights")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ a model and its scores read of users follows from the rows:
 age: days from the row back to `now`, the last moment that the model has seen; 0 for later rows.
 p: how many of the user's pairs (of behaviour b; of all behaviours that count) are later.
 
+Edges of the model family "history" have a learnt factor rank_weights[p] · gap_weights[g] besides, g being
+the time from the row to the user's latest one under b on a logarithmic scale (`gap_bucket`).
+
 `core.later_events` extends the rows of a user by events that came after training. To change how
 history weighs, change this module: training and serving both read it.
 """
@@ -28,6 +31,8 @@ from recsys.core.errors import UsageError
 from recsys.core.interactions import DAY_SECONDS, Interactions, TimeKind
 
 _FLOAT32 = np.finfo(np.float32)
+GAPS = 32
+"""Buckets of time gaps: the last holds all from 2³¹ seconds on."""
 
 
 def decay_by_days(time: IntArray, now: int, half_life_days: float) -> Float64Array:
@@ -43,6 +48,12 @@ def decay_by_events(num_later: IntArray, half_life_events: float | None) -> Floa
     return np.asarray(np.exp2(-num_later / half_life_events))
 
 
+def gap_bucket(seconds: IntArray) -> IntArray:
+    """(n,) ⌊log₂(1 + seconds)⌋, at most GAPS − 1."""
+    bucket = np.log2(1.0 + np.maximum(seconds, 0)).astype(np.int64)
+    return np.minimum(bucket, GAPS - 1)
+
+
 @dataclass(frozen=True)
 class EdgeWeighting:
     """How the rows of one behaviour weigh as edges.
@@ -52,6 +63,10 @@ class EdgeWeighting:
     half_life_days: of the decay by time; None for none.
     now: unix seconds, from where ages are counted back.
     half_life_events: of the decay by position; None for none.
+    rank_weights: (history,) learnt factor by how many of the user's pairs are later; pairs with more
+        are no edges. None for 1.
+    gap_weights: (GAPS,) learnt factor by `gap_bucket` of the seconds to the user's latest pair. None
+        for 1.
     """
 
     behavior_weight: float = 1.0
@@ -59,6 +74,28 @@ class EdgeWeighting:
     half_life_days: float | None = None
     now: int | None = None
     half_life_events: float | None = None
+    rank_weights: Float32Array | None = None
+    gap_weights: Float32Array | None = None
+
+    @property
+    def reads_order(self) -> bool:
+        """Whether an edge weighs by its place in the history."""
+        recency = (self.half_life_events, self.rank_weights, self.gap_weights)
+        return any(part is not None for part in recency)
+
+    def of_places(self, num_later: IntArray, gap: IntArray | None) -> Float64Array:
+        """(n,) factor by the place in the history; 0 where a pair is no edge.
+
+        num_later: how many of the user's pairs are later. gap: seconds to the latest of them; None
+        without times.
+        """
+        factors = decay_by_events(num_later, self.half_life_events)
+        if self.rank_weights is not None:
+            by_rank = np.append(self.rank_weights.astype(np.float64), 0.0)
+            factors = factors * by_rank[np.minimum(num_later, len(by_rank) - 1)]
+        if self.gap_weights is not None and gap is not None:
+            factors = factors * self.gap_weights[gap_bucket(gap)].astype(np.float64)
+        return factors
 
     def of_rows(self, weight: Float32Array, moments: IntArray | None) -> Float64Array:
         """(n,) w_b · weight · 2^(−age / half_life_days), before the decay by position.
@@ -189,10 +226,7 @@ class UserHistories:
         Raises UsageError when the log has no times.
         """
         if self.time is None:
-            raise UsageError(
-                f"a half-life of {half_life_events:g} events needs a log with times",
-                "Leave the half-life out",
-            )
+            raise _needs_times(half_life_events)
         latest = self.latest_rows(behaviors)
         values = decay_by_events(self.num_later(latest), half_life_events)
         is_latest = np.zeros(len(self), bool)
@@ -235,21 +269,52 @@ class UserHistories:
         # The model takes the logarithm of weights: none may round to 0 or to infinity.
         edges.data = edges.data.clip(_FLOAT32.tiny, _FLOAT32.max)
         edges = edges.astype(np.float32)
-        return self.decayed_edges(edges, behavior, weighting.half_life_events)
+        return self.placed_edges(edges, behavior, weighting)
 
-    def decayed_edges(
-        self, edges: sparse.csr_matrix, behavior: str, half_life_events: float | None
+    def placed_edges(
+        self, edges: sparse.csr_matrix, behavior: str, weighting: EdgeWeighting
     ) -> sparse.csr_matrix:
-        """(users, items) float32 edges of one behaviour with their decay by position.
+        """(users, items) float32 edges of one behaviour times what their places in the history make
+        of them; those that the weighting leaves out are gone.
 
-        edges: with an entry for every pair of the behaviour; as they are without a half-life.
+        edges: with an entry for every pair of the behaviour; as they are without an order. Raises
+        UsageError for a decay by position when the log has no times.
         """
-        if half_life_events is None:
+        if not weighting.reads_order:
             return edges
-        # Both have one entry for every pair of the behaviour, in the same order.
-        decay = self.decay_by_events((behavior,), half_life_events)
-        weights = np.maximum(edges.data * decay.data, _FLOAT32.tiny).astype(np.float32)
-        return sparse.csr_matrix((weights, edges.indices, edges.indptr), shape=edges.shape)
+        if self.time is None:
+            raise _needs_times(weighting.half_life_events)
+        latest = self.latest_rows((behavior,))
+        num_later = self.num_later(latest)
+        gap = self._seconds_to_latest(latest)
+        factors = weighting.of_places(num_later, gap)
+        # The entries of `edges` in the order of the rows: both have one for every pair.
+        pairs = self._matrix_of(latest, factors)
+        weights = edges.data * pairs.data
+        kept = pairs.data > 0
+        weights = np.where(kept, np.maximum(weights, _FLOAT32.tiny), 0.0).astype(np.float32)
+        placed = sparse.csr_matrix(
+            (weights, edges.indices.copy(), edges.indptr.copy()), shape=edges.shape
+        )
+        placed.eliminate_zeros()
+        return placed
+
+    def _seconds_to_latest(self, rows: Int64Array) -> Int64Array:
+        """(m,) of some rows, oldest first, the seconds to the latest of the user's among them."""
+        assert self.time is not None
+        user = self.user[rows]
+        last = np.cumsum(np.bincount(user, minlength=self.num_users)) - 1
+        latest_time = self.time[rows][last[user]]
+        gap: Int64Array = latest_time - self.time[rows]
+        return gap
+
+    def _matrix_of(self, rows: Int64Array, values: Float64Array) -> sparse.csr_matrix:
+        """(users, items) the values of some rows, one a pair; zeros stay entries."""
+        shape = (self.num_users, self.num_items)
+        order = np.lexsort((self.item[rows], self.user[rows]))
+        counts = np.bincount(self.user[rows], minlength=self.num_users)
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return sparse.csr_matrix((values[order], self.item[rows][order], indptr), shape=shape)
 
     def _matrix(self, rows: BoolArray, values: NDArray[np.floating]) -> sparse.csr_matrix:
         """(users, items) the values of some rows, those of a pair summed; indices ascending."""
@@ -258,6 +323,18 @@ class UserHistories:
         matrix = sparse.coo_matrix((values, ends), shape=shape).tocsr()
         matrix.sort_indices()
         return matrix
+
+
+def _needs_times(half_life_events: float | None) -> UsageError:
+    if half_life_events is None:
+        return UsageError(
+            "weights by the order of events need a log with times",
+            "Train with model.recency = false",
+        )
+    return UsageError(
+        f"a half-life of {half_life_events:g} events needs a log with times",
+        "Leave the half-life out",
+    )
 
 
 def user_histories(interactions: Interactions) -> UserHistories:

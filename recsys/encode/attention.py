@@ -46,8 +46,9 @@ class Attention(Protocol):
 
 def attention_of(state: EncoderState) -> Attention:
     """Raises DataError for a family that this version does not know."""
-    families: dict[str, type[DegreePrior] | type[Gat] | type[GatV2]] = {
+    families: dict[str, type[DegreePrior] | type[LearntQuery] | type[Gat] | type[GatV2]] = {
         "degree_prior": DegreePrior,
+        "history": LearntQuery,
         "gat": Gat,
         "gatv2": GatV2,
     }
@@ -109,6 +110,38 @@ class DegreePrior:
         targets = unit(_heads(hidden, self.state.heads))
         cosine = np.einsum("ehd,ehd->eh", sources, targets[rows_of(matrix)])
         return np.asarray(gamma * cosine)
+
+
+@dataclass(frozen=True)
+class LearntQuery:
+    """A weighted mean of the neighbours; a query that all users share asks for their weights."""
+
+    state: EncoderState
+    linear = True
+
+    def messages(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
+    ) -> Float64Array:
+        states = self.state.states[relation.source][layer - 1][matrix.indices]
+        return _heads(np.asarray(states, np.float64), self.state.heads)
+
+    def weights(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
+    ) -> Float64Array:
+        # p_uv = w_uv · d(u)^(−a). A source without edges in the graph has a new one now: the edge
+        # itself is its degree.
+        degrees = relation.source_degree[matrix.indices].astype(np.float64)
+        degrees = np.where(degrees > 0, degrees, matrix.data)
+        prior = matrix.data * degrees ** -relation.source_exponent[layer - 1]
+        # α_uv = softmax of the prior and query · ĥ_u
+        keys = unit(self.messages(layer, relation, matrix))
+        logits = np.zeros((matrix.nnz, self.state.heads))
+        if relation.query is not None:
+            logits = np.einsum("ehd,hd->eh", keys, relation.query.astype(np.float64))
+        return row_softmax(logits, matrix.indptr, prior[:, None])
+
+    def bias(self, layer: int, relation: RelationState) -> Float64Array:
+        return np.zeros(1)
 
 
 @dataclass(frozen=True)

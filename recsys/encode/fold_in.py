@@ -185,6 +185,8 @@ def edge_weighting(state: EncoderState, relation: RelationState) -> EdgeWeightin
         half_life_days=relation.half_life_days or state.half_life_days,
         now=state.now,
         half_life_events=state.half_life_events,
+        rank_weights=relation.rank_weights,
+        gap_weights=relation.gap_weights,
     )
 
 

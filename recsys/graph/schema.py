@@ -81,6 +81,23 @@ class Adjacency:
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the edges of a relation stand in the histories of its users.
+
+    rank: (edges,) int64, how many of the user's events are later.
+    gap: (edges,) int64, bucket of the time to the latest of them (`core.history.gap_bucket`); None
+        where times do not count.
+    """
+
+    rank: Tensor
+    gap: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> "Places":
+        gap = None if self.gap is None else self.gap.to(device)
+        return Places(self.rank.to(device), gap)
+
+
+@dataclass(frozen=True)
 class Messages:
     """One relation of one layer: local edges, and the full-graph quantities its degree prior needs.
 
@@ -94,6 +111,7 @@ class Messages:
         full graph, or when its neighbourhoods end at a query time.
     keep: (edges,) float32 factor on the message of each edge, 0 where it is dropped for a step of
         training; None for 1.
+    places: of the edges; None for a relation whose edges have no order.
     """
 
     adjacency: Adjacency
@@ -102,6 +120,7 @@ class Messages:
     row_scale: Tensor | None = None
     global_rows: Tensor | None = None
     keep: Tensor | None = None
+    places: Places | None = None
 
 
 @dataclass(frozen=True)
@@ -204,3 +223,22 @@ def full_block(graph: Graph) -> Block:
     for node_type, count in graph.num_nodes.items():
         nodes[node_type] = torch.arange(count, device=device)
     return Block(nodes, dict(graph.num_nodes), messages)
+
+
+def block_to(block: Block, device: torch.device) -> Block:
+    """The block on a device."""
+    if block.nodes and next(iter(block.nodes.values())).device == device:
+        return block
+    nodes = {kind: ids.to(device) for kind, ids in block.nodes.items()}
+    messages = {}
+    for edge_type, of_relation in block.messages.items():
+        messages[edge_type] = _messages_to(of_relation, device)
+    return Block(nodes, block.num_dst, messages)
+
+
+def _messages_to(messages: Messages, device: torch.device) -> Messages:
+    moved = {}
+    for name, value in vars(messages).items():
+        if value is not None:
+            moved[name] = value.to(device)
+    return replace(messages, **moved)

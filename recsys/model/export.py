@@ -2,9 +2,11 @@
 users.
 """
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from recsys.core.arrays import Float32Array
@@ -12,6 +14,8 @@ from recsys.core.config import GraphConfig
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.interactions import Interactions
 from recsys.graph.schema import ITEM, USER, EdgeType, Graph, base_relation, source_degrees
+from recsys.model.history_attention import HistoryAttention
+from recsys.model.history_network import HistoryNetwork
 from recsys.model.layer import Layer, States, relation_name
 from recsys.model.network import Network
 
@@ -37,7 +41,13 @@ def encoder_state(
     kept_states: dict[str, Float32Array] = {}
     for kind in sorted({relation[0] for relation in into_users}):
         kept_states[kind] = np.stack([_array(layer[kind]) for layer in states[:-1]])
-    relations = [_relation_state(network, graph, relation, config) for relation in into_users]
+    layers = [cast(Layer, layer) for layer in network.layers]
+    relations = []
+    for relation in into_users:
+        state = _relation_state(network, layers, graph, relation, config)
+        power = network.weight_power(relation)
+        weight_power = None if power is None else _array(power)
+        relations.append(replace(state, weight_power=weight_power))
     return EncoderState(
         family=network.config.family,
         heads=network.config.heads,
@@ -53,14 +63,51 @@ def encoder_state(
     )
 
 
+def history_encoder_state(
+    network: HistoryNetwork,
+    graph: Graph,
+    states: States,
+    interactions: Interactions | None = None,
+    config: GraphConfig | None = None,
+) -> EncoderState:
+    """The same of a network whose users are histories; states: `HistoryNetwork.node_states`."""
+    config = config or GraphConfig()
+    into_users = network.user_layer.relations
+    kept_states: dict[str, Float32Array] = {}
+    for kind in sorted({relation[0] for relation in into_users}):
+        kept_states[kind] = _array(states[kind])[None]
+    layers = [network.user_layer]
+    relations = []
+    for relation in into_users:
+        attention = cast(HistoryAttention, network.user_layer.of(relation))
+        state = _relation_state(network, layers, graph, relation, config)
+        of_history = {"query": _array(attention.query)}
+        if attention.rank_bias is not None:
+            of_history["rank_weights"] = _array(attention.rank_bias.exp())
+        if attention.gap_bias is not None:
+            of_history["gap_weights"] = _array(attention.gap_bias.exp())
+        relations.append(replace(state, **of_history))
+    own_and_received = torch.stack([network.own_weight, torch.ones_like(network.own_weight)])
+    return EncoderState(
+        family=network.config.family,
+        heads=network.config.heads,
+        similarity=network.config.similarity,
+        layer_weights=_array(own_and_received),
+        visitor=_array(network.visitor),
+        states=kept_states,
+        relations=tuple(relations),
+        half_life_days=config.half_life_of(),
+        now=None if interactions is None else interactions.last_moment,
+        use_weights=config.use_weights,
+    )
+
+
 def _relation_state(
-    network: Network, graph: Graph, relation: EdgeType, config: GraphConfig
+    network: Network, layers: list[Layer], graph: Graph, relation: EdgeType, config: GraphConfig
 ) -> RelationState:
-    layers = [cast(Layer, layer) for layer in network.layers]
     priors = [layer.of(relation).prior() for layer in layers]
     behavior = _behavior(relation, config)
     weight = 1.0 if behavior is None else config.behavior_weights.get(behavior, 1.0)
-    power = network.weight_power(relation)
     return RelationState(
         name=relation[1],
         source=relation[0],
@@ -74,7 +121,6 @@ def _relation_state(
         gate=_of_added([layer.gate for layer in layers], relation),
         kappa=_of_added([layer.kappa for layer in layers], relation),
         half_life_days=config.behavior_half_life_days.get(behavior or ""),
-        weight_power=None if power is None else _array(power),
     )
 
 
@@ -104,7 +150,7 @@ def _of_added(layers: list[nn.ParameterDict], relation: EdgeType) -> Float32Arra
 def _dense(network: Network, relations: list[EdgeType]) -> dict[str, Float32Array]:
     """Weights of the textbook layers by "<layer from 1>.<relation>.<name>"."""
     weights: dict[str, Float32Array] = {}
-    if network.config.family == "degree_prior":
+    if network.config.family not in ("gat", "gatv2"):
         return weights
     for number, layer in enumerate(network.layers, start=1):
         for relation in relations:

@@ -2,6 +2,7 @@
 added ones.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
@@ -55,19 +56,29 @@ class Layer(nn.Module):
         target: the relation to predict; decides which relation into a type is its base.
         config: family, heads and what is learnt.
         last: whether no layer follows; textbook families end in ELU unless it is.
+        attention_of: makes the attention of each relation; that of the family when absent.
     """
 
     def __init__(
-        self, relations: list[EdgeType], target: EdgeType, config: ModelConfig, last: bool
+        self,
+        relations: list[EdgeType],
+        target: EdgeType,
+        config: ModelConfig,
+        last: bool,
+        attention_of: Callable[[EdgeType], RelationAttention] | None = None,
     ) -> None:
         super().__init__()
+
+        def attention_for(relation: EdgeType) -> RelationAttention:
+            return attention_of(relation) if attention_of else _family_attention(config)
+
         self.relations = relations
         node_types = {relation[2] for relation in relations}
         self.base = {kind: base_relation(relations, target, kind) for kind in sorted(node_types)}
-        self.activate = config.family != "degree_prior" and not last
+        self.activate = config.family in ("gat", "gatv2") and not last
         self.attention = nn.ModuleDict()
         for relation in relations:
-            self.attention[relation_name(relation)] = _relation_attention(config)
+            self.attention[relation_name(relation)] = attention_for(relation)
         added = [relation for relation in relations if relation not in self.base.values()]
         self.gate = nn.ParameterDict()
         self.kappa = nn.ParameterDict()
@@ -93,17 +104,37 @@ class Layer(nn.Module):
         output: States = {}
         for node_type in block.num_dst:
             if node_type in states:
-                received = self._received(node_type, states, block, prepared)
+                target = _destinations(states[node_type], block.num_dst[node_type])
+                received = self._received(node_type, target, states, block, prepared)
                 output[node_type] = self._combined(received, block)
         return output
+
+    def into(self, node_type: NodeType, target: Tensor, states: States, block: Block) -> Tensor:
+        """(num_dst, width) new states of the nodes of one type alone.
+
+        Args:
+            node_type: of the destinations.
+            target: (num_dst, width) their states before.
+            states: of the sources, by node type.
+            block: with the relations into `node_type`.
+        """
+        received = self._received(node_type, target, states, block, Prepared())
+        return self._combined(received, block)
 
     def of(self, relation: EdgeType) -> RelationAttention:
         """The attention of one relation."""
         return cast(RelationAttention, self.attention[relation_name(relation)])
 
-    def messages(self, node_type: NodeType, states: States, block: Block) -> dict[EdgeType, Tensor]:
-        """(num_dst, width) what each relation into a node type adds to its states, gates included."""
-        received = self._received(node_type, states, block, Prepared())
+    def messages(
+        self, node_type: NodeType, states: States, block: Block, target: Tensor | None = None
+    ) -> dict[EdgeType, Tensor]:
+        """(num_dst, width) what each relation into a node type adds to its states, gates included.
+
+        target: (num_dst, width) states of the destinations; those in `states` when absent.
+        """
+        if target is None:
+            target = _destinations(states[node_type], block.num_dst[node_type])
+        received = self._received(node_type, target, states, block, Prepared())
         messages: dict[EdgeType, Tensor] = {}
         base = self.base.get(node_type)
         if base is not None and received.base is not None:
@@ -124,9 +155,13 @@ class Layer(nn.Module):
         return nn.functional.elu(out) if self.activate else out
 
     def _received(
-        self, node_type: NodeType, states: States, block: Block, prepared: Prepared
+        self,
+        node_type: NodeType,
+        target: Tensor,
+        states: States,
+        block: Block,
+        prepared: Prepared,
     ) -> _Received:
-        target = _destinations(states[node_type], block.num_dst[node_type])
         base = None
         added: dict[EdgeType, Tensor] = {}
         for relation in self.relations:
@@ -187,8 +222,8 @@ def _present(adjacency: Adjacency) -> Tensor:
     return adjacency.indptr.diff() > 0
 
 
-def _relation_attention(config: ModelConfig) -> RelationAttention:
-    if config.family == "degree_prior":
+def _family_attention(config: ModelConfig) -> RelationAttention:
+    if config.family in ("degree_prior", "history"):
         return DegreePriorAttention(
             config.heads,
             config.exponent,

@@ -59,7 +59,7 @@ class Network(nn.Module):
         # else notices.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for node_type in sorted(num_nodes, key=_order_of_draws):
+            for node_type in sorted(self.learnt_types(), key=_order_of_draws):
                 states = torch.randn(num_nodes[node_type], config.width) * _START_DEVIATION
                 self.tables[table_name(node_type)] = nn.Parameter(states)
             self.layers = nn.ModuleList()
@@ -67,13 +67,19 @@ class Network(nn.Module):
                 is_last = number == config.layers - 1
                 self.layers.append(Layer(self.relations, target, config, is_last))
 
+    def learnt_types(self) -> list[NodeType]:
+        """Node types whose nodes have a row of their own in a table."""
+        return list(self.num_nodes)
+
     def load_start(self, states: dict[NodeType, Float32Array]) -> None:
         """Start the tables of some node types from given states; the visitor starts as the mean
         user.
 
-        Raises UsageError when a shape differs.
+        States of types without a table are left out. Raises UsageError when a shape differs.
         """
         for node_type, values in states.items():
+            if table_name(node_type) not in self.tables:
+                continue
             table = self.table(node_type)
             if values.shape != tuple(table.shape):
                 raise UsageError(
@@ -81,7 +87,7 @@ class Network(nn.Module):
                 )
             with torch.no_grad():
                 table.copy_(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)))
-        if USER in states:
+        if USER in states and USER in self.learnt_types():
             with torch.no_grad():
                 self.visitor.copy_(self.table(USER).mean(0))
 

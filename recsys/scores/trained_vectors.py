@@ -19,7 +19,7 @@ from recsys.core.encoder import Embeddings, EncoderState
 from recsys.core.errors import UsageError
 from recsys.core.history import UserHistories, user_histories
 from recsys.core.interactions import Interactions
-from recsys.encode.fold_in import UserEncoder
+from recsys.encode.fold_in import UserEncoder, edge_weighting
 from recsys.graph.schema import Graph
 from recsys.scores.last_results import LastResults
 from recsys.search.exact import VectorScorer
@@ -155,15 +155,14 @@ class TrainedVectors:
 def decayed_edges(
     neighbours: Mapping[str, sparse.csr_matrix], histories: UserHistories, encoder: EncoderState
 ) -> dict[str, sparse.csr_matrix]:
-    """`neighbours_into_users` with the events of every behaviour decaying by
-    `encoder.half_life_events`.
+    """`neighbours_into_users` with the events of every behaviour weighing by their places in the
+    history, as the encoder has it.
     """
     decayed = dict(neighbours)
-    if encoder.half_life_events is None:
-        return decayed
     for relation in encoder.relations:
-        if relation.behavior is not None and relation.name in decayed:
-            decayed[relation.name] = histories.decayed_edges(
-                decayed[relation.name], relation.behavior, encoder.half_life_events
-            )
+        weighting = edge_weighting(encoder, relation)
+        if relation.behavior is None or relation.name not in decayed or not weighting.reads_order:
+            continue
+        edges = decayed[relation.name]
+        decayed[relation.name] = histories.placed_edges(edges, relation.behavior, weighting)
     return decayed

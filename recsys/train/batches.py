@@ -15,8 +15,9 @@ from recsys.core.arrays import Float64Array, Int64Array
 from recsys.core.config import TrainConfig
 from recsys.core.errors import ConfigError
 from recsys.core.interactions import Interactions
+from recsys.graph.histories import HistoryBlocks
 from recsys.graph.sampling import BlockSampler
-from recsys.graph.schema import ITEM, USER, Block, Messages, NodeType
+from recsys.graph.schema import ITEM, USER, Block, NodeType, block_to
 from recsys.graph.temporal import TemporalSampler
 from recsys.train.candidates import CandidateGroup
 from recsys.train.losses import loss_named
@@ -79,7 +80,7 @@ class Batch:
             return self
         blocks = self.blocks
         if blocks is not None:
-            blocks = [_block_to(block, device) for block in blocks]
+            blocks = [block_to(block, device) for block in blocks]
         return replace(
             self,
             groups=tuple(group.to(device) for group in self.groups),
@@ -98,7 +99,8 @@ class Batches:
             epoch.
         config: how candidates are drawn.
         seed: of all draws.
-        sampler: draws neighbourhoods; None means full-graph mode.
+        sampler: draws neighbourhoods; None means full-graph mode. With HistoryBlocks every pair has
+            a user of its own, and items are numbered as in the graph.
         moments: (pairs,) when each came about, in the order of `positives`; with a TemporalSampler
             alone. A step then takes pairs of one stretch of time, and what it samples is from
             before the first of them.
@@ -109,7 +111,7 @@ class Batches:
         positives: sparse.csr_matrix,
         config: TrainConfig,
         seed: int,
-        sampler: BlockSampler | TemporalSampler | None,
+        sampler: BlockSampler | TemporalSampler | HistoryBlocks | None,
         moments: Int64Array | None = None,
     ) -> None:
         self._known = positives
@@ -165,7 +167,11 @@ class Batches:
         key = int(draw.integers(2**31))
         blocks = None
         num_users = self._known.shape[0]
-        if self._sampler:
+        if isinstance(self._sampler, HistoryBlocks):
+            blocks = [self._sampler.before(pairs, user, (key,))]
+            groups = _of_own_users(groups)
+            num_users = len(user)
+        elif self._sampler:
             before = 0 if self._moments is None else int(self._moments[pairs].min())
             groups, blocks = self._sampled(user, item, groups, key, before)
             num_users = len(blocks[0].nodes[USER])
@@ -277,6 +283,17 @@ class Batches:
         return sampler.sample(seeds, predicted, key)
 
 
+def _of_own_users(groups: list[CandidateGroup]) -> list[CandidateGroup]:
+    """The groups with a user for each pair, numbered through."""
+    numbered = []
+    first = 0
+    for group in groups:
+        rows = torch.arange(first, first + len(group.users))
+        numbered.append(replace(group, users=rows))
+        first += len(group.users)
+    return numbered
+
+
 def _in_rows(group: CandidateGroup, seeds: dict[NodeType, Tensor]) -> CandidateGroup:
     return replace(
         group,
@@ -284,19 +301,3 @@ def _in_rows(group: CandidateGroup, seeds: dict[NodeType, Tensor]) -> CandidateG
         positives=torch.searchsorted(seeds[ITEM], group.positives),
         candidates=torch.searchsorted(seeds[ITEM], group.candidates),
     )
-
-
-def _block_to(block: Block, device: torch.device) -> Block:
-    nodes = {kind: ids.to(device) for kind, ids in block.nodes.items()}
-    messages = {}
-    for edge_type, of_relation in block.messages.items():
-        messages[edge_type] = _messages_to(of_relation, device)
-    return Block(nodes, block.num_dst, messages)
-
-
-def _messages_to(messages: Messages, device: torch.device) -> Messages:
-    moved = {}
-    for name, value in vars(messages).items():
-        if value is not None:
-            moved[name] = value.to(device)
-    return replace(messages, **moved)

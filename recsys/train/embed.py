@@ -8,10 +8,14 @@ from recsys.core.arrays import Float32Array
 from recsys.core.config import GraphConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.interactions import Interactions
-from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType, full_block
-from recsys.model.export import encoder_state
+from recsys.graph.behaviors import history_blocks_of
+from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType, block_to, full_block
+from recsys.model.export import encoder_state, history_encoder_state
+from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.model.layer import States
 from recsys.model.network import Network
+
+_USERS_AT_ONCE = 8192
 
 
 def embed(
@@ -50,6 +54,45 @@ def embed(
         trained_lengths = torch.linalg.vector_norm(total[ITEM], dim=1)
         lengths = _relative(_array(trained_lengths))
     return Embeddings(_array(vectors[USER]), items, _array(states[0][USER]), encoder, lengths)
+
+
+def embed_histories(
+    network: HistoryNetwork,
+    graph: Graph,
+    interactions: Interactions,
+    config: GraphConfig | None = None,
+    blocks: list[Block] | None = None,
+) -> Embeddings:
+    """The same of a network whose users are histories.
+
+    Args:
+        network: trained.
+        graph, interactions: of the phase.
+        config: what the graph was built with.
+        blocks: `history_blocks` on the network's device, when there are some already.
+    """
+    device = network.visitor.device
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        blocks = blocks or history_blocks(graph.to(device), network.config.layers)
+        states = network.node_states(blocks)
+        histories = history_blocks_of(graph, interactions, network.config)
+        users = np.empty((interactions.num_users, network.config.width), np.float32)
+        user_self = np.empty_like(users)
+        for start in range(0, len(users), _USERS_AT_ONCE):
+            ids = np.arange(start, min(start + _USERS_AT_ONCE, len(users)))
+            block = block_to(histories.now(ids), device)
+            users[ids] = _array(network.users(states, block))
+            user_self[ids] = _array(network.own_states(block.nodes[USER]))
+        items = _array(network.finish({ITEM: states[ITEM]})[ITEM])
+        encoder = history_encoder_state(network, graph, states, interactions, config)
+    network.train(was_training)
+    lengths = None
+    if network.config.similarity == "cosine":
+        items *= degree_lengths(graph, network.config.popularity)[:, None]
+        lengths = _relative(_array(torch.linalg.vector_norm(states[ITEM], dim=1)))
+    return Embeddings(users, items, user_self, encoder, lengths)
 
 
 def _layer_sum(network: Network, states: list[States], kind: NodeType) -> Tensor:

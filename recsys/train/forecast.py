@@ -8,7 +8,7 @@ import torch
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import MachineError
 from recsys.core.machine import free_memory_bytes, total_memory_bytes
-from recsys.graph.schema import Graph
+from recsys.graph.schema import USER, Graph
 from recsys.train.batches import batch_size
 
 _FLOAT_BYTES = 4
@@ -34,6 +34,9 @@ _SAMPLING_COST = 2
 _QUICK_EDGES = 10_000_000
 
 
+_MODES = {"full": "full-graph", "sampled": "neighbour-sampled", "histories": "history"}
+
+
 @dataclass(frozen=True)
 class Plan:
     """How training will go.
@@ -43,6 +46,8 @@ class Plan:
     steps: of an epoch.
     edges_a_step: that messages pass over.
     seconds: of an epoch; None until probed.
+    pairs_a_step: positive pairs of a step.
+    edges_a_pass: of the family history, edges that messages between nodes pass over at once.
     """
 
     mode: str
@@ -50,12 +55,14 @@ class Plan:
     steps: int
     edges_a_step: int
     seconds: float | None = None
+    pairs_a_step: int = 0
+    edges_a_pass: int = 0
 
     def timed(self, step_seconds: float) -> "Plan":
         return replace(self, seconds=step_seconds * self.steps)
 
     def sentence(self) -> str:
-        mode = "full-graph" if self.mode == "full" else "neighbour-sampled"
+        mode = _MODES[self.mode]
         time = "" if self.seconds is None else f" and {self.seconds:.1f} s an epoch"
         steps = f"{self.steps} steps of {self.edges_a_step:,} edges"
         return f"{mode} training: about {_gigabytes(self.bytes)}{time} ({steps})"
@@ -79,6 +86,10 @@ def plan_training(
     from counts alone, so that a resumed run decides the same. Raises MachineError when the forecast
     does not fit into train.max_memory_gb, or the memory that is free.
     """
+    if model.family == "history":
+        plan = history_plan(graph, model, train)
+        _refuse_too_much(plan, train, device)
+        return plan
     full, sampled = full_plan(graph, model, train), sampled_plan(graph, model, train)
     if train.time_respecting:
         plan = sampled
@@ -127,6 +138,35 @@ def sampled_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
     attention = _attention_bytes(edges // model.layers, model)
     memory = _fixed_bytes(graph, model, train) + states + blocks + attention
     return Plan("sampled", memory, _steps(graph, train), edges)
+
+
+def history_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
+    """Forecast of a training on histories: a step costs its pairs times neighbours and negatives;
+    messages between nodes cost the graph, now and then.
+    """
+    pairs = _pairs(graph)
+    batch = min(batch_size(pairs, train), max(pairs, 1))
+    into_users = [relation for relation in graph.relations if relation[2] == USER]
+    drawn = 0
+    for relation in into_users:
+        adjacency = graph.relations[relation]
+        mean_length = adjacency.num_edges / max(adjacency.num_dst, 1)
+        drawn += int(batch * min(mean_length, model.history))
+    others = graph.num_edges - sum(graph.relations[relation].num_edges for relation in into_users)
+    # Users pass on what they hear from items, in every second layer.
+    edges_a_pass = others * model.layers
+    nodes = sum(graph.num_nodes.values())
+    states = nodes * model.width * _FLOAT_BYTES * _STATE_COPIES * (model.layers + 1)
+    edges = graph.num_edges * _EDGE_BYTES + _BATCHES_IN_FLIGHT * drawn * _EDGE_BYTES
+    memory = _fixed_bytes(graph, model, train) + edges + states + _attention_bytes(drawn, model)
+    return Plan(
+        "histories",
+        memory,
+        _steps(graph, train),
+        drawn,
+        pairs_a_step=batch,
+        edges_a_pass=edges_a_pass,
+    )
 
 
 def refuse_too_slow(plan: Plan, train: TrainConfig) -> None:
@@ -192,7 +232,10 @@ def _drawn_edges(graph: Graph, share: float, fanout: int) -> int:
 def _fixed_bytes(graph: Graph, model: ModelConfig, train: TrainConfig) -> int:
     """Tables with their optimiser state, features, and the scores of one group."""
     copies = _TABLE_COPIES + (_AVERAGE_COPIES if train.ema else 0)
-    tables = sum(graph.num_nodes.values()) * model.width * _FLOAT_BYTES * copies
+    nodes = sum(graph.num_nodes.values())
+    if model.family == "history" and not model.user_table:
+        nodes -= graph.num_nodes[USER]
+    tables = nodes * model.width * _FLOAT_BYTES * copies
     candidates = train.negatives + (train.share_size if train.in_batch else 0)
     scores = train.share_size * candidates * _FLOAT_BYTES * 2
     numbers = sum(features.values.numel() for features in graph.features.values())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from recsys.core.arrays import Int64Array
 from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import MachineError
@@ -16,13 +17,15 @@ from recsys.core.interactions import Interactions
 from recsys.core.machine import peak_memory_bytes
 from recsys.core.progress import QUIET, Progress
 from recsys.graph.schema import Graph
+from recsys.model.history_network import HistoryNetwork
 from recsys.model.network import Network
 from recsys.train import checkpoint
 from recsys.train.batches import pair_moments
 from recsys.train.checkpoint import EpochRecord, TrainingState
-from recsys.train.embed import embed
+from recsys.train.embed import embed, embed_histories
 from recsys.train.factors import factor_states
 from recsys.train.forecast import Plan, plan_training, refuse_too_slow
+from recsys.train.history_stepper import HistoryStepper
 from recsys.train.stepper import Start, Stepper, first_network
 from recsys.train.warm_start import save_states
 
@@ -103,7 +106,7 @@ def train(
         identity = checkpoint.fingerprint(
             graph,
             interactions.matrix((target,)),
-            pair_moments(interactions, target) if train.time_respecting else None,
+            _moments(interactions, target, model, train),
             model,
             train,
             seed,
@@ -119,12 +122,16 @@ def train(
                 interactions, graph.target[1], model, train, seed, device, progress
             )
         network = first_network(interactions, graph, model, seed, start, shared, factors)
-        stepper = Stepper(network, interactions, graph, train, seed, plan, device)
+        stepper = _stepper(network, interactions, graph, train, seed, plan, device)
         plan = plan.timed(stepper.seconds_a_step())
         progress.say(plan.sentence(), **plan.facts())
         refuse_too_slow(plan, train)
 
         def embeddings() -> Embeddings:
+            if isinstance(stepper, HistoryStepper):
+                return embed_histories(
+                    stepper.network, graph, interactions, graph_config, stepper.node_blocks
+                )
             return embed(network, graph, interactions, graph_config, stepper.block)
 
         judge = None
@@ -162,8 +169,32 @@ def forecast(
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
         network = first_network(interactions, graph, model, seed, None, None)
-        stepper = Stepper(network, interactions, graph, train, seed, plan, device)
+        stepper = _stepper(network, interactions, graph, train, seed, plan, device)
         return plan.timed(stepper.seconds_a_step())
+
+
+def _stepper(
+    network: Network,
+    interactions: Interactions,
+    graph: Graph,
+    config: TrainConfig,
+    seed: int,
+    plan: Plan,
+    device: torch.device,
+) -> Stepper:
+    if isinstance(network, HistoryNetwork):
+        return HistoryStepper(network, interactions, graph, config, seed, plan, device)
+    return Stepper(network, interactions, graph, config, seed, plan, device)
+
+
+def _moments(
+    interactions: Interactions, target: str, model: ModelConfig, train: TrainConfig
+) -> Int64Array | None:
+    """When each pair came about, where training reads that."""
+    reads_order = model.family == "history" and model.recency and interactions.time is not None
+    if not (train.time_respecting or reads_order):
+        return None
+    return pair_moments(interactions, target)
 
 
 def choose_device(config: TrainConfig) -> torch.device:

@@ -17,9 +17,12 @@ from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError, MachineError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import Progress
+from recsys.graph.behaviors import behavior_relations, history_blocks_of
+from recsys.graph.histories import HistoryBlocks
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType, full_block
 from recsys.graph.temporal import TemporalSampler
+from recsys.model.history_network import HistoryNetwork
 from recsys.model.layer import States
 from recsys.model.network import Network
 from recsys.train import checkpoint
@@ -56,9 +59,7 @@ def first_network(
         shared: other parameters by name.
         factors: layer-0 states that get the configured length, in place of `model.start`.
     """
-    network = Network(
-        graph.num_nodes, list(graph.relations), graph.target, model, seed, graph.features
-    )
+    network = _network(interactions, graph, model, seed)
     if start is not None:
         network.load_start(start)
     else:
@@ -71,7 +72,32 @@ def first_network(
     return network
 
 
-def _sampler(graph: Graph, config: TrainConfig, layers: int) -> BlockSampler | TemporalSampler:
+def _network(
+    interactions: Interactions, graph: Graph, model: ModelConfig, seed: int
+) -> Network | HistoryNetwork:
+    relations = list(graph.relations)
+    if model.family != "history":
+        return Network(graph.num_nodes, relations, graph.target, model, seed, graph.features)
+    ordered = frozenset(behavior_relations(graph, interactions)) if model.recency else frozenset()
+    has_times = interactions.time is not None
+    return HistoryNetwork(
+        graph.num_nodes,
+        relations,
+        graph.target,
+        model,
+        seed,
+        graph.features,
+        ordered if has_times else frozenset(),
+        has_times,
+    )
+
+
+def _sampler(
+    network: Network, interactions: Interactions, graph: Graph, config: TrainConfig
+) -> BlockSampler | TemporalSampler | HistoryBlocks:
+    layers = network.config.layers
+    if isinstance(network, HistoryNetwork):
+        return history_blocks_of(graph, interactions, network.config)
     if config.time_respecting:
         return TemporalSampler(graph, config.fanouts, layers)
     if config.sampler == "csr":
@@ -105,8 +131,8 @@ class Stepper:
                 f"no pair of the target behaviour {target!r} to learn from", "Check the split"
             )
         sampler = None
-        if plan.mode == "sampled":
-            sampler = _sampler(graph, config, network.config.layers)
+        if plan.mode != "full":
+            sampler = _sampler(network, interactions, graph, config)
         self.config = config
         self.network = network.to(device)
         self.optimiser = _optimiser(self.network, config)
@@ -256,7 +282,11 @@ class Stepper:
             loss += contrast_loss.item()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(roots, slopes)
+        self._after_gradients()
         return loss
+
+    def _after_gradients(self) -> None:
+        """What else a step adds to the gradients of the parameters."""
 
     def _vectors(self, blocks: list[Block] | Block, batch: Batch) -> tuple[States, Tensor | None]:
         """Final vectors, and the weighted contrast between the first layer and them when there is
@@ -278,6 +308,8 @@ class Stepper:
         if not self.config.l2:
             return
         for kind, ids in ((USER, batch.users), (ITEM, batch.items)):
+            if kind not in self.network.learnt_types():
+                continue
             table = self.network.table(kind)
             if table.grad is not None:
                 # ∂/∂e of l2 ‖e‖² / pairs, as often as the node has a pair.
@@ -308,7 +340,7 @@ def _scale_tables(network: Network, length: float) -> None:
     like the users.
     """
     with torch.no_grad():
-        for kind in network.num_nodes:
+        for kind in network.learnt_types():
             table = network.table(kind)
             mean_square = float(table.square().sum(1).mean())
             factor = length / math.sqrt(max(mean_square, 1e-24))

@@ -41,7 +41,7 @@ def save_states(folder: Path, network: Network, graph: Graph, interactions: Inte
     """Write `folder`/states: what a later training can start from."""
     arrays: dict[str, Float32Array] = {}
     table_ids = set()
-    for kind in graph.num_nodes:
+    for kind in network.learnt_types():
         table = network.table(kind)
         table_ids.add(id(table))
         arrays[f"table/{kind}"] = _array(table)

@@ -11,9 +11,9 @@ from recsys.core.errors import ConfigError
 class ModelConfig(Section):
     """What the model is."""
 
-    family: Literal["degree_prior", "gat", "gatv2"] = "degree_prior"
-    """degree_prior contains LightGCN; gat (Velickovic 2018) and gatv2 (Brody 2022) are the textbook
-    layers.
+    family: Literal["degree_prior", "history", "gat", "gatv2"] = "degree_prior"
+    """degree_prior contains LightGCN; history makes users of what they did, by attention over it,
+    and needs no row of theirs; gat (Velickovic 2018) and gatv2 (Brody 2022) are the textbook layers.
     """
     width: int = Field(64, ge=2)
     """Embedding width. 64 is what published tables compare."""
@@ -22,7 +22,9 @@ class ModelConfig(Section):
     heads: int = Field(4, ge=1)
     """Disjoint slices of the width that attend apart; must divide the width."""
     attention: bool = True
-    """false fixes γ at 0: weighted LightGCN."""
+    """false: states of neighbours do not matter for their weight. degree_prior is then weighted
+    LightGCN (γ = 0).
+    """
     learn_exponents: bool = True
     """Learn the degree exponents a and b per relation and layer; false keeps both at `exponent`."""
     exponent: float = 0.5
@@ -53,6 +55,18 @@ class ModelConfig(Section):
     """
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of attention weights dropped in training."""
+    history: int = Field(50, ge=1)
+    """history: neighbours that a user is made of, per relation. The latest ones where the log has an
+    order, in training and in serving; else drawn in training, and all of them in serving.
+    """
+    recency: bool = True
+    """history: learn how an event's weight falls with the number of later ones, and with the time
+    to the latest. false sees a set.
+    """
+    user_table: bool = False
+    """history: users have a state of their own beside what they did; `train.user_dropout` keeps it
+    from becoming necessary.
+    """
 
     @model_validator(mode="after")
     def _numbers_fit_together(self) -> Self:

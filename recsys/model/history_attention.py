@@ -1,0 +1,88 @@
+"""Attention of a user over what the user did, by a query that all users share."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from recsys.core.history import GAPS
+from recsys.graph.schema import Messages
+from recsys.model.attention import Prepared, unit_rows
+from recsys.model.edges import edges_of, positive
+from recsys.model.relation_attention import DegreePrior, RelationAttention
+from recsys.model.softmax import SoftmaxMixture
+
+
+class HistoryAttention(RelationAttention):
+    """A mean of the neighbours, weighted by what they are and by where they stand in the history.
+
+        α_uv^m = w_uv d(u)^(−a) exp(query^m · ĥ_u^m + rank_p + gap_g) / Σ_u' (the same)
+        out_v  = concat_m Σ_u α_uv^m h_u^m
+
+    ĥ^m is the state of head m at unit length, p and g are the `Places` of the edge. The weight of a
+    neighbour does not depend on the user's other neighbours, so a new event changes no more than the
+    sum. Pooling by a learnt query: Yang et al. 2016 (HAN for documents, eq. 5–7, there through a
+    non-linear map); relative position and logarithmic time as biases: Zhai et al. 2024 (HSTU).
+
+    Args:
+        heads: number of heads; must divide the width.
+        width: of the states.
+        exponent: a at the start.
+        learn_exponents: false keeps it there.
+        attention: false keeps the query at 0.
+        history: ranks that have a bias of their own; 0 for relations without an order.
+        with_gaps: learn the biases of time gaps, too.
+        dropout: share of attention weights dropped in training, after the softmax.
+
+    Shape:
+        source (num_src, width), target (num_dst, width) → (num_dst, width); rows without neighbours
+        are 0.
+    """
+
+    def __init__(
+        self,
+        heads: int,
+        width: int,
+        exponent: float = 0.5,
+        learn_exponents: bool = True,
+        attention: bool = True,
+        history: int = 0,
+        with_gaps: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(heads)
+        self.dropout = dropout
+        self.source_exponent = nn.Parameter(torch.tensor(exponent), requires_grad=learn_exponents)
+        self.query = nn.Parameter(torch.zeros(heads, width // heads), requires_grad=attention)
+        self.rank_bias = nn.Parameter(torch.zeros(history)) if history else None
+        self.gap_bias = nn.Parameter(torch.zeros(GAPS)) if history and with_gaps else None
+
+    def forward(
+        self,
+        source: Float[Tensor, "sources width"],
+        target: Float[Tensor, "targets width"],
+        messages: Messages,
+        prepared: Prepared | None = None,
+    ) -> Float[Tensor, "targets width"]:
+        edges = edges_of(messages)
+        places = messages.places
+        # query · ĥ_u − a ln d(u), the same for every edge of a source.
+        per_source = self._keys(source)
+        log_degree = positive(messages.source_degree).log()
+        per_source = per_source - self.source_exponent * log_degree[:, None]
+        logits = per_source.T.index_select(1, edges.by_target.indices) + edges.log_weight
+        if places is not None and self.rank_bias is not None:
+            logits = logits + self.rank_bias[places.rank]
+            if self.gap_bias is not None and places.gap is not None:
+                logits = logits + self.gap_bias[places.gap]
+        keep = edges.dropout(self.heads, self.dropout, self.training, messages.keep)
+        mixed: Tensor = SoftmaxMixture.apply(logits, source, edges, keep)
+        return mixed
+
+    def prior(self) -> DegreePrior:
+        zero = torch.zeros(())
+        return DegreePrior(self.source_exponent, zero, torch.zeros(self.heads))
+
+    def _keys(self, source: Tensor) -> Tensor:
+        """(num_src, heads) query · ĥ_u."""
+        by_head = source.reshape(len(source), self.heads, -1)
+        return (unit_rows(by_head) * self.query).sum(-1)

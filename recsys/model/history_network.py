@@ -1,0 +1,158 @@
+"""Users as attention over what they did, on states of items that messages of the graph have made."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from recsys.core.config import ModelConfig
+from recsys.graph.schema import (
+    ITEM,
+    USER,
+    Block,
+    EdgeType,
+    Features,
+    Graph,
+    Messages,
+    NodeType,
+    full_block,
+)
+from recsys.model.history_attention import HistoryAttention
+from recsys.model.layer import Layer, States
+from recsys.model.network import Network
+
+
+class HistoryNetwork(Network):
+    """z_u = own_weight · e_u + out(u), of unit length when similarity is "cosine".
+
+    Items and the other nodes have states h = Σ_l b_l h^l as in `Network` with γ = 0, where users
+    pass messages on and send none of their own: h_u^0 = 0. A user is what the relations into users
+    make of these states (`HistoryAttention`, added relations behind gates as in `Layer`), and e_u is
+    the visitor's state, or the user's own row with model.user_table. So z_u follows from the history
+    alone, and serving makes of a history what training made of it.
+
+    The states of all nodes are made once for many users: `node_states`, then `users` for any block
+    of users.
+
+    Args: as of `Network`.
+        times: whether the time between events counts, beside their order.
+    """
+
+    def __init__(
+        self,
+        num_nodes: dict[NodeType, int],
+        relations: list[EdgeType],
+        target: EdgeType,
+        config: ModelConfig,
+        seed: int = 0,
+        features: Mapping[NodeType, Features] | None = None,
+        ordered: frozenset[EdgeType] = frozenset(),
+        times: bool = False,
+    ) -> None:
+        # Set before the tables are made: it says which there are.
+        self.user_table = config.user_table
+        in_graph = config.model_copy(update={"attention": False})
+        super().__init__(num_nodes, relations, target, in_graph, seed, features)
+        self.config = config
+        self.own_weight = nn.Parameter(torch.ones(()))
+
+        def attention_of(relation: EdgeType) -> HistoryAttention:
+            return HistoryAttention(
+                config.heads,
+                config.width,
+                config.exponent,
+                config.learn_exponents,
+                config.attention,
+                config.history if relation in ordered else 0,
+                times,
+                config.attention_dropout,
+            )
+
+        into_users = [relation for relation in relations if relation[2] == USER]
+        self.user_layer = Layer(into_users, target, config, last=True, attention_of=attention_of)
+
+    def learnt_types(self) -> list[NodeType]:
+        return [kind for kind in self.num_nodes if kind != USER or self.user_table]
+
+    def node_states(self, blocks: list[Block]) -> States:
+        """States h of the nodes that send messages to users, and of items; `history_blocks` gives
+        the blocks.
+        """
+        states = self.messages_of_nodes(blocks)
+        for kind, message in states.items():
+            if kind != USER:
+                own = self.layer0(kind, blocks[0].nodes[kind])
+                states[kind] = self.layer_weights[0] * own + message
+        return states
+
+    def messages_of_nodes(self, blocks: list[Block]) -> States:
+        """Σ_{l≥1} b_l h^l: what messages add to the nodes' own rows."""
+        total: States = {}
+        layers = list(self.layer_states(blocks))
+        for kind, count in blocks[-1].num_dst.items():
+            total[kind] = self.visitor.new_zeros(count, self.config.width)
+            for weight, layer in zip(self.layer_weights[1:], layers[1:], strict=True):
+                if kind in layer:
+                    total[kind] = total[kind] + weight * layer[kind]
+        return total
+
+    def users(
+        self, states: States, block: Block, hidden: Bool[Tensor, " users"] | None = None
+    ) -> Float[Tensor, "users width"]:
+        """Final vectors of the users of a block, whose sources are all nodes in order.
+
+        states: `node_states`. block: nodes[USER] are the users' ids. hidden: users who have the
+        visitor's state in place of their own row.
+        """
+        own = self.own_states(block.nodes[USER], hidden)
+        received = self.user_layer.into(USER, own, states, block)
+        return self.finish({USER: self.own_weight * own + received})[USER]
+
+    def own_states(
+        self, users: Tensor, hidden: Bool[Tensor, " users"] | None = None
+    ) -> Float[Tensor, "users width"]:
+        """e_u of some users."""
+        if not self.user_table:
+            return self.visitor.expand(len(users), -1)
+        own = self.layer0(USER, users)
+        if hidden is not None:
+            mask = hidden[:, None].float()
+            own = own * (1 - mask) + self.visitor * mask
+        return own
+
+    def layer0(self, node_type: NodeType, ids: Tensor) -> Tensor:
+        if node_type == USER and not self.user_table:
+            return self.visitor.new_zeros(len(ids), self.config.width)
+        return super().layer0(node_type, ids)
+
+    def _start(self, block: Block, full: bool, hidden: Tensor | None) -> States:
+        """Layer-0 states of the block's nodes; users have none of their own to send."""
+        states: States = {}
+        for kind, nodes in block.nodes.items():
+            if kind == USER:
+                states[kind] = self.visitor.new_zeros(len(nodes), self.config.width)
+            else:
+                states[kind] = self.layer0(kind, nodes)
+        return states
+
+
+def history_blocks(graph: Graph, layers: int) -> list[Block]:
+    """The full graph, a block a layer, with no more messages than the states of items and of those
+    that users hear from need.
+    """
+    whole = full_block(graph)
+    senders = {source for source, _, destination in graph.relations if destination == USER}
+    needed = {ITEM} | senders
+    blocks: list[Block] = []
+    for layer in range(layers, 0, -1):
+        messages: dict[EdgeType, Messages] = {}
+        for relation, of_relation in whole.messages.items():
+            # Before the first layer the states of users are zero.
+            silent = layer == 1 and relation[0] == USER
+            if relation[2] in needed and not silent:
+                messages[relation] = of_relation
+        num_dst = {kind: count for kind, count in whole.num_dst.items() if kind in needed}
+        blocks.append(Block(whole.nodes, num_dst, messages))
+        needed = needed | {relation[0] for relation in messages}
+    return blocks[::-1]
