@@ -48,7 +48,7 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
         save_embeddings(trained.embeddings, work.out)
         save_states(work.out, trained.network, graph, data.interactions)
         if len(graph.relations) > 2:  # more than the target behaviour and its reverse
-            write_json(work.out / MASS, message_mass(trained.network, graph))
+            write_json(work.out / MASS, message_mass(trained.network, graph, data.interactions))
         # No timings in the output: the same weights are the same bytes, and what follows them stays
         # unchanged.
         card: dict[str, Any] = {

@@ -81,12 +81,13 @@ def history_encoder_state(
     for relation in into_users:
         attention = cast(HistoryAttention, network.user_layer.of(relation))
         state = _relation_state(network, layers, graph, relation, config)
-        of_history = {"query": _array(attention.query)}
-        if attention.rank_bias is not None:
-            of_history["rank_weights"] = _array(attention.rank_bias.exp())
-        if attention.gap_bias is not None:
-            of_history["gap_weights"] = _array(attention.gap_bias.exp())
-        relations.append(replace(state, **of_history))
+        of_history = replace(
+            state,
+            query=_array(attention.query),
+            rank_weights=_weights(attention.rank_bias),
+            gap_weights=_weights(attention.gap_bias),
+        )
+        relations.append(of_history)
     own_and_received = torch.stack([network.own_weight, torch.ones_like(network.own_weight)])
     return EncoderState(
         family=network.config.family,
@@ -100,6 +101,11 @@ def history_encoder_state(
         now=None if interactions is None else interactions.last_moment,
         use_weights=config.use_weights,
     )
+
+
+def _weights(bias: Tensor | None) -> Float32Array | None:
+    """exp(bias), factors on the weights of edges; None where nothing is learnt."""
+    return None if bias is None else _array(bias.exp())
 
 
 def _relation_state(

@@ -2,10 +2,15 @@
 
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.graph.schema import EdgeType, Graph, NodeType, full_block
+from recsys.core.errors import UsageError
+from recsys.core.interactions import Interactions
+from recsys.graph.behaviors import history_blocks_of
+from recsys.graph.schema import USER, EdgeType, Graph, NodeType, block_to, full_block
+from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.model.layer import Layer
 from recsys.model.network import Network
 
@@ -13,13 +18,19 @@ Shares = dict[str, float]
 """By name of the relation, shares that sum to 1; empty where no node gets a message."""
 
 
-def message_mass(network: Network, graph: Graph) -> dict[NodeType, Shares]:
+def message_mass(
+    network: Network, graph: Graph, interactions: Interactions | None = None
+) -> dict[NodeType, Shares]:
     """By type of the nodes that get messages, the share of each relation in them.
 
     The mass of a relation at a node is the length of what it adds to the node's state, gate and
     degree factors included, over the sum of these lengths. Averaged over the nodes that get any
     message, and over layers by |layer weight|.
     """
+    if isinstance(network, HistoryNetwork):
+        if interactions is None:
+            raise UsageError("the messages of histories need the interactions", "Pass them")
+        return {USER: _mass_of_histories(network, graph, interactions)}
     masses: dict[NodeType, Shares] = {}
     with torch.no_grad():
         block = full_block(graph.to(network.visitor.device))
@@ -34,6 +45,18 @@ def message_mass(network: Network, graph: Graph) -> dict[NodeType, Shares]:
             if mass:
                 masses[kind] = mass
     return masses
+
+
+def _mass_of_histories(network: HistoryNetwork, graph: Graph, interactions: Interactions) -> Shares:
+    """Shares of the relations in the vectors of users."""
+    with torch.no_grad():
+        device = network.visitor.device
+        states = network.node_states(history_blocks(graph.to(device), network.config.layers))
+        users = np.arange(graph.num_nodes[USER])
+        histories = history_blocks_of(graph, interactions, network.config)
+        block = block_to(histories.now(users), device)
+        own = network.own_states(block.nodes[USER])
+        return _shares(network.user_layer.messages(USER, states, block, own))
 
 
 def _shares(messages: dict[EdgeType, Tensor]) -> Shares:

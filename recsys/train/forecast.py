@@ -6,7 +6,7 @@ from math import ceil
 import torch
 
 from recsys.core.config import ModelConfig, TrainConfig
-from recsys.core.errors import MachineError
+from recsys.core.errors import ConfigError, MachineError
 from recsys.core.machine import free_memory_bytes, total_memory_bytes
 from recsys.graph.schema import USER, Graph
 from recsys.train.batches import batch_size
@@ -84,9 +84,11 @@ def plan_training(
     Sampled when train.time_respecting. train.mode "auto": full graph when its forecast fits into 60
     % of the machine's memory and its steps are quick, or cost no more than sampled ones; decided
     from counts alone, so that a resumed run decides the same. Raises MachineError when the forecast
-    does not fit into train.max_memory_gb, or the memory that is free.
+    does not fit into train.max_memory_gb, or the memory that is free; ConfigError for what the
+    family history cannot do.
     """
     if model.family == "history":
+        _require_supported(train)
         plan = history_plan(graph, model, train)
         _refuse_too_much(plan, train, device)
         return plan
@@ -180,6 +182,22 @@ def refuse_too_slow(plan: Plan, train: TrainConfig) -> None:
             f"an epoch is forecast to take {plan.seconds / 60:.1f} minutes, and train.max_minutes is {train.max_minutes}",
             "Raise it, use fewer layers or negatives, or train.mode = sampled with smaller fan-outs",
         )
+
+
+def _require_supported(config: TrainConfig) -> None:
+    """Raises ConfigError for what only a training on the graph can do."""
+    unsupported = {
+        "time_respecting": config.time_respecting,
+        "neighbour_positives": config.neighbour_positives,
+        "contrast_weight": config.contrast_weight,
+        "factor_epochs": config.factor_epochs,
+    }
+    for name, value in unsupported.items():
+        if value:
+            raise ConfigError(
+                f'train.{name} = {value} with model.family = "history"',
+                f'Leave train.{name} out, or set model.family = "degree_prior"',
+            )
 
 
 def _refuse_too_much(plan: Plan, train: TrainConfig, device: torch.device) -> None:
