@@ -100,6 +100,7 @@ class HistoryBlocks:
         self._events: dict[EdgeType, _Events] = {}
         self._degrees = {}
         histories = user_histories(interactions)
+        self._has_clock = histories.moments is not None
         has_order = recency and histories.time is not None
         for relation, adjacency in graph.relations.items():
             if relation[2] != USER:
@@ -206,9 +207,12 @@ class HistoryBlocks:
         place = place + (place >= hole)
         places = None
         if events.moment is not None:
-            moment = events.moment[place]
-            latest = np.repeat(_largest(moment, count), count)
-            places = Places(torch.from_numpy(rank), torch.from_numpy(gap_bucket(latest - moment)))
+            gap = None
+            if self._has_clock:
+                moment = events.moment[place]
+                latest = np.repeat(_largest(moment, count), count)
+                gap = torch.from_numpy(gap_bucket(latest - moment))
+            places = Places(torch.from_numpy(rank), gap)
         indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
         adjacency = Adjacency(
             torch.from_numpy(indptr),

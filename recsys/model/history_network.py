@@ -36,7 +36,8 @@ class HistoryNetwork(Network):
     of users.
 
     Args: as of `Network`.
-        times: whether the time between events counts, beside their order.
+        ordered: relations into users whose edges are events in an order.
+        with_gaps: whether the time between them counts, too.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class HistoryNetwork(Network):
         seed: int = 0,
         features: Mapping[NodeType, Features] | None = None,
         ordered: frozenset[EdgeType] = frozenset(),
-        times: bool = False,
+        with_gaps: bool = False,
     ) -> None:
         # Set before the tables are made: it says which there are.
         self.user_table = config.user_table
@@ -65,7 +66,7 @@ class HistoryNetwork(Network):
                 config.learn_exponents,
                 config.attention,
                 config.history if relation in ordered else 0,
-                times,
+                with_gaps,
                 config.attention_dropout,
             )
 

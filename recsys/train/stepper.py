@@ -20,7 +20,7 @@ from recsys.core.progress import Progress
 from recsys.graph.behaviors import behavior_relations, history_blocks_of
 from recsys.graph.histories import HistoryBlocks
 from recsys.graph.sampling import BlockSampler
-from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType, full_block
+from recsys.graph.schema import ITEM, USER, Block, EdgeType, Graph, NodeType, full_block
 from recsys.graph.temporal import TemporalSampler
 from recsys.model.history_network import HistoryNetwork
 from recsys.model.layer import States
@@ -59,7 +59,7 @@ def first_network(
         shared: other parameters by name.
         factors: layer-0 states that get the configured length, in place of `model.start`.
     """
-    network = _network(interactions, graph, model, seed)
+    network = new_network(interactions, graph, model, seed)
     if start is not None:
         network.load_start(start)
     else:
@@ -72,14 +72,16 @@ def first_network(
     return network
 
 
-def _network(
+def new_network(
     interactions: Interactions, graph: Graph, model: ModelConfig, seed: int
 ) -> Network | HistoryNetwork:
+    """The network of a family as its constructor leaves it."""
     relations = list(graph.relations)
     if model.family != "history":
         return Network(graph.num_nodes, relations, graph.target, model, seed, graph.features)
-    ordered = frozenset(behavior_relations(graph, interactions)) if model.recency else frozenset()
-    has_times = interactions.time is not None
+    ordered: frozenset[EdgeType] = frozenset()
+    if model.recency and interactions.time is not None:
+        ordered = frozenset(behavior_relations(graph, interactions))
     return HistoryNetwork(
         graph.num_nodes,
         relations,
@@ -87,8 +89,8 @@ def _network(
         model,
         seed,
         graph.features,
-        ordered if has_times else frozenset(),
-        has_times,
+        ordered,
+        interactions.moments is not None,
     )
 
 

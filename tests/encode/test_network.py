@@ -10,6 +10,7 @@ from recsys.bundle.neighbours import neighbours_into_users
 from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.config import AttributeConfig, GraphConfig, ModelConfig, NeighbourConfig
 from recsys.core.encoder import Embeddings
+from recsys.core.history import user_histories
 from recsys.core.ids import IdMap
 from recsys.core.interactions import fit_interactions
 from recsys.core.tables import BEHAVIOR, ITEM, ITEM_ID, TIME, USER, USER_ID
@@ -21,10 +22,13 @@ from recsys.lookup.explanations.parts import explain
 from recsys.lookup.histories import read_visit
 from recsys.lookup.lookup import Event, Lookup
 from recsys.model.export import encoder_state
-from recsys.model.network import Network
+from recsys.model.history_network import HistoryNetwork
+from recsys.scores.trained_vectors import decayed_edges
+from recsys.train.embed import embed_histories
+from recsys.train.stepper import new_network
 from worlds import World, write_world
 
-FAMILIES = ["degree_prior", "gat", "gatv2"]
+FAMILIES = ["degree_prior", "history", "gat", "gatv2"]
 POWERS = "degree_prior, powers of weights"
 
 
@@ -69,11 +73,14 @@ def trained(request):
     model = ModelConfig(
         family=family, width=8, layers=2, heads=2, learn_weight_power=request.param == POWERS
     )
-    network = Network(graph.num_nodes, list(graph.relations), graph.target, model, seed=1)
+    network = new_network(log, graph, model, seed=1)
     draws = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.4 * torch.randn(parameter.shape, generator=draws))
+    if isinstance(network, HistoryNetwork):
+        return log, graph, embed_histories(network, graph, log, config)
+    with torch.no_grad():
         states = list(network.layer_states(full_block(graph)))
         vectors = network(full_block(graph))
         encoder = encoder_state(network, graph, states, log, config)
@@ -81,17 +88,21 @@ def trained(request):
     return log, graph, Embeddings(vectors["user"].numpy(), vectors["item"].numpy(), own, encoder)
 
 
+def neighbours_of(log, graph, found):
+    """What a bundle keeps: the edges into users as their encoder weighs them."""
+    neighbours = neighbours_into_users(graph.relations)
+    return decayed_edges(neighbours, user_histories(log), found.encoder)
+
+
 def test_every_trained_vector_is_reproduced(trained):
-    _, graph, found = trained
-    vectors = UserEncoder(found.encoder).encode(
-        neighbours_into_users(graph.relations), found.user_self
-    )
+    log, graph, found = trained
+    vectors = UserEncoder(found.encoder).encode(neighbours_of(log, graph, found), found.user_self)
     assert np.abs(vectors - found.users).max() < 1e-5
 
 
 def test_parts_and_rest_sum_to_the_trained_score(trained):
-    _, graph, found = trained
-    encoder, everybody = UserEncoder(found.encoder), neighbours_into_users(graph.relations)
+    log, graph, found = trained
+    encoder, everybody = UserEncoder(found.encoder), neighbours_of(log, graph, found)
     for user, item in [(0, 0), (5, 11), (23, 17)]:
         neighbours = {name: matrix[user] for name, matrix in everybody.items()}
         why = explain(encoder, neighbours, found.items[item], found.user_self[user : user + 1])
@@ -106,7 +117,7 @@ def test_parts_and_rest_sum_to_the_trained_score(trained):
 
 def test_the_bundle_serves_it(trained, tmp_path):
     log, graph, found = trained
-    neighbours = neighbours_into_users(graph.relations)
+    neighbours = neighbours_of(log, graph, found)
     contents = World(found, log, "buy", neighbours, labels=graph.labels)
     lookup = Lookup(Bundle.load(write_world(tmp_path, contents)))
     user = log.users.ids[4]
@@ -127,7 +138,7 @@ def test_a_history_weighs_what_the_graph_weighs(trained, tmp_path):
     graph has.
     """
     log, graph, found = trained
-    neighbours = neighbours_into_users(graph.relations)
+    neighbours = neighbours_of(log, graph, found)
     bundle = Bundle.load(
         write_world(tmp_path, World(found, log, "buy", neighbours, labels=graph.labels))
     )
@@ -145,7 +156,7 @@ def test_a_visitor_who_says_it_all_is_a_user_with_these_neighbours(trained, tmp_
     name.
     """
     log, graph, found = trained
-    neighbours = neighbours_into_users(graph.relations)
+    neighbours = neighbours_of(log, graph, found)
     lookup = Lookup(
         Bundle.load(
             write_world(tmp_path, World(found, log, "buy", neighbours, labels=graph.labels))
