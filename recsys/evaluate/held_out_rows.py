@@ -17,8 +17,9 @@ from recsys.core.tables import BEHAVIOR, ITEM, USER, Drops
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.logs.buckets import SINGLE_BEHAVIOR
 from recsys.logs.ingest import ingest, load_log
+from recsys.logs.published_split import OTHER_HELD
 from recsys.logs.reasons import describe
-from recsys.logs.split import KNOWN_TEST, OTHER_HELD
+from recsys.logs.split import KNOWN_TEST
 from recsys.search.exact import rank
 
 

@@ -91,7 +91,10 @@ def _test_pairs(relation: EdgeRows, test: pl.DataFrame, until: int | None) -> Fi
     message = f"{count:,} of {len(test):,} test pairs are edges of the relation {relation.name!r}"
     if is_cut:
         return Finding("test pairs in a relation", "note", message, count)
-    message += ", which does not say since when: figures may be too good"
+    reason = "which does not say since when"
+    if TIME in rows.columns:
+        reason = "and the log has no clock to say which of them came later"
+    message += f", {reason}: figures may be too good"
     return Finding("test pairs in a relation", "warn", message, count)
 
 

@@ -1,13 +1,11 @@
 """Which rows a model may learn from, and which ones judge it."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from recsys.core.arrays import BoolArray, Int64Array
 from recsys.core.artefacts import read_json, write_json
@@ -25,6 +23,8 @@ from recsys.logs.per_user import (
     place_others,
     share_of,
 )
+from recsys.logs.placed_rows import PlacedRows
+from recsys.logs.published_split import place_published, published_in_time
 from recsys.logs.time_cut import (
     DROPPED,
     LATER,
@@ -36,7 +36,6 @@ from recsys.logs.time_cut import (
 )
 
 OTHER_LATE = "other behavior after the held-out row or cut"
-OTHER_HELD = "other behavior in a held-out file"
 AFTER_FOLD = "after the window of the fold"
 KNOWN_TEST = "test pair already in train"
 KNOWN_VALIDATION = "validation pair already in train"
@@ -100,17 +99,6 @@ class Splits:
         }
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """Rows, the part that each goes to, and what was found out on the way."""
-
-    rows: pl.DataFrame
-    codes: NDArray[np.int8]
-    time_safe: bool
-    cuts: dict[str, int]
-    drops: Drops
-
-
 def load(folder: Path) -> Splits:
     """The splits that were saved in `folder`."""
     document = read_json(folder / "split.json")
@@ -138,7 +126,7 @@ def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Spl
     is_target = _target_rows(rows, log, target)
     method = _method(config, log)
     if method == "given":
-        placed = _given(rows, is_target, config, log, seed)
+        placed = place_published(rows, is_target, config, log, seed)
     elif method in ("global_time", "rolling_time"):
         placed = _by_time(rows, is_target, config, method)
     else:
@@ -154,13 +142,8 @@ def held_out_later(log: CodedLog, config: SplitConfig) -> bool:
         return False
     method = _method(config, log)
     if method == "given":
-        return log.has_clock and _given_in_time(log)
+        return published_in_time(log)
     return method != "random"
-
-
-def _given_in_time(log: CodedLog) -> bool:
-    rows = log.rows.select(TIME, SPLIT).collect()
-    return _time_safe(rows, _given_places(rows))
 
 
 def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Splits]:
@@ -218,7 +201,7 @@ def _target_rows(rows: pl.DataFrame, log: CodedLog, target: str) -> BoolArray:
     return (rows[BEHAVIOR] == target).to_numpy()
 
 
-def _by_time(rows: pl.DataFrame, target: BoolArray, config: SplitConfig, method: str) -> _Placed:
+def _by_time(rows: pl.DataFrame, target: BoolArray, config: SplitConfig, method: str) -> PlacedRows:
     time = rows[TIME].to_numpy()
     end = None
     if method == "rolling_time":
@@ -240,7 +223,7 @@ def _by_time(rows: pl.DataFrame, target: BoolArray, config: SplitConfig, method:
         cuts["end"] = end
     codes = place_by_moments(time, target, validation_cut, test_cut)
     drops = Drops({AFTER_FOLD: int((~inside).sum())})
-    return _Placed(rows.filter(pl.Series(inside)), codes[inside], True, cuts, drops)
+    return PlacedRows(rows.filter(pl.Series(inside)), codes[inside], True, cuts, drops)
 
 
 def _window(time: Int64Array, config: SplitConfig) -> tuple[int, int | None]:
@@ -267,7 +250,7 @@ def _per_user(
     method: str,
     log: CodedLog,
     seed: int,
-) -> _Placed:
+) -> PlacedRows:
     target_rows = rows.filter(pl.Series(target))
     rows_per_user = np.bincount(target_rows[USER].to_numpy())
     if int(rows_per_user.max(initial=0)) <= 1:
@@ -289,68 +272,10 @@ def _per_user(
     codes[target] = place_ends(target_rows[USER].to_numpy(), order, test, validation)
     if TIME in rows.columns:
         codes = place_others(rows, target, codes)
-    return _Placed(rows, codes, False, {}, Drops())
+    return PlacedRows(rows, codes, False, {}, Drops())
 
 
-def _given(
-    rows: pl.DataFrame, target: BoolArray, config: SplitConfig, log: CodedLog, seed: int
-) -> _Placed:
-    codes = _given_places(rows)
-    is_other = (codes != TRAIN) & ~target
-    cuts: dict[str, int] = {}
-    if config.validation_share and VALIDATION not in codes:
-        in_train = codes == TRAIN
-        train = rows.filter(pl.Series(in_train))
-        codes[in_train], cuts = _carve(train, target[in_train], config, log, seed)
-    drops = Drops({OTHER_HELD: int(is_other.sum())})
-    remaining = rows.drop(SPLIT).filter(pl.Series(~is_other))
-    codes = codes[~is_other]
-    time_safe = log.has_clock and _time_safe(remaining, codes)
-    return _Placed(remaining, codes, time_safe, cuts, drops)
-
-
-def _given_places(rows: pl.DataFrame) -> NDArray[np.int8]:
-    codes = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-    return rows[SPLIT].replace_strict(codes, return_dtype=pl.Int8).to_numpy().copy()
-
-
-def _carve(
-    train: pl.DataFrame, target: BoolArray, config: SplitConfig, log: CodedLog, seed: int
-) -> tuple[NDArray[np.int8], dict[str, int]]:
-    """Validation out of published train rows: the latest of all by a clock, each user's latest by
-    an order, else random ones per user.
-    """
-    if log.has_clock:
-        time = train[TIME].to_numpy()
-        cut = cut_moment(time[target], config.validation_share)
-        return place_by_moments(time, target, cut, int(time.max()) + 1), {"validation": cut}
-    target_rows = train.filter(pl.Series(target))
-    if log.has_order:
-        order = order_by_time(target_rows)
-    else:
-        order = order_by_hash(target_rows, log.users, log.items, seed)
-    user = target_rows[USER].to_numpy()
-    codes = np.full(len(train), TRAIN, np.int8)
-    codes[target] = place_ends(user, order, share_of(0), share_of(config.validation_share))
-    if log.has_order:
-        codes = place_others(train, target, codes)
-    return codes, {}
-
-
-def _time_safe(rows: pl.DataFrame, codes: NDArray[np.int8]) -> bool:
-    """Whether train ends before validation begins, and validation before the test."""
-    if TIME not in rows.columns:
-        return False
-    time = rows[TIME].to_numpy()
-    stretches = []
-    for code in (TRAIN, VALIDATION, TEST):
-        times = time[codes == code]
-        if len(times):
-            stretches.append(times)
-    return all(early.max() <= late.min() for early, late in pairwise(stretches))
-
-
-def _assemble(placed: _Placed, method: str, target: str) -> Splits:
+def _assemble(placed: PlacedRows, method: str, target: str) -> Splits:
     train = _rows_of(placed, TRAIN)
     validation, known_validation = _without_known(_rows_of(placed, VALIDATION), [train], target)
     test, known_test = _without_known(_rows_of(placed, TEST), [train, validation], target)
@@ -380,7 +305,7 @@ def _assemble(placed: _Placed, method: str, target: str) -> Splits:
     )
 
 
-def _rows_of(placed: _Placed, code: int) -> pl.DataFrame:
+def _rows_of(placed: PlacedRows, code: int) -> pl.DataFrame:
     return in_order(placed.rows.filter(pl.Series(placed.codes == code)))
 
 

@@ -239,13 +239,13 @@ def _seconds(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, unit: Unit) -> pl
 
 
 def _other_unit(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, unit: Unit) -> pl.Expr:
-    other = pl.lit(False)
+    is_other = pl.lit(False)
     if unit == "s":
-        other = number.is_between(*_MILLISECONDS).fill_null(False)
+        is_other = number.is_between(*_MILLISECONDS).fill_null(False)
     elif unit == "ms":
-        other = number.is_between(*_SECONDS).fill_null(False)
+        is_other = number.is_between(*_SECONDS).fill_null(False)
     elif unit == "order":
-        other = (number >= _SECONDS[0]).fill_null(False)
+        is_other = (number >= _SECONDS[0]).fill_null(False)
     if kind == pl.String:
-        return other | (number.is_null() & iso_seconds(raw).is_not_null())
-    return other
+        return is_other | (number.is_null() & iso_seconds(raw).is_not_null())
+    return is_other

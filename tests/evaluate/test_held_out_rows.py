@@ -13,8 +13,9 @@ from recsys import GraphRecommender
 from recsys.core.errors import DataError
 from recsys.evaluate.held_out_rows import read_held_out_rows
 from recsys.evaluate.metrics import rank_metrics
+from recsys.logs.published_split import OTHER_HELD
 from recsys.logs.reasons import RATING_LOW
-from recsys.logs.split import KNOWN_TEST, OTHER_HELD
+from recsys.logs.split import KNOWN_TEST
 from recsys.logs.synthetic import communities
 
 SMALL = {"width": 8, "heads": 2, "epochs": 1, "early_stopping": False, "threads": 1}

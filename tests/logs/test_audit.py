@@ -139,6 +139,10 @@ def test_test_pairs_in_a_file_are_told(log):
     )
     [note] = audit_relations([replace(timeless, rows=shown)], splits.test, until)
     assert (note.severity, note.count) == ("note", 2)
+    # A log without a clock cuts nothing off.
+    [warning] = audit_relations([replace(timeless, rows=shown)], splits.test, None)
+    assert (warning.severity, warning.count) == ("warn", 4)
+    assert "no clock" in warning.message
 
 
 def test_files_of_other_ends_hold_no_pairs(log):

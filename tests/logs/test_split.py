@@ -14,9 +14,9 @@ from recsys.core.ids import IdMap
 from recsys.core.tables import BEHAVIOR, CODED_SCHEMA, ITEM, SPLIT, TIME, USER, in_order
 from recsys.logs.audit import audit_splits, enforce
 from recsys.logs.ingest import CodedLog
+from recsys.logs.published_split import OTHER_HELD
 from recsys.logs.split import (
     KNOWN_TEST,
-    OTHER_HELD,
     OTHER_LATE,
     folds,
     held_out_later,
