@@ -4,8 +4,9 @@ JSON.
     python benchmarks/http_load.py PORT SECONDS CONNECTIONS RATE PATH…
 
 RATE: requests per second over all connections, 0 for as many as are answered. Every connection asks
-for one PATH after another, and is opened again where the server closes it. A latency counts from
-the moment a request was due, so that a stalled server is charged for all it delayed.
+for one PATH after another, and is opened again where the server closes it. "PATH JSON" posts the
+JSON. A latency counts from the moment a request was due, so that a stalled server is charged for
+all it delayed.
 """
 
 import asyncio
@@ -107,10 +108,21 @@ class Connection(asyncio.Protocol):
             )
 
 
+def request_of(asked: str) -> bytes:
+    """The bytes of a request: GET of a path, or POST of a path and the JSON after it."""
+    path, _, body = asked.partition(" ")
+    host = "Host: 127.0.0.1"
+    if not body:
+        return f"GET {path} HTTP/1.1\r\n{host}\r\n\r\n".encode()
+    content = body.encode()
+    kind = f"Content-Type: application/json\r\nContent-Length: {len(content)}"
+    return f"POST {path} HTTP/1.1\r\n{host}\r\n{kind}\r\n\r\n".encode() + content
+
+
 async def run(
     port: int, seconds: float, connections: int, rate: float, paths: list[str]
 ) -> dict[str, float]:
-    requests = [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for path in paths]
+    requests = [request_of(path) for path in paths]
     loop, started = asyncio.get_running_loop(), time.perf_counter()
     load = Load(port, connections, rate, started + seconds, requests)
     made = [Connection(load, place) for place in range(connections)]
