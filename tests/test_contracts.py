@@ -88,7 +88,14 @@ def test_planted_slip_is_caught(tree: Path, module: str, slip: str, broken: str)
 
 
 @pytest.mark.parametrize(
-    "module", ["recsys", "recsys.core.config", "recsys.lookup.lookup", "pipelines.cli"]
+    "module",
+    [
+        "recsys",
+        "recsys.core.config",
+        "recsys.lookup.lookup",
+        "recsys.baselines.catalogue",
+        "pipelines.cli",
+    ],
 )
 def test_import_is_light(module: str) -> None:
     code = f"import sys, {module}; print([name for name in ('torch', 'dgl', 'matplotlib') if name in sys.modules])"

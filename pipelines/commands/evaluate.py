@@ -34,7 +34,7 @@ Validation = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", help="A baseline (gfcf, ease, itemknn, …), model or lightgcn."),
+    typer.Option("--model", help="A baseline (slim, gfcf, sasrec, …), model or lightgcn."),
 ]
 Ranked = Annotated[
     str | None,

@@ -4,10 +4,13 @@ from pipelines.phases_on_disk import load_phase
 from pipelines.places import VALIDATION
 from pipelines.runner import Facts, Work
 from pipelines.stages.scores import Scored
-from recsys.baselines.catalogue import Baseline, Params, baseline, choose, skip_reason
+from recsys.baselines.catalogue import Baseline, baseline, choose, skip_reason, tuning_cost
 from recsys.core.arrays import Int32Array
 from recsys.core.machine import free_memory_bytes
+from recsys.core.ranking import Scorer
 from recsys.phases.phase import Phase
+
+_WORTH_A_LINE = 0.1  # minutes
 
 
 def tune(work: Work) -> Facts:
@@ -21,16 +24,28 @@ def tune(work: Work) -> Facts:
         return _save(work, Scored(model.name, model.title, skipped=reason))
     if not len(data.judge.held_out_users):
         return _save(work, Scored(model.name, model.title, model.grid[0]))
+    _say_cost(work, model, data)
     choice = choose(model, data.interactions, data.target, data.judge.ndcg, work.config.seed)
     tried = [[params, value] for params, value in choice.tried]
+    scorer = choice.scorer
+    if scorer is None:
+        scorer = model.fit(data.interactions, data.target, choice.params, data.config.seed)
     scored = Scored(
         model.name,
         model.title,
         choice.params,
         facts={"value": choice.value, "tried": tried},
-        ranked=_lists(model, data, choice.params),
+        ranked=_lists(scorer, data),
     )
     return _save(work, scored)
+
+
+def _say_cost(work: Work, model: Baseline, data: Phase) -> None:
+    """Tell what tuning will cost, where it is worth a line."""
+    minutes = tuning_cost(model, data.interactions).seconds / 60
+    if minutes >= _WORTH_A_LINE:
+        message = f"{model.title}: forecast to take up to {minutes:.1f} min"
+        work.progress.say(message, baseline=model.name, minutes=round(minutes, 1))
 
 
 def score_test(work: Work) -> Facts:
@@ -39,15 +54,16 @@ def score_test(work: Work) -> Facts:
     if chosen.skipped:
         return _save(work, chosen)
     data = load_phase(work.folder.path, work.config, "final")
-    lists = _lists(baseline(work.bucket), data, chosen.params)
-    return _save(work, Scored(chosen.name, chosen.title, chosen.params, ranked=lists))
+    model = baseline(work.bucket)
+    scorer = model.fit(data.interactions, data.target, chosen.params, data.config.seed)
+    return _save(
+        work, Scored(chosen.name, chosen.title, chosen.params, ranked=_lists(scorer, data))
+    )
 
 
-def _lists(model: Baseline, data: Phase, params: Params) -> Int32Array:
-    """(held-out users, k) the lists of a baseline fitted on the rows of a phase."""
-    scorer = model.fit(data.interactions, data.target, params, data.config.seed)
-    k = max(data.config.evaluate.ks)
-    return data.judge.ranked(scorer, k)
+def _lists(scorer: Scorer, data: Phase) -> Int32Array:
+    """(held-out users, k) the lists of a scorer fitted on the rows of a phase."""
+    return data.judge.ranked(scorer, max(data.config.evaluate.ks))
 
 
 def _save(work: Work, scored: Scored) -> Facts:

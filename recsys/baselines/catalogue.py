@@ -1,11 +1,15 @@
 """The baselines by name: their grids, how they are fitted, what they will cost, and why one cannot
 run here.
+
+Those in closed form are functions of `recsys.closed_form`; trained ones are packages beside this
+module.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
+from recsys.baselines.choice import Choice, Params, Value
+from recsys.baselines.sasrec.cost import sasrec_cost
 from recsys.closed_form.costs import (
     Forecast,
     ease_cost,
@@ -25,17 +29,25 @@ from recsys.core.errors import UsageError, nearest
 from recsys.core.interactions import Interactions
 from recsys.core.ranking import Scorer
 
-Params = dict[str, Any]
 Sweep = Callable[[Interactions, str, Sequence[Params], int], Iterator[Scorer]]
+"""(train, target, settings, seed) → a scorer for each setting."""
+Search = Callable[[Interactions, str, Sequence[Params], Value, int], Choice]
+"""(train, target, settings, value on validation, seed) → the best."""
 
 
 @dataclass(frozen=True)
 class Baseline:
     """One comparison model.
 
-    grid: settings to choose from on validation, the usual one first. sweep: fits several settings
-    in turn, sharing the work they have in common. forecast: (users, items, interactions) → cost of
-    one fit and one ranking of every user. available: why it cannot run on this machine, or None.
+    name: in `evaluate.baselines`.
+    title: in reports.
+    grid: settings to choose from on validation, the usual one first.
+    sweep: fits several settings in turn, sharing the work they have in common.
+    forecast: (users, items, interactions) → cost of one fit and one ranking of every user.
+    needs_times: whether it reads moments.
+    needs_order: whether it reads what came after what.
+    available: why it cannot run on this machine, or None.
+    search: chooses in a way of its own, by early stopping for example; None fits each of the grid.
     """
 
     name: str
@@ -44,31 +56,29 @@ class Baseline:
     sweep: Sweep
     forecast: Callable[[int, int, int], Forecast]
     needs_times: bool = False
+    needs_order: bool = False
     available: Callable[[], str | None] = lambda: None
+    search: Search | None = None
 
     def fit(self, interactions: Interactions, target: str, params: Params, seed: int = 0) -> Scorer:
         """One setting fitted on the target behaviour of a phase, each pair counted once."""
         return next(iter(self.sweep(interactions, target, [params], seed)))
 
 
-class Choice(NamedTuple):
-    """The setting that did best on validation, and what every setting scored."""
-
-    params: Params
-    value: float
-    tried: list[tuple[Params, float]]
-
-
 def choose(
-    baseline: Baseline,
-    train: Interactions,
-    target: str,
-    value: Callable[[Scorer], float],
-    seed: int = 0,
+    baseline: Baseline, train: Interactions, target: str, value: Value, seed: int = 0
 ) -> Choice:
-    """The setting of the grid whose scorer has the largest `value` (validation NDCG@k); the earlier
-    one among equals.
+    """The setting whose scorer has the largest value; the earlier one among equals.
+
+    Args:
+        baseline: whose grid is tried.
+        train: the rows to learn from.
+        target: the behaviour to predict.
+        value: judges a scorer on validation.
+        seed: of everything drawn.
     """
+    if baseline.search is not None:
+        return baseline.search(train, target, baseline.grid, value, seed)
     scorers = baseline.sweep(train, target, baseline.grid, seed)
     tried = []
     for params, scorer in zip(baseline.grid, scorers, strict=True):
@@ -77,24 +87,40 @@ def choose(
     return Choice(best_params, best_value, tried)
 
 
+def tuning_cost(baseline: Baseline, train: Interactions) -> Forecast:
+    """What choosing a setting and the refit will take, at most."""
+    forecast = baseline.forecast(train.num_users, train.num_items, len(train))
+    num_fits = len(baseline.grid) + 1 if len(baseline.grid) > 1 else 1
+    return forecast._replace(seconds=forecast.seconds * num_fits)
+
+
 def skip_reason(
     baseline: Baseline, train: Interactions, minutes: float, free_bytes: int
 ) -> str | None:
     """Why `baseline` must be left out of a run on `train`, in words for its row of the report; None
     when it fits.
     """
-    if reason := baseline.available():
+    reason = baseline.available() or _lacking(baseline, train)
+    if reason:
         return reason
-    if baseline.needs_times and train.time is None:
+    cost = tuning_cost(baseline, train)
+    if cost.seconds > minutes * 60:
+        return f"forecast to take {cost.seconds / 60:.0f} min, over the limit of {minutes:g} min"
+    if cost.bytes > free_bytes:
+        return f"forecast to need {cost.bytes / 1e9:.1f} GB of memory, {free_bytes / 1e9:.1f} GB are free"
+    return None
+
+
+def _lacking(baseline: Baseline, train: Interactions) -> str | None:
+    """What `baseline` reads and the log does not have."""
+    if not (baseline.needs_times or baseline.needs_order):
+        return None
+    if train.time is None:
         return "the log has no times"
     if baseline.needs_times and train.moments is None:
         return train.no_moments
-    forecast = baseline.forecast(train.num_users, train.num_items, len(train))
-    seconds = forecast.seconds * (len(baseline.grid) + 1 if len(baseline.grid) > 1 else 1)
-    if seconds > minutes * 60:
-        return f"forecast to take {seconds / 60:.0f} min, over the limit of {minutes:g} min"
-    if forecast.bytes > free_bytes:
-        return f"forecast to need {forecast.bytes / 1e9:.1f} GB of memory, {free_bytes / 1e9:.1f} GB are free"
+    if baseline.needs_order and (train.time == train.time[:1]).all():
+        return "all rows are of one moment, which is no order"
     return None
 
 
@@ -111,19 +137,22 @@ def baseline(name: str) -> Baseline:
 def _popularity(
     train: Interactions, target: str, grid: Sequence[Params], seed: int
 ) -> Iterator[Scorer]:
-    yield from (fit_popularity(train, target) for _ in grid)
+    for _ in grid:
+        yield fit_popularity(train, target)
 
 
 def _recent(
     train: Interactions, target: str, grid: Sequence[Params], seed: int
 ) -> Iterator[Scorer]:
-    yield from (fit_recent_popularity(train, target, params["share"]) for params in grid)
+    for params in grid:
+        yield fit_recent_popularity(train, target, params["share"])
 
 
 def _itemknn(
     train: Interactions, target: str, grid: Sequence[Params], seed: int
 ) -> Iterator[Scorer]:
-    yield from (fit_itemknn(train, target, **params) for params in grid)
+    for params in grid:
+        yield fit_itemknn(train, target, **params)
 
 
 def _slim(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
@@ -132,18 +161,35 @@ def _slim(train: Interactions, target: str, grid: Sequence[Params], seed: int) -
 
 
 def _ease(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
-    yield from fit_ease(train, target, [params["regularisation"] for params in grid])
+    regularisations = [params["regularisation"] for params in grid]
+    yield from fit_ease(train, target, regularisations)
 
 
 def _gfcf(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
-    yield from fit_gfcf(
-        train, target, [(params["rank"], params["weight"]) for params in grid], seed
-    )
+    settings = [(params["rank"], params["weight"]) for params in grid]
+    yield from fit_gfcf(train, target, settings, seed)
 
 
 def _ials(train: Interactions, target: str, grid: Sequence[Params], seed: int) -> Iterator[Scorer]:
     for params in grid:
         yield fit_ials(train, target, **params, seed=seed)
+
+
+def _sasrec(
+    train: Interactions, target: str, grid: Sequence[Params], seed: int
+) -> Iterator[Scorer]:
+    from recsys.baselines.sasrec.training import fit_sasrec  # only who asks for it loads torch
+
+    for params in grid:
+        yield fit_sasrec(train, target, **params, seed=seed)
+
+
+def _choose_sasrec(
+    train: Interactions, target: str, grid: Sequence[Params], value: Value, seed: int
+) -> Choice:
+    from recsys.baselines.sasrec.tuning import choose_sasrec
+
+    return choose_sasrec(train, target, grid, value, seed)
 
 
 _ALL = (
@@ -220,6 +266,20 @@ _ALL = (
         _ials,
         ials_cost,
         available=missing,
+    ),
+    Baseline(
+        "sasrec",
+        "SASRec",
+        [
+            {"blocks": 1, "dropout": 0.4, "epochs": 40},
+            {"blocks": 1, "dropout": 0.2, "epochs": 40},
+            {"blocks": 2, "dropout": 0.4, "epochs": 40},
+            {"blocks": 2, "dropout": 0.2, "epochs": 40},
+        ],
+        _sasrec,
+        sasrec_cost,
+        needs_order=True,
+        search=_choose_sasrec,
     ),
 )
 BASELINES: dict[str, Baseline] = {model.name: model for model in _ALL}

@@ -16,6 +16,8 @@ GRAM_ITEMS = 10_000
 """Sparse regressions cut their Gram matrices out of a dense one (0.4 GB) up to here, and count each
 above.
 """
+BLOCK_BYTES = 200_000_000
+"""Working memory of the ranking itself."""
 
 _RANK_CELL = 3e-9  # scoring by vectors and taking the best, a user and an item
 _PRODUCT, _PRODUCT_SPREAD = (
@@ -26,7 +28,6 @@ _SCATTER = 3e-13  # the same for rows times the filter, whose rows lie apart
 _REGRESSION = 8e-4  # one item's small system: its sources' Gram matrix and its solution
 _COLUMN = 5e-8  # of the columns of popular sources, a source and an interaction
 _SKEW = 3.0  # Σ d_u² over users / (interactions² / users): activity is uneven
-_BLOCK_BYTES = 200_000_000  # working memory of the ranking itself
 
 
 class Forecast(NamedTuple):
@@ -38,7 +39,7 @@ class Forecast(NamedTuple):
 
 def popularity_cost(users: int, items: int, interactions: int) -> Forecast:
     """Counting, and one ranking."""
-    return Forecast(2e-7 * interactions + _rank_seconds(users, items), _BLOCK_BYTES)
+    return Forecast(2e-7 * interactions + rank_seconds(users, items), BLOCK_BYTES)
 
 
 def itemknn_cost(users: int, items: int, interactions: int) -> Forecast:
@@ -49,11 +50,11 @@ def itemknn_cost(users: int, items: int, interactions: int) -> Forecast:
     multiplying = products * _product_seconds(items)
     nearest = 6e-5 * items
     scoring = 1e-8 * interactions * 100
-    seconds = multiplying + nearest + scoring + _rank_seconds(users, items)
+    seconds = multiplying + nearest + scoring + rank_seconds(users, items)
 
     table_bytes = 16 * 100 * items
     product_bytes = 20 * min(products, 4096.0 * items)
-    return Forecast(seconds, table_bytes + product_bytes + _BLOCK_BYTES)
+    return Forecast(seconds, table_bytes + product_bytes + BLOCK_BYTES)
 
 
 def ease_cost(users: int, items: int, interactions: int) -> Forecast:
@@ -62,8 +63,8 @@ def ease_cost(users: int, items: int, interactions: int) -> Forecast:
     entry_bytes = 8 if side <= DOUBLE_ITEMS else 4
     inverting = side**3 * entry_bytes * 1e-11
     scoring = 3e-10 * interactions * side + 1e-8 * users * items
-    seconds = inverting + scoring + _rank_seconds(users, items)
-    return Forecast(seconds, 3.0 * side**2 * entry_bytes + _BLOCK_BYTES)
+    seconds = inverting + scoring + rank_seconds(users, items)
+    return Forecast(seconds, 3.0 * side**2 * entry_bytes + BLOCK_BYTES)
 
 
 def slim_cost(users: int, items: int, interactions: int) -> Forecast:
@@ -74,13 +75,13 @@ def slim_cost(users: int, items: int, interactions: int) -> Forecast:
     choosing = products * _product_seconds(items)
     solving = _REGRESSION * items + _COLUMN * 100 * interactions
     scoring = 1e-8 * interactions * 100
-    seconds = choosing + solving + scoring + _rank_seconds(users, items)
+    seconds = choosing + solving + scoring + rank_seconds(users, items)
 
     # Sources, and four tables at once.
     table_bytes = (8 + 4 * 12) * 100 * items
-    block_bytes = 20 * min(products, 2.0**25)
+    block_bytes = 12 * min(products, 2.0**25)
     gram_bytes = 16.0 * items**2 if items <= GRAM_ITEMS else 0.0
-    return Forecast(seconds, table_bytes + block_bytes + gram_bytes + _BLOCK_BYTES)
+    return Forecast(seconds, table_bytes + block_bytes + gram_bytes + BLOCK_BYTES)
 
 
 def gfcf_cost(users: int, items: int, interactions: int) -> Forecast:
@@ -96,22 +97,22 @@ def gfcf_cost(users: int, items: int, interactions: int) -> Forecast:
     entries = min(products, float(items) ** 2)
     sums = min(float(interactions) * items, 2 * interactions * entries / max(items, 1))
     scoring = sums * (_PRODUCT + _SCATTER * items) + 1.5e-8 * users * items
-    seconds = lanczos + multiplying + scoring + _rank_seconds(users, items)
+    seconds = lanczos + multiplying + scoring + rank_seconds(users, items)
 
     filter_bytes = 20 * entries
     lanczos_bytes = 8 * 512 * smaller
     vector_bytes = 16 * 256 * (users + items)
-    return Forecast(seconds, filter_bytes + lanczos_bytes + vector_bytes + _BLOCK_BYTES)
+    return Forecast(seconds, filter_bytes + lanczos_bytes + vector_bytes + BLOCK_BYTES)
 
 
 def ials_cost(users: int, items: int, interactions: int) -> Forecast:
     """15 rounds of conjugate gradients, 64 wide."""
     nodes = users + items
     rounds = 15 * (2.5e-7 * interactions + 1.2e-5 * nodes)
-    seconds = rounds + _rank_seconds(users, items)
+    seconds = rounds + rank_seconds(users, items)
     vector_bytes = 4 * 64 * nodes
     matrix_bytes = 16 * interactions
-    return Forecast(seconds, vector_bytes + matrix_bytes + _BLOCK_BYTES)
+    return Forecast(seconds, vector_bytes + matrix_bytes + BLOCK_BYTES)
 
 
 def _products(users: int, interactions: int) -> float:
@@ -123,5 +124,6 @@ def _product_seconds(items: int) -> float:
     return 5 * _PRODUCT + _PRODUCT_SPREAD * items
 
 
-def _rank_seconds(users: int, items: int) -> float:
+def rank_seconds(users: int, items: int) -> float:
+    """Scoring every item for every user, and taking the best."""
     return _RANK_CELL * users * items

@@ -26,6 +26,6 @@ def fit_slim(
     """
     rows = interactions.matrix((target,))
     for neighbours, group in groupby(settings, itemgetter(0)):
-        ridges = [ridge for _, ridge in group]
+        ridges = list(map(itemgetter(1), group))
         for table in item_item_tables(rows, neighbours, ridges):
             yield LinearScorer(rows, table)

@@ -13,7 +13,9 @@ class EvaluateConfig(Section):
     baselines: list[str] = Field(
         ["popularity", "popularity_recent", "itemknn", "slim", "ease", "gfcf", "ials", "lightgcn"]
     )
-    """Recommenders fitted, tuned and judged beside the model."""
+    """Recommenders fitted, tuned and judged beside the model. Not among them unless named: sasrec,
+    which is dear and needs an order.
+    """
     bootstrap: int = Field(10_000, ge=100)
     """Draws of the paired bootstrap over users."""
     seen_behaviors: list[str] | None = None
