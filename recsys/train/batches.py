@@ -207,7 +207,8 @@ class Batches:
             bias = bias - expected[candidates]
             own_bias = -expected[item]
         known = self._known_among(user, item, candidates)
-        return CandidateGroup.of_arrays(user, item, candidates, bias, own_bias, known)
+        share = len(candidates) / self._known.shape[1]
+        return CandidateGroup.of_arrays(user, item, candidates, bias, own_bias, known, share)
 
     def _log_expected(self, num_in_batch: int, num_negatives: int) -> Float64Array:
         """(items,) ln of how often a group is expected to hold each item (Yi et al. 2019)."""

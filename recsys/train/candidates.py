@@ -19,6 +19,7 @@ class CandidateGroup:
         log-Q correction.
     own_bias: (pairs,) float32 added to the score of the pair itself: less its log-Q correction.
     known: (2, n) places (pair, candidate) where the candidate is a known positive of the user.
+    sampled_share: candidates as a share of all items.
     """
 
     users: Tensor
@@ -27,6 +28,7 @@ class CandidateGroup:
     bias: Tensor
     own_bias: Tensor
     known: Tensor
+    sampled_share: float = 1.0
 
     @staticmethod
     def of_arrays(
@@ -36,6 +38,7 @@ class CandidateGroup:
         bias: Float64Array,
         own_bias: Float64Array,
         known: Int64Array,
+        sampled_share: float = 1.0,
     ) -> "CandidateGroup":
         """The same from numpy. Args: as the fields."""
         return CandidateGroup(
@@ -45,6 +48,7 @@ class CandidateGroup:
             bias=torch.from_numpy(bias.astype("float32")),
             own_bias=torch.from_numpy(own_bias.astype("float32")),
             known=torch.from_numpy(known),
+            sampled_share=sampled_share,
         )
 
     def to(self, device: torch.device) -> "CandidateGroup":
@@ -55,4 +59,5 @@ class CandidateGroup:
             bias=self.bias.to(device, non_blocking=True),
             own_bias=self.own_bias.to(device, non_blocking=True),
             known=self.known.to(device, non_blocking=True),
+            sampled_share=self.sampled_share,
         )

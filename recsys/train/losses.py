@@ -123,18 +123,21 @@ class SharedSoftmax(torch.autograd.Function):
         own = agreement / temperature + group.own_bias
         highest = torch.maximum(own, scores.amax(1)) if scores.shape[1] else own
 
+        # σ((s⁺ − β_u)/(τ τ_β)): what each pair counts, β_u being the score that the K-th best item has.
+        weight = _top_k_weights(scores, agreement, group, config)
+
         # The terms of the sum: of each candidate, in the place of its score, and of the positive.
         terms = scores.sub_(highest[:, None]).exp_()
         own_term = (own - highest).exp()
         total = terms.sum(1) + own_term
         pull = agreement / positive_temperature + group.own_bias
-        loss = (torch.log(total) + highest - pull).mean()
+        loss = (weight * (torch.log(total) + highest - pull)).mean()
 
         # ∂/∂s_j = p_j/τ and ∂/∂s⁺ = p⁺/τ − 1/τ⁺, over the number of pairs; p = term / total.
         scale = 1 / (temperature * max(len(user), 1))
-        slope = terms.mul_((scale / total)[:, None])
+        slope = terms.mul_((weight * scale / total)[:, None])
         own_slope = own_term / total - temperature / positive_temperature
-        own_slope = (own_slope * scale)[:, None]
+        own_slope = (own_slope * weight * scale)[:, None]
         gradients = (slope @ candidates + own_slope * positive, own_slope * user, slope.T @ user)
         context.save_for_backward(*gradients)
         return loss
@@ -143,6 +146,23 @@ class SharedSoftmax(torch.autograd.Function):
     def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         user, positive, candidates = context.saved_tensors  # type: ignore[attr-defined]
         return user * gradient, positive * gradient, candidates * gradient, None, None
+
+
+def _top_k_weights(
+    scores: Tensor, agreement: Tensor, group: CandidateGroup, config: TrainConfig
+) -> Tensor:
+    """(pairs,) weights of the pairs, 1 without config.top_k (SL@K, Yang et al. 2025, eq. 10).
+
+    scores: (pairs, candidates) over the temperature. agreement: (pairs,) scores of the pairs.
+    """
+    if not config.top_k:
+        return torch.ones_like(agreement)
+    # Of a sample of the items, the K-th best of all is estimated by that of the same quantile.
+    place = round(config.top_k * group.sampled_share)
+    place = min(max(place, 1), scores.shape[1])
+    border = scores.topk(place, sorted=False).values.amin(1)
+    margin = agreement / config.temperature - border
+    return torch.sigmoid(margin / config.top_k_temperature)
 
 
 def _keep_hardest(scores: Tensor, count: int) -> None:

@@ -52,6 +52,13 @@ class TrainConfig(Section):
     """Pairs of a batch that compete against the same candidates: in-batch negatives come from
     these.
     """
+    top_k: int = Field(0, ge=0)
+    """softmax: a pair counts more the further its score lies above that of the user's K-th best item
+    (SL@K, Yang et al. 2025): lists are short, and pairs far below their end pull in vain. 0 lets all
+    count alike.
+    """
+    top_k_temperature: float = Field(1.0, gt=0)
+    """top_k: divides that distance, which is counted in temperatures; smaller cuts harder."""
     neighbour_positives: int = Field(0, ge=0)
     """Users are drawn to items like their own too: to one of this many of highest cosine over their
     users (after NESCL, Sun et al. 2023). 0 turns it off.
