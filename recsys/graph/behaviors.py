@@ -18,8 +18,8 @@ def behavior_relations(graph: Graph, interactions: Interactions) -> dict[EdgeTyp
 
 
 def history_blocks_of(
-    graph: Graph, interactions: Interactions, model: ModelConfig
+    graph: Graph, interactions: Interactions, model: ModelConfig, horizon: int = 1
 ) -> HistoryBlocks:
-    """Blocks of users as `model` reads histories."""
+    """Blocks of users as `model` reads histories; horizon: of training."""
     behaviors = behavior_relations(graph, interactions)
-    return HistoryBlocks(graph, interactions, model.history, model.recency, behaviors)
+    return HistoryBlocks(graph, interactions, model.history, model.recency, behaviors, horizon)

@@ -84,6 +84,8 @@ class HistoryBlocks:
         interactions: of the phase; their times are the order.
         history: neighbours a user and relation.
         recency: false sees a set even where there are times.
+        horizon: of the events before a pair, a draw of up to `horizon` − 1 of the latest is left
+            out; one stays, where there is one.
         behaviors: by relation into users, the behaviour whose events it holds.
     """
 
@@ -94,8 +96,10 @@ class HistoryBlocks:
         history: int,
         recency: bool,
         behaviors: dict[EdgeType, str],
+        horizon: int = 1,
     ) -> None:
         self._history = history
+        self._horizon = horizon
         self._into_users = graph.reverse(graph.target)
         self._events: dict[EdgeType, _Events] = {}
         self._degrees = {}
@@ -129,10 +133,12 @@ class HistoryBlocks:
         own_rows = self._pair_rows[pairs]
         own_moment = self._events[self._into_users].moment
         moments = None if own_moment is None else own_moment[own_rows]
+        draw = np.random.default_rng(key)
+        skipped = draw.integers(0, self._horizon, len(users))
         messages = {}
         for number, (relation, events) in enumerate(self._events.items()):
             own = own_rows if relation == self._into_users else None
-            runs = self._runs(events, users, moments, own)
+            runs = self._runs(events, users, moments, own, skipped)
             messages[relation] = self._messages(relation, events, runs, (*key, number))
         return _block(users, messages)
 
@@ -160,6 +166,7 @@ class HistoryBlocks:
         users: Int64Array,
         moments: Int64Array | None,
         own: Int64Array | None,
+        skipped: Int64Array,
     ) -> _Runs:
         """What users may know of a relation before their pairs.
 
@@ -168,6 +175,7 @@ class HistoryBlocks:
             users: (n,).
             moments: (n,) of the pairs; None without an order.
             own: (n,) rows of the pairs themselves, where the relation is theirs.
+            skipped: (n,) how many of their latest events they do not know of.
         """
         start, stop = events.indptr[users], events.indptr[users + 1]
         hole = np.full(len(users), -1)
@@ -182,6 +190,8 @@ class HistoryBlocks:
             same = _first_not_before(events.moment, start, stop, moments + 1)
             end = np.where(alone, same, end)
             hole = np.where(alone, own - start, -1)
+            fewer = np.maximum(end - skipped, np.minimum(start + 1, end))
+            end = np.where(alone, end, fewer)
         return _Runs(start, end - start - (hole >= 0), hole)
 
     def _messages(

@@ -99,7 +99,7 @@ def _sampler(
 ) -> BlockSampler | TemporalSampler | HistoryBlocks:
     layers = network.config.layers
     if isinstance(network, HistoryNetwork):
-        return history_blocks_of(graph, interactions, network.config)
+        return history_blocks_of(graph, interactions, network.config, config.horizon)
     if config.time_respecting:
         return TemporalSampler(graph, config.fanouts, layers)
     if config.sampler == "csr":

@@ -97,6 +97,10 @@ class TrainConfig(Section):
     """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that
     fold-in works.
     """
+    horizon: int = Field(1, ge=1)
+    """history, for logs with an order: a pair is one of the next this many events of its user. 1
+    learns what comes next; more learns what comes in a while, too.
+    """
     edge_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the edges dropped in a step; degrees are kept, the others count 1/(1 −
     share) (SGL, LightGCN).
