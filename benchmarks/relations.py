@@ -106,7 +106,12 @@ def _relate(
 
 
 def _layer(graph: Graph) -> tuple[Layer, Block, dict[str, Tensor]]:
-    layer = Layer(list(graph.relations), graph.target, ModelConfig(width=WIDTH), last=True)
+    layer = Layer(
+        list(graph.relations),
+        graph.target,
+        ModelConfig(family="degree_prior", width=WIDTH),
+        last=True,
+    )
     _open(layer)
     draws = torch.Generator().manual_seed(0)
     states = {
@@ -153,7 +158,7 @@ def _apart(threads: int) -> dict[str, Any]:
 def train_large() -> dict[str, Any]:
     """A few steps of sampled training; the graph is built here, so that its memory counts."""
     log, graph = large_world()
-    model = ModelConfig(width=LARGE_WIDTH, start="random")
+    model = ModelConfig(family="degree_prior", width=LARGE_WIDTH, start="random")
     config = TrainConfig(mode="sampled", batch_size=4096)
     plan = plan_training(graph, model, config, CPU)
     network = first_network(log, graph, model, 0, None, None)

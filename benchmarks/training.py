@@ -40,7 +40,10 @@ CPU = torch.device("cpu")
 def stepper_of(interactions: Interactions, graph: Graph, way: str) -> tuple[Stepper, int]:
     """A stepper, and the bytes forecast for it."""
     mode, attention = WAYS[way]
-    model, config = ModelConfig(attention=bool(attention), start="random"), TrainConfig(mode=mode)
+    model, config = (
+        ModelConfig(family="degree_prior", attention=bool(attention), start="random"),
+        TrainConfig(mode=mode),
+    )
     plan = plan_training(graph, model, config, CPU)
     network = first_network(interactions, graph, model, 0, None, None)
     if attention:

@@ -19,7 +19,7 @@ ADDED = ("relation:cart", "relation:rev_cart", "relation:rev_genres")
 
 
 def network_of(graph, bases: int | None = 2, **config) -> Network:
-    model = ModelConfig(width=8, heads=2, bases=bases, **config)
+    model = ModelConfig(family="degree_prior", width=8, heads=2, bases=bases, **config)
     return Network(graph.num_nodes, list(graph.relations), graph.target, model, seed=1)
 
 

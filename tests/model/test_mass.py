@@ -16,7 +16,7 @@ def made(make_graph, gate=0.0, **options):
         graph.num_nodes,
         list(graph.relations),
         graph.target,
-        ModelConfig(width=8, heads=2, **options),
+        ModelConfig(**{"family": "degree_prior", "width": 8, "heads": 2} | options),
         1,
     )
     with torch.no_grad():

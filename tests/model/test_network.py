@@ -15,7 +15,7 @@ from recsys.model.network import Network
 
 def network_for(graph: Graph, shaken: bool = True, **options) -> Network:
     """A network on the relations of a graph, all parameters moved away from their start."""
-    config = ModelConfig(**({"width": 8, "heads": 2} | options))
+    config = ModelConfig(**({"family": "degree_prior", "width": 8, "heads": 2} | options))
     network = Network(graph.num_nodes, list(graph.relations), graph.target, config, seed=1)
     if shaken:
         with torch.no_grad():

@@ -6,7 +6,7 @@ from recsys.core.config import ModelConfig, TrainConfig
 from recsys.train.average import WeightAverage
 from recsys.train.loop import train
 
-MODEL = ModelConfig(width=8, heads=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
 
 def config(**changes) -> TrainConfig:

@@ -12,7 +12,7 @@ from recsys.graph.schema import Features
 from recsys.train import checkpoint
 from recsys.train.loop import train
 
-MODEL = ModelConfig(width=8, heads=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
 
 def with_feature(graph, values):

@@ -12,7 +12,7 @@ from recsys.train.candidates import CandidateGroup
 from recsys.train.contrast import contrast
 from recsys.train.loop import train
 
-MODEL = ModelConfig(width=8, heads=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
 
 def test_by_hand():

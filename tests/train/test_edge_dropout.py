@@ -10,7 +10,7 @@ from recsys.model.network import Network
 from recsys.train.edge_dropout import drop_edges
 from recsys.train.loop import train
 
-MODEL = ModelConfig(width=8, heads=2, layers=1)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2, layers=1)
 
 
 def network_of(graph: Graph, **changes) -> Network:

@@ -8,7 +8,7 @@ from recsys.model.network import Network
 from recsys.train.embed import degree_lengths, embed
 from recsys.train.loop import train
 
-MODEL = ModelConfig(width=8, heads=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from recsys.train import factors, loop
 from recsys.train.factors import factor_states
 from recsys.train.loop import train
 
-MODEL = ModelConfig(width=8, heads=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 CONFIG = TrainConfig(epochs=2, batch_size=256, negatives=64, factor_epochs=25)
 WORLD = communities(num_users=60, num_items=40, events_per_user=12, seed=4)
 

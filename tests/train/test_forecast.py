@@ -7,6 +7,7 @@ from recsys.graph.schema import Adjacency, Graph, reverse
 from recsys.train.forecast import full_plan, plan_training, refuse_too_slow, sampled_plan
 
 CPU = torch.device("cpu")
+MODEL = ModelConfig(family="degree_prior")
 TARGET = ("user", "buy", "item")
 
 
@@ -27,7 +28,7 @@ def graph_of(users: int, items: int, edges: int) -> Graph:
 
 
 def test_small_graphs_train_whole_large_ones_by_sampling():
-    model, config = ModelConfig(), TrainConfig(batch_size=1024, fanouts=[10, 5])
+    model, config = MODEL, TrainConfig(batch_size=1024, fanouts=[10, 5])
     assert plan_training(graph_of(1000, 500, 20_000), model, config, CPU).mode == "full"
     assert (
         plan_training(graph_of(200_000, 100_000, 50_000_000), model, config, CPU).mode == "sampled"
@@ -36,9 +37,7 @@ def test_small_graphs_train_whole_large_ones_by_sampling():
 
 def test_mode_is_as_told():
     for mode in ("full", "sampled"):
-        plan = plan_training(
-            graph_of(1000, 500, 20_000), ModelConfig(), TrainConfig(mode=mode), CPU
-        )
+        plan = plan_training(graph_of(1000, 500, 20_000), MODEL, TrainConfig(mode=mode), CPU)
         assert plan.mode == mode
 
 
@@ -48,18 +47,19 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_remedy():
         MachineError,
         match=r"sampled training is forecast to take [\d.]+ GB, and .* GB is free on cpu",
     ):
-        plan_training(huge, ModelConfig(), TrainConfig(), CPU)
+        plan_training(huge, MODEL, TrainConfig(), CPU)
     tight = TrainConfig(mode="full", max_memory_gb=0.1)
     with pytest.raises(
         MachineError, match=r"0\.10 GB is train\.max_memory_gb.*train\.mode = sampled"
     ):
-        plan_training(graph_of(200_000, 100_000, 5_000_000), ModelConfig(), tight, CPU)
+        plan_training(graph_of(200_000, 100_000, 5_000_000), MODEL, tight, CPU)
 
 
 def test_tables_are_counted():
     graph = graph_of(1000, 1000, 10)
     narrow, wide = (
-        full_plan(graph, ModelConfig(width=width), TrainConfig()).bytes for width in (64, 128)
+        full_plan(graph, ModelConfig(family="degree_prior", width=width), TrainConfig()).bytes
+        for width in (64, 128)
     )
     assert wide - narrow >= 2000 * 64 * 4 * 7
 
@@ -71,11 +71,11 @@ def test_more_relations_than_memory_are_refused(mode):
     names = {("user", f"kind {place}", "item"): edges for place in range(40)}
     many = Graph(one.num_nodes, one.relations | names, TARGET)
     config = TrainConfig(mode=mode, max_memory_gb=4)
-    assert plan_training(one, ModelConfig(), config, CPU).bytes < 4e9
+    assert plan_training(one, MODEL, config, CPU).bytes < 4e9
     with pytest.raises(
         MachineError, match=f"{mode} training is forecast to take .* 4.00 GB is train.max_memory_gb"
     ):
-        plan_training(many, ModelConfig(), config, CPU)
+        plan_training(many, MODEL, config, CPU)
 
 
 def test_a_relation_counts_what_a_layer_keeps_of_it():
@@ -83,7 +83,7 @@ def test_a_relation_counts_what_a_layer_keeps_of_it():
     more = Graph(
         one.num_nodes, one.relations | {("user", "view", "item"): one.relations[TARGET]}, TARGET
     )
-    config, model = TrainConfig(), ModelConfig(attention=False, layers=2)
+    config, model = TrainConfig(), ModelConfig(family="degree_prior", attention=False, layers=2)
     difference = full_plan(more, model, config).bytes - full_plan(one, model, config).bytes
     assert difference == 2 * (2 * 1000 + 4 * 500) * 64 * 4 + 10 * 64
 
@@ -92,12 +92,14 @@ def test_sampled_edges_by_hand():
     # Every node has 10 neighbours; 2 × 10 pairs and 10 negatives make 30 seeds of 200 nodes: 30 · 5
     # = 150 edges, then all 180 known nodes draw 2 each: 360.
     config = TrainConfig(batch_size=10, negatives=10, fanouts=[5, 2])
-    plan = sampled_plan(graph_of(100, 100, 1000), ModelConfig(layers=2), config)
+    plan = sampled_plan(
+        graph_of(100, 100, 1000), ModelConfig(family="degree_prior", layers=2), config
+    )
     assert plan.edges_a_step == 150 + 360 and plan.steps == 100
 
 
 def test_an_epoch_far_over_the_time_limit_is_refused():
-    plan = full_plan(graph_of(10, 10, 100), ModelConfig(), TrainConfig(batch_size=10)).timed(60)
+    plan = full_plan(graph_of(10, 10, 100), MODEL, TrainConfig(batch_size=10)).timed(60)
     assert plan.seconds == 600
     refuse_too_slow(plan, TrainConfig(max_minutes=6))
     with pytest.raises(
@@ -129,7 +131,7 @@ phase = fit_interactions(rows, *ids, ("interaction",))
 graph = build_graph(phase, GraphConfig())
 before = peak_memory_bytes()
 config = TrainConfig(batch_size=262_144, negatives=512, mode="full")
-trained = train(phase, graph, ModelConfig(start="random"), config, epochs=1)
+trained = train(phase, graph, ModelConfig(family="degree_prior", start="random"), config, epochs=1)
 print(trained.plan.bytes, peak_memory_bytes() - before)
 """
     done = subprocess.run(

@@ -13,7 +13,7 @@ from recsys.logs.synthetic import checkerboard, communities
 from recsys.train.loop import choose_device, train
 from recsys.train.stepper import Stepper, learning_rate_factor
 
-MODEL = ModelConfig(width=8, heads=2, layers=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2, layers=2)
 
 
 def config(**changes) -> TrainConfig:

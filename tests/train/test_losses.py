@@ -41,7 +41,7 @@ def hinge(users, positives, rivals, group, config):
 
 def test_a_loss_is_added_in_one_place(monkeypatch, phase, graph):
     monkeypatch.setitem(LOSSES, "hinge", Loss(hinge, one_rival=True))
-    model = ModelConfig(width=8, heads=2, similarity="dot", start="random")
+    model = ModelConfig(family="degree_prior", width=8, heads=2, similarity="dot", start="random")
     config = TrainConfig(loss="hinge", epochs=6, batch_size=128, lr=0.05)
     trained = train(phase, graph, model, config, threads=1)
     losses = [record.loss for record in trained.history]

@@ -67,7 +67,7 @@ def test_every_further_pair_competes_whatever_the_size_of_a_group(share_size, lo
 
 @pytest.mark.parametrize("mode", ["full", "sampled"])
 def test_training_with_neighbours_is_repeatable(mode, phase, graph):
-    model = ModelConfig(width=8, heads=2)
+    model = ModelConfig(family="degree_prior", width=8, heads=2)
     plain, *others = (
         train(
             phase,

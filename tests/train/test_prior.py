@@ -8,7 +8,7 @@ from recsys.core.config import ModelConfig, TrainConfig
 from recsys.model.attention import DegreePriorAttention
 from recsys.train.loop import train
 
-MODEL = ModelConfig(width=8, heads=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
 
 def gammas(trained):

@@ -18,6 +18,8 @@ from recsys.core.errors import DataError
 from recsys.train import checkpoint
 from recsys.train.loop import train
 
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
+
 # A training of eight epochs; the pause gives the test time to kill it between two checkpoints.
 SCRIPT = textwrap.dedent(
     """
@@ -56,7 +58,7 @@ SCRIPT = textwrap.dedent(
     train(
         phase,
         build_graph(phase, GraphConfig()),
-        ModelConfig(width=8, heads=2, attention_dropout=0.1),
+        ModelConfig(family="degree_prior", width=8, heads=2, attention_dropout=0.1),
         TrainConfig(
             mode=mode, batch_size=128, negatives=16, epochs=8, lr=0.01, fanouts=[4, 2], patience=20, ema=0.9,
             edge_dropout=0.2, contrast_weight=0.1, neighbour_positives=3, negative_sampling="mixed",
@@ -106,7 +108,7 @@ def test_killed_training_ends_with_the_same_weights(mode, tmp_path):
 
 
 def test_a_finished_training_is_not_repeated(phase, graph, tmp_path):
-    model, config = ModelConfig(width=8, heads=2), TrainConfig(epochs=2, batch_size=256)
+    model, config = MODEL, TrainConfig(epochs=2, batch_size=256)
     first = train(phase, graph, model, config, folder=tmp_path, threads=1)
     again = train(phase, graph, model, config, folder=tmp_path, threads=1)
     assert again.history == first.history
@@ -114,7 +116,7 @@ def test_a_finished_training_is_not_repeated(phase, graph, tmp_path):
 
 
 def test_a_checkpoint_of_another_training_is_left_alone(phase, graph, tmp_path):
-    model, config = ModelConfig(width=8, heads=2), TrainConfig(epochs=2, batch_size=256)
+    model, config = MODEL, TrainConfig(epochs=2, batch_size=256)
     train(phase, graph, model, config, folder=tmp_path, seed=1, threads=1)
     other = train(phase, graph, model, config, folder=tmp_path, seed=2, threads=1)
     fresh = train(phase, graph, model, config, seed=2, threads=1)
@@ -122,7 +124,7 @@ def test_a_checkpoint_of_another_training_is_left_alone(phase, graph, tmp_path):
 
 
 def test_ctrl_c_leaves_a_checkpoint_that_goes_on(phase, graph, tmp_path):
-    model, config = ModelConfig(width=8, heads=2), TrainConfig(epochs=4, batch_size=256)
+    model, config = MODEL, TrainConfig(epochs=4, batch_size=256)
     epochs = []
 
     def interrupted(_):
@@ -141,14 +143,14 @@ def test_ctrl_c_leaves_a_checkpoint_that_goes_on(phase, graph, tmp_path):
 def test_a_broken_checkpoint_is_named(phase, graph, tmp_path):
     (tmp_path / checkpoint.FILE).write_bytes(b"not safetensors")
     with pytest.raises(DataError, match=r"is not a readable checkpoint.*Remove it"):
-        train(phase, graph, ModelConfig(), TrainConfig(), folder=tmp_path, threads=1)
+        train(phase, graph, MODEL, TrainConfig(), folder=tmp_path, threads=1)
 
 
 def test_format_is_tensors_and_json(phase, graph, tmp_path):
     train(
         phase,
         graph,
-        ModelConfig(width=8, heads=2),
+        MODEL,
         TrainConfig(epochs=1),
         folder=tmp_path,
         threads=1,

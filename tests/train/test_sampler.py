@@ -6,16 +6,15 @@ import pytest
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.train.loop import train
 
+MODEL = ModelConfig(family="degree_prior", width=16)
+
 
 @pytest.mark.parametrize("sampler", ["csr", "dgl"])
 def test_either_sampler_learns_and_repeats(phase, graph, sampler):
     config = TrainConfig(
         mode="sampled", sampler=sampler, epochs=4, batch_size=128, negatives=32, fanouts=[5, 3]
     )
-    runs = [
-        train(phase, graph, ModelConfig(width=16), config, seed=3, epochs=4, threads=1)
-        for _ in range(2)
-    ]
+    runs = [train(phase, graph, MODEL, config, seed=3, epochs=4, threads=1) for _ in range(2)]
     np.testing.assert_array_equal(runs[0].embeddings.users, runs[1].embeddings.users)
     losses = [record.loss for record in runs[0].history]
     assert losses[-1] < losses[0]
@@ -26,7 +25,7 @@ def test_the_samplers_draw_differently(phase, graph):
         train(
             phase,
             graph,
-            ModelConfig(width=16),
+            MODEL,
             TrainConfig(mode="sampled", sampler=sampler, batch_size=128, negatives=32, fanouts=[2]),
             epochs=1,
             threads=1,

@@ -10,7 +10,7 @@ from recsys.logs.synthetic import communities
 from recsys.train.loop import train
 from recsys.train.warm_start import load_states
 
-MODEL = ModelConfig(width=8, heads=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 CONFIG = TrainConfig(epochs=8, batch_size=256, lr=0.02, negatives=64)
 
 

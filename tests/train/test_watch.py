@@ -8,7 +8,7 @@ import torch
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.train.loop import forecast, train
 
-MODEL = ModelConfig(width=8, heads=2)
+MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 TRAIN = TrainConfig(batch_size=256, share_size=128, negatives=32, epochs=4)
 
 
