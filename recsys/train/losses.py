@@ -151,14 +151,14 @@ class SharedSoftmax(torch.autograd.Function):
 def _top_k_weights(
     scores: Tensor, agreement: Tensor, group: CandidateGroup, config: TrainConfig
 ) -> Tensor:
-    """(pairs,) weights of the pairs, 1 without config.top_k (SL@K, Yang et al. 2025, eq. 10).
+    """(pairs,) weights of the pairs, 1 without config.list_length (SL@K, Yang et al. 2025, eq. 10).
 
     scores: (pairs, candidates) over the temperature. agreement: (pairs,) scores of the pairs.
     """
-    if not config.top_k:
+    if not config.list_length:
         return torch.ones_like(agreement)
     # Of a sample of the items, the K-th best of all is estimated by that of the same quantile.
-    place = round(config.top_k * group.sampled_share)
+    place = round(config.list_length * group.sampled_share)
     place = min(max(place, 1), scores.shape[1])
     border = scores.topk(place, sorted=False).values.amin(1)
     margin = agreement / config.temperature - border

@@ -52,10 +52,10 @@ class TrainConfig(Section):
     """Pairs of a batch that compete against the same candidates: in-batch negatives come from
     these.
     """
-    top_k: int = Field(0, ge=0)
+    top_k: int | None = Field(None, ge=0)
     """softmax: a pair counts more the further its score lies above that of the user's K-th best item
-    (SL@K, Yang et al. 2025): lists are short, and pairs far below their end pull in vain. 0 lets all
-    count alike.
+    (SL@K, Yang et al. 2025): lists are short, and pairs far below their end pull in vain. `metric_k`
+    when absent; 0 lets all count alike.
     """
     top_k_temperature: float = Field(1.0, gt=0)
     """top_k: divides that distance, which is counted in temperatures; smaller cuts harder."""
@@ -133,6 +133,11 @@ class TrainConfig(Section):
     """bf16: autocast, on a GPU only."""
     max_memory_gb: float | None = Field(None, gt=0)
     """Refuse to start when the forecast is above it; the machine's free memory when absent."""
+
+    @property
+    def list_length(self) -> int:
+        """K of SL@K; 0 without it."""
+        return self.metric_k if self.top_k is None else self.top_k
 
     @model_validator(mode="after")
     def _time_needs_samples(self) -> Self:
