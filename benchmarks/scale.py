@@ -68,15 +68,15 @@ def main() -> None:
 
 def figures(sizes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """All sizes by number of rows, and how their cost grows."""
-    found: dict[str, Any] = {"sizes": sizes}
+    document: dict[str, Any] = {"sizes": sizes}
     if len(sizes) > 1:
         rows = [int(key) for key in sizes]
         entries = list(sizes.values())
         to_best = [entry["cpu_seconds_to_best"] for entry in entries]
         epoch = [entry["cpu_seconds_an_epoch"] for entry in entries]
-        found["growth_exponent_to_best"] = growth_exponent(rows, to_best)
-        found["growth_exponent_an_epoch"] = growth_exponent(rows, epoch)
-    return found
+        document["growth_exponent_to_best"] = growth_exponent(rows, to_best)
+        document["growth_exponent_an_epoch"] = growth_exponent(rows, epoch)
+    return document
 
 
 def growth_exponent(rows: Sequence[float], seconds: Sequence[float]) -> float:
@@ -220,8 +220,8 @@ def _stage(
         env=environment,
         cwd=Path(__file__).parents[1],
     )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    stage_figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return stage_figures
 
 
 def _measured_before() -> dict[str, dict[str, Any]]:

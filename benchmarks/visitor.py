@@ -23,15 +23,15 @@ REQUESTS = 300
 def main() -> None:
     arguments = _arguments()
     load_before = round(os.getloadavg()[0], 1)
-    asked = requests(arguments.events, arguments.seed)
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in asked}
+    paths_of = requests(arguments.events, arguments.seed)
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in paths_of}
     with bundle(GOWALLA, arguments.seed) as path, server(path, 100) as (port, process):
         for _ in range(arguments.rounds):
-            for name, paths in asked.items():
+            for name, paths in paths_of.items():
                 load = measured(process, port, arguments.seconds, arguments.connections, 0, paths)
                 rounds[name].append(load)
-    found = figures(rounds) | vars(arguments) | {"machine_load_before": load_before}
-    record("visitor", found, "a made-up bundle", arguments.seed)
+    document = figures(rounds) | vars(arguments) | {"machine_load_before": load_before}
+    record("visitor", document, "a made-up bundle", arguments.seed)
 
 
 def requests(events: int, seed: int) -> dict[str, list[str]]:
@@ -52,17 +52,17 @@ def requests(events: int, seed: int) -> dict[str, list[str]]:
 
 def figures(rounds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Medians over the rounds, and the visitor over the member."""
-    found: dict[str, Any] = {}
+    medians: dict[str, Any] = {}
     failed = 0
     for name, loads in rounds.items():
-        found[f"{name}_processor_ms"] = round(median(loads, "processor_ms"), 3)
-        found[f"{name}_per_second"] = round(median(loads, "requests_per_second"))
+        medians[f"{name}_processor_ms"] = round(median(loads, "processor_ms"), 3)
+        medians[f"{name}_per_second"] = round(median(loads, "requests_per_second"))
         failed += int(sum(load["failed"] for load in loads))
-    found["failed"] = failed
+    medians["failed"] = failed
     for name in ("member", "member_by_get"):
-        ratio = found["visitor_processor_ms"] / found[f"{name}_processor_ms"]
-        found[f"visitor_over_{name}"] = round(ratio, 2)
-    return found
+        ratio = medians["visitor_processor_ms"] / medians[f"{name}_processor_ms"]
+        medians[f"visitor_over_{name}"] = round(ratio, 2)
+    return medians
 
 
 def _post(query: dict[str, Any]) -> str:

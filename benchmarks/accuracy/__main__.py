@@ -159,8 +159,8 @@ def compare_rows(
 
 @app.command("compare-all")
 def compare_all(cache: Cache = CACHE) -> None:
-    """Default, tuned and arena minus every baseline, and attention minus γ = 0, on every dataset
-    where both were run.
+    """Default, tuned and arena minus every baseline, arena minus every peer, and attention minus
+    γ = 0, on every dataset where both were run.
     """
     pairs = [
         ("vectors", "gamma0"),
@@ -171,7 +171,9 @@ def compare_all(cache: Cache = CACHE) -> None:
     ]
     for name, one in rows().items():
         if one.baseline:
-            pairs += [(ours, name) for ours in ("default", "tuned", ARENA)]
+            pairs += [("default", name), ("tuned", name)]
+        if one.baseline or one.script:
+            pairs.append((ARENA, name))
     for name, other in pairs:
         for dataset in SETS:
             if all(kept.seeds(cache / dataset, one) for one in (name, other)):

@@ -60,17 +60,17 @@ def epochs_text(known: Sequence[dict[str, Any]], titles: dict[str, str]) -> str:
     """A line for each dataset on which an epoch was measured; nothing without one."""
     lines = []
     for document in known:
-        found = document["figures"]
+        figures = document["figures"]
         lines.append(
             [
                 document["data"],
-                f"{found['pairs']:,}",
-                titles.get(found["peer"], found["peer"]),
-                f"{found['theirs']['cpu_seconds']:.1f}",
-                f"`{found['row']}`",
-                f"{found['ours']['cpu_seconds']:.1f}",
-                f"{found['ratio']:.1f} ×",
-                found["device"],
+                f"{figures['pairs']:,}",
+                titles.get(figures["peer"], figures["peer"]),
+                f"{figures['theirs']['cpu_seconds']:.1f}",
+                f"`{figures['row']}`",
+                f"{figures['ours']['cpu_seconds']:.1f}",
+                f"{figures['ratio']:.1f} ×",
+                figures["device"],
             ]
         )
     if not lines:

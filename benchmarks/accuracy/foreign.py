@@ -13,7 +13,7 @@ from benchmarks.accuracy.rows import FOLDER, Row
 from recsys.core.config import RunConfig
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.interactions import Interactions
-from recsys.core.tables import ITEM_ID, USER_ID
+from recsys.core.tables import ITEM, ITEM_ID, TIME, USER, USER_ID
 from recsys.evaluate.judge import judge
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
@@ -41,11 +41,34 @@ def score_peer(
 
 
 def pairs(interactions: Interactions, target: str) -> pl.DataFrame:
-    """The pairs of the target behaviour in the ids of the log, each once."""
+    """The pairs of the target behaviour in the ids of the log, each once; with their `position` in
+    the history of their user where the log has an order: 0 is the earliest.
+    """
     user, item = interactions.matrix((target,)).nonzero()
-    return pl.DataFrame(
+    table = pl.DataFrame({USER: user, ITEM: item}, schema={USER: pl.Int32, ITEM: pl.Int32})
+    if interactions.time is not None:
+        table = table.join(
+            _positions(interactions, target), on=[USER, ITEM], how="left", maintain_order="left"
+        )
+    ids = pl.DataFrame(
         {USER_ID: interactions.users.external(user), ITEM_ID: interactions.items.external(item)}
     )
+    return ids.hstack(table.drop(USER, ITEM))
+
+
+def _positions(interactions: Interactions, target: str) -> pl.DataFrame:
+    """USER, ITEM and `position` of each pair; a pair that repeats stands where it was first."""
+    rows = interactions.of(target)
+    times = pl.DataFrame(
+        {
+            USER: interactions.user[rows],
+            ITEM: interactions.item[rows],
+            TIME: interactions.time[rows],
+        }
+    )
+    firsts = times.group_by(USER, ITEM).agg(pl.col(TIME).min()).sort(USER, TIME, ITEM)
+    position = pl.int_range(pl.len()).over(USER).alias("position")
+    return firsts.select(USER, ITEM, position)
 
 
 def internal_pairs(interactions: Interactions, target: str) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The arenas: their logs, their counting, rows without refit, and their table."""
 
+import importlib
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.accuracy.arenas import arenas, best_published
+from benchmarks.accuracy.arenas import arenas, best_baseline, best_published
 from benchmarks.accuracy.authors_counting import authors_metrics
 from benchmarks.accuracy.data import SETS, checksums, configuration, load
 from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.experiment import score
+from benchmarks.accuracy.foreign import pairs
 from benchmarks.accuracy.lists import lists_on_test
 from benchmarks.accuracy.prepared import ordered_parts
 from benchmarks.accuracy.published import published
 from benchmarks.accuracy.results import summarise
-from benchmarks.accuracy.rows import Row, _over, row, rows
+from benchmarks.accuracy.rows import FOLDER, Row, _over, row, rows
 from recsys.core.config import RunConfig, build_config
 from recsys.core.errors import UsageError
 from recsys.core.ids import IdMap
@@ -338,3 +340,55 @@ def test_an_arena_that_was_not_run_is_shown_with_its_goal() -> None:
 def test_one_method_that_is_best_in_all_metrics_is_named_once() -> None:
     third = {"name": "Third", "source": "a paper", "values": [0.3, 0.2]}
     assert best_published(ARENA | {"method": [*ARENA["method"], third]}) == ".3000 / .2000 (Third)"
+
+
+# Peers that learn from order
+
+
+def test_a_peer_is_told_the_place_of_every_pair_in_its_history() -> None:
+    rows = [("a", "x", 30), ("a", "y", 10), ("a", "x", 5), ("b", "y", 7), ("a", "z", 20)]
+    table = pl.DataFrame(rows, schema=["user", "item", TIME], orient="row")
+    users = IdMap(pl.Series(["a", "b"]), "user")
+    items = IdMap(pl.Series(["x", "y", "z"]), "item")
+    coded = table.select(
+        pl.Series(USER, users.lookup(table["user"].to_list()), pl.Int32),
+        pl.Series(ITEM, items.lookup(table["item"].to_list()), pl.Int32),
+        TIME,
+    )
+    learned = fit_interactions(coded, users, items, ("interaction",))
+    # The pair a–x was first at moment 5.
+    assert pairs(learned, "interaction").rows() == [
+        ("a", "x", 0),
+        ("a", "y", 1),
+        ("a", "z", 2),
+        ("b", "y", 0),
+    ]
+
+
+def test_a_script_reads_histories_from_the_earliest_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER / "peers")
+    peer = importlib.import_module("peer")
+    rows = [("b", "x", 1), ("a", "y", 0), ("b", "y", 0), ("a", "x", 1)]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id", "position"], orient="row")
+    table.write_parquet(tmp_path / "train.parquet")
+    found = peer.read(tmp_path / "train.parquet")
+    assert found.history.tolist() == [[0, 1], [0, 0], [1, 1], [1, 0]]
+    table.drop("position").write_parquet(tmp_path / "without.parquet")
+    assert peer.read(tmp_path / "without.parquet").history is None
+
+    def rank(users: np.ndarray) -> np.ndarray:
+        return np.array([[1, -1]] * len(users))
+
+    peer.write(tmp_path / "lists.parquet", found, peer.Fitted(rank, {}))
+    assert pl.read_parquet(tmp_path / "lists.parquet").rows() == [("a", "y", 1), ("b", "y", 1)]
+
+
+def test_a_peer_counts_among_the_best_beside_ours() -> None:
+    entries = []
+    for name, value in (("gfcf", 0.15), ("peer:rectools-sasrec", 0.17)):
+        names = {"dataset": "gowalla-iid", "row": "arena", "other": name, "metric": "ndcg@20"}
+        entries.append({**names, "value": 0.18, "other_value": value, "low": 0.0, "high": 0.1})
+    best = best_baseline(ARENA, entries, rows())
+    assert best is not None and best["other"] == "peer:rectools-sasrec"

@@ -1,8 +1,8 @@
 """What every peer script shares: pairs from Parquet in, ranked lists as Parquet out, time and
 memory on stdout.
 
-Peers run in an environment of their own (peers.txt, recbole.txt), so nothing of recsys is imported
-here.
+Peers run in an environment of their own (peers.txt, recbole.txt, rectools.txt), so nothing of
+recsys is imported here.
 """
 
 import argparse
@@ -22,16 +22,21 @@ LENGTH = 20
 
 
 class Pairs(NamedTuple):
-    """seen: (users, items) 0/1 matrix. users, items: the outside id of each row and column."""
+    """seen: (users, items) 0/1 matrix. users, items: the external id of each row and column.
+
+    history: (pairs, 2) row and column of each pair, from the earliest of a user to the latest; None
+    for a log without an order.
+    """
 
     seen: sparse.csr_matrix
     users: np.ndarray
     items: np.ndarray
+    history: np.ndarray | None = None
 
 
 class Fitted(NamedTuple):
-    """rank: dense users (n,) → (n, LENGTH) dense items, seen ones left out. facts: what to report
-    beside the time.
+    """rank: rows of users (n,) → (n, LENGTH) columns of items, seen ones left out, −1 where a list
+    ended. facts: what to report beside the time.
     """
 
     rank: Callable[[np.ndarray], np.ndarray]
@@ -92,14 +97,19 @@ def main(fit: Callable[[Pairs, dict[str, Any]], Fitted]) -> None:
 
 
 def read(path: Path) -> Pairs:
-    """The pairs (user_id, item_id) of a file, numbered in ascending order of the ids."""
-    table = pl.read_parquet(path, columns=["user_id", "item_id"])
+    """The pairs (user_id, item_id) of a file, numbered in ascending order of the ids; its column
+    `position` says what came after what in the history of a user.
+    """
+    table = pl.read_parquet(path)
     users, user = np.unique(table["user_id"].to_numpy(), return_inverse=True)
     items, item = np.unique(table["item_id"].to_numpy(), return_inverse=True)
     ones = np.ones(len(table), np.float32)
-    return Pairs(
-        sparse.csr_matrix((ones, (user, item)), shape=(len(users), len(items))), users, items
-    )
+    seen = sparse.csr_matrix((ones, (user, item)), shape=(len(users), len(items)))
+    history = None
+    if "position" in table.columns:
+        order = np.lexsort((table["position"].to_numpy(), user))
+        history = np.column_stack([user, item])[order]
+    return Pairs(seen, users, items, history)
 
 
 def write(path: Path, pairs: Pairs, fitted: Fitted, block: int = 1024) -> None:
@@ -113,7 +123,8 @@ def write(path: Path, pairs: Pairs, fitted: Fitted, block: int = 1024) -> None:
         "item_id": pairs.items[ranked.ravel()],
         "rank": np.tile(np.arange(1, ranked.shape[1] + 1), len(everyone)),
     }
-    pl.DataFrame(table).write_parquet(path)
+    listed = pl.DataFrame(table).filter(pl.Series(ranked.ravel() >= 0))
+    listed.write_parquet(path)
 
 
 def by_inner_product(
