@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from pipelines.cli import app
+from recsys.baselines.catalogue import BASELINES
 from recsys.core.config import build_config, load_config
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +65,16 @@ def test_the_drawing_of_imports_is_made_from_the_code() -> None:
     written = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert "-->" in written
     assert written == page(written), "run: python docs/make_architecture.py"
+
+
+def test_every_baseline_is_on_the_page_of_concepts() -> None:
+    text = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
+    table = text.partition("The **baselines**")[2].partition("## Serving")[0]
+    names = re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)
+    assert sorted(names) == sorted([*BASELINES, "lightgcn"])
+    compared = build_config({"data": {"log": "x.csv"}}).evaluate.baselines
+    assert "first seven rows and\n`lightgcn` are compared" in table
+    assert compared == [*names[:7], "lightgcn"]
 
 
 def test_every_package_is_on_the_architecture_page() -> None:

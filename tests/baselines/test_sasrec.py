@@ -81,7 +81,7 @@ def test_the_softmax_equals_a_loop() -> None:
 
 
 def test_where_order_decides_it_beats_those_that_see_sets(world: Walks) -> None:
-    learned = world.hit_rate(fit_sasrec(world.train, TARGET, 1, 0.2, epochs=12, seed=0))
+    learned = world.hit_rate(fit_sasrec(world.train, TARGET, 1, 0.2, epochs=6, seed=0))
     assert learned > 0.95
     for name in ("popularity", "itemknn", "slim", "ease", "gfcf"):
         model = BASELINES[name]
@@ -90,7 +90,7 @@ def test_where_order_decides_it_beats_those_that_see_sets(world: Walks) -> None:
 
 
 def test_two_blocks_learn_too(world: Walks) -> None:
-    assert world.hit_rate(fit_sasrec(world.train, TARGET, 2, 0.2, epochs=20, seed=0)) > 0.95
+    assert world.hit_rate(fit_sasrec(world.train, TARGET, 2, 0.2, epochs=8, seed=0)) > 0.95
 
 
 def test_the_reversed_order_is_another_world(world: Walks) -> None:
@@ -99,7 +99,7 @@ def test_the_reversed_order_is_another_world(world: Walks) -> None:
     backwards = interactions(
         list(zip(train.user.tolist(), train.item.tolist(), strict=True)), (-train.time).tolist()
     )
-    scorer = fit_sasrec(backwards, TARGET, 1, 0.2, epochs=12, seed=0)
+    scorer = fit_sasrec(backwards, TARGET, 1, 0.2, epochs=6, seed=0)
     assert world.hit_rate(scorer) < 0.2
 
 
@@ -201,7 +201,10 @@ def test_a_training_ends_at_the_bound(world: Walks, monkeypatch: pytest.MonkeyPa
     assert choice.params["epochs"] == 6
 
 
-def test_the_chosen_scorer_is_what_its_settings_give_again(world: Walks) -> None:
+def test_the_chosen_scorer_is_what_its_settings_give_again(
+    world: Walks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "MAX_EPOCHS", 4)
     held_out = world.train.num_users // 2
 
     def value(scorer: Scorer) -> float:

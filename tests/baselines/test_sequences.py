@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from recsys.baselines.sasrec.sequences import (
     WINDOW,
     Windows,
     batch_of,
+    batch_size,
     in_batches,
     latest_windows,
     sequences,
@@ -79,6 +81,13 @@ def test_batches_hold_every_window_once(lengths: list[int], size: int) -> None:
     batches = list(in_batches(np.array(lengths), size, np.random.default_rng(0)))
     assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
     assert all(1 <= len(batch) <= size for batch in batches)
+
+
+@pytest.mark.parametrize(
+    ("num_windows", "size"), [(0, 32), (100, 32), (6_400, 100), (22_363, 256), (10**6, 256)]
+)
+def test_small_logs_are_learned_in_small_batches(num_windows: int, size: int) -> None:
+    assert batch_size(num_windows) == size
 
 
 def test_a_history_of_100_000_items_is_cut() -> None:

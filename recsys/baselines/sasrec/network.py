@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-_DEVIATION = 0.02  # of the first item and position vectors
+_DEVIATION = 0.05  # of the first item and position vectors
 
 
 class CausalBlock(nn.Module):

@@ -11,6 +11,10 @@ from recsys.core.interactions import Interactions
 
 WINDOW = 50
 """Most items that a window holds, the latest ones."""
+LARGEST_BATCH = 256
+"""Most windows of a batch."""
+_SMALLEST_BATCH = 32
+_STEPS = 64  # of an epoch, at least, where batches are not the smallest
 _SORTED_TOGETHER = 16  # batches whose windows are sorted by length, so that few columns stay empty
 
 
@@ -106,6 +110,11 @@ def batch_of(items: IntArray, windows: Windows) -> Batch:
     position = WINDOW - length + column
     position = np.minimum(position, WINDOW - 1)
     return Batch(batch_items, position, is_item)
+
+
+def batch_size(num_windows: int) -> int:
+    """Windows a step: 256, fewer in a small log, so that an epoch has enough steps to learn from."""
+    return min(max(num_windows // _STEPS, _SMALLEST_BATCH), LARGEST_BATCH)
 
 
 def in_batches(lengths: Int64Array, size: int, draw: np.random.Generator) -> Iterator[Int64Array]:

@@ -9,10 +9,12 @@ import torch
 
 from recsys.baselines.sasrec.network import SequenceNetwork, sampled_softmax
 from recsys.baselines.sasrec.sequences import (
+    LARGEST_BATCH,
     WINDOW,
     Batch,
     Windows,
     batch_of,
+    batch_size,
     in_batches,
     latest_windows,
     sequences,
@@ -24,7 +26,6 @@ from recsys.core.interactions import Interactions
 
 WIDTH = 64
 NEGATIVES = 256
-BATCH_WINDOWS = 256
 _RATE = 1e-3
 _BETAS = (0.9, 0.98)
 
@@ -79,6 +80,7 @@ class Training:
         self._num_items = interactions.num_items
         self._sequences = sequences(interactions, target)
         self._windows = training_windows(self._sequences.indptr)
+        self._batch_size = batch_size(len(self._windows.length))
         with _drawing_from(seed, 0):
             self._network = SequenceNetwork(self._num_items, WINDOW, WIDTH, blocks, dropout)
         self._optimiser = torch.optim.Adam(self._network.parameters(), lr=_RATE, betas=_BETAS)
@@ -89,7 +91,7 @@ class Training:
         self._network.train()
         draw = np.random.default_rng([self._seed, self.epoch])
         with _drawing_from(self._seed, self.epoch):
-            for rows in in_batches(self._windows.length, BATCH_WINDOWS, draw):
+            for rows in in_batches(self._windows.length, self._batch_size, draw):
                 negatives = draw.integers(0, self._num_items, NEGATIVES)
                 self._step(rows, negatives)
 
@@ -126,8 +128,8 @@ class Training:
         """(windows, width) the state behind the last item of each."""
         encoded = np.empty((len(windows.length), WIDTH), np.float32)
         by_length = np.argsort(windows.length, kind="stable")
-        for first in range(0, len(by_length), BATCH_WINDOWS):
-            rows = by_length[first : first + BATCH_WINDOWS]
+        for first in range(0, len(by_length), LARGEST_BATCH):
+            rows = by_length[first : first + LARGEST_BATCH]
             group = windows.of(rows)
             states = self._states(batch_of(self._sequences.items, group))
             last = torch.from_numpy(group.length - 1)
