@@ -124,7 +124,7 @@ class SharedSoftmax(torch.autograd.Function):
         highest = torch.maximum(own, scores.amax(1)) if scores.shape[1] else own
 
         # σ((s⁺ − β_u)/(τ τ_β)): what each pair counts, β_u being the score that the K-th best item has.
-        weight = _top_k_weights(scores, agreement, group, config)
+        weight = _top_k_weights(scores, own, group, config)
 
         # The terms of the sum: of each candidate, in the place of its score, and of the positive.
         terms = scores.sub_(highest[:, None]).exp_()
@@ -149,20 +149,19 @@ class SharedSoftmax(torch.autograd.Function):
 
 
 def _top_k_weights(
-    scores: Tensor, agreement: Tensor, group: CandidateGroup, config: TrainConfig
+    scores: Tensor, own: Tensor, group: CandidateGroup, config: TrainConfig
 ) -> Tensor:
     """(pairs,) weights of the pairs, 1 without config.list_length (SL@K, Yang et al. 2025, eq. 10).
 
-    scores: (pairs, candidates) over the temperature. agreement: (pairs,) scores of the pairs.
+    scores: (pairs, candidates) over the temperature. own: (pairs,) those of the pairs.
     """
     if not config.list_length:
-        return torch.ones_like(agreement)
+        return torch.ones_like(own)
     # Of a sample of the items, the K-th best of all is estimated by that of the same quantile.
     place = round(config.list_length * group.sampled_share)
     place = min(max(place, 1), scores.shape[1])
     border = scores.topk(place, sorted=False).values.amin(1)
-    margin = agreement / config.temperature - border
-    return torch.sigmoid(margin / config.top_k_temperature)
+    return torch.sigmoid((own - border) / config.top_k_temperature)
 
 
 def _keep_hardest(scores: Tensor, count: int) -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ def share_of(pairs: int, candidates: int, known: list[list[int]] | None = None) 
 
 def soft(temperature: float, positive_temperature: float | None = None, **changes) -> TrainConfig:
     ratio = (positive_temperature or temperature) / temperature
-    return TrainConfig(temperature=temperature, positive_ratio=ratio, **changes)
+    settings = {"top_k": 0} | changes
+    return TrainConfig(temperature=temperature, positive_ratio=ratio, **settings)
 
 
 def test_by_hand():
@@ -220,7 +222,7 @@ def test_bf16_is_near_float32():
         for kind in (USER, ITEM)
     }
     batch = Batch((share_of(40, 50),), 40, None, None, torch.arange(40), torch.arange(40), 0)
-    config = TrainConfig(temperature=0.2)
+    config = TrainConfig(temperature=0.2, top_k=0)
     exact, slopes = loss_and_gradient(vectors, batch, config)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough, rough_slopes = loss_and_gradient(vectors, batch, config)
@@ -230,3 +232,47 @@ def test_bf16_is_near_float32():
         assert torch.allclose(
             rough_slopes[kind], slopes[kind], atol=0.02 * float(slopes[kind].abs().max())
         )
+
+
+def test_pairs_above_the_end_of_the_list_count_more():
+    """SL@K: σ((s⁺ − β)/τ_β) with β the K-th best candidate, in temperatures."""
+    user = torch.tensor([[1.0], [1.0]])
+    positive = torch.tensor([[1.0], [0.2]])
+    candidates = torch.tensor([[0.6], [0.5], [0.4]])
+    config = soft(0.5, top_k=2, top_k_temperature=2.0)
+    loss = SharedSoftmax.apply(user, positive, candidates, share_of(2, 3), config)
+    # β = 0.5 / ½ = 1; s⁺/τ = 2 and 0.4.
+    others = math.exp(1.2) + math.exp(1.0) + math.exp(0.8)
+    losses = [math.log(math.exp(own) + others) - own for own in (2.0, 0.4)]
+    weights = [1 / (1 + math.exp(-(own - 1.0) / 2.0)) for own in (2.0, 0.4)]
+    expected = (weights[0] * losses[0] + weights[1] * losses[1]) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_sample_of_the_items_stands_for_all_of_them():
+    """Of a third of the items, the sixth best of all is about the second best."""
+    user, positive = torch.tensor([[1.0]]), torch.tensor([[1.0]])
+    candidates = torch.tensor([[0.6], [0.5], [0.4]])
+    third = replace(share_of(1, 3), sampled_share=1 / 3)
+    loss = SharedSoftmax.apply(user, positive, candidates, third, soft(0.5, top_k=6))
+    whole = SharedSoftmax.apply(user, positive, candidates, share_of(1, 3), soft(0.5, top_k=2))
+    assert loss.item() == pytest.approx(whole.item(), rel=1e-6)
+
+
+def test_the_gradient_of_weighted_pairs_takes_the_weights_as_given():
+    generator = torch.Generator().manual_seed(4)
+    leaves = [torch.randn(count, 8, generator=generator).requires_grad_() for count in (6, 6, 10)]
+    user, positive, candidates = leaves
+    share = share_of(6, 10, [[0, 3, 5], [1, 2, 9]])
+    loss = SharedSoftmax.apply(*leaves, share, soft(0.3, top_k=3))
+
+    scores = (user @ candidates.T / 0.3).index_put(tuple(share.known), torch.tensor(-torch.inf))
+    own = (user * positive).sum(1) / 0.3
+    border = scores.detach().sort(1, descending=True).values[:, 2]
+    weight = torch.sigmoid(own.detach() - border)
+    plain = (weight * (torch.cat([own[:, None], scores], 1).logsumexp(1) - own)).mean()
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+    for left, right in zip(
+        torch.autograd.grad(loss, leaves), torch.autograd.grad(plain, leaves), strict=True
+    ):
+        assert torch.allclose(left, right, atol=1e-6)
