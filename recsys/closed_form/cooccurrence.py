@@ -20,12 +20,23 @@ def cooccurrence(
     shrinkage: float = 0.0,
     min_shared: float = 0.0,
 ) -> sparse.csr_matrix:
-    """Each item's `top_n` most similar other items, as rows of an (items, items) float32 table.
+    """Each item's `top_n` most similar other items, as rows of a table.
 
     With c_ij the users of both i and j, and c_i those of i: cosine c_ij / (√(c_i c_j) + shrinkage),
-    Jaccard c_ij / (c_i + c_j − c_ij + shrinkage), count c_ij. matrix: (users, items) 0/1, or with
-    rows scaled by √ of a user's weight. min_shared: pairs with a smaller c_ij are left out. Ties:
-    the smaller id. Indices ascend. Raises UsageError for an unknown measure or top_n < 1.
+    Jaccard c_ij / (c_i + c_j − c_ij + shrinkage), count c_ij.
+
+    Args:
+        matrix: (users, items) 0/1, or with rows scaled by √ of a user's weight.
+        measure: "cosine", "jaccard" or "count".
+        top_n: items a row; of equally similar ones those of smaller ids.
+        shrinkage: added to the denominator, so that few shared users say little.
+        min_shared: pairs with a smaller c_ij are left out.
+
+    Returns:
+        (items, items) float32, indices ascending.
+
+    Raises:
+        UsageError: an unknown measure, or top_n < 1.
     """
     if top_n < 1:
         raise UsageError(f"top_n = {top_n} similar items is less than one", "Ask for at least 1")

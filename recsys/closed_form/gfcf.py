@@ -36,11 +36,16 @@ class LowPassScorer:
 def fit_gfcf(
     interactions: Interactions, target: str, settings: Sequence[tuple[int, float]], seed: int
 ) -> Iterator[LowPassScorer]:
-    """One model for each (rank, weight), in order, from one SVD: r·P + weight · r·D_I^(−½) V Vᵀ
-    D_I^(½).
+    """One model for each (rank, weight), in order, from one SVD.
 
-    P = R̃ᵀR̃ with R̃ = D_U^(−½) R D_I^(−½), V its `rank` largest right singular vectors, exact. The
-    published setting is (256, 0.3).
+    score = r·P + weight · r·D_I^(−½) V Vᵀ D_I^(½), with P = R̃ᵀR̃, R̃ = D_U^(−½) R D_I^(−½), and V
+    the `rank` largest right singular vectors of R̃, exact. The published setting is (256, 0.3).
+
+    Args:
+        interactions: of a phase.
+        target: the behaviour to learn from and to predict.
+        settings: (rank, weight) of each model.
+        seed: of the SVD's first vector.
     """
     rows = interactions.matrix((target,))
     adjacency = normalised(rows)

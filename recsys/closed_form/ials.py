@@ -43,8 +43,19 @@ def fit_ials(
     iterations: int,
     seed: int,
 ) -> FactorScorer:
-    """Factors of the 0/1 matrix; an observed pair weighs `confidence`, any other 1. Raises
-    MachineError without implicit.
+    """Factors of the 0/1 matrix of users and items.
+
+    Args:
+        interactions: of a phase.
+        target: the behaviour to learn from and to predict.
+        width: of the factors.
+        confidence: what an observed pair weighs; any other weighs 1.
+        regularisation: of the factors.
+        iterations: rounds over users and items.
+        seed: of the first factors.
+
+    Raises:
+        MachineError: `implicit` is not installed.
     """
     if reason := missing():
         raise MachineError(reason)

@@ -11,11 +11,15 @@ from recsys.core.interactions import Interactions
 def fit_itemknn(
     interactions: Interactions, target: str, neighbours: int, shrinkage: float, damping: float = 0.0
 ) -> LinearScorer:
-    """score_ui = Σ s_ij over the items j of user u that are among the `neighbours` most similar to
-    candidate i.
+    """score_ui = Σ s_ij over the items j of user u that are among the most similar to candidate i.
 
-    damping: a user counts d_u^(−damping) in the similarity: that two items share a user of
-    everything says little.
+    Args:
+        interactions: of a phase.
+        target: the behaviour to learn from and to predict.
+        neighbours: how many similar items each candidate has.
+        shrinkage: added to the denominator of the cosine.
+        damping: a user counts d_u^(−damping) in the similarity: that two items share a user of
+            everything says little.
     """
     rows = interactions.matrix((target,))
     similar = cooccurrence(normalised(rows, damping / 2, 0.0), "cosine", neighbours, shrinkage)
