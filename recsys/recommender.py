@@ -51,6 +51,7 @@ from recsys.scores.most_popular import choose_popularity
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import tune
+from recsys.train.probe import Settings
 
 _CARD = "recommender.json"
 _KEY = "key"
@@ -64,11 +65,13 @@ class _Chosen(NamedTuple):
     epochs: of the training on the whole log.
     blend: what histories add to the vectors.
     half_life_days: half-life of what users of whom nothing is known get, as in `bundle_of`.
+    settings: what the configuration of the training leaves open.
     """
 
     epochs: int
     blend: Blend = NO_BLEND
     half_life_days: float | None = None
+    settings: Settings | None = None
 
 
 def _option(key: str, default_of: str | None = None) -> Any:
@@ -99,7 +102,7 @@ class GraphRecommender(BaseEstimator):
     attention: bool = _option("model.attention")
     similarity: Literal["cosine", "dot"] = _option("model.similarity")
     loss: str = _option("train.loss")
-    temperature: float = _option("train.temperature")
+    temperature: float | None = _option("train.temperature")
     negatives: int = _option("train.negatives")
     epochs: int = _option("train.epochs")
     batch_size: int | None = _option("train.batch_size")
@@ -417,7 +420,8 @@ class GraphRecommender(BaseEstimator):
         trained = fit_phase(phase, graph, config.model, progress=progress)
         vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
         blend = choose_blend(phase, vectors, progress).blend
-        return _Chosen(trained.best_epoch, blend, choose_popularity(phase).half_life_days)
+        half_life_days = choose_popularity(phase).half_life_days
+        return _Chosen(trained.best_epoch, blend, half_life_days, trained.settings)
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))
@@ -439,7 +443,14 @@ def _write_bundle(
     """
     phase = Phase("serve", log, None, config)
     graph = phase.graph
-    trained = fit_phase(phase, graph, config.model, epochs=chosen.epochs, progress=progress)
+    trained = fit_phase(
+        phase,
+        graph,
+        config.model,
+        epochs=chosen.epochs,
+        progress=progress,
+        settings=chosen.settings,
+    )
     vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
     embeddings = vectors.embeddings_of(chosen.blend.scaling)
     scorer = blended(phase, VectorScorer(embeddings.users, embeddings.items), chosen.blend)

@@ -33,6 +33,7 @@ from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.choice import choose_blend
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.train.loop import Trained
+from recsys.train.probe import Settings
 
 METRICS = ("recall@20", "ndcg@20", "recall@10", "ndcg@10", "hr@10")
 
@@ -52,12 +53,15 @@ class Scored(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What validation decides. value: of the vectors, blended: with what histories add."""
+    """What validation decides. value: of the vectors, blended: with what histories add. settings:
+    what the configuration of the training leaves open.
+    """
 
     epochs: int
     value: float | None
     blend: Blend
     blended: float | None
+    settings: dict[str, Any] | None = None
 
 
 class _Fitted(NamedTuple):
@@ -133,6 +137,7 @@ def _model(
         selected = _select_epochs(select, cache, meter)
         choices = _choose_blend(select, selected)
     graph, blend, epochs = learned.graph, choices.blend, choices.epochs
+    settings = None if choices.settings is None else Settings(**choices.settings)
     networks: list[Network] = []
 
     @lru_cache(1)
@@ -147,7 +152,12 @@ def _model(
                 epoch_log.shapes(learned, epochs, vectors)
         else:
             trained = fit_phase(
-                learned, graph, learned.config.model, epochs=epochs, progress=Told()
+                learned,
+                graph,
+                learned.config.model,
+                epochs=epochs,
+                progress=Told(),
+                settings=settings,
             )
         networks.append(trained.network)
         return trained, {"mode": trained.plan.mode, "shared": shared_numbers(trained.network)}
@@ -157,6 +167,8 @@ def _model(
         return blended_scaled(learned, vectors, blend, terms=terms())
 
     facts = _choice(select.config, choices.value) | {"epochs": epochs}
+    if choices.settings is not None:
+        facts |= {"settings": choices.settings}
     if selected is not None and learned is select:
         vectors = selected
     else:
@@ -176,7 +188,11 @@ def _select_epochs(select: Phase, cache: Path, meter: Meter) -> Vectors:
 
     def fit() -> tuple[Trained, dict[str, Any]]:
         trained = fit_phase(select, select.graph, select.config.model, progress=Told())
-        return trained, {"epochs": trained.best_epoch, "value": trained.best_value}
+        return trained, {
+            "epochs": trained.best_epoch,
+            "value": trained.best_value,
+            "settings": trained.settings.document(),
+        }
 
     return shared_training(cache, select, None, fit, meter)
 
@@ -186,7 +202,8 @@ def _choose_blend(select: Phase, selected: Vectors) -> Choices:
     vectors = TrainedVectors(select.interactions, selected.embeddings, select.graph)
     choice = choose_blend(select, vectors)
     facts = selected.facts
-    return Choices(facts["epochs"], facts["value"], choice.blend, choice.value)
+    settings = facts.get("settings")
+    return Choices(facts["epochs"], facts["value"], choice.blend, choice.value, settings)
 
 
 def _baseline(name: str, select: Phase, learned: Phase) -> _Fitted:

@@ -85,7 +85,9 @@ def choices_of(row: str, dataset: str, seed: int, path: Path = results.RESULTS) 
         return None
     one = chosen[0]
     blend = Blend.read(one["blend"]) if "blend" in one else NO_BLEND
-    return Choices(one["epochs"], one["validation"], blend, one.get("validation_blended"))
+    return Choices(
+        one["epochs"], one["validation"], blend, one.get("validation_blended"), one.get("settings")
+    )
 
 
 def configured(

@@ -9,7 +9,7 @@ from pipelines.places import GRAPH, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import chosen
 from pipelines.stages.scores import Scored
-from pipelines.stages.training import CARD, MODEL
+from pipelines.stages.training import CARD, MODEL, settled
 from recsys.core.artefacts import read_json
 from recsys.fitting.fit import fit_phase
 from recsys.graph.parts import has_part, without
@@ -30,7 +30,15 @@ def rank_without(work: Work) -> Facts:
     data = load_phase(work.folder.path, work.config, "final").with_graph(graph)
     card = read_json(work.read(TRAINED.format(phase="select", bucket=MODEL)) / CARD)
     epochs = int(card["epochs"])
-    trained = fit_phase(data, graph, work.config.model, work.resume, epochs, progress=work.progress)
+    trained = fit_phase(
+        data,
+        graph,
+        work.config.model,
+        work.resume,
+        epochs,
+        progress=work.progress,
+        settings=settled(card),
+    )
     vectors = TrainedVectors(data.interactions, trained.embeddings, graph)
     scorer = blended_scaled(data, vectors, chosen(work, MODEL), work.progress)
     ranked = data.judge.ranked(scorer, max(work.config.evaluate.ks))

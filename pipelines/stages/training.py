@@ -2,7 +2,7 @@
 many.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.model.mass import message_mass
 from recsys.phases.phase import Phase, PhaseName
+from recsys.train.probe import Settings
 from recsys.train.warm_start import WarmStart, load_states, save_states
 
 MODEL, LIGHTGCN = "model", "lightgcn"
@@ -44,6 +45,7 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
             _epochs(work, phase),
             _start(work, data, graph),
             work.progress,
+            settings=_settings(work, phase),
         )
         save_embeddings(trained.embeddings, work.out)
         save_states(work.out, trained.network, graph, data.interactions)
@@ -56,6 +58,7 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
             "value": trained.best_value,
             "stopped": trained.stopped,
             "weight_powers": trained.network.weight_powers(),
+            "settings": trained.settings.document(),
         }
         write_json(work.out / CARD, card)
         history = [asdict(record) for record in trained.history]
@@ -119,3 +122,16 @@ def _epochs(work: Work, phase: PhaseName) -> int | None:
         return None
     folder = work.read(TRAINED.format(phase="select", bucket=work.bucket))
     return int(read_json(folder / CARD)["epochs"])
+
+
+def _settings(work: Work, phase: PhaseName) -> Settings | None:
+    """What the first phase settled where the configuration leaves it open; None lets validation."""
+    if phase == "select":
+        return None
+    card = read_json(work.read(TRAINED.format(phase="select", bucket=work.bucket)) / CARD)
+    return settled(card)
+
+
+def settled(card: Mapping[str, Any]) -> Settings | None:
+    """The settings that a training's card holds; one of before has none."""
+    return Settings(**card["settings"]) if "settings" in card else None

@@ -25,6 +25,7 @@ from recsys.scores.trained_vectors import decayed_edges
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
 from recsys.train.loop import Trained, Watch, train
+from recsys.train.probe import Settings
 from recsys.train.warm_start import WarmStart
 
 
@@ -37,12 +38,13 @@ def fit_phase(
     warm: WarmStart | None = None,
     progress: Progress = QUIET,
     watch: Watch | None = None,
+    settings: Settings | None = None,
 ) -> Trained:
     """Train `model` on a phase; without `epochs`, NDCG on what is held out from the phase decides
     when to stop.
 
     folder: for checkpoints; a killed training is continued from there. watch: told every epoch; may
-    raise to end it.
+    raise to end it. settings: what the configuration leaves open, as an earlier phase settled it.
     """
     validate = None
     # Nothing is held out from "serve", whose epochs are given.
@@ -67,6 +69,7 @@ def fit_phase(
         progress=progress,
         graph_config=phase.graph_config,
         watch=watch,
+        settings=settings,
     )
 
 

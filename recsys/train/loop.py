@@ -26,6 +26,7 @@ from recsys.train.embed import embed, embed_histories
 from recsys.train.factors import factor_states
 from recsys.train.forecast import Plan, plan_training, refuse_too_slow
 from recsys.train.history_stepper import HistoryStepper
+from recsys.train.probe import Settings, open_settings, probe
 from recsys.train.stepper import Start, Stepper, first_network
 from recsys.train.warm_start import save_states
 
@@ -45,6 +46,7 @@ class Trained:
     peak_bytes: largest memory of the process so far.
     stopped: "epochs", "patience" or "max_minutes".
     plan: what was forecast.
+    settings: what the configuration left open, as it was settled.
     """
 
     network: Network
@@ -56,6 +58,7 @@ class Trained:
     peak_bytes: int
     stopped: str
     plan: Plan
+    settings: Settings
 
 
 def train(
@@ -73,6 +76,7 @@ def train(
     progress: Progress = QUIET,
     graph_config: GraphConfig | None = None,
     watch: Watch | None = None,
+    settings: Settings | None = None,
 ) -> Trained:
     """Train a network on one phase.
 
@@ -92,6 +96,8 @@ def train(
         graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
         watch: told every epoch, those of a continued training first; what it raises ends the
             training.
+        settings: what the configuration leaves open, as an earlier phase settled it; settled here by
+            validation when absent.
 
     Raises:
         MachineError: before it starts when the forecast does not fit, or when the loss stops being
@@ -103,6 +109,23 @@ def train(
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
         target = graph.target[1]
+        if settings is None:
+            settings = Settings.of(train)
+            if validate and epochs is None and model.family == "history":
+                probed = _Probe(
+                    interactions,
+                    graph,
+                    model,
+                    seed,
+                    start,
+                    shared,
+                    plan,
+                    device,
+                    graph_config,
+                    validate,
+                )
+                settings = probed.settle(train, progress)
+        train = settings.applied(train)
         identity = checkpoint.fingerprint(
             graph,
             interactions.matrix((target,)),
@@ -128,11 +151,7 @@ def train(
         refuse_too_slow(plan, train)
 
         def embeddings() -> Embeddings:
-            if isinstance(stepper, HistoryStepper):
-                return embed_histories(
-                    stepper.network, graph, interactions, graph_config, stepper.node_blocks
-                )
-            return embed(network, graph, interactions, graph_config, stepper.block)
+            return _embedded(stepper, graph, interactions, graph_config)
 
         judge = None
         if validate and epochs is None:
@@ -151,7 +170,7 @@ def train(
         stopped = training.run(progress)
         if folder:
             save_states(folder, network, graph, interactions)
-        return _trained(training.state, network, embeddings(), stopped, plan)
+        return _trained(training.state, network, embeddings(), stopped, plan, settings)
 
 
 def forecast(
@@ -171,6 +190,54 @@ def forecast(
         network = first_network(interactions, graph, model, seed, None, None)
         stepper = _stepper(network, interactions, graph, train, seed, plan, device)
         return plan.timed(stepper.seconds_a_step())
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """Short trainings of one network from one start. Fields: as the arguments of `train`."""
+
+    interactions: Interactions
+    graph: Graph
+    model: ModelConfig
+    seed: int
+    start: Start | None
+    shared: Start | None
+    plan: Plan
+    device: torch.device
+    graph_config: GraphConfig | None
+    validate: Validate
+
+    def settle(self, config: TrainConfig, progress: Progress) -> Settings:
+        """What validation prefers of the settings that `config` leaves open."""
+        has_order = self.model.recency and self.interactions.time is not None
+        if not open_settings(config, has_order) or not self.plan.steps:
+            return Settings.of(config)
+        network = first_network(
+            self.interactions, self.graph, self.model, self.seed, self.start, self.shared
+        )
+        first = {name: value.clone() for name, value in network.state_dict().items()}
+
+        def run(candidate: TrainConfig, steps: int) -> float:
+            network.load_state_dict(first)
+            stepper = _stepper(
+                network, self.interactions, self.graph, candidate, self.seed, self.plan, self.device
+            )
+            stepper.epoch(0, QUIET, steps)
+            embeddings = _embedded(stepper, self.graph, self.interactions, self.graph_config)
+            return self.validate(embeddings)
+
+        pairs = self.plan.pairs_a_step
+        return probe(config, has_order, pairs, self.plan.steps, run, progress)
+
+
+def _embedded(
+    stepper: Stepper, graph: Graph, interactions: Interactions, config: GraphConfig | None
+) -> Embeddings:
+    """The vectors at the present weights."""
+    if isinstance(stepper, HistoryStepper):
+        blocks = stepper.node_blocks
+        return embed_histories(stepper.network, graph, interactions, config, blocks)
+    return embed(stepper.network, graph, interactions, config, stepper.block)
 
 
 def _stepper(
@@ -296,7 +363,12 @@ def _unwatched(record: EpochRecord) -> None:
 
 
 def _trained(
-    state: TrainingState, network: Network, embeddings: Embeddings, stopped: str, plan: Plan
+    state: TrainingState,
+    network: Network,
+    embeddings: Embeddings,
+    stopped: str,
+    plan: Plan,
+    settings: Settings,
 ) -> Trained:
     return Trained(
         network=network,
@@ -308,6 +380,7 @@ def _trained(
         peak_bytes=peak_memory_bytes(),
         stopped=stopped,
         plan=plan,
+        settings=settings,
     )
 
 

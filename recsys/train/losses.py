@@ -109,7 +109,7 @@ class SharedSoftmax(torch.autograd.Function):
         group: CandidateGroup,
         config: TrainConfig,
     ) -> Float[Tensor, ""]:
-        temperature = config.temperature
+        temperature = config.softmax_temperature
         positive_temperature = temperature * config.positive_ratio
 
         # s_j/τ + bias_j. Under autocast the product is bf16; sums over thousands of candidates need
@@ -151,14 +151,14 @@ class SharedSoftmax(torch.autograd.Function):
 def _top_k_weights(
     scores: Tensor, own: Tensor, group: CandidateGroup, config: TrainConfig
 ) -> Tensor:
-    """(pairs,) weights of the pairs, 1 without config.list_length (SL@K, Yang et al. 2025, eq. 10).
+    """(pairs,) weights of the pairs, 1 without config.top_k (SL@K, Yang et al. 2025, eq. 10).
 
     scores: (pairs, candidates) over the temperature. own: (pairs,) those of the pairs.
     """
-    if not config.list_length:
+    if not config.top_k:
         return torch.ones_like(own)
     # Of a sample of the items, the K-th best of all is estimated by that of the same quantile.
-    place = round(config.list_length * group.sampled_share)
+    place = round(config.top_k * group.sampled_share)
     place = min(max(place, 1), scores.shape[1])
     border = scores.topk(place, sorted=False).values.amin(1)
     return torch.sigmoid((own - border) / config.top_k_temperature)

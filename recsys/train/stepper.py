@@ -99,7 +99,7 @@ def _sampler(
 ) -> BlockSampler | TemporalSampler | HistoryBlocks:
     layers = network.config.layers
     if isinstance(network, HistoryNetwork):
-        return history_blocks_of(graph, interactions, network.config, config.horizon)
+        return history_blocks_of(graph, interactions, network.config, config.horizon or 1)
     if config.time_respecting:
         return TemporalSampler(graph, config.fanouts, layers)
     if config.sampler == "csr":
@@ -190,16 +190,18 @@ class Stepper:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
-    def epoch(self, epoch: int, progress: Progress) -> float:
-        """One pass over the pairs (epochs from 0); mean loss. Batches are drawn here while another
-        thread steps.
+    def epoch(self, epoch: int, progress: Progress, steps: int | None = None) -> float:
+        """One pass over the pairs (epochs from 0), or its first `steps`; mean loss. Batches are
+        drawn here while another thread steps.
 
         Raises MachineError when the loss or a weight stops being a number.
         """
         self._prepare(epoch)
         total, pairs = 0.0, 0
         label = f"epoch {epoch + 1}"
-        batches = progress.track(self.batches.epoch(epoch), label, self.batches.steps)
+        steps = steps or self.batches.steps
+        drawn = itertools.islice(self.batches.epoch(epoch), steps)
+        batches = progress.track(drawn, label, steps)
         with ThreadPoolExecutor(1) as stepper:
             running: Future[float] | None = None
             for batch in batches:

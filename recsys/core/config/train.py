@@ -29,8 +29,10 @@ class TrainConfig(Section):
     """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
     loss: str = "softmax"
     """softmax: sampled softmax over cosine scores; bpr (Rendle et al. 2009); or one that was added."""
-    temperature: float = Field(0.1, gt=0)
-    """Divides the scores in the softmax; smaller looks harder at the strongest negatives."""
+    temperature: float | None = Field(None, gt=0)
+    """Divides the scores in the softmax; smaller looks harder at the strongest negatives. Absent:
+    0.1, or what a probe on validation prefers (history).
+    """
     positive_ratio: float = Field(1.0, gt=0)
     """softmax: the score of the pair itself is divided by this many times `temperature` (BSL, Wu et
     al. 2024). Above 1, noisy pairs pull less; published ratios lie between 0.8 and 1.3, and far
@@ -54,8 +56,8 @@ class TrainConfig(Section):
     """
     top_k: int | None = Field(None, ge=0)
     """softmax: a pair counts more the further its score lies above that of the user's K-th best item
-    (SL@K, Yang et al. 2025): lists are short, and pairs far below their end pull in vain. `metric_k`
-    when absent; 0 lets all count alike.
+    (SL@K, Yang et al. 2025): lists are short, and pairs far below their end pull in vain. 0 lets all
+    count alike. Absent: 0, or `metric_k` where a probe on validation prefers that (history).
     """
     top_k_temperature: float = Field(1.0, gt=0)
     """top_k: divides that distance, which is counted in temperatures; smaller cuts harder."""
@@ -97,9 +99,10 @@ class TrainConfig(Section):
     """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that
     fold-in works.
     """
-    horizon: int = Field(1, ge=1)
+    horizon: int | None = Field(None, ge=1)
     """history, for logs with an order: a pair is one of the next this many events of its user. 1
-    learns what comes next; more learns what comes in a while, too.
+    learns what comes next; more learns what comes in a while, too. Absent: 1, or what a probe on
+    validation prefers.
     """
     edge_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the edges dropped in a step; degrees are kept, the others count 1/(1 −
@@ -135,9 +138,9 @@ class TrainConfig(Section):
     """Refuse to start when the forecast is above it; the machine's free memory when absent."""
 
     @property
-    def list_length(self) -> int:
-        """K of SL@K; 0 without it."""
-        return self.metric_k if self.top_k is None else self.top_k
+    def softmax_temperature(self) -> float:
+        """The temperature, or what stands in for one that was left open."""
+        return 0.1 if self.temperature is None else self.temperature
 
     @model_validator(mode="after")
     def _time_needs_samples(self) -> Self:

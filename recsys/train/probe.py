@@ -1,0 +1,98 @@
+"""A short look at a few settings of the loss before a training: those that the log decides."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any, Self
+
+from recsys.core.config import TrainConfig
+from recsys.core.progress import Progress
+
+TEMPERATURES = (0.1, 0.2)
+HORIZONS = (1, 20)
+PROBED_PAIRS = 200_000
+"""Pairs that each candidate is trained on, at most."""
+_CLEAR = 1.005  # a candidate that gains less than this over the one before it is noise
+
+Run = Callable[[TrainConfig, int], float]
+"""(configuration, steps) → validation value after so many steps from the start."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `TrainConfig` may leave open (None), settled.
+
+    temperature: of the softmax.
+    top_k: K of SL@K, 0 for pairs that count alike.
+    horizon: events that a pair may lie ahead of what is known.
+    """
+
+    temperature: float = TEMPERATURES[0]
+    top_k: int = 0
+    horizon: int = HORIZONS[0]
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> Self:
+        """Those of a configuration, with what everybody starts from where it leaves them open."""
+        given = {name: getattr(config, name) for name in _NAMES}
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def applied(self, config: TrainConfig) -> TrainConfig:
+        return config.model_copy(update=asdict(self))
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_NAMES = ("temperature", "top_k", "horizon")
+
+
+def open_settings(config: TrainConfig, has_order: bool) -> dict[str, Sequence[float]]:
+    """By name of a setting that the configuration leaves open, the values to try beside the first."""
+    candidates: dict[str, Sequence[float]] = {
+        "top_k": (config.metric_k,),
+        "temperature": TEMPERATURES[1:],
+        "horizon": HORIZONS[1:] if has_order else (),
+    }
+    return {
+        name: values
+        for name, values in candidates.items()
+        if values and getattr(config, name) is None
+    }
+
+
+def probe(
+    config: TrainConfig, has_order: bool, batch_size: int, steps: int, run: Run, progress: Progress
+) -> Settings:
+    """Settle what the configuration leaves open, one setting after the other, by short trainings.
+
+    Args:
+        config: of the training.
+        has_order: whether events come in an order, for which horizons can be told apart.
+        batch_size: pairs a step.
+        steps: of an epoch; no candidate takes more.
+        run: trains and judges.
+        progress: told what was tried.
+    """
+    best = Settings.of(config)
+    candidates = open_settings(config, has_order)
+    if not candidates:
+        return best
+    short = min(steps, ceil(PROBED_PAIRS / batch_size))
+    total = 1 + sum(len(values) for values in candidates.values())
+    progress.say(f"probing {', '.join(candidates)}: {total} trainings of {short} steps")
+    best_value = run(best.applied(config), short)
+    for name, value in _flat(candidates):
+        candidate = Settings(**{**best.document(), name: value})
+        candidate_value = run(candidate.applied(config), short)
+        if candidate_value > _CLEAR * best_value:
+            best, best_value = candidate, candidate_value
+    words = ", ".join(f"{name} {getattr(best, name):g}" for name in candidates)
+    progress.say(f"probed: {words}: validation {best_value:.4f}", **best.document())
+    return best
+
+
+def _flat(candidates: dict[str, Sequence[float]]) -> Iterator[tuple[str, float]]:
+    for name, values in candidates.items():
+        for value in values:
+            yield name, value
