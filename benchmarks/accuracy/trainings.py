@@ -17,7 +17,13 @@ from recsys.core.encoder import Embeddings
 from recsys.phases.phase import Phase
 from recsys.train.loop import Trained
 
-_LEARNT_BY = ("graph/*.py", "model/*.py", "train/*.py", "closed_form/spectral.py")
+_LEARNT_BY = (
+    "core/history.py",
+    "graph/*.py",
+    "model/*.py",
+    "train/*.py",
+    "closed_form/spectral.py",
+)
 _LEARNT_FROM = {"model", "train", "graph", "split", "clean", "seed", "threads"}
 _FACTS = "training.json"
 

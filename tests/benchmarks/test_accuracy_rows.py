@@ -42,3 +42,20 @@ def test_a_lever_changes_the_base_and_nothing_else() -> None:
 def test_an_unknown_row_is_told_with_a_near_one() -> None:
     with pytest.raises(UsageError, match="'attention-64'"):
         row("attention64")
+
+
+def test_a_row_that_follows_the_default_family_is_named_for_it() -> None:
+    following = set()
+    for name, one in ROWS.items():
+        family = one.changes.get("model", {}).get("family")
+        if not family and not one.baseline and not one.script:
+            following.add(name)
+    assert following == {
+        "default",
+        "tuned",
+        "no-trend",
+        "steady",
+        "arena",
+        "arena-train-only",
+        "arena-gamma0",
+    }
