@@ -105,7 +105,10 @@ def skip_reason(
         return reason
     cost = tuning_cost(baseline, train)
     if cost.seconds > minutes * 60:
-        return f"forecast to take {cost.seconds / 60:.0f} min, over the limit of {minutes:g} min"
+        return (
+            f"forecast to take {cost.seconds / 60:.0f} min, over the limit of {minutes:g} min "
+            "that evaluate.baseline_minutes sets"
+        )
     if cost.bytes > free_bytes:
         return f"forecast to need {cost.bytes / 1e9:.1f} GB of memory, {free_bytes / 1e9:.1f} GB are free"
     return None

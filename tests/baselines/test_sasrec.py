@@ -1,18 +1,25 @@
 """SASRec: its network against loops, its training in a world where order decides, its tuning."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from scipy import sparse
 
 from markov import Walks, walks
 from recsys.baselines.catalogue import BASELINES, choose, skip_reason, tuning_cost
 from recsys.baselines.sasrec import tuning
 from recsys.baselines.sasrec.cost import MAX_EPOCHS, sasrec_cost
 from recsys.baselines.sasrec.network import CausalBlock, SequenceNetwork, sampled_softmax
-from recsys.baselines.sasrec.training import SequenceScorer, Training, fit_sasrec
+from recsys.baselines.sasrec.training import Training, fit_sasrec
 from recsys.baselines.sasrec.tuning import epochs_to_next_check
 from recsys.core.errors import DataError, UsageError
-from recsys.core.ranking import NO_ITEM, Scorer, top_k
+from recsys.core.ids import IdMap
+from recsys.core.interactions import fit_interactions
+from recsys.core.ranking import NO_ITEM, Scorer
+from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER
+from recsys.evaluate.metrics import rank_metrics
+from recsys.search.exact import rank
 from small_logs import TARGET, interactions, random_interactions
 
 SASREC = BASELINES["sasrec"]
@@ -129,13 +136,27 @@ def test_scores_do_not_depend_on_who_is_encoded_together(world: Walks) -> None:
         np.testing.assert_allclose(padded[0], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_users_without_history_get_no_list() -> None:
-    scorer = SequenceScorer(
-        np.ones((2, 3), np.float32), np.ones((4, 3), np.float32), np.array([True, False])
+def test_users_without_history_get_no_list_and_count_as_missed() -> None:
+    """User 1 viewed item 2 and bought nothing."""
+    rows = pl.DataFrame(
+        {
+            USER: [0, 0, 1, 2, 2],
+            ITEM: [0, 1, 2, 0, 3],
+            TIME: [1, 2, 3, 4, 5],
+            BEHAVIOR: ["buy", "buy", "view", "buy", "buy"],
+        },
+        schema_overrides={USER: pl.Int32, ITEM: pl.Int32},
     )
-    lists = top_k(scorer.score(np.array([0, 1], np.int32)), 2).items
-    assert lists[0].tolist() == [0, 1]
-    assert lists[1].tolist() == [NO_ITEM, NO_ITEM]
+    ids = IdMap(pl.Series(["a", "b", "c", "d"]))
+    train = fit_interactions(rows, ids, ids, ("buy", "view"))
+    scorer = fit_sasrec(train, "buy", 1, 0.4, epochs=1, seed=0)
+    users = np.arange(3, dtype=np.int32)
+    lists = rank(scorer, users, 4, train.matrix(("buy",))).items
+    assert sorted(lists[0].tolist()) == [NO_ITEM, NO_ITEM, 2, 3]
+    assert lists[1].tolist() == [NO_ITEM] * 4
+    held_out = sparse.csr_matrix(np.array([[0, 0, 1, 1], [1, 0, 0, 0], [0, 1, 1, 0]], np.float32))
+    recall = rank_metrics(lists, users, held_out, [4]).per_user["recall@4"]
+    assert recall.tolist() == [1, 0, 1]
 
 
 @pytest.mark.parametrize("pairs", [[(0, 0), (1, 1)], [(0, 0), (0, 0), (1, 1)]])
@@ -226,7 +247,8 @@ def test_its_cost_is_told_for_all_trainings_at_their_bound(world: Walks) -> None
     one = sasrec_cost(train.num_users, train.num_items, len(train))
     assert tuning_cost(SASREC, train).seconds == pytest.approx(5 * one.seconds)
     reason = skip_reason(SASREC, train, one.seconds / 60, 10**11)
-    assert reason is not None and "over the limit" in reason
+    assert reason is not None and "evaluate.baseline_minutes" in reason
+    assert skip_reason(SASREC, train, 6 * one.seconds / 60, 10**11) is None
 
 
 def test_costs_are_linear_and_bounded() -> None:
