@@ -1,12 +1,14 @@
 """Attention of a user over what the user did, by a query that all users share."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.core.history import GAPS
 from recsys.graph.schema import Messages
-from recsys.model.attention import Prepared, unit_rows
+from recsys.model.attention import Prepared, reciprocal_lengths
 from recsys.model.edges import edges_of, positive
 from recsys.model.relation_attention import DegreePrior, RelationAttention
 from recsys.model.softmax import SoftmaxMixture
@@ -66,7 +68,7 @@ class HistoryAttention(RelationAttention):
         edges = edges_of(messages)
         places = messages.places
         # query · ĥ_u − a ln d(u), the same for every edge of a source.
-        per_source = self._keys(source)
+        per_source: Tensor = UnitScores.apply(source, self.query)
         log_degree = positive(messages.source_degree).log()
         per_source = per_source - self.source_exponent * log_degree[:, None]
         logits = per_source.T.index_select(1, edges.by_target.indices) + edges.log_weight
@@ -82,7 +84,36 @@ class HistoryAttention(RelationAttention):
         zero = torch.zeros(())
         return DegreePrior(self.source_exponent, zero, torch.zeros(self.heads))
 
-    def _keys(self, source: Tensor) -> Tensor:
-        """(num_src, heads) query · ĥ_u."""
-        by_head = source.reshape(len(source), self.heads, -1)
-        return (unit_rows(by_head) * self.query).sum(-1)
+
+class UnitScores(torch.autograd.Function):
+    """query^m · ĥ_u^m of every node and head: h (nodes, heads · d), query (heads, d) → (nodes,
+    heads).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, query: Tensor) -> Tensor:
+        scale = reciprocal_lengths(states.reshape(len(states), *query.shape))
+        # ⟨query^m, h^m⟩ / |h^m|: all heads in one product with a block-diagonal matrix.
+        scores = (states @ _block_diagonal(query)) * scale
+        ctx.save_for_backward(states, query, scale, scores)
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        states, query, scale, scores = ctx.saved_tensors
+        shape = (len(states), *query.shape)
+        # ∂/∂h^m = g^m s^m (query^m − ĥ^m score^m), s^m = 1 / |h^m|
+        factor = gradient * scale
+        slope = (factor @ _block_diagonal(query).T).view(shape)
+        along = factor * scale * scores
+        slope.addcmul_(states.reshape(shape), along[..., None], value=-1)
+        # ∂/∂query^m = Σ_u g_u^m ĥ_u^m: of (heads, heads · d) the blocks of a head and itself.
+        of_all_heads = (factor.T @ states).view(len(query), *query.shape)
+        slope_query = torch.diagonal(of_all_heads, dim1=0, dim2=1).T
+        return slope.flatten(1), slope_query
+
+
+def _block_diagonal(query: Tensor) -> Tensor:
+    """(heads · d, heads) each head's query in its own column, 0 elsewhere."""
+    diagonal: Tensor = torch.block_diag(*query[:, None])
+    return diagonal.T

@@ -80,11 +80,15 @@ class HistoryNetwork(Network):
         """States h of the nodes that send messages to users, and of items; `history_blocks` gives
         the blocks.
         """
-        states = self.messages_of_nodes(blocks)
-        for kind, message in states.items():
+        return self.with_own(self.messages_of_nodes(blocks))
+
+    def with_own(self, messages: States) -> States:
+        """b_0 h^0 + m, of what messages m add to the nodes; users have no h^0."""
+        states: States = {}
+        for kind, message in messages.items():
+            states[kind] = message
             if kind != USER:
-                own = self.layer0(kind, blocks[0].nodes[kind])
-                states[kind] = self.layer_weights[0] * own + message
+                states[kind] = self.layer_weights[0] * self.rows_of_all(kind) + message
         return states
 
     def messages_of_nodes(self, blocks: list[Block]) -> States:
@@ -134,7 +138,7 @@ class HistoryNetwork(Network):
             if kind == USER:
                 states[kind] = self.visitor.new_zeros(len(nodes), self.config.width)
             else:
-                states[kind] = self.layer0(kind, nodes)
+                states[kind] = self.rows_of_all(kind)
         return states
 
 

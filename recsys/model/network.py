@@ -105,6 +105,14 @@ class Network(nn.Module):
             states = states + self.features[node_type](ids)
         return states
 
+    def rows_of_all(self, node_type: NodeType) -> Float[Tensor, "nodes width"]:
+        """Layer-0 states of all nodes of a type: without features the table itself, no copy."""
+        states: Tensor = self.table(node_type)
+        if node_type in self.features:
+            # e = table + features · projection
+            states = states + cast(_Projected, self.features[node_type]).of_all()
+        return states
+
     def forward(
         self, blocks: list[Block] | Block, hidden: Bool[Tensor, " users"] | None = None
     ) -> dict[NodeType, Float[Tensor, "_ width"]]:
@@ -198,8 +206,7 @@ class Network(nn.Module):
         """Layer-0 states of the block's nodes."""
         states: States = {}
         for kind, nodes in block.nodes.items():
-            whole_table = full and kind not in self.features
-            states[kind] = self.table(kind) if whole_table else self.layer0(kind, nodes)
+            states[kind] = self.rows_of_all(kind) if full else self.layer0(kind, nodes)
         if hidden is not None and USER in states:
             # A sum of products: torch.where takes ten times as long.
             mask = hidden[:, None].float()
@@ -224,6 +231,10 @@ class _Projected(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """(n,) ids → (n, width)."""
         return self.values[ids] @ self.projection
+
+    def of_all(self) -> Tensor:
+        """(nodes, width) of all nodes."""
+        return self.values @ self.projection
 
 
 def _disturbed(states: Tensor, share: float) -> Tensor:

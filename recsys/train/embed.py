@@ -9,6 +9,7 @@ from recsys.core.config import GraphConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.interactions import Interactions
 from recsys.graph.behaviors import history_blocks_of
+from recsys.graph.histories import HistoryBlocks
 from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType, block_to, full_block
 from recsys.model.export import encoder_state, history_encoder_state
 from recsys.model.history_network import HistoryNetwork, history_blocks
@@ -62,6 +63,7 @@ def embed_histories(
     interactions: Interactions,
     config: GraphConfig | None = None,
     blocks: list[Block] | None = None,
+    histories: HistoryBlocks | None = None,
 ) -> Embeddings:
     """The same of a network whose users are histories.
 
@@ -70,6 +72,7 @@ def embed_histories(
         graph, interactions: of the phase.
         config: what the graph was built with.
         blocks: `history_blocks` on the network's device, when there are some already.
+        histories: of the graph's users, when they are sorted already.
     """
     device = network.visitor.device
     was_training = network.training
@@ -77,7 +80,7 @@ def embed_histories(
     with torch.no_grad():
         blocks = blocks or history_blocks(graph.to(device), network.config.layers)
         states = network.node_states(blocks)
-        histories = history_blocks_of(graph, interactions, network.config)
+        histories = histories or history_blocks_of(graph, interactions, network.config)
         users = np.empty((interactions.num_users, network.config.width), np.float32)
         user_self = np.empty_like(users)
         for start in range(0, len(users), _USERS_AT_ONCE):

@@ -1,12 +1,14 @@
 """Steps of a network whose users are histories: states of items are made once for several steps."""
 
 from math import ceil
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from recsys.core.config import TrainConfig
 from recsys.core.interactions import Interactions
+from recsys.graph.histories import HistoryBlocks
 from recsys.graph.schema import ITEM, USER, Block, Graph
 from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.model.layer import States
@@ -25,8 +27,9 @@ class HistoryStepper(Stepper):
 
     The messages between nodes cost the whole graph, whatever the size of a step. Where that is more
     than a step itself, what they make of the nodes is kept for `steps_a_pass` steps: these add up
-    their gradients at the kept states, and the pass hands the sum on when it ends. A node's own row,
-    the larger part of its state, moves in every step. After historical embeddings (Chen et al. 2018,
+    their gradients at the kept states, and the pass hands the sum on when it ends. What it makes of
+    the nodes then is what the next pass keeps. A node's own row, the larger part of its state, moves
+    in every step. After historical embeddings (Chen et al. 2018,
     VR-GCN; Fey et al. 2021, GNNAutoScale).
     """
 
@@ -46,15 +49,22 @@ class HistoryStepper(Stepper):
         self.node_blocks = history_blocks(self.graph, network.config.layers)
         self.steps_a_pass = steps_a_pass(plan, config)
         self._pass: _Pass | None = None
+        self._made: States | None = None
+
+    @property
+    def histories(self) -> HistoryBlocks:
+        """What draws the histories of the steps' users."""
+        return cast(HistoryBlocks, self.sampler)
 
     def _prepare(self, epoch: int) -> None:
         super()._prepare(epoch)
         self._pass = None
+        self._made = None
 
     def _vectors(self, blocks: list[Block] | Block, batch: Batch) -> tuple[States, Tensor | None]:
         [block] = blocks if isinstance(blocks, list) else [blocks]
         if self._pass is None:
-            self._pass = _Pass(self.network, self.node_blocks, self.steps_a_pass)
+            self._pass = _Pass(self.network, self.node_blocks, self.steps_a_pass, self._made)
         states = self._pass.states()
         users = self.network.users(states, block, batch.hidden)
         items = self.network.finish({ITEM: states[ITEM]})[ITEM]
@@ -63,8 +73,10 @@ class HistoryStepper(Stepper):
     def _after_gradients(self) -> None:
         assert self._pass is not None
         if self._pass.is_over:
-            self._pass.hand_on()
+            made = self._pass.hand_on()
             self._pass = None
+            # The parameters have not moved yet: no more than one step is between made and now.
+            self._made = made if self.steps_a_pass > 1 else None
 
 
 def steps_a_pass(plan: Plan, config: TrainConfig) -> int:
@@ -80,14 +92,19 @@ class _Pass:
     h = b_0 e + m, m being what messages add. Gradients at m gather until `hand_on`.
     """
 
-    def __init__(self, network: HistoryNetwork, blocks: list[Block], num_steps: int) -> None:
+    def __init__(
+        self, network: HistoryNetwork, blocks: list[Block], num_steps: int, made: States | None
+    ) -> None:
+        """made: the messages where they are known already."""
         self._network = network
         self._blocks = blocks
         self._num_steps = num_steps
         self._steps = 0
-        # Steps in between change the parameters that gradients would go back through.
-        with torch.set_grad_enabled(num_steps == 1):
-            self._made = network.messages_of_nodes(blocks)
+        if made is None:
+            # Steps in between change the parameters that gradients would go back through.
+            with torch.set_grad_enabled(num_steps == 1):
+                made = network.messages_of_nodes(blocks)
+        self._made = made
         self._kept = {kind: state.detach().requires_grad_() for kind, state in self._made.items()}
 
     @property
@@ -97,17 +114,14 @@ class _Pass:
     def states(self) -> States:
         """States of the nodes for one more step."""
         self._steps += 1
-        weight = self._network.layer_weights[0]
-        states: States = {}
-        for kind, message in self._kept.items():
-            states[kind] = message
-            if kind != USER:
-                own = self._network.layer0(kind, self._blocks[0].nodes[kind])
-                states[kind] = weight * own + message
-        return states
+        return self._network.with_own(self._kept)
 
-    def hand_on(self) -> None:
-        """Add to the parameters' gradients what the steps' gradients at the kept states come to."""
+    def hand_on(self) -> States:
+        """Add to the parameters' gradients what the steps' gradients at the kept states come to.
+
+        Returns:
+            The messages at the present parameters.
+        """
         made = self._made
         if self._num_steps > 1:
             made = self._network.messages_of_nodes(self._blocks)
@@ -120,3 +134,4 @@ class _Pass:
                 slopes.append(gradient / self._steps)
         if roots:
             torch.autograd.backward(roots, slopes)
+        return {kind: message.detach() for kind, message in made.items()}

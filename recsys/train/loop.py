@@ -235,8 +235,14 @@ def _embedded(
 ) -> Embeddings:
     """The vectors at the present weights."""
     if isinstance(stepper, HistoryStepper):
-        blocks = stepper.node_blocks
-        return embed_histories(stepper.network, graph, interactions, config, blocks)
+        return embed_histories(
+            stepper.network,
+            graph,
+            interactions,
+            config,
+            stepper.node_blocks,
+            stepper.histories,
+        )
     return embed(stepper.network, graph, interactions, config, stepper.block)
 
 

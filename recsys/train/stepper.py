@@ -140,6 +140,7 @@ class Stepper:
         self.optimiser = _optimiser(self.network, config)
         self.average = WeightAverage(self.network, config.ema) if config.ema else None
         moments = pair_moments(interactions, target) if config.time_respecting else None
+        self.sampler = sampler
         self.batches = Batches(positives, config, seed, sampler, moments)
         self.graph = graph.to(device)
         self.block = None if sampler else full_block(self.graph)
