@@ -26,7 +26,7 @@ from recsys.search.tuning import TunedIndex
 SECTIONS = {
     "graph": {"half_life_days": "none"},
     "split": {"method": "last_share", "test_share": 0.2, "validation_share": 0.2},
-    "model": {"width": 8, "heads": 2},
+    "model": {"family": "degree_prior", "width": 8, "heads": 2},
     "train": {"epochs": 6, "metric_k": 5, "negatives": 32},
     "blend": {"neighbours": 0, "low_pass_rank": 0},
 }

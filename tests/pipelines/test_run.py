@@ -298,6 +298,7 @@ def test_sampled_training_and_attributes_go_through_the_chain(
     settings: Settings, world: Path, tmp_path: Path
 ) -> None:
     wanted = [
+        "model.family=degree_prior",
         "train.mode=sampled",
         "train.epochs=1",
         "graph.attributes=[{column='genres'}]",
@@ -312,7 +313,8 @@ def test_what_attention_learnt_of_fading_is_told_and_served(
     settings: Settings, world: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    run(settings(world, "graph.half_life_days=20", "model.learn_weight_power=true"), out)
+    sets = ["model.family=degree_prior", "model.learn_weight_power=true", "graph.half_life_days=20"]
+    run(settings(world, *sets), out)
     rows = {row.name: row for row in Report.load(out / "report/report.json").models}
     powers = {
         key: value
