@@ -125,16 +125,8 @@ def recipe(phase: Phase) -> Space:
     have it.
     """
     config = phase.config
-    space: dict[str, Dimension] = {
-        "train.lr": Range(1e-3, 2e-2, log=True),
-        "model.layers": Range(1, 3, whole=True),
-        "model.start_length": Range(0.05, 1.0, log=True),
-        "train.user_dropout": Range(0.0, 0.4),
-    }
-    if loss_named(config.train.loss).temperature:
-        space["train.temperature"] = Range(0.04, 0.4, log=True)
-        space["train.positive_ratio"] = Range(0.9, 1.15)
-        space["train.negative_sampling"] = Choices.of("uniform", "popularity")
+    space: dict[str, Dimension] = {"train.lr": Range(1e-3, 2e-2, log=True)}
+    space.update(_of_histories(config) if config.model.family == "history" else _of_graph(config))
     if config.blend.neighbours:
         neighbours = {config.blend.neighbours, 50, 100, 200, 400}
         space["blend.neighbours"] = Choices.of(*sorted(neighbours))
@@ -144,6 +136,35 @@ def recipe(phase: Phase) -> Space:
         for divisor in (2, 8, 32):
             half_lives.append(float(f"{days / divisor:.2g}"))
         space["graph.half_life_days"] = Choices.of(*dict.fromkeys(half_lives))
+    return space
+
+
+def _of_histories(config: RunConfig) -> Space:
+    """What decides most where users are attention over their histories."""
+    space: dict[str, Dimension] = {
+        "train.edge_dropout": Range(0.0, 0.5),
+        "model.history": Choices.of(*sorted({config.model.history, 10, 20, 50, 100})),
+        "model.user_table": Choices.of(False, True),
+    }
+    if loss_named(config.train.loss).temperature:
+        space["train.temperature"] = Range(0.04, 0.4, log=True)
+        space["train.negatives"] = Choices.of(*sorted({config.train.negatives, 512, 2048}))
+        lengths = [config.train.top_k, 0, 20, 50]
+        space["train.top_k"] = Choices.of(*dict.fromkeys(lengths))
+    return space
+
+
+def _of_graph(config: RunConfig) -> Space:
+    """What decides most where users are nodes with states of their own."""
+    space: dict[str, Dimension] = {
+        "model.layers": Range(1, 3, whole=True),
+        "model.start_length": Range(0.05, 1.0, log=True),
+        "train.user_dropout": Range(0.0, 0.4),
+    }
+    if loss_named(config.train.loss).temperature:
+        space["train.temperature"] = Range(0.04, 0.4, log=True)
+        space["train.positive_ratio"] = Range(0.9, 1.15)
+        space["train.negative_sampling"] = Choices.of("uniform", "popularity")
     return space
 
 

@@ -77,15 +77,38 @@ def test_a_wrong_space_is_named(key: str, values: str, told: str) -> None:
     assert told in str(caught.value)
 
 
-def test_the_recipe_is_short_and_fits_the_model(small_phase: Phase) -> None:
-    found = recipe(small_phase)
+OF_SOFTMAX = {
+    "history": {"train.temperature", "train.negatives", "train.top_k"},
+    "degree_prior": {"train.temperature", "train.positive_ratio", "train.negative_sampling"},
+}
+
+
+@pytest.mark.parametrize("family", OF_SOFTMAX)
+def test_the_recipe_is_short_and_fits_the_model(small_phase: Phase, family: str) -> None:
+    phase = _with(small_phase, with_values(small_phase.config, {"model.family": family}))
+    found = recipe(phase)
     assert len(found) == 9 and "graph.half_life_days" in found
-    for key in found:
-        assert value_at(small_phase.config, key) is not None
-    bpr = with_overrides({}, ["train.loss=bpr", "model.similarity=dot"])
-    assert not {"train.temperature", "train.positive_ratio", "train.negative_sampling"} & set(
-        recipe(_with(small_phase, bpr))
-    )
+    assert set(found) >= OF_SOFTMAX[family]
+    for key, dimension in found.items():
+        # The first trial is the configuration as given; what it leaves open is settled by a probe.
+        value = value_at(phase.config, key)
+        assert value is None or dimension.holds(value)
+        for extreme in dimension.extremes():
+            with_values(phase.config, {key: extreme})
+    bpr = with_overrides({}, [f"model.family={family}", "train.loss=bpr", "model.similarity=dot"])
+    assert not OF_SOFTMAX[family] & set(recipe(_with(small_phase, bpr)))
+
+
+def test_the_recipe_takes_numbers_of_its_own_beside_the_usual_ones(small_phase: Phase) -> None:
+    given = {"model.history": 35, "train.negatives": 96, "train.top_k": 7}
+    config = with_values(small_phase.config, {"model.family": "history", **given})
+    found = recipe(_with(small_phase, config))
+    for key, value in given.items():
+        assert found[key].holds(value)
+
+
+def test_the_table_of_items_is_searched_where_it_is_used(small_phase: Phase) -> None:
+    found = recipe(small_phase)
     no_table = with_overrides({}, ["blend.neighbours=0"])
     assert "blend.neighbours" in found and "blend.neighbours" not in recipe(
         _with(small_phase, no_table)
