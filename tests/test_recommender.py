@@ -206,9 +206,9 @@ def test_a_visitor_with_attributes() -> None:
 
 def test_explanations_add_up(fitted: GraphRecommender) -> None:
     found = fitted.explain("u1", "i9")
-    assert sum(part["share"] for part in found["parts"]) + found["others"] + found[
-        "rest"
-    ] == pytest.approx(found["score"], abs=1e-5)
+    shares = sum(part["share"] for part in found["parts"])
+    total = shares + found["others"] + found.get("trend", 0.0) + found["rest"]
+    assert total == pytest.approx(found["score"], abs=1e-5)
     assert found["title"] == "Item number 9"
 
 

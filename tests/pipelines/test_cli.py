@@ -287,7 +287,8 @@ def test_the_parts_of_an_explanation_add_up(call: Call, finished: RunFolder) -> 
         call("explain", finished.path, "--user", "u1", "--item", "i9", "--parts", "3", "--json")
     )
     assert len(found["parts"]) == 3
-    total = sum(part["share"] for part in found["parts"]) + found["others"] + found["rest"]
+    shares = sum(part["share"] for part in found["parts"])
+    total = shares + found["others"] + found.get("trend", 0.0) + found["rest"]
     assert total == pytest.approx(found["score"], abs=1e-5)
 
 
