@@ -78,13 +78,15 @@ def ablation(
     dataset: Dataset,
     data: Data,
     lever: Annotated[
-        list[str] | None, typer.Option("--lever", help="Of ablation.toml; all when absent.")
+        list[str] | None, typer.Option("--lever", help="By name; all when absent.")
     ] = None,
     seed: Seed = 0,
     cache: Cache = CACHE,
     threads: Threads = None,
 ) -> None:
-    """Run the base and every lever of ablation.toml, each in a process of its own."""
+    """Run the bases and every lever of ablation.toml and ablation_history.toml, each in a process of
+    its own.
+    """
     names = (
         [ABLATION + one for one in lever]
         if lever

@@ -188,8 +188,8 @@ def ablation_rows(summaries: Summaries) -> list[tuple[str, str, Summary, Summary
     found = []
     for name, row in rows().items():
         for (dataset, lever, _), summary in summaries.items():
-            base = summaries.get((dataset, f"{ABLATION}base", "validation"))
-            if lever == name and name.startswith(ABLATION) and base:
+            base = summaries.get((dataset, row.base or "", "validation"))
+            if lever == name and base:
                 found.append((dataset, row.title, summary, base))
     return sorted(found, key=lambda one: one[0])
 
@@ -204,7 +204,8 @@ def ablation_text(summaries: Summaries) -> str:
     head = ["dataset", "lever", "validation NDCG", "NDCG@20", "Recall@20", "seeds", "seconds"]
     text = (
         "One lever at a time changes the base; epochs are few, so that a row takes at most 15 minutes on one core "
-        "([ablation.toml](../accuracy/ablation.toml)). In brackets: the change against the base."
+        "([ablation.toml](../accuracy/ablation.toml), [ablation_history.toml](../accuracy/ablation_history.toml)). In "
+        "brackets: the change against the base."
     )
     return (
         f"{text}\n\n![Change of validation NDCG by lever](images/ablation.svg)\n\n{table(head, lines)}"

@@ -1,14 +1,15 @@
 """The rows of the results page by name: what each changes in the product's default configuration.
 
 rows.toml holds the named rows and groups of datasets, ablation.toml those that change one lever
-("ablation:<lever>"), peers/peers.toml the other packages ("peer:<name>"). Keys of a row beside
+("ablation:<lever>"), ablation_history.toml the same of the family history
+("ablation:history-<lever>"), peers/peers.toml the other packages ("peer:<name>"). Keys of a row beside
 those of `Row` are sections of the run configuration; `on.<dataset>` holds what it changes on one
 dataset only. `like` names a row of the same file whose keys it takes over, its own on top.
 """
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from recsys.core.errors import UsageError, nearest
 
 FOLDER = Path(__file__).parent
 ABLATION, PEER = "ablation:", "peer:"
+_ABLATIONS = {
+    ABLATION: "ablation.toml",
+    f"{ABLATION}history-": "ablation_history.toml",
+}
+"""Where the levers are, by what their names begin with."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,8 @@ class Row:
     validation before the test; false tests what was trained on train alone. search: budget (trials,
     minutes) of a `recsys tune` that starts from the row's configuration. script, settings,
     environment: of a peer; the last names the virtual environment that runs it
-    (peers/<environment>.txt). changes: to the default configuration, by section. on: the same by
-    dataset, on top.
+    (peers/<environment>.txt). base: of a lever, the row that it changes; a base's own. changes: to the default
+    configuration, by section. on: the same by dataset, on top.
     """
 
     name: str
@@ -42,6 +48,7 @@ class Row:
     script: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     environment: str | None = None
+    base: str | None = None
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     on: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
@@ -90,18 +97,15 @@ def _over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ablation() -> Iterator[Row]:
-    document = _read("ablation.toml")
-    base = _row(ABLATION, document["base"])
-    for name, lever in {"base": {}, **document["lever"]}.items():
-        title = lever.pop("title", name)
-        yield Row(
-            ABLATION + name,
-            title,
-            base.datasets,
-            base.seeds,
-            changes=merged(base.changes, lever),
-            on=base.on,
-        )
+    for prefix, file in _ABLATIONS.items():
+        document = _read(file)
+        name = f"{prefix}base"
+        base = replace(_row(name, document["base"]), base=name)
+        yield base
+        for lever, changes in document["lever"].items():
+            title = changes.pop("title", lever)
+            changed = merged(base.changes, changes)
+            yield replace(base, name=prefix + lever, title=title, changes=changed)
 
 
 def _peers() -> Iterator[Row]:

@@ -115,6 +115,15 @@ def test_the_default_is_set_against_the_best_baseline_and_judged_by_the_interval
     assert "| films | .1000 | EASE | .1100 | −.0300 to +.0100 | within noise |" in page
 
 
+def test_levers_stand_beside_the_base_of_their_own_family() -> None:
+    found = []
+    for name, value in (("base", 0.1), ("history-base", 0.2), ("history-user-table", 0.23)):
+        found.append(entry("ml-100k", f"ablation:{name}", validation=value))
+    page = accuracy_page(found, PUBLISHED, [], {}, [])
+    assert "| a row of each user beside the history | .2300 (+.0300) |" in page
+    assert "| ml-100k | users as histories | .2000 (+.0000) |" in page
+
+
 def test_speed_is_told_in_processor_hours() -> None:
     theirs = {
         "seconds": 72000.0,

@@ -37,6 +37,11 @@ def test_a_dataset_of_a_row_goes_over_the_row_and_the_row_over_the_set() -> None
 def test_a_lever_changes_the_base_and_nothing_else() -> None:
     base, lever = row("ablation:base"), row("ablation:heads-1")
     assert lever.changes == merged(base.changes, {"model": {"heads": 1}})
+    assert (lever.base, base.base) == ("ablation:base", "ablation:base")
+    base, lever = row("ablation:history-base"), row("ablation:history-user-table")
+    assert lever.changes == merged(base.changes, {"model": {"user_table": True}})
+    assert (lever.base, lever.datasets, lever.seeds) == (base.name, base.datasets, base.seeds)
+    assert len(base.datasets) >= 4
 
 
 def test_an_unknown_row_is_told_with_a_near_one() -> None:
