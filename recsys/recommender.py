@@ -95,7 +95,7 @@ class GraphRecommender(BaseEstimator):
     that many, and takes the vectors alone. Column parameters name the columns of the frames given.
     """
 
-    family: Literal["degree_prior", "gat", "gatv2"] = _option("model.family")
+    family: Literal["degree_prior", "history", "gat", "gatv2"] = _option("model.family")
     width: int = _option("model.width")
     layers: int = _option("model.layers")
     heads: int = _option("model.heads")

@@ -24,7 +24,6 @@ from recsys.train.probe import Settings
 from recsys.train.warm_start import WarmStart, load_states, save_states
 
 MODEL, LIGHTGCN = "model", "lightgcn"
-TITLES = {MODEL: "Graph attention", LIGHTGCN: "LightGCN (γ = 0, same budget)"}
 CARD, MASS = "training.json", "mass.json"
 
 
@@ -81,17 +80,33 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
         params = {"epochs": card["epochs"], **chosen(work, work.bucket).explain()}
         for name, power in card.get("weight_powers", {}).items():
             params[f"{name} weights to the power"] = round(power, 2)
-        Scored(work.bucket, TITLES[work.bucket], params, ranked=ranked).save(work.out)
+        Scored(work.bucket, title(work.config.model, work.bucket), params, ranked=ranked).save(
+            work.out
+        )
         return Facts(rows_out=len(ranked))
 
     return score_phase
 
 
 def variant(config: ModelConfig, name: str) -> ModelConfig:
-    """What "lightgcn" changes: γ stays 0, everything else is the model's."""
+    """What "lightgcn" changes: nothing is attended to, everything else is the model's.
+
+    Of the family history it is the mean of a set, weighted by degrees; of the others LightGCN, γ = 0.
+    """
     if name != LIGHTGCN:
         return config
+    if config.family == "history":
+        return config.model_copy(update={"attention": False, "recency": False})
     return config.model_copy(update={"attention": False, "family": "degree_prior"})
+
+
+def title(config: ModelConfig, name: str) -> str:
+    """What reports call a variant."""
+    if name != LIGHTGCN:
+        return "Graph attention"
+    if config.family == "history":
+        return "Mean of the history (no attention, no order; same budget)"
+    return "LightGCN (γ = 0, same budget)"
 
 
 def _start(work: Work, data: Phase, graph: Graph) -> WarmStart | None:

@@ -12,7 +12,8 @@ age: days from the row back to `now`, the last moment that the model has seen; 0
 p: how many of the user's pairs (of behaviour b; of all behaviours that count) are later.
 
 Edges of the model family "history" have a learnt factor rank_weights[p] · gap_weights[g] besides, g being
-the time from the row to the user's latest one under b on a logarithmic scale (`gap_bucket`).
+the time from the row to the user's latest one under b on a logarithmic scale (`gap_bucket`); events that
+name no time are as late as `now`.
 
 `core.later_events` extends the rows of a user by events that came after training. To change how
 history weighs, change this module: training and serving both read it.
@@ -33,6 +34,8 @@ from recsys.core.interactions import DAY_SECONDS, Interactions, TimeKind
 _FLOAT32 = np.finfo(np.float32)
 GAPS = 32
 """Buckets of time gaps: the last holds all from 2³¹ seconds on."""
+NOW = 1 << 61
+"""Events that name no time have times from here on: later than all others, in the order given."""
 
 
 def decay_by_days(time: IntArray, now: int, half_life_days: float) -> Float64Array:
@@ -286,7 +289,7 @@ class UserHistories:
             raise _needs_times(weighting.half_life_events)
         latest = self.latest_rows((behavior,))
         num_later = self.num_later(latest)
-        gap = self._seconds_to_latest(latest)
+        gap = self._seconds_to_latest(latest, weighting.now)
         factors = weighting.of_places(num_later, gap)
         # The entries of `edges` in the order of the rows: both have one for every pair.
         pairs = self._matrix_of(latest, factors)
@@ -299,13 +302,18 @@ class UserHistories:
         placed.eliminate_zeros()
         return placed
 
-    def _seconds_to_latest(self, rows: Int64Array) -> Int64Array:
-        """(m,) of some rows, oldest first, the seconds to the latest of the user's among them."""
+    def _seconds_to_latest(self, rows: Int64Array, now: int | None) -> Int64Array:
+        """(m,) of some rows, oldest first, the seconds to the latest of the user's among them.
+
+        Events that name no time are as late as `now`, or the latest time that is known.
+        """
         assert self.time is not None
+        time = self.time[rows]
+        latest_known = time[time < NOW].max(initial=now or 0)
+        time = np.minimum(time, latest_known)
         user = self.user[rows]
         last = np.cumsum(np.bincount(user, minlength=self.num_users)) - 1
-        latest_time = self.time[rows][last[user]]
-        gap: Int64Array = latest_time - self.time[rows]
+        gap: Int64Array = time[last[user]] - time
         return gap
 
     def _matrix_of(self, rows: Int64Array, values: Float64Array) -> sparse.csr_matrix:

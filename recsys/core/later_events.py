@@ -7,14 +7,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from recsys.core.arrays import BoolArray, Int64Array
-from recsys.core.history import UserHistories
+from recsys.core.history import NOW, UserHistories
 from recsys.core.interactions import BEHIND_ORDER
 
 Duplicates = Literal["first", "last", "sum"]
 """What is kept of rows of the same user, item and behaviour: `clean.duplicates`."""
-
-NOW = 1 << 61
-"""Events that name no time have times from here on: later than all others, in the order given."""
 
 
 class HistoryEvent(NamedTuple):

@@ -156,13 +156,13 @@ def fingerprint(
     Args:
         graph: what messages pass over.
         positives: (users, items) known pairs, which the steps visit.
-        moments: (pairs,) unix seconds of each pair; None where training does not read times.
+        moments: what training reads of times; None where it reads none.
         model, train: the configuration. Where it leaves a choice to the machine ("auto"), that
             choice counts and not the word.
         seed: of all draws.
         epochs: a fixed number of them, or None.
         start: given states and shared parameters by name.
-        mode: "full" or "sampled", as planned.
+        mode: of the plan.
         device: where training runs; another kind of device rounds otherwise.
 
     Returns:

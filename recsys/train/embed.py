@@ -82,13 +82,12 @@ def embed_histories(
         states = network.node_states(blocks)
         histories = histories or history_blocks_of(graph, interactions, network.config)
         users = np.empty((interactions.num_users, network.config.width), np.float32)
-        user_self = np.empty_like(users)
         for start in range(0, len(users), _USERS_AT_ONCE):
             ids = np.arange(start, min(start + _USERS_AT_ONCE, len(users)))
             block = block_to(histories.now(ids), device)
             users[ids] = _array(network.users(states, block))
-            user_self[ids] = _array(network.own_states(block.nodes[USER]))
         items = _array(network.finish({ITEM: states[ITEM]})[ITEM])
+        user_self = _own_states(network, len(users))
         encoder = history_encoder_state(network, graph, states, interactions, config)
     network.train(was_training)
     lengths = None
@@ -96,6 +95,13 @@ def embed_histories(
         items *= degree_lengths(graph, network.config.popularity)[:, None]
         lengths = _relative(_array(torch.linalg.vector_norm(states[ITEM], dim=1)))
     return Embeddings(users, items, user_self, encoder, lengths)
+
+
+def _own_states(network: HistoryNetwork, num_users: int) -> Float32Array:
+    """(users, width) layer-0 states; without a table the visitor's for all, held once."""
+    if network.user_table:
+        return _array(network.table(USER))
+    return np.broadcast_to(_array(network.visitor), (num_users, network.config.width))
 
 
 def _layer_sum(network: Network, states: list[States], kind: NodeType) -> Tensor:

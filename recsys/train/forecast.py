@@ -41,7 +41,7 @@ _MODES = {"full": "full-graph", "sampled": "neighbour-sampled", "histories": "hi
 class Plan:
     """How training will go.
 
-    mode: "full" or "sampled".
+    mode: "full", "sampled" or, of the family history, "histories".
     bytes: on the device, at the peak.
     steps: of an epoch.
     edges_a_step: that messages pass over.

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from recsys.core.arrays import Int64Array
 from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import MachineError
+from recsys.core.history import user_histories
 from recsys.core.interactions import Interactions
 from recsys.core.machine import peak_memory_bytes
 from recsys.core.progress import QUIET, Progress
@@ -263,11 +265,19 @@ def _stepper(
 def _moments(
     interactions: Interactions, target: str, model: ModelConfig, train: TrainConfig
 ) -> Int64Array | None:
-    """When each pair came about, where training reads that."""
-    reads_order = model.family == "history" and model.recency and interactions.time is not None
-    if not (train.time_respecting or reads_order):
+    """When things came about, where training reads that: each pair, or each row of the histories."""
+    if model.family == "history":
+        return _rows_in_order(interactions) if model.recency else None
+    return pair_moments(interactions, target) if train.time_respecting else None
+
+
+def _rows_in_order(interactions: Interactions) -> Int64Array | None:
+    """(4, rows) users, behaviours, items and times of a log with an order."""
+    histories = user_histories(interactions)
+    if histories.time is None:
         return None
-    return pair_moments(interactions, target)
+    rows = (histories.user, histories.behavior, histories.item, histories.time)
+    return np.stack(rows).astype(np.int64)
 
 
 def choose_device(config: TrainConfig) -> torch.device:

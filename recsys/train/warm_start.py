@@ -99,8 +99,14 @@ def load_shared(network: Network, shared: dict[str, Float32Array]) -> None:
     """Take over the parameters that both networks have in the same shape."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            if name in shared and shared[name].shape == tuple(parameter.shape):
-                parameter.copy_(torch.from_numpy(shared[name]))
+            if name not in shared:
+                continue
+            values = shared[name]
+            if parameter.ndim == 0 and values.shape == (1,):
+                # Files hold single numbers as arrays of one.
+                values = values.reshape(())
+            if values.shape == tuple(parameter.shape):
+                parameter.copy_(torch.from_numpy(values))
 
 
 def _aligned(

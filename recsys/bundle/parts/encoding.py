@@ -14,6 +14,7 @@ from scipy import sparse
 
 from recsys.bundle.matrices import with_columns, without_column, without_row
 from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered, require_rows
+from recsys.bundle.parts.users import Users
 from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import Float32Array
@@ -31,14 +32,14 @@ class Encoding:
 
     encoder: weights of the layers, and what neighbours send.
     neighbours: by relation into users, (users, sources) edge weights.
-    user_self: (users, d) layer-0 states.
+    user_self: (users, d) layer-0 states. Where all are one, the file holds a single row.
     """
 
     encoder: EncoderState
     neighbours: Mapping[str, sparse.csr_matrix]
     user_self: Float32Array
 
-    reads: ClassVar[Kinds] = ()
+    reads: ClassVar[Kinds] = (Users,)
 
     def check(self, num_users: int, num_items: int) -> None:
         require_rows("own states of users", len(self.user_self), num_users)
@@ -55,6 +56,8 @@ class Encoding:
     def save(self, folder: Path) -> Facts:
         self.encoder.save(folder)
         user_self = self.user_self.astype(np.float32, copy=False)
+        if (user_self == user_self[:1]).all():
+            user_self = user_self[:1]
         save_array(folder / _OWN_STATES, user_self)
         num_sources = {}
         for number, name in enumerate(sorted(self.neighbours)):
@@ -70,7 +73,11 @@ class Encoding:
         for number, name in enumerate(facts["relations"]):
             num_sources = facts["relations"][name]
             neighbours[name] = load_matrix(folder, f"neighbours_{number}", num_sources, True)
-        return cls(encoder, neighbours, load_array(folder / _OWN_STATES))
+        user_self = load_array(folder / _OWN_STATES)
+        if len(user_self) == 1:
+            num_users = len(parts[Users].ids)
+            user_self = np.broadcast_to(user_self, (num_users, user_self.shape[1]))
+        return cls(encoder, neighbours, user_self)
 
     def append_items(self, new: NewItems, parts: Parts) -> "Encoding":
         from_items = self._relations_from(ITEM)

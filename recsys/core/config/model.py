@@ -82,7 +82,12 @@ class ModelConfig(Section):
             )
         if self.learn_weight_power and self.family != "degree_prior":
             raise ConfigError(
-                f"model.learn_weight_power with model.family = {self.family!r}: textbook layers hear no edge weights",
+                f"model.learn_weight_power with model.family = {self.family!r}: only degree_prior learns a power of edge weights",
                 "Leave one of the two out",
+            )
+        if self.user_table and self.family != "history":
+            raise ConfigError(
+                f"model.user_table with model.family = {self.family!r}: its users have states of their own",
+                'Leave model.user_table out, or set model.family = "history"',
             )
         return self
