@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.accuracy import attention, compare, kept, page, results
+from benchmarks.accuracy import attention, attention_page, compare, kept, page, results
 from benchmarks.accuracy.arenas import ARENA, TRAIN_ONLY
 from benchmarks.accuracy.data import SETS
 from benchmarks.accuracy.epoch_log import as_result, best_on_test
@@ -162,7 +162,7 @@ def compare_rows(
 @app.command("compare-all")
 def compare_all(cache: Cache = CACHE) -> None:
     """Default, tuned and arena minus every baseline, arena minus every peer, and attention minus
-    γ = 0, on every dataset where both were run.
+    its twins, on every dataset where both were run.
     """
     pairs = [
         ("vectors", "gamma0"),
@@ -171,6 +171,7 @@ def compare_all(cache: Cache = CACHE) -> None:
         (ARENA, "arena-gamma0"),
         (ARENA, TRAIN_ONLY),
     ]
+    pairs += [(attention_page.ROW, twin) for twin in attention_page.TWINS]
     for name, one in rows().items():
         if one.baseline:
             pairs += [("default", name), ("tuned", name)]
@@ -185,16 +186,20 @@ def compare_all(cache: Cache = CACHE) -> None:
 @app.command("attention")
 def attention_facts(
     name: RowName,
-    other: Annotated[str, typer.Argument(metavar="GAMMA0_ROW")],
+    twins: Annotated[str, typer.Argument(metavar="TWIN[,TWIN]")],
     dataset: Dataset,
     data: Data,
     seed: Seed = 0,
     cache: Cache = CACHE,
 ) -> None:
-    """What attention does in a trained row: entropy, γ and exponents, and where it helps beside its
-    γ = 0 twin.
+    """What attention does in a trained row: what it learnt and looks at, and where it helps beside
+    its twins, from what their runs left in the cache.
     """
-    attention.measure(row(name), row(other), dataset, seed, Place(data, cache))
+    _known(dataset)
+    twin_rows = [row(twin) for twin in twins.split(",")]
+    attention.add(attention.measure(row(name), twin_rows, dataset, seed, Place(data, cache)))
+    for twin in twin_rows:
+        compare.add(compare.compare(cache / dataset, dataset, name, twin.name))
 
 
 @app.command()

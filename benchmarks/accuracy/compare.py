@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.data import locked
-from benchmarks.accuracy.kept import lists, seeds
+from benchmarks.accuracy.kept import lists, required_seeds, seeds
 from recsys.core.arrays import Float64Array
 from recsys.core.artefacts import read_json, write_json
-from recsys.core.errors import DataError
 from recsys.core.intervals import bootstrap_means, difference
 
 COMPARISONS = Path(__file__).parent / "comparisons.json"
@@ -32,10 +31,8 @@ def compare(cache: Path, dataset: str, row: str, other: str) -> list[dict[str, A
 
 def mean_of_seeds(cache: Path, row: str, metric: str) -> PerUser:
     """(test users,) the metric of `row`, averaged over every seed that was run."""
-    found = seeds(cache, row)
-    if not found:
-        raise DataError(f"no seed of the row {row!r} is in {cache}", "Run it first")
-    return np.mean([lists(cache, row, seed).per_user[metric] for seed in found], axis=0)
+    by_seed = [lists(cache, row, seed).per_user[metric] for seed in required_seeds(cache, row)]
+    return np.asarray(np.mean(by_seed, axis=0))
 
 
 def paired(left: PerUser, right: PerUser) -> dict[str, float]:

@@ -48,6 +48,19 @@ def seeds(cache: Path, row: str) -> list[int]:
     return sorted(int(seed) for name, _, seed in names if name == row)
 
 
+def required_seeds(cache: Path, row: str) -> list[int]:
+    """The same. Raises DataError when there are none."""
+    known = seeds(cache, row)
+    if not known:
+        raise DataError(f"no seed of the row {row!r} is in {cache}", "Run it first")
+    return known
+
+
+def has_weights(cache: Path, row: str, seed: int) -> bool:
+    """Whether `keep` wrote weights: not of a baseline, nor where another row's training was taken."""
+    return _path(cache, row, seed, ".safetensors").exists()
+
+
 def load_weights(network: Network, cache: Path, row: str, seed: int) -> None:
     """Give `network` the weights that `keep` wrote. Raises DataError when there are none."""
     network.load_state_dict(load_file(_found(cache, row, seed, ".safetensors")))

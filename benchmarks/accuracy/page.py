@@ -53,7 +53,7 @@ def write(folder: Path = NOTES) -> list[Path]:
         ),
         "images/accuracy.svg": plots.ladder(ladder_points(results.summarise(found), known)),
         "images/ablation.svg": plots.ablation(ablation_rows(results.summarise(found))),
-        **attention_page(attention.read(), compare.read()),
+        **attention_page(attention.read(), compare.read(), results.summarise(found), rows()),
     }
     return [_put(folder / name, text) for name, text in files.items() if text]
 

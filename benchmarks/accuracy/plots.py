@@ -1,15 +1,19 @@
 """The plots of the accuracy pages as SVG text; the same figures give the same bytes."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.accuracy.results import Summary
+from recsys.core.arrays import Float64Array
+
+Facts = dict[str, Any]
 
 _GREY, _BLUE, _RED = "#8a93a0", "#2f7ed8", "#c0504d"
 _STYLE: Any = {
@@ -20,6 +24,14 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+_AGES = (
+    (1, "0"),
+    (60, "1 min"),
+    (3_600, "1 h"),
+    (86_400, "1 d"),
+    (2_592_000, "30 d"),
+    (31_536_000, "1 y"),
+)
 
 
 def ablation(rows: Sequence[tuple[str, str, Summary, Summary]]) -> str:
@@ -51,42 +63,79 @@ def ladder(points: dict[str, list[tuple[str, float, bool]]]) -> str:
         return _svg(figure)
 
 
-def entropy(layers: Sequence[dict[str, Any]]) -> str:
-    """Entropy of attention over that of the prior, by degree: median and the middle 80 %, one panel
-    a layer and relation.
+def attended(relations: Sequence[Facts]) -> str:
+    """What heads look at, three panels a relation: by position and by age where there is an order,
+    and the entropy of attention over that of its prior.
     """
-    with _axes(len(layers), 2.6, share=True) as (figure, panels):
-        for axes, facts in zip(panels, layers, strict=True):
-            degree = [bin["degree"] for bin in facts["entropy"]]
-            low, middle, high = (
-                [bin[name] for bin in facts["entropy"]] for name in ("low", "median", "high")
-            )
-            axes.fill_between(degree, low, high, color=_GREY, alpha=0.35, linewidth=0)
-            axes.plot(degree, middle, color=_BLUE, marker="o", markersize=3)
-            axes.axhline(1, color=_GREY, linewidth=0.8)
-            axes.set_xscale("log", base=2)
-            axes.set_title(
-                f"layer {facts['layer']}, into {facts['relation'].rpartition('–')[2]}", fontsize=10
-            )
-            axes.set_xlabel("neighbours")
-        panels[0].set_ylabel("entropy / prior's")
+    panels: list[tuple[Callable[[Axes, Facts], None], Facts]] = []
+    for facts in relations:
+        for draw, name in ((_by_position, "position"), (_by_age, "age"), (_entropy, "entropy")):
+            if facts[name]:
+                panels.append((draw, facts))
+    if not panels:
+        return ""
+    with _axes(len(panels), 2.8) as (figure, all_axes):
+        for axes, (draw, facts) in zip(all_axes, panels, strict=True):
+            draw(axes, facts)
+            axes.set_title(facts["relation"], fontsize=10)
         return _svg(figure)
 
 
-def slices(rows: Sequence[dict[str, Any]]) -> str:
-    """Attention minus γ = 0 on every slice, with 95 % intervals."""
-    with _axes(1, 0.9 + 0.3 * len(rows)) as (figure, (axes,)):
-        shown = list(reversed(rows))
-        reach = [
-            [row["difference"] - row["low"] for row in shown],
-            [row["high"] - row["difference"] for row in shown],
-        ]
-        labels = [f"{row['group']}: {row['label']}" for row in shown]
-        values = [row["difference"] for row in shown]
-        axes.errorbar(values, labels, xerr=reach, fmt="o", color=_BLUE, capsize=3, markersize=4)
-        axes.axvline(0, color=_GREY, linewidth=0.8)
-        axes.set_xlabel("NDCG@10, attention minus γ = 0")
+def slices(by_twin: dict[str, Sequence[Facts]]) -> str:
+    """Attention minus each of its twins on every slice, with 95 % intervals; by title of the twin."""
+    height = max(len(rows) for rows in by_twin.values())
+    with _axes(len(by_twin), 0.9 + 0.26 * height, share=True) as (figure, all_axes):
+        for axes, (title, rows) in zip(all_axes, by_twin.items(), strict=True):
+            shown = list(reversed(rows))
+            labels = [f"{row['group']}: {row['label']}" for row in shown]
+            values = _values(shown, "difference")
+            reach = [values - _values(shown, "low"), _values(shown, "high") - values]
+            axes.errorbar(values, labels, xerr=reach, fmt="o", color=_BLUE, capsize=3, markersize=4)
+            axes.axvline(0, color=_GREY, linewidth=0.8)
+            axes.set_title(title, fontsize=10)
+            axes.set_xlabel("NDCG@10, attention minus it")
         return _svg(figure)
+
+
+def _by_position(axes: Axes, facts: Facts) -> None:
+    _by_place(axes, facts["position"], [row["at"] for row in facts["position"]])
+    axes.set_xlabel("later events")
+
+
+def _by_age(axes: Axes, facts: Facts) -> None:
+    # Bucket g holds gaps from 2^g − 1 seconds on; 0 seconds have their place at 1.
+    seconds = [2 ** row["at"] for row in facts["age"]]
+    _by_place(axes, facts["age"], seconds)
+    axes.set_xscale("log")
+    axes.set_xticks([number for number, _ in _AGES], [label for _, label in _AGES])
+    axes.minorticks_off()
+    axes.set_xlabel("before the latest event")
+
+
+def _by_place(axes: Axes, rows: Sequence[Facts], position: Sequence[int]) -> None:
+    """A thin line a head, and the learnt factor that they share."""
+    # One line a column of (places, heads).
+    axes.plot(position, _values(rows, "attention"), color=_GREY, linewidth=0.8)
+    axes.plot(position, _values(rows, "learnt"), color=_BLUE, marker="o", markersize=2.5)
+    axes.axhline(1, color=_GREY, linewidth=0.8, linestyle=":")
+    axes.set_ylabel("1: as in a plain mean")
+
+
+def _entropy(axes: Axes, facts: Facts) -> None:
+    rows = facts["entropy"]
+    neighbours = _values(rows, "degree")
+    low, high = _values(rows, "low"), _values(rows, "high")
+    axes.fill_between(neighbours, low, high, color=_GREY, alpha=0.35, linewidth=0)
+    axes.plot(neighbours, _values(rows, "median"), color=_BLUE, marker="o", markersize=3)
+    axes.axhline(1, color=_GREY, linewidth=0.8)
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("events of the user")
+    axes.set_ylabel("entropy / prior's")
+
+
+def _values(rows: Sequence[Facts], name: str) -> Float64Array:
+    """(rows,) or (rows, heads) one figure of each."""
+    return np.array([row[name] for row in rows], np.float64)
 
 
 def _changes(axes: Axes, dataset: str, rows: Sequence[tuple[str, Summary, Summary]]) -> None:

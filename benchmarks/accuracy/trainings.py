@@ -13,6 +13,7 @@ import recsys
 from benchmarks.accuracy.meter import Meter
 from pipelines.stages.embeddings import load_embeddings, save_embeddings
 from recsys.core.artefacts import atomic_folder, read_json, text_sha256, write_json
+from recsys.core.config import RunConfig
 from recsys.core.encoder import Embeddings
 from recsys.phases.phase import Phase
 from recsys.train.loop import Trained
@@ -62,8 +63,13 @@ def shared_training(
     return Vectors(load_embeddings(path), read_json(path / _FACTS)["facts"])
 
 
+def training_settings(config: RunConfig) -> dict[str, Any]:
+    """What of a configuration a training follows from: rows that agree in it share one."""
+    return config.model_dump(mode="json", include=_LEARNT_FROM)
+
+
 def _address(phase: Phase, epochs: int | None) -> str:
-    settings = phase.config.model_dump(mode="json", include=_LEARNT_FROM)
+    settings = training_settings(phase.config)
     package = Path(recsys.__file__).parent
     code = [
         file.read_text(encoding="utf-8")

@@ -3,11 +3,8 @@
 from typing import Any
 
 import numpy as np
-import pytest
 
 from benchmarks.accuracy.__main__ import cost
-from benchmarks.accuracy.attention import _entropy
-from benchmarks.accuracy.attention_page import attention_page
 from benchmarks.accuracy.compare import paired
 from benchmarks.accuracy.page import accuracy_page
 from benchmarks.accuracy.rows import Row
@@ -155,48 +152,7 @@ def test_figures_are_printed_as_papers_do() -> None:
     )
 
 
-def test_the_attention_page_holds_what_was_measured() -> None:
-    layer = {
-        "layer": 1,
-        "relation": "user–buy–item",
-        "gamma": [0.5, -0.25],
-        "source_exponent": 0.5,
-        "target_exponent": 0.4,
-    }
-    layer["entropy"] = [{"degree": 2, "targets": 9, "low": 0.8, "median": 0.9, "high": 1.0}]
-    part = {
-        "group": "history length",
-        "label": "1–5",
-        "users": 1200,
-        "value": 0.11,
-        "other_value": 0.1,
-    }
-    part |= {"difference": 0.01, "low": 0.002, "high": 0.018}
-    facts = {
-        "dataset": "films",
-        "row": "default",
-        "other": "gamma0",
-        "seed": 0,
-        "layers": [layer],
-        "slices": [part],
-    }
-    files = attention_page([facts], [])
-    assert "| 1 | user–buy–item | 0.50, -0.25 | 0.50 | 0.40 |" in files["attention.md"]
-    assert (
-        "| history length | 1–5 | 1,200 | .1100 | .1000 | +.0100 | +.0020 to +.0180 |"
-        in files["attention.md"]
-    )
-    assert files == attention_page([facts], []) and len(files) == 3
-
-
 def test_a_row_against_itself_is_no_difference() -> None:
     values = np.random.default_rng(0).random(50)
     found = paired(values, values)
     assert found["difference"] == found["low"] == found["high"] == 0.0 and found["p"] == 1.0
-
-
-def test_entropy_of_a_few_rows_by_hand() -> None:
-    # Four equal weights; one node without neighbours; weights 1 : 3.
-    logits = np.array([7.0, 7.0, 7.0, 7.0, 0.0, np.log(3.0)])
-    found = _entropy(logits, np.array([0, 4, 4, 6]))
-    assert found == pytest.approx([np.log(4), 0.0, -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))])

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from benchmarks.accuracy.attention import _logits
+from benchmarks.accuracy.attention_prior import degree_prior_logits
 from benchmarks.accuracy.data import configuration, load
 from benchmarks.accuracy.epoch_log import EpochLog, read
 from benchmarks.accuracy.experiment import Choices, Told, score
@@ -128,7 +128,7 @@ def test_the_weights_whose_entropy_is_shown_are_those_of_the_layer(world: World)
         layer.gamma.copy_(torch.linspace(-2, 2, len(layer.gamma)))
         before, after = list(network.layer_states(block))[:2]
         messages = block.messages[graph.target]
-        _, logits = _logits(layer, before[source], before[target], messages)
+        _, logits = degree_prior_logits(layer, before[source], before[target], messages)
         adjacency, reach = (
             messages.adjacency,
             messages.target_degree.clamp_min(1e-9) ** -layer.target_exponent,
