@@ -103,9 +103,12 @@ def judge(name: str, config: RunConfig, cache: Path, epochs: int | None) -> dict
     relations = read_relations(config.graph, config.data, log)
     hidden, left, taken = hide(log, splits, config.seed)
     select, final = (Phase(phase, log, left, config, relations) for phase in ("select", "final"))
-    epochs = epochs or fit_phase(select, select.graph, config.model).best_epoch
+    settings = None
+    if epochs is None:
+        chosen = fit_phase(select, select.graph, config.model)
+        epochs, settings = chosen.best_epoch, chosen.settings
     graph = final.graph
-    trained = fit_phase(final, graph, config.model, epochs=epochs)
+    trained = fit_phase(final, graph, config.model, epochs=epochs, settings=settings)
     world = World(final, hidden, _held_out(final, hidden, taken))
     new = place_items(final, graph, trained.embeddings, hidden)
     if new is None:

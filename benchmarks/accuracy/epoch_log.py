@@ -23,6 +23,7 @@ from recsys.scores.terms.popularity import POWERS, PopularitySettings
 from recsys.scores.trained_vectors import TrainedVectors, VectorScaling
 from recsys.search.exact import VectorScorer
 from recsys.train.loop import Trained, train
+from recsys.train.probe import Settings
 
 Line = dict[str, float]
 ScorerOf = Callable[[Embeddings], Scorer]
@@ -38,12 +39,20 @@ class EpochLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("", encoding="utf-8")
 
-    def refit(self, final: Phase, chosen: int, scorer: ScorerOf, progress: Progress) -> Trained:
+    def refit(
+        self,
+        final: Phase,
+        chosen: int,
+        scorer: ScorerOf,
+        progress: Progress,
+        settings: Settings | None = None,
+    ) -> Trained:
         """Train through every epoch of the configuration, logging each; the model kept is that of
         epoch `chosen`.
 
         Its weights are those of a refit that ends there: the log changes nothing in the training.
-        scorer: how the vectors of an epoch are judged.
+        scorer: how the vectors of an epoch are judged. settings: what the configuration leaves
+        open, as validation settled it.
         """
         config = final.config
         schedule = config.train.model_copy(
@@ -68,6 +77,7 @@ class EpochLog:
             threads=config.threads,
             progress=progress,
             graph_config=final.graph_config,
+            settings=settings or Settings.of(config.train),
         )
 
     def shapes(self, final: Phase, epoch: int, vectors: TrainedVectors) -> None:

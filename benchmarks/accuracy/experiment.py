@@ -146,7 +146,7 @@ def _model(
 
     def fit() -> tuple[Trained, dict[str, Any]]:
         if epoch_log:
-            trained = epoch_log.refit(learned, epochs, judge, Told())
+            trained = epoch_log.refit(learned, epochs, judge, Told(), settings)
             if blend.empty:
                 vectors = TrainedVectors(learned.interactions, trained.embeddings, graph)
                 epoch_log.shapes(learned, epochs, vectors)
@@ -173,7 +173,7 @@ def _model(
         vectors = selected
     else:
         fresh = epoch_log is not None
-        vectors = shared_training(cache, learned, epochs, fit, meter, fresh)
+        vectors = shared_training(cache, learned, epochs, fit, meter, choices.settings, fresh)
         facts |= vectors.facts
     if blend != NO_BLEND:
         facts |= {"blend": blend.document(), "validation_blended": choices.blended}

@@ -4,7 +4,7 @@ takes its vectors.
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,27 @@ class Vectors:
 
 
 def shared_training(
-    cache: Path, phase: Phase, epochs: int | None, fit: Fit, meter: Meter, fresh: bool = False
+    cache: Path,
+    phase: Phase,
+    epochs: int | None,
+    fit: Fit,
+    meter: Meter,
+    settled: Mapping[str, Any] | None = None,
+    fresh: bool = False,
 ) -> Vectors:
     """The vectors of `fit`, from the cache when the same training, by the same code, left them
-    there; `fresh`: never.
+    there.
 
-    meter: of the row; it counts the training whether it was done now or for another row.
+    Args:
+        cache: where trainings are shared.
+        phase: that is trained.
+        epochs: of the training; None where validation chooses them.
+        fit: trains.
+        meter: of the row; it counts the training whether it was done now or for another row.
+        settled: what the configuration leaves open, as validation settled it.
+        fresh: train in any case.
     """
-    path = cache / "trained" / _address(phase, epochs)
+    path = cache / "trained" / _address(phase, epochs, settled)
     if not fresh and (path / _FACTS).exists():
         meter.add(read_json(path / _FACTS)["cost"])
     else:
@@ -68,7 +81,7 @@ def training_settings(config: RunConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", include=_LEARNT_FROM)
 
 
-def _address(phase: Phase, epochs: int | None) -> str:
+def _address(phase: Phase, epochs: int | None, settled: Mapping[str, Any] | None) -> str:
     settings = training_settings(phase.config)
     package = Path(recsys.__file__).parent
     code = [
@@ -76,6 +89,5 @@ def _address(phase: Phase, epochs: int | None) -> str:
         for name in _LEARNT_BY
         for file in sorted(package.glob(name))
     ]
-    return text_sha256(
-        json.dumps([phase.name, epochs, settings, text_sha256("".join(code))], sort_keys=True)
-    )[:16]
+    learnt_with = [phase.name, epochs, settings, settled, text_sha256("".join(code))]
+    return text_sha256(json.dumps(learnt_with, sort_keys=True))[:16]

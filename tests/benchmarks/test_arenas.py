@@ -16,19 +16,24 @@ from benchmarks.accuracy.epoch_log import EpochLog
 from benchmarks.accuracy.experiment import score
 from benchmarks.accuracy.foreign import pairs
 from benchmarks.accuracy.lists import lists_on_test
+from benchmarks.accuracy.meter import Meter
 from benchmarks.accuracy.prepared import ordered_parts
 from benchmarks.accuracy.published import published
 from benchmarks.accuracy.results import summarise
 from benchmarks.accuracy.rows import FOLDER, Row, _over, row, rows
+from benchmarks.accuracy.trainings import shared_training
 from recsys.core.config import RunConfig, build_config
 from recsys.core.errors import UsageError
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions, fit_interactions
 from recsys.core.ranking import NO_ITEM
 from recsys.core.tables import ITEM, TIME, USER
+from recsys.fitting.fit import fit_phase
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 from recsys.phases.phase import Phase
+from recsys.train.loop import Trained
+from recsys.train.probe import Settings
 
 World = tuple[RunConfig, CodedLog, Splits]
 SMALL = {"model": {"width": 8}, "train": {"epochs": 3, "patience": 3, "batch_size": 64}}
@@ -213,6 +218,29 @@ def test_a_log_of_test_metrics_needs_a_refit(world: World, tmp_path: Path) -> No
         score(Row("two", "Two", changes=SMALL, refit=False), *world, tmp_path, epoch_log=log)
     assert "refit = true" in told.value.remedy
     score(Row("two", "Two", changes=SMALL, refit=True), *world, tmp_path, epoch_log=log)
+
+
+def test_a_training_is_shared_only_where_the_same_was_settled(world: World, tmp_path: Path) -> None:
+    config, log, splits = world
+    phase = Phase("final", log, splits, config)
+    temperatures: list[float] = []
+
+    def vectors_at(temperature: float) -> np.ndarray:
+        settings = Settings(temperature=temperature)
+
+        def fit() -> tuple[Trained, dict[str, Any]]:
+            temperatures.append(temperature)
+            model = config.model
+            return fit_phase(phase, phase.graph, model, epochs=1, settings=settings), {}
+
+        meter = Meter()
+        vectors = shared_training(tmp_path, phase, 1, fit, meter, settings.document())
+        return vectors.embeddings.items
+
+    first = vectors_at(0.1)
+    assert (vectors_at(0.5) != first).any()
+    assert (vectors_at(0.1) == first).all()
+    assert temperatures == [0.1, 0.5]
 
 
 def test_a_row_takes_over_the_keys_of_the_one_it_is_like() -> None:

@@ -1,7 +1,7 @@
 """A visitor of 50 events over HTTP beside a member: processor time of the server and requests per
 second.
 
-    python -m benchmarks visitor [--rounds 3] [--seconds 4] [--connections 64] [--events 50]
+    python -m benchmarks visitor_http [--rounds 3] [--seconds 4] [--connections 64] [--events 50]
 
 A made-up bundle of Gowalla's size; POST /v1/recommend for one visitor, the same for one member, and
 GET for that member take turns. The load comes from a second process (`http_load`).
@@ -31,7 +31,7 @@ def main() -> None:
                 load = measured(process, port, arguments.seconds, arguments.connections, 0, paths)
                 rounds[name].append(load)
     document = figures(rounds) | vars(arguments) | {"machine_load_before": load_before}
-    record("visitor", document, "a made-up bundle", arguments.seed)
+    record("visitor_http", document, "a made-up bundle", arguments.seed)
 
 
 def requests(events: int, seed: int) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.visitor import figures, requests
+from benchmarks.visitor_http import figures, requests
 
 http_load = pytest.importorskip("benchmarks.http_load")
 
