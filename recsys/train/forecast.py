@@ -35,6 +35,17 @@ _QUICK_EDGES = 10_000_000
 
 
 _MODES = {"full": "full-graph", "sampled": "neighbour-sampled", "histories": "history"}
+_LESS_MEMORY = {
+    "histories": "Lower model.history, model.layers or model.width, leave out relations",
+    "sampled": "Set smaller train.fanouts and train.batch_size, lower model.width, leave out relations",
+    "full": "Set train.mode = sampled with smaller train.fanouts and train.batch_size, "
+    "lower model.width, leave out relations",
+}
+_LESS_TIME = {
+    "histories": "use fewer train.negatives, a shorter model.history or fewer layers",
+    "sampled": "use fewer layers or negatives, or smaller fan-outs",
+    "full": "use fewer layers or negatives, or train.mode = sampled with smaller fan-outs",
+}
 
 
 @dataclass(frozen=True)
@@ -159,6 +170,7 @@ def history_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:
     edges_a_pass = others * model.layers
     nodes = sum(graph.num_nodes.values())
     states = nodes * model.width * _FLOAT_BYTES * _STATE_COPIES * (model.layers + 1)
+    states += _relation_bytes(graph, model) * model.layers
     edges = graph.num_edges * _EDGE_BYTES + _BATCHES_IN_FLIGHT * drawn * _EDGE_BYTES
     memory = _fixed_bytes(graph, model, train) + edges + states + _attention_bytes(drawn, model)
     return Plan(
@@ -180,7 +192,7 @@ def refuse_too_slow(plan: Plan, train: TrainConfig) -> None:
     if plan.seconds > 120 * train.max_minutes:
         raise MachineError(
             f"an epoch is forecast to take {plan.seconds / 60:.1f} minutes, and train.max_minutes is {train.max_minutes}",
-            "Raise it, use fewer layers or negatives, or train.mode = sampled with smaller fan-outs",
+            f"Raise it, or {_LESS_TIME[plan.mode]}",
         )
 
 
@@ -206,8 +218,7 @@ def _refuse_too_much(plan: Plan, train: TrainConfig, device: torch.device) -> No
         whose = "train.max_memory_gb" if train.max_memory_gb else f"free on {device}"
         raise MachineError(
             f"{plan.mode} training is forecast to take {_gigabytes(plan.bytes)}, and {_gigabytes(limit)} is {whose}",
-            "Set train.mode = sampled with smaller train.fanouts and train.batch_size, lower model.width, leave out relations, "
-            "or raise train.max_memory_gb",
+            f"{_LESS_MEMORY[plan.mode]}, or raise train.max_memory_gb",
         )
 
 

@@ -4,10 +4,17 @@ import torch
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import MachineError
 from recsys.graph.schema import Adjacency, Graph, reverse
-from recsys.train.forecast import full_plan, plan_training, refuse_too_slow, sampled_plan
+from recsys.train.forecast import (
+    full_plan,
+    history_plan,
+    plan_training,
+    refuse_too_slow,
+    sampled_plan,
+)
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(family="degree_prior")
+HISTORY = ModelConfig(family="history")
 TARGET = ("user", "buy", "item")
 
 
@@ -64,18 +71,44 @@ def test_tables_are_counted():
     assert wide - narrow >= 2000 * 64 * 4 * 7
 
 
-@pytest.mark.parametrize("mode", ["full", "sampled"])
+@pytest.mark.parametrize("mode", ["full", "sampled", "histories"])
 def test_more_relations_than_memory_are_refused(mode):
     one = graph_of(100_000, 50_000, 400_000)
     edges = one.relations[TARGET]
     names = {("user", f"kind {place}", "item"): edges for place in range(40)}
     many = Graph(one.num_nodes, one.relations | names, TARGET)
-    config = TrainConfig(mode=mode, max_memory_gb=4)
-    assert plan_training(one, MODEL, config, CPU).bytes < 4e9
+    config, model = TrainConfig(max_memory_gb=4), HISTORY
+    if mode != "histories":
+        config, model = TrainConfig(mode=mode, max_memory_gb=4), MODEL
+    assert plan_training(one, model, config, CPU).bytes < 4e9
     with pytest.raises(
         MachineError, match=f"{mode} training is forecast to take .* 4.00 GB is train.max_memory_gb"
     ):
-        plan_training(many, MODEL, config, CPU)
+        plan_training(many, model, config, CPU)
+
+
+@pytest.mark.parametrize(
+    "smaller", [{"history": 10}, {"layers": 1}, {"width": 16, "heads": 2}], ids=str
+)
+def test_what_a_refusal_of_histories_advises_makes_them_fit(smaller):
+    graph = graph_of(300_000, 50_000, 12_000_000)
+    enough = history_plan(graph, HISTORY.model_copy(update=smaller), TrainConfig()).bytes
+    config = TrainConfig(max_memory_gb=enough / 1e9)
+    with pytest.raises(MachineError) as refused:
+        plan_training(graph, HISTORY, config, CPU)
+    for name in smaller:
+        if name != "heads":
+            assert f"model.{name}" in refused.value.remedy
+    assert plan_training(graph, HISTORY.model_copy(update=smaller), config, CPU)
+
+
+def test_a_slow_epoch_of_histories_names_what_makes_it_shorter():
+    graph, config = graph_of(1000, 500, 20_000), TrainConfig(max_minutes=1)
+    plan = history_plan(graph, HISTORY, config).timed(60)
+    with pytest.raises(MachineError, match=r"model\.history"):
+        refuse_too_slow(plan, config)
+    shorter = history_plan(graph, HISTORY.model_copy(update={"history": 5}), config)
+    assert shorter.edges_a_step < plan.edges_a_step
 
 
 def test_a_relation_counts_what_a_layer_keeps_of_it():
@@ -110,13 +143,14 @@ def test_an_epoch_far_over_the_time_limit_is_refused():
 
 
 @pytest.mark.slow
-def test_forecast_is_near_the_measured_peak():
+@pytest.mark.parametrize("family", ["degree_prior", "history"])
+def test_forecast_is_near_the_measured_peak(family):
     """Within a factor of three of what a training of 60,000 nodes and 2 million edges really takes."""
     import subprocess
     import sys
 
     script = """
-import numpy as np, polars as pl
+import sys, numpy as np, polars as pl
 from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
 from recsys.core.ids import IdMap
 from recsys.core.interactions import fit_interactions
@@ -131,11 +165,11 @@ phase = fit_interactions(rows, *ids, ("interaction",))
 graph = build_graph(phase, GraphConfig())
 before = peak_memory_bytes()
 config = TrainConfig(batch_size=262_144, negatives=512, mode="full")
-trained = train(phase, graph, ModelConfig(family="degree_prior", start="random"), config, epochs=1)
+trained = train(phase, graph, ModelConfig(family=sys.argv[1], start="random"), config, epochs=1)
 print(trained.plan.bytes, peak_memory_bytes() - before)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, family], capture_output=True, text=True, check=True
     )
     forecast, measured = map(int, done.stdout.split())
     assert forecast / 3 < measured < forecast * 3
