@@ -11,10 +11,11 @@ The mathematics (degree_prior; layers l = 1..L, heads m, relation r into users, 
 
 A target without any neighbour has h^l = 0 for l > 0.
 
-The family history has one layer, L = 1, over the states h of items and of other nodes that training left, and
+The family history has states h of items and of other nodes that training left, one set for each layer, h_v^0 being
+the user's own state or the visitor's, and
 
-    α_uv^m = w_uv d_r(u)^(−a) exp(query^m · h_u^m / ‖h_u^m‖) / Σ_u' (the same)
-    out_r  = concat_m Σ_u α_uv^m h_u^m
+    α_uv^m = w_uv^c d_r(u)^(−a) exp(query^m · ĥ_u^m + ⟨(ĥ_v^(l−1) match)^m, ĥ_u^m⟩) / Σ_u' (the same)
+    out_r  = concat_m Σ_u α_uv^m h_u^m              ĥ_u^m = h_u^m / ‖h_u^m‖,  ĥ_v = h_v / ‖h_v‖
 
 where w_uv also holds rank_weights[p], p being how many of the user's events under r are later, and gap_weights[g],
 g = ⌊log₂(1 + seconds from the event to the latest one)⌋. Events with p ≥ len(rank_weights) are left out.
@@ -52,9 +53,9 @@ class RelationState:
     relation whose output is taken ungated. source_degree: (sources,) weighted degrees d_r(u).
     source_exponent a, target_exponent b, gate, kappa: (L,). gamma: (L, heads). half_life_days: in
     place of the encoder's own, for a behaviour that ages at another rate. weight_power: c, (L,);
-    None for 1. Of the family history: query (heads, d / heads), rank_weights (history,) and
-    gap_weights (GAPS,), both None where events come in no order, the latter also where times do not
-    count.
+    None for 1. Of the family history: query (L, heads, d / heads), match (L, d, d), rank_weights
+    (history,) and gap_weights (GAPS,), these None where events come in no order, the last also where
+    times do not count.
     """
 
     name: str
@@ -71,6 +72,7 @@ class RelationState:
     half_life_days: float | None = None
     weight_power: Float32Array | None = None
     query: Float32Array | None = None
+    match: Float32Array | None = None
     rank_weights: Float32Array | None = None
     gap_weights: Float32Array | None = None
 
@@ -184,7 +186,7 @@ _SCALARS = (
 )
 _RELATION_SCALARS = ("name", "source", "behavior", "weight", "base", "half_life_days")
 _RELATION_ARRAYS = ("source_degree", "source_exponent", "target_exponent", "gamma", "gate", "kappa")
-_OPTIONAL_ARRAYS = ("weight_power", "query", "rank_weights", "gap_weights")
+_OPTIONAL_ARRAYS = ("weight_power", "query", "match", "rank_weights", "gap_weights")
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,9 @@ class DegreePrior:
 
 @dataclass(frozen=True)
 class LearntQuery:
-    """A weighted mean of the neighbours; a query that all users share asks for their weights."""
+    """A weighted mean of the neighbours, by a query that all users share and by what the layer
+    before made of the user.
+    """
 
     state: EncoderState
     linear = True
@@ -133,11 +135,19 @@ class LearntQuery:
         degrees = relation.source_degree[matrix.indices].astype(np.float64)
         degrees = np.where(degrees > 0, degrees, matrix.data)
         prior = matrix.data * degrees ** -relation.source_exponent[layer - 1]
-        # α_uv = softmax of the prior and query · ĥ_u
-        keys = unit(self.messages(layer, relation, matrix))
         logits = np.zeros((matrix.nnz, self.state.heads))
+        # query · ĥ_u + ⟨ĥ_v match, ĥ_u⟩
+        keys = unit(self.messages(layer, relation, matrix))
         if relation.query is not None:
-            logits = np.einsum("ehd,hd->eh", keys, relation.query.astype(np.float64))
+            logits += np.einsum("ehd,hd->eh", keys, relation.query[layer - 1].astype(np.float64))
+        if relation.match is not None and relation.match[layer - 1].any():
+            asked = unit(hidden) @ relation.match[layer - 1].astype(np.float64)
+            asked_by_head = _heads(asked, self.state.heads)
+            logits += np.einsum("ehd,ehd->eh", keys, asked_by_head[rows_of(matrix)])
+        # (c − 1) ln w: the prior has the first power already.
+        if relation.weight_power is not None:
+            power = float(relation.weight_power[layer - 1])
+            logits += (power - 1) * np.log(matrix.data.astype(np.float64))[:, None]
         return row_softmax(logits, matrix.indptr, prior[:, None])
 
     def bias(self, layer: int, relation: RelationState) -> Float64Array:

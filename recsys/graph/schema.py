@@ -112,6 +112,8 @@ class Messages:
     keep: (edges,) float32 factor on the message of each edge, 0 where it is dropped for a step of
         training; None for 1.
     places: of the edges; None for a relation whose edges have no order.
+    recency: (edges,) what a network has made of the places: a logarithm that is added to that of
+        the edges' weights; None for 0.
     """
 
     adjacency: Adjacency
@@ -121,6 +123,7 @@ class Messages:
     global_rows: Tensor | None = None
     keep: Tensor | None = None
     places: Places | None = None
+    recency: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ users.
 """
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from recsys.core.config import GraphConfig
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.interactions import Interactions
 from recsys.graph.schema import ITEM, USER, EdgeType, Graph, base_relation, source_degrees
-from recsys.model.history_attention import HistoryAttention
+from recsys.model.history_attention import HistoryAttention, Recency
 from recsys.model.history_network import HistoryNetwork
 from recsys.model.layer import Layer, States, relation_name
 from recsys.model.network import Network
@@ -72,28 +72,22 @@ def history_encoder_state(
 ) -> EncoderState:
     """The same of a network whose users are histories; states: `HistoryNetwork.node_states`."""
     config = config or GraphConfig()
-    into_users = network.user_layer.relations
+    layers = [cast(Layer, layer) for layer in network.user_layers]
+    into_users = layers[0].relations
+    sent = [network.sent(states, number) for number in range(len(layers))]
     kept_states: dict[str, Float32Array] = {}
     for kind in sorted({relation[0] for relation in into_users}):
-        kept_states[kind] = _array(states[kind])[None]
-    layers = [network.user_layer]
+        kept_states[kind] = np.stack([_array(of_layer[kind]) for of_layer in sent])
     relations = []
     for relation in into_users:
-        attention = cast(HistoryAttention, network.user_layer.of(relation))
         state = _relation_state(network, layers, graph, relation, config)
-        of_history = replace(
-            state,
-            query=_array(attention.query),
-            rank_weights=_weights(attention.rank_bias),
-            gap_weights=_weights(attention.gap_bias),
-        )
-        relations.append(of_history)
-    own_and_received = torch.stack([network.own_weight, torch.ones_like(network.own_weight)])
+        relations.append(replace(state, **_of_history(network, layers, relation)))
+    weights = torch.cat([network.own_weight[None], network.user_weights])
     return EncoderState(
         family=network.config.family,
         heads=network.config.heads,
         similarity=network.config.similarity,
-        layer_weights=_array(own_and_received),
+        layer_weights=_array(weights),
         visitor=_array(network.visitor),
         states=kept_states,
         relations=tuple(relations),
@@ -103,9 +97,29 @@ def history_encoder_state(
     )
 
 
-def _weights(bias: Tensor | None) -> Float32Array | None:
-    """exp(bias), factors on the weights of edges; None where nothing is learnt."""
-    return None if bias is None else _array(bias.exp())
+def _of_history(network: HistoryNetwork, layers: list[Layer], relation: EdgeType) -> dict[str, Any]:
+    """What only the family history has of a relation, by field of `RelationState`."""
+    width = network.config.width
+    queries, matches, powers = [], [], []
+    for layer in layers:
+        attention = cast(HistoryAttention, layer.of(relation))
+        power = attention.weight_power
+        queries.append(_array(attention.query))
+        no_match = torch.zeros(width, width)
+        matches.append(_array(no_match if attention.match is None else attention.match))
+        powers.append(1.0 if power is None else float(power))
+    fields: dict[str, Any] = {
+        "query": np.stack(queries),
+        "match": np.stack(matches),
+        "weight_power": np.array(powers, np.float32),
+    }
+    name = relation_name(relation)
+    if name in network.recency:
+        recency = cast(Recency, network.recency[name])
+        fields["rank_weights"] = _array(recency.rank_bias.exp())
+        if recency.gap_bias is not None:
+            fields["gap_weights"] = _array(recency.gap_bias.exp())
+    return fields
 
 
 def _relation_state(

@@ -1,4 +1,4 @@
-"""Attention of a user over what the user did, by a query that all users share."""
+"""Attention of a user over what the user did."""
 
 from typing import Any
 
@@ -7,32 +7,54 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.core.history import GAPS
-from recsys.graph.schema import Messages
-from recsys.model.attention import Prepared, reciprocal_lengths
+from recsys.graph.schema import Messages, Places
+from recsys.model.attention import Prepared, reciprocal_lengths, unit_rows
 from recsys.model.edges import edges_of, positive
 from recsys.model.relation_attention import DegreePrior, RelationAttention
-from recsys.model.softmax import SoftmaxMixture
+from recsys.model.softmax import EdgeProducts, SoftmaxMixture
+
+
+class Recency(nn.Module):
+    """How the weight of an event falls with the number of later ones, and with the time to the
+    latest: rank_p + gap_g, a logarithm.
+
+    Relative position and logarithmic time as biases of attention: Zhai et al. 2024 (HSTU).
+
+    Args:
+        history: ranks.
+        with_gaps: whether the time counts, too.
+    """
+
+    def __init__(self, history: int, with_gaps: bool) -> None:
+        super().__init__()
+        self.rank_bias = nn.Parameter(torch.zeros(history))
+        self.gap_bias = nn.Parameter(torch.zeros(GAPS)) if with_gaps else None
+
+    def forward(self, places: Places) -> Float[Tensor, " edges"]:
+        bias = self.rank_bias[places.rank]
+        if self.gap_bias is not None and places.gap is not None:
+            bias = bias + self.gap_bias[places.gap]
+        return bias
 
 
 class HistoryAttention(RelationAttention):
-    """A mean of the neighbours, weighted by what they are and by where they stand in the history.
+    """A mean of the neighbours, weighted by what they are, by where they stand in the history and,
+    after the first layer, by what the user is.
 
-        α_uv^m = w_uv d(u)^(−a) exp(query^m · ĥ_u^m + rank_p + gap_g) / Σ_u' (the same)
+        α_uv^m = w_uv^c d(u)^(−a) exp(query^m · ĥ_u^m + ⟨(ĥ_v match)^m, ĥ_u^m⟩) / Σ_u' (the same)
         out_v  = concat_m Σ_u α_uv^m h_u^m
 
-    ĥ^m is the state of head m at unit length, p and g are the `Places` of the edge. The weight of a
-    neighbour does not depend on the user's other neighbours, so a new event changes no more than the
-    sum. Pooling by a learnt query: Yang et al. 2016 (HAN for documents, eq. 5–7, there through a
-    non-linear map); relative position and logarithmic time as biases: Zhai et al. 2024 (HSTU).
+    ĥ_u^m is the state of a neighbour's head m at unit length, ĥ_v that of the user, and w_uv the
+    weight of the edge times exp of its `Recency`. Pooling by a query that all users share: Yang et
+    al. 2016 (HAN for documents, eq. 5–7, there through a non-linear map).
 
     Args:
         heads: number of heads; must divide the width.
         width: of the states.
         exponent: a at the start.
         learn_exponents: false keeps it there.
-        attention: false keeps the query at 0.
-        history: ranks that have a bias of their own; 0 for relations without an order.
-        with_gaps: learn the biases of time gaps, too.
+        attention: false keeps query and match at 0.
+        matches: learn `match` and c, from 0 and 1; the first layer's users have nothing to match.
         dropout: share of attention weights dropped in training, after the softmax.
 
     Shape:
@@ -47,16 +69,15 @@ class HistoryAttention(RelationAttention):
         exponent: float = 0.5,
         learn_exponents: bool = True,
         attention: bool = True,
-        history: int = 0,
-        with_gaps: bool = False,
+        matches: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__(heads)
         self.dropout = dropout
         self.source_exponent = nn.Parameter(torch.tensor(exponent), requires_grad=learn_exponents)
         self.query = nn.Parameter(torch.zeros(heads, width // heads), requires_grad=attention)
-        self.rank_bias = nn.Parameter(torch.zeros(history)) if history else None
-        self.gap_bias = nn.Parameter(torch.zeros(GAPS)) if history and with_gaps else None
+        self.match = nn.Parameter(torch.zeros(width, width)) if matches and attention else None
+        self.log_weight_power = nn.Parameter(torch.zeros(())) if matches else None
 
     def forward(
         self,
@@ -66,19 +87,28 @@ class HistoryAttention(RelationAttention):
         prepared: Prepared | None = None,
     ) -> Float[Tensor, "targets width"]:
         edges = edges_of(messages)
-        places = messages.places
+        # c ln w_uv
+        log_weight = edges.log_weight
+        if messages.recency is not None:
+            log_weight = log_weight + messages.recency
+        if self.weight_power is not None:
+            log_weight = log_weight * self.weight_power
         # query · ĥ_u − a ln d(u), the same for every edge of a source.
         per_source: Tensor = UnitScores.apply(source, self.query)
         log_degree = positive(messages.source_degree).log()
         per_source = per_source - self.source_exponent * log_degree[:, None]
-        logits = per_source.T.index_select(1, edges.by_target.indices) + edges.log_weight
-        if places is not None and self.rank_bias is not None:
-            logits = logits + self.rank_bias[places.rank]
-            if self.gap_bias is not None and places.gap is not None:
-                logits = logits + self.gap_bias[places.gap]
+        logits = per_source.T.index_select(1, edges.by_target.indices) + log_weight
+        if self.match is not None:
+            asked = unit_rows(target) @ self.match
+            keys = unit_rows(source.reshape(len(source), self.heads, -1)).flatten(1)
+            logits = logits + EdgeProducts.apply(asked, keys, self.heads, edges)
         keep = edges.dropout(self.heads, self.dropout, self.training, messages.keep)
         mixed: Tensor = SoftmaxMixture.apply(logits, source, edges, keep)
         return mixed
+
+    @property
+    def weight_power(self) -> Tensor | None:
+        return None if self.log_weight_power is None else self.log_weight_power.exp()
 
     def prior(self) -> DegreePrior:
         zero = torch.zeros(())

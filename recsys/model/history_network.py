@@ -1,6 +1,8 @@
 """Users as attention over what they did, on states of items that messages of the graph have made."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,19 +20,21 @@ from recsys.graph.schema import (
     NodeType,
     full_block,
 )
-from recsys.model.history_attention import HistoryAttention
-from recsys.model.layer import Layer, States
+from recsys.model.history_attention import HistoryAttention, Recency
+from recsys.model.layer import Layer, States, relation_name, table_name
 from recsys.model.network import Network
 
 
 class HistoryNetwork(Network):
-    """z_u = own_weight · e_u + out(u), of unit length when similarity is "cosine".
+    """z_u = own_weight · e_u + Σ_l user_weights[l] h_u^l, of unit length when similarity is "cosine".
 
     Items and the other nodes have states h = Σ_l b_l h^l as in `Network` with γ = 0, where users
-    pass messages on and send none of their own: h_u^0 = 0. A user is what the relations into users
-    make of these states (`HistoryAttention`, added relations behind gates as in `Layer`), and e_u is
-    the visitor's state, or the user's own row with model.user_table. So z_u follows from the history
-    alone, and serving makes of a history what training made of it.
+    pass messages on and send none of their own. h_u^l is what the relations into users make of these
+    states in user layer l (`HistoryAttention`, added relations behind gates as in `Layer`): the first
+    layer asks all neighbours alike, the next by what the one before found. From the second layer on
+    neighbours send h + h · turn_l, turn_l starting at 0. e_u is the visitor's state, or the user's own
+    row with model.user_table. So z_u follows from the history alone, and serving makes of a history
+    what training made of it.
 
     The states of all nodes are made once for many users: `node_states`, then `users` for any block
     of users.
@@ -58,20 +62,33 @@ class HistoryNetwork(Network):
         self.config = config
         self.own_weight = nn.Parameter(torch.ones(()))
 
-        def attention_of(relation: EdgeType) -> HistoryAttention:
-            return HistoryAttention(
-                config.heads,
-                config.width,
-                config.exponent,
-                config.learn_exponents,
-                config.attention,
-                config.history if relation in ordered else 0,
-                with_gaps,
-                config.attention_dropout,
-            )
-
         into_users = [relation for relation in relations if relation[2] == USER]
-        self.user_layer = Layer(into_users, target, config, last=True, attention_of=attention_of)
+        self.recency = nn.ModuleDict()
+        for relation in into_users:
+            if relation in ordered:
+                self.recency[relation_name(relation)] = Recency(config.history, with_gaps)
+        self.user_weights = nn.Parameter(torch.ones(config.user_layers))
+        self.user_layers = nn.ModuleList()
+        self.turns = nn.ModuleList()
+        for number in range(config.user_layers):
+
+            def attention_of(relation: EdgeType, matches: bool = number > 0) -> HistoryAttention:
+                return HistoryAttention(
+                    config.heads,
+                    config.width,
+                    config.exponent,
+                    config.learn_exponents,
+                    config.attention,
+                    matches,
+                    config.attention_dropout,
+                )
+
+            layer = Layer(into_users, target, config, last=True, attention_of=attention_of)
+            self.user_layers.append(layer)
+            turns = nn.ParameterDict()
+            for kind in sorted({source for source, _, _ in into_users}) if number else []:
+                turns[table_name(kind)] = nn.Parameter(torch.zeros(config.width, config.width))
+            self.turns.append(turns)
 
     def learnt_types(self) -> list[NodeType]:
         return [kind for kind in self.num_nodes if kind != USER or self.user_table]
@@ -111,8 +128,34 @@ class HistoryNetwork(Network):
         visitor's state in place of their own row.
         """
         own = self.own_states(block.nodes[USER], hidden)
-        received = self.user_layer.into(USER, own, states, block)
-        return self.finish({USER: self.own_weight * own + received})[USER]
+        block = self.with_recency(block)
+        total = self.own_weight * own
+        received = own
+        for number, layer in enumerate(self.user_layers):
+            sent = self.sent(states, number)
+            received = cast(Layer, layer).into(USER, received, sent, block)
+            total = total + self.user_weights[number] * received
+        return self.finish({USER: total})[USER]
+
+    def sent(self, states: States, number: int) -> States:
+        """What nodes send to users in a user layer (from 0)."""
+        turns = cast(nn.ParameterDict, self.turns[number])
+        sent: States = {}
+        for kind, state in states.items():
+            name = table_name(kind)
+            sent[kind] = state + state @ turns[name] if name in turns else state
+        return sent
+
+    def with_recency(self, block: Block) -> Block:
+        """The block with what the places of its edges weigh."""
+        messages = {}
+        for relation, of_relation in block.messages.items():
+            name = relation_name(relation)
+            if of_relation.places is not None and name in self.recency:
+                recency = self.recency[name](of_relation.places)
+                of_relation = replace(of_relation, recency=recency)
+            messages[relation] = of_relation
+        return replace(block, messages=messages)
 
     def own_states(
         self, users: Tensor, hidden: Bool[Tensor, " users"] | None = None

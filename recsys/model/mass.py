@@ -54,9 +54,15 @@ def _mass_of_histories(network: HistoryNetwork, graph: Graph, interactions: Inte
         states = network.node_states(history_blocks(graph.to(device), network.config.layers))
         users = np.arange(graph.num_nodes[USER])
         histories = history_blocks_of(graph, interactions, network.config)
-        block = block_to(histories.now(users), device)
-        own = network.own_states(block.nodes[USER])
-        return _shares(network.user_layer.messages(USER, states, block, own))
+        block = network.with_recency(block_to(histories.now(users), device))
+        received = network.own_states(block.nodes[USER])
+        shares = []
+        for number, module in enumerate(network.user_layers):
+            layer = cast(Layer, module)
+            sent = network.sent(states, number)
+            shares.append(_shares(layer.messages(USER, sent, block, received)))
+            received = layer.into(USER, received, sent, block)
+        return _average(network.user_weights.abs().tolist(), shares)
 
 
 def _shares(messages: dict[EdgeType, Tensor]) -> Shares:

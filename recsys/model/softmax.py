@@ -163,3 +163,26 @@ def _row_sums(values: Tensor, offsets: Tensor) -> Tensor:
     """(rows, width) sums of consecutive edges: values (edges, heads, d), offsets (rows + 1,)."""
     edges = torch.arange(len(values), dtype=offsets.dtype, device=offsets.device)
     return Rows(offsets, edges, len(values)).weighted_sum(None, values.flatten(1))
+
+
+class EdgeProducts(torch.autograd.Function):
+    """⟨x_v^m, y_u^m⟩ of every edge: x (num_dst, heads · d), y (num_src, heads · d) → (heads, edges)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, heads: int, edges: Edges) -> Tensor:
+        of_targets, of_sources = by_head(x, heads), by_head(y, heads)
+        ctx.edges = edges
+        ctx.save_for_backward(of_targets, of_sources)
+        products = x.new_zeros(heads, len(edges.weight))
+        for head, values in enumerate(products):
+            edges.by_target.add_scores(values, of_targets[head], of_sources[head])
+        return products
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        of_targets, of_sources = ctx.saved_tensors
+        edges: Edges = ctx.edges
+        # Σ_u g_uv y_u for the targets, Σ_v g_uv x_v for the sources.
+        slope_x = sums_by_head(edges.by_target, gradient.contiguous(), of_sources)
+        slope_y = sums_by_head(edges.by_source, edges.by_source_order(gradient), of_targets)
+        return slope_x.transpose(0, 1).flatten(1), slope_y.transpose(0, 1).flatten(1), None, None

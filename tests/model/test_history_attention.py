@@ -6,22 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from recsys.core.history import GAPS
 from recsys.graph.schema import Messages, Places
-from recsys.model.history_attention import HistoryAttention
-
-RANKS = 4
+from recsys.model.history_attention import HistoryAttention, Recency
 
 
-def with_places(messages: Messages, rank: list[int], gap: list[int] | None) -> Messages:
-    gaps = None if gap is None else torch.tensor(gap)
-    return replace(messages, places=Places(torch.tensor(rank), gaps))
+def with_recency(messages: Messages, recency: Tensor) -> Messages:
+    """recency: (edges,) logarithms."""
+    return replace(messages, recency=recency)
 
 
 def random_attention(heads: int, width: int, draw: np.random.Generator) -> HistoryAttention:
-    """With ranks and gaps, every parameter away from its start."""
-    attention = HistoryAttention(heads, width, exponent=0.3, history=RANKS, with_gaps=True)
+    """Of a layer after the first, every parameter away from its start."""
+    attention = HistoryAttention(heads, width, exponent=0.3, matches=True)
     with torch.no_grad():
         for parameter in attention.parameters():
             values = draw.normal(size=tuple(parameter.shape))
@@ -30,35 +28,43 @@ def random_attention(heads: int, width: int, draw: np.random.Generator) -> Histo
 
 
 def random_messages(make_messages, draw: np.random.Generator) -> tuple[np.ndarray, Messages]:
-    """(targets, sources) weights and their messages, with places; row 2 has no neighbour."""
+    """(targets, sources) weights and their messages, with recency; row 2 has no neighbour."""
     dense = (draw.random((7, 9)) < 0.5) * draw.uniform(0.2, 3.0, (7, 9))
     dense[2] = 0
     messages = make_messages(dense)
     count = messages.adjacency.num_edges
-    rank = draw.integers(0, RANKS, count).tolist()
-    gap = draw.integers(0, GAPS, count).tolist()
-    return dense, with_places(messages, rank, gap)
+    recency = torch.tensor(draw.normal(size=count)).float()
+    return dense, with_recency(messages, recency)
 
 
-def naive(attention: HistoryAttention, source: np.ndarray, dense: np.ndarray, messages: Messages):
+def naive(
+    attention: HistoryAttention,
+    source: np.ndarray,
+    users: np.ndarray,
+    dense: np.ndarray,
+    messages: Messages,
+):
     """The formulae of the docstring, one edge and one head at a time, in float64."""
     values = {name: value.detach().double().numpy() for name, value in attention.named_parameters()}
     degree = dense.sum(0)
     width = source.shape[1]
     head_width = width // attention.heads
+    power = math.exp(values["log_weight_power"])
     out = np.zeros((len(dense), width))
     edge = 0
     for target, row in enumerate(dense):
         neighbours = np.flatnonzero(row)
+        asked = users[target] / np.linalg.norm(users[target]) @ values["match"]
         for head in range(attention.heads):
             part = slice(head * head_width, (head + 1) * head_width)
             total = 0.0
             for number, neighbour in enumerate(neighbours):
                 state = source[neighbour, part]
-                logit = values["query"][head] @ state / np.linalg.norm(state)
-                logit += values["rank_bias"][int(messages.places.rank[edge + number])]
-                logit += values["gap_bias"][int(messages.places.gap[edge + number])]
-                prior = row[neighbour] * degree[neighbour] ** -values["source_exponent"]
+                logit = (values["query"][head] + asked[part]) @ state / np.linalg.norm(state)
+                recency = math.exp(float(messages.recency[edge + number]))
+                prior = (row[neighbour] * recency) ** power * degree[neighbour] ** -values[
+                    "source_exponent"
+                ]
                 weight = prior * math.exp(logit)
                 out[target, part] += weight * state
                 total += weight
@@ -73,17 +79,37 @@ def test_by_hand(make_messages):
     that priors are all 1.
     """
     messages = make_messages(np.array([[1.0, 2.0, 3.0]]))
-    messages = with_places(messages, [2, 1, 0], [5, 5, 0])
-    attention = HistoryAttention(1, 2, exponent=1.0, history=3, with_gaps=True)
+    messages = with_recency(messages, torch.tensor([5.0, 3.0, 4.0]).log())
+    attention = HistoryAttention(1, 2, exponent=1.0)
     with torch.no_grad():
         attention.query.copy_(torch.tensor([[math.log(2), 0.0]]))
-        attention.rank_bias.copy_(torch.tensor([0.0, math.log(3), math.log(5)]))
-        attention.gap_bias[0] = math.log(4)
     source = torch.tensor([[3.0, 0.0], [0.0, 7.0], [-2.0, 0.0]])
-    # The cosines with the query's axis are 1, 0, −1: factors 2, 1, ½. Ranks give 5, 3, 1, gaps 1, 1,
-    # 4: weights 10, 3, 2.
+    # The cosines with the query's axis are 1, 0, −1: factors 2, 1, ½. With 5, 3, 4 the weights are
+    # 10, 3, 2.
     expected = [(10 * 3 - 2 * 2) / 15, 3 * 7 / 15]
     assert attention(source, torch.zeros(1, 2), messages)[0].tolist() == pytest.approx(expected)
+
+
+def test_recency_by_hand():
+    recency = Recency(3, with_gaps=True)
+    with torch.no_grad():
+        recency.rank_bias.copy_(torch.tensor([0.0, -1.0, -2.0]))
+        recency.gap_bias[5] = -0.5
+    places = Places(torch.tensor([2, 1, 0]), torch.tensor([5, 5, 0]))
+    assert recency(places).tolist() == [-2.5, -1.5, 0.0]
+    assert Recency(3, with_gaps=False)(places).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_match_asks_for_what_the_user_is(make_messages):
+    """One head of width 2 and the identity as match: neighbours weigh e^cos with the user."""
+    messages = make_messages(np.array([[1.0, 1.0]]))
+    attention = HistoryAttention(1, 2, exponent=0.0, matches=True)
+    with torch.no_grad():
+        attention.match.copy_(torch.eye(2))
+    source = torch.tensor([[3.0, 0.0], [0.0, 7.0]])
+    user = torch.tensor([[0.0, 2.0]])
+    expected = [3 / (1 + math.e), 7 * math.e / (1 + math.e)]
+    assert attention(source, user, messages)[0].tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
@@ -91,9 +117,10 @@ def test_equals_the_loops(make_messages, heads):
     draw = np.random.default_rng(heads)
     attention = random_attention(heads, 8, draw)
     dense, messages = random_messages(make_messages, draw)
-    source = draw.normal(size=(9, 8))
-    out = attention(torch.tensor(source).float(), torch.zeros(7, 8), messages)
-    np.testing.assert_allclose(out.detach(), naive(attention, source, dense, messages), atol=3e-6)
+    source, users = draw.normal(size=(9, 8)), draw.normal(size=(7, 8))
+    out = attention(torch.tensor(source).float(), torch.tensor(users).float(), messages)
+    expected = naive(attention, source, users, dense, messages)
+    np.testing.assert_allclose(out.detach(), expected, atol=3e-6)
     assert not out[2].any()
 
 
@@ -102,33 +129,41 @@ def test_gradients_equal_those_of_dense_autograd(make_messages):
     attention = random_attention(2, 8, draw)
     dense, messages = random_messages(make_messages, draw)
     source = torch.tensor(draw.normal(size=(9, 8))).float().requires_grad_()
+    users = torch.tensor(draw.normal(size=(7, 8))).float().requires_grad_()
+    recency = messages.recency.requires_grad_()
     slope = torch.tensor(draw.normal(size=(7, 8))).float()
     ours = torch.autograd.grad(
-        attention(source, torch.zeros(7, 8), messages), [source, *attention.parameters()], slope
+        attention(source, users, messages),
+        [source, users, recency, *attention.parameters()],
+        slope,
     )
     in_float64 = attention.double()
-    source64 = source.detach().double().requires_grad_()
+    leaves = [leaf.detach().double().requires_grad_() for leaf in (source, users, recency)]
     theirs = torch.autograd.grad(
-        dense_forward(in_float64, source64, dense, messages),
-        [source64, *in_float64.parameters()],
+        dense_forward(in_float64, *leaves, dense),
+        [*leaves, *in_float64.parameters()],
         slope.double(),
     )
     for gradient, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(gradient.double(), expected, atol=2e-5, rtol=1e-4)
 
 
-def dense_forward(attention, source, dense, messages):
+def dense_forward(attention, source, users, recency, dense):
     """The same attention as plain operations on dense matrices, for autograd."""
     weight = torch.tensor(dense)
     row, column = np.nonzero(dense)
-    places = torch.full(dense.shape, -torch.inf, dtype=torch.float64)
-    bias = attention.rank_bias[messages.places.rank] + attention.gap_bias[messages.places.gap]
-    places = places.index_put((torch.tensor(row), torch.tensor(column)), bias)
+    edges = torch.tensor(row), torch.tensor(column)
+    of_edges = attention.log_weight_power.exp() * (weight[edges].log() + recency)
+    log_weight = torch.full(dense.shape, -torch.inf, dtype=torch.float64)
+    log_weight = log_weight.index_put(edges, of_edges)
     log_degree = weight.sum(0).clamp_min(1e-12).log()
-    prior = weight.clamp_min(1e-300).log() - attention.source_exponent * log_degree
+    prior = log_weight - attention.source_exponent * log_degree
     states = source.reshape(len(source), attention.heads, -1)
     keys = states / torch.linalg.vector_norm(states, dim=2, keepdim=True)
-    logits = torch.einsum("uhd,hd->hu", keys, attention.query)[:, None] + prior + places
+    asked = users / torch.linalg.vector_norm(users, dim=1, keepdim=True) @ attention.match
+    asked = asked.reshape(len(users), attention.heads, -1)
+    logits = torch.einsum("uhd,hd->hu", keys, attention.query)[:, None] + prior
+    logits = logits + torch.einsum("uhd,vhd->hvu", keys, asked)
     filled = torch.tensor(dense).any(1)
     alpha = logits[:, filled].softmax(-1)
     mixed = torch.einsum("hvu,uhd->vhd", alpha, states).reshape(int(filled.sum()), -1)
@@ -147,8 +182,8 @@ def test_without_attention_and_order_it_is_the_mean_of_the_history(make_messages
 def test_a_new_event_leaves_the_weights_of_the_others_to_each_other(make_messages):
     """The ratio of two neighbours' shares does not depend on a third."""
     attention = random_attention(1, 4, np.random.default_rng(3))
-    two = with_places(make_messages(np.array([[1.0, 2.0, 0.0]])), [1, 2], [3, 4])
-    three = with_places(make_messages(np.array([[1.0, 2.0, 1.0]])), [1, 2, 0], [3, 4, 0])
+    two = with_recency(make_messages(np.array([[1.0, 2.0, 0.0]])), torch.tensor([0.4, 0.1]))
+    three = with_recency(make_messages(np.array([[1.0, 2.0, 1.0]])), torch.tensor([0.4, 0.1, 1.0]))
     three = replace(three, source_degree=torch.ones(3))
     two = replace(two, source_degree=torch.ones(3))
     source = torch.eye(4)[:3]

@@ -59,6 +59,10 @@ class ModelConfig(Section):
     """history: neighbours that a user is made of, per relation. The latest ones where the log has an
     order, in training and in serving; else drawn in training, and all of them in serving.
     """
+    user_layers: int = Field(2, ge=1)
+    """history: attention steps over a user's neighbours. The first asks them by a query that all
+    users share, every further one by what the one before found.
+    """
     recency: bool = True
     """history: learn how an event's weight falls with the number of later ones, and with the time
     to the latest. false sees a set.
