@@ -19,9 +19,9 @@ from recsys.graph.behaviors import history_blocks_of
 from recsys.graph.schema import USER, Block, EdgeType, Messages
 from recsys.model.attention import unit_rows
 from recsys.model.edges import positive
-from recsys.model.history_attention import HistoryAttention
+from recsys.model.history_attention import HistoryAttention, Recency
 from recsys.model.history_network import HistoryNetwork, history_blocks
-from recsys.model.layer import States, relation_name
+from recsys.model.layer import Layer, States, relation_name
 from recsys.phases.phase import Phase
 
 Facts = dict[str, Any]
@@ -65,13 +65,14 @@ def history_facts(network: HistoryNetwork, learned: Phase) -> tuple[list[Facts],
         states = network.eval().node_states(history_blocks(graph, network.config.layers))
         users = np.arange(interactions.num_users)
         block = history_blocks_of(graph, interactions, network.config).now(users)
+        block = network.with_recency(block)
         lengths = message_lengths(network, states, block)
         by_relation = {}
         for relation, messages in block.messages.items():
-            attention = cast(HistoryAttention, network.user_layer.of(relation))
+            attention = cast(HistoryAttention, first_layer(network).of(relation))
             by_relation[relation] = relation_weights(attention, states[relation[0]], messages)
 
-    base = network.user_layer.base[USER]
+    base = first_layer(network).base[USER]
     assert base is not None  # there is a target, and its reverse
     facts = []
     for relation in sorted(by_relation, key=lambda name: name != base):
@@ -86,8 +87,8 @@ def history_facts(network: HistoryNetwork, learned: Phase) -> tuple[list[Facts],
 def relation_weights(
     attention: HistoryAttention, source: Tensor, messages: Messages
 ) -> RelationWeights:
-    """The weights of one relation, by the formula of `HistoryAttention`; source: (sources, width)
-    states.
+    """The weights of one relation in the first user layer, by the formula of `HistoryAttention`;
+    source: (sources, width) states.
     """
     adjacency, places = messages.adjacency, messages.places
     sources = adjacency.indices.long()
@@ -96,10 +97,8 @@ def relation_weights(
     by_head = source.reshape(len(source), attention.heads, -1)
     keys = (unit_rows(by_head) * attention.query).sum(-1)
     prior = adjacency.weight.log() - log_degree[sources]
-    if places is not None and attention.rank_bias is not None:
-        prior = prior + attention.rank_bias[places.rank]
-        if attention.gap_bias is not None and places.gap is not None:
-            prior = prior + attention.gap_bias[places.gap]
+    if messages.recency is not None:
+        prior = prior + messages.recency
     logits = prior + keys[sources].T
     node_weight = (keys - log_degree[:, None]).exp().mean(1)
     return RelationWeights(
@@ -120,11 +119,16 @@ def message_lengths(
     of what is theirs without any neighbour.
     """
     own = network.own_states(block.nodes[USER])
-    messages = network.user_layer.messages(USER, states, block, own)
+    messages = first_layer(network).messages(USER, states, block, own)
     lengths: dict[EdgeType | None, float] = {None: _mean_length(network.own_weight * own)}
     for relation, message in messages.items():
         lengths[relation] = _mean_length(message)
     return lengths
+
+
+def first_layer(network: HistoryNetwork) -> Layer:
+    """The layer that asks the neighbours of all users alike."""
+    return cast(Layer, network.user_layers[0])
 
 
 def _mean_length(rows: Tensor) -> float:
@@ -133,13 +137,13 @@ def _mean_length(rows: Tensor) -> float:
 
 def _learnt(network: HistoryNetwork, relation: EdgeType, is_base: bool) -> Facts:
     """The learnt numbers of a relation; `gate` and `kappa` are None of the base, which has none."""
-    attention = cast(HistoryAttention, network.user_layer.of(relation))
+    attention = cast(HistoryAttention, first_layer(network).of(relation))
     query_length = torch.linalg.vector_norm(attention.query.detach(), dim=1)
     gate = kappa = None
     if not is_base:
         name = relation_name(relation)
-        gate = round(network.user_layer.gate[name].tanh().item(), 3)
-        kappa = round(network.user_layer.kappa[name].item(), 3)
+        gate = round(first_layer(network).gate[name].tanh().item(), 3)
+        kappa = round(first_layer(network).kappa[name].item(), 3)
     return {
         "relation": relation[1],
         "gate": gate,
@@ -153,9 +157,13 @@ def _looked_at(network: HistoryNetwork, relation: EdgeType, weights: RelationWei
     """What heads look at: by position and age where the relation has them, and how far attention
     departs from its prior by the number of neighbours.
     """
-    attention = cast(HistoryAttention, network.user_layer.of(relation))
-    by_rank = by_place(weights, weights.rank, attention.rank_bias)
-    by_age = by_place(weights, weights.gap, attention.gap_bias)
+    name = relation_name(relation)
+    rank_bias = gap_bias = None
+    if name in network.recency:
+        recency = cast(Recency, network.recency[name])
+        rank_bias, gap_bias = recency.rank_bias, recency.gap_bias
+    by_rank = by_place(weights, weights.rank, rank_bias)
+    by_age = by_place(weights, weights.gap, gap_bias)
     entropy = entropy_by_neighbours(weights.prior, weights.logits, weights.indptr)
     return {"position": by_rank, "age": by_age, "entropy": entropy}
 

@@ -10,7 +10,12 @@ import torch
 
 from benchmarks.accuracy import attention, attention_page
 from benchmarks.accuracy.attention_entropy import entropy, entropy_by_neighbours
-from benchmarks.accuracy.attention_history import RelationWeights, by_place, relation_weights
+from benchmarks.accuracy.attention_history import (
+    RelationWeights,
+    by_place,
+    first_layer,
+    relation_weights,
+)
 from benchmarks.accuracy.attention_kinds import kinds_of_items
 from benchmarks.accuracy.attention_slices import AGE, age_slices, slice_facts
 from benchmarks.accuracy.data import load
@@ -189,13 +194,14 @@ def test_the_weights_that_are_shown_are_those_of_the_layer(ran: Place) -> None:
     users = np.arange(final.interactions.num_users)
     block = history_blocks_of(final.graph, final.interactions, final.config.model).now(users)
     [(relation, messages)] = block.messages.items()
-    layer = network.user_layer.of(relation)
+    layer = first_layer(network).of(relation)
     assert isinstance(layer, HistoryAttention)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for parameter in layer.parameters():
+        for parameter in [*layer.parameters(), *network.recency.parameters()]:
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
         source = torch.randn(final.graph.num_nodes[ITEM], 8, generator=generator)
+        messages = network.with_recency(block).messages[relation]
         weights = relation_weights(layer, source, messages)
         expected = layer(source, torch.zeros(len(users), 8), messages)
     counts = np.diff(weights.indptr)
@@ -210,14 +216,12 @@ def test_the_weights_that_are_shown_are_those_of_the_layer(ran: Place) -> None:
 
 def _logits_without_query(layer: HistoryAttention, source: torch.Tensor, messages: Any) -> Any:
     """The prior's logits by a loop over edges."""
-    assert layer.rank_bias is not None and layer.gap_bias is not None
     logits = []
     for edge, item in enumerate(messages.adjacency.indices.tolist()):
         degree = max(float(messages.source_degree[item]), 1e-9)
         value = np.log(float(messages.adjacency.weight[edge]))
         value -= layer.source_exponent.item() * np.log(degree)
-        value += layer.rank_bias[messages.places.rank[edge]].item()
-        value += layer.gap_bias[messages.places.gap[edge]].item()
+        value += messages.recency[edge].item()
         logits.append(value)
     return logits
 

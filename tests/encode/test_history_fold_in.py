@@ -308,7 +308,7 @@ def long_encoder(kind: str, num_items: int) -> EncoderState:
         gamma=np.zeros((1, 2), np.float32),
         gate=zeros,
         kappa=zeros,
-        query=draw.normal(size=(2, 4)).astype(np.float32),
+        query=draw.normal(size=(1, 2, 4)).astype(np.float32),
     )
     if kind != "none":
         relation = replace(relation, rank_weights=np.linspace(2, 1, 50).astype(np.float32))
