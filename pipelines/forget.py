@@ -180,7 +180,10 @@ def _forget_state(states: Path, user: str) -> bool:
     arrays = load_file(states / "states.safetensors")
     # Rows of the table are the users among the labels, in their order.
     rows_of_others = ~is_person[is_user.to_numpy()]
-    arrays[f"table/{USER}"] = arrays[f"table/{USER}"][rows_of_others]
+    table = f"table/{USER}"
+    # Users who are their histories have no rows of their own.
+    if table in arrays:
+        arrays[table] = arrays[table][rows_of_others]
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_folder(states) as new_folder:
         save_file(contiguous, new_folder / "states.safetensors")

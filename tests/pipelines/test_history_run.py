@@ -128,6 +128,11 @@ def test_a_forgotten_user_is_gone_and_the_others_are_answered_as_before(
     assert call("forget", folder.path, "--user", "u17", "--quiet").code == 0
     bundle = Bundle.load(folder.bundle.resolve())
     assert "u17" not in bundle.users
+    state_folders = list(folder.checkpoint.glob("*/*/states"))
+    assert state_folders
+    for states in state_folders:
+        labels = pl.read_parquet(states / "labels.parquet")
+        assert "u17" not in labels["label"].to_list() and "i1" in labels["label"].to_list()
     assert np.load(bundle.path / "user_self.npy").shape[0] == 1
     after = Lookup(bundle).recommend(["u2", "u3"], 5)
     assert [answer["items"] for answer in after] == [answer["items"] for answer in before]
