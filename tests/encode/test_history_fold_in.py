@@ -216,8 +216,9 @@ def test_one_event_is_the_state_of_its_item(timed):
     [relation] = [one for one in encoder.relations if one.name == "rev_buy"]
     assert relation.base
     item = 3
-    own = encoder.layer_weights[0] * encoder.visitor
-    expected = own + encoder.states["item"][0][item]
+    # Every layer receives what the one item sends in it.
+    expected = encoder.layer_weights[0] * encoder.visitor
+    expected = expected + encoder.layer_weights[1:] @ encoder.states["item"][:, item]
     vector = timed.lookup.fold_in([Event(timed.log.items.ids[item], "buy", START)])
     assert np.allclose(vector, expected / np.linalg.norm(expected), atol=1e-5)
 
