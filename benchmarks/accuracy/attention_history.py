@@ -17,11 +17,11 @@ from recsys.core.arrays import Float64Array, Int64Array, IntArray
 from recsys.encode.attention import row_softmax
 from recsys.graph.behaviors import history_blocks_of
 from recsys.graph.schema import USER, Block, EdgeType, Messages
-from recsys.model.attention import unit_rows
 from recsys.model.edges import positive
 from recsys.model.history_attention import HistoryAttention, Recency
 from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.model.layer import Layer, States, relation_name
+from recsys.model.scaling import unit_rows
 from recsys.phases.phase import Phase
 
 Facts = dict[str, Any]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from benchmarks.accuracy.attention_entropy import entropy_by_neighbours
 from recsys.graph.schema import Graph, Messages, full_block
-from recsys.model.attention import DegreePriorAttention, unit_rows
+from recsys.model.attention import DegreePriorAttention
 from recsys.model.network import Network
+from recsys.model.scaling import unit_rows
 
 
 def layer_facts(network: Network, graph: Graph) -> list[dict[str, Any]]:

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from recsys.graph.schema import Messages
 from recsys.model.edges import SMALLEST, Edges, WeightedSum, by_head, edges_of, positive
 from recsys.model.relation_attention import DegreePrior, RelationAttention
-
-_NO_LENGTH = 1e-12
+from recsys.model.scaling import reciprocal_lengths, scaled_rows
 
 
 class Units(NamedTuple):
@@ -111,7 +110,7 @@ class DegreePriorAttention(RelationAttention):
         edges = edges_of(messages)
         target_factor = _power(messages.target_degree, self.target_exponent)  # d(v)^(−b)
         if not (self.attention and self.opened):
-            return self._prior_sum(source, edges, messages) * target_factor[:, None]
+            return scaled_rows(self._prior_sum(source, edges, messages), target_factor)
         keep = edges.dropout(self.heads, self.dropout, self.training, messages.keep)
         mixed: Tensor = _AttendedMean.apply(
             source,
@@ -158,7 +157,8 @@ class DegreePriorAttention(RelationAttention):
     def _prior_sum(self, source: Tensor, edges: Edges, messages: Messages) -> Tensor:
         """Σ_u p_uv h_u, as if the whole neighbourhood had been drawn."""
         source_factor = _power(messages.source_degree, self.source_exponent)
-        total: Tensor = WeightedSum.apply(source * source_factor[:, None], edges, messages.keep)
+        scaled = scaled_rows(source, source_factor)
+        total: Tensor = WeightedSum.apply(scaled, edges, messages.keep)
         if messages.row_scale is None:
             return total
         return total * self._correction(self.mass(messages), messages)[:, None]
@@ -310,37 +310,3 @@ def _through_unit(gradient: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
     # scale · (g − unit ⟨unit, g⟩)
     along = torch.linalg.vecdot(gradient, unit)[:, None]
     return gradient.addcmul_(unit, along, value=-1).mul_(scale)
-
-
-def unit_rows(states: Tensor) -> Tensor:
-    """Rows of unit length; zero rows stay zero and pass no gradient.
-
-    A row shorter than 1e-12 counts as zero: its direction is rounding, and the gradient, which
-    divides by the length twice, would not be finite.
-    """
-    units: Tensor = _UnitRows.apply(states)
-    return units
-
-
-def reciprocal_lengths(states: Tensor) -> Tensor:
-    """(…,) 1 over the length of the rows (…, d); 0 where a row counts as zero."""
-    length = torch.linalg.vector_norm(states, dim=-1)
-    return torch.where(length > _NO_LENGTH, length.reciprocal(), 0.0)
-
-
-class _UnitRows(torch.autograd.Function):
-    """Autograd's own way back reads and writes the states twice as often."""
-
-    @staticmethod
-    def forward(ctx: Any, states: Tensor) -> Tensor:
-        scale = reciprocal_lengths(states)[..., None]
-        units = states * scale
-        ctx.save_for_backward(units, scale)
-        return units
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        units, scale = ctx.saved_tensors
-        # scale · (g − unit ⟨unit, g⟩)
-        along = torch.linalg.vecdot(gradient, units)[..., None]
-        return torch.addcmul(gradient, units, along, value=-1).mul_(scale)

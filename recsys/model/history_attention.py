@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from recsys.core.history import GAPS
 from recsys.graph.schema import Messages, Places
-from recsys.model.attention import Prepared, reciprocal_lengths, unit_rows
+from recsys.model.attention import Prepared
 from recsys.model.edges import edges_of, positive
 from recsys.model.relation_attention import DegreePrior, RelationAttention
+from recsys.model.scaling import reciprocal_lengths, unit_rows
 from recsys.model.softmax import EdgeProducts, SoftmaxMixture
 
 

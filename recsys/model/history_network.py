@@ -113,10 +113,12 @@ class HistoryNetwork(Network):
         total: States = {}
         layers = list(self.layer_states(blocks))
         for kind, count in blocks[-1].num_dst.items():
-            total[kind] = self.visitor.new_zeros(count, self.config.width)
             for weight, layer in zip(self.layer_weights[1:], layers[1:], strict=True):
                 if kind in layer:
-                    total[kind] = total[kind] + weight * layer[kind]
+                    term = weight * layer[kind][:count]
+                    total[kind] = total[kind] + term if kind in total else term
+            if kind not in total:
+                total[kind] = self.visitor.new_zeros(count, self.config.width)
         return total
 
     def users(

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from recsys.model.scaling import reciprocal_lengths
+
 _ROWS = 1024  # at a time: what these need of every relation stays in the cache
-_NO_LENGTH = 1e-12
 
 
 class Mixture(torch.autograd.Function):
@@ -111,7 +112,7 @@ class _Attention(NamedTuple):
 
 def _attend(state: Tensor, stack: Tensor, kappa: Tensor, present: Tensor) -> _Attention:
     """state: (rows, width), stack: (relations, rows, width), present: (relations, rows)."""
-    per_state, per_message = _inverse_length(state), _inverse_length(stack)
+    per_state, per_message = reciprocal_lengths(state), reciprocal_lengths(stack)
     cosine = (stack * state).sum(-1).mul_(per_message).mul_(per_state)
     # Finite, so that a node without any of the relations gets weights instead of NaN; its messages
     # are 0 anyway.
@@ -123,11 +124,6 @@ def _attend(state: Tensor, stack: Tensor, kappa: Tensor, present: Tensor) -> _At
 def _stacked(messages: Sequence[Tensor], rows: slice) -> Tensor:
     """(relations, rows, width)."""
     return torch.stack([message[rows] for message in messages])
-
-
-def _inverse_length(states: Tensor) -> Tensor:
-    length = torch.linalg.vector_norm(states, dim=-1)
-    return torch.where(length > _NO_LENGTH, length.reciprocal(), 0.0)
 
 
 def _slices(count: int) -> Iterator[slice]:

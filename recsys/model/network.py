@@ -12,8 +12,8 @@ from recsys.core.arrays import Float32Array
 from recsys.core.config import ModelConfig
 from recsys.core.errors import UsageError
 from recsys.graph.schema import USER, Block, EdgeType, Features, Graph, NodeType, full_block
-from recsys.model.attention import unit_rows
 from recsys.model.layer import Layer, States, table_name
+from recsys.model.scaling import unit_rows
 
 _START_DEVIATION = 0.1
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from recsys.graph.schema import ITEM, USER
-from recsys.model.attention import unit_rows
 from recsys.model.layer import States
+from recsys.model.scaling import unit_rows
 from recsys.train.batches import Batch
 
 

@@ -13,7 +13,7 @@ from recsys.core.errors import DataError, MachineError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import Progress
 from recsys.graph.schema import ITEM, USER, NodeType
-from recsys.model.attention import unit_rows
+from recsys.model.scaling import unit_rows
 from recsys.train.batches import Batch, Batches
 from recsys.train.objective import loss_and_gradient
 from recsys.train.stepper import Start, learning_rate_factor

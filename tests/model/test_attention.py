@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.model.attention import DegreePriorAttention, _AttendedMean, unit_rows
+from recsys.model.attention import DegreePriorAttention, _AttendedMean
 from recsys.model.edges import WeightedSum, edges_of
+from recsys.model.scaling import unit_rows
 
 
 def random_weights(rows: int, columns: int, seed: int = 0) -> np.ndarray:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from recsys.model import mixture
-from recsys.model.attention import unit_rows
 from recsys.model.mixture import Mixture, relation_factors
+from recsys.model.scaling import unit_rows
 
 NODES, WIDTH, RELATIONS = 7, 4, 3
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.model.attention import unit_rows
 from recsys.model.history_attention import UnitScores
+from recsys.model.scaling import scaled_rows, unit_rows
 
 
 def states_of(nodes: int, width: int, seed: int = 3) -> Tensor:
@@ -58,3 +58,14 @@ def test_scores_of_unit_states_and_their_gradient(heads):
     has_length = states.norm(dim=-1) > 0
     assert torch.allclose(slope[has_length], plain[has_length], rtol=1e-9)
     assert not slope[~has_length].any()
+
+
+@pytest.mark.parametrize("leaves", ["both", "states", "factor"])
+def test_scaled_rows_and_their_gradient(leaves):
+    states = states_of(6, 4).detach().requires_grad_(leaves != "factor")
+    factor = torch.linspace(-1, 2, 6, dtype=torch.float64).requires_grad_(leaves != "states")
+    wanted = [leaf for leaf in (states, factor) if leaf.requires_grad]
+    scaled, expected = scaled_rows(states, factor), states * factor[:, None]
+    assert torch.equal(scaled, expected)
+    for slope, plain in zip(gradients(scaled, wanted), gradients(expected, wanted), strict=True):
+        assert torch.allclose(slope, plain, rtol=1e-12)
