@@ -123,7 +123,7 @@ class TrainConfig(Section):
     patience: int = Field(5, ge=1)
     """Validations without a better NDCG before training stops."""
     metric_k: int = Field(10, ge=1)
-    """Early stopping looks at validation NDCG@k."""
+    """Early stopping looks at validation NDCG@k, of at most 30,000 users."""
     max_minutes: float | None = Field(None, gt=0)
     """Stop at the first epoch that ends after this long; the best epoch so far is kept."""
     checkpoint_every: int = Field(1, ge=1)

@@ -1,0 +1,41 @@
+"""Early stopping judges no more users than it takes to be sure, so that an epoch costs rows alone."""
+
+import numpy as np
+import pytest
+
+from recsys.core.config import build_config
+from recsys.fitting import fit
+from recsys.logs.ingest import ingest, load_log
+from recsys.logs.split import split_log
+from recsys.logs.synthetic import communities
+from recsys.phases.judge import Judge
+from recsys.phases.phase import Phase
+
+
+@pytest.fixture(scope="module")
+def phase(tmp_path_factory) -> Phase:
+    config = build_config({"model": {"width": 8, "heads": 2}, "train": {"epochs": 2}})
+    log = communities(num_users=40, num_items=30, events_per_user=8, seed=5).log
+    folder = tmp_path_factory.mktemp("log")
+    ingest(log, config.data, config.clean, folder)
+    coded = load_log(folder)
+    return Phase("select", coded, split_log(coded, config.split, "interaction", 0), config)
+
+
+@pytest.mark.parametrize("most", [7, 10_000])
+def test_at_most_so_many_users_are_judged_after_an_epoch(phase, monkeypatch, most):
+    judged = []
+    ndcg = Judge.ndcg
+
+    def noted(self, scorer, users=None):
+        judged.append(users)
+        return ndcg(self, scorer, users)
+
+    monkeypatch.setattr(Judge, "ndcg", noted)
+    monkeypatch.setattr(fit, "_VALIDATED_USERS", most)
+    trained = fit.fit_phase(phase, phase.graph, phase.config.model)
+    held_out = phase.judge.held_out_users
+    assert len(judged) >= len(trained.history) == 2
+    for users in judged:
+        assert len(users) == min(most, len(held_out))
+        assert np.isin(users, held_out).all() and len(np.unique(users)) == len(users)
