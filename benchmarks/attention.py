@@ -27,6 +27,7 @@ from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.graph.dgl_graph import dgl
 from recsys.graph.schema import Adjacency, Messages, source_degrees, target_degrees
 from recsys.model.attention import DegreePriorAttention
+from recsys.model.history_attention import HistoryAttention
 from recsys.model.textbook import GATLayer, GATv2Layer
 
 HEADS, HEAD_WIDTH = 4, 16
@@ -72,6 +73,9 @@ def ours(user: np.ndarray, item: np.ndarray, layer: str) -> Call:
         module = GATLayer(WIDTH, HEADS, HEAD_WIDTH)
     elif layer == "gatv2":
         module = GATv2Layer(WIDTH, HEADS, HEAD_WIDTH)
+    elif layer == "history":
+        module = HistoryAttention(HEADS, WIDTH)
+        torch.nn.init.normal_(module.query)
     else:
         module = DegreePriorAttention(HEADS, attention=layer == "degree_prior")
         torch.nn.init.constant_(module.gamma, 0.5 if layer == "degree_prior" else 0.0)
@@ -101,6 +105,7 @@ def pyg_layer(user: np.ndarray, item: np.ndarray, layer: str) -> Call:
 LAYERS: dict[str, tuple[str | None, Callable[[np.ndarray, np.ndarray, str], Call], str]] = {
     "degree_prior": (None, ours, "degree_prior"),
     "degree_prior, gamma = 0": (None, ours, "lightgcn"),
+    "history": (None, ours, "history"),
     "gat": (None, ours, "gat"),
     "gatv2": (None, ours, "gatv2"),
     "dgl GATConv": ("dgl", dgl_layer, "GATConv"),

@@ -12,7 +12,7 @@ from recsys.model.attention import Prepared
 from recsys.model.edges import edges_of, positive
 from recsys.model.relation_attention import DegreePrior, RelationAttention
 from recsys.model.scaling import reciprocal_lengths, unit_rows
-from recsys.model.softmax import EdgeProducts, SoftmaxMixture
+from recsys.model.softmax import EdgeProducts, OfSources, SoftmaxMixture
 
 
 class Recency(nn.Module):
@@ -98,7 +98,8 @@ class HistoryAttention(RelationAttention):
         per_source: Tensor = UnitScores.apply(source, self.query)
         log_degree = positive(messages.source_degree).log()
         per_source = per_source - self.source_exponent * log_degree[:, None]
-        logits = per_source.T.index_select(1, edges.by_target.indices) + log_weight
+        of_sources: Tensor = OfSources.apply(per_source, edges)
+        logits = of_sources + log_weight
         if self.match is not None:
             asked = unit_rows(target) @ self.match
             keys = unit_rows(source.reshape(len(source), self.heads, -1)).flatten(1)

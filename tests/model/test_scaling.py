@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from recsys.model.edges import Edges, Rows
 from recsys.model.history_attention import UnitScores
 from recsys.model.scaling import scaled_rows, unit_rows
+from recsys.model.softmax import OfSources
 
 
 def states_of(nodes: int, width: int, seed: int = 3) -> Tensor:
@@ -69,3 +71,16 @@ def test_scaled_rows_and_their_gradient(leaves):
     assert torch.equal(scaled, expected)
     for slope, plain in zip(gradients(scaled, wanted), gradients(expected, wanted), strict=True):
         assert torch.allclose(slope, plain, rtol=1e-12)
+
+
+def test_values_of_sources_go_back_as_autograd_has_it():
+    # Three targets with sources (1, 0), none and (1, 3, 1); source 2 has no edge.
+    indptr = torch.tensor([0, 2, 2, 5], dtype=torch.int32)
+    indices = torch.tensor([1, 0, 1, 3, 1], dtype=torch.int32)
+    edges = Edges(Rows(indptr, indices, 4), torch.ones(5), torch.ones(4))
+    left = torch.randn(4, 2, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    values, expected = OfSources.apply(left, edges), left[indices.long()].T
+    assert torch.equal(values, expected)
+    [slope], [plain] = gradients(values, [left]), gradients(expected, [left])
+    assert torch.allclose(slope, plain, rtol=1e-6)
+    assert not slope[2].any()
