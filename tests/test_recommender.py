@@ -251,6 +251,15 @@ def test_saved_and_loaded_it_answers_alike(fitted: GraphRecommender, tmp_path: P
         fitted.save(tmp_path / "mine")
 
 
+def test_users_as_histories_are_fitted_saved_and_loaded(tmp_path: Path) -> None:
+    made = GraphRecommender(**SMALL, family="history", time_col="timestamp").fit(WORLD.log)
+    loaded = GraphRecommender.load(made.save(tmp_path / "saved"))
+    assert loaded.family == "history" and loaded.get_params() == made.get_params()
+    lists = made.recommend(["u1", "u2"], 4, histories=[["i3"], ["i4", "i5"]])
+    assert len(lists) == 8
+    assert loaded.recommend(["u1", "u2"], 4, histories=[["i3"], ["i4", "i5"]]).equals(lists)
+
+
 def test_one_saved_with_an_old_name_of_a_parameter_is_loaded(
     fitted: GraphRecommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
