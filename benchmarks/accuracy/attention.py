@@ -105,7 +105,7 @@ def add(entry: Facts, path: Path = FACTS) -> None:
     twins stay.
     """
     with locked(path.parent):
-        entries = {}
+        entries: dict[tuple[str, ...], Facts] = {}
         for known in [*read(path), entry]:
             key = (known["family"], known["dataset"], known["row"])
             if key in entries:

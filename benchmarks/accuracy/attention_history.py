@@ -132,7 +132,8 @@ def first_layer(network: HistoryNetwork) -> Layer:
 
 
 def _mean_length(rows: Tensor) -> float:
-    return torch.linalg.vector_norm(rows, dim=1).mean().item()
+    mean_length: float = torch.linalg.vector_norm(rows, dim=1).mean().item()
+    return mean_length
 
 
 def _learnt(network: HistoryNetwork, relation: EdgeType, is_base: bool) -> Facts:

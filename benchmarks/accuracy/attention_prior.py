@@ -2,7 +2,7 @@
 from the degree prior.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmarks.accuracy.attention_entropy import entropy_by_neighbours
 from recsys.graph.schema import Graph, Messages, full_block
 from recsys.model.attention import DegreePriorAttention
+from recsys.model.layer import Layer
 from recsys.model.network import Network
 from recsys.model.scaling import unit_rows
 
@@ -26,7 +27,7 @@ def layer_facts(network: Network, graph: Graph) -> list[dict[str, Any]]:
         for depth, layer in enumerate(network.layers, start=1):
             before = states[depth - 1]
             for relation, messages in block.messages.items():
-                attention = layer.of(relation)
+                attention = cast(DegreePriorAttention, cast(Layer, layer).of(relation))
                 source, target = before[relation[0]], before[relation[2]]
                 prior, logits = degree_prior_logits(attention, source, target, messages)
                 indptr = messages.adjacency.indptr.numpy().astype(np.int64)

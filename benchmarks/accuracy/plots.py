@@ -1,7 +1,7 @@
 """The plots of the accuracy pages as SVG text; the same figures give the same bytes."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,9 +69,12 @@ def attended(relations: Sequence[Facts]) -> str:
     """
     panels: list[tuple[Callable[[Axes, Facts], None], Facts]] = []
     for facts in relations:
-        for draw, name in ((_by_position, "position"), (_by_age, "age"), (_entropy, "entropy")):
-            if facts[name]:
-                panels.append((draw, facts))
+        if facts["position"]:
+            panels.append((_by_position, facts))
+        if facts["age"]:
+            panels.append((_by_age, facts))
+        if facts["entropy"]:
+            panels.append((_entropy, facts))
     if not panels:
         return ""
     with _axes(len(panels), 2.8) as (figure, all_axes):
@@ -81,7 +84,7 @@ def attended(relations: Sequence[Facts]) -> str:
         return _svg(figure)
 
 
-def slices(by_twin: dict[str, Sequence[Facts]]) -> str:
+def slices(by_twin: Mapping[str, Sequence[Facts]]) -> str:
     """Attention minus each of its twins on every slice, with 95 % intervals; by title of the twin."""
     height = max(len(rows) for rows in by_twin.values())
     with _axes(len(by_twin), 0.9 + 0.26 * height, share=True) as (figure, all_axes):
@@ -93,7 +96,7 @@ def slices(by_twin: dict[str, Sequence[Facts]]) -> str:
             axes.errorbar(values, labels, xerr=reach, fmt="o", color=_BLUE, capsize=3, markersize=4)
             axes.axvline(0, color=_GREY, linewidth=0.8)
             axes.set_title(title, fontsize=10)
-            axes.set_xlabel("NDCG@10, attention minus it")
+            axes.set_xlabel("NDCG@10 above it")
         return _svg(figure)
 
 
