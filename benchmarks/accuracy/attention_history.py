@@ -6,7 +6,7 @@ plain mean of them.
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from benchmarks.accuracy.attention_entropy import entropy_by_neighbours
 from recsys.core.arrays import Float64Array, Int64Array, IntArray
 from recsys.encode.attention import row_softmax
 from recsys.graph.behaviors import history_blocks_of
-from recsys.graph.schema import USER, Block, EdgeType, Messages
+from recsys.graph.schema import USER, EdgeType, Messages
 from recsys.model.edges import positive
 from recsys.model.history_attention import HistoryAttention, Recency
 from recsys.model.history_network import HistoryNetwork, history_blocks
-from recsys.model.layer import Layer, States, relation_name
+from recsys.model.layer import Layer, relation_name
 from recsys.model.scaling import unit_rows
 from recsys.phases.phase import Phase
 
@@ -54,53 +54,101 @@ class RelationWeights:
         return np.asarray(weights * np.repeat(counts, counts)[:, None])
 
 
+class TracedRelation(NamedTuple):
+    """One relation in one user layer (from 0). length: of its messages, the mean over users, gates
+    and the weight of the layer included.
+    """
+
+    layer: int
+    name: EdgeType
+    weights: RelationWeights
+    length: float
+
+
+class Trace(NamedTuple):
+    """All users, encoded. own_length: of what is theirs without any neighbour."""
+
+    relations: list[TracedRelation]
+    own_length: float
+
+
 def history_facts(network: HistoryNetwork, learned: Phase) -> tuple[list[Facts], RelationWeights]:
-    """Facts of every relation into users, and what the edges of the first one weigh, which is the
-    target's.
+    """Facts of every relation in every user layer, the target's first in each, and what the
+    target's edges weigh in the first layer.
 
     learned: what the network was trained on; its users are encoded from all that they did.
     """
-    graph, interactions = learned.graph, learned.interactions
     with torch.no_grad():
-        states = network.eval().node_states(history_blocks(graph, network.config.layers))
-        users = np.arange(interactions.num_users)
-        block = history_blocks_of(graph, interactions, network.config).now(users)
-        block = network.with_recency(block)
-        lengths = message_lengths(network, states, block)
-        by_relation = {}
-        for relation, messages in block.messages.items():
-            attention = cast(HistoryAttention, first_layer(network).of(relation))
-            by_relation[relation] = relation_weights(attention, states[relation[0]], messages)
-
-    base = first_layer(network).base[USER]
-    assert base is not None  # there is a target, and its reverse
+        traced = trace(network.eval(), learned)
+    whole = sum(relation.length for relation in traced.relations) + traced.own_length
     facts = []
-    for relation in sorted(by_relation, key=lambda name: name != base):
-        weights = by_relation[relation]
-        of_relation = _learnt(network, relation, relation == base)
-        of_relation["share"] = round(lengths[relation] / sum(lengths.values()), 4)
-        of_relation["edges"] = len(weights.source)
-        facts.append(of_relation | _looked_at(network, relation, weights))
-    return facts, by_relation[base]
+    for relation in traced.relations:
+        of_relation = _learnt(network, relation)
+        of_relation["share"] = round(relation.length / whole, 4)
+        of_relation["edges"] = len(relation.weights.source)
+        facts.append(of_relation | _looked_at(network, relation))
+    return facts, traced.relations[0].weights
+
+
+def trace(network: HistoryNetwork, learned: Phase) -> Trace:
+    """The user layers one after the other over all users, as `HistoryNetwork.users` runs them."""
+    graph, users = learned.graph, np.arange(learned.interactions.num_users)
+    states = network.node_states(history_blocks(graph, network.config.layers))
+    blocks = history_blocks_of(graph, learned.interactions, network.config)
+    block = network.with_recency(blocks.now(users))
+    received = network.own_states(block.nodes[USER])
+    own_length = _mean_length(network.own_weight * received)
+    relations = []
+    for number in range(len(network.user_layers)):
+        layer = user_layer(network, number)
+        sent = network.sent(states, number)
+        messages = layer.messages(USER, sent, block, received)
+        for relation in sorted(messages, key=lambda name: name != layer.base[USER]):
+            attention = cast(HistoryAttention, layer.of(relation))
+            edges = block.messages[relation]
+            weights = relation_weights(attention, sent[relation[0]], received, edges)
+            length = _mean_length(network.user_weights[number] * messages[relation])
+            relations.append(TracedRelation(number, relation, weights, length))
+        received = layer.into(USER, received, sent, block)
+    return Trace(relations, own_length)
+
+
+def user_layer(network: HistoryNetwork, number: int) -> Layer:
+    """A user layer, from 0."""
+    return cast(Layer, network.user_layers[number])
 
 
 def relation_weights(
-    attention: HistoryAttention, source: Tensor, messages: Messages
+    attention: HistoryAttention, source: Tensor, target: Tensor, messages: Messages
 ) -> RelationWeights:
-    """The weights of one relation in the first user layer, by the formula of `HistoryAttention`;
-    source: (sources, width) states.
+    """The weights of one relation in a user layer, by the formula of `HistoryAttention`.
+
+    Args:
+        attention: of the relation.
+        source: (sources, width) what they send.
+        target: (users, width) states of the users before the layer.
+        messages: the edges, with their recency.
     """
     adjacency, places = messages.adjacency, messages.places
-    sources = adjacency.indices.long()
-    # −a ln d(u) and query^m · ĥ_u^m are the same for all edges of a source.
-    log_degree = attention.source_exponent * positive(messages.source_degree).log()
-    by_head = source.reshape(len(source), attention.heads, -1)
-    keys = (unit_rows(by_head) * attention.query).sum(-1)
-    prior = adjacency.weight.log() - log_degree[sources]
+    sources, targets = adjacency.indices.long(), adjacency.destinations()
+    # c ln w_uv − a ln d(u)
+    log_weight = adjacency.weight.log()
     if messages.recency is not None:
-        prior = prior + messages.recency
-    logits = prior + keys[sources].T
-    node_weight = (keys - log_degree[:, None]).exp().mean(1)
+        log_weight = log_weight + messages.recency
+    if attention.weight_power is not None:
+        log_weight = log_weight * attention.weight_power
+    log_degree = attention.source_exponent * positive(messages.source_degree).log()
+    prior = log_weight - log_degree[sources]
+    # query^m · ĥ_u^m, the same for all edges of a source
+    keys = unit_rows(source.reshape(len(source), attention.heads, -1))
+    answers = (keys * attention.query).sum(-1)
+    logits = prior + answers[sources].T
+    # ⟨(ĥ_v match)^m, ĥ_u^m⟩
+    if attention.match is not None:
+        asked = unit_rows(target) @ attention.match
+        asked = asked.reshape(len(target), attention.heads, -1)
+        logits = logits + (asked[targets] * keys[sources]).sum(-1).T
+    node_weight = (answers - log_degree[:, None]).exp().mean(1)
     return RelationWeights(
         indptr=adjacency.indptr.numpy().astype(np.int64),
         source=sources.numpy(),
@@ -112,41 +160,24 @@ def relation_weights(
     )
 
 
-def message_lengths(
-    network: HistoryNetwork, states: States, block: Block
-) -> dict[EdgeType | None, float]:
-    """Mean length over users of what each relation adds to their vectors, gates included; None:
-    of what is theirs without any neighbour.
-    """
-    own = network.own_states(block.nodes[USER])
-    messages = first_layer(network).messages(USER, states, block, own)
-    lengths: dict[EdgeType | None, float] = {None: _mean_length(network.own_weight * own)}
-    for relation, message in messages.items():
-        lengths[relation] = _mean_length(message)
-    return lengths
-
-
-def first_layer(network: HistoryNetwork) -> Layer:
-    """The layer that asks the neighbours of all users alike."""
-    return cast(Layer, network.user_layers[0])
-
-
 def _mean_length(rows: Tensor) -> float:
     mean_length: float = torch.linalg.vector_norm(rows, dim=1).mean().item()
     return mean_length
 
 
-def _learnt(network: HistoryNetwork, relation: EdgeType, is_base: bool) -> Facts:
+def _learnt(network: HistoryNetwork, relation: TracedRelation) -> Facts:
     """The learnt numbers of a relation; `gate` and `kappa` are None of the base, which has none."""
-    attention = cast(HistoryAttention, first_layer(network).of(relation))
+    layer = user_layer(network, relation.layer)
+    attention = cast(HistoryAttention, layer.of(relation.name))
     query_length = torch.linalg.vector_norm(attention.query.detach(), dim=1)
     gate = kappa = None
-    if not is_base:
-        name = relation_name(relation)
-        gate = round(first_layer(network).gate[name].tanh().item(), 3)
-        kappa = round(first_layer(network).kappa[name].item(), 3)
+    if relation.name != layer.base[USER]:
+        name = relation_name(relation.name)
+        gate = round(layer.gate[name].tanh().item(), 3)
+        kappa = round(layer.kappa[name].item(), 3)
     return {
-        "relation": relation[1],
+        "layer": relation.layer + 1,
+        "relation": relation.name[1],
         "gate": gate,
         "kappa": kappa,
         "source_exponent": round(attention.source_exponent.item(), 3),
@@ -154,15 +185,20 @@ def _learnt(network: HistoryNetwork, relation: EdgeType, is_base: bool) -> Facts
     }
 
 
-def _looked_at(network: HistoryNetwork, relation: EdgeType, weights: RelationWeights) -> Facts:
+def _looked_at(network: HistoryNetwork, relation: TracedRelation) -> Facts:
     """What heads look at: by position and age where the relation has them, and how far attention
     departs from its prior by the number of neighbours.
     """
-    name = relation_name(relation)
+    weights = relation.weights
+    attention = cast(HistoryAttention, user_layer(network, relation.layer).of(relation.name))
+    power = 1.0 if attention.weight_power is None else attention.weight_power.item()
+    name = relation_name(relation.name)
     rank_bias = gap_bias = None
     if name in network.recency:
         recency = cast(Recency, network.recency[name])
-        rank_bias, gap_bias = recency.rank_bias, recency.gap_bias
+        rank_bias = recency.rank_bias.detach() * power
+        if recency.gap_bias is not None:
+            gap_bias = recency.gap_bias.detach() * power
     by_rank = by_place(weights, weights.rank, rank_bias)
     by_age = by_place(weights, weights.gap, gap_bias)
     entropy = entropy_by_neighbours(weights.prior, weights.logits, weights.indptr)

@@ -22,11 +22,12 @@ Facts = dict[str, Any]
 _INTRODUCTION = """# What attention does
 
 A user is what attention makes of the history. An event weighs by a prior, which knows the item's degree, how many of the
-user's events are later and how long it was before the latest, times exp(query · ĥ) of the item's state, head by head; one
-query serves all users. The row `history` is this alone, without the terms that a blend adds. Beside it, retrained with the
-same budget and seeds:
+user's events are later and how long it was before the latest, times the exponential of what a query makes of the item's
+state, head by head. In the first layer one query serves all users; in the next the user's state after the layer before
+asks, too. The row `history` is this alone, without the terms that a blend adds. Beside it, retrained with the same budget
+and seeds:
 
-- **(a) γ = 0**, `history-no-query`: the query stays 0, so that an item's state does not matter for its weight.
+- **(a) γ = 0**, `history-no-query`: queries stay 0, so that an item's state does not matter for its weight.
 - **(b) no order**, `history-no-order`: the history is a set. Neither position nor time counts in attention, and training
   draws from all of a user's other events, later ones too. Where edges fade with time, they still do. On a log without
   times it is the same model.
@@ -170,6 +171,7 @@ def _relations(relations: list[Facts]) -> str:
     lines = []
     for facts in relations:
         line = [
+            str(facts["layer"]),
             facts["relation"],
             _number(facts["gate"]),
             _number(facts["kappa"]),
@@ -180,6 +182,7 @@ def _relations(relations: list[Facts]) -> str:
         ]
         lines.append(line)
     head = [
+        "layer",
         "relation",
         "gate",
         "κ",
@@ -203,7 +206,10 @@ def _kinds(kinds: list[Facts]) -> str:
             lines.append([kind, row["value"], f"{row['events']:.0%}", f"{row['weight']:.2f}"])
     if not lines:
         return ""
-    said = "What items weigh by degree and query, 1 being the mean over events; the heaviest and the lightest."
+    said = (
+        "What items weigh in the first layer by degree and query: the heaviest and the lightest. 1 is the mean over\n"
+        "the events that users are made of."
+    )
     return f"{said}\n\n{table(['items by', '', 'of events', 'weight'], lines)}"
 
 

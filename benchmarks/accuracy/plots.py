@@ -80,7 +80,7 @@ def attended(relations: Sequence[Facts]) -> str:
     with _axes(len(panels), 2.8) as (figure, all_axes):
         for axes, (draw, facts) in zip(all_axes, panels, strict=True):
             draw(axes, facts)
-            axes.set_title(facts["relation"], fontsize=10)
+            axes.set_title(f"layer {facts['layer']}, {facts['relation']}", fontsize=10)
         return _svg(figure)
 
 

@@ -13,8 +13,9 @@ from benchmarks.accuracy.attention_entropy import entropy, entropy_by_neighbours
 from benchmarks.accuracy.attention_history import (
     RelationWeights,
     by_place,
-    first_layer,
     relation_weights,
+    trace,
+    user_layer,
 )
 from benchmarks.accuracy.attention_kinds import kinds_of_items
 from benchmarks.accuracy.attention_slices import AGE, age_slices, slice_facts
@@ -30,13 +31,13 @@ from recsys.core.interactions import DAY_SECONDS
 from recsys.graph.behaviors import history_blocks_of
 from recsys.graph.schema import ITEM
 from recsys.model.history_attention import HistoryAttention
-from recsys.model.history_network import HistoryNetwork
+from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.phases.phase import Phase
 from recsys.train.stepper import new_network
 
 LOG = "ml-100k"
 SMALL: dict[str, dict[str, Any]] = {
-    "model": {"family": "history", "width": 8, "heads": 2},
+    "model": {"family": "history", "width": 8, "heads": 2, "user_layers": 2},
     "train": {"epochs": 2, "batch_size": 64},
     "blend": {"neighbours": 0, "low_pass_rank": 0, "recency": False, "trend": False},
 }
@@ -93,7 +94,8 @@ def test_a_trained_row_is_measured_beside_its_twins(ran: Place) -> None:
     facts = attention.measure(ROW, [TWIN, ROW], LOG, 0, ran)
     assert (facts["family"], facts["dataset"], facts["row"]) == ("history", LOG, "small")
 
-    [relation] = facts["relations"]
+    relation, of_second = facts["relations"]
+    assert [relation["layer"], of_second["layer"]] == [1, 2]
     train = phase_of(ran).interactions
     lengths = np.bincount(train.user)
     assert relation["gate"] is None and 0 < relation["share"] <= 1
@@ -119,12 +121,12 @@ def test_a_trained_row_is_measured_beside_its_twins(ran: Place) -> None:
 
 
 def test_a_query_of_zero_leaves_the_prior(ran: Place) -> None:
-    [relation] = attention.measure(TWIN, [], LOG, 0, ran)["relations"]
-    assert relation["query_length"] == [0, 0]
-    for row in relation["entropy"]:
-        assert row["low"] == row["median"] == row["high"] == 1
-    learnt = [row["attention"] for row in relation["position"]]
-    assert all(first == second for first, second in learnt)
+    for relation in attention.measure(TWIN, [], LOG, 0, ran)["relations"]:
+        assert relation["query_length"] == [0, 0]
+        for row in relation["entropy"]:
+            assert row["low"] == row["median"] == row["high"] == 1
+        learnt = [row["attention"] for row in relation["position"]]
+        assert all(first == second for first, second in learnt)
 
 
 def test_slices_average_every_seed_that_was_run(ran: Place) -> None:
@@ -187,23 +189,21 @@ def test_a_degree_prior_row_is_measured_by_layer(paths: Place) -> None:
     assert all(len(layer["gamma"]) == 2 for layer in facts["layers"])
 
 
-def test_the_weights_that_are_shown_are_those_of_the_layer(ran: Place) -> None:
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_weights_that_are_shown_are_those_of_the_layer(ran: Place, number: int) -> None:
     final = phase_of(ran)
-    network = new_network(final.interactions, final.graph, final.config.model, 0)
-    assert isinstance(network, HistoryNetwork)
+    network = drawn_network(final)
     users = np.arange(final.interactions.num_users)
     block = history_blocks_of(final.graph, final.interactions, final.config.model).now(users)
-    [(relation, messages)] = block.messages.items()
-    layer = first_layer(network).of(relation)
+    [(relation, messages)] = network.with_recency(block).messages.items()
+    layer = user_layer(network, number).of(relation)
     assert isinstance(layer, HistoryAttention)
-    generator = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(4)
+    source = torch.randn(final.graph.num_nodes[ITEM], 8, generator=generator)
+    target = torch.randn(len(users), 8, generator=generator)
     with torch.no_grad():
-        for parameter in [*layer.parameters(), *network.recency.parameters()]:
-            parameter.copy_(torch.randn(parameter.shape, generator=generator))
-        source = torch.randn(final.graph.num_nodes[ITEM], 8, generator=generator)
-        messages = network.with_recency(block).messages[relation]
-        weights = relation_weights(layer, source, messages)
-        expected = layer(source, torch.zeros(len(users), 8), messages)
+        weights = relation_weights(layer, source, target, messages)
+        expected = layer(source, target, messages)
     counts = np.diff(weights.indptr)
     share = weights.attention() / np.repeat(counts, counts)[:, None]
     by_head = source.numpy().reshape(len(source), 2, 4)[weights.source]
@@ -211,19 +211,49 @@ def test_the_weights_that_are_shown_are_those_of_the_layer(ran: Place) -> None:
     for user in users:
         own = slice(weights.indptr[user], weights.indptr[user + 1])
         assert mixed[own].sum(0).ravel() == pytest.approx(expected[user].numpy(), abs=1e-5)
-    assert weights.prior == pytest.approx(_logits_without_query(layer, source, messages), abs=1e-5)
+    prior = _logits_without_query(layer, messages)
+    assert weights.prior == pytest.approx(prior, abs=1e-4)
 
 
-def _logits_without_query(layer: HistoryAttention, source: torch.Tensor, messages: Any) -> Any:
+def drawn_network(final: Phase) -> HistoryNetwork:
+    """A network with normal draws for parameters."""
+    network = new_network(final.interactions, final.graph, final.config.model, 0)
+    assert isinstance(network, HistoryNetwork)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return network
+
+
+def _logits_without_query(layer: HistoryAttention, messages: Any) -> list[float]:
     """The prior's logits by a loop over edges."""
+    power = 1.0 if layer.weight_power is None else layer.weight_power.item()
     logits = []
     for edge, item in enumerate(messages.adjacency.indices.tolist()):
         degree = max(float(messages.source_degree[item]), 1e-9)
-        value = np.log(float(messages.adjacency.weight[edge]))
-        value -= layer.source_exponent.item() * np.log(degree)
-        value += messages.recency[edge].item()
-        logits.append(value)
+        value = np.log(float(messages.adjacency.weight[edge])) + messages.recency[edge].item()
+        logits.append(power * value - layer.source_exponent.item() * np.log(degree))
     return logits
+
+
+def test_a_trace_of_one_relation_is_as_long_as_what_the_layers_give(ran: Place) -> None:
+    final = phase_of(ran)
+    network = drawn_network(final).eval()
+    users = np.arange(final.interactions.num_users)
+    with torch.no_grad():
+        traced = trace(network, final)
+        states = network.node_states(history_blocks(final.graph, network.config.layers))
+        block = history_blocks_of(final.graph, final.interactions, final.config.model).now(users)
+        block = network.with_recency(block)
+        received = network.own_states(block.nodes["user"])
+        lengths = []
+        for number, layer in enumerate(network.user_layers):
+            received = layer.into("user", received, network.sent(states, number), block)
+            scaled = network.user_weights[number] * received
+            lengths.append(torch.linalg.vector_norm(scaled, dim=1).mean().item())
+    assert [relation.length for relation in traced.relations] == pytest.approx(lengths, rel=1e-5)
+    assert [relation.layer for relation in traced.relations] == [0, 1]
 
 
 def test_entropy_of_a_few_rows_by_hand() -> None:
@@ -316,8 +346,8 @@ def test_slices_by_age_need_a_clock(paths: Place) -> None:
     final = phase_of(paths, row)
     assert final.interactions.moments is None and list(age_slices(final)) == []
     run(row, paths)
-    [relation] = attention.measure(row, [], LOG, 0, paths)["relations"]
-    assert relation["position"] == [] and relation["age"] == []
+    for relation in attention.measure(row, [], LOG, 0, paths)["relations"]:
+        assert relation["position"] == [] and relation["age"] == []
 
 
 def test_slices_against_other_twins_stay_when_one_is_added(tmp_path: Path) -> None:
@@ -376,7 +406,7 @@ def test_the_page_shows_what_was_measured(ran: Place) -> None:
     named = {"history": Row("history", "Histories", datasets=(LOG, "films"))}
     files = attention_page.attention_page([facts], [], {}, named)
     page = files["attention.md"]
-    assert "| rev_interaction |  |  | " in page and "| minus (b) no order |" in page
+    assert "| 2 | rev_interaction |  |  | " in page and "| minus (b) no order |" in page
     assert "| popularity | " in page and f"| {AGE} | " in page
     assert page.index(f"## {LOG}") < page.index("not measured on films.")
     images = [f"images/attention-looks-{LOG}.svg", f"images/attention-slices-{LOG}.svg"]
