@@ -142,6 +142,14 @@ def test_logs_without_times_cannot_fade(tmp_path):
     assert not TrainedVectors(phase.interactions, found, graph).can_decay
 
 
+def test_histories_that_learnt_how_events_fade_are_not_faded_again(select):
+    model = select.config.model.model_copy(update={"family": "history"})
+    found = fit_phase(select, select.graph, model, epochs=1).embeddings
+    vectors = TrainedVectors(select.interactions, found, select.graph)
+    assert not vectors.can_decay
+    assert choose_blend(select, vectors).blend.scaling.half_life_events is None
+
+
 def test_a_bundle_encodes_its_users_to_their_own_vectors(lookup):
     bundle = lookup.bundle
     anew = UserEncoder(bundle.encoder).encode(bundle.neighbours, bundle.user_self)

@@ -10,6 +10,19 @@ def test_defaults_are_a_valid_run() -> None:
     assert load_config() == RunConfig()
 
 
+def test_users_are_histories_unless_a_family_is_named() -> None:
+    assert load_config().model.family == "history"
+    assert load_config(None, ["model.family=degree_prior"]).model.family == "degree_prior"
+
+
+@pytest.mark.parametrize("key", ["bases=3", "learn_weight_power=true"])
+def test_what_histories_do_not_have_is_refused_with_a_remedy(key: str) -> None:
+    with pytest.raises(ConfigError, match="only degree_prior") as caught:
+        load_config(None, [f"model.{key}"])
+    assert 'set model.family = "degree_prior"' in str(caught.value)
+    assert load_config(None, [f"model.{key}", "model.family=degree_prior"])
+
+
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text('name = "a"\n[train]\nlr = 0.5\nepochs = 3\n', encoding="utf-8")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from chain import Call
 from recsys.bundle.bundle import Bundle
+from recsys.core.artefacts import RunFolder
+from recsys.core.config import build_config
 from recsys.releases.publish import load_verified
 
 OLD = Path(__file__).parent / "old_run"
@@ -41,6 +43,11 @@ def test_it_is_filtered_verified_listed_and_compared_but_has_no_dial(call: Call)
     assert "whole" in call("verify", OLD).out and "live" in call("list", OLD).out
     against_itself = call("diff", OLD, OLD, "--users", 20, "--json")
     assert against_itself.code == 0 and json.loads(against_itself.out)["finding"] == "unknown"
+
+
+def test_it_goes_on_with_the_family_that_it_was_trained_with() -> None:
+    config = build_config(RunFolder(OLD).read_manifest()["config"])
+    assert config.model.family == Bundle.load(OLD / "bundle").encoder.family == "degree_prior"
 
 
 def test_it_is_shown(call: Call) -> None:

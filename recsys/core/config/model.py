@@ -11,9 +11,10 @@ from recsys.core.errors import ConfigError
 class ModelConfig(Section):
     """What the model is."""
 
-    family: Literal["degree_prior", "history", "gat", "gatv2"] = "degree_prior"
-    """degree_prior contains LightGCN; history makes users of what they did, by attention over it,
-    and needs no row of theirs; gat (Velickovic 2018) and gatv2 (Brody 2022) are the textbook layers.
+    family: Literal["degree_prior", "history", "gat", "gatv2"] = "history"
+    """history makes users of what they did, by attention over it, and needs no row of theirs;
+    degree_prior has a row for every user and contains LightGCN; gat (Velickovic 2018) and gatv2
+    (Brody 2022) are the textbook layers.
     """
     width: int = Field(64, ge=2)
     """Embedding width. 64 is what published tables compare."""
@@ -82,12 +83,12 @@ class ModelConfig(Section):
         if self.bases is not None and self.family != "degree_prior":
             raise ConfigError(
                 f"model.bases = {self.bases} with model.family = {self.family!r}: only degree_prior has bases",
-                "Leave one of the two out",
+                'Leave model.bases out, or set model.family = "degree_prior"',
             )
         if self.learn_weight_power and self.family != "degree_prior":
             raise ConfigError(
                 f"model.learn_weight_power with model.family = {self.family!r}: only degree_prior learns a power of edge weights",
-                "Leave one of the two out",
+                'Leave model.learn_weight_power out, or set model.family = "degree_prior"',
             )
         if self.user_table and self.family != "history":
             raise ConfigError(

@@ -35,7 +35,9 @@ class BlendConfig(Section):
     """
 
     recency: bool = True
-    """In logs with times, weigh recent events more in users' vectors, and their own states less."""
+    """degree_prior, in logs with times: weigh recent events more in users' vectors, and their own
+    states less. The family history learns this in training.
+    """
     lengths: bool = True
     """Scale item vectors by powers of their trained length and of their popularity. Cosine only: with
     an inner product lengths are learnt.

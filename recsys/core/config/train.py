@@ -13,7 +13,7 @@ class TrainConfig(Section):
 
     mode: Literal["auto", "full", "sampled"] = "auto"
     """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and
-    time.
+    time. The family history knows neither: its steps draw histories.
     """
     epochs: int = Field(20, ge=0)
     """Passes over the positive pairs, at most; early stopping usually ends sooner."""
@@ -22,8 +22,8 @@ class TrainConfig(Section):
     the same loss, in place of `model.start`; each costs a fifth of an epoch. 0 leaves them out.
     """
     prior_epochs: int = Field(0, ge=0)
-    """Epochs that train with γ at 0 before attention opens: the degree prior alone speaks in them,
-    and a layer costs a fraction. 0 opens it at once.
+    """degree_prior: epochs that train with γ at 0 before attention opens: the degree prior alone
+    speaks in them, and a layer costs a fraction. 0 opens it at once.
     """
     batch_size: int | None = Field(None, ge=1)
     """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
