@@ -105,7 +105,7 @@ def title(config: ModelConfig, name: str) -> str:
     if name != LIGHTGCN:
         return "Graph attention"
     if config.family == "history":
-        return "Mean of the history (no attention, no order; same budget)"
+        return "Mean of the history, same budget"
     return "LightGCN (γ = 0, same budget)"
 
 
