@@ -105,7 +105,7 @@ def title(config: ModelConfig, name: str) -> str:
     if name != LIGHTGCN:
         return "Graph attention"
     if config.family == "history":
-        return "Mean of the history, same budget"
+        return "Mean of the history"
     return "LightGCN (γ = 0, same budget)"
 
 

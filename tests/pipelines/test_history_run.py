@@ -22,7 +22,7 @@ from recsys.evaluate.document import Report
 from recsys.lookup.lookup import Event, Lookup
 
 HISTORY = ("model.family=history", "model.history=6")
-MEAN = "Mean of the history, same budget"
+MEAN = "Mean of the history"
 
 
 @pytest.fixture(scope="module")
