@@ -56,7 +56,7 @@ def test_an_epoch_is_the_measured_batch_times_the_batches_of_the_pairs(place: Pl
         "batches_an_epoch": 4,
         "peak_mb": 77,
     }
-    assert found["ours"]["mode"] == "full"
+    assert found["ours"]["mode"] == "histories"
     assert 0 < found["ours"]["cpu_seconds"] < 30
 
 

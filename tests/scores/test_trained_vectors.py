@@ -22,7 +22,7 @@ from recsys.train.loop import train
 
 SECTIONS = {
     "split": {"method": "random", "test_share": 0.2, "validation_share": 0.2},
-    "model": {"width": 8, "heads": 2},
+    "model": {"family": "degree_prior", "width": 8, "heads": 2},
     "train": {"metric_k": 5, "negatives": 32},
     "blend": {"neighbours": 0, "low_pass_rank": 0, "recency": False, "trend": False},
 }

@@ -324,7 +324,9 @@ def test_what_only_a_training_on_the_graph_can_do_is_refused(timed, change):
 def test_what_only_the_degree_prior_has_is_refused(change):
     with pytest.raises(ConfigError, match="only degree_prior") as refused:
         ModelConfig(family="history", **change)
-    assert refused.value.remedy == "Leave one of the two out"
+    [name] = change
+    remedy = f'Leave model.{name} out, or set model.family = "degree_prior"'
+    assert refused.value.remedy == remedy
     ModelConfig(family="history")
     ModelConfig(family="degree_prior", **change)
 

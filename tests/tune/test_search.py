@@ -67,7 +67,9 @@ def test_at_first_trials_stand_beside_the_best_so_far(new_search, small_phase) -
         "model.layers": {"choices": [1, 2]},
     }
     raw = small_phase.config.model_dump(exclude_unset=True)
-    config = with_overrides({**raw, "tune": {"space": space, "startup": 6, "prune": False}}, [])
+    tune = {"space": space, "startup": 6, "prune": False}
+    # A temperature that was left open has nothing beside it.
+    config = with_overrides({**raw, "tune": tune}, ["train.temperature=0.1"])
     rows = tried(new_search(config=config), Budget(6, 30))
     best = rows[0]
     for row in rows[1:]:
@@ -153,6 +155,8 @@ def test_a_trial_a_tenth_below_the_others_is_pruned(
         raw,
         [
             *("tune.startup=1", "train.epochs=6", "train.patience=6"),
+            # Nothing is left for a probe, which would ask for values, too.
+            *("train.temperature=0.1", "train.top_k=0", "train.horizon=1"),
             *(
                 "blend.neighbours=0",
                 "blend.low_pass_rank=0",
@@ -164,7 +168,11 @@ def test_a_trial_a_tenth_below_the_others_is_pruned(
     )
     search = new_search(config=config)
     values = iter([*[0.9] * 6, *[second] * 6])
-    monkeypatch.setattr(type(small_phase.judge), "ndcg", lambda judge, scorer: next(values))
+
+    def next_value(judge: object, scorer: object, users: object = None) -> float:
+        return next(values)
+
+    monkeypatch.setattr(type(small_phase.judge), "ndcg", next_value)
     rows = tried(search, Budget(2, 30))
     assert [row[0] for row in rows] == ["COMPLETE", fate]
 
