@@ -61,8 +61,8 @@ def attention_of(state: EncoderState) -> Attention:
 
 
 @dataclass(frozen=True)
-class DegreePrior:
-    """The degree prior, redistributed by cosine similarity and scaled by the target's degree."""
+class _WeightedStates:
+    """Neighbours send their states as they are, and weigh by a degree prior times what is learnt."""
 
     state: EncoderState
     linear = True
@@ -73,31 +73,48 @@ class DegreePrior:
         states = self.state.states[relation.source][layer - 1][matrix.indices]
         return _heads(np.asarray(states, np.float64), self.state.heads)
 
+    def bias(self, layer: int, relation: RelationState) -> Float64Array:
+        return np.zeros(1)
+
+    def _prior(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
+    ) -> Float64Array:
+        """(edges,) p_uv = w_uv · d(u)^(−a)."""
+        # A source without edges in the graph has a new one now: the edge itself is its degree.
+        degrees = relation.source_degree[matrix.indices].astype(np.float64)
+        degrees = np.where(degrees > 0, degrees, matrix.data)
+        prior = matrix.data * degrees ** -relation.source_exponent[layer - 1]
+        return np.asarray(prior)
+
+    def _further_powers(
+        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
+    ) -> Float64Array:
+        """(edges, 1) (c − 1) ln w_uv: the prior has the first power already."""
+        if relation.weight_power is None:
+            return np.zeros((matrix.nnz, 1))
+        power = float(relation.weight_power[layer - 1])
+        return np.asarray((power - 1) * np.log(matrix.data.astype(np.float64))[:, None])
+
+
+@dataclass(frozen=True)
+class DegreePrior(_WeightedStates):
+    """The degree prior, redistributed by cosine similarity and scaled by the target's degree."""
+
     def weights(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
     ) -> Float64Array:
-        source_exponent = relation.source_exponent[layer - 1]
         target_exponent = relation.target_exponent[layer - 1]
         edge_weight = matrix.data.astype(np.float64)
-        # p_uv = w_uv · d(u)^(−a). A source without edges in the graph has a new one now: the edge
-        # itself is its degree.
-        degrees = relation.source_degree[matrix.indices].astype(np.float64)
-        degrees = np.where(degrees > 0, degrees, matrix.data)
-        prior = matrix.data * degrees**-source_exponent
+        prior = self._prior(layer, relation, matrix)
         # α_uv = softmax of the prior, the edge weight's power and the similarity
         logits = self._similarity(layer, relation, matrix, hidden)
-        if relation.weight_power is not None:
-            power = float(relation.weight_power[layer - 1])
-            logits += (power - 1) * np.log(edge_weight)[:, None]
+        logits = logits + self._further_powers(layer, relation, matrix)
         alpha = row_softmax(logits, matrix.indptr, prior[:, None])
         # (Σ_u p_uv) · d(v)^(−b)
         degree = row_reduce(np.add, edge_weight, matrix.indptr)
         target_scale = np.where(degree > 0, degree, 1.0) ** -target_exponent
         scale = row_reduce(np.add, prior, matrix.indptr) * target_scale
         return np.asarray(scale[rows_of(matrix)][:, None] * alpha)
-
-    def bias(self, layer: int, relation: RelationState) -> Float64Array:
-        return np.zeros(1)
 
     def _similarity(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
@@ -113,28 +130,15 @@ class DegreePrior:
 
 
 @dataclass(frozen=True)
-class LearntQuery:
+class LearntQuery(_WeightedStates):
     """A weighted mean of the neighbours, by a query that all users share and by what the layer
     before made of the user.
     """
 
-    state: EncoderState
-    linear = True
-
-    def messages(
-        self, layer: int, relation: RelationState, matrix: sparse.csr_matrix
-    ) -> Float64Array:
-        states = self.state.states[relation.source][layer - 1][matrix.indices]
-        return _heads(np.asarray(states, np.float64), self.state.heads)
-
     def weights(
         self, layer: int, relation: RelationState, matrix: sparse.csr_matrix, hidden: Float64Array
     ) -> Float64Array:
-        # p_uv = w_uv · d(u)^(−a). A source without edges in the graph has a new one now: the edge
-        # itself is its degree.
-        degrees = relation.source_degree[matrix.indices].astype(np.float64)
-        degrees = np.where(degrees > 0, degrees, matrix.data)
-        prior = matrix.data * degrees ** -relation.source_exponent[layer - 1]
+        prior = self._prior(layer, relation, matrix)
         logits = np.zeros((matrix.nnz, self.state.heads))
         # query · ĥ_u + ⟨ĥ_v match, ĥ_u⟩
         keys = unit(self.messages(layer, relation, matrix))
@@ -144,14 +148,8 @@ class LearntQuery:
             asked = unit(hidden) @ relation.match[layer - 1].astype(np.float64)
             asked_by_head = _heads(asked, self.state.heads)
             logits += np.einsum("ehd,ehd->eh", keys, asked_by_head[rows_of(matrix)])
-        # (c − 1) ln w: the prior has the first power already.
-        if relation.weight_power is not None:
-            power = float(relation.weight_power[layer - 1])
-            logits += (power - 1) * np.log(matrix.data.astype(np.float64))[:, None]
+        logits = logits + self._further_powers(layer, relation, matrix)
         return row_softmax(logits, matrix.indptr, prior[:, None])
-
-    def bias(self, layer: int, relation: RelationState) -> Float64Array:
-        return np.zeros(1)
 
 
 @dataclass(frozen=True)

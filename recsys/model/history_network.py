@@ -166,15 +166,7 @@ class HistoryNetwork(Network):
         if not self.user_table:
             return self.visitor.expand(len(users), -1)
         own = self.layer0(USER, users)
-        if hidden is not None:
-            mask = hidden[:, None].float()
-            own = own * (1 - mask) + self.visitor * mask
-        return own
-
-    def layer0(self, node_type: NodeType, ids: Tensor) -> Tensor:
-        if node_type == USER and not self.user_table:
-            return self.visitor.new_zeros(len(ids), self.config.width)
-        return super().layer0(node_type, ids)
+        return own if hidden is None else self.as_visitors(own, hidden)
 
     def _start(self, block: Block, full: bool, hidden: Tensor | None) -> States:
         """Layer-0 states of the block's nodes; users have none of their own to send."""

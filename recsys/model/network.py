@@ -208,10 +208,14 @@ class Network(nn.Module):
         for kind, nodes in block.nodes.items():
             states[kind] = self.rows_of_all(kind) if full else self.layer0(kind, nodes)
         if hidden is not None and USER in states:
-            # A sum of products: torch.where takes ten times as long.
-            mask = hidden[:, None].float()
-            states[USER] = states[USER] * (1 - mask) + self.visitor * mask
+            states[USER] = self.as_visitors(states[USER], hidden)
         return states
+
+    def as_visitors(self, users: Tensor, hidden: Tensor) -> Tensor:
+        """Layer-0 states (users, width) with the visitor's in place of those that are hidden."""
+        # A sum of products: torch.where takes ten times as long.
+        mask = hidden[:, None].float()
+        return users * (1 - mask) + self.visitor * mask
 
 
 def _order_of_draws(node_type: NodeType) -> tuple[bool, NodeType]:
