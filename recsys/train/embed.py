@@ -100,7 +100,7 @@ def embed_histories(
 def _own_states(network: HistoryNetwork, num_users: int) -> Float32Array:
     """(users, width) layer-0 states; without a table the visitor's for all, held once."""
     if network.user_table:
-        return _array(network.table(USER))
+        return _array(network.rows_of_all(USER))
     return np.broadcast_to(_array(network.visitor), (num_users, network.config.width))
 
 

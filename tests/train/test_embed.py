@@ -1,12 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.config import ModelConfig, TrainConfig
-from recsys.graph.schema import ITEM, USER, full_block
+from recsys.core.features import FeatureColumn
+from recsys.encode.fold_in import UserEncoder
+from recsys.graph.schema import ITEM, USER, Features, full_block
 from recsys.model.network import Network
-from recsys.train.embed import degree_lengths, embed
+from recsys.train.embed import degree_lengths, embed, embed_histories
 from recsys.train.loop import train
+from recsys.train.stepper import new_network
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
@@ -74,3 +80,18 @@ def test_embedding_leaves_training_mode_as_it_was(network, graph, phase):
     assert network.training
     embed(network.eval(), graph, phase)
     assert not network.training
+
+
+def test_own_states_of_a_user_table_hold_the_features_of_users(phase, graph):
+    """What serving adds to a user's neighbours is what the network added."""
+    price = FeatureColumn("price", (0.0,))
+    values = torch.linspace(-1.0, 1.0, phase.num_users)[:, None]
+    with_features = replace(graph, features={"user": Features((price,), values)})
+    model = ModelConfig(family="history", width=8, heads=2, user_table=True)
+    network = new_network(phase, with_features, model, 0)
+    with torch.no_grad():
+        network.features["user"].projection.fill_(0.7)
+    found = embed_histories(network, with_features, phase)
+    neighbours = neighbours_into_users(graph.relations)
+    vectors = UserEncoder(found.encoder).encode(neighbours, found.user_self)
+    assert np.abs(vectors - found.users).max() < 1e-5
