@@ -91,12 +91,12 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 def variant(config: ModelConfig, name: str) -> ModelConfig:
     """What "lightgcn" changes: nothing is attended to, everything else is the model's.
 
-    Of the family history it is the mean of a set, weighted by degrees; of the others LightGCN, γ = 0.
+    Of the family history it is the mean of a set; of the others LightGCN, γ = 0.
     """
     if name != LIGHTGCN:
         return config
     if config.family == "history":
-        return config.model_copy(update={"attention": False, "recency": False})
+        return config.model_copy(update={"pooling": "mean"})
     return config.model_copy(update={"attention": False, "family": "degree_prior"})
 
 

@@ -22,4 +22,4 @@ def history_blocks_of(
 ) -> HistoryBlocks:
     """Blocks of users as `model` reads histories; horizon: of training."""
     behaviors = behavior_relations(graph, interactions)
-    return HistoryBlocks(graph, interactions, model.history, model.recency, behaviors, horizon)
+    return HistoryBlocks(graph, interactions, model.history, model.reads_order, behaviors, horizon)

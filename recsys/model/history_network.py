@@ -62,6 +62,7 @@ class HistoryNetwork(Network):
         self.config = config
         self.own_weight = nn.Parameter(torch.ones(()))
 
+        pays_attention = config.pooling == "attention"
         into_users = [relation for relation in relations if relation[2] == USER]
         self.recency = nn.ModuleDict()
         for relation in into_users:
@@ -76,10 +77,10 @@ class HistoryNetwork(Network):
                 return HistoryAttention(
                     config.heads,
                     config.width,
-                    config.exponent,
-                    config.learn_exponents,
-                    config.attention,
-                    matches,
+                    config.exponent if pays_attention else 0.0,
+                    config.learn_exponents and pays_attention,
+                    config.attention and pays_attention,
+                    matches and pays_attention,
                     config.attention_dropout,
                 )
 

@@ -211,7 +211,7 @@ class _Probe:
 
     def settle(self, config: TrainConfig, progress: Progress) -> Settings:
         """What validation prefers of the settings that `config` leaves open."""
-        has_order = self.model.recency and self.interactions.time is not None
+        has_order = self.model.reads_order and self.interactions.time is not None
         if not open_settings(config, has_order) or not self.plan.steps:
             return Settings.of(config)
         network = first_network(
@@ -267,7 +267,7 @@ def _moments(
 ) -> Int64Array | None:
     """When things came about, where training reads that: each pair, or each row of the histories."""
     if model.family == "history":
-        return _rows_in_order(interactions) if model.recency else None
+        return _rows_in_order(interactions) if model.reads_order else None
     return pair_moments(interactions, target) if train.time_respecting else None
 
 

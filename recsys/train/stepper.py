@@ -80,7 +80,7 @@ def new_network(
     if model.family != "history":
         return Network(graph.num_nodes, relations, graph.target, model, seed, graph.features)
     ordered: frozenset[EdgeType] = frozenset()
-    if model.recency and interactions.time is not None:
+    if model.reads_order and interactions.time is not None:
         ordered = frozenset(behavior_relations(graph, interactions))
     return HistoryNetwork(
         graph.num_nodes,

@@ -54,7 +54,7 @@ def test_the_report_shows_the_model_beside_the_mean_of_the_history(
 def test_the_twin_has_neither_attention_nor_order() -> None:
     config = ModelConfig(family="history", user_table=True, history=7)
     twin = variant(config, "lightgcn")
-    changes = {"attention": False, "recency": False}
+    changes = {"pooling": "mean"}
     assert twin == config.model_copy(update=changes)
     assert variant(config, "model") is config
     assert title(config, "lightgcn") == MEAN

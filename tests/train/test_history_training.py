@@ -15,6 +15,7 @@ from recsys.core.tables import TIME, USER_ID
 from recsys.graph.build import build_graph
 from recsys.graph.schema import Graph
 from recsys.logs.synthetic import communities
+from recsys.model.history_network import history_blocks
 from recsys.train import history_stepper
 from recsys.train.batches import Batch
 from recsys.train.forecast import plan_training
@@ -339,3 +340,30 @@ def test_a_user_table_is_of_the_family_history(family):
     ModelConfig(family=family)
     # The other remedy.
     ModelConfig(family="history", user_table=True)
+
+
+def test_pooling_by_the_mean_counts_all_neighbours_alike(timed):
+    phase, graph = timed
+    model = MODEL.model_copy(update={"pooling": "mean", "user_layers": 1})
+    trained = train(phase, graph, model, SHORT)
+    network = trained.network
+    states = network.node_states(history_blocks(graph, model.layers))["item"]
+    adjacency = graph.relations[graph.reverse(graph.target)]
+    user = 5
+    place = slice(int(adjacency.indptr[user]), int(adjacency.indptr[user + 1]))
+    weights = adjacency.weight[place]
+    mean = weights @ states[adjacency.indices[place].long()] / weights.sum()
+    own = network.own_weight * network.visitor
+    vector = own + network.user_weights[0] * mean
+    expected = (vector / vector.norm()).detach().numpy()
+    assert np.abs(trained.embeddings.users[user] - expected).max() < 1e-5
+    fixed = [name for name, _ in network.user_layers.named_parameters() if "exponent" in name]
+    assert fixed and all(float(network.user_layers.get_parameter(name)) == 0 for name in fixed)
+
+
+@pytest.mark.parametrize("family", ["degree_prior", "gat", "gatv2"])
+def test_pooling_is_of_the_family_history(family):
+    with pytest.raises(ConfigError, match=r"model\.pooling = 'mean'") as error:
+        ModelConfig(family=family, pooling="mean")
+    assert "history" in str(error.value.remedy)
+    assert ModelConfig(family="history", pooling="mean").reads_order is False

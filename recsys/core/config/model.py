@@ -64,6 +64,10 @@ class ModelConfig(Section):
     """history: attention steps over a user's neighbours. The first asks them by a query that all
     users share, every further one by what the one before found.
     """
+    pooling: Literal["attention", "mean"] = "attention"
+    """history: mean counts all neighbours of a relation alike, by the weights of their edges, and
+    sees a set; attention is compared with it.
+    """
     recency: bool = True
     """history: learn how an event's weight falls with the number of later ones, and with the time
     to the latest. false sees a set.
@@ -72,6 +76,11 @@ class ModelConfig(Section):
     """history: users have a state of their own beside what they did; `train.user_dropout` keeps it
     from becoming necessary.
     """
+
+    @property
+    def reads_order(self) -> bool:
+        """history: whether users are sequences of events, where the log has an order."""
+        return self.recency and self.pooling == "attention"
 
     @model_validator(mode="after")
     def _numbers_fit_together(self) -> Self:
@@ -89,6 +98,11 @@ class ModelConfig(Section):
             raise ConfigError(
                 f"model.learn_weight_power with model.family = {self.family!r}: only degree_prior learns a power of edge weights",
                 'Leave model.learn_weight_power out, or set model.family = "degree_prior"',
+            )
+        if self.pooling != "attention" and self.family != "history":
+            raise ConfigError(
+                f"model.pooling = {self.pooling!r} with model.family = {self.family!r}: only the family history pools",
+                'Leave model.pooling out, or set model.family = "history"',
             )
         if self.user_table and self.family != "history":
             raise ConfigError(
