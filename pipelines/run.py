@@ -49,8 +49,9 @@ from recsys.releases.life_cycle import publish, was_live
 
 _ROWS = (LOG, SPLIT)
 _LEARNED = ("graph", "model", "train", "seed", "threads")
-_SERVED = ("evaluate.seen_behaviors", "index.cold_items", "index.segment")
-_BLENDED = ("blend", "graph", "train.metric_k", "evaluate.seen_behaviors", "seed")
+_HIDDEN = ("evaluate.task", "evaluate.seen_behaviors")
+_SERVED = (*_HIDDEN, "index.cold_items", "index.segment")
+_BLENDED = ("blend", "graph", "train.metric_k", *_HIDDEN, "seed")
 _JUDGED = ("evaluate", "graph.target", "graph.negative_behaviors", "train.metric_k", "seed")
 
 
@@ -154,7 +155,7 @@ def _prepare(config: RunConfig) -> list[Stage]:
         audit.check_splits,
         AUDIT,
         (*_ROWS, *_side_inputs(config)),
-        ("split", "graph", "evaluate.seen_behaviors", "seed"),
+        ("split", "graph", *_HIDDEN, "seed"),
     )
     return [
         ingested,
@@ -237,7 +238,7 @@ def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
     inputs = [*_ROWS, GRAPH.format(phase=phase)]
     keys = [*_LEARNED]
     if phase == "select":
-        keys.append("evaluate.seen_behaviors")
+        keys += _HIDDEN
     else:
         inputs.append(_of_phase(TRAINED, "select"))
     return Stage(

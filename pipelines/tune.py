@@ -89,9 +89,8 @@ def _identity(config: RunConfig, folder: RunFolder, space: list[str]) -> str:
     """Hash of all that a trial's value depends on."""
     decides = config.model_dump(mode="json", include={"graph", "model", "train", "seed"})
     inputs = [content_sha256(folder.path / part) for part in (LOG, SPLIT)]
-    return text_sha256(
-        json.dumps([decides, config.evaluate.seen_behaviors, space, inputs], sort_keys=True)
-    )[:12]
+    hidden = config.evaluate.model_dump(mode="json", include={"task", "seen_behaviors"})
+    return text_sha256(json.dumps([decides, hidden, space, inputs], sort_keys=True))[:12]
 
 
 @contextmanager

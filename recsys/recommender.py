@@ -123,6 +123,7 @@ class GraphRecommender(BaseEstimator):
     rating_col: str | None = _option("data.rating_col")
     min_rating: float | None = _option("clean.min_rating")
     target: str | None = _option("graph.target")
+    task: Literal["any", "new"] = _option("evaluate.task")
     attributes: Sequence[str] = ()
     user_attributes: Sequence[str] = ()
     seed: int = _option("seed")
@@ -295,9 +296,8 @@ class GraphRecommender(BaseEstimator):
         lengths = ks if isinstance(ks, Iterable) else [ks]
         bundle = self.lookup_.bundle
         table = self._read_log(test)
-        return evaluate_rows(
-            bundle, table, config.data, config.clean, [index(length) for length in lengths]
-        )
+        ks = [index(length) for length in lengths]
+        return evaluate_rows(bundle, table, config.data, config.clean, ks, config.evaluate.task)
 
     def save(self, folder: str | Path) -> Path:
         """Write the fitted recommender as a folder, whole or absent; `recsys recommend` reads it

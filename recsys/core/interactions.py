@@ -121,6 +121,9 @@ class Interactions:
         ).ravel()
 
 
+SEEN_OTHERWISE = "pair seen under another behavior"
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """Held-out pairs among warm users and items, in the dense ids of a phase, and what was left
@@ -140,6 +143,21 @@ class HeldOut:
         return sparse.coo_matrix(
             (values, (self.user, self.item)), shape=(num_users, num_items)
         ).tocsr()
+
+    def without(self, hidden: sparse.csr_matrix) -> "HeldOut":
+        """The pairs that lists may hold: not those of `hidden` (users, items), which are counted."""
+        is_hidden = holds(hidden, self.user, self.item)
+        dropped = self.dropped + Drops({SEEN_OTHERWISE: int(is_hidden.sum())})
+        return HeldOut(self.user[~is_hidden], self.item[~is_hidden], dropped, self.cold)
+
+
+def holds(matrix: sparse.csr_matrix, rows: Int32Array, columns: Int32Array) -> BoolArray:
+    """(n,) whether a matrix has an entry other than 0 at each row and column."""
+    if not len(rows):
+        # Without any pair scipy gives a sparse answer rather than an array.
+        return np.zeros(0, bool)
+    values = np.asarray(matrix[rows, columns])
+    return np.asarray(values.ravel() != 0)
 
 
 def fit_interactions(

@@ -10,9 +10,10 @@ import polars as pl
 from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
-from recsys.core.config import CleanConfig, DataConfig
+from recsys.core.config import CleanConfig, DataConfig, Task
 from recsys.core.errors import DataError
 from recsys.core.ids import UNKNOWN
+from recsys.core.interactions import SEEN_OTHERWISE
 from recsys.core.tables import BEHAVIOR, ITEM, USER, Drops
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.logs.buckets import SINGLE_BEHAVIOR
@@ -35,7 +36,12 @@ class HeldOutRows(NamedTuple):
 
 
 def evaluate_rows(
-    bundle: Bundle, log: pl.DataFrame, data: DataConfig, clean: CleanConfig, ks: Sequence[int]
+    bundle: Bundle,
+    log: pl.DataFrame,
+    data: DataConfig,
+    clean: CleanConfig,
+    ks: Sequence[int],
+    task: Task = "any",
 ) -> dict[str, Any]:
     """Exact metrics of a bundle on held-out rows; what users have seen is masked.
 
@@ -45,6 +51,7 @@ def evaluate_rows(
         data: Names of their columns.
         clean: Which of them count.
         ks: List lengths.
+        task: "new" leaves out pairs of items that lists hide.
 
     Returns:
         Metrics as "name@k"; "users", how many are averaged over; "dropped", how many rows do not
@@ -53,25 +60,25 @@ def evaluate_rows(
     Raises:
         DataError: The rows cannot be read, or none counts.
     """
-    rows = read_held_out_rows(bundle, log, data, clean)
+    rows = read_held_out_rows(bundle, log, data, clean, task)
     users = evaluable_users(rows.held_out)
     if not len(users):
         raise DataError(
             f"no test row counts: dropped {describe(rows.drops)}",
             "Give pairs of users and items of the log that were not in it",
         )
-    seen = sum(
-        (bundle.seen[behavior] for behavior in bundle.seen_behaviors),
-        start=sparse.csr_matrix(rows.held_out.shape, dtype=np.float32),
-    )
-    ranked = rank(bundle.scorer, users, max(ks), seen).items
+    ranked = rank(bundle.scorer, users, max(ks), _seen(bundle)).items
     metrics = rank_metrics(ranked, users, rows.held_out, ks).overall
     counts = {"users": len(users), "dropped": rows.drops.total(), "drops": dict(rows.drops)}
     return {**metrics, **counts}
 
 
 def read_held_out_rows(
-    bundle: Bundle, log: pl.DataFrame, data: DataConfig, clean: CleanConfig
+    bundle: Bundle,
+    log: pl.DataFrame,
+    data: DataConfig,
+    clean: CleanConfig,
+    task: Task = "any",
 ) -> HeldOutRows:
     """Held-out rows, by the rules of `recsys evaluate`: what ingest drops, then other behaviours,
     pairs that were learnt, and users and items that were not.
@@ -81,6 +88,7 @@ def read_held_out_rows(
         log: Held-out rows; a column that the log had is not required but for the ids.
         data: Names of the columns.
         clean: Rules on rows; those on how many rows a user or item has are of the log alone.
+        task: "new" leaves out pairs of items that lists hide, too.
     """
     data, log = _columns_there(bundle, log, data)
     alone = {
@@ -108,10 +116,22 @@ def read_held_out_rows(
     pairs = sparse.csr_matrix((ones, (user[warm], item[warm])), shape=shape)
     learnt = bundle.seen[bundle.target].astype(bool)
     known = pairs.multiply(learnt).tocsr()
-    held_out = (pairs - known).tocsr()
-    held_out.eliminate_zeros()
     drops[KNOWN_TEST] += int(known.sum())
+    held_out = (pairs - known).tocsr()
+    if task == "new":
+        hidden = held_out.multiply(_seen(bundle).astype(bool)).tocsr()
+        drops[SEEN_OTHERWISE] += int(hidden.sum())
+        held_out = (held_out - hidden).tocsr()
+    held_out.eliminate_zeros()
     return HeldOutRows(held_out, +drops)
+
+
+def _seen(bundle: Bundle) -> sparse.csr_matrix:
+    """(users, items): what lists hide."""
+    seen = sparse.csr_matrix((len(bundle.users), len(bundle.items)), dtype=np.float32)
+    for behavior in bundle.seen_behaviors:
+        seen = seen + bundle.seen[behavior]
+    return seen
 
 
 def _columns_there(

@@ -15,7 +15,7 @@ from scipy import sparse
 from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.config import GraphConfig, RunConfig
 from recsys.core.edge_rows import EdgeRows
-from recsys.core.errors import UsageError
+from recsys.core.errors import ConfigError, UsageError
 from recsys.core.history import UserHistories, user_histories
 from recsys.core.interactions import Interactions, fit_interactions
 from recsys.core.tables import BEHAVIOR, ITEM, USER, in_order
@@ -84,13 +84,15 @@ class PhaseData:
     def seen_behaviors(self) -> tuple[str, ...]:
         """Behaviours that hide an item from its user.
 
-        Raises ConfigError for one that the log does not have.
+        Raises ConfigError for one that the log does not have, and where `evaluate.task` asks for
+        more than `evaluate.seen_behaviors` names.
         """
-        behaviors = self.config.evaluate.seen_behaviors
-        if not behaviors:
-            behaviors = [self.target, *self.config.graph.negative_behaviors]
-        require_behaviors("evaluate.seen_behaviors", behaviors, self.interactions)
-        return tuple(behaviors)
+        named = self.config.evaluate.seen_behaviors
+        require_behaviors("evaluate.seen_behaviors", named or [], self.interactions)
+        if self.config.evaluate.task == "new":
+            _require_all(named, self.interactions.behaviors)
+            return self.interactions.behaviors
+        return tuple(named or [self.target, *self.config.graph.negative_behaviors])
 
     @cached_property
     def seen(self) -> sparse.csr_matrix:
@@ -169,3 +171,14 @@ class PhaseData:
     def with_graph(self, graph: Graph) -> Self:
         """The same rows with another graph: one read from a file, or one without some part."""
         return replace(self, given_graph=graph)
+
+
+def _require_all(named: Sequence[str] | None, behaviors: Sequence[str]) -> None:
+    """Raises ConfigError where some are named, and not all of the `behaviors` of the log."""
+    absent = [behavior for behavior in behaviors if behavior not in (named or behaviors)]
+    if absent:
+        raise ConfigError(
+            'evaluate.task = "new" hides the items of every behaviour, and '
+            f"evaluate.seen_behaviors = {list(named or [])} leaves out {', '.join(absent)}",
+            'Leave evaluate.seen_behaviors out, or set evaluate.task = "any"',
+        )

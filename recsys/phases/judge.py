@@ -28,13 +28,17 @@ class Judge:
     def held_out(self) -> HeldOut:
         """Validation pairs for "select", test pairs for "final".
 
+        Where evaluate.task = "new", only those of items that their users met under no behaviour.
         Raises UsageError for "serve", which learns from everything.
         """
         if self.data.name == "serve":
             raise UsageError("nothing is held out from the phase 'serve'")
         splits = self.data.required_splits
         rows = splits.validation if self.data.name == "select" else splits.test
-        return hold_out(rows, self.data.interactions)
+        held_out = hold_out(rows, self.data.interactions)
+        if self.data.config.evaluate.task == "new":
+            return held_out.without(self.data.seen)
+        return held_out
 
     @cached_property
     def held_out_matrix(self) -> sparse.csr_matrix:

@@ -17,7 +17,7 @@ from recsys.core.config.load import build_config, load_config, read_toml, with_o
 from recsys.core.config.logs import CleanConfig, DataConfig, SplitConfig
 from recsys.core.config.model import ModelConfig
 from recsys.core.config.paths import require_files
-from recsys.core.config.ranking import BlendConfig, EvaluateConfig, IndexConfig
+from recsys.core.config.ranking import BlendConfig, EvaluateConfig, IndexConfig, Task
 from recsys.core.config.run import RunConfig
 from recsys.core.config.train import TrainConfig
 from recsys.core.config.tune import TuneConfig, ValuesConfig
@@ -37,6 +37,7 @@ __all__ = [
     "RunConfig",
     "SessionConfig",
     "SplitConfig",
+    "Task",
     "TrainConfig",
     "TuneConfig",
     "ValuesConfig",

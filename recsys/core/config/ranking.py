@@ -1,13 +1,23 @@
 """How lists are made and judged: blend, index, report."""
 
+from typing import Literal
+
 from pydantic import Field, PositiveInt
 
 from recsys.core.config.section import Section
 
+Task = Literal["any", "new"]
+"""Whether an item that its user met under another behaviour (viewed, carted) may be the answer."""
+
 
 class EvaluateConfig(Section):
-    """What the report shows."""
+    """What is asked of lists, and what the report shows."""
 
+    task: Task = "any"
+    """any: an item that its user met under another behaviour (viewed, carted) may be the answer.
+    new: only items that the user met under no behaviour; the others are in no list and their
+    held-out pairs do not count, in validation, in the test and where lists are served.
+    """
     ks: list[PositiveInt] = Field([10, 20], min_length=1)
     """List lengths; the first is the one that decides."""
     baselines: list[str] = Field(
@@ -19,7 +29,10 @@ class EvaluateConfig(Section):
     bootstrap: int = Field(10_000, ge=100)
     """Draws of the paired bootstrap over users."""
     seen_behaviors: list[str] | None = None
-    """Behaviours that hide an item from its user; the target behaviour when absent."""
+    """Behaviours that hide an item from its user. Absent: the target and the negative behaviours;
+    all where `task` is new, which counts no held-out pair that is hidden. With `task` any such a
+    pair counts as a miss.
+    """
     baseline_minutes: float = Field(20, gt=0)
     """A baseline forecast to take longer is skipped and named."""
     ablate_relations: bool = False
