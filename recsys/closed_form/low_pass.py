@@ -5,7 +5,8 @@ GF-CF, eq. 12).
 import numpy as np
 from scipy import sparse
 
-from recsys.closed_form.spectral import normalised, truncated_svd
+from recsys.closed_form.spectral import normalised
+from recsys.closed_form.svd import truncated_svd
 from recsys.core.arrays import Float32Array
 
 

@@ -1,32 +1,13 @@
-"""Truncated SVD of the interaction matrix: exact, deterministic, and the start states it gives a
-model.
-"""
-
-from typing import NamedTuple
+"""The normalised matrix of a log, and the start states that its singular vectors give a model."""
 
 import numpy as np
-from scipy import linalg, sparse
-from scipy.sparse.linalg import svds
-from threadpoolctl import threadpool_limits
+from scipy import sparse
 
+from recsys.closed_form.svd import truncated_svd
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, FloatArray
-from recsys.core.errors import UsageError
 from recsys.core.interactions import Interactions
 
 _ENTRY_SCALE = 0.1  # root mean square of a start state's entries: that of LightGCN's normal draws
-_DENSE_ENTRIES = 4_000_000  # up to here the dense SVD is fast, and can give every rank
-
-
-class Factors(NamedTuple):
-    """matrix ≈ left · diag(values) · rightᵀ.
-
-    left: (rows, rank), values: (rank,) descending, right: (columns, rank); float64, orthonormal
-    columns. The entry of largest size in each column of `right` is positive.
-    """
-
-    left: Float64Array
-    values: Float64Array
-    right: Float64Array
 
 
 def normalised(
@@ -41,31 +22,6 @@ def normalised(
     by_item = sparse.diags(_inverse_power(item_degrees, item_exponent))
     scaled = by_user @ matrix.astype(np.float64) @ by_item
     return scaled.tocsr()
-
-
-def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factors:
-    """The `rank` largest singular triplets, to rounding (a randomised SVD costs GF-CF 0.9 % of its
-    Recall).
-
-    The same arguments give the same bytes. Fewer come back where the matrix has fewer:
-    min(matrix.shape), less one above four million entries. Raises UsageError for a rank below 1.
-    """
-    if rank < 1:
-        raise UsageError(f"rank = {rank} singular vectors is less than one", "Ask for at least 1")
-    num_rows, num_columns = matrix.shape
-    # Lanczos is bound by memory: more BLAS threads only add waiting, several times over where
-    # others use the cores too.
-    with threadpool_limits(1, "blas"):
-        if num_rows * num_columns <= _DENSE_ENTRIES:
-            dense = matrix.toarray().astype(np.float64)
-            left, values, right = linalg.svd(dense, full_matrices=False)
-        else:
-            smaller = min(num_rows, num_columns)
-            start = np.random.default_rng(seed).standard_normal(smaller)
-            largest_rank = min(rank, smaller - 1)
-            left, values, right = svds(matrix.astype(np.float64), k=largest_rank, v0=start)
-    strongest = np.argsort(-values, kind="stable")[:rank]
-    return _signed(left[:, strongest], values[strongest], right[strongest].T)
 
 
 def start_states(
@@ -88,7 +44,7 @@ def start_states(
     items = factors.right * roots
 
     # One number for both makes the root mean square of all entries 0.1.
-    mean_square = (np.sum(users**2) + np.sum(items**2)) / (users.size + items.size)
+    mean_square = (np.sum(users**2) + np.sum(items**2)) / max(users.size + items.size, 1)
     scale = _ENTRY_SCALE / max(np.sqrt(mean_square), 1e-12)
 
     # Known by the counts: an iterative SVD leaves a trace of 1e-18 in rows that ought to be zero.
@@ -105,16 +61,6 @@ def _inverse_power(degrees: FloatArray, exponent: float) -> Float64Array:
     powers = np.zeros(len(degrees))
     np.power(degrees, -exponent, out=powers, where=degrees > 0)
     return powers
-
-
-def _signed(left: Float64Array, values: Float64Array, right: Float64Array) -> Factors:
-    """Triplets whose signs are settled by the largest entry of each right vector."""
-    largest = np.abs(right).argmax(axis=0)
-    columns = np.arange(right.shape[1])
-    signs = np.where(right[largest, columns] < 0, -1.0, 1.0)
-    signed_left = np.ascontiguousarray(left * signs)
-    signed_right = np.ascontiguousarray(right * signs)
-    return Factors(signed_left, values, signed_right)
 
 
 def _filled(
