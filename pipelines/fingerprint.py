@@ -15,7 +15,13 @@ import recsys
 from recsys.core.artefacts import content_sha256, text_sha256
 
 # How stages are run does not decide what they compute.
-_MACHINERY = {"pipelines.runner", "pipelines.manifest", "pipelines.fingerprint", "pipelines.memory"}
+_MACHINERY = {
+    "pipelines.runner",
+    "pipelines.manifest",
+    "pipelines.fingerprint",
+    "pipelines.memory",
+    "pipelines.watch",
+}
 # Packages whose modules are found by looking into the folder: importing one reads all of them.
 _DISCOVERED = ("recsys.scores.terms", "recsys.bundle.parts")
 _ROOTS = {"recsys": Path(recsys.__file__).parent, "pipelines": Path(pipelines.__file__).parent}

@@ -23,6 +23,8 @@ class Entry:
     figures: what the stage says of its work.
     seconds, peak_memory_bytes: what it took.
     versions: of the libraries.
+    processor_seconds: of all threads and child processes; None in manifests of before.
+    disk_bytes: of what it left; None likewise.
     """
 
     fingerprint: str
@@ -37,6 +39,8 @@ class Entry:
     seconds: float
     peak_memory_bytes: int
     versions: dict[str, str]
+    processor_seconds: float | None = None
+    disk_bytes: int | None = None
 
     @property
     def output(self) -> str:
@@ -51,6 +55,8 @@ class Manifest:
 
     folder: RunFolder
     config: RunConfig
+    """That stages read: as asked for, or what a budget made of it."""
+    asked: RunConfig
     entries: dict[str, Entry]
     before: str = ""
     """Status of the earlier run of this folder."""
@@ -73,7 +79,7 @@ class Manifest:
             for name in earlier.get("order", []):
                 if name in stages:
                     entries[name] = Entry(**stages[name])
-        manifest = Manifest(folder, config, entries, earlier.get("status", ""))
+        manifest = Manifest(folder, config, config, entries, before=earlier.get("status", ""))
         manifest._write("running")
         return manifest
 
@@ -148,7 +154,7 @@ class Manifest:
             "format": FORMAT,
             "status": status,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "config": self.config.model_dump(mode="json"),
+            "config": self.asked.model_dump(mode="json"),
             "seed": self.config.seed,
             "cores": cores(),
             "versions": self.versions,

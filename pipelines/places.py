@@ -1,10 +1,13 @@
 """Where the stages of a run leave their outputs, relative to the run folder."""
 
 SUPPRESSED = "suppressed.json"  # no stage's output: recsys forget writes it, ingest honours it
+BUDGET = "budget.json"  # likewise: what a run left out, and its forecast
+PROGRESS = "progress.json"  # likewise: the stage that is at work
 LOG = "interactions/log"
 SPLIT = "interactions/split"
 RELATIONS = "interactions/relations"
 AUDIT = "interactions/audit"
+COUNTS = "interactions/counts"
 GRAPH = "graph/{phase}"
 TRAINED = "checkpoint/{phase}/{bucket}"
 BLEND = "blend/{phase}/{bucket}"

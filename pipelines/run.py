@@ -1,13 +1,17 @@
 """The batch run as a list of stages."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from pipelines.budget import settle
 from pipelines.manifest import Manifest
 from pipelines.places import (
     AUDIT,
     BLEND,
+    BUDGET,
     COLD_START,
+    COUNTS,
     GRAPH,
     INDEX,
     LOG,
@@ -21,13 +25,14 @@ from pipelines.places import (
     VALIDATION,
     WITHOUT,
 )
-from pipelines.runner import Stage, run_plan
+from pipelines.runner import Settle, Stage, run_plan
 from pipelines.stages import (
     ablation,
     audit,
     baselines,
     blend,
     cold_start,
+    counts,
     graphs,
     ingest,
     popularity,
@@ -104,7 +109,8 @@ def run(
         The manifest.
     """
     folder = RunFolder(out or Path(config.out or f"runs/{config.name}"))
-    manifest = run_plan(plan(config), config, folder, progress, fresh, since, until)
+    go_on = Settle("count", partial(settle, plan, config, folder, progress))
+    manifest = run_plan(plan(config), config, folder, progress, fresh, since, until, go_on)
     if "bundle" in manifest.touched:
         _go_live(folder, manifest, progress, hold)
     return manifest
@@ -157,11 +163,15 @@ def _prepare(config: RunConfig) -> list[Stage]:
         (*_ROWS, *_side_inputs(config)),
         ("split", "graph", *_HIDDEN, "seed"),
     )
+    counted = Stage(
+        "count", counts.write, COUNTS, (*_ROWS, *_side_inputs(config)), ("graph.target",)
+    )
     return [
         ingested,
         *_relations(config),
         Stage("split", split.split_rows, SPLIT, (LOG,), split_keys),
         audited,
+        counted,
     ]
 
 
@@ -204,6 +214,7 @@ def _report(config: RunConfig, models: Sequence[str], ablated: Sequence[str]) ->
     inputs = (
         *_ROWS,
         AUDIT,
+        BUDGET,
         GRAPH.format(phase="final"),
         INDEX.format(phase="final"),
         TRAINED.format(phase="final", bucket=MODEL),

@@ -4,8 +4,8 @@ is run again.
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 from pipelines.fingerprint import Mark, content_or_none, mark_of
 from pipelines.manifest import Entry, Manifest
 from pipelines.memory import PeakMemory
-from recsys.core.artefacts import RunFolder, atomic_folder, content_sha256
+from pipelines.watch import StageWatch
+from recsys.core.artefacts import RunFolder, atomic_folder, content_sha256, size_bytes
 from recsys.core.config import RunConfig
 from recsys.core.errors import UsageError
+from recsys.core.machine import processor_seconds
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import Drops
 
@@ -77,11 +79,47 @@ class Stage:
     buckets: tuple[str, ...] = ("",)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What one stage took over one bucket. Fields: as those of `Entry`."""
+
+    seconds: float
+    processor_seconds: float
+    peak_memory_bytes: int
+    disk_bytes: int
+
+
 def map(function: Callable[[Bucket], Result], buckets: Sequence[Bucket]) -> list[Result]:
     """The results of `function` over `buckets`, in order, in this process: the place where a
     cluster plugs in.
     """
     return [function(bucket) for bucket in buckets]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a run goes on once its first stages have counted the log.
+
+    plan: all stages, those that are done too.
+    config: that the later stages read.
+    seconds: forecast of each stage by its name with the bucket, in processor seconds.
+    """
+
+    plan: Sequence[Stage]
+    config: RunConfig
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settle:
+    """What decides how a run goes on.
+
+    after: the last stage that is run in any case.
+    decide: called when it is done.
+    """
+
+    after: str
+    decide: Callable[[], Settled]
 
 
 def run_plan(
@@ -92,6 +130,7 @@ def run_plan(
     fresh: bool = False,
     since: str | None = None,
     until: str | None = None,
+    settle: Settle | None = None,
 ) -> Manifest:
     """Run the stages in order while holding the folder's lock.
 
@@ -103,25 +142,66 @@ def run_plan(
         fresh: run every stage again.
         since: first stage to look at; what lies before is taken as it is.
         until: last stage to look at.
+        settle: decides, after one of the stages, how the run goes on; as planned when None.
 
     Returns:
         The manifest.
 
     Raises:
-        UsageError: another process holds the folder. Also what a stage raises.
+        UsageError: another process holds the folder, or the run has no such stage. Also what a
+            stage raises.
     """
-    names = [stage.name for stage in plan]
-    first = names.index(since) if since else 0
-    end = names.index(until) + 1 if until else len(plan)
-    stages = plan[first:end]
+    first, end = _stretch(plan, since, until)
     with folder.locked():
         _require_earlier(plan[:first], folder)
         manifest = Manifest.open(folder, config, keep=not fresh)
-        for number, stage in enumerate(stages, start=1):
-            label = f"[{number}/{len(stages)}]"
-            map(partial(_run_stage, stage, manifest, progress, label), stage.buckets)
-        manifest.finish(whole=len(stages) == len(plan), to_the_end=until is None)
+        settled = Settled(plan, config)
+        prepared = 0
+        if settle is not None:
+            prepared = _position(plan, settle.after) + 1
+            _run_stages(plan, first, min(prepared, end), settled, manifest, progress)
+            if end > prepared:
+                settled = settle.decide()
+                manifest.config = settled.config
+                first, end = _stretch(settled.plan, since, until)
+        _run_stages(settled.plan, max(first, prepared), end, settled, manifest, progress)
+        is_whole = first == 0 and end == len(settled.plan)
+        manifest.finish(whole=is_whole, to_the_end=until is None)
     return manifest
+
+
+def _stretch(plan: Sequence[Stage], since: str | None, until: str | None) -> tuple[int, int]:
+    """Positions of the first stage to look at, and of the first behind the last."""
+    first = _position(plan, since) if since else 0
+    end = _position(plan, until) + 1 if until else len(plan)
+    return first, end
+
+
+def _position(plan: Sequence[Stage], name: str) -> int:
+    """Of a stage. Raises UsageError when the plan has none of that name."""
+    names = [stage.name for stage in plan]
+    if name not in names:
+        raise UsageError(
+            f"this run has no stage {name!r}: its budget left it out",
+            "Raise budget_minutes, or leave it out",
+        )
+    return names.index(name)
+
+
+def _run_stages(
+    plan: Sequence[Stage],
+    first: int,
+    end: int,
+    settled: Settled,
+    manifest: Manifest,
+    progress: Progress,
+) -> None:
+    """Run the stages from position `first` to the one before `end`."""
+    for position in range(first, end):
+        stage = plan[position]
+        label = f"[{position + 1}/{len(plan)}]"
+        step = partial(_run_stage, stage, manifest, progress, label, settled.seconds)
+        map(step, stage.buckets)
 
 
 def _require_earlier(stages: Sequence[Stage], folder: RunFolder) -> None:
@@ -137,9 +217,23 @@ def _require_earlier(stages: Sequence[Stage], folder: RunFolder) -> None:
 
 
 def _run_stage(
-    stage: Stage, manifest: Manifest, progress: Progress, label: str, bucket: str
+    stage: Stage,
+    manifest: Manifest,
+    progress: Progress,
+    label: str,
+    forecast_seconds: Mapping[str, float],
+    bucket: str,
 ) -> None:
-    """One stage over one bucket, unless it is unchanged; label: shown before its name."""
+    """One stage over one bucket, unless it is unchanged.
+
+    Args:
+        stage: to run.
+        manifest: of the run.
+        progress: told of the stage.
+        label: shown before its name.
+        forecast_seconds: by name of a stage, where it was forecast.
+        bucket: that the stage works on.
+    """
     name = f"{stage.name}[{bucket}]" if bucket else stage.name
     mark, certain = _mark(stage, bucket, manifest)
     if certain and manifest.unchanged(name, mark.sha256):
@@ -147,17 +241,18 @@ def _run_stage(
         return
     reason = manifest.changed_since(name, mark.config, mark.inputs, mark.sources)
     progress.say(f"{label} {name} ({reason})", stage=name, skipped=False, reason=reason)
-    started = time.perf_counter()
-    with PeakMemory() as peak:
+    started, processor_before = time.perf_counter(), processor_seconds()
+    watch = StageWatch(manifest.folder, progress, label, name, forecast_seconds)
+    with PeakMemory() as peak, watch:
         facts, output = _execute(stage, bucket, name, mark, manifest, progress)
-    seconds = round(time.perf_counter() - started, 3)
-    manifest.record(name, _entry(mark, facts, output, manifest, seconds, peak.bytes))
-    progress.say(
-        f"{label} {name}: {seconds:.1f} s",
-        stage=name,
-        seconds=seconds,
+    cost = Cost(
+        seconds=round(time.perf_counter() - started, 3),
+        processor_seconds=round(processor_seconds() - processor_before, 3),
         peak_memory_bytes=peak.bytes,
+        disk_bytes=size_bytes(manifest.folder.path / output),
     )
+    manifest.record(name, _entry(mark, facts, output, manifest, cost))
+    progress.say(f"{label} {name}: {cost.seconds:.1f} s", stage=name, **asdict(cost))
 
 
 def _mark(stage: Stage, bucket: str, manifest: Manifest) -> tuple[Mark, bool]:
@@ -225,9 +320,7 @@ def _resume_folder(folder: RunFolder, name: str, mark: Mark) -> Path:
     return resume
 
 
-def _entry(
-    mark: Mark, facts: Facts, output: str, manifest: Manifest, seconds: float, peak_bytes: int
-) -> Entry:
+def _entry(mark: Mark, facts: Facts, output: str, manifest: Manifest, cost: Cost) -> Entry:
     return Entry(
         fingerprint=mark.sha256,
         config=mark.config,
@@ -238,7 +331,6 @@ def _entry(
         rows_out=facts.rows_out,
         drops=dict(facts.drops),
         figures=facts.figures,
-        seconds=seconds,
-        peak_memory_bytes=peak_bytes,
         versions=manifest.versions,
+        **asdict(cost),
     )

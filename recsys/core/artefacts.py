@@ -130,6 +130,13 @@ def content_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def size_bytes(path: Path) -> int:
+    """Of a file, or of all files below a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
 def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

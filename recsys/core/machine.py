@@ -64,6 +64,12 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def processor_seconds() -> float:
+    """Processor time of this process, all its threads, and the processes it waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def versions(
     packages: tuple[str, ...] = ("numpy", "polars", "torch", "dgl", "faiss-cpu", "scipy"),
 ) -> dict[str, str]:

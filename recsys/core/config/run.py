@@ -26,6 +26,10 @@ class RunConfig(Section):
     """
     refit: bool = True
     """Serve a model refitted on the whole log; false serves the one that was tested."""
+    budget_minutes: float | None = Field(None, gt=0)
+    """Minutes of one core of the nominal machine (docs/budget.md) that a run may take; named parts
+    are left out before it starts until its forecast fits. No limit when absent.
+    """
     data: DataConfig = DataConfig()
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()
