@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pipelines.budget import settle
+from pipelines.budget import budget, forecast_plan, settle
 from pipelines.manifest import Manifest
 from pipelines.places import (
     AUDIT,
@@ -42,8 +42,11 @@ from pipelines.stages import (
     split,
     training,
 )
+from pipelines.stages.counts import counts_of
 from pipelines.stages.training import LIGHTGCN, MODEL
 from recsys.baselines.catalogue import baseline
+from recsys.budget.forecast import RunForecast
+from recsys.budget.leave_out import Budgeted
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
 from recsys.core.progress import QUIET, Progress
@@ -108,12 +111,27 @@ def run(
     Returns:
         The manifest.
     """
-    folder = RunFolder(out or Path(config.out or f"runs/{config.name}"))
+    folder = _folder_of(config, out)
     go_on = Settle("count", partial(settle, plan, config, folder, progress))
     manifest = run_plan(plan(config), config, folder, progress, fresh, since, until, go_on)
     if "bundle" in manifest.touched:
         _go_live(folder, manifest, progress, hold)
     return manifest
+
+
+def forecast(
+    config: RunConfig, out: Path | None = None, progress: Progress = QUIET
+) -> tuple[Budgeted, RunForecast]:
+    """Count the log in its run folder; what the budget leaves of the run, and what that takes."""
+    folder = _folder_of(config, out)
+    run_plan(plan(config), config, folder, progress, until="count")
+    counted = counts_of(folder)
+    budgeted = budget(plan, config, counted)
+    return budgeted, forecast_plan(plan(budgeted.config), counted, budgeted.config)
+
+
+def _folder_of(config: RunConfig, out: Path | None) -> RunFolder:
+    return RunFolder(out or Path(config.out or f"runs/{config.name}"))
 
 
 def _go_live(folder: RunFolder, manifest: Manifest, progress: Progress, hold: bool) -> None:

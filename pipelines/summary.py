@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.console import print_table, print_text
+from pipelines.stages.took import budget_document, left_out
 from recsys.core.artefacts import RunFolder, read_json
 from recsys.releases.life_cycle import live, was_live
 
@@ -55,9 +56,15 @@ def print_summary(folder: RunFolder) -> None:
         _print_models(report)
     if summary["index_card"]:
         print_table("Index", ["", ""], _flat(summary["index_card"]))
-    columns = ["stage", "rows in", "rows out", "dropped", "seconds", "peak MB"]
-    rows = [_stage_row(name, entry) for name, entry in summary["stages"].items()]
+    columns = ["stage", "rows in", "rows out", "dropped", "seconds", "processor"]
+    columns += ["forecast", "peak MB"]
+    forecasts = budget_document(folder).get("forecast", {})
+    rows = []
+    for name, entry in summary["stages"].items():
+        rows.append(_stage_row(name, entry, forecasts.get(name)))
     print_table("Stages", columns, rows)
+    for part in left_out(folder):
+        print_text(f"left out by the budget: {part.part}: {part.loss}")
     if report:
         sentences = [report["headline"], report["verdict"]["line"], report["worst_slice"]]
         print_text("\n".join(sentences))
@@ -134,7 +141,10 @@ def _data_rows(facts: Mapping[str, Any]) -> Rows:
     return rows
 
 
-def _stage_row(name: str, entry: Mapping[str, Any]) -> list[object]:
+def _stage_row(
+    name: str, entry: Mapping[str, Any], forecast: Mapping[str, Any] | None
+) -> list[object]:
+    """forecast: of the stage; None in a run of before."""
     dropped = sum(entry["drops"].values())
     megabytes = entry["peak_memory_bytes"] / 1e6
     return [
@@ -143,12 +153,19 @@ def _stage_row(name: str, entry: Mapping[str, Any]) -> list[object]:
         _count(entry["rows_out"]),
         _count(dropped or None),
         f"{entry['seconds']:.1f}",
+        _seconds(entry.get("processor_seconds")),
+        _seconds(None if forecast is None else forecast["seconds"]),
         f"{megabytes:,.0f}",
     ]
 
 
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
 def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("rows_in", "rows_out", "drops", "figures", "seconds", "peak_memory_bytes")
+    names = ["rows_in", "rows_out", "drops", "figures", "seconds", "peak_memory_bytes"]
+    names += [name for name in ("processor_seconds", "disk_bytes") if name in entry]
     return {name: entry[name] for name in names}
 
 

@@ -27,6 +27,15 @@ Hold = Annotated[
         "--hold", help="Leave the old bundle live; recsys promote switches to the new one."
     ),
 ]
+Forecast = Annotated[
+    bool, typer.Option("--forecast", help="Only say what the run would take; nothing is trained.")
+]
+BudgetMinutes = Annotated[
+    float | None,
+    typer.Option(
+        "--budget-minutes", help="Leave out named parts of the run until its forecast fits."
+    ),
+]
 
 
 @sets_keys(LOG)
@@ -37,6 +46,8 @@ def run(
     sets: Sets = None,
     fresh: Fresh = False,
     hold: Hold = False,
+    forecast: Forecast = False,
+    budget_minutes: BudgetMinutes = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
@@ -44,8 +55,11 @@ def run(
     """Run the whole chain: from a log to a report, a bundle and an index. Unchanged stages are
     skipped.
     """
-    made = configuration(config, sets, **keys)
+    made = configuration(config, sets, budget_minutes=budget_minutes, **keys)
     _require_log(made)
+    if forecast:
+        say_forecast(made, out, as_json, log_json, quiet)
+        return
     finish(made, out, as_json, log_json, quiet, fresh=fresh, hold=hold)
 
 
@@ -86,6 +100,25 @@ def index(
         quiet,
         since="index-final",
     )
+
+
+def say_forecast(
+    config: RunConfig, out: Path | None, as_json: bool, log_json: bool, quiet: bool
+) -> None:
+    """Count the log, and print what the run would take."""
+    use_threads(config.threads)
+    from pipelines.budget import document, table_lines
+    from pipelines.console import print_document, print_text, progress_to
+    from pipelines.run import forecast
+    from recsys.budget.speed import relative_speed
+
+    budgeted, costs = forecast(config, out, progress_to(log_json, quiet))
+    if as_json:
+        print_document(document(config, budgeted, costs))
+        return
+    for part in budgeted.left_out:
+        print_text(f"left out: {part.part}: {part.loss}")
+    print_text("\n".join(table_lines(costs, relative_speed())))
 
 
 def finish(

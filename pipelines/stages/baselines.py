@@ -1,5 +1,7 @@
 """Baselines: tuned on validation, refitted on train and validation, and ranked on the test once."""
 
+from dataclasses import replace
+
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import VALIDATION
 from pipelines.runner import Facts, Work
@@ -16,7 +18,7 @@ _WORTH_A_LINE = 0.1  # minutes
 def tune(work: Work) -> Facts:
     """Choose the setting of one baseline on validation; too dear a baseline is skipped and named."""
     data = load_phase(work.folder.path, work.config, "select")
-    model = baseline(work.bucket)
+    model = _with_fewer_settings(baseline(work.bucket), work.config.evaluate.baseline_settings)
     minutes = work.config.evaluate.baseline_minutes
     reason = skip_reason(model, data.interactions, minutes, free_memory_bytes())
     if reason:
@@ -38,6 +40,11 @@ def tune(work: Work) -> Facts:
         ranked=_lists(scorer, data),
     )
     return _save(work, scored)
+
+
+def _with_fewer_settings(model: Baseline, most: int | None) -> Baseline:
+    """The same with at most so many settings to choose from; None leaves them all."""
+    return model if most is None else replace(model, grid=model.grid[:most])
 
 
 def _say_cost(work: Work, model: Baseline, data: Phase) -> None:

@@ -15,9 +15,7 @@ def write(work: Work) -> Facts:
     """Count rows, users and items of the split log."""
     graph = work.config.graph
     relations = load_relations(work.read(RELATIONS)) if graph.files else []
-    counts = count(
-        load_log(work.read(LOG)), load_splits(work.read(SPLIT)), graph.target, relations
-    )
+    counts = count(load_log(work.read(LOG)), load_splits(work.read(SPLIT)), graph.target, relations)
     write_json(work.out / _FILE, counts.document())
     return Facts(rows_in=counts.rows, figures=counts.document())
 

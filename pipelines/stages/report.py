@@ -22,6 +22,7 @@ from pipelines.runner import Facts, Work
 from pipelines.stages.cold_start import FIGURES
 from pipelines.stages.scores import Scored
 from pipelines.stages.serving import THROUGH
+from pipelines.stages.took import left_out, stage_rows
 from pipelines.stages.training import LIGHTGCN, MASS, MODEL
 from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import read_json
@@ -34,6 +35,7 @@ from recsys.evaluate.document import (
     Epoch,
     RelationRow,
     RunFacts,
+    StageRow,
     ThroughIndex,
     VisitorRow,
 )
@@ -48,6 +50,8 @@ from recsys.phases.phase import Phase
 
 Stages = Mapping[str, Any]
 Role = Literal["model", "ablation", "baseline"]
+_LATER = ("report", "graph-serve", "train-serve", "blend-serve", "index-serve", "bundle")
+"""A run of before may have left figures of them, which are not this one's."""
 _ROLES: dict[str, Role] = {MODEL: "model", LIGHTGCN: "ablation"}
 
 
@@ -77,11 +81,29 @@ def write(work: Work) -> Facts:
         index=ThroughIndex(**through_index),
         warnings=_warnings(work),
     )
-    report = report.model_copy(update={**_cold_start(work), "relations": _relations(work, final)})
+    more = {
+        **_cold_start(work),
+        "relations": _relations(work, final),
+        "budget_minutes": config.budget_minutes,
+        "left_out": left_out(work.folder),
+        "stages": _earlier_than_report(work, stages),
+    }
+    report = report.model_copy(update=more)
     write_report(report, work.out)
     work.progress.say(report.headline)
     work.progress.say(report.verdict.line)
     return Facts(rows_out=len(final.judge.held_out_users), figures={"headline": report.headline})
+
+
+def _earlier_than_report(work: Work, stages: Stages) -> list[StageRow]:
+    """What stages took; those that run after the report have a forecast alone."""
+    rows = []
+    for row in stage_rows(work.folder, stages):
+        is_later = row.name.split("[")[0] in _LATER
+        if is_later:
+            row = row.model_copy(update={"seconds": None, "memory_bytes": None, "disk_bytes": None})
+        rows.append(row)
+    return rows
 
 
 def _warnings(work: Work) -> list[str]:

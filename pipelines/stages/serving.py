@@ -198,4 +198,5 @@ def _model_card(
         "deciding": report.deciding,
         "verdict": report.verdict.line,
         "never_worse": report.verdict.never_worse,
+        "left_out": [row.part for row in report.left_out],
     }

@@ -116,8 +116,9 @@ def _index(counts: Counts, config: RunConfig, phase: str) -> StageCost:
 
 def _tune(counts: Counts, bucket: str, config: RunConfig) -> StageCost:
     num_settings = len(baseline(bucket).grid)
-    if config.evaluate.settings is not None:
-        num_settings = min(num_settings, config.evaluate.settings)
+    most = config.evaluate.baseline_settings
+    if most is not None:
+        num_settings = min(num_settings, most)
     return costs.baseline_cost(counts, bucket, num_settings)
 
 

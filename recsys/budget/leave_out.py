@@ -80,9 +80,7 @@ def _whole_minutes(seconds: float) -> int:
     return int(seconds // 60) + 1
 
 
-def _ablation(
-    config: RunConfig, counts: Counts, limit: float, seconds: Seconds
-) -> Iterator[_Step]:
+def _ablation(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
     if config.evaluate.ablate_relations:
         loss = "what each relation is worth is not measured"
         yield LeftOut("ablation", loss), _with_evaluate(config, ablate_relations=False)
@@ -108,14 +106,18 @@ def _dear_baselines(
 
 def _draws(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
     if config.evaluate.bootstrap > FEW_DRAWS:
-        loss = f"intervals come from {FEW_DRAWS:,} draws, and vary by some hundredths of their width"
+        loss = (
+            f"intervals come from {FEW_DRAWS:,} draws, and vary by some hundredths of their width"
+        )
         yield LeftOut("bootstrap draws", loss), _with_evaluate(config, bootstrap=FEW_DRAWS)
 
 
 def _grids(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
-    if config.evaluate.settings != 1:
+    names = [name for name in config.evaluate.baselines if name in BASELINES]
+    has_grids = any(len(baseline(name).grid) > 1 for name in names)
+    if has_grids and config.evaluate.baseline_settings != 1:
         loss = "baselines keep their usual setting"
-        yield LeftOut("tuning of baselines", loss), _with_evaluate(config, settings=1)
+        yield LeftOut("tuning of baselines", loss), _with_evaluate(config, baseline_settings=1)
 
 
 def _refit(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:

@@ -183,6 +183,28 @@ class ThroughIndex(_Part):
         }
 
 
+class LeftOutRow(_Part):
+    """A part of the run that its budget had no time for."""
+
+    part: str
+    loss: str
+    """What is not known, or not done, without it."""
+
+
+class StageRow(_Part):
+    """What a stage of the run took, beside its forecast; processor time, and memory at the peak."""
+
+    name: str
+    forecast_seconds: float | None = None
+    """At the nominal speed; None for a stage without a formula."""
+    seconds: float | None = None
+    """None for one that comes after the report."""
+    forecast_memory_bytes: float | None = None
+    memory_bytes: float | None = None
+    forecast_disk_bytes: float | None = None
+    disk_bytes: float | None = None
+
+
 class Report(_Part):
     """One run's evaluation."""
 
@@ -204,6 +226,9 @@ class Report(_Part):
     relations: list[RelationRow] = []
     index: ThroughIndex | None = None
     history: list[Epoch] = []
+    budget_minutes: float | None = None
+    left_out: list[LeftOutRow] = []
+    stages: list[StageRow] = []
     warnings: list[str] = []
     notes: list[str] = Field(default=[])
 

@@ -40,6 +40,8 @@ def page_environment(package: str) -> Environment:
         "signed": _signed,
         "p_value": _p_value,
         "interval": _interval,
+        "seconds": _seconds,
+        "megabytes": _megabytes,
     }
     return environment
 
@@ -109,6 +111,14 @@ def _best_rival(report: Report) -> str | None:
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f} s"
+
+
+def _megabytes(value: float | None) -> str:
+    return "–" if value is None else f"{value / 1e6:,.1f} MB"
 
 
 def _signed(value: float) -> str:

@@ -26,7 +26,7 @@ class EvaluateConfig(Section):
     """Recommenders fitted, tuned and judged beside the model. Not among them unless named: sasrec,
     which is dear and needs an order.
     """
-    settings: int | None = Field(None, ge=1)
+    baseline_settings: int | None = Field(None, ge=1)
     """Settings tried of each baseline, at most, the usual one first; all of its grid when absent."""
     bootstrap: int = Field(10_000, ge=100)
     """Draws of the paired bootstrap over users."""
