@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.budget import budget, forecast_plan, settle
+from pipelines.first import serve_first
 from pipelines.manifest import Manifest
 from pipelines.places import (
     AUDIT,
@@ -25,7 +26,7 @@ from pipelines.places import (
     VALIDATION,
     WITHOUT,
 )
-from pipelines.runner import Settle, Stage, run_plan
+from pipelines.runner import Settle, Settled, Stage, run_plan
 from pipelines.stages import (
     ablation,
     audit,
@@ -112,11 +113,20 @@ def run(
         The manifest.
     """
     folder = _folder_of(config, out)
-    go_on = Settle("count", partial(settle, plan, config, folder, progress))
+    to_the_end = since is None and until is None
+    go_on = Settle("count", partial(_go_on, config, folder, progress, to_the_end and not hold))
     manifest = run_plan(plan(config), config, folder, progress, fresh, since, until, go_on)
     if "bundle" in manifest.touched:
         _go_live(folder, manifest, progress, hold)
     return manifest
+
+
+def _go_on(config: RunConfig, folder: RunFolder, progress: Progress, publishes: bool) -> Settled:
+    """What comes after the log is counted; publishes: whether a bundle may go live."""
+    settled = settle(plan, config, folder, progress)
+    if config.first and publishes and not folder.bundle.exists():
+        serve_first(config, folder, progress)
+    return settled
 
 
 def forecast(

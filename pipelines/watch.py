@@ -1,5 +1,6 @@
 """What tells that a stage is at work: a line now and then, and a file that a service reads."""
 
+import json
 import threading
 import time
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from pipelines.places import PROGRESS
-from recsys.core.artefacts import RunFolder, write_json
+from recsys.core.artefacts import RunFolder
 from recsys.core.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -62,7 +63,9 @@ class StageWatch:
 
     def _outlook(self) -> str:
         forecast = self._forecast_seconds.get(self._name)
-        return "" if forecast is None else f", forecast to take {forecast:.0f} s of processor"
+        if forecast is None or forecast < 1:
+            return ""
+        return f", forecast to take {forecast:.0f} s of processor"
 
     def _write(self, seconds: float) -> None:
         document = {
@@ -72,6 +75,8 @@ class StageWatch:
             "forecast_seconds": self._forecast_seconds.get(self._name),
             "written": time.time(),
         }
-        # A full disk is told by the stage itself.
+        # Whole for whoever reads it, but not worth a sync; a full disk is told by the stage itself.
+        unfinished = self._folder.path / f".{PROGRESS}.tmp"
         with suppress(OSError):
-            write_json(self._folder.path / PROGRESS, document)
+            unfinished.write_text(json.dumps(document), encoding="utf-8")
+            unfinished.replace(self._folder.path / PROGRESS)

@@ -30,6 +30,9 @@ Hold = Annotated[
 Forecast = Annotated[
     bool, typer.Option("--forecast", help="Only say what the run would take; nothing is trained.")
 ]
+NoFirst = Annotated[
+    bool, typer.Option("--no-first", help="Serve no first bundle while the model is trained.")
+]
 BudgetMinutes = Annotated[
     float | None,
     typer.Option(
@@ -48,6 +51,7 @@ def run(
     hold: Hold = False,
     forecast: Forecast = False,
     budget_minutes: BudgetMinutes = None,
+    no_first: NoFirst = False,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
@@ -55,7 +59,8 @@ def run(
     """Run the whole chain: from a log to a report, a bundle and an index. Unchanged stages are
     skipped.
     """
-    made = configuration(config, sets, budget_minutes=budget_minutes, **keys)
+    first = False if no_first else None
+    made = configuration(config, sets, budget_minutes=budget_minutes, first=first, **keys)
     _require_log(made)
     if forecast:
         say_forecast(made, out, as_json, log_json, quiet)

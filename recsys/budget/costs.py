@@ -207,7 +207,7 @@ def report_cost(counts: Counts, num_models: int, draws: int) -> StageCost:
 def bundle_cost(counts: Counts, config: RunConfig) -> StageCost:
     """Everything that serving needs, in files."""
     nodes = counts.users + counts.items
-    disk = 2 * nodes * config.model.width * _FLOAT_BYTES + 24 * counts.rows
+    disk = 2.0 * nodes * config.model.width * _FLOAT_BYTES + 24 * counts.rows
     disk += blend_cost(counts, config, False).disk_bytes
     return _cost(counts, _BUNDLED_ROW * counts.rows + 1.0, disk, disk)
 

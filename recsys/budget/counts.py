@@ -78,7 +78,7 @@ def count(
         items=len(log.items),
         pairs=pairs,
         auxiliary_rows=len(splits.train) - pairs,
-        relation_rows=sum(len(relation) for relation in relations),
+        relation_rows=sum(relation.rows.height for relation in relations),
         validation_pairs=len(splits.validation),
         test_pairs=len(splits.test),
         validation_users=splits.validation[USER].n_unique(),

@@ -194,6 +194,28 @@ def forecast(
         return plan.timed(stepper.seconds_a_step())
 
 
+def untrained(
+    interactions: Interactions,
+    graph: Graph,
+    model: ModelConfig,
+    seed: int = 0,
+    graph_config: GraphConfig | None = None,
+) -> Embeddings:
+    """Vectors at the start of a training, and what encodes users by them.
+
+    Args:
+        interactions, graph: of the phase.
+        model: what the network is.
+        seed: of its draws.
+        graph_config: what the graph was built with.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = first_network(interactions, graph, model, seed, None, None)
+        if isinstance(network, HistoryNetwork):
+            return embed_histories(network, graph, interactions, graph_config)
+        return embed(network, graph, interactions, graph_config)
+
+
 @dataclass(frozen=True)
 class _Probe:
     """Short trainings of one network from one start. Fields: as the arguments of `train`."""

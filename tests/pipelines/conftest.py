@@ -49,6 +49,7 @@ def _settings(world: Path, *overrides: str) -> RunConfig:
     raw: dict[str, Any] = {
         "name": "tiny",
         "threads": 1,
+        "first": False,
         "data": {
             "log": str(world / "log.parquet"),
             "items": str(world / "items.parquet"),

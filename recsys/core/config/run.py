@@ -30,6 +30,10 @@ class RunConfig(Section):
     """Minutes of one core of the nominal machine (docs/budget.md) that a run may take; named parts
     are left out before it starts until its forecast fits. No limit when absent.
     """
+    first: bool = True
+    """Where no bundle is live yet, serve a first one (ItemKNN and popularity) until the run's own
+    is there, which does not depend on it.
+    """
     data: DataConfig = DataConfig()
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()
