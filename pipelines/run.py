@@ -180,10 +180,11 @@ def _prepare(config: RunConfig) -> list[Stage]:
         ingest.ingest,
         LOG,
         (SUPPRESSED,),
-        config=("data", "clean"),
+        # Published files that name no behaviour hold rows of the target.
+        config=("data", "clean", "graph.target") if config.data.test else ("data", "clean"),
         files=_files(config.data),
     )
-    split_keys = ("split", "graph.target", "seed")
+    split_keys = ("split", "graph.target", "evaluate.task", "seed")
     audited = Stage(
         "audit",
         audit.check_splits,

@@ -414,7 +414,7 @@ class GraphRecommender(BaseEstimator):
         no_rows = log.rows.head(0).collect()
         behaviors = fit_interactions(no_rows, log.users, log.items, log.behaviors)
         target = target_behavior(behaviors, config.graph)
-        splits = split_log(log, config.split, target, config.seed)
+        splits = split_log(log, config.split, target, config.seed, config.evaluate.task)
         phase = Phase("final", log, splits, config)
         graph = phase.graph
         trained = fit_phase(phase, graph, config.model, progress=progress)

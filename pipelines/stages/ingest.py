@@ -32,7 +32,10 @@ def _ingest(work: Work) -> IngestReport:
     forgotten = Suppression.load(work.read(SUPPRESSED))
     parts = published_parts(data)
     if parts:
-        return ingest_split(parts, data, clean, work.out, work.progress, suppressed=forgotten)
+        target = work.config.graph.target
+        return ingest_split(
+            parts, data, clean, work.out, work.progress, suppressed=forgotten, target=target
+        )
     if data.log is None:
         raise ConfigError(
             "the configuration names no log", "Give --log FILE, or data.log in the TOML file"

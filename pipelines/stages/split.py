@@ -14,7 +14,7 @@ def split_rows(work: Work) -> Facts:
     config = work.config
     log = load_log(work.read(LOG))
     target = _target(log, config)
-    splits = split_log(log, config.split, target, config.seed)
+    splits = split_log(log, config.split, target, config.seed, config.evaluate.task)
     splits.save(work.out)
     rows = {
         "train": len(splits.train),
@@ -23,7 +23,10 @@ def split_rows(work: Work) -> Facts:
     }
     label = "time-safe" if splits.time_safe else "not time-safe"
     counts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
-    work.progress.say(f"split {splits.method} ({label}): {counts}", method=splits.method, **rows)
+    method = splits.method
+    if splits.validation_method not in ("given", method):
+        method += f", validation by {splits.validation_method}"
+    work.progress.say(f"split {method} ({label}): {counts}", method=splits.method, **rows)
     rows_out = sum(rows.values())
     return Facts(
         rows_in=rows_out + sum(splits.drops.values()),
@@ -32,6 +35,7 @@ def split_rows(work: Work) -> Facts:
         figures={
             **rows,
             "method": splits.method,
+            "validation_method": splits.validation_method,
             "time_safe": splits.time_safe,
             "cuts": splits.cuts,
             "target": target,

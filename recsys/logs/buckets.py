@@ -19,6 +19,7 @@ from recsys.logs.clean import cap_activity, drop_duplicates
 from recsys.logs.core_filter import Core, Pairs, fixed_point
 from recsys.logs.exchange import Exchanged
 from recsys.logs.packing import sort_rows
+from recsys.logs.published_columns import fill_times
 
 SINGLE_BEHAVIOR = "interaction"
 
@@ -74,6 +75,7 @@ def collapse(
         rows = exchanged.take(bucket)
         if rows.is_empty():
             continue
+        rows = fill_times(rows, exchanged.last_time)
         rows, repeated = drop_duplicates(rows, clean.duplicates)
         rows, capped = cap_activity(rows, clean.max_user_interactions)
         drops += repeated + capped

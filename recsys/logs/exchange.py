@@ -43,7 +43,11 @@ class Encoder:
 
 @dataclass
 class Spill:
-    """Rows written down with provisional codes. counts: kept rows by provisional user code."""
+    """Rows written down with provisional codes.
+
+    counts: kept rows by provisional user code.
+    last_time: the largest time of them; None without any.
+    """
 
     folder: Path
     users: Encoder = field(default_factory=Encoder)
@@ -52,6 +56,7 @@ class Spill:
     counts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     files: list[Path] = field(default_factory=list)
     rows_read: int = 0
+    last_time: int | None = None
     drops: Drops = field(default_factory=Drops)
 
     def add(self, marked: pl.DataFrame, split: str | None = None) -> None:
@@ -63,6 +68,7 @@ class Spill:
             return
         rows = unbroken.select(self._coded(marked.columns, split))
         self._count(rows[USER].to_numpy())
+        self._look_at_times(rows)
         path = self.folder / f"batch-{len(self.files):06d}.arrow"
         rows.write_ipc(path)
         self.files.append(path)
@@ -81,6 +87,12 @@ class Spill:
             coded.append(pl.lit(split).alias(SPLIT))
         return coded
 
+    def _look_at_times(self, rows: pl.DataFrame) -> None:
+        if TIME not in rows.columns or rows[TIME].null_count() == len(rows):
+            return
+        last = int(rows.select(pl.col(TIME).max()).item())
+        self.last_time = last if self.last_time is None else max(last, self.last_time)
+
     def _count(self, user: Int32Array) -> None:
         counts = np.bincount(user, minlength=len(self.counts))
         counts[: len(self.counts)] += self.counts
@@ -90,7 +102,7 @@ class Spill:
 @dataclass(frozen=True)
 class Exchanged:
     """Rows by bucket, coded by place in `users`, `items`, `behaviors` (ids in ascending text
-    order).
+    order). last_time: the largest time; None without any.
     """
 
     folder: Path
@@ -98,6 +110,7 @@ class Exchanged:
     users: pl.Series
     items: pl.Series
     behaviors: pl.Series
+    last_time: int | None = None
 
     def take(self, bucket: int) -> pl.DataFrame:
         """The rows of one bucket in the order of the log, once: their files are removed."""
@@ -133,7 +146,7 @@ def exchange(spill: Spill, folder: Path, buckets: int) -> Exchanged:
             bucket_folder = _bucket_folder(folder, bucket)
             bucket_folder.mkdir(parents=True, exist_ok=True)
             rows_of_bucket.write_ipc(bucket_folder / f"batch-{number:06d}.arrow")
-    return Exchanged(folder, buckets, users, items, behaviors)
+    return Exchanged(folder, buckets, users, items, behaviors, spill.last_time)
 
 
 def _in_text_order(ids: pl.Series) -> tuple[pl.Series, Int32Array]:

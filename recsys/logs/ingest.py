@@ -3,7 +3,7 @@ whole or absent.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from recsys.core.interactions import TimeKind
 from recsys.core.progress import QUIET, Progress
 from recsys.core.suppression import Suppression
 from recsys.core.table_files import read_parquet, scan_parquet
-from recsys.core.tables import ITEM_ID, LOG_SCHEMA, TIME, USER_ID, Drops
+from recsys.core.tables import ITEM_ID, TIME, USER_ID, Drops
 from recsys.logs.buckets import Written, collapse, find_core, write_rows
 from recsys.logs.clean import facts, mark_rows, mark_suppressed
 from recsys.logs.core_filter import Core
 from recsys.logs.exchange import BATCH_ROWS, Exchanged, Spill, exchange
 from recsys.logs.odd_values import id_warnings, missing_times, order_warnings, time_warnings
+from recsys.logs.published_columns import SharedColumns, scan_parts, shared_columns
 from recsys.logs.read import (
     LogScan,
     explained,
@@ -31,7 +32,7 @@ from recsys.logs.read import (
     refuse_order_beside_times,
     scan_log,
 )
-from recsys.logs.reasons import REASON, TIME_MISSING, TIME_UNREADABLE, describe
+from recsys.logs.reasons import TIME_MISSING, TIME_UNREADABLE, describe
 from recsys.logs.sources import Source
 from recsys.logs.vocabulary import COLD_ITEMS, write_items, write_users
 
@@ -45,6 +46,7 @@ class IngestReport:
     first_time, last_time: unix seconds, or numbers of an order; None without a time column.
     time_unit: how the times were read.
     order_repeats: rows whose number in the order is that of the user's row before; 0 for times.
+    parts_without_times: parts of a published split whose file has no times, where train has them.
     """
 
     rows_read: int
@@ -64,6 +66,7 @@ class IngestReport:
     items_without_attributes: int | None = None
     users_without_attributes: int | None = None
     side_tables: list[dict[str, Any]] = field(default_factory=list)
+    parts_without_times: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def document(self) -> dict[str, object]:
@@ -71,6 +74,7 @@ class IngestReport:
         return asdict(self) | {
             "drops": facts(self.drops),
             "files": list(self.files),
+            "parts_without_times": list(self.parts_without_times),
             "warnings": list(self.warnings),
         }
 
@@ -85,6 +89,8 @@ class CodedLog:
     cold_items: rows of the item table that have no code, with the columns of `item_table`; None when
     there are none.
     time_kind: what the TIME column of `rows` is, where there is one.
+    parts_without_times: parts of a published split whose file has no times; their rows stand after
+        the last of their user in train.
     """
 
     rows: pl.LazyFrame
@@ -95,6 +101,7 @@ class CodedLog:
     user_table: pl.DataFrame
     cold_items: pl.DataFrame | None = None
     time_kind: TimeKind = "seconds"
+    parts_without_times: tuple[str, ...] = ()
 
     @property
     def has_order(self) -> bool:
@@ -124,7 +131,9 @@ def ingest(
     those of `data.suppressed`. Memory: one bucket of rows, and the users and items. Raises
     DataError for bad input and when no row is left, then listing why.
     """
-    return _ingest({None: scan_log(source, data)}, data, clean, out, progress, buckets, suppressed)
+    scans: dict[str | None, LogScan] = {None: scan_log(source, data)}
+    columns = shared_columns(scans)
+    return _ingest(scans, columns, data, clean, out, progress, buckets, suppressed)
 
 
 def ingest_split(
@@ -135,12 +144,14 @@ def ingest_split(
     progress: Progress = QUIET,
     buckets: int | None = None,
     suppressed: Suppression | None = None,
+    target: str | None = None,
 ) -> IngestReport:
     """Ingest published files (train, test, maybe validation) into one log whose rows name their
     SPLIT.
 
-    Columns that not all files have are left out; duplicates are looked for within a file's split
-    only.
+    Columns that not all files have are named in the warnings, and used where they can be
+    (`logs.published_columns`). Duplicates are looked for within a file's split only. target: the
+    behaviour of held-out rows whose file names none.
     """
     unknown = sorted(set(sources) - {"train", "validation", "test"})
     if unknown or not {"train", "test"} <= set(sources):
@@ -148,10 +159,9 @@ def ingest_split(
             f"published files are {sorted(sources)}",
             "Give train and test, and validation if there is one",
         )
-    scans: dict[str | None, LogScan] = {
-        name: scan_log(source, data) for name, source in sources.items()
-    }
-    return _ingest(scans, data, clean, out, progress, buckets, suppressed)
+    scans = scan_parts(sources, data)
+    columns = shared_columns(scans, target)
+    return _ingest(scans, columns, data, clean, out, progress, buckets, suppressed)
 
 
 def load_log(out: Path) -> CodedLog:
@@ -169,11 +179,13 @@ def load_log(out: Path) -> CodedLog:
         user_table=users,
         cold_items=read_parquet(out / COLD_ITEMS) if (out / COLD_ITEMS).exists() else None,
         time_kind="order" if document["time_unit"] == "order" else "seconds",
+        parts_without_times=tuple(document.get("parts_without_times", ())),
     )
 
 
 def _ingest(
     scans: Mapping[str | None, LogScan],
+    columns: SharedColumns,
     data: DataConfig,
     clean: CleanConfig,
     out: Path,
@@ -184,7 +196,7 @@ def _ingest(
     with atomic_folder(out) as folder:
         work = folder / "work"
         forgotten = [source for source in (suppressed, _named(data)) if source is not None]
-        spill = _spill(scans, clean, work / "batches", progress, forgotten)
+        spill = _spill(scans, columns, clean, work / "batches", progress, forgotten)
         num_buckets = buckets or max(1, -(-int(spill.counts.sum()) // _ROWS_PER_BUCKET))
         exchanged = exchange(spill, work / "buckets", num_buckets)
         files, drops = collapse(exchanged, clean, work / "cleaned", progress)
@@ -193,7 +205,7 @@ def _ingest(
         _require_rows(bool(core.users.any()), spill.rows_read, drops)
         written = write_rows(files, exchanged, core, folder / "rows", progress)
         shutil.rmtree(work)
-        report = _report(scans, spill, drops, core, written, num_buckets)
+        report = _report(scans, columns, spill, drops, core, written, num_buckets)
         report = _write_vocabularies(report, exchanged, core, data, folder)
         write_json(folder / "ingest.json", report.document())
     progress.say(
@@ -217,6 +229,7 @@ def _named(data: DataConfig) -> Suppression | None:
 
 def _spill(
     scans: Mapping[str | None, LogScan],
+    columns: SharedColumns,
     clean: CleanConfig,
     folder: Path,
     progress: Progress,
@@ -225,15 +238,18 @@ def _spill(
     """Read everything once: rules on one row, provisional codes. Raises DataError when no row is
     left, and for an order in one published file beside times in another.
     """
-    columns = common_columns(scans.values())
-    if TIME in columns:
-        refuse_order_beside_times({scan.time_unit: scan.files[0] for scan in scans.values()})
+    timed = [scan for scan in scans.values() if TIME in columns.present(scan)]
+    refuse_order_beside_times({scan.time_unit: scan.files[0] for scan in timed})
     folder.mkdir(parents=True)
     spill = Spill(folder)
     for split, scan in scans.items():
         before = Drops(spill.drops)
-        marked = scan.marked.select(*columns, REASON)
-        marked = mark_rows(marked, columns, clean, scan.time_kind)
+        marked = mark_rows(
+            columns.complete(scan.marked),
+            columns.present(scan),
+            columns.rules(clean, split),
+            scan.time_kind,
+        )
         for batch in progress.track(_batches(marked), "reading"):
             for people in forgotten:
                 batch = mark_suppressed(batch, people)
@@ -250,12 +266,6 @@ def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
 
 
-def common_columns(scans: Iterable[LogScan]) -> list[str]:
-    """LOG_SCHEMA columns that every one of the scans has."""
-    named = [scan.names for scan in scans]
-    return [column for column in LOG_SCHEMA if all(column in names for names in named)]
-
-
 def _require_rows(any_left: bool, rows_read: int, drops: Drops) -> None:
     if not rows_read:
         raise DataError(
@@ -270,6 +280,7 @@ def _require_rows(any_left: bool, rows_read: int, drops: Drops) -> None:
 
 def _report(
     scans: Mapping[str | None, LogScan],
+    columns: SharedColumns,
     spill: Spill,
     drops: Drops,
     core: Core,
@@ -287,11 +298,13 @@ def _report(
         first_time=written.first_time,
         last_time=written.last_time,
         files=tuple(file for scan in scans.values() for file in scan.files),
-        columns={column: first.names[column] for column in common_columns(scans.values())},
+        columns={column: first.names[column] for column in columns.columns},
         time_unit=first.time_unit,
         order_repeats=written.order_repeats if first.time_kind == "order" else 0,
         buckets=buckets,
         core_rounds=core.rounds,
+        parts_without_times=columns.parts_without_times,
+        warnings=columns.warnings,
     )
 
 
@@ -306,6 +319,7 @@ def _write_vocabularies(
     return replace(
         report,
         warnings=(
+            *report.warnings,
             *id_warnings(users, report.columns[USER_ID]),
             *id_warnings(items, report.columns[ITEM_ID]),
             *_time_warnings(report, data),

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recsys.core.arrays import BoolArray, Int32Array, Int64Array
+from recsys.core.config import Task
 from recsys.core.ids import IdMap
 from recsys.core.tables import ITEM, TIME, USER
 from recsys.logs.time_cut import DROPPED, LATER, TEST, TRAIN, VALIDATION
@@ -91,22 +92,29 @@ def order_by_hash(rows: pl.DataFrame, users: IdMap, items: IdMap, seed: int) -> 
 
 
 def place_others(
-    rows: pl.DataFrame, target: BoolArray, codes: NDArray[np.int8]
+    rows: pl.DataFrame, target: BoolArray, codes: NDArray[np.int8], task: Task = "any"
 ) -> NDArray[np.int8]:
-    """Rows of other behaviours leave train when they come later than the held-out target row of the
-    same pair.
+    """Rows of other behaviours leave train beside the held-out target row of the same pair: those
+    that come later, or all where the `task` asks for items that their user has not met.
     """
-    held_out = rows.select(USER, ITEM, pl.col(TIME).alias(_HELD_AT))
-    held_out = held_out.with_columns(pl.Series(_HELD_CODE, codes))
+    if task == "any" and TIME not in rows.columns:
+        return codes
+    columns = [column for column in (USER, ITEM, TIME) if column in rows.columns]
+    pairs = rows.select(columns)
+    held_out = pairs.with_columns(pl.Series(_HELD_CODE, codes))
     held_out = held_out.filter(pl.Series(target & (codes != TRAIN)))
-    pairs = rows.select(USER, ITEM, TIME)
+    held_out = held_out.rename({TIME: _HELD_AT}, strict=False)
     joined = pairs.join(held_out, on=[USER, ITEM], how="left", maintain_order="left")
 
-    is_later = (joined[TIME] > joined[_HELD_AT]).fill_null(False).to_numpy()
-    in_test = joined[_HELD_CODE].fill_null(TRAIN).to_numpy() == TEST
+    held_code = joined[_HELD_CODE]
+    if task == "new":
+        leaves = held_code.is_not_null().to_numpy()
+    else:
+        leaves = (joined[TIME] > joined[_HELD_AT]).fill_null(False).to_numpy()
+    in_test = held_code.fill_null(TRAIN).to_numpy() == TEST
     # Beside a row of validation it is known when the test begins; beside one of the test, never.
     moved_to = np.where(in_test, DROPPED, LATER)
-    moved = np.where(is_later & ~target, moved_to, codes)
+    moved = np.where(leaves & ~target, moved_to, codes)
     return moved.astype(np.int8)
 
 

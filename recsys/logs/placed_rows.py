@@ -18,6 +18,7 @@ class PlacedRows:
     time_safe: whether no row learned from is later than a row it is judged by.
     cuts: first moments held out, unix seconds, by name.
     drops: rows in no part, by reason.
+    validation_method: how validation was held out, where that is not the method of the test.
     """
 
     rows: pl.DataFrame
@@ -25,3 +26,4 @@ class PlacedRows:
     time_safe: bool
     cuts: dict[str, int]
     drops: Drops
+    validation_method: str | None = None

@@ -9,7 +9,7 @@ import polars as pl
 
 from recsys.core.arrays import BoolArray, Int64Array
 from recsys.core.artefacts import read_json, write_json
-from recsys.core.config import SplitConfig
+from recsys.core.config import SplitConfig, Task
 from recsys.core.errors import DataError, UsageError, nearest
 from recsys.core.table_files import read_parquet
 from recsys.core.tables import BEHAVIOR, ITEM, SPLIT, TIME, USER, Drops, in_order
@@ -24,7 +24,7 @@ from recsys.logs.per_user import (
     share_of,
 )
 from recsys.logs.placed_rows import PlacedRows
-from recsys.logs.published_split import place_published, published_in_time
+from recsys.logs.published_split import place_published, published_later
 from recsys.logs.time_cut import (
     DROPPED,
     LATER,
@@ -36,6 +36,7 @@ from recsys.logs.time_cut import (
 )
 
 OTHER_LATE = "other behavior after the held-out row or cut"
+OTHER_OF_PAIR = "other behavior of a held-out pair"
 AFTER_FOLD = "after the window of the fold"
 KNOWN_TEST = "test pair already in train"
 KNOWN_VALIDATION = "validation pair already in train"
@@ -56,6 +57,8 @@ class Splits:
     cuts: first moment held out, unix seconds.
     time_safe: no row learned from is later than any row it is judged by.
     method: how they were held out, never "auto".
+    validation_method: how validation was, which differs where it is carved from a published train
+        file; "given" for a file of its own.
     """
 
     train: pl.DataFrame
@@ -66,6 +69,7 @@ class Splits:
     cuts: dict[str, int]
     time_safe: bool
     method: str
+    validation_method: str = ""
 
     def rows(self, phase: Phase) -> pl.DataFrame:
         """What may be learned from: "select" before validation, "final" before the test."""
@@ -92,6 +96,7 @@ class Splits:
         """What was done, as JSON."""
         return {
             "method": self.method,
+            "validation_method": self.validation_method,
             "time_safe": self.time_safe,
             "cuts": self.cuts,
             "drops": facts(self.drops),
@@ -111,26 +116,40 @@ def load(folder: Path) -> Splits:
         cuts=document["cuts"],
         time_safe=document["time_safe"],
         method=document["method"],
+        validation_method=document.get("validation_method", document["method"]),
     )
 
 
-def split_log(log: CodedLog, config: SplitConfig, target: str, seed: int) -> Splits:
+def split_log(
+    log: CodedLog, config: SplitConfig, target: str, seed: int, task: Task = "any"
+) -> Splits:
     """Hold out rows of the behaviour `target` as `config` says; a fixed seed fixes every draw.
 
     Cuts are counted in target rows. Rows of other behaviours are learned from only as far as they
     were known: not after the cut (by time), not after the held-out row of the same pair (per user).
-    A user's first row never leaves train in the methods per user. Raises DataError when the log
-    cannot be split so.
+    A user's first row never leaves train in the methods per user.
+
+    Args:
+        log: All rows.
+        config: The method and its shares.
+        target: The behaviour that is predicted.
+        seed: Of random draws.
+        task: "new" asks for items that their user has not met: what is held out per user is held out
+            whole, with the rows of other behaviours of its pairs.
+
+    Raises:
+        DataError: The log cannot be split so.
+        UsageError: The method does not fit the data.
     """
     rows = log.rows.collect()
     is_target = _target_rows(rows, log, target)
     method = _method(config, log)
     if method == "given":
-        placed = place_published(rows, is_target, config, log, seed)
+        placed = place_published(rows, is_target, config, log, seed, task)
     elif method in ("global_time", "rolling_time"):
         placed = _by_time(rows, is_target, config, method)
     else:
-        placed = _per_user(rows, is_target, config, method, log, seed)
+        placed = _per_user(rows, is_target, config, method, log, seed, task)
     return _assemble(placed, method, target)
 
 
@@ -142,7 +161,7 @@ def held_out_later(log: CodedLog, config: SplitConfig) -> bool:
         return False
     method = _method(config, log)
     if method == "given":
-        return published_in_time(log)
+        return published_later(log, config)
     return method != "random"
 
 
@@ -167,6 +186,11 @@ def _method(config: SplitConfig, log: CodedLog) -> str:
                 'data.train and data.test go with "given" (or "auto"), data.log with the other methods',
             )
         return "given"
+    if config.validation_method != "auto":
+        raise UsageError(
+            f"split.validation_method = {config.validation_method!r} is for published files",
+            "Leave it out: validation is held out of data.log by split.method, as the test is",
+        )
     if config.method == "auto":
         return _automatic_method(log)
     if config.method in _BETWEEN_USERS and log.has_order and not log.has_clock:
@@ -222,7 +246,8 @@ def _by_time(rows: pl.DataFrame, target: BoolArray, config: SplitConfig, method:
         inside = time < end
         cuts["end"] = end
     codes = place_by_moments(time, target, validation_cut, test_cut)
-    drops = Drops({AFTER_FOLD: int((~inside).sum())})
+    num_dropped = int((codes[inside] == DROPPED).sum())
+    drops = Drops({AFTER_FOLD: int((~inside).sum()), OTHER_LATE: num_dropped})
     return PlacedRows(rows.filter(pl.Series(inside)), codes[inside], True, cuts, drops)
 
 
@@ -250,6 +275,7 @@ def _per_user(
     method: str,
     log: CodedLog,
     seed: int,
+    task: Task,
 ) -> PlacedRows:
     target_rows = rows.filter(pl.Series(target))
     rows_per_user = np.bincount(target_rows[USER].to_numpy())
@@ -270,9 +296,10 @@ def _per_user(
         validation = share_of(config.validation_share)
     codes = np.full(len(rows), TRAIN, np.int8)
     codes[target] = place_ends(target_rows[USER].to_numpy(), order, test, validation)
-    if TIME in rows.columns:
-        codes = place_others(rows, target, codes)
-    return PlacedRows(rows, codes, False, {}, Drops())
+    codes = place_others(rows, target, codes, task)
+    num_dropped = int((codes == DROPPED).sum())
+    reason = OTHER_OF_PAIR if task == "new" else OTHER_LATE
+    return PlacedRows(rows, codes, False, {}, Drops({reason: num_dropped}))
 
 
 def _assemble(placed: PlacedRows, method: str, target: str) -> Splits:
@@ -288,7 +315,6 @@ def _assemble(placed: PlacedRows, method: str, target: str) -> Splits:
             remedy,
         )
     counts = {
-        OTHER_LATE: int((placed.codes == DROPPED).sum()),
         KNOWN_VALIDATION: known_validation,
         KNOWN_TEST: known_test,
     }
@@ -302,6 +328,7 @@ def _assemble(placed: PlacedRows, method: str, target: str) -> Splits:
         cuts=placed.cuts,
         time_safe=placed.time_safe,
         method=method,
+        validation_method=placed.validation_method or method,
     )
 
 

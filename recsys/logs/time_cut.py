@@ -17,20 +17,20 @@ _REMEDY = (
 )
 
 
-def cut_moment(times: Int64Array, share: float) -> int:
+def cut_moment(times: Int64Array, share: float, remedy: str = _REMEDY) -> int:
     """The first moment held out, such that at least `share` of `times` is not before it.
 
     Rows at exactly that moment are all held out, so a coarse clock holds out more. Raises DataError
-    when nothing would be left before it.
+    when nothing would be left before it, with the `remedy`.
     """
     num_held_out = max(1, int(len(times) * share + 0.5))
     first_held_out = len(times) - num_held_out
     if first_held_out <= 0:
-        raise DataError(f"cannot hold out {share:.0%} of {len(times)} rows by time", _REMEDY)
+        raise DataError(f"cannot hold out {share:.0%} of {len(times)} rows by time", remedy)
     ordered = np.partition(times, first_held_out)  # as sorted, at that one position
     moment = int(ordered[first_held_out])
     if not (times < moment).any():
-        raise DataError(f"no row is earlier than the time cut at {moment}", _REMEDY)
+        raise DataError(f"no row is earlier than the time cut at {moment}", remedy)
     return moment
 
 

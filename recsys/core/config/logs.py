@@ -21,7 +21,9 @@ class DataConfig(Section):
     train: str | None = None
     """Published split: the train file. With `test` it replaces `log` (split.method "given")."""
     validation: str | None = None
-    """Published split: the validation file; carved from train when absent."""
+    """Published split: the validation file; carved from train when absent
+    (`split.validation_method`).
+    """
     test: str | None = None
     """Published split: the test file."""
     items: str | None = None
@@ -139,12 +141,17 @@ class SplitConfig(Section):
     out for the test.
     """
     validation_share: float = Field(0.1, ge=0, lt=1)
-    """Share of the remaining train rows carved out for validation, by the same method (given: the
-    latest of all, with an order each user's latest, without either random ones per user).
+    """Share of the remaining train rows carved out for validation, by the same method (given: by
+    `validation_method`).
+    """
+    validation_method: Literal["auto", "global_time", "leave_last", "last_share", "random"] = "auto"
+    """Published files without one for validation: how it is carved from train, best like the test
+    was. auto: the latest rows of all where every file has times; each user's latest where there is
+    an order, or times in train alone; else random ones of each user.
     """
     last: int = Field(1, ge=1)
     """leave_last: how many of each user's latest rows go to test, and as many before them to
-    validation.
+    validation; as `validation_method` those that go to validation.
     """
     folds: int = Field(3, ge=1)
     """rolling_time: number of folds; each tests on the window after its cut."""
