@@ -1,5 +1,5 @@
-"""Exact search against tuned FAISS indexes on made-up catalogues: recall, its bound, latency, size,
-build time.
+"""Exact search against tuned FAISS indexes on made-up catalogues: recall, its bound, size, build
+time, and what a query takes by the cost model beside what it takes by the clock.
 
     python -m benchmarks index [--items 41000 300000] [--kinds ivf hnsw pq] [--width 64] [--target
     0.99] [--threads 2]
@@ -9,6 +9,8 @@ two items, with noise, as users of a cosine model do. Latencies are of single qu
 """
 
 import argparse
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,11 @@ from benchmarks.record import record
 from recsys.core.arrays import Float32Array, FloatArray
 from recsys.core.config import IndexConfig
 from recsys.core.errors import GateRefused
-from recsys.search.tuning import tune
+from recsys.search.latency import measure
+from recsys.search.searchers import EXACT
+from recsys.search.tuning import settings, tune
 
+K, EVERY = 20, 4
 CENTRES, QUERIES, SPREAD, NOISE = 500, 8_000, 0.8, 0.2
 KEPT = ("parameters", "recall", "recall_lower_bound", "recall_by_items", "bytes", "queries")
 
@@ -40,6 +45,7 @@ def main() -> None:
         for kind in given.kinds:
             figures[f"{count}_{kind}"] = _tuned(items, queries, kind, given)
             print(count, kind, figures[f"{count}_{kind}"], flush=True)
+            figures[f"{count}_{kind}_efforts"] = _efforts(items, queries, kind)
     record(
         "index",
         figures,
@@ -66,8 +72,25 @@ def _tuned(items: Float32Array, queries: Float32Array, kind: str, given: argpars
         card = tune(items, queries, config, threads=given.threads, seed=given.seed).card
     except GateRefused as refused:
         return {"refused": refused.message}
+    kept = {name: card[name] for name in KEPT if name in card}
     timings = {name: round(value, 3) for name, value in card["measured"].items()}
-    return {name: card[name] for name in KEPT if name in card} | timings
+    return kept | {"model_ms": round(card["cost"]["model_ms"], 3)} | timings
+
+
+def _efforts(items: Float32Array, queries: Float32Array, kind: str) -> list[dict[str, Any]]:
+    """Some settings of a kind: milliseconds by the model, and measured."""
+    if kind == EXACT:
+        return []
+    rows = []
+    for setting in islice(settings(kind, items, K, 0), 0, None, EVERY):
+        model = setting.searcher.work(K).milliseconds()
+        search = partial(setting.searcher.search, k=K)
+        latency = measure(search, queries, model)
+        row = {"model_ms": model, "p50_ms": latency.p50, "p95_ms": latency.p95}
+        rounded = {name: round(value, 3) for name, value in row.items()}
+        rows.append(setting.parameters | rounded)
+        print("  ", rows[-1], flush=True)
+    return rows
 
 
 def _unit(vectors: FloatArray) -> Float32Array:

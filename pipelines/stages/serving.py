@@ -53,6 +53,7 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
             config.index,
             seed=config.seed,
             popularity=popularity,
+            progress=work.progress,
         )
         write_json(work.out / _CARD, tuned.card)
         if tuned.index is not None:

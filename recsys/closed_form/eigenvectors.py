@@ -180,7 +180,8 @@ def _filtered(
         degree: d.
         border: b; G itself is the filter where it is 0.
     """
-    before, current = block, transposed @ (matrix @ block)
+    before = block
+    current = np.asarray(transposed @ (matrix @ block))
     if border <= 0:
         return current
     current = current * (2 / border) - block

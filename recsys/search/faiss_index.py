@@ -12,6 +12,7 @@ import numpy as np
 from recsys.core.arrays import BoolArray, Float32Array, Int64Array
 from recsys.core.errors import DataError
 from recsys.core.ranking import NO_ITEM, Hits
+from recsys.search.cost import Work, graph_distances
 from recsys.search.exact import select
 from recsys.search.searcher import Parameters
 
@@ -19,6 +20,7 @@ _FAISS: Any = faiss  # its type stubs lack what SWIG adds: keyword parameters an
 _FILE = "index.faiss"
 _GATHERED_BYTES = 64 << 20
 _CODE_WIDTH = 4  # the widest slice of a vector that one code stands for
+_CODE_VALUES = 256
 _LARGEST_EF = 1024
 _REFINE = (1, 2, 4, 8, 16, 32)
 
@@ -66,6 +68,10 @@ class FaissIndex:
         return Hits(items, scores)
 
     @abstractmethod
+    def work(self, k: int) -> Work:
+        """See `Searcher.work`."""
+
+    @abstractmethod
     def efforts(self, k: int) -> list[Parameters]:
         """See `Searcher.efforts`."""
 
@@ -111,6 +117,13 @@ class HnswIndex(FaissIndex):
 
     kind: ClassVar[str] = "hnsw"
 
+    def work(self, k: int) -> Work:
+        """Distances to neighbours in the graph, and to candidates again."""
+        links = int(self.index.hnsw.nb_neighbors(1))
+        effort = max(self.parameters["ef_search"], k)
+        distances = graph_distances(len(self.item_vectors), links, effort)
+        return Work(scattered=distances + k, scattered_width=self.index.d)
+
     def efforts(self, k: int) -> list[Parameters]:
         last = max(min(_LARGEST_EF, len(self.item_vectors)), k)
         return [{"ef_search": effort} for effort in ladder(k, last)]
@@ -126,6 +139,24 @@ class IvfIndex(FaissIndex):
 
     kind: ClassVar[str] = "ivf"
 
+    def work(self, k: int) -> Work:
+        """Centroids, the items of the lists that are searched, and candidates again."""
+        vectors = self.index.nlist + self._visited_items()
+        return Work(
+            streamed=vectors * self.index.d, scattered=k, scattered_width=self.item_vectors.shape[1]
+        )
+
+    def _visited_items(self) -> float:
+        """In the lists that a query searches, on average."""
+        invlists = self.index.invlists
+        lengths = np.array([invlists.list_size(number) for number in range(self.index.nlist)])
+        num_items = lengths.sum()
+        # Long lists are searched more often, for a query is near to as many items as they hold: by
+        # Σ l² / n rather than n / L items each. Of all lists there is nothing to choose.
+        share = self.parameters["nprobe"] / len(lengths)
+        bias = len(lengths) * np.square(lengths).sum() / max(num_items**2, 1)
+        return float(num_items * share * (1 + (bias - 1) * (1 - share)))
+
     def efforts(self, k: int) -> list[Parameters]:
         return [{"nprobe": probes} for probes in ladder(1, num_lists(len(self.item_vectors)))]
 
@@ -139,6 +170,18 @@ class PqIndex(IvfIndex):
     """Lists of items in codes. parameters: nprobe; refine: candidates fetched per wanted item."""
 
     kind: ClassVar[str] = "pq"
+
+    def work(self, k: int) -> Work:
+        """Centroids, codes of the lists that are searched, and `refine` candidates again."""
+        candidates = min(k * self.parameters["refine"], len(self.item_vectors))
+        # A table of products of the query with every value that a code may have.
+        vectors = self.index.nlist + _CODE_VALUES
+        return Work(
+            streamed=vectors * self.index.d,
+            scattered=candidates,
+            scattered_width=self.item_vectors.shape[1],
+            codes=self._visited_items() * self.index.pq.M,
+        )
 
     def efforts(self, k: int) -> list[Parameters]:
         efforts = []

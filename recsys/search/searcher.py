@@ -7,6 +7,7 @@ from typing import Protocol
 
 from recsys.core.arrays import BoolArray, Float32Array
 from recsys.core.ranking import Hits
+from recsys.search.cost import Work
 
 Parameters = dict[str, int]
 
@@ -38,6 +39,10 @@ class Searcher(Protocol):
         Rows of the result end with NO_ITEM where fewer were found. Where few are allowed, the
         search goes as much further as it passes over what is not: the recall stays.
         """
+        ...
+
+    def work(self, k: int) -> Work:
+        """Counted work of a search for k items, by which kinds and parameters are compared."""
         ...
 
     def efforts(self, k: int) -> list[Parameters]:

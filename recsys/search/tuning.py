@@ -2,24 +2,26 @@
 parameters that provably reach a recall.
 
 Parameters are chosen on one half of the queries; the lower bound of the recall comes from the other
-half.
+half. What a search costs follows from counts (`recsys.search.cost`): the same items and queries
+lead to the same index, whatever else the machine does. Latencies are recorded beside it.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from recsys.core.config import IndexConfig
 from recsys.core.errors import GateRefused
+from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Hits
+from recsys.search.cost import scan_work
 from recsys.search.exact import ExactIndex
 from recsys.search.faiss_kernels import search_threads
+from recsys.search.latency import Latency, measure
 from recsys.search.popularity_boost import BOOSTS, boosted_queries, with_popularity
 from recsys.search.recall import (
     hit_shares,
@@ -31,17 +33,9 @@ from recsys.search.recall import (
 from recsys.search.searcher import Parameters, Searcher
 from recsys.search.searchers import EXACT, SEARCHERS, kinds_to_try
 
-_TIMED_QUERIES, _WARM_UP = 200, 20
 _LEVEL = 0.05
 # Most settings miss by far: a few queries tell that, and the full half is kept for the others.
 _FIRST_LOOK, _FAR_OFF = 200, 0.03
-
-
-class Latency(NamedTuple):
-    """Milliseconds of one query on one thread."""
-
-    p50: float
-    p95: float
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,8 @@ class TunedIndex:
     """How to search, and what is known of it.
 
     index: None for exact search.
-    card: kind, parameters, recall, bounds, sizes; timings under "measured".
+    card: kind, parameters, recall, bounds, sizes, milliseconds by counts under "cost"; timings
+        under "measured".
     """
 
     index: Searcher | None
@@ -103,6 +98,7 @@ def tune(
     threads: int = 1,
     seed: int = 0,
     popularity: FloatArray | None = None,
+    progress: Progress = QUIET,
 ) -> TunedIndex:
     """How to search these items.
 
@@ -117,9 +113,10 @@ def tune(
             coordinate of the popularity boost (`popularity_boost.with_popularity`), and the card
             has the search parameters that reach the recall at boosts of −1 and 1, None where only
             exact search does.
+        progress: is told of every kind that is built.
 
     Returns:
-        The searcher and its card; under "auto" exact search when nothing is faster.
+        The searcher and its card; under "auto" exact search when nothing costs less.
 
     Raises:
         GateRefused: the 95 % lower bound of the recall stays below config.target_recall; with the
@@ -133,8 +130,9 @@ def tune(
         searched, unit = with_popularity(item_vectors, popularity)
         searched_halves = halves.boosted(0.0, unit)
     k = min(config.k, len(item_vectors))
-    oracle = _Oracle(ExactIndex(searched), searched_halves, k)
-    exact_latency = measure(partial(_search, oracle.exact, k), searched_halves.tuning)
+    exact = ExactIndex(searched)
+    exact_cost = _exact_cost(exact)
+    exact_latency = measure(partial(_search, exact, k), searched_halves.tuning, exact_cost)
     facts = {
         "k": k,
         "target_recall": config.target_recall,
@@ -143,32 +141,22 @@ def tune(
         "queries_of_users": int(halves.users.sum()),
         "seed": seed,
     }
-    exact = TunedIndex(None, facts | _exact_card(oracle.exact, exact_latency, config))
-    quick = config.kind == "auto" and exact_latency.p95 <= config.latency_ms
-    if not kinds or quick:
-        return exact
+    untouched = TunedIndex(None, facts | _exact_card(exact, exact_latency, config))
+    is_quick = config.kind == "auto" and exact_cost <= config.latency_ms
+    if not kinds or is_quick:
+        return untouched
     with search_threads(threads):
-        trial, latency = _first_fast(kinds, oracle, config, seed)
-        if config.kind == "auto" and latency.p95 >= exact_latency.p95:
-            return exact
+        oracle = _Oracle(exact, searched_halves, k)
+        trial = _chosen(kinds, oracle, config, seed, progress)
+        if trial is None:
+            return untouched
+        search = partial(_search, trial.setting.searcher, k)
+        latency = measure(search, oracle.halves.tuning, _cost(trial.setting, k))
         card = facts | _card(trial, oracle, latency, exact_latency, config)
         if popularity is not None:
             oracles = [oracle.at(halves.boosted(boost, unit)) for boost in BOOSTS]
             card["dial"] = _boost_card(trial, oracles, config)
     return TunedIndex(trial.setting.searcher, card)
-
-
-def measure(search: Callable[[Float32Array], object], queries: Float32Array) -> Latency:
-    """Latency of single queries, one thread."""
-    milliseconds = []
-    with threadpool_limits(1, "blas"), search_threads(1):
-        for query in np.resize(queries, (_WARM_UP + _TIMED_QUERIES, queries.shape[1])):
-            started = time.perf_counter()
-            search(query[None])
-            seconds = time.perf_counter() - started
-            milliseconds.append(1e3 * seconds)
-    p50, p95 = np.percentile(milliseconds[_WARM_UP:], [50, 95])
-    return Latency(float(p50), float(p95))
 
 
 class _Halves(NamedTuple):
@@ -223,33 +211,54 @@ class _Oracle:
         return hit_shares(hits, self.judging)
 
 
-def _first_fast(
-    kinds: tuple[str, ...], oracle: _Oracle, config: IndexConfig, seed: int
-) -> tuple[_Trial, Latency]:
-    """The first kind that reaches the recall within the latency budget, else the fastest that
-    reaches the recall.
+def _chosen(
+    kinds: tuple[str, ...], oracle: _Oracle, config: IndexConfig, seed: int, progress: Progress
+) -> _Trial | None:
+    """The first kind that reaches the recall within the latency budget, else the cheapest that
+    reaches the recall; under "auto" None where that costs no less than exact search.
     """
+    is_auto = config.kind == "auto"
     best_recall = 0.0
-    fastest: tuple[_Trial, Latency] | None = None
+    cheapest: _Trial | None = None
     for kind in kinds:
         candidates = settings(kind, oracle.exact.item_vectors, oracle.k, seed)
+        if is_auto:
+            candidates = _cheaper(candidates, oracle)
+        progress.say(f"building an index of kind {kind}", index=kind)
         recall, trial = _reach(candidates, [oracle], config.target_recall)
         best_recall = max(best_recall, recall)
         if trial is None:
             continue
-        search = partial(_search, trial.setting.searcher, oracle.k)
-        latency = measure(search, oracle.halves.tuning)
-        if fastest is None or latency.p95 < fastest[1].p95:
-            fastest = (trial, latency)
-        if latency.p95 <= config.latency_ms:
+        cost = _cost(trial.setting, oracle.k)
+        if cheapest is None or cost < _cost(cheapest.setting, oracle.k):
+            cheapest = trial
+        if cost <= config.latency_ms:
             break
-    if fastest is None:
+    if cheapest is None and not is_auto:
         raise GateRefused(
             f"no {' or '.join(kinds)} index was shown to reach recall@{oracle.k} {config.target_recall}; "
             f"the best setting has {best_recall:.4f} while tuning",
             f'Lower index.target_recall, or set index.kind = "{EXACT}"',
         )
-    return fastest
+    return cheapest
+
+
+def _cheaper(candidates: Iterable[Setting], oracle: _Oracle) -> Iterator[Setting]:
+    """Those that cost less than exact search."""
+    limit = _exact_cost(oracle.exact)
+    for setting in candidates:
+        if _cost(setting, oracle.k) < limit:
+            yield setting
+
+
+def _cost(setting: Setting, k: int) -> float:
+    """Milliseconds of a query, by counts."""
+    return setting.searcher.work(k).milliseconds()
+
+
+def _exact_cost(exact: ExactIndex) -> float:
+    """Milliseconds of a query, by counts."""
+    return scan_work(*exact.item_vectors.shape).milliseconds()
 
 
 def _search(searcher: Searcher | ExactIndex, k: int, queries: Float32Array) -> Hits:
@@ -298,6 +307,7 @@ def _exact_card(exact: ExactIndex, latency: Latency, config: IndexConfig) -> dic
         "recall": 1.0,
         "recall_lower_bound": 1.0,
         "bytes": int(exact.item_vectors.nbytes),
+        "cost": _cost_facts(_exact_cost(exact), _exact_cost(exact), config),
         "measured": _measured(latency, latency, 0.0, config),
     }
 
@@ -319,6 +329,7 @@ def _card(
         "recall_by_items": slice_recall(hits, oracle.judging),
         "judgements": trial.looks,
         "bytes": searcher.num_bytes,
+        "cost": _cost_facts(_cost(trial.setting, oracle.k), _exact_cost(oracle.exact), config),
         "measured": _measured(latency, exact, trial.setting.seconds, config),
     }
 
@@ -344,10 +355,19 @@ def _with_efforts(setting: Setting, k: int) -> Iterator[Setting]:
         yield Setting(searcher, setting.parameters, setting.seconds)
 
 
+def _cost_facts(milliseconds: float, exact: float, config: IndexConfig) -> dict[str, Any]:
+    """What the cost model says of a query; exact: of exact search."""
+    return {
+        "model_ms": milliseconds,
+        "exact_model_ms": exact,
+        "within_budget": milliseconds <= config.latency_ms,
+    }
+
+
 def _measured(
     latency: Latency, exact: Latency, seconds: float, config: IndexConfig
 ) -> dict[str, Any]:
-    """What another run on another machine would measure anew."""
+    """What another run would measure anew; nothing is chosen by it."""
     return {
         "p50_ms": latency.p50,
         "p95_ms": latency.p95,

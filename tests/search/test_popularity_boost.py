@@ -12,6 +12,7 @@ from recsys.bundle.parts.scoring import Scoring
 from recsys.core.config import IndexConfig
 from recsys.core.errors import UsageError
 from recsys.lookup.lookup import Lookup
+from recsys.search import latency
 from recsys.search import tuning as ann
 from recsys.search.exact import ExactIndex
 from recsys.search.popularity_boost import BOOSTS, boosted_queries, with_popularity
@@ -91,7 +92,7 @@ def test_dials_that_cannot_be(lookup, bundle):
 
 @pytest.mark.parametrize("kind", ["ivf", "hnsw", "pq"])
 def test_an_index_proves_its_recall_at_every_dial(kind, monkeypatch):
-    monkeypatch.setattr(ann, "_TIMED_QUERIES", 5)
+    monkeypatch.setattr(latency, "_TIMED_QUERIES", 5)
     rng = np.random.default_rng(2)
     items, queries, fresh = (
         rng.normal(size=(count, 10)).astype(np.float32) for count in (1_500, 1_000, 200)
@@ -115,7 +116,7 @@ def test_an_index_proves_its_recall_at_every_dial(kind, monkeypatch):
 
 
 def test_a_dial_that_no_effort_reaches_is_left_to_exact_search(monkeypatch):
-    monkeypatch.setattr(ann, "_TIMED_QUERIES", 5)
+    monkeypatch.setattr(latency, "_TIMED_QUERIES", 5)
     monkeypatch.setattr(ann, "_with_efforts", lambda setting, k: iter(()))
     rng = np.random.default_rng(2)
     items, queries = (rng.normal(size=(300, 8)).astype(np.float32) for _ in range(2))

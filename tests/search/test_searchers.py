@@ -11,7 +11,8 @@ from recsys.core.config import IndexConfig, build_config
 from recsys.core.errors import ConfigError, DataError
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.fitting.known_names import require_known_names
-from recsys.search import tuning
+from recsys.search import latency
+from recsys.search.cost import scan_work
 from recsys.search.exact import ExactIndex, select
 from recsys.search.recall import hit_shares
 from recsys.search.searcher import Build, SearcherKind
@@ -51,6 +52,10 @@ class PrefixSearcher:
         items = np.take_along_axis(near, np.maximum(best.items, 0), axis=1)
         return Hits(np.where(best.items == NO_ITEM, NO_ITEM, items), best.scores)
 
+    def work(self, k):
+        width = min(self.parameters["columns"], self.item_vectors.shape[1])
+        return scan_work(len(self.item_vectors), width)
+
     def efforts(self, k):
         return [{"columns": columns} for columns in (2, 8, 1000)]
 
@@ -80,8 +85,8 @@ def prefix(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(tuning, "_TIMED_QUERIES", 5)
-    monkeypatch.setattr(tuning, "_WARM_UP", 1)
+    monkeypatch.setattr(latency, "_TIMED_QUERIES", 5)
+    monkeypatch.setattr(latency, "_WARM_UP", 1)
 
 
 def most_thorough(kind):
@@ -121,6 +126,14 @@ def test_fewer_columns_are_searched_as_with_zeros_in_the_query(kind):
     cut = searcher.over(ITEMS[:, :-1]).search(QUERIES[:, :-1], 10)
     zeros = np.column_stack([QUERIES[:, :-1], np.zeros(len(QUERIES), np.float32)])
     assert (cut.items == searcher.search(zeros, 10).items).all()
+
+
+@pytest.mark.usefixtures("prefix")
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_thorough_is_more_work(kind):
+    work = [setting.searcher.work(10).milliseconds() for setting in settings(kind, ITEMS, 10, 0)]
+    assert all(0 < milliseconds < 10 for milliseconds in work)
+    assert work[0] == min(work) < work[-1] == max(work)
 
 
 @pytest.mark.usefixtures("prefix")

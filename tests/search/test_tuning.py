@@ -7,7 +7,9 @@ import pytest
 from recsys.core.config import IndexConfig
 from recsys.core.errors import DataError, GateRefused
 from recsys.core.ranking import NO_ITEM, Hits
+from recsys.search import latency
 from recsys.search import tuning as ann
+from recsys.search.cost import Work, graph_distances, scan_work
 from recsys.search.exact import ExactIndex
 from recsys.search.faiss_index import ladder, num_lists
 from recsys.search.recall import (
@@ -37,8 +39,8 @@ def config(kind, target=0.9, **rest):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Few timed queries: these tests look at no latency."""
-    monkeypatch.setattr(ann, "_TIMED_QUERIES", 10)
-    monkeypatch.setattr(ann, "_WARM_UP", 1)
+    monkeypatch.setattr(latency, "_TIMED_QUERIES", 10)
+    monkeypatch.setattr(latency, "_WARM_UP", 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,29 +93,111 @@ def test_all_equal_vectors(kind):
 
 
 def test_auto_stays_exact_within_the_budget():
-    tuned = ann.tune(clustered(100), clustered(50, seed=1), config("auto", latency_ms=1e3))
-    assert tuned.index is None
-    assert (tuned.card["kind"], tuned.card["recall"], tuned.card["measured"]["within_budget"]) == (
-        "exact",
-        1.0,
-        True,
-    )
+    tuned = ann.tune(clustered(100), clustered(50, seed=1), config("auto"))
+    cost = tuned.card["cost"]
+    assert (tuned.index, tuned.card["kind"], tuned.card["recall"]) == (None, "exact", 1.0)
+    assert cost["within_budget"] and cost["model_ms"] == cost["exact_model_ms"] < 1
+
+
+def test_an_exact_index_within_the_budget_is_not_compared_with_itself(monkeypatch):
+    """Lists for all queries would be searched for in vain."""
+    monkeypatch.setattr(ann, "_Oracle", None)
+    for kind in ("auto", "exact"):
+        assert ann.tune(clustered(100), clustered(50, seed=1), config(kind)).index is None
+
+
+def costly_scans(monkeypatch):
+    """Items enough that lists are worth it: the model takes 2,000 for 200,000."""
+    monkeypatch.setattr(ann, "scan_work", lambda items, width: scan_work(100 * items, width))
 
 
 def test_auto_takes_the_first_kind_within_the_budget(monkeypatch):
-    """Exact search is measured too slow, the first approximate kind fast enough."""
-    latencies = iter([ann.Latency(9.0, 9.0), ann.Latency(0.1, 0.1)])
-    monkeypatch.setattr(ann, "measure", lambda search, queries: next(latencies))
-    tuned = ann.tune(clustered(800), clustered(50, seed=1), config("auto", latency_ms=1.0))
+    costly_scans(monkeypatch)
+    tuned = ann.tune(clustered(2_000), clustered(50, seed=1), config("auto", latency_ms=1.0))
     assert tuned.card["kind"] == "ivf"
-    assert tuned.card["measured"]["within_budget"]
+    assert tuned.card["cost"]["within_budget"]
+    assert tuned.card["cost"]["model_ms"] < 1.0 < tuned.card["cost"]["exact_model_ms"]
 
 
-def test_auto_stays_exact_when_nothing_is_faster(monkeypatch):
-    latencies = iter([ann.Latency(5.0, 5.0), *[ann.Latency(6.0, 6.0)] * 3])
-    monkeypatch.setattr(ann, "measure", lambda search, queries: next(latencies))
-    tuned = ann.tune(clustered(200), clustered(50, seed=1), config("auto", latency_ms=1.0))
-    assert (tuned.index, tuned.card["measured"]["within_budget"]) == (None, False)
+def test_auto_takes_the_cheapest_where_none_is_within_the_budget(monkeypatch):
+    costly_scans(monkeypatch)
+    items, queries = clustered(2_000), clustered(50, seed=1)
+    tuned = ann.tune(items, queries, config("auto", latency_ms=0.01))
+    assert not tuned.card["cost"]["within_budget"]
+    for kind in KINDS:
+        other = ann.tune(items, queries, config(kind, latency_ms=0.01))
+        assert tuned.card["cost"]["model_ms"] <= other.card["cost"]["model_ms"]
+
+
+def test_auto_stays_exact_when_nothing_costs_less():
+    """A call alone costs more than the budget, and 60 items are compared sooner than looked up."""
+    tuned = ann.tune(clustered(60), clustered(50, seed=1), config("auto", latency_ms=0.01))
+    assert (tuned.index, tuned.card["cost"]["within_budget"]) == (None, False)
+
+
+@pytest.mark.parametrize("milliseconds", [0.001, 1_000.0])
+@pytest.mark.parametrize("kind", ["auto", *KINDS])
+def test_no_clock_decides(kind, milliseconds, monkeypatch):
+    """What is measured stands on the card, and moves nothing else."""
+    costly_scans(monkeypatch)
+    items, queries = clustered(2_000), clustered(50, seed=1)
+    expected = ann.tune(items, queries, config(kind, latency_ms=0.5))
+    timing = latency.Latency(milliseconds, milliseconds)
+    monkeypatch.setattr(ann, "measure", lambda *_: timing)
+    tuned = ann.tune(items, queries, config(kind, latency_ms=0.5))
+    assert tuned.card["measured"]["p95_ms"] == milliseconds
+    assert {**tuned.card, "measured": 0} == {**expected.card, "measured": 0}
+    assert (
+        faiss.serialize_index(tuned.index.index).tobytes()
+        == faiss.serialize_index(expected.index.index).tobytes()
+    )
+
+
+def counted_distances(kind, searcher, queries, k):
+    """What FAISS itself counts, of one query."""
+    counts = faiss.cvar.hnsw_stats if kind == "hnsw" else faiss.cvar.indexIVF_stats
+    counts.reset()
+    searcher.search(queries, k)
+    return counts.ndis / len(queries)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_model_orders_settings_as_counted_work_does(kind):
+    items, queries = clustered(4_000), clustered(200, seed=1)
+    modelled, counted = [], []
+    for setting in settings(kind, items, 10, 0):
+        if setting.parameters.get("refine", 1) > 1 or setting.parameters.get("codes", 4) > 4:
+            continue
+        modelled.append(setting.searcher.work(10).milliseconds())
+        counted.append(counted_distances(kind, setting.searcher, queries, 10))
+    modelled, counted = np.array(modelled), np.array(counted)
+    more = counted[:, None] > 1.2 * counted
+    assert more.sum() > 20
+    assert (modelled[:, None] > modelled)[more].mean() > 0.95
+
+
+@pytest.mark.parametrize("count", [1_000, 6_000])
+def test_distances_are_those_that_are_counted(count):
+    items, queries = clustered(count, width=64), clustered(200, width=64, seed=1)
+    for setting in settings("ivf", items, 10, 0):
+        width = items.shape[1]
+        visited = setting.searcher.work(10).streamed / width - setting.parameters["lists"]
+        counted = counted_distances("ivf", setting.searcher, queries, 10)
+        assert counted / 2 < visited < 2 * counted
+    for setting in settings("hnsw", items, 10, 0):
+        effort, links = setting.parameters["ef_search"], setting.parameters["links"]
+        counted = counted_distances("hnsw", setting.searcher, queries, 10)
+        assert counted / 2 < graph_distances(count, links, effort) < 2 * counted
+
+
+def test_work_in_milliseconds_by_hand():
+    # 0.2 of the call, and 1e-6 · (0.5 · 2e6 + 50 · (80 + 2 · 64) + 2 · 1e5)
+    work = Work(streamed=2e6, scattered=50, scattered_width=64, codes=1e5)
+    assert work.milliseconds() == pytest.approx(0.2 + 1.0 + 0.0104 + 0.2)
+    assert scan_work(10_000, 64).milliseconds() == pytest.approx(0.2 + 0.32)
+    assert graph_distances(10**9, 16, 1) == pytest.approx(27 * 16**0.3, rel=1e-3)
+    assert graph_distances(50, 48, 1_000) == pytest.approx(50)
+    assert graph_distances(0, 16, 10) == 0
 
 
 def test_an_unreachable_recall_is_refused_with_the_best():

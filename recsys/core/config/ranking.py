@@ -83,9 +83,11 @@ class IndexConfig(Section):
     target_recall: float = Field(0.99, gt=0, le=1)
     """Recall@k against exact search whose 95 % lower bound an approximate index must reach."""
     k: int = Field(20, ge=1)
-    """List length for which recall and latency are measured."""
+    """List length for which recall and cost are judged."""
     latency_ms: float = Field(10.0, gt=0)
-    """Budget of one lookup at p95, one thread."""
+    """Budget of one lookup on one thread: milliseconds that follow from counts and stated constants,
+    so that the same log gets the same index on a busy machine. What is measured stands beside.
+    """
     cold_items: bool = False
     """Serve rows of the item table without interactions, too: their attributes and links
     (graph.attributes, graph.relations) give them vectors; those without any are left out.
