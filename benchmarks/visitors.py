@@ -23,6 +23,7 @@ from benchmarks.accuracy.data import configuration, load
 from benchmarks.record import RESULTS, record
 from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.config import RunConfig
+from recsys.core.encoder import LATEST
 from recsys.encode.fold_in import UserEncoder, history_neighbours
 from recsys.evaluate.cold_start import Trained, visitor_rows
 from recsys.fitting.fit import fit_phase
@@ -53,13 +54,12 @@ def judge(name: str, config: RunConfig, cache: Path) -> dict[str, Any]:
     embeddings = trained.embeddings
     neighbours = neighbours_into_users(final.graph.relations)
     edges = decayed_edges(neighbours, final.histories, embeddings.encoder)
-    relation = f"rev_{final.target}"
+    of_target = {f"rev_{final.target}", LATEST}
     rows = visitor_rows(
         Trained(
             VectorScorer(embeddings.users, embeddings.items),
             embeddings.encoder,
-            relation,
-            edges[relation],
+            {name: matrix for name, matrix in edges.items() if name in of_target},
             item_popularity(final.interactions, final.target, None).shares,
         ),
         final.interactions,

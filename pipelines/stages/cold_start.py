@@ -12,7 +12,7 @@ from pipelines.stages.training import MODEL
 from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.arrays import IntArray
 from recsys.core.artefacts import write_json
-from recsys.core.encoder import Embeddings
+from recsys.core.encoder import LATEST, Embeddings
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import dense_of
 from recsys.core.tables import ITEM, ITEM_ID, USER
@@ -58,10 +58,11 @@ def _trained(work: Work, data: Phase, graph: Graph, embeddings: Embeddings) -> T
     """The tested model as visitors are scored by it."""
     neighbours = neighbours_into_users(graph.relations)
     decayed = decayed_edges(neighbours, data.histories, embeddings.encoder)
-    relation = f"rev_{data.target}"
+    of_target = {f"rev_{data.target}", LATEST}
+    heard = {name: edges for name, edges in decayed.items() if name in of_target}
     popularity = item_popularity(data.histories, data.target, popularity_half_life(work))
     scorer = scorer_of(work, data, MODEL)
-    return Trained(scorer, embeddings.encoder, relation, decayed[relation], popularity.shares)
+    return Trained(scorer, embeddings.encoder, heard, popularity.shares)
 
 
 def _cold_items(data: Phase, graph: Graph, embeddings: Embeddings, k: int) -> ColdItems | None:

@@ -18,7 +18,9 @@ the user's own state or the visitor's, and
     out_r  = concat_m Σ_u α_uv^m h_u^m              ĥ_u^m = h_u^m / ‖h_u^m‖,  ĥ_v = h_v / ‖h_v‖
 
 where w_uv also holds rank_weights[p], p being how many of the user's events under r are later, and gap_weights[g],
-g = ⌊log₂(1 + seconds from the event to the latest one)⌋. Events with p ≥ len(rank_weights) are left out.
+g = ⌊log₂(1 + seconds from the event to the latest one)⌋. Events with p ≥ len(rank_weights) are left out. With a causal
+block, x being the state of the latest item under the target behaviour (0 without one), layers l ≥ 2 read x̂ + ĥ_v^(l−1)
+in the place of h_v^(l−1), and z_v also has out · SiLU(√d into · unit(x̂ + ĥ_v^L) + bias) before its norm.
 
 The textbook families replace α and out_r, and h_v^l = ELU(…) for l < L; relations combine as above, and out_r = 0
 where N_r(v) is empty. Weights are those of `EncoderState.dense`, W as (out, in), so that W h is `h @ W.T`:
@@ -41,6 +43,11 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from recsys.core.arrays import Float32Array
+
+LATEST = "@latest"
+"""In the place of a relation's name: the latest event of each user under the target behaviour, which
+an encoder with a causal block reads.
+"""
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ class EncoderState:
     degree_prior.
         gat: source, target (d, d), left, right (heads, d / heads), bias (d,).
         gatv2: source, target (d, d), source_bias, target_bias (d,), attend (heads, d / heads).
+    causal_block: into (2d, d), bias (2d,), out (d, 2d); empty without one.
     """
 
     family: str
@@ -118,6 +126,12 @@ class EncoderState:
     use_weights: bool = False
     half_life_events: float | None = None
     dense: dict[str, Float32Array] = field(default_factory=dict)
+    causal_block: dict[str, Float32Array] = field(default_factory=dict)
+
+    @property
+    def target(self) -> RelationState | None:
+        """The relation whose output is taken ungated: that of the target behaviour."""
+        return next((relation for relation in self.relations if relation.base), None)
 
     @property
     def layers(self) -> int:
@@ -141,6 +155,8 @@ class EncoderState:
         arrays = {"layer_weights": self.layer_weights, "visitor": self.visitor}
         for name, weights in self.dense.items():
             arrays[f"dense.{name}"] = weights
+        for name, weights in self.causal_block.items():
+            arrays[f"causal_block.{name}"] = weights
         for relation in self.relations:
             for name, values in relation.arrays().items():
                 arrays[f"relation.{relation.name}.{name}"] = values
@@ -161,18 +177,24 @@ class EncoderState:
         states = {}
         for node_type in document["states"]:
             states[node_type] = np.load(folder / f"states_{node_type}.npy", mmap_mode=mode)
-        dense = {}
-        for name, weights in arrays.items():
-            if name.startswith("dense."):
-                dense[name.removeprefix("dense.")] = weights
         return EncoderState(
             **scalars,
             layer_weights=arrays["layer_weights"],
             visitor=arrays["visitor"],
             states=states,
             relations=tuple(relations),
-            dense=dense,
+            dense=_under("dense.", arrays),
+            causal_block=_under("causal_block.", arrays),
         )
+
+
+def _under(prefix: str, arrays: dict[str, Float32Array]) -> dict[str, Float32Array]:
+    """Those whose names begin with a prefix, by the rest of their names."""
+    under = {}
+    for name, values in arrays.items():
+        if name.startswith(prefix):
+            under[name.removeprefix(prefix)] = values
+    return under
 
 
 _SCALARS = (

@@ -221,6 +221,12 @@ class UserHistories:
         later: Int64Array = last - np.arange(len(latest))
         return later
 
+    def latest(self, behavior: str) -> sparse.csr_matrix:
+        """(users, items) float32, 1 at the latest item of each user under a behaviour."""
+        rows = self.latest_rows((behavior,))
+        last = rows[self.num_later(rows) == 0]
+        return self._matrix_of(last, np.ones(len(last))).astype(np.float32)
+
     def decay_by_events(
         self, behaviors: Collection[str], half_life_events: float
     ) -> sparse.csr_matrix:

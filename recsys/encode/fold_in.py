@@ -10,13 +10,16 @@ import numpy as np
 from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
-from recsys.core.encoder import EncoderState, RelationState
+from recsys.core.encoder import LATEST, EncoderState, RelationState
 from recsys.core.errors import UsageError
 from recsys.core.history import EdgeWeighting, UserHistories
+from recsys.core.tables import ITEM
 from recsys.encode.attention import attention_of, row_reduce, rows_of, unit
 
 Neighbours = Mapping[str, sparse.csr_matrix]
-"""By relation: (users to encode, sources) matrix of edge weights; a relation left out has no edges."""
+"""By relation: (users to encode, sources) matrix of edge weights; a relation left out has no edges.
+With a causal block also (users, items) the latest events, under `core.encoder.LATEST`.
+"""
 
 _EDGES_AT_ONCE = 1 << 18
 
@@ -80,16 +83,31 @@ class UserEncoder:
         # z = Σ_l layer_weights[l] h^l
         total = state.layer_weights[0] * hidden
         flows: list[Flow] = []
+        latest = self._latest(neighbours) if state.causal_block else None
+        asks = hidden
         for layer in range(1, state.layers + 1):
-            hidden, layer_flows = self._step(layer, hidden, neighbours)
+            hidden, layer_flows = self._step(layer, asks, neighbours)
             total = total + state.layer_weights[layer] * hidden
             flows += layer_flows
+            # x̂ + ĥ
+            asks = hidden if latest is None else unit(latest) + unit(hidden)
+        if state.causal_block:
+            total = total + _causal_block(state, asks)
         norms = np.ones(count)
         if state.similarity == "cosine":
             norms = np.linalg.norm(total, axis=1)
         norms = np.where(norms > 0, norms, 1.0)
         vectors = total / norms[:, None]
         return Encoded(vectors.astype(np.float32), norms, flows)
+
+    def _latest(self, neighbours: Neighbours) -> Float64Array:
+        """(n, d) state of the latest item of each user; 0 where there is none."""
+        latest = np.zeros((_num_users(neighbours), len(self.state.visitor)))
+        matrix = neighbours.get(LATEST)
+        if matrix is not None and matrix.nnz:
+            states = self.state.states[ITEM][0]
+            latest[rows_of(matrix)] = states[matrix.indices]
+        return latest
 
     def _step(
         self, layer: int, hidden: Float64Array, neighbours: Neighbours
@@ -177,6 +195,16 @@ def _mixture(layer: int, hidden: Float64Array, added: list[_Output]) -> Float64A
     return np.asarray(weights / total)
 
 
+def _causal_block(state: EncoderState, asks: Float64Array) -> Float64Array:
+    """(n, d) out · SiLU(into · √d unit(asks) + bias), as in `model.causal_block`."""
+    weights = {name: values.astype(np.float64) for name, values in state.causal_block.items()}
+    y = np.sqrt(asks.shape[1]) * unit(asks)
+    inner = y @ weights["into"].T + weights["bias"]
+    # SiLU(x) = x / (1 + e^−x)
+    active = inner / (1 + np.exp(-inner))
+    return np.asarray(active @ weights["out"].T)
+
+
 def edge_weighting(state: EncoderState, relation: RelationState) -> EdgeWeighting:
     """How new events weigh as edges of a relation: as the graph's rows do."""
     return EdgeWeighting(
@@ -199,7 +227,17 @@ def history_neighbours(state: EncoderState, histories: UserHistories) -> Neighbo
         edges = histories.edge_weights(relation.behavior, edge_weighting(state, relation))
         if edges.nnz:
             neighbours[relation.name] = edges
-    return neighbours
+    return neighbours | latest_events(state, histories)
+
+
+def latest_events(state: EncoderState, histories: UserHistories) -> dict[str, sparse.csr_matrix]:
+    """What a causal block reads of histories, under `LATEST`; nothing for an encoder without one, or
+    where nobody did anything.
+    """
+    if not state.causal_block or state.target is None or state.target.behavior is None:
+        return {}
+    latest = histories.latest(state.target.behavior)
+    return {LATEST: latest} if latest.nnz else {}
 
 
 def _num_users(neighbours: Neighbours) -> int:

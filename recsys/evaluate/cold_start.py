@@ -15,7 +15,7 @@ from recsys.core.history import WeightedHistories, user_histories
 from recsys.core.interactions import Interactions
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.ranking import Scorer
-from recsys.encode.fold_in import UserEncoder
+from recsys.encode.fold_in import Neighbours, UserEncoder
 from recsys.encode.history_scores import BlendedScorer
 from recsys.evaluate.deciding import deciding_metric
 from recsys.evaluate.document import ColdItems, VisitorRow
@@ -31,14 +31,13 @@ PerUser = Float64Array
 class Trained:
     """A trained model as it scores known users, and what encodes anybody else.
 
-    edges: (users, items) weights of the relation called `relation`, by which users hear from items
-    they took. popular: (items,) by which those of whom nothing is known are answered.
+    neighbours: (users, items) what users hear from items they took, as the encoder reads it.
+    popular: (items,) by which those of whom nothing is known are answered.
     """
 
     scorer: VectorScorer | BlendedScorer
     encoder: EncoderState
-    relation: str
-    edges: sparse.csr_matrix
+    neighbours: Neighbours
     popular: Float32Array
 
     def visitors(self, kept: sparse.csr_matrix, users: Int32Array) -> Scorer:
@@ -47,7 +46,9 @@ class Trained:
         """
         known = self.scorer if isinstance(self.scorer, VectorScorer) else self.scorer.vectors
         vectors = np.zeros((len(known.user_vectors), known.user_vectors.shape[1]), np.float32)
-        neighbours = {self.relation: self.edges.multiply(kept).tocsr()[users]}
+        neighbours = {}
+        for name, edges in self.neighbours.items():
+            neighbours[name] = edges.multiply(kept).tocsr()[users]
         vectors[users] = UserEncoder(self.encoder).encode(neighbours)
         scorer = VectorScorer(vectors, known.item_vectors)
         if isinstance(self.scorer, VectorScorer):

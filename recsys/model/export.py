@@ -94,7 +94,14 @@ def history_encoder_state(
         half_life_days=config.half_life_of(),
         now=None if interactions is None else interactions.last_moment,
         use_weights=config.use_weights,
+        causal_block=_causal_block(network),
     )
+
+
+def _causal_block(network: HistoryNetwork) -> dict[str, Float32Array]:
+    if network.causal_block is None:
+        return {}
+    return {name: _array(value) for name, value in network.causal_block.named_parameters()}
 
 
 def _of_history(network: HistoryNetwork, layers: list[Layer], relation: EdgeType) -> dict[str, Any]:

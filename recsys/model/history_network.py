@@ -19,7 +19,9 @@ from recsys.graph.schema import (
     Messages,
     NodeType,
     full_block,
+    reverse,
 )
+from recsys.model.causal_block import CausalBlock, asking
 from recsys.model.history_attention import HistoryAttention, Recency
 from recsys.model.layer import Layer, States, relation_name, table_name
 from recsys.model.network import Network
@@ -32,9 +34,10 @@ class HistoryNetwork(Network):
     pass messages on and send none of their own. h_u^l is what the relations into users make of these
     states in user layer l (`HistoryAttention`, added relations behind gates as in `Layer`): the first
     layer asks all neighbours alike, the next by what the one before found. From the second layer on
-    neighbours send h + h · turn_l, turn_l starting at 0. e_u is the visitor's state, or the user's own
-    row with model.user_table. So z_u follows from the history alone, and serving makes of a history
-    what training made of it.
+    neighbours send h + h · turn_l, turn_l starting at 0. With model.causal_block the latest event
+    asks beside what was found, and z_u gets what the block makes of both (`CausalBlock`). e_u is the
+    visitor's state, or the user's own row with model.user_table. So z_u follows from the history
+    alone, and serving makes of a history what training made of it.
 
     The states of all nodes are made once for many users: `node_states`, then `users` for any block
     of users.
@@ -69,6 +72,9 @@ class HistoryNetwork(Network):
             if relation in ordered:
                 self.recency[relation_name(relation)] = Recency(config.history, with_gaps)
         self.user_weights = nn.Parameter(torch.ones(config.user_layers))
+        self.causal_block = None
+        if config.causal_block:
+            self.causal_block = CausalBlock(config.width, seed)
         self.user_layers = nn.ModuleList()
         self.turns = nn.ModuleList()
         for number in range(config.user_layers):
@@ -133,12 +139,28 @@ class HistoryNetwork(Network):
         own = self.own_states(block.nodes[USER], hidden)
         block = self.with_recency(block)
         total = self.own_weight * own
-        received = own
+        latest = self.latest(states, block) if self.causal_block is not None else None
+        asks = own
         for number, layer in enumerate(self.user_layers):
             sent = self.sent(states, number)
-            received = cast(Layer, layer).into(USER, received, sent, block)
+            received = cast(Layer, layer).into(USER, asks, sent, block)
             total = total + self.user_weights[number] * received
+            asks = received if latest is None else asking(latest, received)
+        if self.causal_block is not None:
+            total = total + self.causal_block(latest, received)
         return self.finish({USER: total})[USER]
+
+    def latest(self, states: States, block: Block) -> Float[Tensor, "users width"]:
+        """State of the latest item that each user of a block took; 0 where there is none."""
+        latest = self.visitor.new_zeros(block.num_dst[USER], self.config.width)
+        messages = block.messages.get(reverse(self.target))
+        if messages is None or messages.places is None:
+            return latest
+        adjacency = messages.adjacency
+        edges = torch.nonzero(messages.places.rank == 0).flatten()
+        users = torch.searchsorted(adjacency.indptr.long(), edges, right=True) - 1
+        items = adjacency.indices[edges].long()
+        return latest.index_copy(0, users, states[ITEM].index_select(0, items))
 
     def sent(self, states: States, number: int) -> States:
         """What nodes send to users in a user layer (from 0)."""

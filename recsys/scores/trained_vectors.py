@@ -19,7 +19,7 @@ from recsys.core.encoder import Embeddings, EncoderState
 from recsys.core.errors import UsageError
 from recsys.core.history import UserHistories, user_histories
 from recsys.core.interactions import Interactions
-from recsys.encode.fold_in import UserEncoder, edge_weighting
+from recsys.encode.fold_in import UserEncoder, edge_weighting, latest_events
 from recsys.graph.schema import Graph
 from recsys.scores.last_results import LastResults
 from recsys.search.exact import VectorScorer
@@ -165,4 +165,4 @@ def decayed_edges(
             continue
         edges = decayed[relation.name]
         decayed[relation.name] = histories.placed_edges(edges, relation.behavior, weighting)
-    return decayed
+    return decayed | latest_events(encoder, histories)

@@ -14,7 +14,7 @@ from torch import Tensor
 from recsys.closed_form.spectral import start_states
 from recsys.core.arrays import Float32Array
 from recsys.core.config import ModelConfig, TrainConfig
-from recsys.core.errors import DataError, MachineError
+from recsys.core.errors import ConfigError, DataError, MachineError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import Progress
 from recsys.graph.behaviors import behavior_relations, history_blocks_of
@@ -75,10 +75,18 @@ def first_network(
 def new_network(
     interactions: Interactions, graph: Graph, model: ModelConfig, seed: int
 ) -> Network | HistoryNetwork:
-    """The network of a family as its constructor leaves it."""
+    """The network of a family as its constructor leaves it.
+
+    Raises ConfigError for model.causal_block without an order.
+    """
     relations = list(graph.relations)
     if model.family != "history":
         return Network(graph.num_nodes, relations, graph.target, model, seed, graph.features)
+    if model.causal_block and interactions.time is None:
+        raise ConfigError(
+            "model.causal_block needs to know which event was the latest, and the log has no times",
+            "Name the time column (data.time_col), or leave model.causal_block out",
+        )
     ordered: frozenset[EdgeType] = frozenset()
     if model.reads_order and interactions.time is not None:
         ordered = frozenset(behavior_relations(graph, interactions))

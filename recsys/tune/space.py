@@ -126,7 +126,9 @@ def recipe(phase: Phase) -> Space:
     """
     config = phase.config
     space: dict[str, Dimension] = {"train.lr": Range(1e-3, 2e-2, log=True)}
-    space.update(_of_histories(config) if config.model.family == "history" else _of_graph(config))
+    space.update(
+        _of_histories(config, phase) if config.model.family == "history" else _of_graph(config)
+    )
     if config.blend.neighbours:
         neighbours = {config.blend.neighbours, 50, 100, 200, 400}
         space["blend.neighbours"] = Choices.of(*sorted(neighbours))
@@ -139,16 +141,18 @@ def recipe(phase: Phase) -> Space:
     return space
 
 
-def _of_histories(config: RunConfig) -> Space:
+def _of_histories(config: RunConfig, phase: Phase) -> Space:
     """What decides most where users are attention over their histories."""
     space: dict[str, Dimension] = {
         "train.edge_dropout": Range(0.0, 0.5),
         "model.history": Choices.of(*sorted({config.model.history, 10, 20, 50, 100})),
         "model.user_table": Choices.of(False, True),
     }
+    if config.model.reads_order and phase.interactions.time is not None:
+        space["model.causal_block"] = Choices.of(False, True)
     if loss_named(config.train.loss).temperature:
         space["train.temperature"] = Range(0.04, 0.4, log=True)
-        space["train.negatives"] = Choices.of(*sorted({config.train.negatives, 512, 2048}))
+        space["train.negatives"] = Choices.of(*sorted({config.train.negatives, 512, 2048, 4096}))
         lengths = [config.train.top_k, 0, 20, 50]
         space["train.top_k"] = Choices.of(*dict.fromkeys(lengths))
     return space

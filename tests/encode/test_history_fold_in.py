@@ -72,6 +72,8 @@ def make_served(folder: Path, kind: str, user_table: bool = False) -> Served:
     """Views and buys, countries and friends; every parameter of the network away from its start."""
     world = communities(24, 18, events_per_user=9, behaviors=BEHAVIORS, seed=3)
     rows = world.log
+    has_block = kind == "causal block"
+    kind = "seconds" if has_block else kind
     if kind == "order":
         rows = rows.with_columns(pl.col(TIME).rank("ordinal").over(USER_ID).cast(pl.Int64))
     log = phase_of(rows, kind, BEHAVIORS)
@@ -91,7 +93,14 @@ def make_served(folder: Path, kind: str, user_table: bool = False) -> Served:
         relations=[RelationConfig(name="friends", file="f.csv", between=["user", "user"])],
     )
     graph = build_graph(log, config, None, users, relations=[friends])
-    model = ModelConfig(family="history", width=8, heads=2, history=FEW, user_table=user_table)
+    model = ModelConfig(
+        family="history",
+        width=8,
+        heads=2,
+        history=FEW,
+        user_table=user_table,
+        causal_block=has_block,
+    )
     network = new_network(log, graph, model, seed=1)
     draws = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -106,7 +115,7 @@ def make_served(folder: Path, kind: str, user_table: bool = False) -> Served:
     return Served(log, embeddings, Lookup(Bundle.load(path)), path)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=[*KINDS, "causal block"])
 def served(request, tmp_path_factory) -> Served:
     return make_served(tmp_path_factory.mktemp("served"), request.param)
 

@@ -49,19 +49,19 @@ def test_without_times_the_order_is_drawn_once() -> None:
 def trained_world() -> tuple[Trained, Interactions]:
     contents = make_contents()
     found = contents.embeddings
-    edges = contents.neighbours["rev_buy"]
+    heard = {"rev_buy": contents.neighbours["rev_buy"]}
     log = contents.interactions
     trained = VectorScorer(found.users, found.items)
-    return Trained(trained, found.encoder, "rev_buy", edges, log.popularity("buy")), log
+    return Trained(trained, found.encoder, heard, log.popularity("buy")), log
 
 
 def test_a_visitor_with_the_whole_history_is_encoded_from_it() -> None:
     trained, _ = trained_world()
     users = np.array([2, 5], np.int32)
-    everything = trained.edges.copy()
+    everything = trained.neighbours["rev_buy"].copy()
     everything.data[:] = 1
     scores = trained.visitors(everything, users).score(users)
-    vectors = UserEncoder(trained.encoder).encode({"rev_buy": trained.edges[users]})
+    vectors = UserEncoder(trained.encoder).encode({"rev_buy": trained.neighbours["rev_buy"][users]})
     assert np.allclose(scores, vectors @ trained.scorer.item_vectors.T, atol=1e-6)
 
 

@@ -18,7 +18,7 @@ from recsys.bundle.parts.users import Users
 from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import Float32Array
-from recsys.core.encoder import EncoderState
+from recsys.core.encoder import LATEST, EncoderState
 from recsys.core.errors import UsageError
 from recsys.core.tables import ITEM, USER
 
@@ -31,7 +31,8 @@ class Encoding:
     """What a user's vector is computed from.
 
     encoder: weights of the layers, and what neighbours send.
-    neighbours: by relation into users, (users, sources) edge weights.
+    neighbours: by relation into users, (users, sources) edge weights; the latest events of users
+        under LATEST, for an encoder with a causal block.
     user_self: (users, d) layer-0 states. Where all are one, the file holds a single row.
     """
 
@@ -45,12 +46,14 @@ class Encoding:
         require_rows("own states of users", len(self.user_self), num_users)
         for name, matrix in self.neighbours.items():
             require_rows(f"neighbours {name}", matrix.shape[0], num_users)
-        relations = {relation.name for relation in self.encoder.relations}
-        missing = sorted(relations - set(self.neighbours))
+        needed = {relation.name for relation in self.encoder.relations}
+        if self.encoder.causal_block:
+            needed.add(LATEST)
+        missing = sorted(needed - set(self.neighbours))
         if missing:
             raise UsageError(
                 f"no neighbours for the relations {missing}",
-                "Use neighbours_into_users(graph.relations)",
+                "Use decayed_edges(neighbours_into_users(graph.relations), histories, encoder)",
             )
 
     def save(self, folder: Path) -> Facts:
@@ -100,7 +103,8 @@ class Encoding:
         return Encoding(self._encoder_without(user.row), neighbours, user_self)
 
     def _relations_from(self, source: str) -> set[str]:
-        return {relation.name for relation in self.encoder.relations if relation.source == source}
+        names = {relation.name for relation in self.encoder.relations if relation.source == source}
+        return names | {LATEST} if source == ITEM else names
 
     def _encoder_with(self, new: NewItems) -> EncoderState:
         """The encoder with what new items send; nothing leads to them yet."""

@@ -72,6 +72,11 @@ class ModelConfig(Section):
     """history: learn how an event's weight falls with the number of later ones, and with the time
     to the latest. false sees a set.
     """
+    causal_block: bool = False
+    """history, for logs with an order: from the second user layer on the latest event asks, too, and
+    a feed-forward step makes more of both: one block of SASRec. Pays where what comes next follows
+    from the last event; `recsys tune` tries it.
+    """
     user_table: bool = False
     """history: users have a state of their own beside what they did; `train.user_dropout` keeps it
     from becoming necessary.
@@ -103,6 +108,12 @@ class ModelConfig(Section):
             raise ConfigError(
                 f"model.pooling = {self.pooling!r} with model.family = {self.family!r}: only the family history pools",
                 'Leave model.pooling out, or set model.family = "history"',
+            )
+        if self.causal_block and not (self.family == "history" and self.reads_order):
+            raise ConfigError(
+                f"model.causal_block with model.family = {self.family!r}, recency = {self.recency} and "
+                f"pooling = {self.pooling!r}: a block needs histories in order",
+                'Leave model.causal_block out, or set family = "history", recency = true and pooling = "attention"',
             )
         if self.user_table and self.family != "history":
             raise ConfigError(
