@@ -1,6 +1,6 @@
 """Leaks stop a run here, before anything is trained."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,9 @@ import polars as pl
 
 from pipelines.phases_on_disk import load_phase
 from pipelines.runner import Facts, Work
+from pipelines.stages.validation_check import compare_parts, tell_differences, tell_few_validated
 from recsys.core.artefacts import write_json
 from recsys.core.errors import DataError
-from recsys.core.interactions import fit_interactions, hold_out
 from recsys.core.tables import BEHAVIOR, USER
 from recsys.logs.audit import (
     Finding,
@@ -44,7 +44,10 @@ def check_splits(work: Work) -> Facts:
     warm = warm_users(final)
     if not warm:
         raise _no_warm_users(work, final)
+    measures = compare_parts(select)
     warnings = _tell_warm_users(work, final, warm)
+    warnings += tell_few_validated(work, select)
+    warnings += tell_differences(work, select, measures)
     for finding in findings:
         work.progress.say(
             f"audit {finding.severity}: {finding.message}",
@@ -59,7 +62,12 @@ def check_splits(work: Work) -> Facts:
     }
     write_json(
         work.out / "audit.json",
-        {**figures, "warnings": warnings, "findings": [asdict(finding) for finding in findings]},
+        {
+            **figures,
+            "warnings": warnings,
+            "findings": [asdict(finding) for finding in findings],
+            "comparison": [asdict(measure) for measure in measures],
+        },
     )
     return Facts(drops=final.judge.held_out.dropped, figures=figures)
 
@@ -120,11 +128,10 @@ def _warm_users_of(work: Work, final: Phase, method: str) -> int:
         return 0
     settings = work.config.split.model_copy(update={"method": method})
     try:
-        splits = split_log(log, settings, final.target, work.config.seed)
+        splits = split_log(log, settings, final.target, work.config.seed, work.config.evaluate.task)
     except DataError:
         return 0
-    interactions = fit_interactions(splits.rows("final"), log.users, log.items, log.behaviors)
-    return len(np.unique(hold_out(splits.test, interactions).user))
+    return warm_users(replace(final, splits=splits))
 
 
 def _tell_warm_users(work: Work, final: Phase, warm: int) -> list[str]:

@@ -29,7 +29,7 @@ def _files(report: CheckReport) -> list[str]:
     if {"train", "test"} <= {Path(file).name.split(".")[0] for file in report.files}:
         return [
             "files named train and test are read as one log: to keep a published split, give them to a run as "
-            "data.train and data.test"
+            "data.train and data.test (columns that one lacks are used where they can be)"
         ]
     return []
 
@@ -56,7 +56,8 @@ def _times(report: CheckReport) -> list[str]:
         return []  # the ingest says what was decided
     if report.first_time == report.last_time:
         return [
-            f'all rows have the time {report.first_time}: leave the column out with data.time_col = ""'
+            f"all rows have the time {report.first_time}, and no cut in time can be made: "
+            'leave the column out with data.time_col = ""'
         ]
     if report.midnight_share is not None and report.midnight_share > 0.99:
         return [
@@ -105,7 +106,8 @@ def _behaviors(report: CheckReport) -> list[str]:
             f"there is one behavior only, {next(iter(report.behaviors))!r}: the behavior column adds nothing"
         ]
     return [
-        f"there are {len(report.behaviors)} behaviors: a run must be told which one to predict (--target)"
+        f"there are {len(report.behaviors)} behaviors: a run must be told which one to predict (--target), "
+        'and whether items met under another one may be the answer (evaluate.task, "any" or "new")'
     ]
 
 
