@@ -20,7 +20,7 @@ from recsys.logs.split import Splits
 MIN_ROWS = 100
 """Fewer held-out rows (or users) on either side decide nothing."""
 LARGE_H = 0.8
-"""Shares differ in kind from this effect on (Cohen's h; 0.8 is a large one): 0 % and 15 %, 30 % and
+"""Shares differ in kind from this effect on (Cohen's h; 0.8 is a large one): 0 % and 16 %, 30 % and
 69 %, 97 % and 70 %.
 """
 LARGE_DELTA = 0.474
