@@ -208,8 +208,7 @@ class UserHistories:
     def latest_rows(self, behaviors: Collection[str]) -> Int64Array:
         """Of each pair of user and item under these behaviours the latest row, in order."""
         rows = np.flatnonzero(self.under(behaviors))
-        pair = self.user[rows] * self.num_items + self.item[rows]
-        _, from_the_end = np.unique(pair[::-1], return_index=True)
+        _, from_the_end = np.unique(self._pair(rows)[::-1], return_index=True)
         latest: Int64Array = rows[np.sort(len(rows) - 1 - from_the_end)]
         return latest
 
@@ -227,21 +226,6 @@ class UserHistories:
         last = rows[self.num_later(rows) == 0]
         return self._matrix_of(last, np.ones(len(last))).astype(np.float32)
 
-    def decay_by_events(
-        self, behaviors: Collection[str], half_life_events: float
-    ) -> sparse.csr_matrix:
-        """(users, items) float32, 2^(−p / half_life_events) for each pair under these behaviours.
-
-        Raises UsageError when the log has no times.
-        """
-        if self.time is None:
-            raise _needs_times(half_life_events)
-        latest = self.latest_rows(behaviors)
-        values = decay_by_events(self.num_later(latest), half_life_events)
-        is_latest = np.zeros(len(self), bool)
-        is_latest[latest] = True
-        return self._matrix(is_latest, values.astype(np.float32))
-
     def item_weights(
         self, behavior_weights: Mapping[str, float], half_life_events: float | None = None
     ) -> sparse.csr_matrix:
@@ -250,14 +234,33 @@ class UserHistories:
         Of an item under several behaviours the largest weight counts, at the latest position. Raises
         UsageError for a half-life when the log has no times.
         """
-        weights = sparse.csr_matrix((self.num_users, self.num_items), dtype=np.float32)
+        if half_life_events is not None and self.time is None:
+            raise _needs_times(half_life_events)
+        latest = self.latest_rows(behavior_weights)
+        weights = self._largest_weights(latest, behavior_weights)
+        weights *= decay_by_events(self.num_later(latest), half_life_events)
+        return self._matrix_of(latest, weights).astype(np.float32)
+
+    def _largest_weights(
+        self, latest: Int64Array, behavior_weights: Mapping[str, float]
+    ) -> Float64Array:
+        """(m,) of the `latest_rows` of some behaviours, the largest weight that the pair has."""
+        if len(behavior_weights) == 1:
+            return np.full(len(latest), *behavior_weights.values())
+        pairs = self._pair(latest)
+        order = np.argsort(pairs)
+        sorted_pairs = pairs[order]
+        weights = np.zeros(len(latest))
         for behavior, weight in behavior_weights.items():
-            weights = weights.maximum(self.matrix(behavior) * np.float32(weight)).tocsr()
-        if half_life_events is not None:
-            decay = self.decay_by_events(behavior_weights, half_life_events)
-            weights = decay.multiply(weights).tocsr().astype(np.float32)
-        weights.sort_indices()
+            rows = np.flatnonzero(self.under((behavior,)))
+            place = order[np.searchsorted(sorted_pairs, self._pair(rows))]
+            weights[place] = np.maximum(weights[place], weight)
         return weights
+
+    def _pair(self, rows: Int64Array) -> Int64Array:
+        """(n,) user and item of some rows as one number."""
+        pair: Int64Array = self.user[rows] * self.num_items + self.item[rows]
+        return pair
 
     def weighted(
         self,
