@@ -368,16 +368,17 @@ def _serve(config: RunConfig) -> list[Stage]:
 
 def _index(phase: PhaseName) -> Stage:
     """How to search the item vectors; those that are tested are also measured through the index."""
-    inputs = (
+    inputs = [
         *_ROWS,
         TRAINED.format(phase=phase, bucket=MODEL),
         BLEND.format(phase=phase, bucket=MODEL),
-    )
+    ]
     keys = ["index", "seed", "graph.target"]
     if phase == "final":
+        inputs.append(TEST.format(bucket=MODEL))
         keys += ["evaluate", "graph.negative_behaviors"]
     output = INDEX.format(phase=phase)
-    return Stage(f"index-{phase}", serving.index(phase), output, inputs, tuple(keys))
+    return Stage(f"index-{phase}", serving.index(phase), output, tuple(inputs), tuple(keys))
 
 
 def _of_phase(output: str, phase: PhaseName) -> str:

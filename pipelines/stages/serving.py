@@ -14,7 +14,7 @@ from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popularity_half_life
 from pipelines.stages.scores import Scored
 from pipelines.stages.training import CARD, MODEL
-from recsys.core.arrays import Float32Array
+from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.artefacts import read_json, text_sha256, write_json
 from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.encode.history_scores import BlendedScorer, searched, with_sparse_scores
@@ -27,6 +27,7 @@ from recsys.releases.publish import write_bundle
 from recsys.search.exact import ExactIndex, VectorScorer
 from recsys.search.planner import Planner
 from recsys.search.popularity_boost import boosted_queries, with_popularity
+from recsys.search.searcher import Searcher
 from recsys.search.searchers import load_searcher
 from recsys.search.tuning import TunedIndex, tune
 
@@ -60,7 +61,10 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
             tuned.index.save(work.out)
         figures: dict[str, Any] = {"card": tuned.card}
         if phase == "final":
-            figures["through"] = _through(data, scorer, tuned)
+            exact = Scored.load(work.read(TEST.format(bucket=MODEL))).ranked
+            if exact is None:
+                exact = np.empty((0, max(config.evaluate.ks)), np.int32)
+            figures["through"] = _through(data, scorer, tuned, exact)
             write_json(work.out / THROUGH, figures["through"])
             _tell(work, figures["through"])
         return Facts(rows_in=len(vectors.item_vectors), figures=figures)
@@ -100,29 +104,41 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
 
 
 def _through(
-    data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedIndex
+    data: Phase, scorer: VectorScorer | BlendedScorer, tuned: TunedIndex, exact: Int32Array
 ) -> dict[str, Any]:
-    """The test metrics by exact scores, and by what the index finds."""
-    ks = data.config.evaluate.ks
-    users = data.judge.held_out_users
-    seen = data.seen[users]
-    item_vectors, unit = _with_popularity(data, scorer)
-    queries = boosted_queries(searched(scorer).user_vectors[users], 0.0, unit)
-    exact = ExactIndex(item_vectors)
-    planners = {"exact": Planner(exact), "through": Planner(exact, tuned.index)}
-    added = scorer.sparse_scores(users) if isinstance(scorer, BlendedScorer) else None
+    """The test metrics by exact scores, and by what the index finds.
+
+    exact: (held-out users, k) the lists by exact scores, which search without an index finds too.
+    """
+    ranked = {"exact": exact, "through": exact}
+    if tuned.index is not None:
+        ranked["through"] = _lists_of_index(data, scorer, tuned.index)
     figures: dict[str, Any] = {"kind": tuned.card["kind"]}
-    for name, planner in planners.items():
-        hits = planner.search(queries, max(ks), seen)
-        if added is not None:
-            hits = with_sparse_scores(hits, queries, item_vectors, added, seen)
-        overall = rank_metrics(hits.items, users, data.judge.held_out_matrix, ks).overall
+    users = data.judge.held_out_users
+    for name, lists in ranked.items():
+        metrics = rank_metrics(lists, users, data.judge.held_out_matrix, data.config.evaluate.ks)
         shown = {}
-        for metric, value in overall.items():
+        for metric, value in metrics.overall.items():
             if metric.startswith(_METRICS):
                 shown[metric] = value
         figures[name] = shown
     return figures
+
+
+def _lists_of_index(
+    data: Phase, scorer: VectorScorer | BlendedScorer, index: Searcher
+) -> Int32Array:
+    """(held-out users, k) as a bundle with this index lists."""
+    users = data.judge.held_out_users
+    seen = data.seen[users]
+    item_vectors, unit = _with_popularity(data, scorer)
+    queries = boosted_queries(searched(scorer).user_vectors[users], 0.0, unit)
+    planner = Planner(ExactIndex(item_vectors), index)
+    hits = planner.search(queries, max(data.config.evaluate.ks), seen)
+    if isinstance(scorer, BlendedScorer):
+        added = scorer.sparse_scores(users)
+        hits = with_sparse_scores(hits, queries, item_vectors, added, seen)
+    return hits.items
 
 
 def _with_popularity(

@@ -2,18 +2,19 @@
 alike.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
-from recsys.core.arrays import BoolArray, Float32Array, Int32Array, IntArray
+from recsys.core.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from recsys.core.history import UserHistories, WeightedHistories
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.search.exact import VectorScorer, pairs_of
 
+_GATHERED_NUMBERS = 1 << 24  # of the candidates' vectors at once: 64 MB
 _LENGTH_POWER = 0.75  # between a sum over the history and its mean; as good as any on Gowalla
 
 
@@ -157,41 +158,82 @@ def with_sparse_scores(
     Returns:
         (n, k) hits with their whole scores.
     """
-    items = np.full_like(hits.items, NO_ITEM)
-    scores = np.full_like(hits.scores, -np.inf)
-    for row, query in enumerate(queries):
-        excluded = None if exclude is None else exclude[row].indices
-        added_row = added[row : row + 1].toarray().ravel()
-        candidates = _candidates(hits.items[row], added_row > 0, excluded, allow)
-        values = item_vectors[candidates] @ query + added_row[candidates]
-        # Best first, ties by the smaller id.
-        order = np.lexsort((candidates, -values))[: items.shape[1]]
-        items[row, : len(order)] = candidates[order]
-        scores[row, : len(order)] = values[order]
-    return Hits(items, scores)
+    best_items = np.full_like(hits.items, NO_ITEM)
+    best_scores = np.full_like(hits.scores, -np.inf)
+    allowed = _allowed_entries(added, exclude, allow)
+    for start, stop in _row_blocks(allowed, hits.items.shape[1], item_vectors.shape[1]):
+        rows = slice(start, stop)
+        row, item, gain = _candidates(hits.items[rows], allowed[rows])
+        products = np.einsum("nd,nd->n", item_vectors[item], queries[rows][row], dtype=np.float32)
+        values = products + gain
+        # Best first in each row, ties by the smaller id.
+        order = np.lexsort((item, -values, row))
+        row = row[order]
+        lengths = np.bincount(row, minlength=stop - start)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        listed = place < best_items.shape[1]
+        row, place, order = row[listed], place[listed], order[listed]
+        best_items[rows][row, place] = item[order]
+        best_scores[rows][row, place] = values[order]
+    return Hits(best_items, best_scores)
+
+
+def _allowed_entries(
+    added: sparse.csr_matrix, exclude: sparse.csr_matrix | None, allow: BoolArray | None
+) -> sparse.csr_matrix:
+    """The entries above 0 of items that may be listed."""
+    num_rows, num_items = added.shape
+    is_candidate = added.data > 0
+    if allow is not None:
+        is_candidate &= allow[added.indices]
+    if exclude is not None and exclude.nnz:
+        # A pair of row and item as one number.
+        row = np.repeat(np.arange(num_rows), np.diff(added.indptr))
+        pairs = row * np.int64(num_items) + added.indices
+        excluded_row, excluded_item = pairs_of(exclude, np.arange(num_rows))
+        is_candidate &= ~np.isin(pairs, excluded_row * np.int64(num_items) + excluded_item)
+    entries_before = np.concatenate([[0], np.cumsum(is_candidate)])
+    indptr = entries_before[added.indptr]
+    values, items = added.data[is_candidate], added.indices[is_candidate]
+    return sparse.csr_matrix((values, items, indptr), shape=added.shape)
+
+
+def _row_blocks(added: sparse.csr_matrix, k: int, width: int) -> Iterator[tuple[int, int]]:
+    """Runs of rows whose candidates' vectors can be gathered at once; at least a row each."""
+    num_rows = added.shape[0]
+    candidates_before = added.indptr + k * np.arange(num_rows + 1)
+    limit = max(_GATHERED_NUMBERS // max(width, 1), 1)
+    start = 0
+    while start < num_rows:
+        last = np.searchsorted(candidates_before, candidates_before[start] + limit, side="right")
+        stop = max(start + 1, int(last) - 1)
+        yield start, stop
+        start = stop
 
 
 def _candidates(
-    by_vector: Int32Array,
-    has_added: BoolArray,
-    excluded: IntArray | None,
-    allow: BoolArray | None,
-) -> IntArray:
-    """Items that may be listed, ascending: the best by vector and those that something is added to.
+    by_vector: Int32Array, added: sparse.csr_matrix
+) -> tuple[Int64Array, Int64Array, Float32Array]:
+    """Items that may be listed, by row and ascending: the best by vector and those that something
+    is added to.
 
     Args:
-        by_vector: (k,) the best by inner product, NO_ITEM behind the last.
-        has_added: (items,) which items something is added to.
-        excluded: items that may not be listed; `by_vector` has none of them.
-        allow: (items,) which may be listed; None for all.
+        by_vector: (n, k) the best by inner product, NO_ITEM behind the last.
+        added: (n, items).
+
+    Returns:
+        (candidates,) row, item and what is added to it.
     """
-    is_candidate = has_added.copy()
-    if allow is not None:
-        is_candidate &= allow
-    if excluded is not None:
-        is_candidate[excluded] = False
-    is_candidate[by_vector[by_vector != NO_ITEM]] = True
-    return np.flatnonzero(is_candidate)
+    num_items = np.int64(added.shape[1])
+    row, place = np.nonzero(by_vector != NO_ITEM)
+    nearest = row * num_items + by_vector[row, place]
+    added_row = np.repeat(np.arange(added.shape[0]), np.diff(added.indptr))
+    with_gain = added_row * num_items + added.indices
+    pairs = np.union1d(nearest, with_gain)
+    gain = np.zeros(len(pairs), np.float32)
+    gain[np.searchsorted(pairs, with_gain)] = added.data
+    rows, items = np.divmod(pairs, num_items)
+    return rows, items, gain
 
 
 def _gains_of(auxiliary: sparse.csr_matrix, gain: Float32Array) -> sparse.csr_matrix:

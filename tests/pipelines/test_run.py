@@ -1,5 +1,7 @@
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +15,7 @@ from recsys.core.artefacts import RunFolder, read_json
 from recsys.core.config import RunConfig
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import ConfigError, DataError
+from recsys.core.machine import cores
 from recsys.evaluate.document import Report
 from recsys.logs.synthetic import communities
 from recsys.releases.life_cycle import history, live, promote, rollback
@@ -83,6 +86,40 @@ def test_another_index_setting_runs_only_what_reads_it(
     assert ran[0] == "index-final" and not any(
         name.startswith(("train", "tune", "ingest")) for name in ran
     )
+
+
+def test_an_index_is_tested_beside_exact_lists(
+    settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
+) -> None:
+    """Exact figures are those of the report's own row; an index that finds all lists the same."""
+    folder = copy(finished, tmp_path / "index")
+    sets = ("index.kind=ivf", "index.target_recall=0.99")
+    run(settings(world, *sets), folder)
+    report = Report.load(folder / "report/report.json")
+    assert report.index is not None and report.index.kind == "ivf"
+    own = metrics(folder)["model"]
+    assert report.index.exact == {name: own[name] for name in report.index.exact}
+    assert all(abs(value) < 0.02 for value in report.index.differences.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["auto", "hnsw"])
+def test_a_busy_machine_leaves_the_same_bundle(
+    kind: str, settings: Settings, world: Path, tmp_path: Path
+) -> None:
+    """Nothing that a clock measures decides what a bundle holds."""
+    config = settings(world, f"index.kind={kind}", "index.latency_ms=0.3")
+    run(config, tmp_path / "quiet")
+    burning = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(burning) for _ in range(4 * cores())]
+    try:
+        run(config, tmp_path / "busy")
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    quiet, busy = (tmp_path / name / "bundle" for name in ("quiet", "busy"))
+    assert quiet.resolve().name == busy.resolve().name
 
 
 def test_a_removed_link_is_made_again(
