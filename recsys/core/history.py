@@ -246,7 +246,8 @@ class UserHistories:
     ) -> Float64Array:
         """(m,) of the `latest_rows` of some behaviours, the largest weight that the pair has."""
         if len(behavior_weights) == 1:
-            return np.full(len(latest), *behavior_weights.values())
+            [weight] = behavior_weights.values()
+            return np.full(len(latest), weight)
         pairs = self._pair(latest)
         order = np.argsort(pairs)
         sorted_pairs = pairs[order]
