@@ -64,7 +64,7 @@ def print_summary(folder: RunFolder) -> None:
         rows.append(_stage_row(name, entry, forecasts.get(name)))
     print_table("Stages", columns, rows)
     for part in left_out(folder):
-        print_text(f"left out by the budget: {part.part}: {part.loss}")
+        print_text(f"left out: {part.part}: {part.loss}")
     if report:
         sentences = [report["headline"], report["verdict"]["line"], report["worst_slice"]]
         print_text("\n".join(sentences))

@@ -10,7 +10,7 @@ from recsys.core.errors import ConfigError
 
 FEW_DRAWS = 1_000
 FEWEST_EPOCHS = 2
-_TWIN = "lightgcn"
+_TWIN, _TWIN_PART = "lightgcn", "twin without attention"
 _CHEAP = ("popularity", "popularity_recent")
 
 
@@ -44,7 +44,8 @@ _Step = tuple[LeftOut, RunConfig]
 
 
 def within_budget(config: RunConfig, counts: Counts, seconds: Seconds) -> Budgeted:
-    """Leave out one part after the other until the forecast keeps `budget_minutes`.
+    """Leave out a dear twin, and one part after the other until the forecast keeps
+    `budget_minutes`.
 
     Args:
         config: as asked for.
@@ -54,10 +55,14 @@ def within_budget(config: RunConfig, counts: Counts, seconds: Seconds) -> Budget
     Raises:
         ConfigError: not even the least run fits.
     """
-    if config.budget_minutes is None:
-        return Budgeted(config, ())
-    limit = 60 * config.budget_minutes
     left_out: list[LeftOut] = []
+    if _is_twin_dear(config, seconds):
+        loss = "the model is not compared with itself without attention; evaluate.twin_minutes asks for it"
+        left_out.append(LeftOut(_TWIN_PART, loss))
+        config = _without_baseline(config, _TWIN)
+    if config.budget_minutes is None:
+        return Budgeted(config, tuple(left_out))
+    limit = 60 * config.budget_minutes
     for find_steps in _PARTS:
         # Steps of one part build on one another; each next part on the last step before it.
         for part, fewer in find_steps(config, counts, limit, seconds):
@@ -75,6 +80,14 @@ def within_budget(config: RunConfig, counts: Counts, seconds: Seconds) -> Budget
     return Budgeted(config, tuple(left_out))
 
 
+def _is_twin_dear(config: RunConfig, seconds: Seconds) -> bool:
+    """Whether the twin is forecast to take longer than `evaluate.twin_minutes`."""
+    if _TWIN not in config.evaluate.baselines:
+        return False
+    twin_seconds = seconds(config) - seconds(_without_baseline(config, _TWIN))
+    return twin_seconds > 60 * config.evaluate.twin_minutes
+
+
 def _whole_minutes(seconds: float) -> int:
     """Enough minutes."""
     return int(seconds // 60) + 1
@@ -89,7 +102,7 @@ def _ablation(config: RunConfig, counts: Counts, limit: float, seconds: Seconds)
 def _twin(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
     if _TWIN in config.evaluate.baselines:
         loss = "the model is not compared with itself without attention"
-        yield LeftOut("twin without attention", loss), _without_baseline(config, _TWIN)
+        yield LeftOut(_TWIN_PART, loss), _without_baseline(config, _TWIN)
 
 
 def _dear_baselines(
@@ -150,6 +163,12 @@ def _epochs(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -
     yield LeftOut("epochs", loss), fewer
 
 
+def _training(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
+    if config.train.epochs:
+        loss = "vectors stay as they start: a factorisation in closed form"
+        yield LeftOut("training", loss), _with_epochs(config, 0)
+
+
 _PARTS = (
     _ablation,
     _twin,
@@ -159,6 +178,7 @@ _PARTS = (
     _refit,
     _blend_terms,
     _epochs,
+    _training,
 )
 
 

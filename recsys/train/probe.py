@@ -1,7 +1,7 @@
 """A short look at a few settings of the loss before a training: those that the log decides."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any, Self
 
@@ -36,6 +36,12 @@ class Settings:
         """Those of a configuration, with what everybody starts from where it leaves them open."""
         given = {name: getattr(config, name) for name in _NAMES}
         return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def kept_by(self, config: TrainConfig) -> "Settings":
+        """The same, with the values that a configuration names in their place."""
+        named = {name: getattr(config, name) for name in _NAMES}
+        named = {name: value for name, value in named.items() if value is not None}
+        return replace(self, **named)
 
     def applied(self, config: TrainConfig) -> TrainConfig:
         return config.model_copy(update=asdict(self))

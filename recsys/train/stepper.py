@@ -4,7 +4,7 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 
@@ -155,8 +155,8 @@ class Stepper:
         self._device = device
 
     def seconds_a_step(self) -> float:
-        """Time of a step, on average over the configured epochs: those before attention opens are
-        faster.
+        """Time of a step on a machine that does nothing else, on average over the configured epochs:
+        those before attention opens are faster.
         """
         prior = min(self.config.prior_epochs / max(self.config.epochs, 1), 1.0)
         seconds = 0.0
@@ -170,29 +170,40 @@ class Stepper:
         """Time of a step in an epoch: the median of a few that change nothing, after one that warms
         up.
 
-        Drawing goes on beside stepping, so the slower of the two counts.
+        By processor time, which other programs do not lengthen: that of stepping is shared by the
+        threads. Drawing goes on beside stepping, so the slower of the two counts.
         """
         self._prepare(epoch)
         drawing: list[float] = []
         stepping: list[float] = []
-        began = time.perf_counter()
+        clock = self._clock()
+        threads = self._stepping_threads()
+        began = clock()
         for batch in self._endless_batches():
-            drawn = time.perf_counter()
+            drawn = clock()
             self._gradients(batch.to(self._device), 0)
             self._wait()
-            stepped = time.perf_counter()
+            stepped = clock()
             drawing.append(drawn - began)
-            stepping.append(stepped - drawn)
+            stepping.append((stepped - drawn) / threads)
             slow = sum(stepping) >= _PROBE_SECONDS
             if len(stepping) >= _PROBED_STEPS or (slow and len(stepping) >= 2):
                 break
-            began = time.perf_counter()
+            began = clock()
         return max(statistics.median(drawing[1:]), statistics.median(stepping[1:]))
 
     def _endless_batches(self) -> Iterator[Batch]:
         """Those of the first epoch, and so on."""
         for epoch in itertools.count():
             yield from self.batches.epoch(epoch)
+
+    def _clock(self) -> Callable[[], float]:
+        """Of the processor; on a GPU of the wall, for most of the work is not the processor's."""
+        return time.perf_counter if self._device.type == "cuda" else time.process_time
+
+    def _stepping_threads(self) -> int:
+        """That share the processor time of a step."""
+        return 1 if self._device.type == "cuda" else torch.get_num_threads()
 
     def _wait(self) -> None:
         """Until the device has done what it was given."""

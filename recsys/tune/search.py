@@ -17,7 +17,7 @@ from optuna.trial import Trial, TrialState
 
 from recsys.core.arrays import Float64Array
 from recsys.core.artefacts import atomic_file
-from recsys.core.config import RunConfig
+from recsys.core.config import RunConfig, TrainConfig
 from recsys.core.errors import RecsysError, UsageError
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.deciding import deciding_per_user
@@ -30,6 +30,7 @@ from recsys.scores.trained_vectors import TrainedVectors
 from recsys.train.checkpoint import EpochRecord
 from recsys.train.forecast import Plan
 from recsys.train.loop import forecast
+from recsys.train.probe import Settings
 from recsys.tune import study as trials
 from recsys.tune.space import Space, value_at, with_values
 from recsys.tune.values import described
@@ -177,6 +178,7 @@ class Search:
         config = with_values(self.phase.config, values)
         phase = replace(self.phase, config=_within(config, minutes))
         graph = self.graph if config.graph == self.phase.config.graph else phase.graph
+        trial.set_user_attr(trials.EPOCHS, config.train.epochs)
         trained = fit_phase(
             phase,
             graph,
@@ -184,7 +186,10 @@ class Search:
             self.folder / "checkpoint",
             progress=_Bars(self.progress),
             watch=watch,
+            settings=_settled(trial.study, config.train),
         )
+        if trials.SETTLED not in trial.study.user_attrs:
+            trial.study.set_user_attr(trials.SETTLED, trained.settings.document())
         vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
         users = self._ndcg_of_users(phase, vectors)
         with atomic_file(self._users_file(trial.number)) as file:
@@ -247,6 +252,12 @@ class Search:
 
     def _users_file(self, number: int) -> Path:
         return self.folder / f"users-{number}.npy"
+
+
+def _settled(study: Study, config: TrainConfig) -> Settings | None:
+    """What the first trial settled by a probe, where `config` leaves it open; None for that one."""
+    document = study.user_attrs.get(trials.SETTLED)
+    return None if document is None else Settings(**document).kept_by(config)
 
 
 class _Bars:

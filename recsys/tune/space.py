@@ -22,6 +22,8 @@ _RUNNING = (
     "seed",
     "threads",
     "refit",
+    "budget_minutes",
+    "first",
     "train.max_minutes",
     "train.max_memory_gb",
     "train.warm_start",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,23 @@ from recsys.tune.space import Choices, Dimension, Space
 FILE = "study.db"
 _MOVED = 2  # keys that change from the best so far, until the search learns from all
 _WARM_UP_EPOCHS = 2  # the first validations say little about the last ones
-_COMPLETE_FIRST = 5  # trials, before any is pruned
+_COMPLETE_FIRST = 3  # trials, before any is pruned
+_RUNGS = (0.25, 0.5)  # of its epochs, where a trial has to stand among the better half
 _CLEAR = 1.1  # epochs judge the vectors alone, and what histories add may turn round what lies nearer together
 _RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 # What is kept of a trial beside its parameters and values.
-GIVEN, SECONDS, VALUES, FACTS, REASON, CONTINUES = (
+GIVEN, SECONDS, VALUES, FACTS, REASON, CONTINUES, EPOCHS = (
     "given",
     "seconds",
     "values",
     "facts",
     "reason",
     "continues",
+    "epochs",
 )
+SETTLED = "settled"
+"""What is kept of the study: what a probe settled in its first trial."""
 
 
 @contextmanager
@@ -52,7 +57,7 @@ def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
     folder.mkdir(parents=True, exist_ok=True)
     pruner: BasePruner = NopPruner()
     if settings.prune:
-        pruner = _ClearlyBelow(min(_COMPLETE_FIRST, settings.startup))
+        pruner = _Halving(min(_COMPLETE_FIRST, settings.startup))
     storage = None
     try:
         storage = RDBStorage(URL.create("sqlite", database=str(folder / FILE)).render_as_string())
@@ -74,9 +79,10 @@ def open_study(folder: Path, settings: TuneConfig) -> Iterator[optuna.Study]:
             storage.engine.dispose()
 
 
-class _ClearlyBelow(BasePruner):
+class _Halving(BasePruner):
     """Ends a trial whose best epoch so far is a tenth below the median of what complete ones had
-    after as many.
+    after as many; and at a quarter and at half of its epochs one that is below the median of all
+    that came so far (successive halving, Jamieson and Talwalkar 2016).
     """
 
     def __init__(self, complete_first: int) -> None:
@@ -86,15 +92,35 @@ class _ClearlyBelow(BasePruner):
         step = trial.last_step
         if step is None or len(trial.intermediate_values) < _WARM_UP_EPOCHS:
             return False
-        best_of_others = []
-        for complete_trial in complete(study):
-            values = _values_until(complete_trial, step)
-            if values:
-                best_of_others.append(max(values))
-        if len(best_of_others) < self.complete_first:
+        best_of_complete = _bests(complete(study), step)
+        if len(best_of_complete) < self.complete_first:
             return False
         own_best = max(trial.intermediate_values.values())
-        return bool(_CLEAR * own_best < np.median(best_of_others))
+        if _CLEAR * own_best < np.median(best_of_complete):
+            return True
+        epochs = trial.user_attrs.get(EPOCHS, 0)
+        rungs = [ceil(share * epochs) for share in _RUNGS]
+        if step not in rungs:
+            return False
+        best_of_others = _bests(_that_reached(study, step), step)
+        has_enough = len(best_of_others) >= _COMPLETE_FIRST
+        return bool(has_enough and own_best < np.median(best_of_others))
+
+
+def _that_reached(study: optuna.Study, step: int) -> list[FrozenTrial]:
+    """Complete and pruned trials that were trained for so many epochs."""
+    trials = study.get_trials(deepcopy=False, states=_RANKED)
+    return [trial for trial in trials if (trial.last_step or 0) >= step]
+
+
+def _bests(trials: Sequence[FrozenTrial], step: int) -> list[float]:
+    """The best value of each trial up to an epoch; of those that reported one."""
+    bests = []
+    for trial in trials:
+        values = _values_until(trial, step)
+        if values:
+            bests.append(max(values))
+    return bests
 
 
 def _values_until(trial: FrozenTrial, step: int) -> list[float]:

@@ -23,7 +23,11 @@ def seconds(config: RunConfig) -> float:
 
 
 def budgeted(counts: Counts, minutes: float | None, *sets: str) -> tuple[list[str], RunConfig]:
-    raw = {"budget_minutes": minutes, "train": {"epochs": 10}}
+    raw = {
+        "budget_minutes": minutes,
+        "train": {"epochs": 10},
+        "evaluate": {"twin_minutes": 60},
+    }
     config = with_overrides(raw, ["evaluate.ablate_relations=true", *sets])
     result = within_budget(config, counts, seconds)
     return [part.part for part in result.left_out], result.config
@@ -57,6 +61,19 @@ def test_popularity_is_never_left_out(counts: Counts) -> None:
     _, config = budgeted(counts, 3)
     assert config.evaluate.baselines == ["popularity", "popularity_recent"]
     assert config.evaluate.bootstrap == FEW_DRAWS
+
+
+def test_a_dear_twin_is_left_out_unless_it_is_asked_for(counts: Counts) -> None:
+    # It takes 500 s.
+    names, config = budgeted(counts, None, "evaluate.twin_minutes=8")
+    assert names == ["twin without attention"] and "lightgcn" not in config.evaluate.baselines
+    names, config = budgeted(counts, None, "evaluate.twin_minutes=9")
+    assert names == [] and "lightgcn" in config.evaluate.baselines
+
+
+def test_without_the_time_for_two_epochs_nothing_is_trained(counts: Counts) -> None:
+    names, config = budgeted(counts, 1.9)
+    assert names[-2:] == ["epochs", "training"] and config.train.epochs == 0
 
 
 def test_epochs_go_last_and_as_few_as_must_be(counts: Counts) -> None:

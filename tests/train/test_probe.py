@@ -53,3 +53,10 @@ def test_candidates_see_a_bounded_number_of_pairs():
     asked.clear()
     probe(TrainConfig(), False, 1024, 3, judged({}, asked), QUIET)
     assert {steps for _, steps in asked} == {3}
+
+
+def test_settled_values_give_way_to_those_that_are_named() -> None:
+    settled = Settings(temperature=0.2, top_k=10, horizon=20)
+    assert settled.kept_by(TrainConfig()) == settled
+    named = TrainConfig(temperature=0.05, top_k=0)
+    assert settled.kept_by(named) == Settings(temperature=0.05, top_k=0, horizon=20)

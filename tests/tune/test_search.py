@@ -10,12 +10,13 @@ import pytest
 from optuna.trial import TrialState
 
 from chain import Heard
-from recsys.core.config import with_overrides
+from recsys.core.config import TuneConfig, with_overrides
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.progress import Progress
 from recsys.fitting.fit import fit_phase
 from recsys.scores.choice import choose_blend
 from recsys.scores.trained_vectors import TrainedVectors
+from recsys.train.probe import Settings
 from recsys.tune import search as module
 from recsys.tune import study as trials
 from recsys.tune.document import Tuning, best_values, tuning_of
@@ -175,6 +176,56 @@ def test_a_trial_a_tenth_below_the_others_is_pruned(
     monkeypatch.setattr(type(small_phase.judge), "ndcg", next_value)
     rows = tried(search, Budget(2, 30))
     assert [row[0] for row in rows] == ["COMPLETE", fate]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "values", "pruned_at"),
+    [
+        # Rungs of 8 epochs are 2 and 4; the median of the others is 0.5 at both.
+        (8, [0.49, 0.49, 0.6, 0.6], 2),
+        (8, [0.49, 0.51, 0.51, 0.49], None),
+        (8, [0.5, 0.51, 0.48, 0.48], None),
+        (8, [0.48, 0.49, 0.49], 2),
+        # Of 12 they are 3 and 6: at 2 only what is a tenth below goes.
+        (12, [0.49, 0.49, 0.5, 0.5], None),
+        (12, [0.49, 0.49, 0.49], 3),
+        (12, [0.4, 0.4], 2),
+    ],
+)
+def test_at_a_quarter_and_at_half_a_trial_stands_among_the_better_half(
+    tmp_path: Path, epochs: int, values: list[float], pruned_at: int | None
+) -> None:
+    with open_study(tmp_path, TuneConfig()) as study:
+        for level in (0.3, 0.5, 0.7):
+            other = study.ask()
+            for epoch in range(1, 13):
+                other.report(level, epoch)
+            study.tell(other, level)
+        trial = study.ask()
+        trial.set_user_attr(trials.EPOCHS, epochs)
+        pruned = []
+        for epoch, value in enumerate(values, start=1):
+            trial.report(value, epoch)
+            if trial.should_prune():
+                pruned.append(epoch)
+        assert pruned[:1] == ([] if pruned_at is None else [pruned_at])
+
+
+def test_what_the_first_trial_settled_is_not_probed_again(new_search, monkeypatch) -> None:
+    asked = []
+    real = module.fit_phase
+
+    def noting(*arguments: object, settings: object = None, **more: object) -> object:
+        asked.append(settings)
+        return real(*arguments, settings=settings, **more)
+
+    monkeypatch.setattr(module, "fit_phase", noting)
+    search = new_search()
+    with open_study(search.folder, search.phase.config.tune) as study:
+        search.run(study, Budget(2, 30))
+        settled = study.user_attrs[trials.SETTLED]
+    assert asked[0] is None
+    assert asked[1] == Settings(**settled)
 
 
 def test_a_trial_that_cannot_run_fails_with_its_reason_and_the_search_goes_on(

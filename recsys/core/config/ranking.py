@@ -37,6 +37,10 @@ class EvaluateConfig(Section):
     """
     baseline_minutes: float = Field(20, gt=0)
     """A baseline forecast to take longer is skipped and named."""
+    twin_minutes: float = Field(1, ge=0)
+    """`lightgcn` among the baselines, which is trained like the model, is left out and named where it
+    is forecast to take longer (minutes of one core of the nominal machine); raise it to have it.
+    """
     ablate_relations: bool = False
     """Train the model again without each added relation, for as many epochs, and report what the
     relation is worth.

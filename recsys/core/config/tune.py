@@ -33,7 +33,7 @@ class TuneConfig(Section):
     """
     prune: bool = True
     """Stop a trial whose best validation is a tenth below the median of the others' after as many
-    epochs.
+    epochs; and one that is below their median after a quarter or half of its epochs.
     """
 
     @field_validator("space", mode="before")
