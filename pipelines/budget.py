@@ -18,10 +18,27 @@ Plan = Callable[[RunConfig], list[Stage]]
 _WORTH_A_ROW = 1.0  # seconds
 
 
-def settle(plan: Plan, config: RunConfig, folder: RunFolder, progress: Progress) -> Settled:
+def settle(
+    plan: Plan,
+    config: RunConfig,
+    folder: RunFolder,
+    progress: Progress,
+    until: str | None = None,
+) -> Settled:
     """Leave out what the budget has no time for, tell what the rest takes, and write both down.
 
-    Raises ConfigError when not even the least run keeps the budget.
+    Args:
+        plan: stages of a configuration.
+        config: as asked for.
+        folder: of the run, its log counted.
+        progress: told of the forecast.
+        until: the last stage of this call; the budget is kept by the whole run.
+
+    Returns:
+        How the run goes on.
+
+    Raises:
+        ConfigError: not even the least run keeps the budget.
     """
     counts = counts_of(folder)
     budgeted = budget(plan, config, counts)
@@ -30,7 +47,7 @@ def settle(plan: Plan, config: RunConfig, folder: RunFolder, progress: Progress)
     write_json(folder.path / BUDGET, document(config, budgeted, forecast))
     for part in budgeted.left_out:
         progress.say(f"left out: {part.part}: {part.loss}", **asdict(part))
-    tell(forecast, relative_speed(), progress)
+    tell(forecast.until(until), relative_speed(), progress)
     seconds = {stage.name: stage.cost.seconds for stage in forecast.stages}
     return Settled(stages, budgeted.config, seconds)
 

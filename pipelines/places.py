@@ -2,7 +2,6 @@
 
 SUPPRESSED = "suppressed.json"  # no stage's output: recsys forget writes it, ingest honours it
 BUDGET = "budget.json"  # likewise: what a run left out, and its forecast
-PROGRESS = "progress.json"  # likewise: the stage that is at work
 LOG = "interactions/log"
 SPLIT = "interactions/split"
 RELATIONS = "interactions/relations"

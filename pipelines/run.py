@@ -113,17 +113,19 @@ def run(
         The manifest.
     """
     folder = _folder_of(config, out)
-    to_the_end = since is None and until is None
-    go_on = Settle("count", partial(_go_on, config, folder, progress, to_the_end and not hold))
+    publishes = since is None and until is None and not hold
+    go_on = Settle("count", partial(_go_on, config, folder, progress, until, publishes))
     manifest = run_plan(plan(config), config, folder, progress, fresh, since, until, go_on)
     if "bundle" in manifest.touched:
         _go_live(folder, manifest, progress, hold)
     return manifest
 
 
-def _go_on(config: RunConfig, folder: RunFolder, progress: Progress, publishes: bool) -> Settled:
-    """What comes after the log is counted; publishes: whether a bundle may go live."""
-    settled = settle(plan, config, folder, progress)
+def _go_on(
+    config: RunConfig, folder: RunFolder, progress: Progress, until: str | None, publishes: bool
+) -> Settled:
+    """What comes after the log is counted, up to a stage; publishes: whether a bundle may go live."""
+    settled = settle(plan, config, folder, progress, until)
     if config.first and publishes and not folder.bundle.exists():
         serve_first(config, folder, progress)
     return settled

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 
-from pipelines.places import PROGRESS
 from recsys.core.artefacts import RunFolder
 from recsys.core.progress import Progress
 
@@ -76,7 +75,8 @@ class StageWatch:
             "written": time.time(),
         }
         # Whole for whoever reads it, but not worth a sync; a full disk is told by the stage itself.
-        unfinished = self._folder.path / f".{PROGRESS}.tmp"
+        path = self._folder.progress
+        unfinished = path.with_name(f".{path.name}.tmp")
         with suppress(OSError):
             unfinished.write_text(json.dumps(document), encoding="utf-8")
-            unfinished.replace(self._folder.path / PROGRESS)
+            unfinished.replace(path)

@@ -67,6 +67,12 @@ def test_the_drawing_of_imports_is_made_from_the_code() -> None:
     assert written == page(written), "run: python docs/make_architecture.py"
 
 
+def test_the_budget_page_is_made_from_the_forecasts() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "make_budget.py"))["page"]
+    written = (ROOT / "docs" / "budget.md").read_text(encoding="utf-8")
+    assert written == page() + "\n", "run: python docs/make_budget.py"
+
+
 def test_every_baseline_is_on_the_page_of_concepts() -> None:
     text = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
     table = text.partition("The **baselines**")[2].partition("## Serving")[0]

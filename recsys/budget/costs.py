@@ -39,9 +39,11 @@ _BLENDS = 110  # tried on validation
 _BLEND_USERS = 10_000
 _VALIDATED_USERS = 30_000
 _TABLES = 5  # item–item tables that a blend tries
-_DRAW = 3e-9  # a bootstrap draw, a user and a metric
+_VISITOR_CELL = 1e-7  # a visitor and an item
+_VISITORS, _VISITOR_LISTS = 2_000, 12
+_DRAW = 4e-10  # a bootstrap draw, a user and a metric
 _METRICS = 22  # of a model
-_QUERIED_CELL = 3e-6  # an item of an index, built and judged
+_INDEXED_CELL = 1e-8  # a test user and an item, by exact scores and through the index
 _BUNDLED_ROW = 5e-6
 
 _EPOCHS_RUN, _EPOCHS_KEPT = 0.85, 0.7
@@ -187,13 +189,15 @@ def popularity_stage_cost(counts: Counts) -> StageCost:
 
 def cold_start_cost(counts: Counts, draws: int) -> StageCost:
     """Test users as visitors with their last few events."""
-    ranking = 6 * _BLENDED_CELL * counts.test_users * counts.items
-    return _cost(counts, ranking + 6 * _DRAW * draws * counts.test_users)
+    visitors = min(counts.test_users, _VISITORS)
+    ranking = _VISITOR_LISTS * _VISITOR_CELL * visitors * counts.items
+    return _cost(counts, ranking + _VISITOR_LISTS * _DRAW * draws * visitors)
 
 
 def index_cost(counts: Counts) -> StageCost:
     """Choosing and building how vectors are searched."""
-    return _cost(counts, _QUERIED_CELL * counts.items, 1000.0 * counts.items)
+    seconds = 2 * _INDEXED_CELL * counts.test_users * counts.items
+    return _cost(counts, seconds, 1000.0 * counts.items)
 
 
 def report_cost(counts: Counts, num_models: int, draws: int) -> StageCost:
@@ -209,7 +213,7 @@ def bundle_cost(counts: Counts, config: RunConfig) -> StageCost:
     nodes = counts.users + counts.items
     disk = 2.0 * nodes * config.model.width * _FLOAT_BYTES + 24 * counts.rows
     disk += blend_cost(counts, config, False).disk_bytes
-    return _cost(counts, _BUNDLED_ROW * counts.rows + 1.0, disk, disk)
+    return _cost(counts, _BUNDLED_ROW * counts.rows + 0.3, disk, disk)
 
 
 def first_cost(counts: Counts) -> StageCost:
@@ -244,7 +248,7 @@ def _pair_seconds(model: ModelConfig, train: TrainConfig) -> float:
 def _low_pass_seconds(counts: Counts, config: RunConfig) -> float:
     rank = min(config.blend.low_pass_rank, counts.users, counts.items)
     smaller = min(counts.users, counts.items)
-    return 4 * rank * (4e-9 * counts.pairs + 5e-7 * smaller)
+    return 8 * rank * (4e-9 * counts.pairs + 5e-7 * smaller)
 
 
 def _training_bytes(counts: Counts, model: ModelConfig, train: TrainConfig) -> float:

@@ -52,6 +52,16 @@ class RunForecast:
                 return stage.cost
         return None
 
+    def until(self, stage: str | None) -> "RunForecast":
+        """Of the stages up to one, over all its buckets; all when None."""
+        if stage is None:
+            return self
+        last = len(self.stages) - 1
+        for position, forecast in enumerate(self.stages):
+            if forecast.name.partition("[")[0] == stage:
+                last = position
+        return RunForecast(self.stages[: last + 1])
+
     def without(self, names: Sequence[str]) -> "RunForecast":
         """Without stages that are done."""
         return RunForecast(tuple(stage for stage in self.stages if stage.name not in names))
@@ -115,15 +125,35 @@ def _index(counts: Counts, config: RunConfig, phase: str) -> StageCost:
 
 
 def _tune(counts: Counts, bucket: str, config: RunConfig) -> StageCost:
-    num_settings = len(baseline(bucket).grid)
-    most = config.evaluate.baseline_settings
-    if most is not None:
-        num_settings = min(num_settings, most)
-    return costs.baseline_cost(counts, bucket, num_settings)
+    num_fits = 0 if is_skipped(bucket, counts, config) else _num_settings(bucket, config)
+    return costs.baseline_cost(counts, bucket, num_fits)
 
 
 def _test(counts: Counts, bucket: str, config: RunConfig) -> StageCost:
-    return costs.baseline_cost(counts.at("final"), bucket, 1)
+    num_fits = 0 if is_skipped(bucket, counts, config) else 1
+    return costs.baseline_cost(counts.at("final"), bucket, num_fits)
+
+
+def is_skipped(name: str, counts: Counts, config: RunConfig) -> bool:
+    """Whether a baseline cannot run on the log, or is too dear for `evaluate.baseline_minutes`
+    (`baselines.catalogue.skip_reason`).
+    """
+    model = baseline(name)
+    lacks_times = model.needs_times and not counts.has_clock
+    lacks_order = model.needs_order and not counts.has_order
+    if lacks_times or lacks_order or model.available() is not None:
+        return True
+    num_settings = _num_settings(name, config)
+    num_fits = num_settings + 1 if num_settings > 1 else 1
+    forecast = model.forecast(counts.users, counts.items, counts.pairs)
+    return num_fits * forecast.seconds > 60 * config.evaluate.baseline_minutes
+
+
+def _num_settings(name: str, config: RunConfig) -> int:
+    """That are tried of a baseline."""
+    grid = len(baseline(name).grid)
+    most = config.evaluate.baseline_settings
+    return grid if most is None else min(grid, most)
 
 
 def _ingest(counts: Counts, config: RunConfig) -> StageCost:

@@ -172,6 +172,11 @@ class RunFolder:
         return self.path / "bundle"
 
     @property
+    def progress(self) -> Path:
+        """What the stage at work tells, for whoever looks from outside."""
+        return self.path / "progress.json"
+
+    @property
     def manifest(self) -> Path:
         return self.path / "manifest.json"
 

@@ -1,6 +1,6 @@
 // Live figures, read off what the service tells Prometheus.
 
-import { askText } from "./api.js";
+import { ask, askText } from "./api.js";
 import { decimal, h, whole } from "./dom.js";
 
 const REQUESTS = "recsys_request_seconds";
@@ -10,7 +10,20 @@ const FOLDED = ["fold_in", "attributes", "social"];
 /** The figures as elements. */
 export async function live() {
   const samples = parse(await askText("/metrics"));
-  return [tiles(samples), table(routes(samples))];
+  return [...(await run()), tiles(samples), table(routes(samples))];
+}
+
+/** How far the run is, while it is at work; nothing beside a bundle without a run. */
+async function run() {
+  try {
+    const { at_work: stage } = await ask("/v1/run");
+    if (!stage) return [];
+    const { label, stage: name, seconds, forecast_seconds: forecast } = stage;
+    const outlook = forecast >= 1 ? `, forecast to take ${whole(Math.round(forecast))} s` : "";
+    return [h("p", { role: "status" }, `The run is at work: ${label} ${name} for ${whole(seconds)} s${outlook}`)];
+  } catch {
+    return [];
+  }
 }
 
 /** Samples of the text format: [{name, labels, value}]. */

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 
-from recsys.core.artefacts import RunFolder
+from recsys.core.artefacts import RunFolder, read_json
 from serving.bodies import OtherBody
 from serving.context import Context
 from serving.documents import Answers
@@ -34,6 +35,24 @@ async def report_page(here: Here) -> Response:
     headers = {"content-security-policy": _REPORT_POLICY}
     return Response(
         _report(here, "report.html").read_bytes(), headers=headers, media_type="text/html"
+    )
+
+
+@router.get("/run", response_class=Response, responses=_JSON)
+async def run(here: Here) -> Response:
+    """How far the run is whose folder is served: its status, and the stage that is at work."""
+    if here.settings.run is None:
+        raise Refused(
+            404, "no run folder is served", "Start the service on a run folder, not on a bundle"
+        )
+    folder = RunFolder(here.settings.run)
+    manifest = folder.read_manifest()
+    status = manifest.get("status", "unknown")
+    at_work = None
+    if status == "running" and folder.progress.exists():
+        at_work = read_json(folder.progress)
+    return JSONResponse(
+        {"status": status, "finished": len(manifest.get("stages", {})), "at_work": at_work}
     )
 
 

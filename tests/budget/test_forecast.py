@@ -10,7 +10,7 @@ import pytest
 from pipelines.budget import forecast_plan
 from pipelines.run import plan
 from recsys.budget.counts import Counts, count
-from recsys.budget.forecast import RunForecast, forecast_run, is_forecast
+from recsys.budget.forecast import RunForecast, forecast_run, is_forecast, is_skipped
 from recsys.budget.speed import relative_speed
 from recsys.core.config import RunConfig, with_overrides
 from recsys.logs.ingest import ingest, load_log
@@ -52,6 +52,9 @@ def test_a_whole_is_the_sum_of_its_stages_and_the_largest_memory(counts: Counts)
     rest = whole.without(["train-select[model]"])
     assert rest.seconds == pytest.approx(whole.seconds - train.seconds)
     assert rest.of("train-select[model]") is None
+    assert whole.until(None) == whole
+    assert whole.until("train-select").stages[-1].name == "train-select[lightgcn]"
+    assert whole.until("split").stages == whole.stages[:2]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,18 @@ def test_without_an_order_no_horizon_is_probed(counts: Counts) -> None:
     config = RunConfig()
     ordered_seconds = forecast_run(stages, large, config).seconds
     assert forecast_run(stages, unordered, config).seconds < ordered_seconds
+
+
+def test_skipped_baselines_cost_nothing(counts: Counts) -> None:
+    unordered = replace(counts, has_order=False, has_clock=False)
+    config = with_overrides({}, ["evaluate.baseline_minutes=1e-6"])
+    assert is_skipped("popularity_recent", unordered, RunConfig())
+    assert is_skipped("sasrec", unordered, RunConfig())
+    assert not is_skipped("popularity_recent", counts, RunConfig())
+    assert is_skipped("ease", counts, config) and not is_skipped("ease", counts, RunConfig())
+    large = replace(counts, users=50_000, items=40_000, pairs=2_000_000)
+    whole = forecast_run([("tune", "ease")], large, RunConfig()).seconds
+    assert forecast_run([("tune", "ease")], large, config).seconds < whole / 100
 
 
 def test_no_clock_is_looked_at(counts: Counts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 import pipelines.watch
 from chain import Call, Settings
 from pipelines.budget import budget, forecast_plan
-from pipelines.places import BUDGET, PROGRESS
+from pipelines.places import BUDGET
 from pipelines.run import plan, run
 from pipelines.stages.counts import counts_of
 from pipelines.watch import StageWatch
@@ -111,7 +111,7 @@ def test_a_long_stage_says_that_it_is_at_work(
         assert heard.spoken.wait(60)
     assert heard.lines[0].startswith("[2/9] tune[ease]: at work for ")
     assert heard.lines[0].endswith("forecast to take 40 s of processor")
-    shown = json.loads((tmp_path / PROGRESS).read_text(encoding="utf-8"))
+    shown = json.loads(RunFolder(tmp_path).progress.read_text(encoding="utf-8"))
     assert (shown["stage"], shown["forecast_seconds"]) == ("tune[ease]", 40.0)
 
 

@@ -146,3 +146,19 @@ def test_the_very_id_is_found_first(tmp_path: Path) -> None:
     assert found[0]["id"] == "1"
     assert popularity[0] < max(popularity)
     assert popularity[1:] == sorted(popularity[1:], reverse=True)
+
+
+def test_how_far_a_run_is(tmp_path: Path, run_path: Path, address: str) -> None:
+    run = Path(shutil.copytree(run_path, tmp_path / "run", symlinks=True))
+    stage = {"stage": "train-select[model]", "label": "[6/23]", "seconds": 12.5}
+    with running(Settings(run / "bundle", run=run)) as served:
+        assert ask(f"{served}/v1/run")[1]["status"] == "unknown"
+        write_json(run / "manifest.json", {"status": "running", "stages": {"ingest": {}}})
+        write_json(run / "progress.json", stage)
+        expected = {"status": "running", "finished": 1, "at_work": stage}
+        assert ask(f"{served}/v1/run") == (200, expected)
+        # What a finished run left there is not at work any more.
+        write_json(run / "manifest.json", {"status": "done", "stages": {"ingest": {}}})
+        assert ask(f"{served}/v1/run")[1]["at_work"] is None
+    status, problem = ask(f"{address}/v1/run")
+    assert status == 404 and "no run folder" in problem["detail"]
