@@ -67,10 +67,10 @@ def test_lists_of_the_first_bundle_follow_the_history(
     own, total = 0, 0
     for user, answer in zip(users, Lookup(bundle).recommend(users, 5), strict=True):
         for item in answer["items"]:
-            # User n and item n belong to community n modulo 4.
+            # User n and item n belong to community n modulo 4; most of its items were taken.
             own += int(item["id"][1:]) % 4 == int(user[1:]) % 4
             total += 1
-    assert own / total > 0.7
+    assert own / total > 0.4
 
 
 def test_a_dear_table_leaves_popularity(
