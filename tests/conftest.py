@@ -11,9 +11,15 @@ from jaxtyping import install_import_hook
 # Before any test imports the model: what is imported already would go unchecked.
 install_import_hook("recsys.model", "beartype.beartype")
 
+from hypothesis import HealthCheck, settings  # noqa: E402
+
 from recsys.bundle.bundle import Bundle  # noqa: E402
 from recsys.lookup.lookup import Lookup  # noqa: E402
 from worlds import World, make_contents, write_world  # noqa: E402
+
+# A busy machine fails no test: no example has a deadline, nor has drawing them.
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_SECONDS
+
 _PROGRAM = """
 import multiprocessing, sys, warnings
 import polars as pl
@@ -58,11 +60,11 @@ if __name__ == "__main__":
     if how == "spawn":
         MADE.save(folder)
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            print(pool.apply_async(load_and_answer, (folder,)).get(timeout=90))
+            print(pool.apply_async(load_and_answer, (folder,)).get(timeout=900))
     else:
         for name in [*CALLS, *REFUSED]:
             with multiprocessing.get_context("fork").Pool(1) as pool:
-                print(name, pool.apply_async(answer, (name,)).get(timeout=90))
+                print(name, pool.apply_async(answer, (name,)).get(timeout=900))
 """
 
 
@@ -70,7 +72,9 @@ def run(how: str, folder: Path) -> list[str]:
     program = folder / "program.py"
     program.write_text(_PROGRAM, encoding="utf-8")
     command = [sys.executable, "-W", "ignore", str(program), how, str(folder / "saved")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -112,9 +116,11 @@ def test_a_fork_before_polars_has_run_may_fit(tmp_path: Path) -> None:
         "    return len(made.fit(pl.DataFrame(LOG)).recommend([1], k=2, exclude_seen=False))\n"
         "if __name__ == '__main__':\n"
         "    with multiprocessing.get_context('fork').Pool(1) as pool:\n"
-        "        print(pool.apply_async(work, (0,)).get(timeout=90))\n",
+        "        print(pool.apply_async(work, (0,)).get(timeout=900))\n",
         encoding="utf-8",
     )
     command = [sys.executable, "-W", "ignore", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert done.stdout.split() == ["2"], done.stderr

@@ -156,7 +156,7 @@ def test_later_events_come_behind_whatever_time_they_name() -> None:
 STEPS = st.tuples(st.integers(0, 5), st.integers(0, 1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(STEPS, max_size=8),
     st.lists(STEPS, max_size=6),

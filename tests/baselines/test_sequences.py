@@ -54,7 +54,7 @@ def test_windows_by_hand() -> None:
 
 
 @given(st.lists(st.integers(0, 3 * WINDOW), min_size=1, max_size=8))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_item_but_the_first_is_predicted_once(counts: list[int]) -> None:
     indptr = np.cumsum([0, *counts])
     windows = training_windows(indptr)
@@ -76,7 +76,7 @@ def test_a_batch_by_hand() -> None:
 
 
 @given(st.lists(st.integers(1, WINDOW), min_size=1, max_size=200), st.integers(1, 7))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_batches_hold_every_window_once(lengths: list[int], size: int) -> None:
     batches = list(in_batches(np.array(lengths), size, np.random.default_rng(0)))
     assert sorted(np.concatenate(batches)) == list(range(len(lengths)))

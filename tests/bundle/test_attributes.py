@@ -80,7 +80,7 @@ def lookup(request, tmp_path_factory):
     return Lookup(Bundle.load(write_world(tmp_path_factory.mktemp("bundles"), contents)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(filters(), st.data())
 def test_filtered_lists_are_those_of_a_plain_sort(lookup, asked, data):
     """k items whenever k are allowed, and the right ones: filters, allow, deny, availability, seen,

@@ -18,7 +18,7 @@ def regressed(pairs: np.ndarray, item: int, sources: np.ndarray, ridge: float) -
 
 
 @given(st.integers(0, 50), st.floats(0.1, 50.0))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_column_is_a_regression_on_the_other_items(seed, ridge):
     pairs = (np.random.default_rng(seed).random((12, 9)) < 0.4).astype(np.float64)
     [table] = item_item_tables(sparse.csr_matrix(pairs.astype(np.float32)), 20, [ridge])
@@ -31,7 +31,7 @@ def test_every_column_is_a_regression_on_the_other_items(seed, ridge):
 
 
 @given(st.integers(0, 30), st.integers(1, 4))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_sources_are_those_that_co_occur_most(seed, neighbours):
     pairs = (np.random.default_rng(seed).random((15, 8)) < 0.5).astype(np.float64)
     users, items = pairs.sum(1), np.maximum(pairs.sum(0), 1)
@@ -65,7 +65,7 @@ def test_small_blocks_give_the_same_tables(monkeypatch, limit):
 
 
 @given(st.integers(0, 30))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_rows_speak_for_another_target(seed):
     """Columns regress what was bought on what was viewed; rows of items that belong together lie
     beneath the users'.

@@ -22,7 +22,7 @@ def test_three_users_by_hand() -> None:
 
 
 @given(st.integers(0, 50), st.floats(0.5, 100.0))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_with_all_items_as_sources_it_is_ease_without_what_speaks_against(
     seed: int, ridge: float
 ) -> None:
@@ -38,7 +38,7 @@ def test_with_all_items_as_sources_it_is_ease_without_what_speaks_against(
 
 
 @given(st.integers(0, 50), st.integers(1, 6), st.floats(0.5, 100.0))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_larger_ridge_lowers_the_total_and_no_score_is_negative(
     seed: int, neighbours: int, ridge: float
 ) -> None:

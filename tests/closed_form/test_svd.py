@@ -118,7 +118,7 @@ def test_rank_below_one_is_refused() -> None:
         truncated_svd(random_matrix(5, 5), 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(1, 12), st.integers(1, 12), st.sampled_from([0.1, 0.2, 0.6]), st.integers(0, 100)
 )

@@ -16,7 +16,7 @@ def made(seed, items=60, values=7, width=4, noise=0.0):
     return features, vectors.astype(np.float32)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.floats(0, 3))
 def test_it_solves_the_normal_equations(seed, noise):
     features, vectors = made(seed, noise=noise)

@@ -127,7 +127,7 @@ ROWS = st.tuples(
 LOGS = st.lists(ROWS, min_size=1, max_size=25)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(LOGS, st.integers(0, 20), st.sampled_from(["first", "last", "sum"]), st.booleans())
 def test_replay(rows, half_days, duplicates, use_weights):
     """The log up to a moment, extended by what came later, gives what the whole log gives."""
@@ -161,7 +161,7 @@ def test_replay(rows, half_days, duplicates, use_weights):
             )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(LOGS, st.sampled_from(["first", "last", "sum"]), st.booleans())
 def test_the_graph_has_the_edges_of_the_histories(rows, duplicates, use_weights):
     log = interactions_of(cleaned([*rows, (0, 0, 0, 0, 1.0)], duplicates))

@@ -87,7 +87,7 @@ def test_holm_by_hand() -> None:
     assert holm(np.array([])).shape == (0,)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_lies_between_plain_and_bonferroni(p_values: list[float]) -> None:
     plain = np.array(p_values)

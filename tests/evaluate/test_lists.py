@@ -43,7 +43,7 @@ def test_items_without_attributes_are_left_out_of_pairs() -> None:
     assert diversity(np.array([[0, 1, 3]], np.int32), ATTRIBUTES) == pytest.approx(0.5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30))
 def test_gini_equals_the_mean_absolute_difference(exposures: list[int]) -> None:
     counts = np.array(exposures)

@@ -106,7 +106,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, list[set[int]], int]:
     return np.array(rows, np.int32), sets, num_items
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases())
 def test_properties(case: tuple[np.ndarray, list[set[int]], int]) -> None:
     ranked, sets, num_items = case
@@ -125,7 +125,7 @@ def test_properties(case: tuple[np.ndarray, list[set[int]], int]) -> None:
         np.testing.assert_array_equal(again.per_user[name], values[turned])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases())
 def test_the_ideal_list_gives_one(case: tuple[np.ndarray, list[set[int]], int]) -> None:
     _, sets, num_items = case

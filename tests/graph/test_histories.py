@@ -110,7 +110,7 @@ def blocks_of(graph: Graph, log: Interactions, history: int, recency: bool = Tru
     return history_blocks_of(graph, log, ModelConfig(history=history, recency=recency))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(LOGS, st.sampled_from([1, 2, 50]))
 def test_a_pair_knows_what_came_before_it(interactions_of, rows, history):
     log, graph = phase_of(interactions_of, rows)
@@ -129,7 +129,7 @@ def test_a_pair_knows_what_came_before_it(interactions_of, rows, history):
         assert edges_into(block, VIEW, number) == naive_edges(viewed, history)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(LOGS, st.sampled_from([1, 3, 50]))
 def test_now_is_the_latest_of_everything(interactions_of, rows, history):
     log, graph = phase_of(interactions_of, rows)
@@ -141,7 +141,7 @@ def test_now_is_the_latest_of_everything(interactions_of, rows, history):
             assert edges_into(block, relation, number) == expected
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(LOGS, st.booleans())
 def test_edges_keep_the_weights_and_degrees_of_the_graph(interactions_of, rows, recency):
     log, graph = phase_of(interactions_of, rows)
@@ -160,7 +160,7 @@ def test_edges_keep_the_weights_and_degrees_of_the_graph(interactions_of, rows, 
         assert messages.source_degree.tolist() == degree.tolist()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(LOGS, st.sampled_from([1, 3, 50]))
 def test_without_an_order_the_pair_itself_is_left_out(interactions_of, rows, history):
     log, graph = phase_of(interactions_of, rows, with_times=False)

@@ -155,7 +155,7 @@ def test_all_neighbours_equal_the_naive_neighbourhood(graph, draw, excludes):
         assert {node_type: set(ids.tolist()) for node_type, ids in block.nodes.items()} == nodes
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     data=st.data(),
     seed=st.integers(0, 2**40),

@@ -100,7 +100,7 @@ def check(graph, blocks, seeds, before, fanouts):
             assert len(set(moments)) == len(moments)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     users=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 51)), unique=True, max_size=4),
     items=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 51)), unique=True, max_size=4),

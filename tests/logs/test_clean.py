@@ -117,7 +117,6 @@ def test_sum_counts_rows_where_there_is_no_weight():
     assert sorted(rows.rows()) == [(0, 1, 10, 3.0), (1, 1, 5, 1.0)]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -191,7 +190,7 @@ def test_core_by_hand():
     assert core.rounds == 3
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=40),
     st.integers(1, 4),

@@ -4,7 +4,7 @@ polars.
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.logs.packing import pack, sort_rows
@@ -19,7 +19,6 @@ def arrays(rows):
     return {name: table[:, place] for place, name in enumerate(COLUMNS)}
 
 
-@settings(deadline=None)
 @given(ROWS)
 def test_rows_come_back_and_sort_as_tuples(rows):
     packed = pack(arrays(rows))
@@ -29,7 +28,6 @@ def test_rows_come_back_and_sort_as_tuples(rows):
     assert list(zip(*(back[name].tolist() for name in COLUMNS), strict=True)) == sorted(rows)
 
 
-@settings(deadline=None)
 @given(ROWS, st.booleans())
 def test_one_a_group_is_the_first_or_last(rows, last):
     found = pack(arrays(rows)).sort().one_a_group(last).arrays()
@@ -41,7 +39,6 @@ def test_one_a_group_is_the_first_or_last(rows, last):
     )
 
 
-@settings(deadline=None)
 @given(ROWS)
 def test_tables_sort_the_same_whether_they_fit_or_not(rows):
     frame = pl.DataFrame(arrays(rows), schema=dict.fromkeys(COLUMNS, pl.Int64))

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.core.config import DataConfig
@@ -143,7 +143,6 @@ def test_text_ids_stay_as_written_unless_all_are_whole_floats(tmp_path):
     assert drops == {"user id missing": 1}
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")),
@@ -189,7 +188,6 @@ def test_other_time_zones_are_moments():
     ]
 
 
-@settings(deadline=None)
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))
 def test_iso_text_agrees_with_the_standard_library(moment):
     moment = moment.replace(second=moment.second, microsecond=0)

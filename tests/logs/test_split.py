@@ -266,7 +266,6 @@ def test_saved_splits_are_the_same(tmp_path):
     assert again.document() == splits.document()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=40), st.floats(0.05, 0.6))
 def test_a_cut_holds_out_at_least_its_share(times, share):
     moments = np.array(times)
@@ -284,7 +283,7 @@ EVENT = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(EVENT, min_size=8, max_size=60, unique_by=lambda row: (row[0], row[1], row[3])),
     st.integers(0, 3),

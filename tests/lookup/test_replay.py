@@ -57,7 +57,7 @@ RULES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(ROWS, min_size=1, max_size=25), st.integers(0, 20), RULES, st.floats(0, 0.99))
 def test_replay(rows, half_days, rules, fraction):
     now = half_days * DAY // 2
@@ -80,7 +80,7 @@ def test_replay(rows, half_days, rules, fraction):
         same(served.past.auxiliary["view"], retrained.past.auxiliary["view"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ROWS, min_size=1, max_size=25), RULES)
 def test_a_visitor_who_tells_everything_is_the_user(rows, rules):
     """The history of a user, told as events, gives the same edges, histories and seen items."""

@@ -106,7 +106,7 @@ def test_what_speaks_against_is_no_reason(films: Bundle) -> None:
     assert both == ["because country is de", "because of *Alien* (genres: sci-fi)"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, USERS - 1), st.integers(0, ITEMS - 1))
 def test_the_words_hold_every_part_and_parts_add_up(films: Bundle, user: int, item: int) -> None:
     found = Lookup(films).explain(f"u{user:02}", f"i{item:02}")

@@ -129,7 +129,7 @@ def test_the_power_stays_at_one_without_attention():
     assert DegreePriorAttention(2, attention=False, learn_weight_power=True).weight_power is None
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from([1, 2, 4]), st.floats(0, 1.5), st.floats(-6, 6))
 def test_equals_the_loops_anywhere(seed, heads, exponent, strength):
     from recsys.graph.schema import Adjacency, Messages, source_degrees, target_degrees

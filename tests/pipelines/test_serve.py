@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from patience import PATIENCE_SECONDS
 from recsys.core.artefacts import switch_link, write_json
 from worlds import make_contents, write_world
 
@@ -35,7 +36,7 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
             assert found
             answer = _ask(f"{found.group()}/v1/recommend/u01?k=3")
             server.send_signal(signal.SIGINT)
-            server.wait(timeout=30)
+            server.wait(timeout=PATIENCE_SECONDS)
         finally:
             server.kill()
     assert len(answer["items"]) == 3
@@ -48,13 +49,13 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def _ask(url: str, patience_seconds: float = 60) -> dict:
-    deadline = time.monotonic() + patience_seconds
+def _ask(url: str) -> dict:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=30) as answer:
                 return json.load(answer)
-        except urllib.error.URLError:
+        except OSError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

@@ -78,7 +78,7 @@ def tables(draw):
     return scores, draw(st.integers(1, num_items + 3)), seen, candidates
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tables(), st.sampled_from([None, 1, 2, 3]))
 def test_rank_equals_the_naive_loop(table, block):
     scores, k, seen, candidates = table
@@ -88,7 +88,7 @@ def test_rank_equals_the_naive_loop(table, block):
     assert ((hits.items == NO_ITEM) == np.isneginf(hits.scores)).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables())
 def test_select_equals_the_oracle(table):
     scores, k, _, _ = table

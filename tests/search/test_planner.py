@@ -31,7 +31,7 @@ def requests(draw):
     return queries, draw(st.integers(1, ITEMS)), exclude, draw(st.sampled_from([None, allow]))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(requests(), st.sampled_from([None, "hnsw", "ivf", "pq"]))
 def test_always_k_items_when_k_are_allowed(request, kind):
     queries, k, exclude, allow = request
@@ -61,7 +61,7 @@ def test_blocks_of_queries_change_nothing(monkeypatch):
     assert planner.search(queries, 5, exclude).items.tolist() == whole.items.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(requests())
 def test_exact_plans_agree_with_a_scan(request):
     queries, k, exclude, allow = request

@@ -6,14 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_SECONDS, eventually
 from recsys.core.artefacts import switch_link
-from servers import ask
+from servers import ask, is_ready
 from serving.keys import Keys
 
 
@@ -37,17 +36,12 @@ def test_a_run_is_served_until_it_is_stopped(run: Path, bundle_path: Path) -> No
         recsys("serve", str(run), "--port", str(port)), stderr=subprocess.PIPE, text=True
     )
     address = f"http://127.0.0.1:{port}"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{address}/readyz", timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.1)
+    eventually(lambda: is_ready(address), "the service does not start")
     assert ask(f"{address}/v1/recommend/u01")[1]["model_version"] == bundle_path.name
     assert ask(f"{address}/v1/events", {"events": [{"user": "u01", "item": "i01"}]})[0] == 200
     assert (run / "events.jsonl").exists()
     server.send_signal(signal.SIGTERM)
-    _, told = server.communicate(timeout=30)
+    _, told = server.communicate(timeout=PATIENCE_SECONDS)
     assert "no keys, so loopback only" in told
     assert "Traceback" not in told
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
@@ -19,7 +18,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from servers import ask, running
+from patience import PATIENCE_SECONDS, eventually
+from servers import ask, is_ready, running
 from serving.settings import Settings
 
 PROGRAM = """
@@ -41,20 +41,10 @@ def process(bundle: Path, events: Path, workers: int = 1) -> Iterator[tuple[str,
     server = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until_ready(address)
+        eventually(lambda: is_ready(address), "the service does not start")
         yield address, server
     finally:
         kill(server)
-
-
-def wait_until_ready(address: str) -> None:
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{address}/readyz", timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the service does not start")
 
 
 def kill(server: subprocess.Popen) -> None:
@@ -66,7 +56,7 @@ def kill(server: subprocess.Popen) -> None:
 
 def connected(address: str) -> socket.socket:
     parts = urlsplit(address)
-    return socket.create_connection((parts.hostname, parts.port), timeout=30)
+    return socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_SECONDS)
 
 
 def head(path: str, length: int) -> bytes:
@@ -145,10 +135,14 @@ def test_headers_without_an_end_are_cut_off(address: str) -> None:
 def test_an_answer_that_takes_too_long_is_given_up(
     bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.catalogue.similar_items", lambda *asked: time.sleep(3))
-    with running(Settings(bundle_path, answer_seconds=1.5)) as address:
+    given_up = threading.Event()
+    monkeypatch.setattr(
+        "serving.catalogue.similar_items", lambda *asked: given_up.wait(PATIENCE_SECONDS)
+    )
+    with running(Settings(bundle_path, answer_seconds=4.5)) as address:
         status, problem = ask(f"{address}/v1/similar/i01")
-        assert (status, "1.5 seconds" in problem["detail"]) == (503, True)
+        given_up.set()
+        assert (status, "4.5 seconds" in problem["detail"]) == (503, True)
         assert ask(f"{address}/v1/recommend/u01")[0] == 200
 
 
@@ -292,11 +286,7 @@ def test_a_killed_worker_is_replaced(bundle_path: Path, tmp_path: Path) -> None:
     with process(bundle_path, tmp_path / "events.jsonl", workers=2) as (address, server):
         before = workers()
         os.kill(min(before), signal.SIGKILL)
-        for _ in range(300):
-            if len(workers() - {min(before)}) == 2:
-                break
-            time.sleep(0.1)
-        assert len(workers() - {min(before)}) == 2
+        eventually(lambda: len(workers() - {min(before)}) == 2, "the worker is not replaced")
         assert {ask(f"{address}/v1/recommend/u01")[0] for _ in range(20)} == {200}
 
 

@@ -1,7 +1,6 @@
 """Bundles that come and go under a service: what answers, and what is refused."""
 
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import eventually
 from recsys.core.artefacts import switch_link
 from recsys.core.errors import DataError
 from recsys.lookup.histories import Event
@@ -55,11 +55,7 @@ def version(address: str) -> str:
 
 
 def wait_for(address: str, wanted: str) -> None:
-    for _ in range(400):
-        if version(address) == wanted:
-            return
-        threading.Event().wait(0.02)
-    raise AssertionError(f"{version(address)} still answers, not {wanted}")
+    eventually(lambda: version(address) == wanted, f"{wanted} never answers")
 
 
 def test_nothing_that_happens_to_the_files_reaches_the_answers(

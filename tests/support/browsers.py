@@ -26,7 +26,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_PATIENCE = 15_000  # milliseconds
+_PATIENCE = 300_000  # milliseconds
 
 
 @dataclass

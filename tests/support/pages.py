@@ -4,11 +4,11 @@ import time
 
 from playwright.sync_api import Locator, Page, expect
 
+from patience import PATIENCE_SECONDS
 from servers import ask
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 """A title that would run if it were taken for markup."""
-PATIENCE_SECONDS = 10
 
 
 def rows(page: Page) -> Locator:

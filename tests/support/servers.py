@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from patience import PATIENCE_SECONDS
 from serving.app import make_app
 from serving.server import listening
 from serving.settings import Settings
@@ -48,7 +49,7 @@ def ask(
         method=method,
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             return answer.status, _read(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -58,3 +59,12 @@ def ask(
 def _read(answer: Any) -> Any:
     text = answer.read().decode()
     return json.loads(text) if "json" in answer.headers.get("content-type", "") else text
+
+
+def is_ready(address: str) -> bool:
+    """Whether a service answers there."""
+    try:
+        urllib.request.urlopen(f"{address}/readyz", timeout=30).close()
+    except OSError:
+        return False
+    return True

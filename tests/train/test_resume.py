@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from patience import PATIENCE_SECONDS
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError
 from recsys.train import checkpoint
@@ -83,7 +84,7 @@ def start(folder: Path, mode: str, pause: float) -> subprocess.Popen:
 
 def finish(folder: Path, mode: str) -> str:
     process = start(folder, mode, 0.0)
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, errors
     return out
 
@@ -91,7 +92,7 @@ def finish(folder: Path, mode: str) -> str:
 @pytest.mark.parametrize("mode", ["sampled", pytest.param("full", marks=pytest.mark.slow)])
 def test_killed_training_ends_with_the_same_weights(mode, tmp_path):
     process = start(tmp_path / "killed", mode, 0.3)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (tmp_path / "killed" / checkpoint.FILE).exists() or "epoch 4/8" not in (
         process.stdout.readline()
     ):
