@@ -70,13 +70,43 @@ class HistoryScores:
 
     def sparse_scores(self, histories: WeightedHistories) -> sparse.csr_matrix:
         """(users, items) what the item–item table and auxiliary behaviours add."""
-        # h_u · table / (Σ_j h_uj)^¾
-        scale = sparse.diags(_length_scale(histories.items))
-        scores = (scale @ histories.items @ self.table).tocsr()
-        for behavior, gain in self.auxiliary_gains.items():
-            scores = scores + _gains_of(histories.auxiliary[behavior], gain)
+        scores = self.table_scores(histories.items)
+        if self.auxiliary_gains:
+            scores = scores + self.gains_of(histories)
         scores.sort_indices()
         return scores.astype(np.float32)
+
+    def table_scores(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
+        """(users, items) what the item–item table adds."""
+        # h_u · table / (Σ_j h_uj)^¾
+        scale = sparse.diags(_length_scale(histories))
+        return (scale @ histories @ self.table).tocsr()
+
+    def gains_of(self, histories: WeightedHistories) -> sparse.csr_matrix:
+        """(users, items) what auxiliary behaviours add."""
+        total = sparse.csr_matrix(histories.items.shape, dtype=np.float32)
+        for behavior, gain in self.auxiliary_gains.items():
+            total = total + _gains_of(histories.auxiliary[behavior], gain)
+        return total
+
+    def dense_scores(self, histories: sparse.csr_matrix) -> Float32Array | None:
+        """(users, items) what the item–item table and the low-pass add; None where they add nothing."""
+        if not self.table.nnz and not self.rank:
+            return None
+        scores = np.zeros(histories.shape, np.float32)
+        if self.rank:
+            # h_u · into · backᵀ / (Σ_j h_uj)^¾
+            queries = self.queries(histories)[:, : self.rank]
+            scores += queries @ self.back[:, : self.rank].T
+        if self.table.nnz:
+            scores += self.table_scores(histories).toarray()
+        return scores
+
+    @property
+    def everybody(self) -> Float32Array | None:
+        """(items,) what every list gets; None for nothing."""
+        columns = self.back[:, self.rank :]
+        return columns.sum(axis=1) if columns.shape[1] else None
 
     def queries(self, histories: sparse.csr_matrix) -> Float32Array:
         """(users, columns of `back`) vectors whose inner products with it are low-pass and trend."""

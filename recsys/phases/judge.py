@@ -9,8 +9,8 @@ from recsys.core.arrays import Int32Array
 from recsys.core.errors import UsageError
 from recsys.core.interactions import HeldOut, hold_out
 from recsys.core.ranking import Scorer
-from recsys.evaluate.deciding import deciding_mean
-from recsys.evaluate.metrics import evaluable_users
+from recsys.evaluate.deciding import deciding_per_user
+from recsys.evaluate.metrics import PerUser, evaluable_users
 from recsys.phases.data import PhaseData
 from recsys.search.exact import rank
 
@@ -64,7 +64,11 @@ class Judge:
 
         users: all of `held_out_users` when None.
         """
+        return float(self.per_user(scorer, users).mean())
+
+    def per_user(self, scorer: Scorer, users: Int32Array | None = None) -> PerUser:
+        """(users,) the deciding metric at `train.metric_k` of each user; users: see `ndcg`."""
         k = self.data.config.train.metric_k
         users = self.held_out_users if users is None else users
         lists = self.ranked(scorer, k, users)
-        return deciding_mean(lists, users, self.held_out_matrix, k)
+        return deciding_per_user(lists, users, self.held_out_matrix, k)

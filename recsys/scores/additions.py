@@ -77,23 +77,23 @@ class UnitScores:
         self, terms: FittedTerms, vectors: Callable[[VectorScaling], VectorScorer]
     ) -> None:
         self.terms = terms
-        self._vectors = LastResults(vectors, size=2)
-        self._units = LastResults(self._unit)
+        self.vectors = LastResults(vectors, size=2)
+        self.unit = LastResults(self._unit)
 
     def scorer(self, blend: Blend) -> VectorScorer | BlendedScorer:
         """The vectors scaled as a blend says, and what it adds."""
-        vectors = self._vectors(blend.scaling)
+        vectors = self.vectors(blend.scaling)
         if blend.empty:
             return vectors
         return BlendedScorer(vectors, self.added(blend), self.terms.histories(blend))
 
     def added(self, blend: Blend) -> HistoryScores:
         """What a blend adds to its vectors."""
-        return self.terms.added(blend, self._units(blend.scaling))
+        return self.terms.added(blend, self.unit(blend.scaling))
 
     def _unit(self, scaling: VectorScaling) -> float:
         """Mean standard deviation of the vectors' scores over the items."""
-        vectors = self._vectors(scaling)
+        vectors = self.vectors(scaling)
         return spread_of_products(
             vectors.user_vectors[self.terms.inputs.sample], vectors.item_vectors
         )

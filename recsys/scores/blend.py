@@ -118,6 +118,29 @@ class Blend:
             weights = settings.weighed(weights)
         return weights
 
+    @property
+    def complexity(self) -> tuple[int, int, float]:
+        """How far from the vectors as trained: terms that differ, settings that do, and how extreme
+        these are.
+        """
+        num_terms = 0
+        num_settings = 0
+        extremity = 0.0
+        for settings in self.settings:
+            if settings.counts:
+                num_terms += 1
+                num_settings += len(settings.departures)
+                extremity += settings.extremity
+        return num_terms, num_settings, extremity
+
+    def simpler(self) -> list[Self]:
+        """Without each of its departures in turn."""
+        blends = []
+        for settings in self.settings:
+            for option in settings.simpler():
+                blends.append(self.with_settings(option))
+        return blends
+
     def explain(self) -> dict[str, float]:
         """What is added and scaled, in words, with its weight."""
         words: dict[str, float] = {}

@@ -7,23 +7,21 @@ import numpy as np
 
 from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.progress import QUIET, Progress
-from recsys.evaluate.metrics import evenly
 from recsys.phases.phase import Phase
-from recsys.scores.additions import FittedTerms, UnitScores, fit_terms
+from recsys.scores.additions import FittedTerms, fit_terms
 from recsys.scores.blend import NO_BLEND, Blend
+from recsys.scores.judged_blends import JudgedBlends, judging_users
 from recsys.scores.last_results import LastResults
 from recsys.scores.search import Search
 from recsys.scores.term import VectorSource
 from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling
 from recsys.search.exact import VectorScorer
 
-_JUDGES = 10_000  # held-out users looked at: they tell NDCG apart by less than the grid's steps
-
 
 class Choice(NamedTuple):
     """What validation chose.
 
-    blend: the best of those tried; the vectors alone when nothing beats them.
+    blend: the simplest within noise of the best of those tried.
     value: NDCG of the blend on the validation users looked at; None when nothing was tried.
     alone: NDCG of the vectors alone.
     tried: documents of all blends tried with their "value", in order.
@@ -53,27 +51,22 @@ def choose_blend(
     if not len(phase.judge.held_out_users):
         return Choice(NO_BLEND, None, None, [])
     terms = terms or fit_terms(phase, None, progress)
-    judges = evenly(phase.judge.held_out_users, _JUDGES)
+    users = judging_users(phase)
     source: VectorSource
     if isinstance(vectors, TrainedVectors):
         # Only the rows that are looked at are encoded anew.
-        source = _ScaledVectors(vectors, np.union1d(judges, terms.inputs.sample))
+        source = _ScaledVectors(vectors, np.union1d(users, terms.inputs.sample))
     else:
         source = _FixedVectors(vectors)
     moves = terms.moves(source)
     if not moves:
         return Choice(NO_BLEND, None, None, [])
-    scores = UnitScores(terms, source.scorer)
-    tried: list[dict[str, Any]] = []
-
-    def value(blend: Blend) -> float:
-        ndcg = phase.judge.ndcg(scores.scorer(blend), judges)
-        tried.append({**blend.document(), "value": ndcg})
-        return ndcg
-
-    search = Search(value)
-    best = search.best(moves, progress)
-    return Choice(best, search.value(best), search.value(NO_BLEND), tried)
+    search = Search(JudgedBlends(phase, terms, source.scorer, users).values)
+    chosen = search.best(moves, progress)
+    tried = []
+    for blend, values in search.values.results.items():
+        tried.append({**blend.document(), "value": float(values.mean())})
+    return Choice(chosen, search.value(chosen), search.value(NO_BLEND), tried)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,13 @@ from scipy import sparse
 from recsys.closed_form.popularity import Popularity
 from recsys.core.arrays import Float32Array
 from recsys.core.history import UserHistories
+from recsys.core.ladder import MOST_STEPS
+from recsys.evaluate.metrics import PerUser, evenly
 from recsys.phases.phase import Phase
-from recsys.scores.recency import decay_of, half_lives_days, required_moments
-from recsys.scores.search import CLEAR
+from recsys.scores.judged_blends import MOST_USERS
+from recsys.scores.last_results import LastResults
+from recsys.scores.noise import CHOICE_ERRORS, STEP_ERRORS, difference
+from recsys.scores.recency import decay_of, half_life_ladder, required_moments
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,24 @@ class PopularityChoice(NamedTuple):
 
 
 def choose_popularity(phase: Phase) -> PopularityChoice:
-    """All of time, unless recent popularity is clearly better for the held-out users."""
+    """All of time, unless recent popularity is better for the held-out users beyond noise."""
     if not len(phase.judge.held_out_users):
         return PopularityChoice(None, {})
-    tried: dict[float | None, float] = {}
-    for days in (None, *half_lives_days(phase)):
-        popularity = item_popularity(phase.histories, phase.target, days)
-        tried[days] = phase.judge.ndcg(Popularity(popularity.shares))
-    best = max(tried, key=tried.__getitem__)
-    if tried[best] <= CLEAR * tried[None]:
+    users = evenly(phase.judge.held_out_users, MOST_USERS)
+
+    def values_of(half_life_days: float | None) -> PerUser:
+        popularity = item_popularity(phase.histories, phase.target, half_life_days)
+        return phase.judge.per_user(Popularity(popularity.shares), users)
+
+    values = LastResults(values_of)
+    ladder = half_life_ladder(phase)
+    best = max((None, *ladder.values), key=lambda days: float(values(days).mean()))
+    for _ in range(MOST_STEPS):
+        further = ladder.beyond(best)
+        if further is None or not difference(values(further), values(best)).beyond(STEP_ERRORS):
+            break
+        best = further
+    if not difference(values(best), values(None)).beyond(CHOICE_ERRORS):
         best = None
+    tried = {days: float(of_days.mean()) for days, of_days in values.results.items()}
     return PopularityChoice(best, tried)

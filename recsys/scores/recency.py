@@ -6,6 +6,7 @@ from recsys.core.arrays import Float64Array, Int64Array, IntArray
 from recsys.core.errors import UsageError
 from recsys.core.history import UserHistories, decay_by_days
 from recsys.core.interactions import Interactions
+from recsys.core.ladder import Ladder
 from recsys.phases.data import PhaseData
 
 _SHARES_OF_THE_LOG = (8, 32, 128)
@@ -23,6 +24,14 @@ def half_lives_days(data: PhaseData) -> list[float]:
         return []
     # Three significant digits: half-lives are shown to people and stored.
     return [float(f"{days / share:.3g}") for share in _SHARES_OF_THE_LOG]
+
+
+def half_life_ladder(data: PhaseData) -> Ladder:
+    """`half_lives_days`, and how a search goes on past their ends: not under an hour, not over the
+    days that the phase has seen.
+    """
+    days = data.interactions.days
+    return Ladder(half_lives_days(data), lowest=1 / 24, highest=max(days or 0.0, 1 / 24))
 
 
 def decayed_counts(

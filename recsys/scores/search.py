@@ -1,18 +1,25 @@
-"""A search over the settings of terms: one coordinate after the other, on any value."""
+"""A search over the settings of terms: one coordinate after the other, on values by user.
+
+A step is taken only where it gains beyond the noise of validation. Of all blends tried the simplest
+is chosen that is within noise of the best, in this order: fewer terms that differ from the vectors as
+trained; fewer settings that do; less extreme ones (`TermSettings.extremity`); the larger value.
+"""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
+from recsys.core.ladder import MOST_STEPS
 from recsys.core.progress import QUIET, Progress
+from recsys.evaluate.metrics import PerUser
 from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.last_results import LastResults
+from recsys.scores.noise import CHOICE_ERRORS, STEP_ERRORS, difference
 from recsys.scores.term import Move, Stage
 
-Value = Callable[[Blend], float]
-
-CLEAR = 1.1
-"""A choice that did not carry to other rows for less has to gain a tenth on validation."""
+Values = Callable[[Blend], PerUser]
 
 
 def _stage(move: Move[Any]) -> Stage:
@@ -24,52 +31,118 @@ def _kind(move: Move[Any]) -> type:
 
 
 class Search:
-    """Coordinate search from the vectors alone; it ends by comparing with them.
+    """Coordinate search from the vectors alone; what it tried is compared at the end.
 
-    value: of a blend, the larger the better; asked once for each.
+    values: by user, of a blend, the larger the better; asked once for each.
     """
 
-    def __init__(self, value: Value) -> None:
-        self.value = LastResults(value)
+    def __init__(self, values: Values) -> None:
+        self.values = LastResults(values)
 
-    def best(self, moves: Sequence[Move[Any]], progress: Progress = QUIET) -> Blend:
-        """The best blend on the way, the vectors alone among equals.
+    def value(self, blend: Blend) -> float:
+        """The mean over the users."""
+        return float(np.mean(self.values(blend)))
 
-        moves: of all terms, in the order of the terms.
+    def best(
+        self,
+        moves: Sequence[Move[Any]],
+        progress: Progress = QUIET,
+        starts: Sequence[Blend] = (),
+    ) -> Blend:
+        """The simplest within noise of the best of all that was tried.
+
+        Args:
+            moves: of all terms, in the order of the terms.
+            progress: told of the steps.
+            starts: blends that are compared besides.
         """
         of_vectors: list[Move[Any]] = []
         later: list[Move[Any]] = []
         for move in sorted(moves, key=_stage):
             moves_of_stage = of_vectors if move.stage == Stage.VECTORS else later
             moves_of_stage.append(move)
-        ways = [self._with_clearly_better_vectors(NO_BLEND, of_vectors)]
+        ways = [self._with_better_vectors(NO_BLEND, of_vectors)]
         for move in progress.track(later, "blending", len(later)):
             ends = [self._moved(way, move) for way in ways]
             if move.stage == Stage.FORK:
                 # The way before the fork goes on beside the new one.
                 ends = [*ways, *ends]
             ways = list(dict.fromkeys(ends))
-        # Among equals the first is taken: nothing is added unless that is better.
-        candidates = [NO_BLEND, *ways]
-        return max(candidates, key=self.value)
+        best = self.largest([NO_BLEND, *ways, *starts])
+        self._try_without(best)
+        return self.simplest()
 
-    def _with_clearly_better_vectors(self, blend: Blend, moves: Sequence[Move[Any]]) -> Blend:
-        """What each term makes of the vectors, where that is clearly better than to leave them."""
+    def gains(self, blend: Blend, other: Blend, errors: float = STEP_ERRORS) -> bool:
+        """Whether one blend is better than another beyond noise."""
+        if blend == other:
+            return False
+        return difference(self.values(blend), self.values(other)).beyond(errors)
+
+    def largest(self, blends: Iterable[Blend]) -> Blend:
+        """The blend of the largest value, the first among equals."""
+        return max(blends, key=self.value)
+
+    def simplest(self) -> Blend:
+        """Of all that was tried, the simplest within noise of the best."""
+        tried = self.values.results
+        best = self.largest(tried)
+        candidates = []
+        for blend, values in tried.items():
+            if blend == best or difference(tried[best], values).within(CHOICE_ERRORS):
+                candidates.append(blend)
+        return min(candidates, key=self._order)
+
+    def _order(self, blend: Blend) -> tuple[int, int, float, float]:
+        return (*blend.complexity, -self.value(blend))
+
+    def _try_without(self, best: Blend) -> None:
+        """Try a blend without each of its departures in turn, as long as that is within noise."""
+        blend = best
+        while True:
+            within_noise = []
+            for simpler in blend.simpler():
+                gap = difference(self.values(best), self.values(simpler))
+                if gap.within(CHOICE_ERRORS):
+                    within_noise.append(simpler)
+            if not within_noise:
+                return
+            blend = min(within_noise, key=self._order)
+
+    def _with_better_vectors(self, blend: Blend, moves: Sequence[Move[Any]]) -> Blend:
+        """What each term makes of the vectors, where that is better than to leave them."""
         for _, moves_of_term in itertools.groupby(moves, key=_kind):
             changed = blend
             for move in moves_of_term:
                 changed = self._moved(changed, move)
-            if self.value(changed) > CLEAR * self.value(blend):
+            if self.gains(changed, blend):
                 blend = changed
         return blend
 
     def _moved(self, blend: Blend, move: Move[Any]) -> Blend:
-        """The best of the options of a move."""
+        """The best of the options of a move, where it gains; past the ends of ladders too."""
         while True:
-            candidates = [blend] if move.keeps else []
+            candidates = []
             for settings in move.options(blend.of(move.kind)):
                 candidates.append(blend.with_settings(settings))
-            best = max(candidates, key=self.value, default=blend)
-            if best == blend or not move.climbs:
+            if not candidates:
+                return blend
+            best = self.largest(candidates)
+            if not (move.forced or self.gains(best, blend)):
+                return self._past_the_ends(blend, move)
+            best = self._past_the_ends(best, move)
+            if not move.climbs or best == blend:
                 return best
             blend = best
+
+    def _past_the_ends(self, blend: Blend, move: Move[Any]) -> Blend:
+        """Further along each ladder of a move whose end the blend stands at, as long as that gains."""
+        for name in move.ladders:
+            for _ in range(MOST_STEPS):
+                settings = move.further(blend.of(move.kind), name)
+                if settings is None:
+                    break
+                further = blend.with_settings(settings)
+                if not self.gains(further, blend):
+                    break
+                blend = further
+        return blend

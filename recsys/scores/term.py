@@ -5,13 +5,14 @@ A score is the inner product of trained vectors plus what terms add. Every modul
 """
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from recsys.core.ladder import Ladder
 from recsys.scores.addition import Addition
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.trained_vectors import VectorScaling
@@ -19,9 +20,13 @@ from recsys.search.exact import VectorScorer
 
 
 class TermSettings(BaseModel):
-    """What a search chooses for one term. The defaults leave the score as it is."""
+    """What a search chooses for one term. The defaults leave the score as it is.
+
+    without_default: settings whose default stands for nothing that could be computed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    without_default: ClassVar[tuple[str, ...]] = ()
 
     @property
     def adds(self) -> bool:
@@ -40,9 +45,57 @@ class TermSettings(BaseModel):
         """What the term brings to scores, in words, with its weight; nothing where it is left out."""
         return {}
 
+    @property
+    def counts(self) -> bool:
+        """Whether the score is another than with the defaults."""
+        return self != type(self)()
+
+    @property
+    def departures(self) -> list[str]:
+        """Names of the settings that differ from their defaults; none where nothing counts."""
+        if not self.counts:
+            return []
+        values = self.model_dump()
+        defaults = type(self)().model_dump()
+        return [name for name in values if values[name] != defaults[name]]
+
+    @property
+    def extremity(self) -> float:
+        """How unusual the settings are: 0 for those that hold on most logs."""
+        return 0.0
+
+    def simpler(self) -> list[Self]:
+        """With each setting that differs at its default, and all of them at once."""
+        if not self.departures:
+            return []
+        defaults = type(self)()
+        options = [defaults]
+        for name in self.departures:
+            option = self.changed(**{name: getattr(defaults, name)})
+            if option.counts and name not in self.without_default:
+                options.append(option)
+        return options
+
     def changed(self, **changes: Any) -> Self:
         """The settings with other values for some of them."""
         return self.model_copy(update=changes)
+
+
+class WeightedSettings(TermSettings):
+    """Of a term whose scores are multiplied by a weight; with 0 the other settings do not count.
+
+    weight: of its scores, in standard deviations of the vectors' scores over the items.
+    """
+
+    weight: float = 0.0
+
+    @property
+    def adds(self) -> bool:
+        return bool(self.weight)
+
+    @property
+    def counts(self) -> bool:
+        return self.adds
 
 
 S = TypeVar("S", bound=TermSettings)
@@ -52,7 +105,7 @@ class Stage(IntEnum):
     """The steps of a search, in order; within a stage terms follow each other by `Term.order`."""
 
     VECTORS = 1
-    """Changes of the vectors alone; what a term finds is kept only where it is clearly better."""
+    """Changes of the vectors alone."""
     START = 2
     """Usual settings from which the search goes on."""
     AUXILIARY = 3
@@ -79,36 +132,54 @@ class Move(Generic[S]):
 
     stage: when it is taken.
     kind: whose settings it changes.
-    options: from the settings so far, those to compare; they stay as they are where it gives none.
-    keeps: whether the settings so far are compared too, before the options.
+    options: from the settings so far, those to compare; they stay as they are where it gives none,
+        or none that gains.
+    forced: whether the best option is taken though it may not gain: later steps start from there.
     climbs: whether the step is repeated from the best of them until that stays the same.
+    ladders: by the name of a setting, how it goes on past the ends of what the options hold.
     """
 
     stage: Stage
     kind: type[S]
     options: Callable[[S], Sequence[S]]
-    keeps: bool = False
+    forced: bool = False
     climbs: bool = False
+    ladders: Mapping[str, Ladder] = field(default_factory=dict)
+
+    def further(self, settings: S, name: str) -> S | None:
+        """Past the end of one ladder; None where the settings are not at an end."""
+        value = self.ladders[name].beyond(getattr(settings, name))
+        return None if value is None else settings.changed(**{name: value})
 
 
-def grid(stage: Stage, kind: type[S], keeps: bool = False, **values: Sequence[Any]) -> Move[S]:
+def grid(
+    stage: Stage, kind: type[S], forced: bool = False, **values: Sequence[Any] | Ladder
+) -> Move[S]:
     """A move over all combinations of values.
 
     Args:
         stage: when it is taken.
         kind: whose settings it changes.
-        keeps: whether the settings so far are compared too.
-        **values: by the name of a setting, what it is tried at.
+        forced: whether the best is taken though it may not gain.
+        **values: by the name of a setting, what it is tried at; a ladder goes on past its ends.
     """
+    ladders = {}
+    tried: dict[str, Sequence[Any]] = {}
+    for name, given in values.items():
+        if isinstance(given, Ladder):
+            ladders[name] = given
+            tried[name] = given.values
+        else:
+            tried[name] = given
 
     def options(settings: S) -> list[S]:
         changed = []
-        for combination in itertools.product(*values.values()):
-            changes = dict(zip(values, combination, strict=True))
+        for combination in itertools.product(*tried.values()):
+            changes = dict(zip(tried, combination, strict=True))
             changed.append(settings.changed(**changes))
         return changed
 
-    return Move(stage, kind, options, keeps)
+    return Move(stage, kind, options, forced, ladders=ladders)
 
 
 _FINER = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)

@@ -14,7 +14,7 @@ from recsys.scores.last_results import LastResults
 from recsys.scores.spread import factor
 from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, finer_weights
 
-WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0)
+WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 POWERS = (1.0, 0.5, 0.25)
 
 
@@ -41,6 +41,10 @@ class AuxiliarySettings(TermSettings):
     @property
     def adds(self) -> bool:
         return bool(self.weights)
+
+    @property
+    def counts(self) -> bool:
+        return self.adds
 
     def explain(self) -> dict[str, float]:
         return {f"gain of items under {behavior}": weight for behavior, weight in self.weights}

@@ -1,10 +1,13 @@
 """How the items of a history weigh, in every term that reads histories."""
 
+import math
+
+from recsys.core.ladder import Ladder
 from recsys.scores.inputs import HistoryWeights
 from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, grid
 
-HALF_LIVES_EVENTS: tuple[float | None, ...] = (None, 50.0, 20.0, 5.0)
-AUXILIARY_WEIGHTS = (0.0, 0.1, 0.2, 0.4)
+HALF_LIVES_EVENTS = Ladder((None, 50.0, 20.0, 5.0), lowest=0.5, highest=200.0)
+AUXILIARY_WEIGHTS = Ladder((0.0, 0.1, 0.2, 0.4), lowest=0.02, highest=2.0)
 
 
 class HistorySettings(TermSettings):
@@ -18,6 +21,13 @@ class HistorySettings(TermSettings):
 
     half_life_events: float | None = None
     auxiliary_weight: float = 0.0
+
+    @property
+    def extremity(self) -> float:
+        """Halvings of the half-life under five events."""
+        if self.half_life_events is None:
+            return 0.0
+        return max(0.0, math.log2(5.0 / self.half_life_events))
 
     def weighed(self, weights: HistoryWeights) -> HistoryWeights:
         return HistoryWeights(self.half_life_events, self.auxiliary_weight)

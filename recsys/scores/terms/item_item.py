@@ -8,21 +8,32 @@ from scipy import sparse
 from recsys.closed_form.item_item import item_item_tables
 from recsys.core.arrays import Float32Array
 from recsys.core.interactions import Interactions
+from recsys.core.ladder import Ladder
 from recsys.graph.baskets import baskets
 from recsys.scores.addition import Addition, combined
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
-from recsys.scores.recency import decayed_counts, half_lives_days
+from recsys.scores.recency import decayed_counts, half_life_ladder
 from recsys.scores.spread import factor, spread_of_rows
-from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, finer_weights, grid
+from recsys.scores.term import (
+    Move,
+    Stage,
+    Term,
+    VectorSource,
+    WeightedSettings,
+    finer_weights,
+    grid,
+)
 
-WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+WEIGHTS = Ladder((0.05, 0.1, 0.2, 0.4, 0.8, 1.6), lowest=0.01, highest=100.0)
 USUAL_WEIGHT = 0.2
-RIDGES: tuple[float, ...] = (15.0, 50.0, 5.0, 150.0)
-ATTRIBUTE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+RIDGES: tuple[float, ...] = (15.0, 50.0, 5.0, 150.0, 500.0)
+"""Tables of all of them are fitted at once."""
+RIDGE_LADDER = Ladder(RIDGES, lowest=0.5, highest=20_000.0)
+ATTRIBUTE_WEIGHTS = Ladder((0.0, 0.1, 0.3, 1.0, 3.0), lowest=0.01, highest=30.0)
 
 
-class ItemItemSettings(TermSettings):
+class ItemItemSettings(WeightedSettings):
     """The item–item table in a score.
 
     weight: of its scores, in standard deviations of the vectors' scores over the items.
@@ -33,14 +44,9 @@ class ItemItemSettings(TermSettings):
         where it is not.
     """
 
-    weight: float = 0.0
     ridge: float = RIDGES[0]
     attribute_weight: float = 0.0
     half_life_days: float | None = None
-
-    @property
-    def adds(self) -> bool:
-        return bool(self.weight)
 
     def explain(self) -> dict[str, float]:
         if not self.weight:
@@ -71,12 +77,12 @@ class ItemItem(Term[ItemItemSettings]):
     def moves(self, vectors: VectorSource) -> list[Move[ItemItemSettings]]:
         if not self._is_fitted:
             return []
-        days = half_lives_days(self.inputs.data)
+        days = half_life_ladder(self.inputs.data)
         moves = [
-            grid(Stage.START, ItemItemSettings, weight=[USUAL_WEIGHT]),
+            grid(Stage.START, ItemItemSettings, forced=True, weight=[USUAL_WEIGHT]),
             grid(Stage.WEIGHT, ItemItemSettings, weight=WEIGHTS),
-            grid(Stage.FORK, ItemItemSettings, keeps=True, half_life_days=days, weight=WEIGHTS),
-            grid(Stage.GRID, ItemItemSettings, ridge=RIDGES),
+            grid(Stage.FORK, ItemItemSettings, half_life_days=days, weight=WEIGHTS),
+            grid(Stage.GRID, ItemItemSettings, ridge=RIDGE_LADDER),
         ]
         if self.attribute_rows is not None:
             moves.append(grid(Stage.GRID, ItemItemSettings, attribute_weight=ATTRIBUTE_WEIGHTS))
@@ -112,7 +118,8 @@ class ItemItem(Term[ItemItemSettings]):
         """(items, items) before its weight; the flag says whether auxiliary pairs count."""
         settings, with_auxiliary = key
         ridges = RIDGES
-        if self.chosen is not None or settings.attribute_weight:
+        alone = self.chosen is not None or settings.ridge not in RIDGES
+        if alone or settings.attribute_weight:
             ridges = (settings.ridge,)
         tables = self._by_ridge((with_auxiliary, settings.attribute_weight, ridges))
         table = tables[settings.ridge]

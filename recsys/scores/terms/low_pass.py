@@ -6,31 +6,28 @@ import numpy as np
 
 from recsys.closed_form.low_pass import low_pass
 from recsys.core.arrays import Float32Array
+from recsys.core.ladder import Ladder
 from recsys.scores.addition import Addition, combined
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
 from recsys.scores.spread import factor, spread_of_products
-from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, grid
+from recsys.scores.term import Move, Stage, Term, VectorSource, WeightedSettings, grid
 
-WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2)
+WEIGHTS = Ladder((0.0, 0.02, 0.05, 0.1, 0.2), lowest=0.005, highest=100.0)
 RANKS = (512, 256, 128, 64)
+LOWEST_RANK = 8
 
 Factors = tuple[Float32Array, Float32Array]
 
 
-class LowPassSettings(TermSettings):
+class LowPassSettings(WeightedSettings):
     """The low-pass in a score.
 
     weight: of its scores, in standard deviations of the vectors' scores over the items.
     rank: singular vectors, at most.
     """
 
-    weight: float = 0.0
     rank: int = RANKS[0]
-
-    @property
-    def adds(self) -> bool:
-        return bool(self.weight)
 
     def explain(self) -> dict[str, float]:
         return {"low-pass": self.weight} if self.weight else {}
@@ -66,7 +63,9 @@ class LowPass(Term[LowPassSettings]):
         ranks = [rank for rank in RANKS if rank < full_rank]
         if ranks:
             ranks.insert(0, min(RANKS[0], full_rank))
-            moves.append(grid(Stage.GRID, LowPassSettings, rank=ranks))
+            # There are no more singular vectors than these; of fewer the search finds out.
+            ladder = Ladder(ranks, lowest=LOWEST_RANK, highest=full_rank)
+            moves.append(grid(Stage.GRID, LowPassSettings, rank=ladder))
         return moves
 
     def addition(self, settings: LowPassSettings, weights: HistoryWeights, unit: float) -> Addition:

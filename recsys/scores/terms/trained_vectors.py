@@ -1,9 +1,12 @@
 """How much the vectors of users lean on late events, and on what is known of the user alone."""
 
+import math
+
+from recsys.core.ladder import Ladder
 from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, grid
 from recsys.scores.trained_vectors import VectorScaling
 
-HALF_LIVES_EVENTS: tuple[float | None, ...] = (None, 50.0, 20.0, 10.0, 5.0, 3.0)
+HALF_LIVES_EVENTS = Ladder((50.0, 20.0, 10.0, 5.0, 3.0), lowest=0.5, highest=400.0)
 SELF_WEIGHTS = (1.0, 0.3, 0.0)
 
 
@@ -16,6 +19,13 @@ class TrainedVectorsSettings(TermSettings):
 
     half_life_events: float | None = None
     self_weight: float = 1.0
+
+    @property
+    def extremity(self) -> float:
+        """Halvings of the half-life under five events."""
+        if self.half_life_events is None:
+            return 0.0
+        return max(0.0, math.log2(5.0 / self.half_life_events))
 
     def scaled(self, scaling: VectorScaling) -> VectorScaling:
         return scaling._replace(
@@ -34,9 +44,14 @@ class TrainedVectorsTerm(Term[TrainedVectorsSettings]):
         if not (self.inputs.data.config.blend.recency and vectors.can_decay):
             return []
         return [
-            grid(Stage.VECTORS, TrainedVectorsSettings, half_life_events=HALF_LIVES_EVENTS[1:]),
+            grid(Stage.VECTORS, TrainedVectorsSettings, half_life_events=HALF_LIVES_EVENTS),
             grid(Stage.VECTORS, TrainedVectorsSettings, self_weight=SELF_WEIGHTS),
-            Move(Stage.USERS_AGAIN, TrainedVectorsSettings, _half_lives_again),
+            Move(
+                Stage.USERS_AGAIN,
+                TrainedVectorsSettings,
+                _half_lives_again,
+                ladders={"half_life_events": HALF_LIVES_EVENTS},
+            ),
         ]
 
 
@@ -44,4 +59,5 @@ def _half_lives_again(settings: TrainedVectorsSettings) -> list[TrainedVectorsSe
     """Only where late events were found to count more."""
     if settings.half_life_events is None:
         return []
-    return [settings.changed(half_life_events=half_life) for half_life in HALF_LIVES_EVENTS]
+    half_lives = [None, *HALF_LIVES_EVENTS.values]
+    return [settings.changed(half_life_events=half_life) for half_life in half_lives]

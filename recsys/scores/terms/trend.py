@@ -1,32 +1,47 @@
 """What is popular of recent days gains in everybody's lists."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from recsys.core.arrays import Float32Array
 from recsys.core.interactions import Interactions
+from recsys.core.ladder import Ladder
 from recsys.scores.addition import Addition
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
-from recsys.scores.recency import decayed_counts, half_lives_days
+from recsys.scores.recency import decayed_counts, half_life_ladder
 from recsys.scores.spread import factor
-from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, finer_weights, grid
+from recsys.scores.term import (
+    Move,
+    Stage,
+    Term,
+    VectorSource,
+    WeightedSettings,
+    finer_weights,
+    grid,
+)
 
-WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+WEIGHTS = Ladder((0.25, 0.5, 1.0, 2.0, 4.0, 8.0), lowest=0.05, highest=100.0)
+USUAL_DAYS = 7.0
 
 
-class TrendSettings(TermSettings):
+class TrendSettings(WeightedSettings):
     """The trend in a score.
 
     weight: its standard deviation over the items, in those of the vectors' scores.
     half_life_days: of the interactions that are counted (`trending`).
     """
 
-    weight: float = 0.0
+    without_default: ClassVar[tuple[str, ...]] = ("half_life_days",)
     half_life_days: float = 0.0
 
     @property
-    def adds(self) -> bool:
-        return bool(self.weight)
+    def extremity(self) -> float:
+        """Halvings of the half-life under a week."""
+        if not self.half_life_days:
+            return 0.0
+        return max(0.0, float(np.log2(USUAL_DAYS / self.half_life_days)))
 
     def explain(self) -> dict[str, float]:
         if not self.weight:
@@ -46,12 +61,10 @@ class Trend(Term[TrendSettings]):
         self._trends = LastResults(self._trend)
 
     def moves(self, vectors: VectorSource) -> list[Move[TrendSettings]]:
-        days = half_lives_days(self.inputs.data)
-        if not days:
+        days = half_life_ladder(self.inputs.data)
+        if not days.values:
             return []
-        options = grid(
-            Stage.EVERYBODY, TrendSettings, keeps=True, half_life_days=days, weight=WEIGHTS
-        )
+        options = grid(Stage.EVERYBODY, TrendSettings, half_life_days=days, weight=WEIGHTS)
         return [options, Move(Stage.REFINE, TrendSettings, _finer)]
 
     def addition(self, settings: TrendSettings, weights: HistoryWeights, unit: float) -> Addition:
