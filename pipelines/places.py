@@ -17,3 +17,5 @@ WITHOUT = "scores/without/{bucket}"
 COLD_START = "scores/cold_start"
 INDEX = "index/{phase}"
 REPORT = "report"
+
+MODEL, LIGHTGCN = "model", "lightgcn"  # buckets of what is trained

@@ -15,7 +15,9 @@ from pipelines.places import (
     COUNTS,
     GRAPH,
     INDEX,
+    LIGHTGCN,
     LOG,
+    MODEL,
     POPULARITY,
     RELATIONS,
     REPORT,
@@ -44,7 +46,6 @@ from pipelines.stages import (
     training,
 )
 from pipelines.stages.counts import counts_of
-from pipelines.stages.training import LIGHTGCN, MODEL
 from recsys.baselines.catalogue import baseline
 from recsys.budget.forecast import RunForecast
 from recsys.budget.leave_out import Budgeted
@@ -215,9 +216,9 @@ def _select(
     return [
         _graph("select", config),
         _train("select", variants),
-        _blend("select", variants),
-        _score("select", variants),
         Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=names),
+        _blend("select", variants, names),
+        _score("select", variants),
         Stage("popularity", popularity.choose, POPULARITY, _ROWS, popularity_keys),
     ]
 
@@ -293,13 +294,14 @@ def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
     )
 
 
-def _blend(phase: PhaseName, variants: Sequence[str]) -> Stage:
+def _blend(phase: PhaseName, variants: Sequence[str], rivals: Sequence[str] = ()) -> Stage:
     inputs = [*_ROWS, GRAPH.format(phase=phase), _of_phase(TRAINED, phase)]
+    inputs += [VALIDATION.format(bucket=name) for name in rivals]
     if phase != "select":
         inputs.append(_of_phase(BLEND, "select"))
     return Stage(
         f"blend-{phase}",
-        blend.fit(phase),
+        blend.fit(phase, rivals),
         _of_phase(BLEND, phase),
         tuple(inputs),
         _BLENDED,

@@ -107,6 +107,25 @@ def _print_models(report: Mapping[str, Any]) -> None:
         rows.append(_model_row(model, metrics, findings.get(model["name"])))
     title = f"Models on the test, {report['facts']['warm_users']:,} users"
     print_table(title, [*columns, "model against it"], rows)
+    if report.get("served"):
+        _print_served(report["served"])
+    if report.get("agreement"):
+        agreement = report["agreement"]
+        print_text(
+            f"validation and test: rank correlation {agreement['tau']:.2f} over all models, "
+            f"{agreement['turned']} of {agreement['pairs']} pairs the other way round"
+        )
+
+
+def _print_served(served: Mapping[str, Any]) -> None:
+    """What goes live, beside what else there is on validation."""
+    print_text(served["line"])
+    rows: Rows = []
+    for row in served["rows"]:
+        error = _number(row["error"])
+        rows.append([row["title"], _number(row["value"]), f"{row['difference']:+.4f}", error])
+    columns = ["compared with", "on validation", "what goes live minus it", "standard error"]
+    print_table(f"What goes live, {served['users']:,} validation users", columns, rows)
 
 
 def _model_row(

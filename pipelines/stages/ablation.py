@@ -5,11 +5,11 @@ the model itself.
 """
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import GRAPH, TRAINED
+from pipelines.places import GRAPH, MODEL, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import chosen
 from pipelines.stages.scores import Scored
-from pipelines.stages.training import CARD, MODEL, settled
+from pipelines.stages.training import CARD, settled
 from recsys.core.artefacts import read_json
 from recsys.fitting.fit import fit_phase
 from recsys.graph.parts import has_part, without

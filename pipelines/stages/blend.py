@@ -1,6 +1,6 @@
 """What is added to a trained model: chosen once, on validation; fitted on the rows of every phase."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,11 @@ import numpy as np
 from scipy import sparse
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import BLEND, GRAPH, TRAINED
+from pipelines.places import BLEND, GRAPH, MODEL, TRAINED, VALIDATION
 from pipelines.runner import Facts, Work
 from pipelines.stages.embeddings import load_embeddings, load_scaled, save_scaled, vectors_of
+from pipelines.stages.scores import Scored
+from pipelines.stages.served import served
 from recsys.bundle.storage import load_array, load_matrix, save_array, save_matrix
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.encoder import Embeddings
@@ -21,6 +23,7 @@ from recsys.scores.additions import FittedTerms, fit_history, fit_terms, with_hi
 from recsys.scores.blend import Blend
 from recsys.scores.choice import Choice, choose_blend
 from recsys.scores.inputs import auxiliary_behaviors
+from recsys.scores.rivals import Rival
 from recsys.scores.terms.auxiliary_behaviors import AuxiliarySettings
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
@@ -30,10 +33,11 @@ _ADDED = "added.json"
 _SCALED = "shape"
 
 
-def fit(phase: PhaseName) -> Callable[[Work], Facts]:
+def fit(phase: PhaseName, rivals: Sequence[str] = ()) -> Callable[[Work], Facts]:
     """A stage function that adds terms to the bucket's variant.
 
-    In "select" the search chooses their weights; later phases take what was chosen.
+    In "select" the search chooses their weights; later phases take what was chosen. What is chosen for
+    the model stands beside `rivals`, baselines that were tuned.
     """
 
     def fit_phase_blend(work: Work) -> Facts:
@@ -45,11 +49,23 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
             _fit(work, data, vectors, chosen(work, work.bucket))
             return Facts()
         terms = fit_terms(data, None, work.progress)
-        choice = choose_blend(data, vectors, work.progress, terms)
+        choice = choose_blend(data, vectors, work.progress, terms, _rivals(work, rivals))
         _fit(work, data, vectors, choice.blend, terms)
         return _tell(work, data, choice)
 
     return fit_phase_blend
+
+
+def _rivals(work: Work, names: Sequence[str]) -> list[Rival]:
+    """The baselines that were tuned, for the model alone: its variants are only compared with it."""
+    if work.bucket != MODEL:
+        return []
+    rivals = []
+    for name in names:
+        scored = Scored.load(work.read(VALIDATION.format(bucket=name)))
+        if not scored.skipped:
+            rivals.append(Rival(name, scored.title, scored.params, scored.ranked))
+    return rivals
 
 
 def chosen(work: Work, bucket: str) -> Blend:
@@ -148,10 +164,11 @@ def _facts_of_older(folder: Path, data: Phase) -> dict[str, Any]:
 
 
 def _tell(work: Work, data: Phase, choice: Choice) -> Facts:
-    if choice.value is not None:
+    metric = f"NDCG@{work.config.train.metric_k}"
+    told = served(choice, metric)
+    if told is not None:
         words = [f"{name} {weight:g}" for name, weight in choice.blend.explain().items()]
         what = ", ".join(words) or "nothing added"
-        metric = f"NDCG@{work.config.train.metric_k}"
         work.progress.say(
             f"{work.bucket}: {what}: validation {metric} {choice.value:.4f} "
             f"(vectors alone {choice.alone:.4f})"
@@ -161,5 +178,6 @@ def _tell(work: Work, data: Phase, choice: Choice) -> Facts:
         "alone": choice.alone,
         "tried": choice.tried,
         "blend": choice.blend.document(),
+        "served": None if told is None else told.model_dump(mode="json"),
     }
     return Facts(rows_in=len(data.interactions), figures=figures)

@@ -4,11 +4,10 @@ import numpy as np
 from scipy import sparse
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import GRAPH
+from pipelines.places import GRAPH, MODEL
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popularity_half_life
-from pipelines.stages.training import MODEL
 from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.arrays import IntArray
 from recsys.core.artefacts import write_json

@@ -36,6 +36,7 @@ def save_scaled(scaled: Embeddings, trained: Embeddings, folder: Path) -> None:
         if array is not getattr(trained, name):
             np.save(folder / f"{name}.npy", array)
     np.save(folder / "visitor.npy", scaled.encoder.visitor)
+    np.save(folder / "layer_weights.npy", scaled.encoder.layer_weights)
     facts = {"half_life_events": scaled.encoder.half_life_events}
     write_json(folder / "encoder.json", facts)
 
@@ -45,6 +46,8 @@ def load_scaled(trained: Embeddings, folder: Path) -> Embeddings:
     visitor = np.load(folder / "visitor.npy")
     facts = read_json(folder / "encoder.json")
     encoder = replace(trained.encoder, visitor=visitor, **facts)
+    if (folder / "layer_weights.npy").exists():  # not of 0.1
+        encoder = replace(encoder, layer_weights=np.load(folder / "layer_weights.npy"))
     return replace(trained, **_arrays(folder, _SCALED), encoder=encoder)
 
 

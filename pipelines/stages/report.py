@@ -12,7 +12,9 @@ from pipelines.places import (
     COLD_START,
     GRAPH,
     INDEX,
+    LIGHTGCN,
     LOG,
+    MODEL,
     TEST,
     TRAINED,
     VALIDATION,
@@ -23,7 +25,7 @@ from pipelines.stages.cold_start import FIGURES
 from pipelines.stages.scores import Scored
 from pipelines.stages.serving import THROUGH
 from pipelines.stages.took import left_out, stage_rows
-from pipelines.stages.training import LIGHTGCN, MASS, MODEL
+from pipelines.stages.training import MASS
 from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import read_json
 from recsys.core.config import DataConfig
@@ -35,6 +37,7 @@ from recsys.evaluate.document import (
     Epoch,
     RelationRow,
     RunFacts,
+    Served,
     StageRow,
     ThroughIndex,
     VisitorRow,
@@ -67,6 +70,7 @@ def write(work: Work) -> Facts:
     models = []
     for name in (MODEL, *config.evaluate.baselines):
         models.append(_judged(work, select, name, stages))
+    blended = stages[f"blend-select[{MODEL}]"]["figures"].get("served")
     epochs = stages[f"train-select[{MODEL}]"]["figures"]["history"]
     through_index = read_json(work.read(INDEX.format(phase="final")) / THROUGH)
     report = build_report(
@@ -88,6 +92,8 @@ def write(work: Work) -> Facts:
         "left_out": left_out(work.folder),
         "stages": _earlier_than_report(work, stages),
     }
+    if blended is not None:
+        more["served"] = Served(**blended)
     report = report.model_copy(update=more)
     write_report(report, work.out)
     work.progress.say(report.headline)

@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import GRAPH, INDEX, REPORT, TEST, TRAINED
+from pipelines.places import GRAPH, INDEX, MODEL, REPORT, TEST, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popularity_half_life
 from pipelines.stages.scores import Scored
-from pipelines.stages.training import CARD, MODEL
+from pipelines.stages.training import CARD
 from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.artefacts import read_json, text_sha256, write_json
 from recsys.core.tables import ITEM_ID, USER_ID

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import GRAPH, TRAINED
+from pipelines.places import GRAPH, LIGHTGCN, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import chosen, scorer_of
 from pipelines.stages.embeddings import save_embeddings
@@ -23,7 +23,6 @@ from recsys.phases.phase import Phase, PhaseName
 from recsys.train.probe import Settings
 from recsys.train.warm_start import WarmStart, load_states, save_states
 
-MODEL, LIGHTGCN = "model", "lightgcn"
 CARD, MASS = "training.json", "mass.json"
 
 

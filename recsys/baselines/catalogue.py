@@ -5,8 +5,8 @@ Those in closed form are functions of `recsys.closed_form`; trained ones are pac
 module.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from recsys.baselines.choice import Choice, Params, Value
 from recsys.baselines.sasrec.cost import sasrec_cost
@@ -27,6 +27,7 @@ from recsys.closed_form.popularity import fit_popularity, fit_recent_popularity
 from recsys.closed_form.slim import fit_slim
 from recsys.core.errors import UsageError, nearest
 from recsys.core.interactions import Interactions
+from recsys.core.ladder import MOST_STEPS, Ladder
 from recsys.core.ranking import Scorer
 
 Sweep = Callable[[Interactions, str, Sequence[Params], int], Iterator[Scorer]]
@@ -48,6 +49,8 @@ class Baseline:
     needs_order: whether it reads what came after what.
     available: why it cannot run on this machine, or None.
     search: chooses in a way of its own, by early stopping for example; None fits each of the grid.
+    ladders: by the name of a setting, how the choice goes on where the best of the grid has its
+        first or last value.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Baseline:
     needs_order: bool = False
     available: Callable[[], str | None] = lambda: None
     search: Search | None = None
+    ladders: Mapping[str, Ladder] = field(default_factory=dict)
 
     def fit(self, interactions: Interactions, target: str, params: Params, seed: int = 0) -> Scorer:
         """One setting fitted on the target behaviour of a phase, each pair counted once."""
@@ -69,6 +73,8 @@ def choose(
     baseline: Baseline, train: Interactions, target: str, value: Value, seed: int = 0
 ) -> Choice:
     """The setting whose scorer has the largest value; the earlier one among equals.
+
+    Where that is at an end of the grid, the choice goes on past it as long as that gains.
 
     Args:
         baseline: whose grid is tried.
@@ -83,14 +89,31 @@ def choose(
     tried = []
     for params, scorer in zip(baseline.grid, scorers, strict=True):
         tried.append((params, value(scorer)))
-    best_params, best_value = max(tried, key=lambda pair: pair[1])
+    best_params, best_value = max(tried, key=_value)
+    for name, ladder in baseline.ladders.items():
+        for _ in range(MOST_STEPS):
+            further = ladder.beyond(best_params[name])
+            if further is None:
+                break
+            params = {**best_params, name: further}
+            value_there = value(baseline.fit(train, target, params, seed))
+            tried.append((params, value_there))
+            if value_there <= best_value:
+                break
+            best_params, best_value = params, value_there
     return Choice(best_params, best_value, tried)
 
 
+def _value(tried: tuple[Params, float]) -> float:
+    return tried[1]
+
+
 def tuning_cost(baseline: Baseline, train: Interactions) -> Forecast:
-    """What choosing a setting and the refit will take, at most."""
+    """What choosing a setting and the refit will take, with a step past an end of each ladder."""
     forecast = baseline.forecast(train.num_users, train.num_items, len(train))
-    num_fits = len(baseline.grid) + 1 if len(baseline.grid) > 1 else 1
+    num_fits = 1
+    if len(baseline.grid) > 1:
+        num_fits += len(baseline.grid) + len(baseline.ladders)
     return forecast._replace(seconds=forecast.seconds * num_fits)
 
 
@@ -204,6 +227,7 @@ _ALL = (
         _recent,
         popularity_cost,
         needs_times=True,
+        ladders={"share": Ladder((0.02, 0.1, 0.3), lowest=0.002, highest=0.9)},
     ),
     Baseline(
         "itemknn",
@@ -217,6 +241,10 @@ _ALL = (
         ],
         _itemknn,
         itemknn_cost,
+        ladders={
+            "neighbours": Ladder((20, 100, 300), lowest=5, highest=1000),
+            "shrinkage": Ladder((5.0, 10.0, 20.0, 50.0), lowest=0.5, highest=1000.0),
+        },
     ),
     Baseline(
         "slim",
@@ -231,6 +259,7 @@ _ALL = (
         ],
         _slim,
         slim_cost,
+        ladders={"ridge": Ladder((15.0, 50.0, 150.0, 500.0), lowest=0.5, highest=20_000.0)},
     ),
     Baseline(
         "ease",
@@ -243,6 +272,9 @@ _ALL = (
         ],
         _ease,
         ease_cost,
+        ladders={
+            "regularisation": Ladder((50.0, 200.0, 500.0, 1000.0), lowest=1.0, highest=100_000.0)
+        },
     ),
     Baseline(
         "gfcf",
@@ -256,6 +288,7 @@ _ALL = (
         ],
         _gfcf,
         gfcf_cost,
+        ladders={"weight": Ladder((0.3, 1.0), lowest=0.03, highest=100.0)},
     ),
     Baseline(
         "ials",

@@ -137,6 +137,11 @@ class EncoderState:
     def layers(self) -> int:
         return len(self.layer_weights) - 1
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether vectors of users have a part in scores: without, all of them are zero."""
+        return bool(self.layer_weights.any())
+
     def save(self, folder: Path) -> None:
         """Write encoder.safetensors and encoder.json, and states_<type>.npy apart so that they can
         be mapped.

@@ -23,13 +23,13 @@ class HistoryScores:
     """Added to the inner product of user u and item i:
 
     Σ_j h_uj (table_ji + ⟨into_j, back_i⟩) / (Σ_j h_uj)^¾ + Σ_b [i in u's items under b] gain_b(i) +
-    trend_i, h_uj being the weight of item j in the history of u.
+    trend_i + popular_i, h_uj being the weight of item j in the history of u.
 
     table: (items, items) float32, the item–item table: row j holds what item j of a history adds to
         others; none negative.
     into, back: (items, rank) float32, the low-pass factors; rank 0 for none. Where `back` has one
         column more, that is the trend: what an item gains in everybody's lists for being popular of
-        recent days.
+        recent days. A second one is what it gains for being popular.
     half_life_events: events after which one of a history counts half; None where all count alike.
     auxiliary_gains: by behaviour b other than the target, (items,) float32, what an item gains in
         the lists of users who viewed it, say, and did not buy it; none negative.
@@ -66,6 +66,13 @@ class HistoryScores:
         """(items,) the trend's column of `back`; zeros where there is none."""
         if self.back.shape[1] > self.rank:
             return self.back[:, self.rank]
+        return np.zeros(len(self.back), np.float32)
+
+    @cached_property
+    def popular(self) -> Float32Array:
+        """(items,) popularity's column of `back`; zeros where there is none."""
+        if self.back.shape[1] > self.rank + 1:
+            return self.back[:, self.rank + 1]
         return np.zeros(len(self.back), np.float32)
 
     def sparse_scores(self, histories: WeightedHistories) -> sparse.csr_matrix:
@@ -109,11 +116,13 @@ class HistoryScores:
         return columns.sum(axis=1) if columns.shape[1] else None
 
     def queries(self, histories: sparse.csr_matrix) -> Float32Array:
-        """(users, columns of `back`) vectors whose inner products with it are low-pass and trend."""
+        """(users, columns of `back`) vectors whose inner products with it are low-pass, trend and
+        popularity.
+        """
         # h_u · into / (Σ_j h_uj)^¾
         low_pass = _length_scale(histories)[:, None] * (histories @ self.into)
-        trend = np.ones((len(low_pass), self.back.shape[1] - self.rank))
-        return np.hstack([low_pass, trend]).astype(np.float32)
+        everybody = np.ones((len(low_pass), self.back.shape[1] - self.rank))
+        return np.hstack([low_pass, everybody]).astype(np.float32)
 
     def widened(
         self, users: Float32Array, items: Float32Array, histories: sparse.csr_matrix
@@ -153,6 +162,13 @@ class BlendedScorer:
         added = self.sparse_scores(users)
         scores[pairs_of(added, np.arange(len(users)))] += added.data
         return scores
+
+    @cached_property
+    def popular(self) -> Float32Array:
+        """(items,) popularity's column of `back`; zeros where there is none."""
+        if self.back.shape[1] > self.rank + 1:
+            return self.back[:, self.rank + 1]
+        return np.zeros(len(self.back), np.float32)
 
     def sparse_scores(self, users: Int32Array) -> sparse.csr_matrix:
         """(len(users), items) what is added beside the inner products of `wide`."""

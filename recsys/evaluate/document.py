@@ -93,6 +93,52 @@ class Verdict(_Part):
     line: str
 
 
+class Places(_Part):
+    """Where a model stands among all, 1 for the best."""
+
+    model: str
+    validation: int
+    test: int
+
+
+class Agreement(_Part):
+    """How far validation and the test agree on which model is better."""
+
+    tau: float
+    """Kendall's rank correlation: 1 for the same order, −1 for the opposite."""
+    pairs: int
+    turned: int
+    """Pairs of models that the test orders the other way round."""
+    places: list[Places] = []
+
+
+class ServedRow(_Part):
+    """What goes live beside another way to score, on validation."""
+
+    title: str
+    value: float
+    """The deciding metric of the other one."""
+    difference: float
+    """What goes live minus the other one, the mean over the same users."""
+    error: float | None = None
+    """Standard error of the difference; None where too few users differ to tell."""
+
+
+class Served(_Part):
+    """What goes live, as validation chose it."""
+
+    kind: Literal["vectors", "blend", "baseline"]
+    title: str
+    """In words: the vectors alone, the terms beside them, or a baseline."""
+    value: float
+    """The deciding metric on the validation users looked at."""
+    users: int
+    tried: int
+    """How many blends."""
+    line: str
+    rows: list[ServedRow] = []
+
+
 class SliceRow(_Part):
     """The test users or rows of one kind."""
 
@@ -219,6 +265,8 @@ class Report(_Part):
     models: list[ModelRow]
     comparisons: list[Comparison] = []
     verdict: Verdict
+    served: Served | None = None
+    agreement: Agreement | None = None
     slices: list[SliceRow] = []
     worst_slice: str = ""
     visitors: list[VisitorRow] = []

@@ -14,6 +14,7 @@ from recsys.core.arrays import Float64Array, Int32Array
 from recsys.core.artefacts import atomic_file
 from recsys.core.errors import UsageError
 from recsys.core.intervals import bootstrap_means, difference, holm, interval
+from recsys.evaluate.agreement import agreement
 from recsys.evaluate.deciding import deciding_metric
 from recsys.evaluate.document import (
     Comparison,
@@ -109,6 +110,7 @@ def build_report(
         models=rows,
         comparisons=comparisons,
         verdict=ruling,
+        agreement=agreement(rows, deciding),
         slices=[*slices, *test.cold],
         worst_slice=worst_slice(slices, main, rankings[main].overall[deciding], deciding),
         index=index,

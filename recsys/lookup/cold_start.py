@@ -140,9 +140,9 @@ def read_request(
     source: Source
     if visit.neighbours:
         source = "fold_in"
-    elif attributes:
+    elif attributes and encoder.state.is_heard:
         source = "attributes"
-    elif friends:
+    elif friends and encoder.state.is_heard:
         source = "social"
     elif segment:
         return Request("segment", None, excluded, unknown, segment=segment)

@@ -92,11 +92,12 @@ class UnitScores:
         return self.terms.added(blend, self.unit(blend.scaling))
 
     def _unit(self, scaling: VectorScaling) -> float:
-        """Mean standard deviation of the vectors' scores over the items."""
+        """Mean standard deviation of the vectors' scores over the items; 1 where they say nothing."""
+        if not scaling.weight:
+            return 1.0
         vectors = self.vectors(scaling)
-        return spread_of_products(
-            vectors.user_vectors[self.terms.inputs.sample], vectors.item_vectors
-        )
+        sample = vectors.user_vectors[self.terms.inputs.sample]
+        return spread_of_products(sample, vectors.item_vectors) or 1.0
 
 
 def fit_history(

@@ -134,11 +134,13 @@ class Blend:
         return num_terms, num_settings, extremity
 
     def simpler(self) -> list[Self]:
-        """Without each of its departures in turn."""
+        """Without each of its departures in turn; something is left that tells items apart."""
         blends = []
         for settings in self.settings:
             for option in settings.simpler():
-                blends.append(self.with_settings(option))
+                blend = self.with_settings(option)
+                if blend.scaling.weight or not blend.empty:
+                    blends.append(blend)
         return blends
 
     def explain(self) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """How a blend is chosen: on what is held out, one coordinate after the other."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -7,11 +8,15 @@ import numpy as np
 
 from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.progress import QUIET, Progress
+from recsys.evaluate.deciding import deciding_per_user
+from recsys.evaluate.metrics import PerUser
 from recsys.phases.phase import Phase
 from recsys.scores.additions import FittedTerms, fit_terms
 from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.judged_blends import JudgedBlends, judging_users
 from recsys.scores.last_results import LastResults
+from recsys.scores.noise import Difference, difference
+from recsys.scores.rivals import POPULARITY, Comparison, Rival, comparisons, try_rivals
 from recsys.scores.search import Search
 from recsys.scores.term import VectorSource
 from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling
@@ -25,12 +30,22 @@ class Choice(NamedTuple):
     value: NDCG of the blend on the validation users looked at; None when nothing was tried.
     alone: NDCG of the vectors alone.
     tried: documents of all blends tried with their "value", in order.
+    best: NDCG of the best of those tried.
+    behind: difference of the best over the blend; its error is None where too few users differ.
+    over_vectors: the same of the blend over the vectors alone.
+    comparisons: of the blend with tuned baselines.
+    users: how many were looked at.
     """
 
     blend: Blend
     value: float | None
     alone: float | None
     tried: list[dict[str, Any]]
+    best: float | None = None
+    behind: Difference | None = None
+    over_vectors: Difference | None = None
+    comparisons: Sequence[Comparison] = ()
+    users: int = 0
 
 
 def choose_blend(
@@ -38,8 +53,9 @@ def choose_blend(
     vectors: VectorScorer | TrainedVectors,
     progress: Progress = QUIET,
     terms: FittedTerms | None = None,
+    rivals: Sequence[Rival] = (),
 ) -> Choice:
-    """The blend that does best on what is held out from `phase`.
+    """The blend that does best on what is held out from `phase`, the simplest among equals.
 
     Args:
         phase: judged by its held-out users.
@@ -47,6 +63,8 @@ def choose_blend(
             stay as they are.
         progress: told of the search.
         terms: `fit_terms(phase)`, which several models can share; fitted here when absent.
+        rivals: tuned baselines that what is chosen has to stand beside; popularity always does,
+            unless the configuration leaves it out.
     """
     if not len(phase.judge.held_out_users):
         return Choice(NO_BLEND, None, None, [])
@@ -59,14 +77,50 @@ def choose_blend(
     else:
         source = _FixedVectors(vectors)
     moves = terms.moves(source)
-    if not moves:
+    if not rivals and phase.config.blend.popularity:
+        rivals = [POPULARITY]
+    if not moves and not rivals:
         return Choice(NO_BLEND, None, None, [])
     search = Search(JudgedBlends(phase, terms, source.scorer, users).values)
-    chosen = search.best(moves, progress)
+    values = _values_of_lists(phase, users, rivals)
+    best = try_rivals(search, search.explore(moves, progress), rivals, values)
+    return _told(search, search.decide(best), rivals, values)
+
+
+def _told(
+    search: Search, chosen: Blend, rivals: Sequence[Rival], values: Mapping[str, PerUser]
+) -> Choice:
+    """What was chosen, and beside what; arguments as of `comparisons`."""
+    results = search.values.results
     tried = []
-    for blend, values in search.values.results.items():
-        tried.append({**blend.document(), "value": float(values.mean())})
-    return Choice(chosen, search.value(chosen), search.value(NO_BLEND), tried)
+    for blend, of_users in results.items():
+        tried.append({**blend.document(), "value": float(of_users.mean())})
+    best = search.largest(list(results))
+    return Choice(
+        chosen,
+        search.value(chosen),
+        search.value(NO_BLEND),
+        tried,
+        best=search.value(best),
+        behind=difference(results[best], results[chosen]),
+        over_vectors=difference(results[chosen], results[NO_BLEND]),
+        comparisons=comparisons(search, chosen, rivals, values),
+        users=len(results[chosen]),
+    )
+
+
+def _values_of_lists(
+    phase: Phase, users: Int32Array, rivals: Sequence[Rival]
+) -> dict[str, PerUser]:
+    """By name, what the lists of baselines are worth by user."""
+    rows = np.searchsorted(phase.judge.held_out_users, users)
+    k = phase.config.train.metric_k
+    values = {}
+    for rival in rivals:
+        if rival.lists is not None:
+            lists = rival.lists[rows]
+            values[rival.name] = deciding_per_user(lists, users, phase.judge.held_out_matrix, k)
+    return values
 
 
 @dataclass(frozen=True)
@@ -78,7 +132,10 @@ class _FixedVectors:
     can_stretch: bool = False
 
     def scorer(self, scaling: VectorScaling) -> VectorScorer:
-        return self.vectors
+        if scaling.weight:
+            return self.vectors
+        no_users = np.zeros_like(self.vectors.user_vectors)
+        return VectorScorer(no_users, self.vectors.item_vectors)
 
 
 class _ScaledVectors:
@@ -93,7 +150,9 @@ class _ScaledVectors:
 
     def scorer(self, scaling: VectorScaling) -> VectorScorer:
         of_users = AS_TRAINED._replace(
-            half_life_events=scaling.half_life_events, self_weight=scaling.self_weight
+            half_life_events=scaling.half_life_events,
+            self_weight=scaling.self_weight,
+            weight=scaling.weight,
         )
         return VectorScorer(self._encoded(of_users), self._trained.items(scaling))
 

@@ -27,11 +27,11 @@ def half_lives_days(data: PhaseData) -> list[float]:
 
 
 def half_life_ladder(data: PhaseData) -> Ladder:
-    """`half_lives_days`, and how a search goes on past their ends: not under an hour, not over the
-    days that the phase has seen.
+    """`half_lives_days`, and how a search goes on past their ends: not under six hours, not over
+    the days that the phase has seen.
     """
     days = data.interactions.days
-    return Ladder(half_lives_days(data), lowest=1 / 24, highest=max(days or 0.0, 1 / 24))
+    return Ladder(half_lives_days(data), lowest=0.25, highest=days)
 
 
 def decayed_counts(

@@ -43,18 +43,14 @@ class Search:
         """The mean over the users."""
         return float(np.mean(self.values(blend)))
 
-    def best(
-        self,
-        moves: Sequence[Move[Any]],
-        progress: Progress = QUIET,
-        starts: Sequence[Blend] = (),
-    ) -> Blend:
-        """The simplest within noise of the best of all that was tried.
+    def best(self, moves: Sequence[Move[Any]], progress: Progress = QUIET) -> Blend:
+        """The simplest within noise of the best of what `explore` tries."""
+        return self.decide(self.explore(moves, progress))
 
-        Args:
-            moves: of all terms, in the order of the terms.
-            progress: told of the steps.
-            starts: blends that are compared besides.
+    def explore(self, moves: Sequence[Move[Any]], progress: Progress = QUIET) -> Blend:
+        """Step by step to the blend of the largest value, the vectors alone among equals.
+
+        moves: of all terms, in the order of the terms.
         """
         of_vectors: list[Move[Any]] = []
         later: list[Move[Any]] = []
@@ -63,12 +59,15 @@ class Search:
             moves_of_stage.append(move)
         ways = [self._with_better_vectors(NO_BLEND, of_vectors)]
         for move in progress.track(later, "blending", len(later)):
-            ends = [self._moved(way, move) for way in ways]
+            ends = [self.moved(way, move) for way in ways]
             if move.stage == Stage.FORK:
                 # The way before the fork goes on beside the new one.
                 ends = [*ways, *ends]
             ways = list(dict.fromkeys(ends))
-        best = self.largest([NO_BLEND, *ways, *starts])
+        return self.largest([NO_BLEND, *ways])
+
+    def decide(self, best: Blend) -> Blend:
+        """The simplest within noise of the best of all that was tried, and of parts of `best`."""
         self._try_without(best)
         return self.simplest()
 
@@ -85,7 +84,7 @@ class Search:
     def simplest(self) -> Blend:
         """Of all that was tried, the simplest within noise of the best."""
         tried = self.values.results
-        best = self.largest(tried)
+        best = self.largest(list(tried))
         candidates = []
         for blend, values in tried.items():
             if blend == best or difference(tried[best], values).within(CHOICE_ERRORS):
@@ -113,26 +112,36 @@ class Search:
         for _, moves_of_term in itertools.groupby(moves, key=_kind):
             changed = blend
             for move in moves_of_term:
-                changed = self._moved(changed, move)
+                changed = self.moved(changed, move)
             if self.gains(changed, blend):
                 blend = changed
         return blend
 
-    def _moved(self, blend: Blend, move: Move[Any]) -> Blend:
+    def moved(self, blend: Blend, move: Move[Any]) -> Blend:
         """The best of the options of a move, where it gains; past the ends of ladders too."""
+        best = self._top(blend, move)
+        if best != blend and (move.forced or self.gains(best, blend)):
+            return self._past_the_ends(best, move)
+        return self._past_the_ends(blend, move)
+
+    def _top(self, blend: Blend, move: Move[Any]) -> Blend:
+        """The option of the largest value; of a move that climbs, where a path of such options leads.
+
+        The steps of a path may be smaller than noise: its end is what has to gain.
+        """
+        top = blend
         while True:
             candidates = []
-            for settings in move.options(blend.of(move.kind)):
-                candidates.append(blend.with_settings(settings))
+            for settings in move.options(top.of(move.kind)):
+                candidates.append(top.with_settings(settings))
             if not candidates:
-                return blend
+                return top
             best = self.largest(candidates)
-            if not (move.forced or self.gains(best, blend)):
-                return self._past_the_ends(blend, move)
-            best = self._past_the_ends(best, move)
-            if not move.climbs or best == blend:
+            if not move.climbs:
                 return best
-            blend = best
+            if self.value(best) <= self.value(top):
+                return top
+            top = best
 
     def _past_the_ends(self, blend: Blend, move: Move[Any]) -> Blend:
         """Further along each ladder of a move whose end the blend stands at, as long as that gains."""

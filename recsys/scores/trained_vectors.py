@@ -33,6 +33,7 @@ class VectorScaling(NamedTuple):
         2^(−p / half_life_events) of what it did, p being how many of the user's events of that
         behaviour are later; None leaves users as they are.
     self_weight: factor on the users' own layer-0 states, and on that of a visitor.
+    weight: 0 makes the vectors of all users zero, so that scores are what is added to them.
     length_power, popularity_power: items' vectors are multiplied by their trained length to the one
         power, and by their share of the largest degree to the other.
     """
@@ -41,11 +42,12 @@ class VectorScaling(NamedTuple):
     self_weight: float = 1.0
     length_power: float = 0.0
     popularity_power: float = 0.0
+    weight: int = 1
 
     @property
     def moves_users(self) -> bool:
-        """Whether users are encoded anew."""
-        return self.half_life_events is not None or self.self_weight != 1
+        """Whether users have other vectors."""
+        return self.half_life_events is not None or self.self_weight != 1 or not self.weight
 
     @property
     def stretches(self) -> bool:
@@ -96,6 +98,7 @@ class TrainedVectors:
             embeddings.encoder,
             half_life_events=scaling.half_life_events,
             visitor=embeddings.encoder.visitor * self_weight,
+            layer_weights=embeddings.encoder.layer_weights * np.float32(scaling.weight),
         )
         return replace(
             embeddings,
@@ -127,6 +130,8 @@ class TrainedVectors:
         return (self.embeddings.items * lengths[:, None]).astype(np.float32)
 
     def _encoded(self, users: Int32Array, scaling: VectorScaling) -> Float32Array:
+        if not scaling.weight:
+            return np.zeros((len(users), self.embeddings.users.shape[1]), np.float32)
         self_states = np.asarray(self.embeddings.user_self[users], np.float32)
         self_states = self_states * np.float32(scaling.self_weight)
         rows = {}

@@ -15,10 +15,26 @@ def train() -> Interactions:
 
 def test_choose_takes_the_best_and_the_earlier_of_equals(train: Interactions) -> None:
     ease = BASELINES["ease"]
-    values = iter([0.2, 0.5, 0.5, 0.1])
+    values = iter([0.5, 0.2, 0.5, 0.1])
     choice = choose(ease, train, TARGET, lambda scorer: next(values))
-    assert choice.params == ease.grid[1] and choice.value == 0.5
-    assert [value for _, value in choice.tried] == [0.2, 0.5, 0.5, 0.1]
+    assert choice.params == ease.grid[0] and choice.value == 0.5
+    assert [value for _, value in choice.tried] == [0.5, 0.2, 0.5, 0.1]
+
+
+def test_choose_goes_on_past_the_end_of_a_grid(train: Interactions) -> None:
+    """λ = 50 is the smallest of the grid, and 12.5 better; 3.12 is not."""
+    values = iter([0.2, 0.5, 0.5, 0.1, 0.6, 0.3])
+    choice = choose(BASELINES["ease"], train, TARGET, lambda scorer: next(values))
+    assert choice.params == {"regularisation": 12.5} and choice.value == 0.6
+    assert [value for _, value in choice.tried] == [0.2, 0.5, 0.5, 0.1, 0.6, 0.3]
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+def test_ladders_continue_what_the_grid_holds(name: str) -> None:
+    """Else a choice could stop at an end of the grid without looking beyond."""
+    model = BASELINES[name]
+    for setting, ladder in model.ladders.items():
+        assert {params[setting] for params in model.grid} - {0.0} == set(ladder.values)
 
 
 def test_skip_reasons_name_the_limit(train: Interactions) -> None:

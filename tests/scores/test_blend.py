@@ -32,18 +32,23 @@ FLAT = {
     "fresh_days": 8.0,
 }
 NESTED = {
-    "trained_vectors": {"half_life_events": 10.0, "self_weight": 0.3},
+    "trained_vectors": {"weight": 1, "half_life_events": 10.0, "self_weight": 0.3},
     "item_item": {
         "weight": 0.4,
         "ridge": 50.0,
+        "neighbours": None,
         "attribute_weight": 0.3,
         "half_life_days": 8.0,
     },
     "trend": {"weight": 1.5, "half_life_days": 5.0},
+    "most_popular": {"weight": 0.0, "share": 1.0},
     "auxiliary_behaviors": {"weights": {"view": 2.0, "cart": 1.0}, "power": 0.5},
     "history": {"half_life_events": 20.0, "auxiliary_weight": 0.2},
     "low_pass": {"weight": 0.1, "rank": 64},
     "popularity": {"length_power": 0.2, "popularity_power": 0.05},
+    "item_knn": {"weight": 0.0, "neighbours": 100, "shrinkage": 5.0, "damping": 1.0},
+    "ease": {"weight": 0.0, "regularisation": 200.0},
+    "gf_cf": {"weight": 0.0, "rank": 256, "low_pass_weight": 0.3},
 }
 
 

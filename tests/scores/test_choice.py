@@ -217,7 +217,7 @@ def test_what_was_taken_of_late_counts_where_the_future_is_asked_for(tmp_path):
 
 @pytest.mark.parametrize(("method", "blend"), [("random", {}), ("global_time", {"trend": False})])
 def test_it_counts_nowhere_else(tmp_path, method, blend):
-    phase = fashion(tmp_path, method, **blend)
+    phase = fashion(tmp_path, method, popularity=False, **blend)
     assert choose_blend(phase, noise(phase)).blend == NO_BLEND
 
 

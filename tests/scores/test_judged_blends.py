@@ -7,7 +7,7 @@ from fashion import fashion
 from recsys.core.config import build_config
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
-from recsys.logs.synthetic import funnel
+from recsys.logs.synthetic import communities
 from recsys.phases.phase import Phase
 from recsys.scores import judged_blends
 from recsys.scores.additions import fit_terms
@@ -73,7 +73,7 @@ def test_values_are_those_of_the_scorer(tmp_path, name):
 )
 def test_values_with_auxiliary_behaviours(tmp_path, terms):
     config = build_config({"graph": {"target": "buy"}, "split": {"method": "random"}})
-    ingest(funnel(seed=3).log, config.data, config.clean, tmp_path)
+    ingest(communities(behaviors=("view", "buy"), seed=3).log, config.data, config.clean, tmp_path)
     log = load_log(tmp_path)
     phase = Phase("select", log, split_log(log, config.split, "buy", 0), config)
     values = same_as_the_long_way(phase, Blend.of_terms(**terms))

@@ -82,7 +82,7 @@ def test_a_fork_is_followed_beside_the_first_way():
     )
     best = chosen(value, [*MOVES, fresh])
     assert best.of(ItemItemSettings).half_life_days == 3.0
-    assert table_and_trend(best) == (0.3, 2.0)
+    assert table_and_trend(best) == (0.4, 2.0)
 
 
 LENGTHS = [
@@ -98,12 +98,12 @@ LENGTHS = [
 def test_a_change_is_kept_where_it_gains_beyond_noise(errors, power):
     """What it gains is so many standard errors of the paired differences."""
     noise = np.random.default_rng(0).normal(size=USERS)
-    noise = (noise - noise.mean()) / noise.std(ddof=1) / math.sqrt(USERS)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
     users = np.random.default_rng(1).random(USERS)
 
     def values(blend):
-        gain = (errors / USERS + noise / math.sqrt(USERS)) if blend.scaling.stretches else 0.0
-        return users + gain
+        gain = errors / math.sqrt(USERS) + noise
+        return users + gain if blend.scaling.stretches else users
 
     gain = difference(values(Blend.of_terms(popularity={"length_power": 0.5})), values(NO_BLEND))
     assert gain.mean / gain.error == pytest.approx(errors)

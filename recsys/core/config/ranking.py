@@ -70,6 +70,8 @@ class BlendConfig(Section):
     target, and they count in histories. Behaviours of weight 0 and negative ones do not count;
     hidden items gain nothing. Without effect in a log of one behaviour.
     """
+    popularity: bool = True
+    """Add popularity of all time to every user's scores, with a weight chosen on validation."""
     trend: bool = True
     """Where held-out rows come later: add recent popularity to every user's scores, weigh item–item
     scores by freshness, and give users without history recently popular items; each with a weight

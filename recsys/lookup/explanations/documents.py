@@ -37,7 +37,7 @@ class Explained(TypedDict):
     source: step of the ladder of `cold_start`.
     unknown: ids of the query that the bundle does not know.
     trend: what a trending item gains, where that counts.
-    popularity: the popularity boost, where there is one.
+    popularity: what it gains for being popular, by the score or by the popularity boost.
     reasons: the same in words, neighbours of a kind together.
     because: old name of `reasons`, until 0.3.
     """

@@ -53,7 +53,8 @@ class Explainer:
                 bundle.added, request.past, item, bundle.target, self._target_items
             )
             trend = float(bundle.added.trend[item])
-            explanation = explanation.with_history(parts, trend)
+            popular = float(bundle.added.popular[item])
+            explanation = explanation.with_history(parts, trend).with_popularity(popular)
         if self.popularity:
             boost = share(self.popularity, bundle.counts[item])
             explanation = explanation.with_popularity(boost)

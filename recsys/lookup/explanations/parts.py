@@ -36,7 +36,7 @@ class Explanation:
     rest: the user's own state, biases, and what passed a non-linearity: of the textbook families
         only the last layer splits into parts.
     trend: of items that are trending.
-    popularity: the popularity boost that the request asks for.
+    popularity: what popular items gain in every list, and by the boost that the request asks for.
     """
 
     score: float
@@ -46,8 +46,8 @@ class Explanation:
     popularity: float = 0.0
 
     def with_popularity(self, boost: float) -> "Explanation":
-        """With what the popularity boost adds."""
-        return replace(self, score=self.score + boost, popularity=boost)
+        """With what popularity adds."""
+        return replace(self, score=self.score + boost, popularity=self.popularity + boost)
 
     def with_history(self, parts: list[Part], trend: float = 0.0) -> "Explanation":
         """With what the history and the trend add; each part joins that of the same neighbour under

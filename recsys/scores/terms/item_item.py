@@ -1,6 +1,7 @@
 """The item–item table: items of a history add to the items that follow from them."""
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -10,11 +11,11 @@ from recsys.core.arrays import Float32Array
 from recsys.core.interactions import Interactions
 from recsys.core.ladder import Ladder
 from recsys.graph.baskets import baskets
-from recsys.scores.addition import Addition, combined
+from recsys.scores.addition import Addition, spread_of_table
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
 from recsys.scores.recency import decayed_counts, half_life_ladder
-from recsys.scores.spread import factor, spread_of_rows
+from recsys.scores.spread import factor
 from recsys.scores.term import (
     Move,
     Stage,
@@ -30,7 +31,8 @@ USUAL_WEIGHT = 0.2
 RIDGES: tuple[float, ...] = (15.0, 50.0, 5.0, 150.0, 500.0)
 """Tables of all of them are fitted at once."""
 RIDGE_LADDER = Ladder(RIDGES, lowest=0.5, highest=20_000.0)
-ATTRIBUTE_WEIGHTS = Ladder((0.0, 0.1, 0.3, 1.0, 3.0), lowest=0.01, highest=30.0)
+ATTRIBUTE_WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+USUAL_ATTRIBUTE_WEIGHT = 0.3
 
 
 class ItemItemSettings(WeightedSettings):
@@ -38,6 +40,7 @@ class ItemItemSettings(WeightedSettings):
 
     weight: of its scores, in standard deviations of the vectors' scores over the items.
     ridge: of the regression (`closed_form.item_item_tables`).
+    neighbours: items that add to one item's score, at most; those of the configuration for None.
     attribute_weight: of rows of items that share an attribute or are linked (`graph.baskets`), as
         against that of the users' pairs.
     half_life_days: of the `freshness` by which what the table adds to an item is multiplied; None
@@ -45,6 +48,7 @@ class ItemItemSettings(WeightedSettings):
     """
 
     ridge: float = RIDGES[0]
+    neighbours: int | None = None
     attribute_weight: float = 0.0
     half_life_days: float | None = None
 
@@ -58,6 +62,15 @@ class ItemItemSettings(WeightedSettings):
         if self.attribute_weight:
             words["attributes in the table"] = self.attribute_weight
         return words
+
+
+class _TableKey(NamedTuple):
+    """What tables depend on beside their rows."""
+
+    with_auxiliary: bool
+    attribute_weight: float
+    neighbours: int | None
+    ridges: tuple[float, ...]
 
 
 class ItemItem(Term[ItemItemSettings]):
@@ -75,7 +88,7 @@ class ItemItem(Term[ItemItemSettings]):
         self._spreads = LastResults(self._spread)
 
     def moves(self, vectors: VectorSource) -> list[Move[ItemItemSettings]]:
-        if not self._is_fitted:
+        if not self.inputs.data.config.blend.neighbours:
             return []
         days = half_life_ladder(self.inputs.data)
         moves = [
@@ -85,14 +98,14 @@ class ItemItem(Term[ItemItemSettings]):
             grid(Stage.GRID, ItemItemSettings, ridge=RIDGE_LADDER),
         ]
         if self.attribute_rows is not None:
-            moves.append(grid(Stage.GRID, ItemItemSettings, attribute_weight=ATTRIBUTE_WEIGHTS))
+            moves.append(Move(Stage.GRID, ItemItemSettings, _attribute_weights, climbs=True))
         moves.append(Move(Stage.REFINE, ItemItemSettings, _finer))
         return moves
 
     def addition(
         self, settings: ItemItemSettings, weights: HistoryWeights, unit: float
     ) -> Addition:
-        if not self._is_fitted:
+        if not (settings.neighbours or self.inputs.data.config.blend.neighbours):
             return Addition()
         unscaled = settings.changed(weight=1.0)
         table = self._tables((unscaled, weights.auxiliary_weight > 0))
@@ -109,19 +122,15 @@ class ItemItem(Term[ItemItemSettings]):
         rows = baskets(data.graph)
         return rows if rows.nnz else None
 
-    @property
-    def _is_fitted(self) -> bool:
-        wanted = self.chosen is None or self.chosen.adds
-        return wanted and self.inputs.data.config.blend.neighbours > 0
-
-    def _table(self, key: tuple[ItemItemSettings, bool]) -> sparse.csr_matrix:
+    def _table(self, table_key: tuple[ItemItemSettings, bool]) -> sparse.csr_matrix:
         """(items, items) before its weight; the flag says whether auxiliary pairs count."""
-        settings, with_auxiliary = key
+        settings, with_auxiliary = table_key
         ridges = RIDGES
         alone = self.chosen is not None or settings.ridge not in RIDGES
         if alone or settings.attribute_weight:
             ridges = (settings.ridge,)
-        tables = self._by_ridge((with_auxiliary, settings.attribute_weight, ridges))
+        key = _TableKey(with_auxiliary, settings.attribute_weight, settings.neighbours, ridges)
+        tables = self._by_ridge(key)
         table = tables[settings.ridge]
         if settings.half_life_days is None:
             return table
@@ -129,27 +138,26 @@ class ItemItem(Term[ItemItemSettings]):
         fresh = sparse.diags(self._freshness(settings.half_life_days))
         return (table @ fresh).tocsr()
 
-    def _fit(self, key: tuple[bool, float, tuple[float, ...]]) -> dict[float, sparse.csr_matrix]:
+    def _fit(self, key: "_TableKey") -> dict[float, sparse.csr_matrix]:
         """Tables by ridge."""
-        with_auxiliary, attribute_weight, ridges = key
         pairs = self.inputs.pairs
         matrix = pairs
         target = None
-        if with_auxiliary and self.inputs.auxiliary:
+        if key.with_auxiliary and self.inputs.auxiliary:
             data = self.inputs.data
             matrix = data.interactions.matrix((data.target, *self.inputs.auxiliary))
             target = pairs
-        if attribute_weight and self.attribute_rows is not None:
+        if key.attribute_weight and self.attribute_rows is not None:
             # All rows together weigh `attribute_weight` times what the pairs do.
             rows = self.attribute_rows
             squares = (rows.data**2).sum()
-            scale = np.sqrt(attribute_weight * pairs.nnz / squares)
+            scale = np.sqrt(key.attribute_weight * pairs.nnz / squares)
             rows = rows * np.float32(scale)
             matrix = sparse.vstack([matrix, rows], format="csr")
             target = sparse.vstack([pairs, rows], format="csr")
-        neighbours = self.inputs.data.config.blend.neighbours
-        tables = item_item_tables(matrix, neighbours, ridges, self.inputs.progress, target)
-        return dict(zip(ridges, tables, strict=True))
+        neighbours = key.neighbours or self.inputs.data.config.blend.neighbours
+        tables = item_item_tables(matrix, neighbours, key.ridges, self.inputs.progress, target)
+        return dict(zip(key.ridges, tables, strict=True))
 
     def _fresh(self, half_life_days: float) -> Float32Array:
         data = self.inputs.data
@@ -159,11 +167,7 @@ class ItemItem(Term[ItemItemSettings]):
         """Of the table's scores before its weight."""
         settings, weights = key
         table = self._tables((settings, weights.auxiliary_weight > 0))
-        if not table.nnz:
-            return 0.0
-        scores = combined([Addition(table=table)], self.inputs.num_items)
-        histories = self.inputs.sample_histories(weights)
-        return spread_of_rows(scores.sparse_scores(histories))
+        return spread_of_table(table, self.inputs.sample_histories(weights))
 
 
 def freshness(interactions: Interactions, target: str, half_life_days: float) -> Float32Array:
@@ -174,6 +178,18 @@ def freshness(interactions: Interactions, target: str, half_life_days: float) ->
     """
     recent, number = decayed_counts(interactions, target, half_life_days)
     return np.asarray(recent / np.maximum(number, 1), np.float32)
+
+
+def _attribute_weights(settings: ItemItemSettings) -> list[ItemItemSettings]:
+    """The usual one, and from there those beside: each takes a fit of its own."""
+    if not settings.attribute_weight:
+        return [settings.changed(attribute_weight=USUAL_ATTRIBUTE_WEIGHT)]
+    place = ATTRIBUTE_WEIGHTS.index(settings.attribute_weight)
+    beside = [
+        *ATTRIBUTE_WEIGHTS[max(place - 1, 0) : place],
+        *ATTRIBUTE_WEIGHTS[place + 1 : place + 2],
+    ]
+    return [settings.changed(attribute_weight=weight) for weight in beside]
 
 
 def _finer(settings: ItemItemSettings) -> list[ItemItemSettings]:

@@ -7,10 +7,10 @@ import numpy as np
 from recsys.closed_form.low_pass import low_pass
 from recsys.core.arrays import Float32Array
 from recsys.core.ladder import Ladder
-from recsys.scores.addition import Addition, combined
+from recsys.scores.addition import Addition, spread_of_factors
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
-from recsys.scores.spread import factor, spread_of_products
+from recsys.scores.spread import factor
 from recsys.scores.term import Move, Stage, Term, VectorSource, WeightedSettings, grid
 
 WEIGHTS = Ladder((0.0, 0.02, 0.05, 0.1, 0.2), lowest=0.005, highest=100.0)
@@ -83,8 +83,4 @@ class LowPass(Term[LowPassSettings]):
         """Of the low-pass's scores before its weight."""
         rank, weights = key
         into, back = self._of_rank(rank)
-        addition = Addition(into=into, back=back)
-        scores = combined([addition], self.inputs.num_items)
-        histories = self.inputs.sample_histories(weights)
-        queries = scores.queries(histories.items)
-        return spread_of_products(queries, scores.back)
+        return spread_of_factors(into, back, self.inputs.sample_histories(weights))

@@ -1,6 +1,7 @@
 """How much the vectors of users lean on late events, and on what is known of the user alone."""
 
 import math
+from typing import Literal
 
 from recsys.core.ladder import Ladder
 from recsys.scores.term import Move, Stage, Term, TermSettings, VectorSource, grid
@@ -13,10 +14,12 @@ SELF_WEIGHTS = (1.0, 0.3, 0.0)
 class TrainedVectorsSettings(TermSettings):
     """How users are encoded for their inner products with items (`VectorScaling`).
 
+    weight: 1, or 0 where the vectors have no part in the scores; similar items are theirs still.
     half_life_events: of the events of a user; None leaves users as trained.
     self_weight: factor on the users' own layer-0 states.
     """
 
+    weight: Literal[0, 1] = 1
     half_life_events: float | None = None
     self_weight: float = 1.0
 
@@ -29,8 +32,13 @@ class TrainedVectorsSettings(TermSettings):
 
     def scaled(self, scaling: VectorScaling) -> VectorScaling:
         return scaling._replace(
-            half_life_events=self.half_life_events, self_weight=self.self_weight
+            half_life_events=self.half_life_events,
+            self_weight=self.self_weight,
+            weight=self.weight,
         )
+
+    def explain(self) -> dict[str, float]:
+        return {} if self.weight else {"trained vectors": 0.0}
 
 
 class TrainedVectorsTerm(Term[TrainedVectorsSettings]):
