@@ -163,13 +163,6 @@ class BlendedScorer:
         scores[pairs_of(added, np.arange(len(users)))] += added.data
         return scores
 
-    @cached_property
-    def popular(self) -> Float32Array:
-        """(items,) popularity's column of `back`; zeros where there is none."""
-        if self.back.shape[1] > self.rank + 1:
-            return self.back[:, self.rank + 1]
-        return np.zeros(len(self.back), np.float32)
-
     def sparse_scores(self, users: Int32Array) -> sparse.csr_matrix:
         """(len(users), items) what is added beside the inner products of `wide`."""
         return self.added.sparse_scores(self.histories.of(users))
