@@ -44,7 +44,7 @@ def tune(work: Work) -> Facts:
 
 def _with_fewer_settings(model: Baseline, most: int | None) -> Baseline:
     """The same with at most so many settings to choose from; None leaves them all."""
-    return model if most is None else replace(model, grid=model.grid[:most])
+    return model if most is None else replace(model, grid=model.grid[:most], ladders={})
 
 
 def _say_cost(work: Work, model: Baseline, data: Phase) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.closed_form.spectral import Factors
+from recsys.closed_form.svd import Factors
 from recsys.core.arrays import Float32Array
 
 

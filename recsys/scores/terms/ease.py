@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from recsys.closed_form.ease_factors import ease_factors
-from recsys.closed_form.spectral import Factors, truncated_svd
+from recsys.closed_form.svd import Factors, truncated_svd
 from recsys.core.arrays import Float32Array
 from recsys.scores.addition import Addition, spread_of_factors
 from recsys.scores.inputs import HistoryWeights, TermInputs
