@@ -14,24 +14,16 @@ def agreement(rows: Sequence[ModelRow], deciding: str) -> Agreement | None:
     models = [row for row in rows if row.metrics and row.validation is not None]
     if len(models) < 2:
         return None
-    on_validation = [row.validation or 0.0 for row in models]
-    on_test = [row.metrics[deciding].value for row in models]
-    # τ = (pairs in the same order − pairs in the other) / pairs
-    alike = 0
+    by_validation = sorted(models, key=lambda row: -(row.validation or 0.0))
+    by_test = sorted(models, key=lambda row: -row.metrics[deciding].value)
     turned = 0
-    for first, second in combinations(range(len(models)), 2):
-        validated = on_validation[first] - on_validation[second]
-        tested = on_test[first] - on_test[second]
-        alike += validated * tested > 0
-        turned += validated * tested < 0
-    pairs = len(models) * (len(models) - 1) // 2
+    pairs = 0
+    for better, worse in combinations(by_validation, 2):
+        pairs += 1
+        turned += better.metrics[deciding].value < worse.metrics[deciding].value
     places = []
-    for row, validated, tested in zip(models, on_validation, on_test, strict=True):
-        places.append(
-            Places(
-                model=row.name,
-                validation=1 + sum(value > validated for value in on_validation),
-                test=1 + sum(value > tested for value in on_test),
-            )
-        )
-    return Agreement(tau=(alike - turned) / pairs, pairs=pairs, turned=turned, places=places)
+    for place, row in enumerate(by_validation):
+        on_test = by_test.index(row)
+        places.append(Places(model=row.name, validation=1 + place, test=1 + on_test))
+    # τ = 1 − 2 · (pairs the other way round) / pairs
+    return Agreement(tau=1 - 2 * turned / pairs, pairs=pairs, turned=turned, places=places)

@@ -111,6 +111,6 @@ def _summed_gains(additions: Sequence[Addition]) -> dict[str, Float32Array]:
 def _column(parts: Sequence[Float32Array], num_items: int) -> Float32Array:
     """(items, 1) their sum."""
     column = np.zeros((num_items, 1), np.float32)
-    for part in parts:
-        column += part[:, None]
+    for gains in parts:
+        column += gains[:, None]
     return column

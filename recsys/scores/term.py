@@ -165,12 +165,12 @@ def grid(
     """
     ladders = {}
     tried: dict[str, Sequence[Any]] = {}
-    for name, given in values.items():
-        if isinstance(given, Ladder):
-            ladders[name] = given
-            tried[name] = given.values
+    for name, value in values.items():
+        if isinstance(value, Ladder):
+            ladders[name] = value
+            tried[name] = value.values
         else:
-            tried[name] = given
+            tried[name] = value
 
     def options(settings: S) -> list[S]:
         changed = []
