@@ -14,7 +14,7 @@ from benchmarks.interactions_of import load_phase
 from benchmarks.record import record
 from recsys.baselines.catalogue import BASELINES, Baseline, skip_reason
 from recsys.core.interactions import Interactions
-from recsys.core.machine import free_memory_bytes
+from recsys.core.machine import planned_memory_bytes
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.search.exact import rank
 
@@ -22,7 +22,7 @@ from recsys.search.exact import rank
 def measure(
     baseline: Baseline, train: Interactions, held_out: sparse.csr_matrix, target: str
 ) -> dict[str, Any]:
-    if reason := skip_reason(baseline, train, 60, free_memory_bytes()):
+    if reason := skip_reason(baseline, train, 60, planned_memory_bytes()):
         return {"skipped": reason}
     started = time.perf_counter()
     scorer = baseline.fit(train, target, baseline.grid[0])

@@ -8,7 +8,7 @@ from pipelines.runner import Facts, Work
 from pipelines.stages.scores import Scored
 from recsys.baselines.catalogue import Baseline, baseline, choose, skip_reason, tuning_cost
 from recsys.core.arrays import Int32Array
-from recsys.core.machine import free_memory_bytes
+from recsys.core.machine import planned_memory_bytes
 from recsys.core.ranking import Scorer
 from recsys.phases.phase import Phase
 
@@ -20,7 +20,7 @@ def tune(work: Work) -> Facts:
     data = load_phase(work.folder.path, work.config, "select")
     model = _with_fewer_settings(baseline(work.bucket), work.config.evaluate.baseline_settings)
     minutes = work.config.evaluate.baseline_minutes
-    reason = skip_reason(model, data.interactions, minutes, free_memory_bytes())
+    reason = skip_reason(model, data.interactions, minutes, planned_memory_bytes())
     if reason:
         work.progress.say(f"{model.title} skipped: {reason}", baseline=model.name, skipped=reason)
         return _save(work, Scored(model.name, model.title, skipped=reason))

@@ -118,7 +118,7 @@ def tuning_cost(baseline: Baseline, train: Interactions) -> Forecast:
 
 
 def skip_reason(
-    baseline: Baseline, train: Interactions, minutes: float, free_bytes: int
+    baseline: Baseline, train: Interactions, minutes: float, memory_bytes: int
 ) -> str | None:
     """Why `baseline` must be left out of a run on `train`, in words for its row of the report; None
     when it fits.
@@ -132,8 +132,11 @@ def skip_reason(
             f"forecast to take {cost.seconds / 60:.0f} min, over the limit of {minutes:g} min "
             "that evaluate.baseline_minutes sets"
         )
-    if cost.bytes > free_bytes:
-        return f"forecast to need {cost.bytes / 1e9:.1f} GB of memory, {free_bytes / 1e9:.1f} GB are free"
+    if cost.bytes > memory_bytes:
+        return (
+            f"forecast to need {cost.bytes / 1e9:.1f} GB of memory, over the "
+            f"{memory_bytes / 1e9:.1f} GB that a run on this machine plans with"
+        )
     return None
 
 

@@ -1,12 +1,11 @@
 """Which items share users: a sparse item–item table from train alone."""
 
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from scipy import sparse
 
-from recsys.core.arrays import Float32Array, Float64Array, Int64Array
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array, IntArray
 from recsys.core.errors import UsageError
 
 Measure = Literal["cosine", "jaccard", "count"]
@@ -92,16 +91,22 @@ def _similar(
 def strongest(table: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
     """Only the `top_n` largest positive entries of each row."""
     table.sort_indices()
-    indptr = [0]
-    rows = [np.zeros(0, np.int64)]
-    for first, last in pairwise(table.indptr):
-        entries = first + _largest(table.data[first:last], top_n)
-        rows.append(entries)
-        indptr.append(indptr[-1] + len(entries))
-    entries = np.concatenate(rows)
-    values = table.data[entries]
-    columns = table.indices[entries]
-    return sparse.csr_matrix((values, columns, np.array(indptr)), shape=table.shape)
+    stays = table.data > 0
+    # Only rows with more positive entries than that have to choose.
+    num_positive = np.diff(_count_before(stays, table.indptr))
+    for row in np.flatnonzero(num_positive > top_n):
+        first, last = table.indptr[row], table.indptr[row + 1]
+        stays[first:last] = False
+        stays[first + _largest(table.data[first:last], top_n)] = True
+    indptr = _count_before(stays, table.indptr)
+    return sparse.csr_matrix((table.data[stays], table.indices[stays], indptr), shape=table.shape)
+
+
+def _count_before(flags: BoolArray, positions: IntArray) -> IntArray:
+    """How many flags are set before each of some positions."""
+    counts = np.zeros(len(flags) + 1, positions.dtype)
+    np.cumsum(flags, out=counts[1:])
+    return counts[positions]
 
 
 def _largest(values: Float32Array, top_n: int) -> Int64Array:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy import linalg, sparse
@@ -79,17 +78,38 @@ def _quadratic_forms(rows: sparse.csr_matrix, kernel: FloatArray) -> FloatArray:
     """
     columns = rows.tocsc()
     forms = np.zeros(columns.shape[1], kernel.dtype)
-    for item, (first, last) in enumerate(pairwise(columns.indptr)):
-        users = columns.indices[first:last]
+    num_users = np.diff(columns.indptr)
+
+    # K_uu of the only user: large catalogues have many such items.
+    only_user = columns.indices[columns.indptr[:-1][num_users == 1]]
+    forms[num_users == 1] = kernel[only_user, only_user]
+    for item in np.flatnonzero(num_users > 1):
+        users = columns.indices[columns.indptr[item] : columns.indptr[item + 1]]
         block = kernel[np.ix_(users, users)]
         forms[item] = block.sum(dtype=np.float64)
     return forms
 
 
 def _inverse(gram: sparse.csr_matrix, regularisation: float) -> FloatArray:
-    """(G + λI)^(−1) by Cholesky, in place: half the work of a general inverse."""
-    precision = np.float64 if gram.shape[0] <= DOUBLE_ITEMS else np.float32
-    matrix = gram.astype(precision).toarray(order="F")
+    """(G + λI)^(−1), in float32 for large matrices, and in float64 where that does not suffice."""
+    if gram.shape[0] > DOUBLE_ITEMS:
+        inverse = _cholesky_inverse(gram.astype(np.float32), regularisation)
+        if inverse is not None:
+            return inverse
+    inverse = _cholesky_inverse(gram.astype(np.float64), regularisation)
+    if inverse is None:
+        raise MachineError(
+            f"EASE: the Gram matrix with λ = {regularisation:g} is not positive definite",
+            "Use a larger λ",
+        )
+    return inverse
+
+
+def _cholesky_inverse(gram: sparse.csr_matrix, regularisation: float) -> FloatArray | None:
+    """(G + λI)^(−1) in place: half the work of a general inverse. None where it is not positive
+    definite in the precision of G.
+    """
+    matrix = gram.toarray(order="F")
     diagonal = np.diag_indices(len(matrix))
     matrix[diagonal] += regularisation
 
@@ -98,10 +118,7 @@ def _inverse(gram: sparse.csr_matrix, regularisation: float) -> FloatArray:
     if not failed:
         matrix, failed = invert(matrix, lower=True, overwrite_c=True)
     if failed:
-        raise MachineError(
-            "EASE: the Gram matrix and λ are not positive definite in this precision",
-            "Use a larger λ",
-        )
+        return None
     # LAPACK fills the lower triangle only.
     for column in range(len(matrix)):
         below = matrix[column + 1 :, column]

@@ -157,6 +157,11 @@ def _weights(gram: Float32Array, shared: Float32Array, ridges: Sequence[float]) 
         np.fill_diagonal(gram, diagonal + ridge)
         _, weights[row], failed = lapack.sposv(gram, shared)
         if failed:
+            # Many shared users drown a small ridge in the rounding of float32.
+            exact_gram = gram.astype(np.float64)
+            np.fill_diagonal(exact_gram, diagonal.astype(np.float64) + ridge)
+            _, weights[row], failed = lapack.dposv(exact_gram, shared)
+        if failed:
             raise MachineError(
                 f"ridge {ridge:g} leaves a regression without a solution", "Use a larger one"
             )

@@ -11,6 +11,7 @@ import psutil
 
 _CGROUP = Path("/sys/fs/cgroup")
 _STATUS = Path("/proc/self/status")
+_PLANNED_SHARE = 0.6
 
 
 def cores() -> int:
@@ -23,6 +24,13 @@ def total_memory_bytes() -> int:
     limit = _cgroup_bytes("memory.max")
     machine = int(psutil.virtual_memory().total)
     return machine if limit is None else min(machine, limit)
+
+
+def planned_memory_bytes() -> int:
+    """What a run plans with: a share of the machine, whatever others take of it at the moment, so
+    that the same run on the same machine leaves out the same.
+    """
+    return int(_PLANNED_SHARE * total_memory_bytes())
 
 
 def free_memory_bytes() -> int:

@@ -156,6 +156,20 @@ def test_ease_in_single_precision(train: Interactions, monkeypatch: pytest.Monke
     np.testing.assert_allclose(scores("ease", {"regularisation": 10.0}, train), exact, atol=1e-4)
 
 
+@pytest.mark.parametrize("regularisation", [1e-4, 3e-3])
+def test_ease_takes_double_precision_where_single_has_no_inverse(
+    regularisation: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """λ drowns in the rounding of many users of the same items."""
+    pairs = [(user, item) for user in range(3_000) for item in (0, 1)]
+    train = interactions([*pairs, (0, 2), (1, 2), (3_000, 1)])
+    exact = scores("ease", {"regularisation": regularisation}, train)
+    monkeypatch.setattr("recsys.closed_form.ease.DOUBLE_ITEMS", 0)
+    np.testing.assert_allclose(
+        scores("ease", {"regularisation": regularisation}, train), exact, rtol=1e-5, atol=1e-5
+    )
+
+
 def test_ease_refuses_what_has_no_inverse() -> None:
     twins = interactions([(0, 0), (0, 1), (1, 0), (1, 1)])
     with pytest.raises(MachineError, match="larger λ"):

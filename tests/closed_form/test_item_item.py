@@ -92,6 +92,24 @@ def test_two_items_by_hand():
     assert table.toarray() == pytest.approx(np.array([[0, 2 / 4], [2 / 3, 0]]))
 
 
+@pytest.mark.parametrize("ridge", [1e-4, 2e-5])
+def test_a_ridge_that_drowns_in_single_precision(ridge):
+    """Three items of the same 3,000 users but a few."""
+    pairs = np.ones((3_000, 3))
+    pairs[0, 1] = pairs[1, 2] = 0
+    pairs = np.vstack([pairs, np.eye(3)[:2]])
+    twins = np.hstack([pairs, pairs])
+    [table] = item_item_tables(sparse.csr_matrix(twins.astype(np.float32)), 20, [ridge])
+    gram = twins.T @ twins
+    for item in range(6):
+        sources = np.delete(np.arange(6), item)
+        left = gram[np.ix_(sources, sources)] + ridge * np.eye(5)
+        wanted = np.maximum(np.linalg.solve(left, gram[sources, item]), 0)
+        np.testing.assert_allclose(
+            table[:, [item]].toarray().ravel()[sources], wanted, rtol=1e-4, atol=1e-4
+        )
+
+
 @pytest.mark.parametrize(
     ("neighbours", "ridges", "words"),
     [(0, [1.0], "0 neighbours"), (3, [0.0], "above 0"), (3, [], "ridges")],

@@ -30,6 +30,12 @@ def test_without_a_limit_the_machine_decides(container):
     assert 0 < machine.free_memory_bytes() <= machine.total_memory_bytes()
 
 
+def test_what_a_run_plans_with_does_not_follow_what_is_free(monkeypatch) -> None:
+    monkeypatch.setattr(machine, "total_memory_bytes", lambda: 10_000)
+    monkeypatch.setattr(machine, "free_memory_bytes", lambda: 1)
+    assert machine.planned_memory_bytes() == 6_000
+
+
 def test_peak_is_not_below_what_was_taken():
     before = machine.peak_memory_bytes()
     taken = bytearray(64 << 20)
