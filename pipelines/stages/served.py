@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from recsys.core.noise import Difference
 from recsys.evaluate.document import Served, ServedRow
 from recsys.scores.choice import Choice
-from recsys.scores.noise import Difference
 from recsys.scores.rivals import Comparison
 from recsys.scores.terms.trained_vectors import TrainedVectorsSettings
 

@@ -12,6 +12,7 @@ from recsys.bundle.new_bundle import new_bundle
 from recsys.bundle.parts.cold_items import ColdItems
 from recsys.bundle.parts.segments import Segments, count_segments
 from recsys.bundle.parts.user_metrics import UserMetrics
+from recsys.core.arrays import FloatArray
 from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import ConfigError, nearest
@@ -58,8 +59,8 @@ def fit_phase(
     if may_validate and len(phase.judge.held_out_users):
         users = evenly(phase.judge.held_out_users, _VALIDATED_USERS)
 
-        def validate(embeddings: Embeddings) -> float:
-            return phase.judge.ndcg(VectorScorer(embeddings.users, embeddings.items), users)
+        def validate(embeddings: Embeddings) -> FloatArray:
+            return phase.judge.per_user(VectorScorer(embeddings.users, embeddings.items), users)
 
     return train(
         phase.interactions,

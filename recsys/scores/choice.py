@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys.core.arrays import Float32Array, Int32Array
+from recsys.core.noise import Difference, difference
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.deciding import deciding_per_user
 from recsys.evaluate.metrics import PerUser
@@ -15,7 +16,6 @@ from recsys.scores.additions import FittedTerms, fit_terms
 from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.judged_blends import JudgedBlends, judging_users
 from recsys.scores.last_results import LastResults
-from recsys.scores.noise import Difference, difference
 from recsys.scores.rivals import POPULARITY, Comparison, Rival, comparisons, try_rivals
 from recsys.scores.search import Search
 from recsys.scores.term import VectorSource

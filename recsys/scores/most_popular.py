@@ -11,11 +11,11 @@ from recsys.closed_form.popularity import Popularity
 from recsys.core.arrays import Float32Array
 from recsys.core.history import UserHistories
 from recsys.core.ladder import MOST_STEPS
+from recsys.core.noise import CHOICE_ERRORS, STEP_ERRORS, difference
 from recsys.evaluate.metrics import PerUser, evenly
 from recsys.phases.phase import Phase
 from recsys.scores.judged_blends import MOST_USERS
 from recsys.scores.last_results import LastResults
-from recsys.scores.noise import CHOICE_ERRORS, STEP_ERRORS, difference
 from recsys.scores.recency import decay_of, half_life_ladder, required_moments
 
 

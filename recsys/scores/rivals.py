@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from recsys.core.arrays import Int32Array
 from recsys.core.ladder import Ladder
+from recsys.core.noise import CHOICE_ERRORS, difference
 from recsys.evaluate.metrics import PerUser
 from recsys.scores.blend import NO_BLEND, Blend
-from recsys.scores.noise import CHOICE_ERRORS, difference
 from recsys.scores.search import Search
 from recsys.scores.term import Stage, WeightedSettings, grid
 from recsys.scores.terms.ease import EaseSettings

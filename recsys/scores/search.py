@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from recsys.core.ladder import MOST_STEPS
+from recsys.core.noise import CHOICE_ERRORS, STEP_ERRORS, difference
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.metrics import PerUser
 from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.last_results import LastResults
-from recsys.scores.noise import CHOICE_ERRORS, STEP_ERRORS, difference
 from recsys.scores.term import Move, Stage
 
 Values = Callable[[Blend], PerUser]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recsys.core.arrays import Int64Array
+from recsys.core.arrays import FloatArray, Int64Array
 from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import MachineError
@@ -32,7 +32,8 @@ from recsys.train.probe import Settings, open_settings, probe
 from recsys.train.stepper import Start, Stepper, first_network
 from recsys.train.warm_start import save_states
 
-Validate = Callable[[Embeddings], float]
+Validate = Callable[[Embeddings], FloatArray | float]
+"""Vectors → validation values by user, or one for them all; the larger the better."""
 Watch = Callable[[EpochRecord], None]
 
 
@@ -88,8 +89,8 @@ def train(
         train: how the training goes.
         seed: of all draws.
         folder: where checkpoints go; a checkpoint of the very same training there is continued.
-        validate: embeddings → the value that early stopping looks at, higher is better; the best
-            epoch's weights are kept.
+        validate: embeddings → values by user, of whose mean early stopping looks for the highest;
+            the best epoch's weights are kept. Probes compare the users one by one.
         epochs: a fixed number instead, without validation (refits).
         start: layer-0 states by node type instead of the configured ones.
         shared: other parameters by name (both as `warm_start.load_states` gives them).
@@ -241,14 +242,14 @@ class _Probe:
         )
         first = {name: value.clone() for name, value in network.state_dict().items()}
 
-        def run(candidate: TrainConfig, steps: int) -> float:
+        def run(candidate: TrainConfig, steps: int) -> FloatArray:
             network.load_state_dict(first)
             stepper = _stepper(
                 network, self.interactions, self.graph, candidate, self.seed, self.plan, self.device
             )
             stepper.epoch(0, QUIET, steps)
             embeddings = _embedded(stepper, self.graph, self.interactions, self.graph_config)
-            return self.validate(embeddings)
+            return np.atleast_1d(self.validate(embeddings))
 
         pairs = self.plan.pairs_a_step
         return probe(config, has_order, pairs, self.plan.steps, run, progress)
@@ -393,7 +394,7 @@ class _Training:
 
 
 def _judged(validate: Validate, embeddings: Callable[[], Embeddings]) -> float:
-    return float(validate(embeddings()))
+    return float(np.mean(validate(embeddings())))
 
 
 def _unwatched(record: EpochRecord) -> None:

@@ -5,17 +5,19 @@ from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any, Self
 
+from recsys.core.arrays import FloatArray
 from recsys.core.config import TrainConfig
+from recsys.core.noise import CHOICE_ERRORS, difference
 from recsys.core.progress import Progress
 
 TEMPERATURES = (0.1, 0.2)
 HORIZONS = (1, 20)
 PROBED_PAIRS = 200_000
 """Pairs that each candidate is trained on, at most."""
-_CLEAR = 1.005  # a candidate that gains less than this over the one before it is noise
+_CLEAR = 1.005  # a candidate that gains less than this over the one before it is not worth a change
 
-Run = Callable[[TrainConfig, int], float]
-"""(configuration, steps) → validation value after so many steps from the start."""
+Run = Callable[[TrainConfig, int], FloatArray]
+"""(configuration, steps) → validation values by user after so many steps from the start."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,21 @@ def probe(
     short = min(steps, ceil(PROBED_PAIRS / batch_size))
     total = 1 + sum(len(values) for values in candidates.values())
     progress.say(f"probing {', '.join(candidates)}: {total} trainings of {short} steps")
-    best_value = run(best.applied(config), short)
+    best_values = run(best.applied(config), short)
     for name, value in _flat(candidates):
         candidate = Settings(**{**best.document(), name: value})
-        candidate_value = run(candidate.applied(config), short)
-        if candidate_value > _CLEAR * best_value:
-            best, best_value = candidate, candidate_value
+        values = run(candidate.applied(config), short)
+        if _is_better(values, best_values):
+            best, best_values = candidate, values
     words = ", ".join(f"{name} {getattr(best, name):g}" for name in candidates)
-    progress.say(f"probed: {words}: validation {best_value:.4f}", **best.document())
+    progress.say(f"probed: {words}: validation {best_values.mean():.4f}", **best.document())
     return best
+
+
+def _is_better(values: FloatArray, others: FloatArray) -> bool:
+    """Whether validation values by user are better than others beyond noise, and by enough."""
+    is_clear = bool(values.mean() > _CLEAR * others.mean())
+    return is_clear and difference(values, others).beyond(CHOICE_ERRORS)
 
 
 def _flat(candidates: dict[str, Sequence[float]]) -> Iterator[tuple[str, float]]:

@@ -25,13 +25,13 @@ def phase(tmp_path_factory) -> Phase:
 @pytest.mark.parametrize("most", [7, 10_000])
 def test_at_most_so_many_users_are_judged_after_an_epoch(phase, monkeypatch, most):
     judged = []
-    ndcg = Judge.ndcg
+    per_user = Judge.per_user
 
     def noted(self, scorer, users=None):
         judged.append(users)
-        return ndcg(self, scorer, users)
+        return per_user(self, scorer, users)
 
-    monkeypatch.setattr(Judge, "ndcg", noted)
+    monkeypatch.setattr(Judge, "per_user", noted)
     monkeypatch.setattr(fit, "_VALIDATED_USERS", most)
     trained = fit.fit_phase(phase, phase.graph, phase.config.model)
     held_out = phase.judge.held_out_users

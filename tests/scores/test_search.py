@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recsys.core.ladder import MOST_STEPS, Ladder
+from recsys.core.noise import STEP_ERRORS, difference
 from recsys.scores.blend import NO_BLEND, Blend
-from recsys.scores.noise import STEP_ERRORS, difference
 from recsys.scores.search import Search
 from recsys.scores.term import Move, Stage, grid
 from recsys.scores.terms.item_item import ItemItemSettings

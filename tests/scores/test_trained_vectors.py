@@ -8,13 +8,13 @@ import pytest
 
 from recsys.core.config import build_config
 from recsys.core.errors import UsageError
+from recsys.core.noise import CHOICE_ERRORS
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
 from recsys.phases.phase import Phase
 from recsys.scores.blend import NO_BLEND
 from recsys.scores.choice import choose_blend
-from recsys.scores.noise import CHOICE_ERRORS
 from recsys.scores.terms.popularity import LENGTHS_TRIED, POPULARITIES_TRIED, PopularitySettings
 from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScaling
 from recsys.search.exact import VectorScorer

@@ -1,5 +1,8 @@
 """What a probe settles, and what it leaves alone."""
 
+import numpy as np
+import pytest
+
 from recsys.core.config import TrainConfig
 from recsys.core.progress import QUIET
 from recsys.train.probe import PROBED_PAIRS, Settings, probe
@@ -8,9 +11,9 @@ from recsys.train.probe import PROBED_PAIRS, Settings, probe
 def judged(values: dict[Settings, float], asked: list):
     """A run that knows the value of every settled configuration; 0.1 where it is not named."""
 
-    def run(config: TrainConfig, steps: int) -> float:
+    def run(config: TrainConfig, steps: int) -> np.ndarray:
         asked.append((Settings.of(config), steps))
-        return values.get(Settings.of(config), 0.1)
+        return np.full(20, values.get(Settings.of(config), 0.1))
 
     return run
 
@@ -44,6 +47,20 @@ def test_noise_changes_nothing():
         TrainConfig(), True, 1000, 50, judged({Settings(0.1, 10, 1): 0.1004}, asked), QUIET
     )
     assert settled == Settings()
+
+
+@pytest.mark.parametrize(("users", "settled"), [(25, 0), (2500, 10)])
+def test_a_gain_within_the_noise_of_the_users_changes_nothing(users, settled):
+    draws = np.random.default_rng(0).standard_normal(users)
+    draws -= draws.mean()
+
+    def run(config: TrainConfig, steps: int) -> np.ndarray:
+        # 5 % better on average, and some 0.04 up or down for every user.
+        gain = 0.005 + 0.04 * draws if config.top_k else np.zeros(users)
+        return 0.1 + gain
+
+    config = TrainConfig(temperature=0.1, horizon=1, metric_k=10)
+    assert probe(config, True, 1000, 50, run, QUIET).top_k == settled
 
 
 def test_candidates_see_a_bounded_number_of_pairs():

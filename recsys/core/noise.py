@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.evaluate.metrics import PerUser
+from recsys.core.arrays import FloatArray
 
 STEP_ERRORS = 0.5
 """Standard errors that a step of a search has to gain: what steps add up to is judged at the end."""
@@ -33,7 +33,7 @@ class Difference(NamedTuple):
         return self.mean <= errors * self.error
 
 
-def difference(values: PerUser, others: PerUser) -> Difference:
+def difference(values: FloatArray, others: FloatArray) -> Difference:
     """Of `values` over `others`, paired: (n,) of the same users in the same order."""
     differences = np.asarray(values, np.float64) - np.asarray(others, np.float64)
     mean = float(differences.mean())
