@@ -177,7 +177,9 @@ def ranking_cost(counts: Counts, held_out_users: int) -> StageCost:
 
 
 def baseline_cost(counts: Counts, name: str, num_fits: int) -> StageCost:
-    """Fits of one baseline, each with a ranking."""
+    """Fits of one baseline, each with a ranking; nothing for one that is skipped."""
+    if not num_fits:
+        return _cost(counts, 0.0)
     forecast: Forecast = baseline(name).forecast(counts.users, counts.items, counts.pairs)
     return _cost(counts, num_fits * forecast.seconds, forecast.bytes, 80 * counts.test_users)
 

@@ -1,5 +1,6 @@
 import gc
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from recsys.core.errors import DataError, MachineError
 from recsys.core.progress import Quiet
 from recsys.graph.build import build_graph
 from recsys.logs.synthetic import checkerboard, communities
-from recsys.train.loop import choose_device, train
+from recsys.train.loop import choose_device, forecast, train
 from recsys.train.stepper import Stepper, learning_rate_factor
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2, layers=2)
@@ -222,6 +223,16 @@ def test_nodes_that_lose_all_their_neighbours_to_the_batch_stay_numbers(phase, g
     whole = config(mode="sampled", batch_size=len(phase), epochs=2, fanouts=[3])
     trained = train(phase, graph, MODEL, whole, threads=1)
     assert np.isfinite(trained.embeddings.users).all() and np.isfinite(trained.history[-1].loss)
+
+
+def test_a_step_is_timed_by_the_processor(phase, graph, monkeypatch):
+    # Half a second of processor between any two looks; what the wall says does not count.
+    moments = itertools.count(step=0.5)
+    monkeypatch.setattr(time, "process_time", lambda: next(moments))
+    for threads in (1, 2):
+        plan = forecast(phase, graph, MODEL, config(mode="full", batch_size=50), threads=threads)
+        # Drawing takes as long as a step, which its threads share.
+        assert plan.seconds == pytest.approx(0.5 * plan.steps)
 
 
 @pytest.mark.parametrize("mode", ["full", "sampled"])
