@@ -36,9 +36,10 @@ _LANCZOS = 250  # passes of the SVD of the start over the pairs
 _RANKED_CELL = 4e-9  # a user and an item: a score, and its place
 _BLENDED_CELL = 3e-8  # the same with what terms add
 _BLENDS = 110  # tried on validation
-_BLEND_USERS = 10_000
+_TRIED_CELL = 2e-8  # a judging user and an item, a blend
+_JUDGING_USERS, _FEWEST_JUDGING, _JUDGED_CELLS = 10_000, 200, 40_000_000
 _VALIDATED_USERS = 30_000
-_TABLES = 5  # item–item tables that a blend tries
+_TABLES = 2  # item–item tables that a blend tries; ridges share most of their work
 _VISITOR_CELL = 1e-7  # a visitor and an item
 _VISITORS, _VISITOR_LISTS = 2_000, 12
 _DRAW = 4e-10  # a bootstrap draw, a user and a metric
@@ -166,8 +167,11 @@ def blend_cost(counts: Counts, config: RunConfig, chooses: bool) -> StageCost:
     memory += 4 * rank * counts.items * _FLOAT_BYTES
     disk += 2 * rank * counts.items * _FLOAT_BYTES
     if chooses:
-        judged_users = min(counts.validation_users, _BLEND_USERS)
-        seconds += _BLENDS * _BLENDED_CELL * judged_users * counts.items
+        # `scores.judged_blends.judging_users`
+        affordable = max(_JUDGED_CELLS // max(counts.items, 1), _FEWEST_JUDGING)
+        judging = min(counts.validation_users, _JUDGING_USERS, affordable)
+        seconds += _BLENDS * _TRIED_CELL * judging * counts.items
+        memory += 6.0 * judging * counts.items * _FLOAT_BYTES
     return _cost(counts, seconds, memory, disk)
 
 
