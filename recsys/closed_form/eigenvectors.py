@@ -1,29 +1,30 @@
 """The largest eigenvectors of a Gram matrix MᵀM, in bounded work whatever its spectrum.
 
-Dense where the side is short, else by Lanczos. Lanczos may need for ever, or miss some of several
-equal eigenvalues: then a block of vectors is filtered by Chebyshev polynomials a fixed number of
-times.
+Dense where the side is short, else by Lanczos with blocks of vectors, a bounded number of cycles.
+Where those do not suffice, or missed some of many equal eigenvalues, Chebyshev polynomials filter
+what they found, a bounded number of times too.
 """
 
 import numpy as np
 from scipy import linalg, sparse
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from recsys.core.arrays import Float64Array
 
 _DENSE_SIDE = 2_500
 """Up to here a dense solution takes seconds: 50 MB, and twice that while it computes."""
-_RESTARTS = 12  # of Lanczos; logs whose spectrum falls need two to five
+_RESIDUAL = 1e-9  # of the largest eigenvalue; the eigenvalues are then right to rounding
+
+_BLOCK = 16  # vectors that Lanczos takes along at once: few passes over memory
+_CYCLES = 15  # of Lanczos; logs whose spectrum falls need four to nine
 _CHECK_STEPS = 60
 _CHECK_TOLERANCE = 1e-6
 _ROUNDING = 1e-13
 
-_SPARE_VECTORS = 16  # a block is wider than what is asked for by this many, and a tenth
+_SPARE_VECTORS = 16  # a filtered block is wider than what is asked for by this many, and a tenth
 _LARGEST_DEGREE = 24
 _LARGEST_GROWTH = 1e8  # of a filter: what it makes smaller by more than that drowns in rounding
 _ROUNDS = 20
-_BLOCK_PRODUCTS = 2e11  # multiply-adds of all rounds: some five minutes of one core
-_RESIDUAL = 1e-9  # of the largest eigenvalue; the eigenvalues are then right to rounding
+_FILTER_PRODUCTS = 2e11  # multiply-adds of all rounds: some five minutes of one core
 _COLUMNS = 64  # of a block that are filtered at a time: they fit into a cache
 
 
@@ -39,15 +40,12 @@ def largest_eigenvectors(matrix: sparse.csr_matrix, rank: int, seed: int) -> Flo
         seed: of the first vectors.
     """
     side = matrix.shape[1]
-    if side <= max(_DENSE_SIDE, 2 * rank):
+    if side <= max(_DENSE_SIDE, 2 * rank + 6 * _BLOCK):
         return _dense(matrix, min(rank, side))
-    try:
-        vectors = _lanczos(matrix, rank, seed)
-    except ArpackError:
-        return _filtered_block(matrix, rank, seed)
-    if _misses_some(matrix, vectors, seed):
-        return _filtered_block(matrix, rank, seed)
-    return vectors
+    vectors, has_converged = _lanczos(matrix, rank, seed)
+    if has_converged and not _misses_some(matrix, vectors, seed):
+        return vectors
+    return _filtered_block(matrix, vectors, seed)
 
 
 def _dense(matrix: sparse.csr_matrix, rank: int) -> Float64Array:
@@ -57,17 +55,76 @@ def _dense(matrix: sparse.csr_matrix, rank: int) -> Float64Array:
     return np.asarray(vectors)
 
 
-def _lanczos(matrix: sparse.csr_matrix, rank: int, seed: int) -> Float64Array:
-    """By ARPACK, to rounding. Raises ArpackError when the restarts do not suffice."""
+def _lanczos(matrix: sparse.csr_matrix, rank: int, seed: int) -> tuple[Float64Array, bool]:
+    """By block Lanczos with thick restarts (Wu and Simon 2000), and whether it converged.
+
+    Every block is made orthogonal to all before: products of blocks, where vectors one by one would
+    read the whole basis for each. Needs side > 2 · rank + 6 · block.
+    """
     side = matrix.shape[1]
     transposed = matrix.T.tocsr()
-    operator = LinearOperator(
-        (side, side), matvec=lambda vector: transposed @ (matrix @ vector), dtype=np.float64
-    )
-    rng = np.random.default_rng(seed)
-    start = rng.standard_normal(side)
-    _, vectors = eigsh(operator, k=rank, v0=start, maxiter=_RESTARTS, rng=rng)
-    return np.asarray(vectors)
+    capacity = (2 * rank + 4 * _BLOCK) // _BLOCK * _BLOCK
+    basis = np.zeros((side, capacity + _BLOCK), order="F")
+    start = np.random.default_rng(seed).standard_normal((side, _BLOCK))
+    basis[:, :_BLOCK], _ = np.linalg.qr(start)
+    projected = np.zeros((capacity, capacity))
+    num_kept = 0
+    for _ in range(_CYCLES):
+        coupling = _extend(matrix, transposed, basis, projected, num_kept)
+        values, rotation = linalg.eigh(projected)
+        values, rotation = values[::-1], rotation[:, ::-1]
+        # ‖G v − λ v‖ of a Ritz vector is what leads out of the basis: its last rows' share.
+        errors = np.linalg.norm(coupling @ rotation[-_BLOCK:, :rank], axis=0)
+        if errors.max() <= _RESIDUAL * values[0]:
+            return basis[:, :capacity] @ rotation[:, :rank], True
+        # The next cycle starts from the best Ritz vectors and the block that came last.
+        num_kept = (rank + (capacity - rank) // 3) // _BLOCK * _BLOCK
+        last_block = basis[:, capacity:].copy()
+        basis[:, :num_kept] = basis[:, :capacity] @ rotation[:, :num_kept]
+        basis[:, num_kept : num_kept + _BLOCK] = last_block
+        projected = np.zeros((capacity, capacity))
+        np.fill_diagonal(projected[:num_kept, :num_kept], values[:num_kept])
+    return basis[:, :rank].copy(), False
+
+
+def _extend(
+    matrix: sparse.csr_matrix,
+    transposed: sparse.csr_matrix,
+    basis: Float64Array,
+    projected: Float64Array,
+    num_kept: int,
+) -> Float64Array:
+    """Fill the basis, block after block, from the one that starts at column `num_kept`.
+
+    Args:
+        matrix: M, with G = MᵀM.
+        transposed: Mᵀ.
+        basis: V, (side, capacity + block); the last block comes to lie behind the capacity.
+        projected: VᵀGV, (capacity, capacity), filled too.
+        num_kept: vectors before the block to start from.
+
+    Returns:
+        (block, block) C with G · (last block within the capacity) = V … + (block behind it) · C.
+    """
+    coupling = np.zeros((_BLOCK, _BLOCK))
+    for first in range(num_kept, len(projected), _BLOCK):
+        stop = first + _BLOCK
+        block = np.ascontiguousarray(basis[:, first:stop])
+        image = transposed @ (matrix @ block)
+        before = basis[:, :stop]
+        # Gram–Schmidt, twice for rounding.
+        components = before.T @ image
+        image -= before @ components
+        correction = before.T @ image
+        image -= before @ correction
+        components += correction
+        projected[:stop, first:stop] = components
+        projected[first:stop, :stop] = components.T
+        following, coupling = np.linalg.qr(image)
+        # Where the image was within the basis, what is left of it is rounding, and not orthogonal.
+        following -= before @ (before.T @ following)
+        basis[:, stop : stop + _BLOCK], _ = np.linalg.qr(following)
+    return coupling
 
 
 def _misses_some(matrix: sparse.csr_matrix, vectors: Float64Array, seed: int) -> bool:
@@ -104,20 +161,21 @@ def _misses_some(matrix: sparse.csr_matrix, vectors: Float64Array, seed: int) ->
     return bool(values[-1] > smallest + _CHECK_TOLERANCE * largest)
 
 
-def _filtered_block(matrix: sparse.csr_matrix, rank: int, seed: int) -> Float64Array:
+def _filtered_block(matrix: sparse.csr_matrix, vectors: Float64Array, seed: int) -> Float64Array:
     """By subspace iteration with Chebyshev filters (Zhou and Saad 2007), a bounded number of them.
 
-    Equal eigenvalues do no harm: a whole block goes through the filter at once.
+    Equal eigenvalues do no harm: a whole block goes through the filter at once. It starts from
+    `vectors` (columns, rank), and random ones beside them.
     """
-    side = matrix.shape[1]
+    side, rank = vectors.shape
     width = min(side, rank + rank // 10 + _SPARE_VECTORS)
     transposed = matrix.T.tocsr()
-    start = np.random.default_rng([seed, 2]).standard_normal((side, width))
-    block, _ = np.linalg.qr(start)
+    spare = np.random.default_rng([seed, 2]).standard_normal((side, width - rank))
+    block, _ = np.linalg.qr(np.hstack([vectors, spare]))
     values, block, residual = _rayleigh_ritz(matrix, transposed, block, rank)
     products, lowering = 0.0, 1.0
     for _ in range(_ROUNDS):
-        if residual <= _RESIDUAL * values[0] or products > _BLOCK_PRODUCTS:
+        if residual <= _RESIDUAL * values[0] or products > _FILTER_PRODUCTS:
             break
         # What lies below the border is damped: below all that the block holds.
         border = lowering * values[-1]
@@ -127,9 +185,9 @@ def _filtered_block(matrix: sparse.csr_matrix, rank: int, seed: int) -> Float64A
             filtered = _filtered(matrix, transposed, block[:, columns], degree, border)
             block[:, columns] = filtered
         block, _ = np.linalg.qr(block)
-        last_residual = residual
+        last_residual, last_smallest = residual, values[-1]
         values, block, residual = _rayleigh_ritz(matrix, transposed, block, rank)
-        if residual > last_residual / 2:
+        if residual > last_residual / 2 and values[-1] < 1.001 * last_smallest:
             # The border lies among equal eigenvalues, and nothing beyond it grows more than they.
             lowering *= 0.9
         products += 2.0 * (degree + 1) * (matrix.nnz + side) * width
