@@ -44,10 +44,13 @@ class RichProgress:
             return
         with self._display() as bars:
             task = bars.add_task(label, total=total or _length(things))
-            for thing in things:
-                yield thing
-                bars.advance(task)
-            bars.remove_task(task)
+            try:
+                for thing in things:
+                    yield thing
+                    bars.advance(task)
+            finally:
+                # Work may end before all of it was needed.
+                bars.remove_task(task)
 
     @contextmanager
     def _display(self) -> Iterator[Bars]:

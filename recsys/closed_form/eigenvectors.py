@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from recsys.core.arrays import Float64Array
+from recsys.core.progress import QUIET, Progress
 
 _DENSE_SIDE = 2_500
 """Up to here a dense solution takes seconds: 50 MB, and twice that while it computes."""
@@ -28,7 +29,9 @@ _FILTER_PRODUCTS = 2e11  # multiply-adds of all rounds: some five minutes of one
 _COLUMNS = 64  # of a block that are filtered at a time: they fit into a cache
 
 
-def largest_eigenvectors(matrix: sparse.csr_matrix, rank: int, seed: int) -> Float64Array:
+def largest_eigenvectors(
+    matrix: sparse.csr_matrix, rank: int, seed: int, progress: Progress = QUIET
+) -> Float64Array:
     """(columns, min(rank, columns)) orthonormal vectors that span the largest eigenvectors of MᵀM.
 
     The same arguments give the same bytes. Where an eigenvalue is repeated, any of its vectors may
@@ -38,14 +41,15 @@ def largest_eigenvectors(matrix: sparse.csr_matrix, rank: int, seed: int) -> Flo
         matrix: M, (rows, columns) float64, at least as many rows as columns.
         rank: vectors that are wanted.
         seed: of the first vectors.
+        progress: is told of every cycle and round.
     """
     side = matrix.shape[1]
     if side <= max(_DENSE_SIDE, 2 * rank + 6 * _BLOCK):
         return _dense(matrix, min(rank, side))
-    vectors, has_converged = _lanczos(matrix, rank, seed)
+    vectors, has_converged = _lanczos(matrix, rank, seed, progress)
     if has_converged and not _misses_some(matrix, vectors, seed):
         return vectors
-    return _filtered_block(matrix, vectors, seed)
+    return _filtered_block(matrix, vectors, seed, progress)
 
 
 def _dense(matrix: sparse.csr_matrix, rank: int) -> Float64Array:
@@ -55,7 +59,9 @@ def _dense(matrix: sparse.csr_matrix, rank: int) -> Float64Array:
     return np.asarray(vectors)
 
 
-def _lanczos(matrix: sparse.csr_matrix, rank: int, seed: int) -> tuple[Float64Array, bool]:
+def _lanczos(
+    matrix: sparse.csr_matrix, rank: int, seed: int, progress: Progress = QUIET
+) -> tuple[Float64Array, bool]:
     """By block Lanczos with thick restarts (Wu and Simon 2000), and whether it converged.
 
     Every block is made orthogonal to all before: products of blocks, where vectors one by one would
@@ -69,7 +75,7 @@ def _lanczos(matrix: sparse.csr_matrix, rank: int, seed: int) -> tuple[Float64Ar
     basis[:, :_BLOCK], _ = np.linalg.qr(start)
     projected = np.zeros((capacity, capacity))
     num_kept = 0
-    for _ in range(_CYCLES):
+    for _ in progress.track(range(_CYCLES), "singular vectors", _CYCLES):
         coupling = _extend(matrix, transposed, basis, projected, num_kept)
         values, rotation = linalg.eigh(projected)
         values, rotation = values[::-1], rotation[:, ::-1]
@@ -161,7 +167,9 @@ def _misses_some(matrix: sparse.csr_matrix, vectors: Float64Array, seed: int) ->
     return bool(values[-1] > smallest + _CHECK_TOLERANCE * largest)
 
 
-def _filtered_block(matrix: sparse.csr_matrix, vectors: Float64Array, seed: int) -> Float64Array:
+def _filtered_block(
+    matrix: sparse.csr_matrix, vectors: Float64Array, seed: int, progress: Progress = QUIET
+) -> Float64Array:
     """By subspace iteration with Chebyshev filters (Zhou and Saad 2007), a bounded number of them.
 
     Equal eigenvalues do no harm: a whole block goes through the filter at once. It starts from
@@ -174,7 +182,7 @@ def _filtered_block(matrix: sparse.csr_matrix, vectors: Float64Array, seed: int)
     block, _ = np.linalg.qr(np.hstack([vectors, spare]))
     values, block, residual = _rayleigh_ritz(matrix, transposed, block, rank)
     products, lowering = 0.0, 1.0
-    for _ in range(_ROUNDS):
+    for _ in progress.track(range(_ROUNDS), "singular vectors, filtered", _ROUNDS):
         if residual <= _RESIDUAL * values[0] or products > _FILTER_PRODUCTS:
             break
         # What lies below the border is damped: below all that the block holds.

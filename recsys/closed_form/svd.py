@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from recsys.closed_form.eigenvectors import largest_eigenvectors
 from recsys.core.arrays import Float64Array, FloatArray, Int64Array
 from recsys.core.errors import UsageError
+from recsys.core.progress import QUIET, Progress
 
 _SMALL_ENTRIES = 10_000  # dense components up to here are decomposed together with their equals
 _TOGETHER_ENTRIES = 4_000_000  # of dense components at a time: 32 MB
@@ -53,13 +54,24 @@ class _Triplet(NamedTuple):
     right: FloatArray
 
 
-def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factors:
+def truncated_svd(
+    matrix: sparse.csr_matrix, rank: int, seed: int = 0, progress: Progress = QUIET
+) -> Factors:
     """The `rank` largest singular triplets, to rounding (a randomised SVD costs GF-CF 0.9 % of its
     Recall).
 
     The same arguments give the same bytes. Fewer come back where the matrix has fewer that are not
     zero. Among equal singular values of several connected components, those of the components with
-    more entries come first. Raises UsageError for a rank below 1.
+    more entries come first.
+
+    Args:
+        matrix: (rows, columns), sparse.
+        rank: triplets that are wanted.
+        seed: of the vectors that an iteration starts from.
+        progress: is told of iterations over large components.
+
+    Raises:
+        UsageError: a rank below 1.
     """
     if rank < 1:
         raise UsageError(f"rank = {rank} singular vectors is less than one", "Ask for at least 1")
@@ -68,7 +80,7 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factor
     # Lanczos is bound by memory: more BLAS threads only add waiting, several times over where
     # others use the cores too.
     with threadpool_limits(1, "blas"):
-        triplets = list(_triplets(matrix, rank, seed))
+        triplets = list(_triplets(matrix, rank, seed, progress))
     strongest = _strongest(triplets, rank)
 
     left = np.zeros((matrix.shape[0], len(strongest)))
@@ -81,7 +93,9 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int, seed: int = 0) -> Factor
     return _signed(left, values, right)
 
 
-def _triplets(matrix: sparse.csr_matrix, rank: int, seed: int) -> Iterator[_Triplet]:
+def _triplets(
+    matrix: sparse.csr_matrix, rank: int, seed: int, progress: Progress
+) -> Iterator[_Triplet]:
     """The strongest triplets of every component, and perhaps more."""
     components = _Components(matrix)
     for same_shape in components.by_shape():
@@ -89,7 +103,7 @@ def _triplets(matrix: sparse.csr_matrix, rank: int, seed: int) -> Iterator[_Trip
         entries = num_rows * num_columns
         if entries > _SMALL_ENTRIES:
             for component in same_shape:
-                yield from _of_large(components, component, rank, seed)
+                yield from _of_large(components, component, rank, seed, progress)
             continue
         step = max(1, _TOGETHER_ENTRIES // entries)
         for start in range(0, len(same_shape), step):
@@ -163,12 +177,16 @@ def _grouped(labels: Int64Array, count: int) -> tuple[Int64Array, Int64Array]:
     return order, np.concatenate([[0], np.cumsum(lengths)])
 
 
-def _of_large(components: _Components, component: int, rank: int, seed: int) -> Iterator[_Triplet]:
-    """The `rank` largest triplets of one component, or all that it has."""
+def _of_large(
+    components: _Components, component: int, rank: int, seed: int, progress: Progress
+) -> Iterator[_Triplet]:
+    """The `rank` largest triplets of one component, or all that it has; arguments as of
+    `truncated_svd`.
+    """
     block = components.block(component)
     is_tall = block.shape[0] >= block.shape[1]
     tall = block if is_tall else block.T.tocsr()
-    vectors = largest_eigenvectors(tall, rank, seed)
+    vectors = largest_eigenvectors(tall, rank, seed, progress)
     # The SVD of M V, small, makes the triplets of M within the span of V exact.
     left, values, rotation = linalg.svd(tall @ vectors, full_matrices=False)
     right = vectors @ rotation.T

@@ -1,6 +1,6 @@
 """Truncated SVD: exact, signed, repeatable, and at an end whatever the matrix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -256,3 +256,24 @@ def test_the_low_pass_of_components_keeps_whole_components() -> None:
     same_community = np.kron(np.eye(30), np.ones((4, 4))) > 0
     assert (kept[same_community] > 0.1).all()
     assert np.abs(kept[~same_community]).max() < 1e-7
+
+
+class Heard:
+    """Remembers the labels of bars."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+
+    def say(self, message: str, **fields: object) -> None:
+        pass
+
+    def track(self, things: Iterable[int], label: str, total: int | None = None) -> Iterator[int]:
+        self.labels.append(label)
+        yield from things
+
+
+def test_what_may_take_long_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    go("block", monkeypatch)
+    heard = Heard()
+    low_pass(random_matrix(400, 300), 12, progress=heard)
+    assert heard.labels == ["singular vectors", "singular vectors, filtered"]

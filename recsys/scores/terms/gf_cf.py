@@ -52,5 +52,5 @@ class GfCf(Term[GfCfSettings]):
         pairs = self.inputs.pairs
         adjacency = normalised(pairs)
         linear = (adjacency.T @ adjacency).tocsr().astype(np.float32)
-        into, back = low_pass(pairs, rank, self.inputs.data.config.seed)
+        into, back = low_pass(pairs, rank, self.inputs.data.config.seed, self.inputs.progress)
         return linear, into, back

@@ -52,7 +52,7 @@ class LowPass(Term[LowPassSettings]):
         if self.chosen is not None:
             rank = self.chosen.rank
         rank = min(rank, config.blend.low_pass_rank)
-        return low_pass(self.inputs.pairs, rank, config.seed)
+        return low_pass(self.inputs.pairs, rank, config.seed, self.inputs.progress)
 
     def moves(self, vectors: VectorSource) -> list[Move[LowPassSettings]]:
         into, _ = self.factors
