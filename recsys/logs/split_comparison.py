@@ -24,7 +24,11 @@ LARGE_H = 0.8
 69 %, 97 % and 70 %.
 """
 LARGE_DELTA = 0.474
-"""Numbers differ in kind from this effect on (Cliff's delta; 0.474 is a large one)."""
+"""Numbers differ in kind from this effect on (Cliff's delta; 0.474 is a large one) …"""
+LARGE_RATIO = 1.5
+"""… if their medians, each plus one, are this far apart, too: where nearly all users have as many
+rows, the order of 40 and 45 means nothing.
+"""
 
 Unit = Literal["share", "rows", "days"]
 
@@ -226,8 +230,10 @@ def _medians(name: str, unit: Unit, validation: _Numbers, test: _Numbers) -> Mea
     """Compare numbers by their order, and show their medians."""
     effect = _cliffs_delta(validation.compared, test.compared)
     rows = (len(validation.compared), len(test.compared))
-    differs = abs(effect) >= LARGE_DELTA and min(rows) >= MIN_ROWS
     medians = (_median(validation.shown), _median(test.shown))
+    ratio = (max(medians) + 1) / (min(medians) + 1)
+    is_large = abs(effect) >= LARGE_DELTA and ratio >= LARGE_RATIO
+    differs = is_large and min(rows) >= MIN_ROWS
     return Measure(name, unit, *medians, rows, effect, differs)
 
 

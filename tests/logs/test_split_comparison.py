@@ -131,3 +131,17 @@ def test_nothing_to_compare_without_validation():
     log = coded([(user, item, item, "buy") for user in range(3) for item in range(5)])
     splits = split_log(log, SplitConfig(validation_share=0), "buy", 0)
     assert compare(splits, "buy", "any", log) == []
+
+
+def test_histories_of_nearly_one_length_do_not_differ(tmp_path):
+    """All users have 50 items but for a few: the order of their lengths says nothing."""
+    draw, rows = np.random.default_rng(1), []
+    for user in range(150):
+        count = 50 if user else 47
+        rows += [(f"u{user}", f"i{item}") for item in draw.choice(300, count, replace=False)]
+    log = pl.DataFrame(rows, schema=[USER_ID, ITEM_ID], orient="row")
+    ingest(log, DataConfig(), CleanConfig(), tmp_path / "log")
+    coded_log = load_log(tmp_path / "log")
+    splits = split_log(coded_log, SplitConfig(), "interaction", 0)
+    measures = compare(splits, "interaction", "any", coded_log)
+    assert not any(measure.differs for measure in measures)
