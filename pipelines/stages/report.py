@@ -40,6 +40,7 @@ from recsys.evaluate.document import (
     Served,
     StageRow,
     ThroughIndex,
+    TraitRow,
     VisitorRow,
 )
 from recsys.evaluate.lists import catalogue_of
@@ -49,6 +50,7 @@ from recsys.evaluate.slices import cold_rows, slices_of
 from recsys.graph.parts import configured_parts, part_of
 from recsys.graph.schema import ITEM, Graph
 from recsys.graph.store import load_graph
+from recsys.logs.split import Splits
 from recsys.phases.phase import Phase
 
 Stages = Mapping[str, Any]
@@ -87,6 +89,7 @@ def write(work: Work) -> Facts:
     )
     more = {
         **_cold_start(work),
+        "traits": _traits(work),
         "relations": _relations(work, final),
         "budget_minutes": config.budget_minutes,
         "left_out": left_out(work.folder),
@@ -120,6 +123,12 @@ def _warnings(work: Work) -> list[str]:
         if finding["severity"] != "note":
             warnings.append(finding["message"])
     return warnings
+
+
+def _traits(work: Work) -> list[TraitRow]:
+    """Validation beside the test, as the audit compared them."""
+    audit = read_json(work.read(AUDIT) / "audit.json")
+    return [TraitRow(**measure) for measure in audit.get("comparison", [])]
 
 
 def _cold_start(work: Work) -> dict[str, Any]:
@@ -177,6 +186,8 @@ def _facts(work: Work, final: Phase) -> RunFacts:
         data=_data_files(config.data),
         target=final.target,
         split=splits.method,
+        validation_method=_validation_method(splits),
+        task=config.evaluate.task,
         time_safe=splits.time_safe,
         cuts=splits.cuts,
         rows=rows,
@@ -188,6 +199,12 @@ def _facts(work: Work, final: Phase) -> RunFacts:
         versions=versions(),
         settings=config.model_dump(mode="json", include=shown_settings),
     )
+
+
+def _validation_method(splits: Splits) -> str:
+    """Empty where it is that of the split, or a file says it."""
+    method = splits.validation_method
+    return "" if method in (splits.method, "given") else method
 
 
 def _data_files(data: DataConfig) -> str:

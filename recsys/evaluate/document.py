@@ -23,6 +23,10 @@ class RunFacts(_Part):
     """Behaviour that is predicted."""
     split: str = ""
     """Method of the split."""
+    validation_method: str = ""
+    """How validation was held out, where that is not the method of the split."""
+    task: Literal["any", "new"] = "any"
+    """evaluate.task: whether items met under another behaviour may be the answer."""
     time_safe: bool = False
     """Whether every train row is older than every held-out row."""
     cuts: dict[str, int] = {}
@@ -186,6 +190,22 @@ class ColdItems(_Part):
     """Its expectation under a random order."""
 
 
+class TraitRow(_Part):
+    """One trait of what is held out, in validation and in the test."""
+
+    name: str
+    unit: Literal["share", "rows", "days"]
+    validation: float
+    """A share, or the median of numbers."""
+    test: float
+    rows: tuple[int, int]
+    """Validation and test rows, or users, that it rests on."""
+    effect: float
+    """Cohen's h of shares, Cliff's delta of numbers."""
+    differs: bool
+    """Whether the two differ in kind."""
+
+
 class RelationRow(_Part):
     """What one relation brings to the main model."""
 
@@ -269,6 +289,7 @@ class Report(_Part):
     agreement: Agreement | None = None
     slices: list[SliceRow] = []
     worst_slice: str = ""
+    traits: list[TraitRow] = []
     visitors: list[VisitorRow] = []
     cold_items: ColdItems | None = None
     relations: list[RelationRow] = []

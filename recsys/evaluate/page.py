@@ -40,6 +40,7 @@ def page_environment(package: str) -> Environment:
         "signed": _signed,
         "p_value": _p_value,
         "interval": _interval,
+        "trait": _trait,
         "seconds": _seconds,
         "megabytes": _megabytes,
     }
@@ -127,6 +128,13 @@ def _signed(value: float) -> str:
 
 def _p_value(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
+
+
+def _trait(value: float, unit: str) -> str:
+    """ "97 %", "1 row", "3 days"."""
+    if unit == "share":
+        return f"{100 * value:.0f} %"
+    return f"{value:,.0f} {unit if value != 1 else unit.removesuffix('s')}"
 
 
 def _interval(value: Value) -> str:
