@@ -1,5 +1,6 @@
 """Whether one way to score is better than another by more than the noise of validation."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -40,4 +41,4 @@ def difference(values: FloatArray, others: FloatArray) -> Difference:
     if np.count_nonzero(differences) < FEWEST_USERS:
         return Difference(mean, np.inf)
     deviation = float(differences.std(ddof=1))
-    return Difference(mean, deviation / np.sqrt(len(differences)))
+    return Difference(mean, deviation / math.sqrt(len(differences)))

@@ -121,7 +121,7 @@ def test_a_baseline_is_served_where_vectors_do_harm(only_popularity_matters):
     choice = choose_blend(phase, harmful, rivals=[tuned])
     assert choice.blend == alone(MostPopularSettings(weight=1.0))
     assert choice.value == pytest.approx(phase.judge.ndcg(scorer))
-    assert choice.blend.explain() == {"trained vectors": 0.0, "popularity": 1.0}
+    assert choice.blend.explain() == {"trained vectors": 0.0, "popularity of all time": 1.0}
 
 
 def test_an_error_of_a_rival_without_a_term_is_told(select):

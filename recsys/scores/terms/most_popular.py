@@ -33,8 +33,8 @@ class MostPopularSettings(WeightedSettings):
     def explain(self) -> dict[str, float]:
         if not self.weight:
             return {}
-        latest = "" if self.share == 1 else f" in the latest {self.share:.0%} of rows"
-        return {f"popularity{latest}": self.weight}
+        counted = "of all time" if self.share == 1 else f"of the latest {self.share:.0%} of rows"
+        return {f"popularity {counted}": self.weight}
 
 
 class MostPopular(Term[MostPopularSettings]):
