@@ -35,7 +35,7 @@ _LANCZOS = 250  # passes of the SVD of the start over the pairs
 
 _RANKED_CELL = 4e-9  # a user and an item: a score, and its place
 _BLENDED_CELL = 3e-8  # the same with what terms add
-_BLENDS = 110  # tried on validation
+_BLENDS, _PLAIN_BLENDS = 110, 20  # tried on validation: with all terms; without histories
 _TRIED_CELL = 2e-8  # a judging user and an item, a blend
 _JUDGING_USERS, _FEWEST_JUDGING, _JUDGED_CELLS = 10_000, 200, 40_000_000
 _VALIDATED_USERS = 30_000
@@ -47,8 +47,8 @@ _METRICS = 22  # of a model
 _INDEXED_CELL = 1e-8  # a test user and an item, by exact scores and through the index
 _BUNDLED_ROW = 5e-6
 
-_EPOCHS_RUN, _EPOCHS_KEPT = 0.85, 0.7
-"""Of `train.epochs`: those that early stopping lets run, and those that later phases take."""
+_SURE_EPOCHS = 12  # that early stopping hardly ever cuts
+_MORE_RUN, _MORE_KEPT = 0.7, 0.25  # of those beyond: how many run, how many later phases take
 
 _LOG_ROW_BYTES = 12  # on disk, packed
 _EDGE_BYTES = 12
@@ -113,14 +113,20 @@ def training_cost(counts: Counts, config: RunConfig, chooses: bool) -> StageCost
         probes = num_probes(counts, config)
         probed = min(1.0, 200_000 / max(counts.pairs, 1))
         seconds += probes * (probed * epoch + checking)
-        seconds += ceil(_EPOCHS_RUN * config.train.epochs) * (epoch + checking)
+        seconds += _epochs(config.train, _MORE_RUN) * (epoch + checking)
     else:
-        seconds += ceil(_EPOCHS_KEPT * config.train.epochs) * epoch
+        seconds += _epochs(config.train, _MORE_KEPT) * epoch
     seconds += embedding
     memory = _training_bytes(counts, config.model, config.train)
     nodes = counts.users + counts.items
     disk = 3 * nodes * config.model.width * _FLOAT_BYTES
     return _cost(counts, seconds, memory, disk)
+
+
+def _epochs(train: TrainConfig, share: float) -> float:
+    """Epochs to expect; share: of those beyond the sure ones."""
+    sure = min(train.epochs, _SURE_EPOCHS)
+    return sure + share * (train.epochs - sure)
 
 
 def epoch_seconds(counts: Counts, config: RunConfig) -> float:
@@ -170,7 +176,9 @@ def blend_cost(counts: Counts, config: RunConfig, chooses: bool) -> StageCost:
         # `scores.judged_blends.judging_users`
         affordable = max(_JUDGED_CELLS // max(counts.items, 1), _FEWEST_JUDGING)
         judging = min(counts.validation_users, _JUDGING_USERS, affordable)
-        seconds += _BLENDS * _TRIED_CELL * judging * counts.items
+        has_histories = bool(config.blend.neighbours or rank)
+        num_blends = _BLENDS if has_histories else _PLAIN_BLENDS
+        seconds += num_blends * _TRIED_CELL * judging * counts.items
         memory += 6.0 * judging * counts.items * _FLOAT_BYTES
     return _cost(counts, seconds, memory, disk)
 
