@@ -45,8 +45,8 @@ def settle(
     stages = plan(budgeted.config)
     forecast = forecast_plan(stages, counts, budgeted.config)
     write_json(folder.path / BUDGET, document(config, budgeted, forecast))
-    for part in budgeted.left_out:
-        progress.say(f"left out: {part.part}: {part.loss}", **asdict(part))
+    for missing in budgeted.left_out:
+        progress.say(f"left out: {missing.part}: {missing.loss}", **asdict(missing))
     tell(forecast.until(until), relative_speed(), progress)
     seconds = {stage.name: stage.cost.seconds for stage in forecast.stages}
     return Settled(stages, budgeted.config, seconds)
@@ -75,7 +75,7 @@ def document(config: RunConfig, budgeted: Budgeted, forecast: RunForecast) -> di
     stages = {stage.name: stage.cost._asdict() for stage in forecast.stages}
     return {
         "budget_minutes": config.budget_minutes,
-        "left_out": [asdict(part) for part in budgeted.left_out],
+        "left_out": [asdict(missing) for missing in budgeted.left_out],
         "forecast": stages,
     }
 

@@ -63,8 +63,8 @@ def print_summary(folder: RunFolder) -> None:
     for name, entry in summary["stages"].items():
         rows.append(_stage_row(name, entry, forecasts.get(name)))
     print_table("Stages", columns, rows)
-    for part in left_out(folder):
-        print_text(f"left out: {part.part}: {part.loss}")
+    for missing in left_out(folder):
+        print_text(f"left out: {missing.part}: {missing.loss}")
     if report:
         sentences = [report["headline"], report["verdict"]["line"], report["worst_slice"]]
         print_text("\n".join(sentences))

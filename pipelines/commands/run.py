@@ -121,8 +121,8 @@ def say_forecast(
     if as_json:
         print_document(document(config, budgeted, costs))
         return
-    for part in budgeted.left_out:
-        print_text(f"left out: {part.part}: {part.loss}")
+    for missing in budgeted.left_out:
+        print_text(f"left out: {missing.part}: {missing.loss}")
     print_text("\n".join(table_lines(costs, relative_speed())))
 
 

@@ -17,7 +17,8 @@ def budget_document(folder: RunFolder) -> dict[str, Any]:
 
 def left_out(folder: RunFolder) -> list[LeftOutRow]:
     """Parts that the budget had no time for."""
-    return [LeftOutRow(**part) for part in budget_document(folder).get("left_out", [])]
+    rows = budget_document(folder).get("left_out", [])
+    return [LeftOutRow(**row) for row in rows]
 
 
 def stage_rows(folder: RunFolder, stages: Mapping[str, Any]) -> list[StageRow]:

@@ -40,6 +40,16 @@ class Counts:
     has_order: bool
     has_clock: bool
 
+    @property
+    def nodes(self) -> int:
+        """Users and items."""
+        return self.users + self.items
+
+    @property
+    def edges(self) -> int:
+        """Of a graph, in both directions."""
+        return 2 * (self.pairs + self.auxiliary_rows + self.relation_rows)
+
     def document(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -7,6 +7,7 @@ from recsys.baselines.catalogue import baseline
 from recsys.budget import costs
 from recsys.budget.costs import StageCost
 from recsys.budget.counts import Counts
+from recsys.budget.training_costs import training_cost
 from recsys.core.config import RunConfig
 
 _PHASES = ("select", "final", "serve")
@@ -113,7 +114,7 @@ def _graph(counts: Counts, config: RunConfig, phase: str) -> StageCost:
 
 
 def _train(counts: Counts, config: RunConfig, phase: str) -> StageCost:
-    return costs.training_cost(counts, config, phase == "select")
+    return training_cost(counts, config, phase == "select")
 
 
 def _blend(counts: Counts, config: RunConfig, phase: str) -> StageCost:
@@ -173,7 +174,7 @@ def _audit(counts: Counts, config: RunConfig) -> StageCost:
 
 
 def _popularity(counts: Counts, config: RunConfig) -> StageCost:
-    return costs.popularity_stage_cost(counts)
+    return costs.counting_cost(counts)
 
 
 def _validate(counts: Counts, config: RunConfig) -> StageCost:
@@ -185,7 +186,7 @@ def _test_model(counts: Counts, config: RunConfig) -> StageCost:
 
 
 def _ablate(counts: Counts, config: RunConfig) -> StageCost:
-    training = costs.training_cost(counts.at("final"), config, False)
+    training = training_cost(counts.at("final"), config, False)
     blending = costs.blend_cost(counts.at("final"), config, False)
     return training._replace(seconds=training.seconds + blending.seconds)
 
@@ -201,10 +202,6 @@ def _report(counts: Counts, config: RunConfig) -> StageCost:
 
 def _bundle(counts: Counts, config: RunConfig) -> StageCost:
     return costs.bundle_cost(counts, config)
-
-
-def _first(counts: Counts, config: RunConfig) -> StageCost:
-    return costs.first_cost(counts)
 
 
 _OF_PHASES: Mapping[str, Callable[[Counts, RunConfig, str], StageCost]] = {
@@ -230,5 +227,4 @@ _OTHERS: Mapping[str, Callable[[Counts, RunConfig], StageCost]] = {
     "cold_start": _cold_start,
     "report": _report,
     "bundle": _bundle,
-    "first": _first,
 }

@@ -65,11 +65,11 @@ def within_budget(config: RunConfig, counts: Counts, seconds: Seconds) -> Budget
     limit = 60 * config.budget_minutes
     for find_steps in _PARTS:
         # Steps of one part build on one another; each next part on the last step before it.
-        for part, fewer in find_steps(config, counts, limit, seconds):
+        for step, smaller in find_steps(config, counts, limit, seconds):
             if seconds(config) <= limit:
                 return Budgeted(config, tuple(left_out))
-            config = fewer
-            left_out.append(part)
+            config = smaller
+            left_out.append(step)
     least = seconds(config)
     if least > limit:
         raise ConfigError(
