@@ -165,8 +165,8 @@ class _Components:
         positions = self.row_starts[components][:, None] + np.arange(num_rows)
         rows = self.rows[positions.ravel()]
         entries = self.matrix[rows].tocoo()
-        place, row = np.divmod(entries.row, num_rows)
-        blocks[place, row, self._column_places[entries.col]] = entries.data
+        number, row = np.divmod(entries.row, num_rows)
+        blocks[number, row, self._column_places[entries.col]] = entries.data
         return blocks
 
 
@@ -204,15 +204,15 @@ def _of_small(components: _Components, together: Int64Array, rank: int) -> Itera
     sizes = np.repeat(components.sizes[together], values.shape[1])
     order = np.lexsort((-sizes, -values.round(_EQUAL_DIGITS).ravel()))
     for position in order[:rank]:
-        place, column = divmod(int(position), values.shape[1])
-        component = together[place]
+        number, column = divmod(int(position), values.shape[1])
+        component = together[number]
         yield _Triplet(
-            float(values[place, column]),
+            float(values[number, column]),
             int(sizes[position]),
             components.rows_of(component),
-            left[place, :, column],
+            left[number, :, column],
             components.columns_of(component),
-            right[place, column],
+            right[number, column],
         )
 
 

@@ -209,11 +209,11 @@ def with_sparse_scores(
         order = np.lexsort((item, -values, row))
         row = row[order]
         lengths = np.bincount(row, minlength=stop - start)
-        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        listed = place < best_items.shape[1]
-        row, place, order = row[listed], place[listed], order[listed]
-        best_items[rows][row, place] = item[order]
-        best_scores[rows][row, place] = values[order]
+        position = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        listed = position < best_items.shape[1]
+        row, position, order = row[listed], position[listed], order[listed]
+        best_items[rows][row, position] = item[order]
+        best_scores[rows][row, position] = values[order]
     return Hits(best_items, best_scores)
 
 
@@ -264,8 +264,8 @@ def _candidates(
         (candidates,) row, item and what is added to it.
     """
     num_items = np.int64(added.shape[1])
-    row, place = np.nonzero(by_vector != NO_ITEM)
-    nearest = row * num_items + by_vector[row, place]
+    row, column = np.nonzero(by_vector != NO_ITEM)
+    nearest = row * num_items + by_vector[row, column]
     added_row = np.repeat(np.arange(added.shape[0]), np.diff(added.indptr))
     with_gain = added_row * num_items + added.indices
     pairs = np.union1d(nearest, with_gain)

@@ -83,7 +83,7 @@ def test_tiny_catalogues(kind, count):
     assert np.isneginf(hits.scores[hits.items == NO_ITEM]).all()
 
 
-@pytest.mark.parametrize("kind", ["ivf", "pq"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_all_equal_vectors(kind):
     items = np.tile(clustered(1, width=8), (300, 1))
     tuned = ann.tune(items, items[:20], config(kind))
