@@ -56,13 +56,13 @@ Minutes of the whole run when one thing is changed.
 BUDGET_HEAD = """
 ## A budget
 
-`recsys run --budget-minutes N` (or `budget_minutes = N`) leaves out one part after the other until the forecast is within N
-minutes of the nominal machine: the ablation of relations, the twin without attention, baselines from the dearest on,
-bootstrap draws, the tuning of baselines, the refit on the whole log, item–item scores and low-pass, epochs, and at last
-training itself, which leaves a factorisation in closed form. What goes is decided before the run, by counts alone: the same
-configuration and log leave out the same on every machine. The report, `recsys show` and the model card name what was left
-out. Where not even the least fits, the run ends with an error that says how many minutes would do. A slower machine takes
-longer than N; the forecast says by how much.
+`recsys run --budget-minutes N` (or `budget_minutes = N`) leaves out one part after the other until the forecast is
+within N minutes of the nominal machine: the ablation of relations, the twin without attention, baselines from the
+dearest on, bootstrap draws, the tuning of baselines, the refit on the whole log, item–item scores and low-pass, the
+probe, epochs, and at last training itself, which leaves a factorisation in closed form. What goes is decided before
+the run, by counts alone: the same configuration and log leave out the same on every machine. The report, `recsys
+show` and the model card name what was left out. Where not even the least fits, the run ends with an error that says
+how many minutes would do. A slower machine takes longer than N; the forecast says by how much.
 
 The twin without attention (`lightgcn`) goes without a budget, too, where it is forecast to take more than
 `evaluate.twin_minutes`.

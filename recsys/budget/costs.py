@@ -25,12 +25,13 @@ _SPLIT_ROW = 2e-6
 _AUDITED_ROW = 4e-6
 _EDGE = 1e-6  # of a graph, built and saved
 
-_BLENDED_CELL = 3e-8  # a user and an item: the score of a blended model, and its place
+_BLENDED_CELL = 5e-8  # a user and an item: the score of a blended model, and its place
+_PLAIN_CELL = 5e-9  # the same where histories add nothing
 _BLENDS, _PLAIN_BLENDS = 110, 20  # tried on validation: with all terms; without histories
-_TRIED_CELL = 2e-8  # a judging user and an item, a blend
+_TRIED_CELL, _PLAIN_TRIED_CELL = 2e-8, 8e-9  # a judging user and an item, a blend; the same
 _JUDGING_USERS, _FEWEST_JUDGING, _JUDGED_CELLS = 10_000, 200, 40_000_000
 _TABLES = 2  # item–item tables that a blend tries; ridges share most of their work
-_VISITOR_CELL = 1e-7  # a visitor and an item
+_VISITOR_CELL, _PLAIN_VISITOR_CELL = 1e-7, 2e-8  # a visitor and an item; the same
 _VISITORS, _VISITOR_LISTS = 2_000, 12
 _DRAW = 4e-10  # a bootstrap draw, a user and a metric
 _METRICS = 22  # of a model
@@ -116,19 +117,26 @@ def blend_cost(counts: Counts, config: RunConfig, chooses: bool) -> StageCost:
         memory += table.bytes
         disk += 8 * neighbours * counts.items
     if chooses:
-        has_histories = bool(neighbours or rank)
-        num_blends = _BLENDS if has_histories else _PLAIN_BLENDS
         cells = _judging_users(counts) * counts.items
-        seconds += num_blends * _TRIED_CELL * cells
+        if has_histories(config):
+            seconds += _BLENDS * _TRIED_CELL * cells
+        else:
+            seconds += _PLAIN_BLENDS * _PLAIN_TRIED_CELL * cells
         memory += _BLOCKS * cells * FLOAT_BYTES
     return cost_of(counts, seconds, memory, disk)
 
 
-def ranking_cost(counts: Counts, num_users: int) -> StageCost:
+def ranking_cost(counts: Counts, config: RunConfig, num_users: int) -> StageCost:
     """Lists of the held-out users by a blended model."""
+    cell = _BLENDED_CELL if has_histories(config) else _PLAIN_CELL
     cells = num_users * counts.items
     disk = _LIST_BYTES * num_users
-    return cost_of(counts, _BLENDED_CELL * cells, _RANKING_BYTES, disk)
+    return cost_of(counts, cell * cells, _RANKING_BYTES, disk)
+
+
+def has_histories(config: RunConfig) -> bool:
+    """Whether items of a history may add to scores beside the vectors."""
+    return bool(config.blend.neighbours or config.blend.low_pass_rank)
 
 
 def baseline_cost(counts: Counts, name: str, num_fits: int) -> StageCost:
@@ -145,11 +153,12 @@ def counting_cost(counts: Counts) -> StageCost:
     return cost_of(counts, _SPLIT_ROW * counts.rows)
 
 
-def cold_start_cost(counts: Counts, draws: int) -> StageCost:
+def cold_start_cost(counts: Counts, config: RunConfig) -> StageCost:
     """Test users as visitors with their last few events."""
     visitors = min(counts.test_users, _VISITORS)
-    ranking = _VISITOR_CELL * visitors * counts.items
-    drawing = _DRAW * draws * visitors
+    cell = _VISITOR_CELL if has_histories(config) else _PLAIN_VISITOR_CELL
+    ranking = cell * visitors * counts.items
+    drawing = _DRAW * config.evaluate.bootstrap * visitors
     return cost_of(counts, _VISITOR_LISTS * (ranking + drawing))
 
 

@@ -178,11 +178,11 @@ def _popularity(counts: Counts, config: RunConfig) -> StageCost:
 
 
 def _validate(counts: Counts, config: RunConfig) -> StageCost:
-    return costs.ranking_cost(counts, counts.validation_users)
+    return costs.ranking_cost(counts, config, counts.validation_users)
 
 
 def _test_model(counts: Counts, config: RunConfig) -> StageCost:
-    return costs.ranking_cost(counts, counts.test_users)
+    return costs.ranking_cost(counts, config, counts.test_users)
 
 
 def _ablate(counts: Counts, config: RunConfig) -> StageCost:
@@ -192,7 +192,7 @@ def _ablate(counts: Counts, config: RunConfig) -> StageCost:
 
 
 def _cold_start(counts: Counts, config: RunConfig) -> StageCost:
-    return costs.cold_start_cost(counts, config.evaluate.bootstrap)
+    return costs.cold_start_cost(counts, config)
 
 
 def _report(counts: Counts, config: RunConfig) -> StageCost:

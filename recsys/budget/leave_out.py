@@ -7,6 +7,7 @@ from recsys.baselines.catalogue import BASELINES, baseline
 from recsys.budget.counts import Counts
 from recsys.core.config import RunConfig
 from recsys.core.errors import ConfigError
+from recsys.train.probe import Settings
 
 FEW_DRAWS = 1_000
 FEWEST_EPOCHS = 2
@@ -149,6 +150,13 @@ def _blend_terms(
         yield LeftOut("item–item scores", loss), config.model_copy(update={"blend": fewer})
 
 
+def _probe(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
+    settled = Settings.of(config.train).applied(config.train)
+    if settled != config.train:
+        loss = "temperature, top_k and horizon keep their usual values"
+        yield LeftOut("probe", loss), config.model_copy(update={"train": settled})
+
+
 def _epochs(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
     epochs = config.train.epochs
     if epochs <= FEWEST_EPOCHS:
@@ -177,6 +185,7 @@ _PARTS = (
     _grids,
     _refit,
     _blend_terms,
+    _probe,
     _epochs,
     _training,
 )

@@ -71,6 +71,14 @@ def test_a_dear_twin_is_left_out_unless_it_is_asked_for(counts: Counts) -> None:
     assert names == [] and "lightgcn" in config.evaluate.baselines
 
 
+def test_the_probe_goes_before_epochs_and_named_values_stay(counts: Counts) -> None:
+    names, config = budgeted(counts, 2.6, "train.temperature=0.3")
+    assert names[-2:] == ["probe", "epochs"]
+    assert (config.train.temperature, config.train.top_k, config.train.horizon) == (0.3, 0, 1)
+    names, _ = budgeted(counts, 2.6, "train.temperature=0.3", "train.top_k=5", "train.horizon=1")
+    assert "probe" not in names
+
+
 def test_without_the_time_for_two_epochs_nothing_is_trained(counts: Counts) -> None:
     names, config = budgeted(counts, 1.9)
     assert names[-2:] == ["epochs", "training"] and config.train.epochs == 0
