@@ -46,11 +46,11 @@ def run(call: Call, log: str = "log.csv", *more: str) -> object:
 
 
 def nothing_left(folder: Path) -> bool:
-    """No output of a stage and no temporary file."""
+    """No output of a stage and no temporary file; a run says how far it came."""
     left = [
         path
         for path in (folder / "run").rglob("*")
-        if path.is_file() and path.name not in ("manifest.json", ".lock")
+        if path.is_file() and path.name not in ("manifest.json", "progress.json", ".lock")
     ]
     return left == []
 

@@ -78,7 +78,7 @@ def test_a_wrong_space_is_named(key: str, values: str, told: str) -> None:
 
 
 OF_SOFTMAX = {
-    "history": {"train.temperature", "train.negatives", "train.top_k", "model.causal_block"},
+    "history": {"train.temperature", "train.negatives", "train.top_k"},
     "degree_prior": {"train.temperature", "train.positive_ratio", "train.negative_sampling"},
 }
 
@@ -89,6 +89,7 @@ def test_the_recipe_is_short_and_fits_the_model(small_phase: Phase, family: str)
     found = recipe(phase)
     assert len(found) in (9, 10) and "graph.half_life_days" in found
     assert set(found) >= OF_SOFTMAX[family]
+    assert ("model.causal_block" in found) == (family == "history")
     for key, dimension in found.items():
         # The first trial is the configuration as given; what it leaves open is settled by a probe.
         value = value_at(phase.config, key)
