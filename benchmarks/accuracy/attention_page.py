@@ -31,8 +31,8 @@ and seeds:
 - **(b) no order**, `history-no-order`: the history is a set. Neither position nor time counts in attention, and training
   draws from all of a user's other events, later ones too. Where edges fade with time, they still do. On a log without
   times it is the same model.
-- **(c) mean**, `history-mean`: neither, and every exponent of a degree is 0, in the messages between items and users, too,
-  which are then plain sums. So (c) differs from attention in more than what the events of a user weigh.
+- **(c) mean**, `history-mean`: neither, and degrees do not count in what the events of a user weigh either. The messages
+  between items and users stay.
 
 The commands of one log, and of this page:
 
