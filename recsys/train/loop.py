@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recsys.core.arrays import FloatArray, Int64Array
+from recsys.core.arrays import Int64Array
 from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import MachineError
@@ -26,14 +26,13 @@ from recsys.train.batches import pair_moments
 from recsys.train.checkpoint import EpochRecord, TrainingState
 from recsys.train.embed import embed, embed_histories
 from recsys.train.factors import factor_states
+from recsys.train.families import embedded, stepper_of
 from recsys.train.forecast import Plan, plan_training, refuse_too_slow
-from recsys.train.history_stepper import HistoryStepper
-from recsys.train.probe import Settings, open_settings, probe
+from recsys.train.probe import Settings
+from recsys.train.short_trainings import ShortTrainings, Validate
 from recsys.train.stepper import Start, Stepper, first_network
 from recsys.train.warm_start import save_states
 
-Validate = Callable[[Embeddings], FloatArray | float]
-"""Vectors → validation values by user, or one for them all; the larger the better."""
 Watch = Callable[[EpochRecord], None]
 
 
@@ -115,7 +114,7 @@ def train(
         if settings is None:
             settings = Settings.of(train)
             if validate and epochs is None and model.family == "history":
-                probed = _Probe(
+                probed = ShortTrainings(
                     interactions,
                     graph,
                     model,
@@ -148,13 +147,13 @@ def train(
                 interactions, graph.target[1], model, train, seed, device, progress
             )
         network = first_network(interactions, graph, model, seed, start, shared, factors)
-        stepper = _stepper(network, interactions, graph, train, seed, plan, device)
+        stepper = stepper_of(network, interactions, graph, train, seed, plan, device)
         plan = plan.timed(stepper.seconds_a_step())
         progress.say(plan.sentence(), **plan.facts())
         refuse_too_slow(plan, train)
 
         def embeddings() -> Embeddings:
-            return _embedded(stepper, graph, interactions, graph_config)
+            return embedded(stepper, graph, interactions, graph_config)
 
         judge = None
         if validate and epochs is None:
@@ -191,7 +190,7 @@ def forecast(
     with _threads(threads), torch.random.fork_rng(devices=[]):
         plan = plan_training(graph, model, train, device)
         network = first_network(interactions, graph, model, seed, None, None)
-        stepper = _stepper(network, interactions, graph, train, seed, plan, device)
+        stepper = stepper_of(network, interactions, graph, train, seed, plan, device)
         return plan.timed(stepper.seconds_a_step())
 
 
@@ -215,74 +214,6 @@ def untrained(
         if isinstance(network, HistoryNetwork):
             return embed_histories(network, graph, interactions, graph_config)
         return embed(network, graph, interactions, graph_config)
-
-
-@dataclass(frozen=True)
-class _Probe:
-    """Short trainings of one network from one start. Fields: as the arguments of `train`."""
-
-    interactions: Interactions
-    graph: Graph
-    model: ModelConfig
-    seed: int
-    start: Start | None
-    shared: Start | None
-    plan: Plan
-    device: torch.device
-    graph_config: GraphConfig | None
-    validate: Validate
-
-    def settle(self, config: TrainConfig, progress: Progress) -> Settings:
-        """What validation prefers of the settings that `config` leaves open."""
-        has_order = self.model.reads_order and self.interactions.time is not None
-        if not open_settings(config, has_order) or not self.plan.steps:
-            return Settings.of(config)
-        network = first_network(
-            self.interactions, self.graph, self.model, self.seed, self.start, self.shared
-        )
-        first = {name: value.clone() for name, value in network.state_dict().items()}
-
-        def run(candidate: TrainConfig, steps: int) -> FloatArray:
-            network.load_state_dict(first)
-            stepper = _stepper(
-                network, self.interactions, self.graph, candidate, self.seed, self.plan, self.device
-            )
-            stepper.epoch(0, QUIET, steps)
-            embeddings = _embedded(stepper, self.graph, self.interactions, self.graph_config)
-            return np.atleast_1d(self.validate(embeddings))
-
-        pairs = self.plan.pairs_a_step
-        return probe(config, has_order, pairs, self.plan.steps, run, progress)
-
-
-def _embedded(
-    stepper: Stepper, graph: Graph, interactions: Interactions, config: GraphConfig | None
-) -> Embeddings:
-    """The vectors at the present weights."""
-    if isinstance(stepper, HistoryStepper):
-        return embed_histories(
-            stepper.network,
-            graph,
-            interactions,
-            config,
-            stepper.node_blocks,
-            stepper.histories,
-        )
-    return embed(stepper.network, graph, interactions, config, stepper.block)
-
-
-def _stepper(
-    network: Network,
-    interactions: Interactions,
-    graph: Graph,
-    config: TrainConfig,
-    seed: int,
-    plan: Plan,
-    device: torch.device,
-) -> Stepper:
-    if isinstance(network, HistoryNetwork):
-        return HistoryStepper(network, interactions, graph, config, seed, plan, device)
-    return Stepper(network, interactions, graph, config, seed, plan, device)
 
 
 def _moments(
