@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from recsys.core.arrays import Float32Array
+from recsys.core.arrays import Float32Array, FloatArray
 
 
 def spread_of_products(queries: Float32Array, items: Float32Array) -> float:
@@ -32,6 +32,12 @@ def spread_of_rows(scores: sparse.csr_matrix) -> float:
     variances = np.maximum(mean_squares - means**2, 0.0)
     deviations = np.sqrt(variances)
     return float(deviations.mean())
+
+
+def logarithm_of_counts(counts: FloatArray) -> Float32Array:
+    """(items,) ln(1 + 10 n / mean n): the head of a long tail stands out, and does not drown it."""
+    mean = max(counts.mean(), np.finfo(np.float64).tiny)
+    return np.asarray(np.log1p(10 * counts / mean), np.float32)
 
 
 def factor(wanted: float, measured: float) -> float:

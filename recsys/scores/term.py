@@ -99,6 +99,7 @@ class WeightedSettings(TermSettings):
 
 
 S = TypeVar("S", bound=TermSettings)
+W = TypeVar("W", bound=WeightedSettings)
 
 
 class Stage(IntEnum):
@@ -188,6 +189,15 @@ _FINER = (1.0, 0.0, 0.5, 0.75, 1.5, 2.0)
 def finer_weights(weight: float) -> list[float]:
     """Weights around one that was chosen, that one first and 0 among them."""
     return [weight * multiple for multiple in _FINER]
+
+
+def refined(kind: type[W]) -> Move[W]:
+    """A move over finer weights of one term, around the one that was chosen."""
+
+    def options(settings: W) -> list[W]:
+        return [settings.changed(weight=weight) for weight in finer_weights(settings.weight)]
+
+    return Move(Stage.REFINE, kind, options)
 
 
 class VectorSource(Protocol):

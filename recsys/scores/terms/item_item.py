@@ -22,8 +22,8 @@ from recsys.scores.term import (
     Term,
     VectorSource,
     WeightedSettings,
-    finer_weights,
     grid,
+    refined,
 )
 
 WEIGHTS = Ladder((0.05, 0.1, 0.2, 0.4, 0.8, 1.6), lowest=0.01, highest=100.0)
@@ -99,7 +99,7 @@ class ItemItem(Term[ItemItemSettings]):
         ]
         if self.attribute_rows is not None:
             moves.append(Move(Stage.GRID, ItemItemSettings, _attribute_weights, climbs=True))
-        moves.append(Move(Stage.REFINE, ItemItemSettings, _finer))
+        moves.append(refined(ItemItemSettings))
         return moves
 
     def addition(
@@ -190,7 +190,3 @@ def _attribute_weights(settings: ItemItemSettings) -> list[ItemItemSettings]:
         *ATTRIBUTE_WEIGHTS[place + 1 : place + 2],
     ]
     return [settings.changed(attribute_weight=weight) for weight in beside]
-
-
-def _finer(settings: ItemItemSettings) -> list[ItemItemSettings]:
-    return [settings.changed(weight=weight) for weight in finer_weights(settings.weight)]

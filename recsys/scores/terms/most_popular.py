@@ -8,15 +8,15 @@ from recsys.core.ladder import Ladder
 from recsys.scores.addition import Addition
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
-from recsys.scores.spread import factor
+from recsys.scores.spread import factor, logarithm_of_counts
 from recsys.scores.term import (
     Move,
     Stage,
     Term,
     VectorSource,
     WeightedSettings,
-    finer_weights,
     grid,
+    refined,
 )
 
 WEIGHTS = Ladder((0.25, 0.5, 1.0, 2.0, 4.0, 8.0), lowest=0.05, highest=100.0)
@@ -52,7 +52,7 @@ class MostPopular(Term[MostPopularSettings]):
         if not self.inputs.data.config.blend.popularity:
             return []
         weights = grid(Stage.EVERYBODY, MostPopularSettings, weight=WEIGHTS)
-        return [weights, Move(Stage.REFINE, MostPopularSettings, _finer)]
+        return [weights, refined(MostPopularSettings)]
 
     def addition(
         self, settings: MostPopularSettings, weights: HistoryWeights, unit: float
@@ -69,10 +69,4 @@ class MostPopular(Term[MostPopularSettings]):
             counts = fit_popularity(data.interactions, data.target).weights
         else:
             counts = fit_recent_popularity(data.interactions, data.target, share).weights
-        counts = counts.astype(np.float64)
-        mean = max(counts.mean(), np.finfo(np.float64).tiny)
-        return np.asarray(np.log1p(10 * counts / mean), np.float32)
-
-
-def _finer(settings: MostPopularSettings) -> list[MostPopularSettings]:
-    return [settings.changed(weight=weight) for weight in finer_weights(settings.weight)]
+        return logarithm_of_counts(counts.astype(np.float64))

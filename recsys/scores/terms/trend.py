@@ -11,15 +11,15 @@ from recsys.scores.addition import Addition
 from recsys.scores.inputs import HistoryWeights, TermInputs
 from recsys.scores.last_results import LastResults
 from recsys.scores.recency import decayed_counts, half_life_ladder
-from recsys.scores.spread import factor
+from recsys.scores.spread import factor, logarithm_of_counts
 from recsys.scores.term import (
     Move,
     Stage,
     Term,
     VectorSource,
     WeightedSettings,
-    finer_weights,
     grid,
+    refined,
 )
 
 WEIGHTS = Ladder((0.25, 0.5, 1.0, 2.0, 4.0, 8.0), lowest=0.05, highest=100.0)
@@ -65,7 +65,7 @@ class Trend(Term[TrendSettings]):
         if not days.values:
             return []
         options = grid(Stage.EVERYBODY, TrendSettings, half_life_days=days, weight=WEIGHTS)
-        return [options, Move(Stage.REFINE, TrendSettings, _finer)]
+        return [options, refined(TrendSettings)]
 
     def addition(self, settings: TrendSettings, weights: HistoryWeights, unit: float) -> Addition:
         trend = self._trends(settings.half_life_days)
@@ -81,10 +81,4 @@ class Trend(Term[TrendSettings]):
 def trending(interactions: Interactions, target: str, half_life_days: float) -> Float32Array:
     """(items,) ln(1 + 10 n / mean n), n being the decayed rows of an item under the target."""
     recent, _ = decayed_counts(interactions, target, half_life_days)
-    mean = max(recent.mean(), np.finfo(np.float64).tiny)
-    trend = np.log1p(10 * recent / mean)
-    return np.asarray(trend, np.float32)
-
-
-def _finer(settings: TrendSettings) -> list[TrendSettings]:
-    return [settings.changed(weight=weight) for weight in finer_weights(settings.weight)]
+    return logarithm_of_counts(recent)
