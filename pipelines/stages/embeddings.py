@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,9 @@ def save_scaled(scaled: Embeddings, trained: Embeddings, folder: Path) -> None:
             np.save(folder / f"{name}.npy", array)
     np.save(folder / "visitor.npy", scaled.encoder.visitor)
     np.save(folder / "layer_weights.npy", scaled.encoder.layer_weights)
-    facts = {"half_life_events": scaled.encoder.half_life_events}
+    facts: dict[str, Any] = {"half_life_events": scaled.encoder.half_life_events}
+    if trained.encoder.causal_block and not scaled.encoder.causal_block:
+        facts["causal_block"] = {}
     write_json(folder / "encoder.json", facts)
 
 

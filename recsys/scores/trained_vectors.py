@@ -99,6 +99,7 @@ class TrainedVectors:
             half_life_events=scaling.half_life_events,
             visitor=embeddings.encoder.visitor * self_weight,
             layer_weights=embeddings.encoder.layer_weights * np.float32(scaling.weight),
+            causal_block=embeddings.encoder.causal_block if scaling.weight else {},
         )
         return replace(
             embeddings,

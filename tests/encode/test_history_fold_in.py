@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from histories import START, phase_of
+from pipelines.stages.embeddings import load_scaled, save_scaled
 from recsys.bundle.bundle import Bundle
 from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.config import AttributeConfig, GraphConfig, ModelConfig, RelationConfig
@@ -25,7 +26,7 @@ from recsys.encode.fold_in import UserEncoder, history_neighbours
 from recsys.graph.build import build_graph
 from recsys.logs.synthetic import COUNTRY, communities
 from recsys.lookup.lookup import Event, Lookup
-from recsys.scores.trained_vectors import decayed_edges
+from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, decayed_edges
 from recsys.train.embed import embed_histories
 from recsys.train.stepper import new_network
 from servers import ask, running
@@ -126,6 +127,20 @@ def test_every_visitor_who_says_it_all_is_the_trained_user(served):
             served.events_of(user), {COUNTRY: served.country_of(user)}, served.friends_of(user)
         )
         assert np.abs(vector - served.embeddings.users[user]).max() < 1e-5
+
+
+def test_vectors_that_weigh_nothing_give_visitors_nothing(served, tmp_path):
+    encoder = served.lookup.bundle.encoder
+    graph = build_graph(served.log, GraphConfig(target="buy"))
+    trained = TrainedVectors(served.log, served.embeddings, graph)
+    silent = trained.embeddings_of(AS_TRAINED._replace(weight=0))
+    neighbours = served.lookup.bundle.neighbours
+    assert UserEncoder(encoder).encode(neighbours).any()
+    save_scaled(silent, served.embeddings, tmp_path)
+    loaded = load_scaled(served.embeddings, tmp_path)
+    for embeddings in (silent, loaded):
+        assert not UserEncoder(embeddings.encoder).encode(neighbours).any()
+        assert not embeddings.users.any()
 
 
 def test_a_user_table_is_read_by_those_who_are_known(tmp_path):
