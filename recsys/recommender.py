@@ -62,13 +62,13 @@ _REASONS = "reasons"
 class _Chosen(NamedTuple):
     """What validation chose.
 
-    epochs: of the training on the whole log.
+    epochs: of the training on the whole log; None for as many as it has where nothing ends it sooner.
     blend: what histories add to the vectors.
     half_life_days: half-life of what users of whom nothing is known get, as in `bundle_of`.
     settings: what the configuration of the training leaves open.
     """
 
-    epochs: int
+    epochs: int | None
     blend: Blend = NO_BLEND
     half_life_days: float | None = None
     settings: Settings | None = None
@@ -104,7 +104,7 @@ class GraphRecommender(BaseEstimator):
     loss: str = _option("train.loss")
     temperature: float | None = _option("train.temperature")
     negatives: int = _option("train.negatives")
-    epochs: int = _option("train.epochs")
+    epochs: int | None = _option("train.epochs")
     batch_size: int | None = _option("train.batch_size")
     lr: float = _option("train.lr")
     mode: Literal["auto", "full", "sampled"] = _option("train.mode")
@@ -173,7 +173,6 @@ class GraphRecommender(BaseEstimator):
         chosen = self._choose(log, config, progress)
         bundle = _write_bundle(log, config, chosen, home / "bundles", progress)
         self._take(bundle, style, finalizer)
-        self.epochs_ = chosen.epochs
         return self
 
     def recommend(
@@ -342,7 +341,6 @@ class GraphRecommender(BaseEstimator):
             params = rename_old_parameters(section, params)
         loaded = cls(**params)
         loaded._take(target, FrameStyle.read(card["style"]), None)
-        loaded.epochs_ = card["epochs"]
         return loaded
 
     @property
@@ -409,7 +407,7 @@ class GraphRecommender(BaseEstimator):
 
     def _choose(self, log: CodedLog, config: RunConfig, progress: Progress) -> _Chosen:
         """What does best on held-out rows; `epochs` itself, and vectors alone, without them."""
-        if not self.early_stopping or not config.train.epochs:
+        if not self.early_stopping or config.train.epochs == 0:
             return _Chosen(config.train.epochs)
         no_rows = log.rows.head(0).collect()
         behaviors = fit_interactions(no_rows, log.users, log.items, log.behaviors)
@@ -425,6 +423,7 @@ class GraphRecommender(BaseEstimator):
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))
+        self.epochs_ = self._lookup.bundle.model_card["epochs"]
         self._style = style
         self._finalizer = finalizer
 
@@ -464,7 +463,7 @@ def _write_bundle(
     )
     card = {
         "config": config.model_dump(mode="json", exclude={"data"}),
-        "epochs": chosen.epochs,
+        "epochs": trained.best_epoch,
         "refit": True,
     }
     bundle = bundle_of(

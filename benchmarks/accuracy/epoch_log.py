@@ -22,6 +22,7 @@ from recsys.scores.blend import Blend
 from recsys.scores.terms.popularity import POWERS, PopularitySettings
 from recsys.scores.trained_vectors import TrainedVectors, VectorScaling
 from recsys.search.exact import VectorScorer
+from recsys.train.batches import with_epochs
 from recsys.train.loop import Trained, train
 from recsys.train.probe import Settings
 
@@ -55,14 +56,15 @@ class EpochLog:
         open, as validation settled it.
         """
         config = final.config
-        schedule = config.train.model_copy(
-            update={"patience": config.train.epochs, "max_minutes": None}
-        )
+        pairs = final.graph.relations[final.graph.target].num_edges
+        planned = with_epochs(config.train, pairs)
+        last = planned.most_epochs
+        schedule = planned.model_copy(update={"patience": last, "max_minutes": None})
         judged = itertools.count(schedule.validate_every, schedule.validate_every)
         meter = Meter()
 
         def log(found: Embeddings) -> float:
-            epoch = min(next(judged), config.train.epochs)
+            epoch = min(next(judged), last)
             with meter.stopped():
                 self._write({"epoch": epoch, **meter.cost()}, final, scorer(found))
             return float(epoch == chosen)

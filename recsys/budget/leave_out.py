@@ -7,6 +7,7 @@ from recsys.baselines.catalogue import BASELINES, baseline
 from recsys.budget.counts import Counts
 from recsys.core.config import RunConfig
 from recsys.core.errors import ConfigError
+from recsys.train.batches import with_epochs
 from recsys.train.probe import Settings
 
 FEW_DRAWS = 1_000
@@ -158,7 +159,7 @@ def _probe(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) ->
 
 
 def _epochs(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
-    epochs = config.train.epochs
+    epochs = with_epochs(config.train, counts.pairs).most_epochs
     if epochs <= FEWEST_EPOCHS:
         return
     fewer = _with_epochs(config, FEWEST_EPOCHS)
@@ -172,7 +173,7 @@ def _epochs(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -
 
 
 def _training(config: RunConfig, counts: Counts, limit: float, seconds: Seconds) -> Iterator[_Step]:
-    if config.train.epochs:
+    if config.train.epochs != 0:
         loss = "vectors stay as they start: a factorisation in closed form"
         yield LeftOut("training", loss), _with_epochs(config, 0)
 

@@ -7,6 +7,7 @@ from math import ceil
 from recsys.budget.costs import FLOAT_BYTES, StageCost, cost_of
 from recsys.budget.counts import Counts
 from recsys.core.config import ModelConfig, RunConfig, TrainConfig
+from recsys.train.batches import batch_size, with_epochs
 
 _PAIR = 6e-6  # a pair of a step, before its candidates: drawing, and Adam on what it touches
 _CANDIDATE = 1.5e-8  # a pair and a candidate at width 64, forward and backward
@@ -32,7 +33,7 @@ def training_cost(counts: Counts, config: RunConfig, chooses: bool) -> StageCost
         config: of the run.
         chooses: whether validation decides when to stop; else it takes the epochs that were chosen.
     """
-    train = config.train
+    train = with_epochs(config.train, counts.pairs)
     epoch = epoch_seconds(counts, config)
     encoding = _ENCODED_EVENT * counts.pairs * config.model.user_layers
     seconds = _start_seconds(counts) + encoding
@@ -80,8 +81,8 @@ def num_probes(counts: Counts, config: RunConfig) -> int:
 
 def _epochs(train: TrainConfig, share: float) -> float:
     """Epochs to expect; share: of those beyond the sure ones."""
-    sure = min(train.epochs, _SURE_EPOCHS)
-    return sure + share * (train.epochs - sure)
+    sure = min(train.most_epochs, _SURE_EPOCHS)
+    return sure + share * (train.most_epochs - sure)
 
 
 def _start_seconds(counts: Counts) -> float:
@@ -107,15 +108,9 @@ def _pair_seconds(model: ModelConfig, train: TrainConfig) -> float:
     return _PAIR + _CANDIDATE * candidates * of_width
 
 
-def _batch(counts: Counts, train: TrainConfig) -> int:
-    """Pairs a step (`train.batches.batch_size`)."""
-    by_size = min(max(counts.pairs // 50, 1024), 8192)
-    return train.batch_size or by_size
-
-
 def _steps(counts: Counts, train: TrainConfig) -> int:
     """Of an epoch."""
-    return ceil(counts.pairs / _batch(counts, train))
+    return ceil(counts.pairs / batch_size(counts.pairs, train))
 
 
 def _mean_history(counts: Counts, model: ModelConfig) -> float:
@@ -134,6 +129,6 @@ def _training_bytes(counts: Counts, model: ModelConfig, train: TrainConfig) -> f
     state_bytes = 6.0 * counts.nodes * row_bytes * (model.layers + 1)
     candidates = max(train.negatives, 1)
     score_bytes = 4.0 * train.share_size * candidates * FLOAT_BYTES
-    events = _batch(counts, train) * _mean_history(counts, model)
+    events = batch_size(counts.pairs, train) * _mean_history(counts, model)
     event_bytes = 12.0 * events * row_bytes
     return table_bytes + state_bytes + score_bytes + event_bytes

@@ -114,9 +114,16 @@ def _runs(by_item: sparse.csr_matrix, degrees: IntArray) -> Iterator[slice]:
 
 def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
     """Cut out of the whole Gram matrix of a small catalogue, else counted when asked."""
-    if matrix.shape[1] <= GRAM_ITEMS:
-        counts = (matrix.T @ matrix).toarray().astype(np.float32)
-        return lambda items: counts[np.ix_(items, items)]
+    num_items = matrix.shape[1]
+    if num_items <= GRAM_ITEMS:
+        counts = (matrix.T @ matrix).astype(np.float32).toarray(order="C").ravel()
+
+        def of_small(items: Int32Array) -> Float32Array:
+            # A third of the time of counts[np.ix_(items, items)].
+            places = items.astype(np.int64)
+            return np.asarray(counts.take(places[:, None] * num_items + places))
+
+        return of_small
 
     def of_columns(items: Int32Array) -> Float32Array:
         columns = by_item[:, items]

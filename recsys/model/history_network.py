@@ -106,13 +106,19 @@ class HistoryNetwork(Network):
         """
         return self.with_own(self.messages_of_nodes(blocks))
 
-    def with_own(self, messages: States) -> States:
-        """b_0 h^0 + m, of what messages m add to the nodes; users have no h^0."""
+    def with_own(self, messages: States, nodes: Mapping[NodeType, Tensor] | None = None) -> States:
+        """b_0 h^0 + m, of what messages m add to the nodes; users have no h^0.
+
+        nodes: by type, ids of those that `messages` has; all of a type that is not there.
+        """
+        nodes = nodes or {}
         states: States = {}
         for kind, message in messages.items():
             states[kind] = message
-            if kind != USER:
-                states[kind] = self.layer_weights[0] * self.rows_of_all(kind) + message
+            if kind == USER:
+                continue
+            own = self.layer0(kind, nodes[kind]) if kind in nodes else self.rows_of_all(kind)
+            states[kind] = self.layer_weights[0] * own + message
         return states
 
     def messages_of_nodes(self, blocks: list[Block]) -> States:

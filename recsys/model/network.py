@@ -99,7 +99,7 @@ class Network(nn.Module):
         self, node_type: NodeType, ids: Int[Tensor, " nodes"]
     ) -> Float[Tensor, "nodes width"]:
         """Layer-0 states of some nodes."""
-        states = self.table(node_type)[ids]
+        states = self.table(node_type).index_select(0, ids)
         if node_type in self.features:
             # e = table + features · projection
             states = states + self.features[node_type](ids)

@@ -4,6 +4,7 @@ drawn again.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from recsys.core.config import TrainConfig
 from recsys.core.errors import ConfigError
 from recsys.core.interactions import Interactions
 from recsys.graph.histories import HistoryBlocks
+from recsys.graph.present_sources import with_present_sources
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, NodeType, block_to
 from recsys.graph.temporal import TemporalSampler
@@ -25,6 +27,7 @@ from recsys.train.negatives import Negatives
 from recsys.train.neighbours import NeighbourPositives
 
 _STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 8192
+_STEPS, _FEWEST_EPOCHS = 2000, 5
 # What a random stream is for: the epoch's order of pairs, the draws of one step.
 _ORDER, _STEP = 0, 1
 
@@ -52,6 +55,18 @@ def pair_moments(interactions: Interactions, target: str) -> Int64Array:
 def batch_size(pairs: int, config: TrainConfig) -> int:
     """Pairs a step: as configured, else enough for about fifty steps an epoch."""
     return config.batch_size or min(max(pairs // _STEPS_AN_EPOCH, _SMALLEST_BATCH), _LARGEST_BATCH)
+
+
+def with_epochs(config: TrainConfig, pairs: int) -> TrainConfig:
+    """The configuration with a number of epochs where it leaves that open.
+
+    A large log teaches as much in fewer passes: what counts is the number of steps.
+    """
+    if config.epochs is not None:
+        return config
+    steps = ceil(max(pairs, 1) / batch_size(pairs, config))
+    epochs = min(max(ceil(_STEPS / steps), _FEWEST_EPOCHS), config.most_epochs)
+    return config.model_copy(update={"epochs": epochs})
 
 
 @dataclass(frozen=True)
@@ -100,7 +115,7 @@ class Batches:
         config: how candidates are drawn.
         seed: of all draws.
         sampler: draws neighbourhoods; None means full-graph mode. With HistoryBlocks every pair has
-            a user of its own, and items are numbered as in the graph.
+            a user of its own.
         moments: (pairs,) when each came about, in the order of `positives`; with a TemporalSampler
             alone. A step then takes pairs of one stretch of time, and what it samples is from
             before the first of them.
@@ -168,8 +183,11 @@ class Batches:
         blocks = None
         num_users = self._known.shape[0]
         if isinstance(self._sampler, HistoryBlocks):
-            blocks = [self._sampler.before(pairs, user, (key,))]
-            groups = _of_own_users(groups)
+            block = self._sampler.before(pairs, user, (key,))
+            items = _items_of(item, groups)
+            block = with_present_sources(block, {ITEM: items})
+            groups = _of_own_users(groups, block.nodes[ITEM])
+            blocks = [block]
             num_users = len(user)
         elif self._sampler:
             before = 0 if self._moments is None else int(self._moments[pairs].min())
@@ -259,14 +277,16 @@ class Batches:
             key: seed of the draws.
             before: with moments, the time at which the neighbourhoods end.
         """
-        candidates = [group.candidates.numpy() for group in groups]
-        items = np.unique(np.concatenate([item, *candidates]))
         seeds: dict[NodeType, Tensor] = {
             USER: torch.from_numpy(np.unique(user)),
-            ITEM: torch.from_numpy(items),
+            ITEM: torch.unique(_items_of(item, groups)),
         }
         blocks = self._blocks(seeds, user, item, key, before)
-        return [_in_rows(group, seeds) for group in groups], blocks
+        numbered = []
+        for group in groups:
+            users = torch.searchsorted(seeds[USER], group.users)
+            numbered.append(_in_rows(group, users, seeds[ITEM]))
+        return numbered, blocks
 
     def _blocks(
         self,
@@ -284,21 +304,27 @@ class Batches:
         return sampler.sample(seeds, predicted, key)
 
 
-def _of_own_users(groups: list[CandidateGroup]) -> list[CandidateGroup]:
-    """The groups with a user for each pair, numbered through."""
+def _items_of(item: Int64Array, groups: list[CandidateGroup]) -> Tensor:
+    """Ids of the items of some pairs and of their candidates."""
+    return torch.cat([torch.from_numpy(item), *[group.candidates for group in groups]])
+
+
+def _of_own_users(groups: list[CandidateGroup], items: Tensor) -> list[CandidateGroup]:
+    """The groups with a user for each pair, numbered through. items: ascending ids of the rows."""
     numbered = []
     first = 0
     for group in groups:
-        rows = torch.arange(first, first + len(group.users))
-        numbered.append(replace(group, users=rows))
+        users = torch.arange(first, first + len(group.users))
+        numbered.append(_in_rows(group, users, items))
         first += len(group.users)
     return numbered
 
 
-def _in_rows(group: CandidateGroup, seeds: dict[NodeType, Tensor]) -> CandidateGroup:
+def _in_rows(group: CandidateGroup, users: Tensor, items: Tensor) -> CandidateGroup:
+    """The group with rows in the place of ids. users: rows. items: ascending ids of the rows."""
     return replace(
         group,
-        users=torch.searchsorted(seeds[USER], group.users),
-        positives=torch.searchsorted(seeds[ITEM], group.positives),
-        candidates=torch.searchsorted(seeds[ITEM], group.candidates),
+        users=users,
+        positives=torch.searchsorted(items, group.positives),
+        candidates=torch.searchsorted(items, group.candidates),
     )

@@ -57,12 +57,12 @@ def factor_states(
     counts = {USER: interactions.num_users, ITEM: interactions.num_items}
     factors = _Factors(counts, model, config, seed, device)
     batches = Batches(pairs, config, seed, None)
-    if config.epochs:
-        seconds = factors.seconds_a_step(batches) * batches.steps * config.epochs
+    if config.most_epochs:
+        seconds = factors.seconds_a_step(batches) * batches.steps * config.most_epochs
         progress.say(
-            f"matrix factors first: {config.epochs} passes of {batches.steps} steps, about {seconds:.0f} s"
+            f"matrix factors first: {config.most_epochs} passes of {batches.steps} steps, about {seconds:.0f} s"
         )
-    for epoch in progress.track(range(config.epochs), "matrix factors", config.epochs):
+    for epoch in progress.track(range(config.most_epochs), "matrix factors", config.most_epochs):
         factors.optimiser.param_groups[0]["lr"] = config.lr * learning_rate_factor(epoch, config)
         for batch in batches.epoch(epoch):
             factors.gradients(batch)

@@ -9,7 +9,7 @@ from torch import Tensor
 from recsys.core.config import TrainConfig
 from recsys.core.interactions import Interactions
 from recsys.graph.histories import HistoryBlocks
-from recsys.graph.schema import ITEM, USER, Block, Graph
+from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType
 from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.model.layer import States
 from recsys.train.batches import Batch
@@ -65,7 +65,7 @@ class HistoryStepper(Stepper):
         [block] = blocks if isinstance(blocks, list) else [blocks]
         if self._pass is None:
             self._pass = _Pass(self.network, self.node_blocks, self.steps_a_pass, self._made)
-        states = self._pass.states()
+        states = self._pass.states(block)
         users = self.network.users(states, block, batch.hidden)
         items = self.network.finish({ITEM: states[ITEM]})[ITEM]
         return {USER: users, ITEM: items}, None
@@ -111,10 +111,18 @@ class _Pass:
     def is_over(self) -> bool:
         return self._steps == self._num_steps
 
-    def states(self) -> States:
-        """States of the nodes for one more step."""
+    def states(self, block: Block) -> States:
+        """States of the sources of a block, for one more step."""
         self._steps += 1
-        return self._network.with_own(self._kept)
+        kept: States = {}
+        nodes: dict[NodeType, Tensor] = {}
+        for kind, message in self._kept.items():
+            if kind == USER or kind not in block.nodes:
+                kept[kind] = message
+            else:
+                nodes[kind] = block.nodes[kind]
+                kept[kind] = message.index_select(0, nodes[kind])
+        return self._network.with_own(kept, nodes)
 
     def hand_on(self) -> States:
         """Add to the parameters' gradients what the steps' gradients at the kept states come to.

@@ -22,7 +22,7 @@ from recsys.graph.schema import Graph
 from recsys.model.history_network import HistoryNetwork
 from recsys.model.network import Network
 from recsys.train import checkpoint
-from recsys.train.batches import pair_moments
+from recsys.train.batches import pair_moments, with_epochs
 from recsys.train.checkpoint import EpochRecord, TrainingState
 from recsys.train.embed import embed, embed_histories
 from recsys.train.factors import factor_states
@@ -74,6 +74,7 @@ def train(
     epochs: int | None = None,
     start: Start | None = None,
     shared: Start | None = None,
+    epochs_done: int = 0,
     threads: int | None = None,
     progress: Progress = QUIET,
     graph_config: GraphConfig | None = None,
@@ -93,6 +94,8 @@ def train(
         epochs: a fixed number instead, without validation (refits).
         start: layer-0 states by node type instead of the configured ones.
         shared: other parameters by name (both as `warm_start.load_states` gives them).
+        epochs_done: those that such a start stands for. Training goes on after them: with their
+            number, and where the path of the learning rate then is.
         threads: of torch; the same weights are promised for the same number, seed and device only.
         progress: told what happens.
         graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
@@ -109,8 +112,9 @@ def train(
     """
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
-        plan = plan_training(graph, model, train, device)
         target = graph.target[1]
+        train = with_epochs(train, interactions.matrix((target,)).nnz)
+        plan = plan_training(graph, model, train, device)
         if settings is None:
             settings = Settings.of(train)
             if validate and epochs is None and model.family == "history":
@@ -139,6 +143,7 @@ def train(
             (start or {}) | (shared or {}),
             plan.mode,
             device,
+            epochs_done,
         )
         state = checkpoint.load(folder, identity) if folder else None
         factors = None
@@ -158,7 +163,7 @@ def train(
         judge = None
         if validate and epochs is None:
             judge = partial(_judged, validate, embeddings)
-        last = train.epochs if epochs is None else epochs
+        last = train.most_epochs if epochs is None else epochs
         training = _Training(
             stepper=stepper,
             config=train,
@@ -167,7 +172,7 @@ def train(
             judge=judge,
             last=last,
             watch=watch or _unwatched,
-            state=state or TrainingState(),
+            state=state or TrainingState(epoch=epochs_done),
         )
         stopped = training.run(progress)
         if folder:
@@ -268,7 +273,7 @@ class _Training:
         """Train until there is a reason to stop, which is returned; the network then has the best
         weights.
         """
-        if self.state.epoch:
+        if self.state.parameters:
             self.stepper.restore(self.state)
             progress.say(f"continuing after epoch {self.state.epoch}", epoch=self.state.epoch)
         for record in self.state.history:

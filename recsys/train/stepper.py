@@ -27,7 +27,7 @@ from recsys.model.layer import States
 from recsys.model.network import Network
 from recsys.train import checkpoint
 from recsys.train.average import WeightAverage
-from recsys.train.batches import Batch, Batches, pair_moments
+from recsys.train.batches import Batch, Batches, pair_moments, with_epochs
 from recsys.train.checkpoint import TrainingState
 from recsys.train.contrast import contrast
 from recsys.train.edge_dropout import drop_edges
@@ -143,7 +143,7 @@ class Stepper:
         sampler = None
         if plan.mode != "full":
             sampler = _sampler(network, interactions, graph, config)
-        self.config = config
+        self.config = config = with_epochs(config, positives.nnz)
         self.network = network.to(device)
         self.optimiser = _optimiser(self.network, config)
         self.average = WeightAverage(self.network, config.ema) if config.ema else None
@@ -158,7 +158,7 @@ class Stepper:
         """Time of a step on a machine that does nothing else, on average over the configured epochs:
         those before attention opens are faster.
         """
-        prior = min(self.config.prior_epochs / max(self.config.epochs, 1), 1.0)
+        prior = min(self.config.prior_epochs / max(self.config.most_epochs, 1), 1.0)
         seconds = 0.0
         if prior > 0:
             seconds += prior * self._probed(0)
@@ -342,12 +342,12 @@ class Stepper:
 
 
 def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
-    """Share of the learning rate in an epoch (from 0): half a cosine over config.epochs down to a
+    """Share of the learning rate in an epoch (from 0): half a cosine over its epochs down to a
     tenth.
 
     Refits of fewer epochs follow the same path as far as they go.
     """
-    progress = min(epoch / max(config.epochs, 1), 1.0)
+    progress = min(epoch / max(config.most_epochs, 1), 1.0)
     cosine = (1 + math.cos(math.pi * progress)) / 2
     return _LAST_SHARE + (1 - _LAST_SHARE) * cosine
 

@@ -27,6 +27,7 @@ from recsys.phases.phase import Phase
 from recsys.scores.additions import FittedTerms, blended_scaled, fit_terms
 from recsys.scores.choice import choose_blend
 from recsys.scores.trained_vectors import TrainedVectors
+from recsys.train.batches import with_epochs
 from recsys.train.checkpoint import EpochRecord
 from recsys.train.forecast import Plan
 from recsys.train.loop import forecast
@@ -81,7 +82,7 @@ class Search:
         memory does not suffice.
         """
         config = self.phase.config
-        if not len(self.phase.judge.held_out_users) or not config.train.epochs:
+        if not len(self.phase.judge.held_out_users) or config.train.epochs == 0:
             raise UsageError(
                 "there is no validation to choose by",
                 "Set split.validation_share and train.epochs above 0",
@@ -100,9 +101,10 @@ class Search:
                 f"an epoch is forecast to take {seconds / 60:.1f} minutes, and the budget is {budget.minutes:g}",
                 "Raise --budget-minutes, or search a smaller model",
             )
-        most = seconds * config.train.epochs
+        epochs = self._epochs(config)
+        most = seconds * epochs
         self.progress.say(
-            f"{plan.sentence()}: {_duration(most)} of steps in a trial of all {config.train.epochs} epochs, "
+            f"{plan.sentence()}: {_duration(most)} of steps in a trial of all {epochs} epochs, "
             f"{_duration(most * budget.trials)} in {budget.trials} of them; validation comes on top, early stopping and "
             f"pruning take away, and the search ends after {_duration(60 * budget.minutes)}",
             seconds_a_trial=most,
@@ -128,6 +130,11 @@ class Search:
         """(held_out_users,) NDCG of a complete trial."""
         per_user: Float64Array = np.load(self._users_file(number))
         return per_user
+
+    def _epochs(self, config: RunConfig) -> int:
+        """Of a training that nothing ends sooner."""
+        pairs = self.graph.relations[self.graph.target].num_edges
+        return with_epochs(config.train, pairs).most_epochs
 
     def _reason_to_stop(self, study: Study, budget: Budget) -> str | None:
         if len(trials.finished(study)) >= budget.trials:
@@ -178,7 +185,7 @@ class Search:
         config = with_values(self.phase.config, values)
         phase = replace(self.phase, config=_within(config, minutes))
         graph = self.graph if config.graph == self.phase.config.graph else phase.graph
-        trial.set_user_attr(trials.EPOCHS, config.train.epochs)
+        trial.set_user_attr(trials.EPOCHS, self._epochs(config))
         trained = fit_phase(
             phase,
             graph,

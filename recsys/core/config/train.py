@@ -15,8 +15,10 @@ class TrainConfig(Section):
     """Full graph every step, or neighbour-sampled mini-batches; auto by the forecast of memory and
     time. The family history knows neither: its steps draw histories.
     """
-    epochs: int = Field(20, ge=0)
-    """Passes over the positive pairs, at most; early stopping usually ends sooner."""
+    epochs: int | None = Field(None, ge=0)
+    """Passes over the positive pairs, at most; early stopping usually ends sooner. Absent: as many as
+    two thousand steps make, between 5 and 20.
+    """
     factor_epochs: int = Field(0, ge=0)
     """Passes that first train the states of users and items by themselves, as matrix factors under
     the same loss, in place of `model.start`; each costs a fifth of an epoch. 0 leaves them out.
@@ -136,6 +138,11 @@ class TrainConfig(Section):
     """bf16: autocast, on a GPU only."""
     max_memory_gb: float | None = Field(None, gt=0)
     """Refuse to start when the forecast is above it; the machine's free memory when absent."""
+
+    @property
+    def most_epochs(self) -> int:
+        """The epochs, or the most of those that a log may settle where they were left open."""
+        return 20 if self.epochs is None else self.epochs
 
     @property
     def softmax_temperature(self) -> float:
