@@ -13,7 +13,7 @@ from recsys.evaluate.metrics import evenly
 from recsys.phases.data import PhaseData
 from recsys.scores.last_results import LastResults
 
-_SPREAD_USERS = 2_000
+_SPREAD_USERS = 500
 
 
 class HistoryWeights(NamedTuple):

@@ -26,8 +26,8 @@ from recsys.train.losses import loss_named
 from recsys.train.negatives import Negatives
 from recsys.train.neighbours import NeighbourPositives
 
-_STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 8192
-_STEPS, _FEWEST_EPOCHS = 2000, 5
+_STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 4096
+_STEPS, _FEWEST_EPOCHS = 1000, 3
 # What a random stream is for: the epoch's order of pairs, the draws of one step.
 _ORDER, _STEP = 0, 1
 

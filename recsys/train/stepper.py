@@ -224,10 +224,11 @@ class Stepper:
         batches = progress.track(drawn, label, steps)
         with ThreadPoolExecutor(1) as stepper:
             running: Future[float] | None = None
-            for batch in batches:
+            for number, batch in enumerate(batches):
                 pairs += batch.pairs
                 if running is not None:
                     total += running.result()
+                self._set_learning_rate(epoch + number / self.batches.steps)
                 running = stepper.submit(self.step, batch, epoch)
             if running is not None:
                 total += running.result()
@@ -241,10 +242,14 @@ class Stepper:
     def _prepare(self, epoch: int) -> None:
         self.network.train()
         self.network.open_attention(epoch >= self.config.prior_epochs)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["base_lr"] * learning_rate_factor(epoch, self.config)
+        self._set_learning_rate(epoch)
         if self.block is None:
             self.network.refresh_mass(self.graph)
+
+    def _set_learning_rate(self, position: float) -> None:
+        """position: epochs done, a part of the present one included."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base_lr"] * learning_rate_factor(position, self.config)
 
     def step(self, batch: Batch, epoch: int) -> float:
         """One optimiser step; the loss summed over the batch's pairs, as a number: nothing keeps
@@ -341,13 +346,12 @@ class Stepper:
                 table.grad.index_add_(0, ids, table.detach()[ids], alpha=factor)
 
 
-def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
-    """Share of the learning rate in an epoch (from 0): half a cosine over its epochs down to a
-    tenth.
+def learning_rate_factor(position: float, config: TrainConfig) -> float:
+    """Share of the learning rate after some epochs and a part of one: half a cosine down to a tenth.
 
     Refits of fewer epochs follow the same path as far as they go.
     """
-    progress = min(epoch / max(config.most_epochs, 1), 1.0)
+    progress = min(position / max(config.most_epochs, 1), 1.0)
     cosine = (1 + math.cos(math.pi * progress)) / 2
     return _LAST_SHARE + (1 - _LAST_SHARE) * cosine
 

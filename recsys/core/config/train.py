@@ -17,7 +17,7 @@ class TrainConfig(Section):
     """
     epochs: int | None = Field(None, ge=0)
     """Passes over the positive pairs, at most; early stopping usually ends sooner. Absent: as many as
-    two thousand steps make, between 5 and 20.
+    a thousand steps make, between 3 and 20.
     """
     factor_epochs: int = Field(0, ge=0)
     """Passes that first train the states of users and items by themselves, as matrix factors under
@@ -28,7 +28,7 @@ class TrainConfig(Section):
     speaks in them, and a layer costs a fraction. 0 opens it at once.
     """
     batch_size: int | None = Field(None, ge=1)
-    """Positive pairs a step; a fiftieth of them all, between 1024 and 8192, when absent."""
+    """Positive pairs a step; a fiftieth of them all, between 1024 and 4096, when absent."""
     loss: str = "softmax"
     """softmax: sampled softmax over cosine scores; bpr (Rendle et al. 2009); or one that was added."""
     temperature: float | None = Field(None, gt=0)
