@@ -89,17 +89,22 @@ def _similar(
 
 
 def strongest(table: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
-    """Only the `top_n` largest positive entries of each row."""
-    table.sort_indices()
+    """Only the `top_n` largest positive entries of each row, indices ascending; of equal ones those of
+    smaller indices.
+    """
     stays = table.data > 0
     # Only rows with more positive entries than that have to choose.
     num_positive = np.diff(_count_before(stays, table.indptr))
     for row in np.flatnonzero(num_positive > top_n):
         first, last = table.indptr[row], table.indptr[row + 1]
         stays[first:last] = False
-        stays[first + _largest(table.data[first:last], top_n)] = True
+        largest = _largest(table.data[first:last], table.indices[first:last], top_n)
+        stays[first + largest] = True
     indptr = _count_before(stays, table.indptr)
-    return sparse.csr_matrix((table.data[stays], table.indices[stays], indptr), shape=table.shape)
+    kept = sparse.csr_matrix((table.data[stays], table.indices[stays], indptr), shape=table.shape)
+    # Few are left: the whole table would take many times as long to sort.
+    kept.sort_indices()
+    return kept
 
 
 def _count_before(flags: BoolArray, positions: IntArray) -> IntArray:
@@ -109,8 +114,8 @@ def _count_before(flags: BoolArray, positions: IntArray) -> IntArray:
     return counts[positions]
 
 
-def _largest(values: Float32Array, top_n: int) -> Int64Array:
-    """Ascending positions of the `top_n` largest positive values; the earlier of equal ones."""
+def _largest(values: Float32Array, indices: IntArray, top_n: int) -> Int64Array:
+    """Positions of the `top_n` largest positive values; of equal ones those of smaller indices."""
     if len(values) <= top_n:
         return np.flatnonzero(values > 0)
     border = np.partition(values, -top_n)[-top_n]
@@ -118,6 +123,6 @@ def _largest(values: Float32Array, top_n: int) -> Int64Array:
         return np.flatnonzero(values > 0)
     above = np.flatnonzero(values > border)
     equal = np.flatnonzero(values == border)
-    positions = np.concatenate([above, equal[: top_n - len(above)]])
-    positions.sort()
-    return positions
+    by_index = np.argsort(indices[equal])
+    first_equal = equal[by_index[: top_n - len(above)]]
+    return np.concatenate([above, first_equal])

@@ -26,6 +26,7 @@ _PRODUCT, _PRODUCT_SPREAD = (
 )  # a multiply-add of a sparse product, and more of it as rows outgrow the cache
 _SCATTER = 3e-13  # the same for rows times the filter, whose rows lie apart
 _REGRESSION = 8e-4  # one item's small system: its sources' Gram matrix and its solution
+_CUT_REGRESSION = 2.2e-4  # the same where the Gram matrix is cut out of a dense one
 _COLUMN = 5e-8  # of the columns of popular sources, a source and an interaction
 _SKEW = 3.0  # Σ d_u² over users / (interactions² / users): activity is uneven
 
@@ -48,7 +49,7 @@ def itemknn_cost(users: int, items: int, interactions: int) -> Forecast:
     """
     products = _products(users, interactions)
     multiplying = products * _product_seconds(items)
-    nearest = 6e-5 * items
+    nearest = 1e-4 * items
     scoring = 1e-8 * interactions * 100
     seconds = multiplying + nearest + scoring + rank_seconds(users, items)
 
@@ -74,6 +75,8 @@ def slim_cost(users: int, items: int, interactions: int) -> Forecast:
     products = _products(users, interactions)
     choosing = products * _product_seconds(items)
     solving = _REGRESSION * items + _COLUMN * 100 * interactions
+    if items <= GRAM_ITEMS:
+        solving = _CUT_REGRESSION * items
     scoring = 1e-8 * interactions * 100
     seconds = choosing + solving + scoring + rank_seconds(users, items)
 

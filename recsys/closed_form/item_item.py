@@ -90,10 +90,10 @@ def _sources(matrix: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
     by_item = matrix.T.tocsr()
     blocks = []
     for rows in _runs(by_item, np.diff(weighted.indptr)):
-        counts = (by_item[rows] @ weighted).tocoo()
-        is_itself = counts.col == counts.row + rows.start
-        counts.data[is_itself] = 0.0
-        blocks.append(strongest(counts.tocsr(), top_n))
+        counts = by_item[rows] @ weighted
+        item = np.repeat(np.arange(rows.start, rows.stop), np.diff(counts.indptr))
+        counts.data[counts.indices == item] = 0.0
+        blocks.append(strongest(counts, top_n))
     return sparse.vstack(blocks, format="csr", dtype=np.float32)
 
 
