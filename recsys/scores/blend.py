@@ -120,18 +120,17 @@ class Blend:
 
     @property
     def complexity(self) -> tuple[int, int, float]:
-        """How far from the vectors as trained: terms that differ, settings that do, and how extreme
-        these are.
+        """Parts that a score is made of, settings that differ from the vectors as trained, and how
+        extreme these are.
         """
-        num_terms = 0
+        num_parts = 0
         num_settings = 0
         extremity = 0.0
         for settings in self.settings:
-            if settings.counts:
-                num_terms += 1
-                num_settings += len(settings.departures)
-                extremity += settings.extremity
-        return num_terms, num_settings, extremity
+            num_parts += settings.parts
+            num_settings += len(settings.departures)
+            extremity += settings.extremity
+        return num_parts, num_settings, extremity
 
     def simpler(self) -> list[Self]:
         """Without each of its departures in turn; something is left that tells items apart."""

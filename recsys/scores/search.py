@@ -1,8 +1,9 @@
 """A search over the settings of terms: one coordinate after the other, on values by user.
 
 A step is taken only where it gains beyond the noise of validation. Of all blends tried the simplest
-is chosen that is within noise of the best, in this order: fewer terms that differ from the vectors as
-trained; fewer settings that do; less extreme ones (`TermSettings.extremity`); the larger value.
+is chosen that is within noise of the best, in this order: fewer parts, the vectors being one and every
+term another; fewer settings that differ from the vectors as trained; less extreme ones
+(`TermSettings.extremity`); the larger value.
 """
 
 import itertools

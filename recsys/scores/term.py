@@ -51,6 +51,11 @@ class TermSettings(BaseModel):
         return self != type(self)()
 
     @property
+    def parts(self) -> int:
+        """How many parts of a score these settings stand for."""
+        return int(self.counts)
+
+    @property
     def departures(self) -> list[str]:
         """Names of the settings that differ from their defaults; none where nothing counts."""
         if not self.counts:

@@ -24,6 +24,11 @@ class TrainedVectorsSettings(TermSettings):
     self_weight: float = 1.0
 
     @property
+    def parts(self) -> int:
+        """The vectors themselves, and what is made of them; none where they weigh nothing."""
+        return 1 + int(self.counts) if self.weight else 0
+
+    @property
     def extremity(self) -> float:
         """Halvings of the half-life under five events."""
         if self.half_life_events is None:
