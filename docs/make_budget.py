@@ -9,6 +9,7 @@ from recsys.budget.counts import Counts
 from recsys.budget.forecast import RunForecast
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import ConfigError
+from recsys.evaluate.deciding import VALIDATION_USERS
 
 SHAPES = (
     (100_000, 4_000, 7_000),
@@ -96,7 +97,7 @@ def counts_of(rows: int, users: int, items: int) -> Counts:
         relation_rows=0,
         validation_pairs=validation,
         test_pairs=test,
-        validation_users=users,
+        validation_users=min(users, VALIDATION_USERS),
         test_users=users,
         has_order=True,
         has_clock=True,

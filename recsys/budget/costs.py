@@ -35,6 +35,7 @@ _VISITOR_CELL, _PLAIN_VISITOR_CELL = 1e-7, 2e-8  # a visitor and an item; the sa
 _VISITORS, _VISITOR_LISTS = 2_000, 12
 _DRAW = 4e-10  # a bootstrap draw, a user and a metric
 _METRICS = 22  # of a model
+_INDEX_USERS = 10_000  # whose lists go through the index as well
 _INDEXED_CELL = 1e-8  # a test user and an item, by exact scores and through the index
 _BUNDLED_ROW = 5e-6
 
@@ -164,7 +165,7 @@ def cold_start_cost(counts: Counts, config: RunConfig) -> StageCost:
 
 def index_cost(counts: Counts) -> StageCost:
     """Choosing how vectors are searched, and lists by exact scores and through the index."""
-    cells = counts.test_users * counts.items
+    cells = min(counts.test_users, _INDEX_USERS) * counts.items
     memory = _INDEX_ITEM_BYTES * counts.items
     return cost_of(counts, 2 * _INDEXED_CELL * cells, memory)
 

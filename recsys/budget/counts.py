@@ -8,6 +8,7 @@ import polars as pl
 
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.tables import BEHAVIOR, USER
+from recsys.evaluate.deciding import VALIDATION_USERS
 from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 
@@ -22,7 +23,8 @@ class Counts:
     auxiliary_rows: rows of other behaviours in train.
     relation_rows: rows of files of edges.
     validation_pairs, test_pairs: held out.
-    validation_users, test_users: who have some.
+    validation_users: of whom choices are made.
+    test_users: who have some.
     has_order: whether the log says what each user did after what.
     has_clock: whether it has moments.
     """
@@ -91,7 +93,7 @@ def count(
         relation_rows=sum(relation.rows.height for relation in relations),
         validation_pairs=len(splits.validation),
         test_pairs=len(splits.test),
-        validation_users=splits.validation[USER].n_unique(),
+        validation_users=min(splits.validation[USER].n_unique(), VALIDATION_USERS),
         test_users=splits.test[USER].n_unique(),
         has_order=log.has_order,
         has_clock=log.has_clock,

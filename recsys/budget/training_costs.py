@@ -17,7 +17,6 @@ _STEP = 5e-3  # what a step takes whatever its size
 _ENCODED_EVENT = 2.5e-7  # an event of a history when all users are encoded
 _LANCZOS = 250  # passes of the SVD of the start over the pairs
 _RANKED_CELL = 4e-9  # a user and an item: a score, and its place
-_VALIDATED_USERS = 30_000
 _PROBED_PAIRS = 200_000
 _MESSAGE_SHARE = 0.5  # of the scores' cost, which messages are kept below
 
@@ -94,8 +93,7 @@ def _start_seconds(counts: Counts) -> float:
 
 def _ranking_seconds(counts: Counts) -> float:
     """Lists of the users that a validation looks at."""
-    users = min(counts.validation_users, _VALIDATED_USERS)
-    return _RANKED_CELL * users * counts.items
+    return _RANKED_CELL * counts.validation_users * counts.items
 
 
 def _pair_seconds(model: ModelConfig, train: TrainConfig) -> float:

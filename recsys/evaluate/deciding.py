@@ -7,6 +7,10 @@ from recsys.evaluate.metrics import PerUser, rank_metrics
 
 DECIDING = "ndcg"
 """A name of `recsys.evaluate.metrics.METRICS`; the only place that says which one decides."""
+VALIDATION_USERS = 30_000
+"""By whom choices are made, spread evenly: to judge all of many users costs users times items, and the
+mean of this many is as sure as any choice needs. The test judges everybody.
+"""
 
 
 def deciding_metric(k: int) -> str:

@@ -18,7 +18,6 @@ from recsys.core.encoder import Embeddings
 from recsys.core.errors import ConfigError, nearest
 from recsys.core.progress import QUIET, Progress
 from recsys.encode.history_scores import BlendedScorer
-from recsys.evaluate.metrics import evenly
 from recsys.fitting.cold_items import item_map, separators_of, with_cold_items
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
@@ -29,11 +28,6 @@ from recsys.search.tuning import TunedIndex
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.probe import Settings
 from recsys.train.warm_start import WarmStart
-
-_VALIDATED_USERS = 30_000
-"""Users whose lists are judged after an epoch: to judge all of many users costs users times items,
-and the mean of this many is as sure as any choice needs.
-"""
 
 
 def fit_phase(
@@ -57,10 +51,9 @@ def fit_phase(
     # Nothing is held out from "serve", whose epochs are given.
     may_validate = epochs is None and phase.splits is not None
     if may_validate and len(phase.judge.held_out_users):
-        users = evenly(phase.judge.held_out_users, _VALIDATED_USERS)
 
         def validate(embeddings: Embeddings) -> FloatArray:
-            return phase.judge.per_user(VectorScorer(embeddings.users, embeddings.items), users)
+            return phase.judge.per_user(VectorScorer(embeddings.users, embeddings.items))
 
     return train(
         phase.interactions,

@@ -9,8 +9,8 @@ from recsys.core.arrays import Int32Array
 from recsys.core.errors import UsageError
 from recsys.core.interactions import HeldOut, hold_out
 from recsys.core.ranking import Scorer
-from recsys.evaluate.deciding import deciding_per_user
-from recsys.evaluate.metrics import PerUser, evaluable_users
+from recsys.evaluate.deciding import VALIDATION_USERS, deciding_per_user
+from recsys.evaluate.metrics import PerUser, evaluable_users, evenly
 from recsys.phases.data import PhaseData
 from recsys.search.exact import rank
 
@@ -48,8 +48,9 @@ class Judge:
 
     @cached_property
     def held_out_users(self) -> Int32Array:
-        """Warm users with something held out, ascending."""
-        return evaluable_users(self.held_out_matrix)
+        """Warm users with something held out, ascending; of validation `VALIDATION_USERS` at most."""
+        users = evaluable_users(self.held_out_matrix)
+        return evenly(users, VALIDATION_USERS) if self.data.name == "select" else users
 
     def ranked(self, scorer: Scorer, k: int, users: Int32Array | None = None) -> Int32Array:
         """(users, k) internal item ids: the lists of `scorer`, without what their users have seen.

@@ -10,6 +10,7 @@ from recsys.core.errors import ConfigError, UsageError
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
+from recsys.phases import judge
 from recsys.phases.phase import Phase
 
 DAY = 86_400
@@ -106,3 +107,14 @@ def test_the_graph_is_built_once_and_another_one_can_stand_in_its_place(coded):
 def test_nothing_is_held_out_from_what_is_served(coded):
     with pytest.raises(UsageError, match="'serve'"):
         _ = phase_of(coded, "serve").judge.held_out
+
+
+def test_choices_look_at_a_bounded_number_of_users_and_the_test_at_all(coded, monkeypatch):
+    everybody = phase_of(coded, "select").judge.held_out_users
+    tested = phase_of(coded, "final").judge.held_out_users
+    monkeypatch.setattr(judge, "VALIDATION_USERS", 5)
+
+    some = phase_of(coded, "select").judge.held_out_users
+    assert len(some) == 5 < len(everybody)
+    assert np.isin(some, everybody).all() and (np.diff(some) > 0).all()
+    assert np.array_equal(phase_of(coded, "final").judge.held_out_users, tested)
