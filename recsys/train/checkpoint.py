@@ -149,7 +149,6 @@ def fingerprint(
     start: Mapping[str, Float32Array],
     mode: str,
     device: torch.device,
-    epochs_done: int = 0,
 ) -> str:
     """What a checkpoint belongs to: everything that decides the weights, but for the number of
     threads.
@@ -165,7 +164,6 @@ def fingerprint(
         start: given states and shared parameters by name.
         mode: of the plan.
         device: where training runs; another kind of device rounds otherwise.
-        epochs_done: that the start stands for.
 
     Returns:
         A SHA-256 in hexadecimal.
@@ -189,7 +187,6 @@ def fingerprint(
         "device": device.type,
         "seed": seed,
         "epochs": epochs,
-        "epochs_done": epochs_done,
     }
     return text_sha256(json.dumps(document, sort_keys=True))
 

@@ -74,7 +74,6 @@ def train(
     epochs: int | None = None,
     start: Start | None = None,
     shared: Start | None = None,
-    epochs_done: int = 0,
     threads: int | None = None,
     progress: Progress = QUIET,
     graph_config: GraphConfig | None = None,
@@ -94,8 +93,6 @@ def train(
         epochs: a fixed number instead, without validation (refits).
         start: layer-0 states by node type instead of the configured ones.
         shared: other parameters by name (both as `warm_start.load_states` gives them).
-        epochs_done: those that such a start stands for. Training goes on after them: with their
-            number, and where the path of the learning rate then is.
         threads: of torch; the same weights are promised for the same number, seed and device only.
         progress: told what happens.
         graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
@@ -143,7 +140,6 @@ def train(
             (start or {}) | (shared or {}),
             plan.mode,
             device,
-            epochs_done,
         )
         state = checkpoint.load(folder, identity) if folder else None
         factors = None
@@ -172,7 +168,7 @@ def train(
             judge=judge,
             last=last,
             watch=watch or _unwatched,
-            state=state or TrainingState(epoch=epochs_done),
+            state=state or TrainingState(),
         )
         stopped = training.run(progress)
         if folder:
@@ -273,7 +269,7 @@ class _Training:
         """Train until there is a reason to stop, which is returned; the network then has the best
         weights.
         """
-        if self.state.parameters:
+        if self.state.epoch:
             self.stepper.restore(self.state)
             progress.say(f"continuing after epoch {self.state.epoch}", epoch=self.state.epoch)
         for record in self.state.history:

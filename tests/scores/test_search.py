@@ -11,7 +11,9 @@ from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.search import Search
 from recsys.scores.term import Move, Stage, grid
 from recsys.scores.terms.item_item import ItemItemSettings
+from recsys.scores.terms.most_popular import MostPopularSettings
 from recsys.scores.terms.popularity import PopularitySettings
+from recsys.scores.terms.trained_vectors import TrainedVectorsSettings
 from recsys.scores.terms.trend import TrendSettings
 
 ALONE = 0.2
@@ -170,6 +172,23 @@ def test_whole_numbers_stay_whole():
     assert ladder.beyond(64) == 16 and isinstance(ladder.beyond(64), int)
     assert ladder.beyond(512) is None and ladder.beyond(256) is None and ladder.beyond(8) is None
     assert Ladder((None, 4.0), 1.0, 9.0).beyond(4.0) is None
+
+
+def test_one_part_is_simpler_than_two():
+    """Popularity by itself goes live where the vectors add nothing to it, and the vectors by
+    themselves where nothing adds to them.
+    """
+    beside = NO_BLEND.with_settings(MostPopularSettings(weight=1.0))
+    alone = beside.with_settings(TrainedVectorsSettings(weight=0))
+    search = Search(for_everybody(lambda blend: 0.1 if blend == NO_BLEND else 0.2))
+    for blend in (NO_BLEND, beside, alone):
+        search.values(blend)
+    assert search.simplest() == alone
+
+    equal = Search(for_everybody(lambda blend: 0.2))
+    for blend in (alone, beside, NO_BLEND):
+        equal.values(blend)
+    assert equal.simplest() == NO_BLEND
 
 
 def test_a_climb_goes_on_to_the_top():

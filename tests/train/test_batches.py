@@ -17,7 +17,7 @@ from recsys.graph.build import build_graph
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER
 from recsys.graph.temporal import TemporalSampler
-from recsys.train.batches import Batches, pair_moments
+from recsys.train.batches import Batches, batch_size, pair_moments, with_epochs
 
 KNOWN = sparse.csr_matrix(np.array([[1, 1, 0, 0, 0], [0, 1, 0, 0, 1], [0, 0, 1, 0, 0]], np.float32))
 
@@ -29,6 +29,25 @@ def pairs_of(batches, epoch):
         for share in batch.groups
         for pair in zip(share.users.tolist(), share.positives.tolist(), strict=True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "size", "epochs"),
+    [
+        (500, 1024, 20),  # a step an epoch
+        (72_000, 1440, 20),  # fifty steps
+        (650_000, 4096, 7),  # 159 steps
+        (3_260_000, 4096, 3),  # 796 steps
+    ],
+)
+def test_a_large_log_takes_fewer_passes(pairs, size, epochs):
+    assert batch_size(pairs, TrainConfig()) == size
+    assert with_epochs(TrainConfig(), pairs).epochs == epochs
+
+
+def test_a_number_of_epochs_that_is_given_stays():
+    assert with_epochs(TrainConfig(epochs=40), 3_260_000).epochs == 40
+    assert with_epochs(TrainConfig(epochs=0), 500).epochs == 0
 
 
 def test_every_pair_once_an_epoch_in_another_order():

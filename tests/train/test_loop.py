@@ -200,6 +200,8 @@ def test_learning_rate_falls_to_a_tenth():
     path = [learning_rate_factor(epoch, config_) for epoch in range(12)]
     assert path[0] == 1.0 and path[10] == path[11] == pytest.approx(0.1)
     assert all(left >= right for left, right in itertools.pairwise(path))
+    # Within an epoch, too: long epochs have no steps in it.
+    assert path[3] > learning_rate_factor(3.5, config_) > path[4]
 
 
 def test_forecast_comes_before_the_first_epoch(phase, graph):
