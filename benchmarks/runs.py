@@ -42,10 +42,14 @@ TWIN = "lightgcn"
 
 
 class _Told(Quiet):
-    """Says on stderr what the run says."""
+    """Says on stderr what the run says, and keeps its forecast for this machine."""
+
+    forecast_seconds: object = None
 
     def say(self, message: str, **fields: object) -> None:
         print(message, file=sys.stderr, flush=True)
+        if "relative_speed" in fields:
+            self.forecast_seconds = fields["seconds"]
 
 
 def main() -> None:
@@ -84,9 +88,13 @@ def _run_here(arguments: argparse.Namespace) -> None:
     config = configured(name, arguments.data, folder / "files", seed)
     if arguments.budget_minutes is not None:
         config = config.model_copy(update={"budget_minutes": arguments.budget_minutes})
-    run(config, folder / "run", _Told())
+    told = _Told()
+    run(config, folder / "run", told)
     usage = os.times()
-    usage_document = {"processor_seconds": usage.user + usage.system}
+    usage_document = {
+        "processor_seconds": usage.user + usage.system,
+        "forecast_seconds": told.forecast_seconds,
+    }
     (folder / "usage.json").write_text(json.dumps(usage_document), encoding="utf-8")
 
 
@@ -109,17 +117,16 @@ def configured(name: str, data: Path, folder: Path, seed: int) -> RunConfig:
 def figures(folder: RunFolder, usage: Path) -> dict[str, Any]:
     """What the report of a finished run says, and what it took."""
     report = read_json(folder.path / "report" / "report.json")
-    budget_document = read_json(folder.path / "budget.json")
+    took = read_json(usage)
     stages = folder.read_manifest()["stages"].values()
-    forecast = sum(stage["seconds"] for stage in budget_document["forecast"].values())
     return {
         **_accuracy(report),
         "goes_live": report["served"]["title"] if report["served"] else None,
         "left_out": [part["part"] for part in report["left_out"]],
         "rows": counts_of(folder).rows,
-        "forecast_seconds": round(forecast),
+        "forecast_seconds": round(took["forecast_seconds"]),
         "stage_seconds": round(sum(stage["processor_seconds"] for stage in stages)),
-        "processor_seconds": round(read_json(usage)["processor_seconds"]),
+        "processor_seconds": round(took["processor_seconds"]),
         "peak_gb": round(max(stage["peak_memory_bytes"] for stage in stages) / 1e9, 2),
         "commit": commit(),
     }
