@@ -169,7 +169,7 @@ def test_manifest_tells_all(counted: Counted) -> None:
     go(counted, build_config({"seed": 4}))
     manifest = json.loads(Path("run/manifest.json").read_text(encoding="utf-8"))
     assert manifest["status"] == "done"
-    assert manifest["seed"] == 4 and manifest["config"]["train"]["epochs"]
+    assert manifest["seed"] == 4 and manifest["config"]["train"]["lr"]
     count = manifest["stages"]["count"]
     assert (count["rows_in"], count["rows_out"], count["drops"]) == (3, 3, {"empty": 0})
     assert count["seconds"] >= 0 and count["peak_memory_bytes"] > 1 << 20
