@@ -17,6 +17,7 @@ from recsys.encode.history_scores import HistoryScores
 from recsys.fitting.fit import bundle_of
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
+from recsys.scores.addition import Addition, combined
 from recsys.scores.additions import with_history
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
@@ -50,11 +51,11 @@ def _history_scores(phase: Phase) -> HistoryScores:
     """What items of a history lend to others, and popularity for everybody."""
     interactions = phase.interactions
     popularity = interactions.popularity(phase.target).astype(np.float32)
-    # (items, 1) share of the most popular item's users
+    # (items,) share of the most popular item's users
     share = popularity / max(float(popularity.max(initial=0.0)), 1.0)
-    back = (_POPULARITY_WEIGHT * share)[:, None].astype(np.float32)
-    into = np.zeros((interactions.num_items, 0), np.float32)
-    return HistoryScores(_table(phase), into, back)
+    popular = np.asarray(_POPULARITY_WEIGHT * share, np.float32)
+    addition = Addition(table=_table(phase), popular=popular)
+    return combined([addition], interactions.num_items)
 
 
 def _table(phase: Phase) -> sparse.csr_matrix:

@@ -86,3 +86,7 @@ def test_a_dear_table_leaves_popularity(
     [answer] = Lookup(bundle).recommend([user], 1)
     [place] = phase.interactions.items.lookup([answer["items"][0]["id"]])
     assert popularity[place] == popularity[~seen].max()
+    # Explanations say that an item is popular, and not that it is so of late.
+    assert bundle.added is not None
+    assert not bundle.added.trend.any()
+    assert bundle.added.popular.argmax() == popularity.argmax()
