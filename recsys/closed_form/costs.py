@@ -12,9 +12,9 @@ DOUBLE_ITEMS = 10_000
 """EASE computes in float64 up to here (0.8 GB a matrix), in float32 above, whose error is far below
 λ.
 """
-GRAM_ITEMS = 10_000
-"""Sparse regressions cut their Gram matrices out of a dense one (0.4 GB) up to here, and count each
-above.
+GRAM_BYTES = 800_000_000
+"""Sparse regressions cut their Gram matrices out of a dense one up to this size, and count each above:
+20,000 items where counts fit into 16 bits.
 """
 BLOCK_BYTES = 200_000_000
 """Working memory of the ranking itself."""
@@ -75,7 +75,8 @@ def slim_cost(users: int, items: int, interactions: int) -> Forecast:
     products = _products(users, interactions)
     choosing = products * _product_seconds(items)
     solving = _REGRESSION * items + _COLUMN * 100 * interactions
-    if items <= GRAM_ITEMS:
+    is_dense = 2 * items**2 <= GRAM_BYTES
+    if is_dense:
         solving = _CUT_REGRESSION * items
     scoring = 1e-8 * interactions * 100
     seconds = choosing + solving + scoring + rank_seconds(users, items)
@@ -83,7 +84,7 @@ def slim_cost(users: int, items: int, interactions: int) -> Forecast:
     # Sources, and four tables at once.
     table_bytes = (8 + 4 * 12) * 100 * items
     block_bytes = 12 * min(products, 2.0**25)
-    gram_bytes = 16.0 * items**2 if items <= GRAM_ITEMS else 0.0
+    gram_bytes = 12 * min(products, float(items) ** 2) + 4.0 * items**2 if is_dense else 0.0
     return Forecast(seconds, table_bytes + block_bytes + gram_bytes + BLOCK_BYTES)
 
 

@@ -3,6 +3,7 @@ beforehand.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -10,7 +11,7 @@ from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from recsys.closed_form.cooccurrence import strongest
-from recsys.closed_form.costs import GRAM_ITEMS
+from recsys.closed_form.costs import GRAM_BYTES
 from recsys.core.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.core.errors import MachineError, UsageError
 from recsys.core.progress import QUIET, Progress
@@ -113,23 +114,30 @@ def _runs(by_item: sparse.csr_matrix, degrees: IntArray) -> Iterator[slice]:
 
 
 def _gram(matrix: sparse.csr_matrix, by_item: sparse.csc_matrix) -> Gram:
-    """Cut out of the whole Gram matrix of a small catalogue, else counted when asked."""
+    """Cut out of the whole Gram matrix where a dense one is small enough, else counted when asked."""
     num_items = matrix.shape[1]
-    if num_items <= GRAM_ITEMS:
-        counts = (matrix.T @ matrix).astype(np.float32).toarray(order="C").ravel()
+    kind = _kind_of_counts(matrix)
+    if num_items**2 * kind.itemsize <= GRAM_BYTES:
+        counts = (matrix.T @ matrix).astype(kind).toarray(order="C").ravel()
 
-        def of_small(items: Int32Array) -> Float32Array:
+        def of_dense(items: Int32Array) -> Float32Array:
             # A third of the time of counts[np.ix_(items, items)].
             places = items.astype(np.int64)
-            return np.asarray(counts.take(places[:, None] * num_items + places))
+            return np.asarray(counts.take(places[:, None] * num_items + places), np.float32)
 
-        return of_small
+        return of_dense
 
     def of_columns(items: Int32Array) -> Float32Array:
         columns = by_item[:, items]
         return np.asarray((columns.T @ columns).toarray(), np.float32)
 
     return of_columns
+
+
+def _kind_of_counts(matrix: sparse.csr_matrix) -> np.dtype[Any]:
+    """The smallest type that holds the entries of XᵀX."""
+    is_counted = bool((matrix.data == 1).all()) and matrix.shape[0] <= np.iinfo(np.uint16).max
+    return np.dtype(np.uint16 if is_counted else np.float32)
 
 
 class _TargetCounts:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.closed_form.item_item import item_item_tables
+from recsys.closed_form.item_item import _kind_of_counts, item_item_tables
 from recsys.core.errors import UsageError
 
 
@@ -44,10 +44,19 @@ def test_the_sources_are_those_that_co_occur_most(seed, neighbours):
         assert np.count_nonzero(column) <= neighbours
 
 
-def test_columns_of_a_large_catalogue_are_the_same(monkeypatch):
+def test_counts_take_the_smallest_type_that_holds_them():
+    assert _kind_of_counts(sparse.csr_matrix(np.ones((4, 2), np.float32))) == np.uint16
+    assert _kind_of_counts(sparse.csr_matrix(np.full((4, 2), 0.5, np.float32))) == np.float32
+    many_users = sparse.csr_matrix(np.ones((70_000, 1), np.float32))
+    assert _kind_of_counts(many_users) == np.float32
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_columns_of_a_large_catalogue_are_the_same(monkeypatch, weight):
     pairs = sparse.csr_matrix((np.random.default_rng(0).random((30, 12)) < 0.4).astype(np.float32))
+    pairs = pairs * np.float32(weight)
     small = item_item_tables(pairs, 5, [3.0, 30.0])
-    monkeypatch.setattr("recsys.closed_form.item_item.GRAM_ITEMS", 0)
+    monkeypatch.setattr("recsys.closed_form.item_item.GRAM_BYTES", 0)
     for left, right in zip(small, item_item_tables(pairs, 5, [3.0, 30.0]), strict=True):
         assert left.toarray() == pytest.approx(right.toarray(), abs=1e-6)
 
