@@ -72,7 +72,7 @@ class EpochLog:
         return train(
             final.interactions,
             final.graph,
-            config.model,
+            final.settled(config.model),
             schedule,
             config.seed,
             validate=log,

@@ -72,7 +72,7 @@ def num_probes(counts: Counts, config: RunConfig) -> int:
     if config.model.family != "history":
         return 0
     is_open = [train.top_k is None, train.temperature is None]
-    if counts.has_order and config.model.recency:
+    if counts.has_order and config.model.recency is not False:
         is_open.append(train.horizon is None)
     num_open = sum(is_open)
     return num_open + 1 if num_open else 0

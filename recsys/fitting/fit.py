@@ -47,6 +47,7 @@ def fit_phase(
     folder: for checkpoints; a killed training is continued from there. watch: told every epoch; may
     raise to end it. settings: what the configuration leaves open, as an earlier phase settled it.
     """
+    model = phase.settled(model)
     validate = None
     # Nothing is held out from "serve", whose epochs are given.
     may_validate = epochs is None and phase.splits is not None

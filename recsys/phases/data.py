@@ -13,7 +13,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys.closed_form.cooccurrence import cooccurrence
-from recsys.core.config import GraphConfig, RunConfig
+from recsys.core.config import GraphConfig, ModelConfig, RunConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import ConfigError, UsageError
 from recsys.core.history import UserHistories, user_histories
@@ -140,6 +140,13 @@ class PhaseData:
         See `logs.split.held_out_later`.
         """
         return held_out_later(self.log, self.config.split)
+
+    def settled(self, model: ModelConfig) -> ModelConfig:
+        """A model with `recency` as the split asks for it, where that was left open."""
+        if model.recency is not None:
+            return model
+        recency = self.held_out_later or model.causal_block
+        return model.model_copy(update={"recency": recency})
 
     @cached_property
     def graph_config(self) -> GraphConfig:

@@ -150,7 +150,7 @@ def _of_histories(config: RunConfig, phase: Phase) -> Space:
         "model.history": Choices.of(*sorted({config.model.history, 10, 20, 50, 100})),
         "model.user_table": Choices.of(False, True),
     }
-    if config.model.reads_order and phase.interactions.time is not None:
+    if phase.settled(config.model).reads_order and phase.interactions.time is not None:
         space["model.causal_block"] = Choices.of(False, True)
     if loss_named(config.train.loss).temperature:
         space["train.temperature"] = Range(0.04, 0.4, log=True)

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.core.config import GraphConfig, with_overrides
+from recsys.core.config import GraphConfig, ModelConfig, with_overrides
 from recsys.core.errors import ConfigError, UsageError
+from recsys.fitting.fit import fit_phase
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
+from recsys.model.history_network import HistoryNetwork
 from recsys.phases import judge
 from recsys.phases.phase import Phase
 
@@ -118,3 +120,25 @@ def test_choices_look_at_a_bounded_number_of_users_and_the_test_at_all(coded, mo
     assert len(some) == 5 < len(everybody)
     assert np.isin(some, everybody).all() and (np.diff(some) > 0).all()
     assert np.array_equal(phase_of(coded, "final").judge.held_out_users, tested)
+
+
+@pytest.mark.parametrize("name", ["select", "final", "serve"])
+@pytest.mark.parametrize(
+    ("method", "is_later"), [("random", False), ("last_share", True), ("global_time", True)]
+)
+def test_order_is_read_where_the_split_asks_for_what_comes_later(coded, name, method, is_later):
+    phase = phase_of(coded, name, f"split.method={method}")
+    assert phase.settled(ModelConfig()).recency is is_later
+    assert phase.settled(ModelConfig(recency=not is_later)).recency is not is_later
+    # A causal block needs an order, whatever the split.
+    assert phase.settled(ModelConfig(causal_block=True)).recency is True
+
+
+def test_pairs_held_out_at_random_are_asked_of_a_set(coded):
+    sets = ["split.method=random", "train.epochs=1", "model.width=8", "model.heads=2"]
+    phase = phase_of(coded, "select", *sets)
+    network = fit_phase(phase, phase.graph, phase.config.model, epochs=1).network
+    assert isinstance(network, HistoryNetwork) and not network.recency
+    ordered = phase_of(coded, "select", *sets[1:], "split.method=last_share")
+    network = fit_phase(ordered, ordered.graph, ordered.config.model, epochs=1).network
+    assert isinstance(network, HistoryNetwork) and network.recency

@@ -68,9 +68,10 @@ class ModelConfig(Section):
     """history: mean counts all neighbours of a relation alike, by the weights of their edges, and
     sees a set; attention is compared with it.
     """
-    recency: bool = True
+    recency: bool | None = None
     """history: learn how an event's weight falls with the number of later ones, and with the time
-    to the latest. false sees a set.
+    to the latest. false sees a set. Absent: true where what is held out comes later than what is
+    learned from; pairs held out at random are asked of a set.
     """
     causal_block: bool = False
     """history, for logs with an order: from the second user layer on the latest event asks, too, and
@@ -85,7 +86,7 @@ class ModelConfig(Section):
     @property
     def reads_order(self) -> bool:
         """history: whether users are sequences of events, where the log has an order."""
-        return self.recency and self.pooling == "attention"
+        return self.recency is not False and self.pooling == "attention"
 
     @model_validator(mode="after")
     def _numbers_fit_together(self) -> Self:
