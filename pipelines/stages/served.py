@@ -4,6 +4,7 @@ from typing import Literal
 
 from recsys.core.noise import Difference
 from recsys.evaluate.document import Served, ServedRow
+from recsys.scores.blend import NO_BLEND
 from recsys.scores.choice import Choice
 from recsys.scores.rivals import Comparison
 from recsys.scores.terms.trained_vectors import TrainedVectorsSettings
@@ -41,10 +42,11 @@ def _named(choice: Choice) -> tuple[Literal["vectors", "blend", "baseline"], str
         if weight:
             words.append(f"{name} {weight:g}")
     if choice.blend.of(TrainedVectorsSettings).weight:
-        if not choice.blend.complexity[0]:
+        if choice.blend == NO_BLEND:
             return "vectors", VECTORS_ALONE
-        beside = ", ".join(words) or "scaled for validation"
-        return "blend", f"the trained vectors with {beside}"
+        if not words:
+            return "blend", "the trained vectors, scaled as validation asks"
+        return "blend", f"the trained vectors with {', '.join(words)}"
     return "baseline", f"{', '.join(words)}, without the trained vectors"
 
 
