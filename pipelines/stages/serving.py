@@ -34,9 +34,8 @@ from recsys.search.tuning import TunedIndex, tune
 THROUGH = "through_index.json"
 _CARD = "index_card.json"
 _METRICS = ("recall", "ndcg")
-_THROUGH_USERS = (
-    10_000  # whose lists go through the index: enough to tell a difference of a thousandth
-)
+# Whose lists go through the index: enough to tell a difference of a thousandth.
+_THROUGH_USERS = 10_000
 
 
 def index(phase: PhaseName) -> Callable[[Work], Facts]:

@@ -16,9 +16,8 @@ PROGRAM_BYTES = 450_000_000
 """Of the process with its libraries, before it holds a row."""
 ROW_BYTES = 400
 """Of a row of the log while a stage holds it: ids, times, graph in both directions, histories."""
-_NOMINAL_SHARE = (
-    0.7  # of what the constants say: they were fitted on a core whose neighbour was at work
-)
+# Of what the constants say: they were fitted on a core whose neighbour was at work.
+_NOMINAL_SHARE = 0.7
 _STAGE_SECONDS = 0.05  # reading and hashing inputs, whatever their size
 _PAGE_SECONDS = 0.75  # drawing the report
 _GOLDEN_SECONDS = 0.3  # requests that a bundle is checked by
