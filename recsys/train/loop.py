@@ -371,9 +371,11 @@ def _report(progress: Progress, state: TrainingState, last: int) -> None:
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Torch's number of threads while the block runs."""
+    """Torch's number of threads while the block runs; when None one less than it has, for another
+    thread draws the batches meanwhile.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count or max(1, before - 1))
     try:
         yield
     finally:

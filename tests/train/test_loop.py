@@ -11,7 +11,7 @@ from recsys.core.errors import DataError, MachineError
 from recsys.core.progress import Quiet
 from recsys.graph.build import build_graph
 from recsys.logs.synthetic import checkerboard, communities
-from recsys.train.loop import choose_device, forecast, train
+from recsys.train.loop import _threads, choose_device, forecast, train
 from recsys.train.stepper import Stepper, learning_rate_factor
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2, layers=2)
@@ -248,3 +248,18 @@ def test_timing_a_step_changes_nothing(mode, phase, graph, monkeypatch):
     )
     assert same(probed, unprobed)
     assert probed.plan.seconds > 0
+
+
+def test_a_core_is_left_to_the_thread_that_draws():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for count, expected in ((None, 2), (3, 3), (1, 1)):
+            with _threads(count):
+                assert torch.get_num_threads() == expected
+            assert torch.get_num_threads() == 3
+        torch.set_num_threads(1)
+        with _threads(None):
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

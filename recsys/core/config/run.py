@@ -21,8 +21,8 @@ class RunConfig(Section):
     seed: int = 0
     """Every draw of a run follows from it: the same configuration gives the same figures."""
     threads: int | None = Field(None, ge=1)
-    """Threads of torch, BLAS and FAISS; all cores when absent. Same weights are promised for the
-    same number only.
+    """Threads of torch, BLAS and FAISS; all cores when absent, of which training leaves one to the
+    thread that draws. Same weights are promised for the same number only.
     """
     refit: bool = True
     """Serve a model refitted on the whole log; false serves the one that was tested."""
