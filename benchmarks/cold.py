@@ -24,7 +24,7 @@ import polars as pl
 from scipy import sparse
 
 from benchmarks.accuracy.data import configuration, load
-from benchmarks.record import RESULTS, record
+from benchmarks.record import record, recorded
 from recsys.cold_items.graph_values import values_of_items
 from recsys.cold_items.new_items import NewItems
 from recsys.core.arrays import (
@@ -253,8 +253,7 @@ def main() -> None:
         config = _configuration(given.dataset, given.data, seed)
         found[str(seed)] = judge(given.dataset, config, given.cache, epochs)
         print(given.dataset, seed, found[str(seed)], flush=True)
-    kept = RESULTS / "cold.json"
-    others = json.loads(kept.read_text(encoding="utf-8"))["figures"] if kept.exists() else {}
+    others = recorded("cold")
     record(
         "cold", {**others, given.dataset: found}, "a tenth of the items hidden, drawn by each seed"
     )

@@ -50,6 +50,15 @@ def record(name: str, figures: dict[str, Any], data: str, seed: int = 0) -> Path
     return path
 
 
+def recorded(name: str) -> dict[str, Any]:
+    """The figures of one benchmark that were measured before; none where it never ran."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return {}
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    return figures
+
+
 def _without_folder(argument: str) -> str:
     """`name=/some/where/data` → `name=data`: where data lies on one machine says nothing to
     another.

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.attention import WIDTH, read_edges
-from benchmarks.record import RESULTS, record
+from benchmarks.record import record, recorded
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
@@ -53,9 +53,7 @@ def main() -> None:
     logs = dict(one.split("=", 1) for one in arguments.logs)
     figures = {name: layers(Path(file), arguments.rounds) for name, file in logs.items()}
     figures |= {"large": _apart(arguments.threads)} if arguments.what == "large" else {}
-    kept = RESULTS / "relations.json"
-    before = json.loads(kept.read_text(encoding="utf-8"))["figures"] if kept.exists() else {}
-    figures = before | figures | {"threads": arguments.threads}
+    figures = recorded("relations") | figures | {"threads": arguments.threads}
     record("relations", figures, ", ".join(name for name in figures if name != "threads"))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.data import PREPARED, SETS, configuration
-from benchmarks.record import RESULTS, commit, record
+from benchmarks.record import commit, record, recorded
 from benchmarks.worlds import WORLDS
 from pipelines.run import run
 from pipelines.stages.counts import counts_of
@@ -57,7 +57,7 @@ def main() -> None:
     if arguments.one:
         _run_here(arguments)
         return
-    measured = _measured_before()
+    measured = recorded("runs")
     for seed in arguments.seed:
         for name in arguments.log or LOGS:
             key = name
@@ -163,12 +163,6 @@ def _verdict(comparison: dict[str, Any]) -> str:
     if comparison["low"] > 0:
         return "better"
     return "worse" if comparison["high"] < 0 else "level"
-
-
-def _measured_before() -> dict[str, Any]:
-    path = RESULTS / "runs.json"
-    figures_before: dict[str, Any] = read_json(path)["figures"] if path.exists() else {}
-    return figures_before
 
 
 def _arguments() -> argparse.Namespace:

@@ -27,9 +27,8 @@ from benchmarks.accuracy.foreign import fit_peer, internal_pairs, peer_python
 from benchmarks.accuracy.lists import lists_on_test
 from benchmarks.accuracy.rows import row
 from benchmarks.planted import Oracle, Truth, draw_log, draw_truth, shape_of
-from benchmarks.record import RESULTS, commit, record
+from benchmarks.record import commit, record, recorded
 from recsys.closed_form.popularity import fit_popularity
-from recsys.core.artefacts import read_json
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import RecsysError, UsageError
 from recsys.core.machine import peak_memory_bytes
@@ -59,7 +58,7 @@ def main() -> None:
         raise UsageError(
             "--users and --items are of one size", "Give one number of --rows with them"
         )
-    sizes = _measured_before()
+    sizes: dict[str, dict[str, Any]] = recorded("scale").get("sizes", {})
     for rows in arguments.rows:
         sizes[str(rows)] = measure(rows, arguments)
         ordered = {key: sizes[key] for key in sorted(sizes, key=int)}
@@ -222,14 +221,6 @@ def _stage(
     )
     stage_figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return stage_figures
-
-
-def _measured_before() -> dict[str, dict[str, Any]]:
-    path = RESULTS / "scale.json"
-    if not path.exists():
-        return {}
-    sizes: dict[str, dict[str, Any]] = read_json(path)["figures"]["sizes"]
-    return sizes
 
 
 def _peak_mb() -> int:

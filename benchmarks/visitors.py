@@ -13,14 +13,13 @@ results/visitors.json, beside those of the others.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.accuracy.data import configuration, load
-from benchmarks.record import RESULTS, record
+from benchmarks.record import record, recorded
 from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.config import RunConfig
 from recsys.core.encoder import LATEST
@@ -90,8 +89,7 @@ def main() -> None:
     parser.add_argument("--user-table", action="store_true")
     arguments = parser.parse_args()
     model = {"family": arguments.family, "user_table": arguments.user_table}
-    path = RESULTS / "visitors.json"
-    figures = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
+    figures = recorded("visitors")
     for name in arguments.logs:
         config = configuration(name, arguments.data, {"model": model})
         config = config.model_copy(update={"seed": arguments.seed})
