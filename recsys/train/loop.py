@@ -110,7 +110,8 @@ def train(
     device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
         target = graph.target[1]
-        train = with_epochs(train, interactions.matrix((target,)).nnz)
+        positives = interactions.matrix((target,))
+        train = with_epochs(train, positives.nnz)
         plan = plan_training(graph, model, train, device)
         if settings is None:
             settings = Settings.of(train)
@@ -131,7 +132,7 @@ def train(
         train = settings.applied(train)
         identity = checkpoint.fingerprint(
             graph,
-            interactions.matrix((target,)),
+            positives,
             _moments(interactions, target, model, train),
             model,
             train,
