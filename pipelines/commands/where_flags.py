@@ -1,0 +1,33 @@
+"""Flags that say where a command goes by buckets of users (`pipelines.where`)."""
+
+from typing import Annotated
+
+import typer
+
+RunnerName = Annotated[
+    str | None,
+    typer.Option(
+        "--runner",
+        metavar="local|ray",
+        help="Go by buckets of users whose files outlive a crash: on this machine, or on a Ray cluster.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="HOST:6379", help="Of a Ray cluster; auto finds it."),
+]
+Buckets = Annotated[
+    int | None,
+    typer.Option("--buckets", min=1, help="Buckets of users; by size when absent."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes of --runner local; 1 when absent.")
+]
+WaitMinutes = Annotated[
+    float | None,
+    typer.Option(
+        "--wait-minutes",
+        min=0,
+        help="Give up when no bucket gets done for so long; 60 when absent.",
+    ),
+]
