@@ -3,143 +3,208 @@ total order.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from recsys.core.arrays import BoolArray, Int32Array, Int64Array
+from recsys.core.arrays import BoolArray, Int32Array
 from recsys.core.config import CleanConfig
-from recsys.core.progress import Progress
+from recsys.core.steps import BucketFile, Call, Facts, Outcome, Steps
 from recsys.core.table_files import read_arrow
 from recsys.core.tables import BEHAVIOR, CODED_ORDER, ITEM, SPLIT, TIME, USER, Drops
 from recsys.logs.clean import cap_activity, drop_duplicates
-from recsys.logs.core_filter import Core, Pairs, fixed_point
+from recsys.logs.core_filter import Core, Round, filter_users, fixed_point
 from recsys.logs.exchange import Exchanged
 from recsys.logs.packing import sort_rows
 from recsys.logs.published_columns import fill_times
 
 SINGLE_BEHAVIOR = "interaction"
+_CLEANED, _USERS, _ITEM_ROWS = "cleaned.arrow", "users.npy", "item_rows.npy"
+PART = "part.parquet"
 
 
-@dataclass
+class Cleaned(NamedTuple):
+    """A bucket after the rules on all rows of a user. first, end: range of its user codes."""
+
+    file: BucketFile
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What the k-core leaves.
+
+    core: of the items.
+    files: of each cleaned bucket, the file that says who is left in it.
+    users: (users,) who is left, among all codes.
+    """
+
+    core: Core
+    files: tuple[BucketFile, ...]
+    users: BoolArray
+
+
+@dataclass(frozen=True)
 class Written:
     """What the written rows hold.
 
+    parts: their files, in order.
     behaviors: rows by behaviour.
     first_time, last_time: unix seconds, or numbers of an order; None without a time column.
     order_repeats: rows whose time is that of the user's row before.
     """
 
-    behaviors: Counter[str] = field(default_factory=Counter)
-    first_time: int | None = None
-    last_time: int | None = None
-    order_repeats: int = 0
-
-    def add(self, rows: pl.DataFrame) -> None:
-        """Count some rows; those of a user are together, in total order."""
-        if BEHAVIOR in rows.columns:
-            counts = rows[BEHAVIOR].value_counts()
-            for behavior, count in counts.iter_rows():
-                self.behaviors[behavior] += count
-        else:
-            self.behaviors[SINGLE_BEHAVIOR] += len(rows)
-        if TIME in rows.columns:
-            self._add_times(rows[TIME].to_numpy())
-            is_repeat = (rows[USER] == rows[USER].shift()) & (rows[TIME] == rows[TIME].shift())
-            self.order_repeats += int(is_repeat.sum())
-
-    def _add_times(self, times: Int64Array) -> None:
-        first = int(times.min())
-        last = int(times.max())
-        if self.first_time is not None:
-            first = min(first, self.first_time)
-        if self.last_time is not None:
-            last = max(last, self.last_time)
-        self.first_time = first
-        self.last_time = last
+    parts: tuple[BucketFile, ...]
+    behaviors: Counter[str]
+    first_time: int | None
+    last_time: int | None
+    order_repeats: int
 
 
-def collapse(
-    exchanged: Exchanged, clean: CleanConfig, folder: Path, progress: Progress
-) -> tuple[list[Path], Drops]:
-    """Duplicates and activity cap, bucket by bucket; returns the files of cleaned rows, each in
-    total order.
+def collapse(exchanged: Exchanged, clean: CleanConfig, steps: Steps) -> tuple[list[Cleaned], Drops]:
+    """Duplicates and activity cap, bucket by bucket; returns what is left of those that have rows,
+    each in total order.
     """
-    folder.mkdir(parents=True)
-    files = []
+    ranges = []
+    inputs = []
+    for number, files in enumerate(exchanged.buckets):
+        if files:
+            ranges.append((exchanged.starts[number], exchanged.starts[number + 1]))
+            inputs.append(files)
+    arguments = [(clean, exchanged.last_time)] * len(inputs)
+    outcomes = steps.run("clean", clean_bucket, arguments, inputs)
+    for files in exchanged.buckets:
+        steps.let_go([Outcome({}, files)])
     drops = Drops()
-    for bucket in progress.track(range(exchanged.buckets), "cleaning", exchanged.buckets):
-        rows = exchanged.take(bucket)
-        if rows.is_empty():
-            continue
-        rows = fill_times(rows, exchanged.last_time)
-        rows, repeated = drop_duplicates(rows, clean.duplicates)
-        rows, capped = cap_activity(rows, clean.max_user_interactions)
-        drops += repeated + capped
-
-        order = [column for column in (*CODED_ORDER, SPLIT) if column in rows.columns]
-        file = folder / f"bucket-{bucket:05d}.arrow"
-        sort_rows(rows, order).write_ipc(file)
-        files.append(file)
-    return files, drops
+    buckets = []
+    for outcome, (first, end) in zip(outcomes, ranges, strict=True):
+        drops += Drops(outcome.facts["drops"])
+        buckets.append(Cleaned(outcome.named(_CLEANED)[0], first, end))
+    return buckets, drops
 
 
-def find_core(files: list[Path], exchanged: Exchanged, clean: CleanConfig) -> Core:
+def clean_bucket(call: Call) -> Facts:
+    """The step that removes duplicates and what is over the cap."""
+    clean, last_time = call.arguments
+    rows = pl.concat([read_arrow(file.path) for file in call.inputs])
+    for file in call.inputs:
+        call.used_up(file.path)
+    rows = fill_times(rows, last_time)
+    rows, repeated = drop_duplicates(rows, clean.duplicates)
+    rows, capped = cap_activity(rows, clean.max_user_interactions)
+    order = [column for column in (*CODED_ORDER, SPLIT) if column in rows.columns]
+    sort_rows(rows, order).write_ipc(call.out / _CLEANED)
+    return {"drops": dict(repeated + capped)}
+
+
+def find_core(
+    buckets: Sequence[Cleaned], num_items: int, clean: CleanConfig, steps: Steps
+) -> Filtered:
     """Users and items of the k-core over the cleaned rows."""
-    return fixed_point(
-        [partial(_user_and_item, file) for file in files],
-        num_users=len(exchanged.users),
-        num_items=len(exchanged.items),
-        min_user=clean.min_user_interactions,
-        min_item=clean.min_item_interactions,
-    )
+    files: list[BucketFile] = []
+
+    def pass_over(number: int, items: BoolArray) -> list[Round]:
+        mask = steps.write(f"core/items-{number:03d}.npy", lambda path: np.save(path, items))
+        arguments = []
+        inputs = []
+        for place, bucket in enumerate(buckets):
+            arguments.append((bucket.first, bucket.end, clean.min_user_interactions))
+            inputs.append([bucket.file, mask, *files[place : place + 1]])
+        outcomes = steps.run(f"core-{number:03d}", filter_bucket, arguments, inputs)
+        files[:] = [outcome.named(_USERS)[0] for outcome in outcomes]
+        rounds = []
+        for outcome in outcomes:
+            [item_rows] = outcome.named(_ITEM_ROWS)
+            rounds.append(Round(outcome.facts["rows"], np.load(steps.whole(item_rows))))
+        return rounds
+
+    core = fixed_point(pass_over, num_items, clean.min_item_interactions)
+    users = np.concatenate([np.load(steps.whole(file)) for file in files])
+    return Filtered(core, tuple(files), users)
+
+
+def filter_bucket(call: Call) -> Facts:
+    """The step that is one pass of the k-core over a bucket."""
+    first, end, min_user = call.arguments
+    rows = read_arrow(call.inputs[0].path, columns=[USER, ITEM])
+    items = np.load(call.inputs[1].path)
+    users = np.ones(end - first, bool)
+    if call.read(_USERS):
+        users = np.load(call.read(_USERS)[0])
+    user = rows[USER].to_numpy() - np.int32(first)
+    users, found = filter_users(user, rows[ITEM].to_numpy(), users, items, min_user)
+    np.save(call.out / _USERS, users)
+    np.save(call.out / _ITEM_ROWS, found.rows_of_item)
+    return {"rows": found.rows, "users": int(users.sum())}
 
 
 def write_rows(
-    files: list[Path], exchanged: Exchanged, core: Core, folder: Path, progress: Progress
+    buckets: Sequence[Cleaned], exchanged: Exchanged, filtered: Filtered, steps: Steps
 ) -> Written:
-    """Rows of the core with their final codes, as part-NNNN.parquet: one part a bucket that has
-    rows left.
-    """
-    folder.mkdir()
-    written = Written()
-    number = 0
-    new_codes = {USER: _new_codes(core.users), ITEM: _new_codes(core.items)}
-    for file in progress.track(files, "writing", len(files)):
-        rows = read_arrow(file)
-        in_core = core.users[rows[USER].to_numpy()] & core.items[rows[ITEM].to_numpy()]
-        rows = rows.filter(pl.Series(in_core))
-        if rows.is_empty():
-            continue
-        rows = _final(rows, new_codes, exchanged.behaviors)
-        written.add(rows)
-        path = folder / f"part-{number:04d}.parquet"
-        rows.write_parquet(path, compression="zstd", compression_level=1)
-        number += 1
-    return written
+    """Rows of the core with their final codes: one part a bucket that has rows left."""
+    mask = steps.write("items.npy", lambda path: np.save(path, filtered.core.items))
+    arguments = []
+    inputs = []
+    first_code = 0
+    for bucket, file in zip(buckets, filtered.files, strict=True):
+        num_left = int(filtered.users[bucket.first : bucket.end].sum())
+        if num_left:
+            arguments.append((bucket.first, first_code))
+            inputs.append([bucket.file, file, mask, exchanged.behaviors])
+        first_code += num_left
+    outcomes = steps.run("write", write_part, arguments, inputs)
+    facts = [outcome.facts for outcome in outcomes]
+    behaviors: Counter[str] = Counter()
+    for found in facts:
+        behaviors.update(found["behaviors"])
+    times = [time for found in facts for time in found["times"]]
+    return Written(
+        parts=tuple(outcome.named(PART)[0] for outcome in outcomes),
+        behaviors=behaviors,
+        first_time=min(times, default=None),
+        last_time=max(times, default=None),
+        order_repeats=sum(found["order_repeats"] for found in facts),
+    )
 
 
-def _user_and_item(file: Path) -> Pairs:
-    rows = read_arrow(file, columns=[USER, ITEM])
-    return rows[USER].to_numpy(), rows[ITEM].to_numpy()
+def write_part(call: Call) -> Facts:
+    """The step that writes what is left of a bucket."""
+    first, first_code = call.arguments
+    cleaned, user_flags, mask, behaviors = [file.path for file in call.inputs]
+    rows = read_arrow(cleaned)
+    users, items = np.load(user_flags), np.load(mask)
+    user = rows[USER].to_numpy() - np.int32(first)
+    item = rows[ITEM].to_numpy()
+    in_core = users[user] & items[item]
+    rows = rows.filter(pl.Series(in_core)).with_columns(
+        pl.Series(USER, (_new_codes(users) + np.int32(first_code))[user[in_core]]),
+        pl.Series(ITEM, _new_codes(items)[item[in_core]]),
+    )
+    if BEHAVIOR in rows.columns:
+        names = read_arrow(behaviors).to_series().gather(rows[BEHAVIOR])
+        rows = rows.with_columns(names.alias(BEHAVIOR))
+    rows.write_parquet(call.out / PART, compression="zstd", compression_level=1)
+    return _facts_of(rows)
+
+
+def _facts_of(rows: pl.DataFrame) -> Facts:
+    """Of the rows of a bucket; those of a user are together, in total order."""
+    behaviors = {SINGLE_BEHAVIOR: len(rows)}
+    if BEHAVIOR in rows.columns:
+        behaviors = dict(rows[BEHAVIOR].value_counts().sort(BEHAVIOR).iter_rows())
+    facts: dict[str, Any] = {"behaviors": behaviors, "times": [], "order_repeats": 0}
+    if TIME in rows.columns:
+        times = rows[TIME].to_numpy()
+        is_repeat = (rows[USER] == rows[USER].shift()) & (rows[TIME] == rows[TIME].shift())
+        facts["times"] = [int(times.min()), int(times.max())]
+        facts["order_repeats"] = int(is_repeat.sum())
+    return facts
 
 
 def _new_codes(in_core: BoolArray) -> Int32Array:
     """The new code of each old one in the core."""
     return np.cumsum(in_core, dtype=np.int32) - 1
-
-
-def _final(
-    rows: pl.DataFrame, new_codes: dict[str, Int32Array], behaviors: pl.Series
-) -> pl.DataFrame:
-    """Rows with their final codes, and behaviours by name."""
-    for column, codes in new_codes.items():
-        recoded = codes[rows[column].to_numpy()]
-        rows = rows.with_columns(pl.Series(column, recoded))
-    if BEHAVIOR in rows.columns:
-        names = behaviors.gather(rows[BEHAVIOR])
-        rows = rows.with_columns(names.alias(BEHAVIOR))
-    return rows

@@ -33,6 +33,16 @@ from recsys.logs.reasons import (
 from recsys.logs.text import BROKEN
 from recsys.logs.times import Unit, time_column
 
+_SETTINGS = {
+    USER_ID: "user_col",
+    ITEM_ID: "item_col",
+    TIME: "time_col",
+    BEHAVIOR: "behavior_col",
+    WEIGHT: "weight_col",
+    RATING: "rating_col",
+}
+"""What names each column of a log."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -76,13 +86,21 @@ def map_columns(found: list[str], data: DataConfig, source: str) -> dict[str, st
         column: name for column, name in names.items() if name != "" or column in (USER_ID, ITEM_ID)
     }
     names = {column: name for column, name in names.items() if wanted.get(column) != ""}
-    require_columns(found, names.values(), source)
+    require_columns(found, _settings_by_name(names), source)
     if names[USER_ID] == names[ITEM_ID]:
         raise DataError(
             f"user and item are both read from the column {names[USER_ID]!r}",
             "Set user_col and item_col",
         )
     return {column: names[column] for column in LOG_SCHEMA if column in names}
+
+
+def _settings_by_name(names: dict[str, str]) -> dict[str, str | None]:
+    """By column of the source, the setting that names it."""
+    settings: dict[str, str | None] = {}
+    for column, name in names.items():
+        settings.setdefault(name, _SETTINGS[column])
+    return settings
 
 
 def marked_columns(reading: Reading) -> list[pl.Expr]:

@@ -4,59 +4,62 @@ changes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from recsys.core.arrays import BoolArray, Int32Array
+from recsys.core.arrays import BoolArray, Int32Array, Int64Array
 from recsys.core.tables import Drops
 from recsys.logs.reasons import ITEM_RARE, USER_RARE
 
-Pairs = tuple[Int32Array, Int32Array]
+
+class Round(NamedTuple):
+    """What one pass over the rows of a bucket, or of all, finds.
+
+    rows: within the users and items that were left.
+    rows_of_item: (items,) of them those of users with enough.
+    """
+
+    rows: int
+    rows_of_item: Int64Array
 
 
 @dataclass(frozen=True)
 class Core:
-    """users, items: (n,) who is left, among all codes. rounds: passes over the rows, the last of
-    which changed nothing.
+    """items: (n,) who is left, among all codes. rounds: passes over the rows, the last of which
+    changed nothing.
     """
 
-    users: BoolArray
     items: BoolArray
     drops: Drops
     rounds: int
 
 
 def fixed_point(
-    buckets: Sequence[Callable[[], Pairs]],
-    num_users: int,
-    num_items: int,
-    min_user: int = 1,
-    min_item: int = 1,
+    pass_over: Callable[[int, BoolArray], Sequence[Round]], num_items: int, min_item: int = 1
 ) -> Core:
-    """The largest set of rows in which every user has `min_user` rows and every item `min_item`.
+    """The largest set of rows in which every user has enough rows and every item `min_item`.
 
-    buckets: each gives user and item codes, (n,) each; a user's rows are all in one bucket. The set
-    is unique (Seidman 1983), so neither the order of removal nor the buckets matter; the drops
-    count each round's rare users before its rare items. Memory: one bucket, and a flag or count for
-    every user and item.
+    The set is unique (Seidman 1983), so neither the order of removal nor the buckets matter; the
+    drops count each round's rare users before its rare items.
+
+    Args:
+        pass_over: `filter_users` over all buckets; it is given the number of the round, from 1, and
+            the items that are left.
+        num_items: codes of items.
+        min_item: rows that an item must have.
     """
-    users = np.ones(num_users, bool)
     items = np.ones(num_items, bool)
     drops = Drops()
-    rounds = 0
+    number = 0
     rows_before = None
     while True:
-        rounds += 1
-        present = np.zeros(num_users, bool)
-        rows_of_item = np.zeros(num_items, np.int64)
+        number += 1
         num_rows = 0
-        for load in buckets:
-            user, item = _rows_within(load(), users, items)
-            num_rows += len(user)
-            _drop_rare_users(user, users, min_user)
-            frequent = users[user]
-            present[user[frequent]] = True
-            rows_of_item += np.bincount(item[frequent], minlength=num_items)
+        rows_of_item = np.zeros(num_items, np.int64)
+        for found in pass_over(number, items):
+            num_rows += found.rows
+            rows_of_item += found.rows_of_item
 
         num_frequent = int(rows_of_item.sum())
         if rows_before is not None:
@@ -66,21 +69,28 @@ def fixed_point(
 
         rare = rows_of_item < max(min_item, 1)
         if not rows_of_item[rare].any():
-            return Core(present, ~rare, +drops, rounds)
-        items &= ~rare
+            return Core(~rare, +drops, number)
+        items = items & ~rare
 
 
-def _rows_within(pairs: Pairs, users: BoolArray, items: BoolArray) -> Pairs:
-    user, item = pairs
+def filter_users(
+    user: Int32Array, item: Int32Array, users: BoolArray, items: BoolArray, min_user: int
+) -> tuple[BoolArray, Round]:
+    """One pass over a bucket, which holds all rows of its users.
+
+    Args:
+        user: (n,) codes, counted from the first one of the bucket.
+        item: (n,) codes.
+        users: (bucket's users,) who is left.
+        items: (items,) who is left.
+        min_user: rows that a user must have.
+
+    Returns:
+        Users who are left and have a row, and what was found.
+    """
     within = users[user] & items[item]
-    return user[within], item[within]
-
-
-def _drop_rare_users(user: Int32Array, users: BoolArray, min_user: int) -> None:
-    """Clear the flag of every user with some rows, but fewer than `min_user`."""
-    if len(user) == 0:
-        return
-    first = int(user.min())
-    counts = np.bincount(user - first)
-    frequent = (counts == 0) | (counts >= min_user)
-    users[first : first + len(counts)] &= frequent
+    user, item = user[within], item[within]
+    rows_of_user = np.bincount(user, minlength=len(users))
+    left = rows_of_user >= max(min_user, 1)
+    rows_of_item = np.bincount(item[left[user]], minlength=len(items)).astype(np.int64)
+    return left, Round(len(user), rows_of_item)

@@ -1,13 +1,13 @@
-"""From strings to codes, and from files to buckets of users: the two steps after which memory
-depends on a bucket.
+"""From strings to codes, and from files to buckets of users: the steps after which memory depends on
+a bucket.
 
-First every row is written down with provisional codes (order of appearance); then, all ids being
-known, codes become places in ascending text order and the rows go to buckets, each a range of
-users.
+First every piece of the log is written down with provisional codes (order of appearance there); then,
+all ids being known, codes become places in ascending text order and the rows go to buckets, each a
+range of users. So an id has the same code whatever the pieces and buckets.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,156 +15,135 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recsys.core.arrays import Int32Array, Int64Array
+from recsys.core.steps import BucketFile, Call, Facts, Outcome, Steps
 from recsys.core.table_files import read_arrow
-from recsys.core.tables import BEHAVIOR, ITEM, ITEM_ID, SPLIT, TIME, USER, USER_ID, WEIGHT, Drops
-from recsys.logs.reasons import KEPT, REASON, count_reasons
+from recsys.core.tables import BEHAVIOR, ITEM, USER
+from recsys.logs.spill import BATCH, ID, ROWS, ids_file, together
 
-BATCH_ROWS = 1_000_000
-
-
-class Encoder:
-    """Provisional Int32 codes of strings, in order of appearance, kept for one column over many
-    batches.
-    """
-
-    def __init__(self) -> None:
-        self._categories = pl.Categories.random()
-        self._type = pl.Categorical(self._categories)
-        # Polars forgets the codes of categories that no column uses any more.
-        self._anchor = pl.Series([], dtype=self._type)
-
-    def encode(self, text: pl.Expr) -> pl.Expr:
-        return text.cast(self._type).to_physical().cast(pl.Int32)
-
-    def ids(self) -> pl.Series:
-        """The strings by code."""
-        return self._categories.to_series().alias("id")
-
-
-@dataclass
-class Spill:
-    """Rows written down with provisional codes.
-
-    counts: kept rows by provisional user code.
-    last_time: the largest time of them; None without any.
-    """
-
-    folder: Path
-    users: Encoder = field(default_factory=Encoder)
-    items: Encoder = field(default_factory=Encoder)
-    behaviors: Encoder = field(default_factory=Encoder)
-    counts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    files: list[Path] = field(default_factory=list)
-    rows_read: int = 0
-    last_time: int | None = None
-    drops: Drops = field(default_factory=Drops)
-
-    def add(self, marked: pl.DataFrame, split: str | None = None) -> None:
-        """Write down the kept rows of a batch; count the others."""
-        self.rows_read += len(marked)
-        self.drops += count_reasons(marked[REASON])
-        unbroken = marked.filter(pl.col(REASON) == KEPT)
-        if unbroken.is_empty():
-            return
-        rows = unbroken.select(self._coded(marked.columns, split))
-        self._count(rows[USER].to_numpy())
-        self._look_at_times(rows)
-        path = self.folder / f"batch-{len(self.files):06d}.arrow"
-        rows.write_ipc(path)
-        self.files.append(path)
-
-    def _coded(self, columns: list[str], split: str | None) -> list[pl.Expr]:
-        coded = [
-            self.users.encode(pl.col(USER_ID)).alias(USER),
-            self.items.encode(pl.col(ITEM_ID)).alias(ITEM),
-        ]
-        if BEHAVIOR in columns:
-            coded.append(self.behaviors.encode(pl.col(BEHAVIOR)))
-        for column in (TIME, WEIGHT):
-            if column in columns:
-                coded.append(pl.col(column))
-        if split is not None:
-            coded.append(pl.lit(split).alias(SPLIT))
-        return coded
-
-    def _look_at_times(self, rows: pl.DataFrame) -> None:
-        if TIME not in rows.columns or rows[TIME].null_count() == len(rows):
-            return
-        last = int(rows.select(pl.col(TIME).max()).item())
-        self.last_time = last if self.last_time is None else max(last, self.last_time)
-
-    def _count(self, user: Int32Array) -> None:
-        counts = np.bincount(user, minlength=len(self.counts))
-        counts[: len(self.counts)] += self.counts
-        self.counts = counts
+_IDS = "ids.arrow"
+_SIDES = (USER, ITEM, BEHAVIOR)
 
 
 @dataclass(frozen=True)
 class Exchanged:
-    """Rows by bucket, coded by place in `users`, `items`, `behaviors` (ids in ascending text
-    order). last_time: the largest time; None without any.
+    """Rows by bucket, coded by place in `users`, `items`, `behaviors` (ids in ascending text order).
+
+    buckets: the files of each bucket, in the order of the log.
+    starts: first user code of each bucket, and the number of users.
+    last_time: the largest time; None without any.
     """
 
-    folder: Path
-    buckets: int
-    users: pl.Series
-    items: pl.Series
-    behaviors: pl.Series
+    buckets: tuple[tuple[BucketFile, ...], ...]
+    starts: tuple[int, ...]
+    users: BucketFile
+    items: BucketFile
+    behaviors: BucketFile
+    num_items: int
     last_time: int | None = None
 
-    def take(self, bucket: int) -> pl.DataFrame:
-        """The rows of one bucket in the order of the log, once: their files are removed."""
-        folder = _bucket_folder(self.folder, bucket)
-        files = sorted(folder.glob("*.arrow"))
-        if not files:
-            return pl.DataFrame()
-        rows = pl.concat([read_arrow(file) for file in files])
-        for file in files:
-            file.unlink()
-        return rows
+    @property
+    def num_users(self) -> int:
+        """Users that have a row."""
+        return self.starts[-1]
 
 
-def exchange(spill: Spill, folder: Path, buckets: int) -> Exchanged:
-    """Give the rows of a spill their final order of codes and put them into `buckets` ranges of
-    users.
+def read_ids(path: Path) -> pl.Series:
+    """Ids in ascending text order."""
+    # In one chunk: how a table is cut into chunks shows in the Parquet file that it becomes.
+    return read_arrow(path, columns=[ID])[ID].rechunk()
 
-    Ranges hold about as many rows each. The files of the spill are removed on the way.
+
+def exchange(pieces: Sequence[Outcome], steps: Steps, buckets: int) -> Exchanged:
+    """Give the rows of pieces their final order of codes and put them into `buckets` ranges of users.
+
+    Ranges hold about as many rows each.
     """
-    users, final_user = _in_text_order(spill.users.ids())
-    items, final_item = _in_text_order(spill.items.ids())
-    behaviors, final_behavior = _in_text_order(spill.behaviors.ids())
-    final_codes = {USER: final_user, ITEM: final_item, BEHAVIOR: final_behavior}
-    bucket_of_user = _ranges(spill.counts, final_user, buckets)
-    for number, file in enumerate(spill.files):
+    sides = steps.run(
+        "ids",
+        order_ids,
+        [(side, buckets) for side in _SIDES],
+        [[file for piece in pieces for file in piece.named(ids_file(side))] for side in _SIDES],
+    )
+    [users, items, behaviors] = [side.named(_IDS)[0] for side in sides]
+    starts = tuple(sides[0].facts["starts"])
+    inputs = []
+    for number, piece in enumerate(pieces):
+        codes = [side.named(_codes_file(number))[0] for side in sides]
+        inputs.append([*piece.starting(BATCH), *codes])
+    arguments = [(number, starts) for number in range(len(pieces))]
+    moved = steps.run("exchange", move_to_buckets, arguments, inputs)
+    steps.let_go(pieces)
+    files_of_buckets = []
+    for bucket in range(buckets):
+        files = [file for outcome in moved for file in outcome.starting(_bucket_prefix(bucket))]
+        files_of_buckets.append(tuple(files))
+    return Exchanged(
+        buckets=tuple(files_of_buckets),
+        starts=starts,
+        users=users,
+        items=items,
+        behaviors=behaviors,
+        num_items=sides[1].facts["ids"],
+        last_time=together(pieces).last_time,
+    )
+
+
+def order_ids(call: Call) -> Facts:
+    """The step that gives the ids of one side (users, items, behaviours) their final codes."""
+    side, buckets = call.arguments
+    tables = [read_arrow(path) for path in call.read(ids_file(side))]
+    ids, codes = _in_text_order(pl.concat([table[ID] for table in tables]))
+    ids.to_frame().write_ipc(call.out / _IDS)
+    first = 0
+    for number, table in enumerate(tables):
+        np.save(call.out / _codes_file(number), codes[first : first + len(table)])
+        first += len(table)
+    facts: Facts = {"ids": len(ids)}
+    if side == USER:
+        rows = pl.concat([table[ROWS] for table in tables]).to_numpy()
+        rows_of_user = np.bincount(codes, weights=rows, minlength=len(ids)).astype(np.int64)
+        facts["starts"] = _starts(rows_of_user, buckets)
+    return facts
+
+
+def move_to_buckets(call: Call) -> Facts:
+    """The step that gives the rows of a piece their final codes and puts them into buckets."""
+    number, starts = call.arguments
+    batches = [file.path for file in call.inputs if file.path.name.startswith(BATCH)]
+    codes_of = {}
+    for side, path in zip(_SIDES, call.read(_codes_file(number)), strict=True):
+        codes_of[side] = np.load(path)
+    bucket_of_user = np.repeat(np.arange(len(starts) - 1, dtype=np.int16), np.diff(starts))
+    for place, file in enumerate(batches):
         rows = read_arrow(file)
-        file.unlink()
-        for column, codes in final_codes.items():
+        call.used_up(file)
+        for column, codes in codes_of.items():
             if column in rows.columns:
                 recoded = codes[rows[column].to_numpy()]
                 rows = rows.with_columns(pl.Series(column, recoded))
         for bucket, rows_of_bucket in _by_bucket(rows, bucket_of_user):
-            bucket_folder = _bucket_folder(folder, bucket)
-            bucket_folder.mkdir(parents=True, exist_ok=True)
-            rows_of_bucket.write_ipc(bucket_folder / f"batch-{number:06d}.arrow")
-    return Exchanged(folder, buckets, users, items, behaviors, spill.last_time)
+            name = f"{_bucket_prefix(bucket)}{place:06d}.arrow"
+            rows_of_bucket.write_ipc(call.out / name)
+    return {}
 
 
 def _in_text_order(ids: pl.Series) -> tuple[pl.Series, Int32Array]:
-    """Ids in ascending text order, and the final code there of each provisional one."""
+    """Each id once, in ascending text order, and the place there of each of the ids."""
     order = ids.arg_sort()
-    final_codes = np.empty(len(ids), np.int32)
-    final_codes[order.to_numpy()] = np.arange(len(ids), dtype=np.int32)
-    return ids.gather(order), final_codes
+    ordered = ids.gather(order)
+    is_first = (ordered != ordered.shift()).fill_null(True)
+    codes = np.empty(len(ids), np.int32)
+    codes[order.to_numpy()] = np.cumsum(is_first.to_numpy(), dtype=np.int32) - 1
+    return ordered.filter(is_first), codes
 
 
-def _ranges(counts: Int64Array, final_user: Int32Array, buckets: int) -> NDArray[np.int16]:
-    """Bucket of each final user code: ranges with about the same number of rows."""
-    rows_of_user = np.zeros(len(final_user), np.int64)
-    rows_of_user[final_user[: len(counts)]] = counts
+def _starts(rows_of_user: Int64Array, buckets: int) -> list[int]:
+    """First user of each bucket, and the number of users: ranges with about as many rows each."""
     rows_before = np.cumsum(rows_of_user) - rows_of_user
     num_rows = max(int(rows_of_user.sum()), 1)
-    bucket: Int64Array = rows_before * buckets // num_rows
-    return bucket.clip(max=buckets - 1).astype(np.int16)
+    bucket: Int64Array = (rows_before * buckets // num_rows).clip(max=buckets - 1)
+    starts = np.searchsorted(bucket, np.arange(buckets + 1))
+    return [int(start) for start in starts]
 
 
 def _by_bucket(
@@ -180,5 +159,9 @@ def _by_bucket(
         yield int(bucket), table
 
 
-def _bucket_folder(folder: Path, bucket: int) -> Path:
-    return folder / f"bucket-{bucket:05d}"
+def _codes_file(piece: int) -> str:
+    return f"codes-{piece:05d}.npy"
+
+
+def _bucket_prefix(bucket: int) -> str:
+    return f"bucket-{bucket:05d}-"

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 from polars.exceptions import PolarsError
 
 from recsys.core.errors import DataError
 from recsys.core.table_files import scan_parquet
+from recsys.logs import orc
 from recsys.logs.json_lines import looks_like_json, scan_json
 from recsys.logs.packed import is_remote, read_start
 from recsys.logs.text import TextOptions, scan_text
 
 PACKED_ENDINGS = (".gz", ".zst")
+PARQUET_ENDINGS = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,42 @@ def _scan_parquet(name: str, _: TextOptions) -> pl.LazyFrame:
         frame.collect_schema()
         return frame
     except (PolarsError, OSError) as error:
-        raise DataError(
-            f"cannot read {name!r} as Parquet: {first_line(error)}",
-            "The file is cut short or damaged: export it again",
-        ) from error
+        raise _damaged(name, "Parquet", error) from error
 
 
 def _is_parquet(start: bytes) -> bool:
     return start.startswith(b"PAR1")
+
+
+def _scan_orc(name: str, _: TextOptions) -> pl.LazyFrame:
+    """Its stripes, one at a time."""
+    try:
+        return orc.scan(name)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(name, "ORC", error) from error
+
+
+def _is_orc(start: bytes) -> bool:
+    return start.startswith(b"ORC")
+
+
+def _scan_avro(name: str, _: TextOptions) -> pl.LazyFrame:
+    """All rows: Avro is read whole."""
+    try:
+        return pl.read_avro(name).lazy()
+    except (PolarsError, OSError) as error:
+        raise _damaged(name, "Avro", error) from error
+
+
+def _is_avro(start: bytes) -> bool:
+    return start.startswith(b"Obj\x01")
+
+
+def _damaged(name: str, what: str, error: Exception) -> DataError:
+    return DataError(
+        f"cannot read {name!r} as {what}: {first_line(error)}",
+        "The file is cut short or damaged: export it again",
+    )
 
 
 def _only_by_ending(_: bytes) -> bool:
@@ -132,7 +163,9 @@ def _only_by_ending(_: bytes) -> bool:
 
 # A folder often holds a readme beside its log: such text files are read only when named.
 FORMATS = (
-    Format("parquet", (".parquet", ".pq"), _is_parquet, _scan_parquet, text=False),
+    Format("parquet", PARQUET_ENDINGS, _is_parquet, _scan_parquet, text=False),
+    Format("orc", (".orc",), _is_orc, _scan_orc, text=False),
+    Format("avro", (".avro",), _is_avro, _scan_avro, text=False),
     Format(
         "jsonl",
         (".jsonl", ".ndjson", ".json"),

@@ -3,7 +3,7 @@ whole or absent.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,24 +16,25 @@ from recsys.core.errors import DataError, UsageError
 from recsys.core.ids import IdMap
 from recsys.core.interactions import TimeKind
 from recsys.core.progress import QUIET, Progress
+from recsys.core.runners import LocalRunner
+from recsys.core.steps import BucketFile, Outcome, Steps
 from recsys.core.suppression import Suppression
 from recsys.core.table_files import read_parquet, scan_parquet
 from recsys.core.tables import ITEM_ID, TIME, USER_ID, Drops
-from recsys.logs.buckets import Written, collapse, find_core, write_rows
-from recsys.logs.clean import facts, mark_rows, mark_suppressed
-from recsys.logs.core_filter import Core
-from recsys.logs.exchange import BATCH_ROWS, Exchanged, Spill, exchange
+from recsys.logs.buckets import Filtered, Written, collapse, find_core, write_rows
+from recsys.logs.clean import facts, mark_rows
+from recsys.logs.exchange import exchange, read_ids
 from recsys.logs.odd_values import id_warnings, missing_times, order_warnings, time_warnings
 from recsys.logs.published_columns import SharedColumns, scan_parts, shared_columns
 from recsys.logs.read import (
     LogScan,
-    explained,
     refuse_mixed_units,
     refuse_order_beside_times,
     scan_log,
 )
 from recsys.logs.reasons import TIME_MISSING, TIME_UNREADABLE, describe
-from recsys.logs.sources import Source
+from recsys.logs.sources import Source, brought
+from recsys.logs.spill import Piece, Spilt, spill_piece, together
 from recsys.logs.vocabulary import COLD_ITEMS, write_items, write_users
 
 _ROWS_PER_BUCKET = 4_000_000
@@ -122,18 +123,20 @@ def ingest(
     progress: Progress = QUIET,
     buckets: int | None = None,
     suppressed: Suppression | None = None,
+    steps: Steps | None = None,
 ) -> IngestReport:
     """Clean the log `source` into `out`: rows/part-NNNN.parquet, users.parquet, items.parquet,
     ingest.json.
 
     The same rows in the same order give the same bytes; the number of buckets (by size when None)
     only moves the borders between the parts. suppressed: people whose rows are dropped, beside
-    those of `data.suppressed`. Memory: one bucket of rows, and the users and items. Raises
-    DataError for bad input and when no row is left, then listing why.
+    those of `data.suppressed`. steps: where the work is done; beside the rows, in this process, when
+    None. Memory: one bucket of rows, and the users and items. Raises DataError for bad input and when
+    no row is left, then listing why.
     """
     scans: dict[str | None, LogScan] = {None: scan_log(source, data)}
     columns = shared_columns(scans)
-    return _ingest(scans, columns, data, clean, out, progress, buckets, suppressed)
+    return _ingest(scans, columns, data, clean, out, progress, buckets, suppressed, steps)
 
 
 def ingest_split(
@@ -145,6 +148,7 @@ def ingest_split(
     buckets: int | None = None,
     suppressed: Suppression | None = None,
     target: str | None = None,
+    steps: Steps | None = None,
 ) -> IngestReport:
     """Ingest published files (train, test, maybe validation) into one log whose rows name their
     SPLIT.
@@ -161,7 +165,7 @@ def ingest_split(
         )
     scans = scan_parts(sources, data)
     columns = shared_columns(scans, target)
-    return _ingest(scans, columns, data, clean, out, progress, buckets, suppressed)
+    return _ingest(scans, columns, data, clean, out, progress, buckets, suppressed, steps)
 
 
 def load_log(out: Path) -> CodedLog:
@@ -192,21 +196,28 @@ def _ingest(
     progress: Progress,
     buckets: int | None,
     suppressed: Suppression | None,
+    steps: Steps | None,
 ) -> IngestReport:
+    forgotten = tuple(people for people in (suppressed, _named(data)) if people is not None)
     with atomic_folder(out) as folder:
         work = folder / "work"
-        forgotten = [source for source in (suppressed, _named(data)) if source is not None]
-        spill = _spill(scans, columns, clean, work / "batches", progress, forgotten)
-        num_buckets = buckets or max(1, -(-int(spill.counts.sum()) // _ROWS_PER_BUCKET))
-        exchanged = exchange(spill, work / "buckets", num_buckets)
-        files, drops = collapse(exchanged, clean, work / "cleaned", progress)
-        core = find_core(files, exchanged, clean)
-        drops += spill.drops + core.drops
-        _require_rows(bool(core.users.any()), spill.rows_read, drops)
-        written = write_rows(files, exchanged, core, folder / "rows", progress)
-        shutil.rmtree(work)
-        report = _report(scans, columns, spill, drops, core, written, num_buckets)
-        report = _write_vocabularies(report, exchanged, core, data, folder)
+        steps = steps or Steps(work, LocalRunner(), progress)
+        pieces = _spill(scans, columns, clean, forgotten, steps)
+        spilt = together(pieces)
+        _require_rows(bool(spilt.rows_kept), spilt.rows_read, spilt.drops)
+        num_buckets = buckets or max(1, -(-spilt.rows_kept // _ROWS_PER_BUCKET))
+        exchanged = exchange(pieces, steps, num_buckets)
+        cleaned, drops = collapse(exchanged, clean, steps)
+        filtered = find_core(cleaned, exchanged.num_items, clean, steps)
+        drops += spilt.drops + filtered.core.drops
+        _require_rows(bool(filtered.core.items.any()), spilt.rows_read, drops)
+        written = write_rows(cleaned, exchanged, filtered, steps)
+        _take_parts(written.parts, folder / "rows", steps)
+        report = _report(scans, columns, spilt, drops, filtered, written, num_buckets)
+        items = read_ids(steps.whole(exchanged.items)).filter(pl.Series(filtered.core.items))
+        users = read_ids(steps.whole(exchanged.users)).filter(pl.Series(filtered.users))
+        report = _write_vocabularies(report, users, items, data, folder)
+        shutil.rmtree(work, ignore_errors=True)
         write_json(folder / "ingest.json", report.document())
     progress.say(
         f"kept {report.rows_kept:,} of {report.rows_read:,} rows; dropped {describe(drops)}",
@@ -215,55 +226,68 @@ def _ingest(
     return report
 
 
+def _take_parts(parts: Sequence[BucketFile], folder: Path, steps: Steps) -> None:
+    """The parts under their final names."""
+    folder.mkdir()
+    for number, part in enumerate(parts):
+        steps.hand_over(part, folder / f"part-{number:04d}.parquet")
+
+
 def _named(data: DataConfig) -> Suppression | None:
     """The people that the configuration names. Raises UsageError when their file is not there."""
     if data.suppressed is None:
         return None
-    if not Path(data.suppressed).exists():
+    path = Path(brought(data.suppressed)[0])
+    if not path.exists():
         raise UsageError(
             f"data.suppressed = {data.suppressed!r} is not there",
             "Name a suppressed.json of recsys forget",
         )
-    return Suppression.load(Path(data.suppressed))
+    return Suppression.load(path)
 
 
 def _spill(
     scans: Mapping[str | None, LogScan],
     columns: SharedColumns,
     clean: CleanConfig,
-    folder: Path,
-    progress: Progress,
-    forgotten: Sequence[Suppression],
-) -> Spill:
-    """Read everything once: rules on one row, provisional codes. Raises DataError when no row is
-    left, and for an order in one published file beside times in another.
+    forgotten: tuple[Suppression, ...],
+    steps: Steps,
+) -> list[Outcome]:
+    """Read everything once: rules on one row, provisional codes. Raises DataError for an order in one
+    published file beside times in another, and for mixed units.
     """
     timed = [scan for scan in scans.values() if TIME in columns.present(scan)]
     refuse_order_beside_times({scan.time_unit: scan.files[0] for scan in timed})
-    folder.mkdir(parents=True)
-    spill = Spill(folder)
+    pieces = []
+    scan_of_piece = []
     for split, scan in scans.items():
-        before = Drops(spill.drops)
-        marked = mark_rows(
-            columns.complete(scan.marked),
-            columns.present(scan),
-            columns.rules(clean, split),
-            scan.time_kind,
-        )
-        for batch in progress.track(_batches(marked), "reading"):
-            for people in forgotten:
-                batch = mark_suppressed(batch, people)
-            spill.add(batch, split)
-        refuse_mixed_units(spill.drops - before, scan)
-    _require_rows(bool(len(spill.files)), spill.rows_read, spill.drops)
-    return spill
+        for frame in _stretches(scan, steps.lasts):
+            marked = mark_rows(
+                columns.complete(frame),
+                columns.present(scan),
+                columns.rules(clean, split),
+                scan.time_kind,
+            )
+            pieces.append(Piece(marked, split, forgotten))
+            scan_of_piece.append(scan)
+    outcomes = steps.run("read", spill_piece, range(len(pieces)), [()] * len(pieces), pieces)
+    for outcome, scan in zip(outcomes, scan_of_piece, strict=True):
+        refuse_mixed_units(together([outcome]).drops, scan)
+    return outcomes
 
 
-def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    with (
-        explained()
-    ):  # in a generator, so that errors of writing the batches are not taken for errors of reading
-        yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+def _stretches(scan: LogScan, apart: bool) -> list[pl.LazyFrame]:
+    """The rows of a log in pieces of their order: whole, or `apart` by files and by rows of large ones."""
+    if not apart:
+        return [scan.marked]
+    stretches = []
+    for frame, rows in zip(scan.frames, scan.rows_of_frames(), strict=True):
+        if rows is None or rows <= _ROWS_PER_BUCKET:
+            stretches.append(frame)
+            continue
+        for start in range(0, rows, _ROWS_PER_BUCKET):
+            stretches.append(frame.slice(start, _ROWS_PER_BUCKET))
+    return stretches
 
 
 def _require_rows(any_left: bool, rows_read: int, drops: Drops) -> None:
@@ -281,19 +305,19 @@ def _require_rows(any_left: bool, rows_read: int, drops: Drops) -> None:
 def _report(
     scans: Mapping[str | None, LogScan],
     columns: SharedColumns,
-    spill: Spill,
+    spilt: Spilt,
     drops: Drops,
-    core: Core,
+    filtered: Filtered,
     written: Written,
     buckets: int,
 ) -> IngestReport:
     first = next(iter(scans.values()))
     return IngestReport(
-        rows_read=spill.rows_read,
+        rows_read=spilt.rows_read,
         rows_kept=sum(written.behaviors.values()),
         drops=drops,
-        users=int(core.users.sum()),
-        items=int(core.items.sum()),
+        users=int(filtered.users.sum()),
+        items=int(filtered.core.items.sum()),
         behaviors=dict(sorted(written.behaviors.items())),
         first_time=written.first_time,
         last_time=written.last_time,
@@ -302,17 +326,15 @@ def _report(
         time_unit=first.time_unit,
         order_repeats=written.order_repeats if first.time_kind == "order" else 0,
         buckets=buckets,
-        core_rounds=core.rounds,
+        core_rounds=filtered.core.rounds,
         parts_without_times=columns.parts_without_times,
         warnings=columns.warnings,
     )
 
 
 def _write_vocabularies(
-    report: IngestReport, exchanged: Exchanged, core: Core, data: DataConfig, folder: Path
+    report: IngestReport, users: pl.Series, items: pl.Series, data: DataConfig, folder: Path
 ) -> IngestReport:
-    items = exchanged.items.filter(pl.Series(core.items))
-    users = exchanged.users.filter(pl.Series(core.users))
     of_items = write_items(items, data, folder / "items.parquet")
     of_users = write_users(users, data, folder / "users.parquet")
     side_tables = [facts.document() for facts in of_items.facts + of_users.facts]

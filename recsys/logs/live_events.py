@@ -9,14 +9,14 @@ from dataclasses import replace
 import polars as pl
 
 from recsys.core.config import DataConfig
-from recsys.core.tables import BEHAVIOR, ITEM_ID, RATING, TIME, USER_ID, WEIGHT
+from recsys.core.tables import ANSWER, BEHAVIOR, EVENT_ID, ITEM_ID, RATING, TIME, USER_ID, WEIGHT
 from recsys.logs.formats import ending_of
 from recsys.logs.sources import Part
 from recsys.logs.text import BROKEN
 from recsys.logs.times import Unit
 
 _REQUIRED = {USER_ID, ITEM_ID, TIME}
-_OPTIONAL = {BEHAVIOR, WEIGHT}
+_OPTIONAL = {BEHAVIOR, WEIGHT, EVENT_ID, ANSWER}  # the last two are the service's own
 
 
 def is_live_events(part: Part) -> bool:

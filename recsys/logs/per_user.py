@@ -86,8 +86,8 @@ def order_by_hash(rows: pl.DataFrame, users: IdMap, items: IdMap, seed: int) -> 
     user = rows[USER].to_numpy()
     item = rows[ITEM].to_numpy()
     salt = np.uint64(seed % 2**64)
-    item_hash = _mix(_digests(items)[item] + salt)
-    pair_hash = _mix(_digests(users)[user] ^ item_hash)
+    item_hash = _mix(_digests(items, item) + salt)
+    pair_hash = _mix(_digests(users, user) ^ item_hash)
     return np.lexsort((item, pair_hash, user))
 
 
@@ -118,9 +118,12 @@ def place_others(
     return moved.astype(np.int8)
 
 
-def _digests(ids: IdMap) -> NDArray[np.uint64]:
-    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in ids.ids]
-    return np.frombuffer(b"".join(digests), np.uint64)
+def _digests(ids: IdMap, codes: Int32Array) -> NDArray[np.uint64]:
+    """(n,) of the id of each of the codes."""
+    present, place = np.unique(codes, return_inverse=True)
+    texts = ids.ids.gather(pl.Series(present))
+    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), np.uint64)[place]
 
 
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

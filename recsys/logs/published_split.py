@@ -21,13 +21,23 @@ from recsys.logs.per_user import (
     share_of,
 )
 from recsys.logs.placed_rows import PlacedRows
-from recsys.logs.time_cut import TEST, TRAIN, VALIDATION, cut_moment, place_by_moments
+from recsys.logs.time_cut import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    MomentsInMemory,
+    cut_moment,
+    place_by_moments,
+)
 
 OTHER_HELD = "other behavior in a held-out file"
 _TOO_COARSE = (
     'Times are too coarse for this share: set split.validation_method = "random", '
     "or another split.validation_share"
 )
+
+_FROM_THE_END = ("global_time", "leave_last", "last_share")
+_NEARLY_ALL = 0.9
 
 
 class Carved(NamedTuple):
@@ -51,6 +61,24 @@ def published_later(log: CodedLog, config: SplitConfig) -> bool:
         return False
     rows = log.rows.select(TIME, SPLIT).collect()
     return _in_time(rows, _places(rows))
+
+
+def published_last(log: CodedLog, config: SplitConfig) -> bool:
+    """Whether what is held out stands behind what its user did before.
+
+    Where the test has no times, validation, by which all is chosen, speaks for it: whether it is
+    carved from the ends of histories. Else nearly all held-out rows must be no earlier than the last
+    train row of their user.
+    """
+    rows = log.rows.select(USER, TIME, SPLIT).collect()
+    if log.parts_without_times:
+        has_file = bool((rows[SPLIT] == "validation").any())
+        return _validation_method(config, log, has_file) in _FROM_THE_END
+    is_train = pl.col(SPLIT) == "train"
+    last_trained = pl.col(TIME).filter(is_train).max().over(USER)
+    held_out = rows.with_columns(last_trained.alias("last")).filter(~is_train)
+    is_later = held_out.select(pl.col(TIME) >= pl.col("last")).to_series().drop_nulls()
+    return len(is_later) > 0 and bool(is_later.to_numpy().mean() >= _NEARLY_ALL)
 
 
 def place_published(
@@ -152,7 +180,8 @@ def _carve(
     """Validation out of published train rows."""
     if method == "global_time":
         time = train[TIME].to_numpy()
-        cut = cut_moment(time[target], config.validation_share, _TOO_COARSE)
+        times = MomentsInMemory(time[target])
+        cut = cut_moment(times, config.validation_share, _TOO_COARSE)
         after_all = int(time.max()) + 1
         return Carved(place_by_moments(time, target, cut, after_all), {"validation": cut})
     target_rows = train.filter(pl.Series(target))

@@ -28,7 +28,7 @@ from recsys.logs.columns import (
     marked_columns,
     require_types,
 )
-from recsys.logs.formats import first_line
+from recsys.logs.formats import PARQUET_ENDINGS, ending_of, first_line
 from recsys.logs.live_events import (
     is_live_events,
     settings_of_events,
@@ -52,16 +52,29 @@ _SAMPLE_ROWS = 10_000
 class LogScan:
     """A log that can be read, not read yet.
 
-    marked: LOG_SCHEMA columns that exist, and REASON (KEPT or why the row must go). names: log
-    column → its column in the source. types: log column → its type there, as text. time_unit: how
-    timestamps are read.
+    frames: of each file the LOG_SCHEMA columns that exist, and REASON (KEPT or why the row must go).
+    names: log column → its column in the source. types: log column → its type there, as text.
+    time_unit: how timestamps are read.
     """
 
-    marked: pl.LazyFrame
+    frames: tuple[pl.LazyFrame, ...]
     files: tuple[str, ...]
     names: dict[str, str]
     types: dict[str, str]
     time_unit: Unit | None
+
+    @cached_property
+    def marked(self) -> pl.LazyFrame:
+        """All rows, a file after another."""
+        return pl.concat(self.frames)
+
+    def rows_of_frames(self) -> list[int | None]:
+        """Rows of each file; None where all of it would have to be read for that."""
+        counts: list[int | None] = []
+        for name, frame in zip(self.files, self.frames, strict=True):
+            is_told = ending_of(name) in PARQUET_ENDINGS
+            counts.append(frame.select(pl.len()).collect().item() if is_told else None)
+        return counts
 
     @property
     def time_kind(self) -> TimeKind:
@@ -130,7 +143,7 @@ def scan_log(source: Source, data: DataConfig) -> LogScan:
     types = {column: str(kind) for column, kind in first.types.items()}
     types |= dict.fromkeys(first.whole, "String of floats")
     return LogScan(
-        pl.concat(frames), tuple(log_file.name for log_file in parts), first.names, types, unit
+        tuple(frames), tuple(log_file.name for log_file in parts), first.names, types, unit
     )
 
 

@@ -202,7 +202,8 @@ def _read_rows(
     column = standard
     if id_col in rows.columns or standard not in rows.columns:
         column = id_col
-    require_columns(rows.columns, [column], f"the {table} {source!r}")
+    setting = "user_col" if standard == USER_ID else "item_col"
+    require_columns(rows.columns, {column: setting}, f"the {table} {source!r}")
     if column != standard:
         rows = rows.drop(standard, strict=False)
     kind = rows.schema[column]

@@ -1,11 +1,15 @@
-"""Where rows come from: files, folders, globs, URLs and frames, each as lazy frames with the columns
-of the source.
+"""Where rows come from: files, folders, globs, URLs, tables of a lakehouse and frames, each as lazy
+frames with the columns of the source.
+
+What lies in object storage is brought to this machine first (`storage.inputs`), so that it is read
+exactly like local files; messages and reports name its URL.
 """
 
 import glob
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
@@ -13,7 +17,9 @@ from urllib.parse import unquote
 import polars as pl
 from polars.exceptions import PolarsError
 
+from recsys.core.addresses import is_object, local_path, refuse_secrets
 from recsys.core.errors import DataError
+from recsys.core.progress import QUIET, Progress
 from recsys.logs.formats import (
     all_endings,
     ending_of,
@@ -21,13 +27,17 @@ from recsys.logs.formats import (
     first_line,
     format_of,
 )
+from recsys.logs.lakehouse import remote_iceberg, table_format_of, table_key
 from recsys.logs.packed import is_remote
 from recsys.logs.text import TextOptions
+from recsys.storage.inputs import Snapshot, bring
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Source: TypeAlias = "str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pd.DataFrame"
+Source: TypeAlias = (
+    "str | Path | Sequence[str | Path] | Part | pl.DataFrame | pl.LazyFrame | pd.DataFrame"
+)
 
 _PARTITION = re.compile(r"([^=]+)=(.*)")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -56,18 +66,75 @@ def open_parts(source: Source, options: TextOptions) -> list[Part]:
     """The parts of a source in a fixed order (names ascending). Raises DataError for what cannot be
     read.
     """
+    if isinstance(source, Part):
+        return [source]
     if isinstance(source, pl.LazyFrame):
         return [Part("frame", source, text=False)]
     if isinstance(source, pl.DataFrame):
         return [Part("frame", source.lazy(), text=False)]
     if isinstance(source, str | Path):
-        return _open_files(list_files(source), _partition_root(source), options)
+        return _open_named([source], options)
     if isinstance(source, Sequence):
-        names = []
-        for path in source:
-            names += list_files(path)
-        return _open_files(names, _partition_root(*source), options)
+        return _open_named(source, options)
     return [Part("frame", _from_pandas(source).lazy(), text=False)]
+
+
+def brought(source: str | Path, progress: Progress = QUIET) -> tuple[str, Snapshot | None]:
+    """The local name of a path or URL, and the snapshot of it where it lay in object storage.
+
+    Raises what `storage.inputs.bring` does, and UsageError for a URL with a secret in it.
+    """
+    name = str(source)
+    refuse_secrets(name)
+    is_file = ending_of(name) in all_endings()
+    if not is_object(name) or (not is_file and remote_iceberg(name)):
+        return local_path(name), None
+    snapshot = bring(name, _is_wanted, progress)
+    return snapshot.path, snapshot
+
+
+def _is_wanted(key: str) -> bool:
+    """Whether an object below a folder is a file of a log or table, by its key there."""
+    if table_key(key):
+        return True
+    hidden = any(name.startswith((".", "_")) for name in key.split("/"))
+    return ending_of(key) in all_endings() and not hidden
+
+
+def _open_named(sources: Sequence[str | Path], options: TextOptions) -> list[Part]:
+    """The parts of files, folders, globs and URLs."""
+    paths = []
+    snapshots = []
+    for source in sources:
+        path, snapshot = brought(source)
+        paths.append(path)
+        if snapshot is not None:
+            snapshots.append(snapshot)
+    with _by_url(snapshots):
+        names = []
+        for path in paths:
+            names += list_files(path)
+        parts = _open_files(names, _partition_root(*paths), options)
+    return [replace(part, name=_named(part.name, snapshots)) for part in parts]
+
+
+def _named(text: str, snapshots: Sequence[Snapshot]) -> str:
+    """A text with URLs where it names copies of what they lead to."""
+    for snapshot in snapshots:
+        text = snapshot.named(text)
+    return text
+
+
+@contextmanager
+def _by_url(snapshots: Sequence[Snapshot]) -> Iterator[None]:
+    """Errors name the URL of a file rather than its copy."""
+    try:
+        yield
+    except DataError as error:
+        if not snapshots:
+            raise
+        message = _named(error.message, snapshots)
+        raise DataError(message, _named(error.remedy, snapshots)) from error
 
 
 def list_files(source: str | Path) -> list[str]:
@@ -77,7 +144,7 @@ def list_files(source: str | Path) -> list[str]:
         return [name]
     path = Path(name)
     if path.is_dir():
-        return _list_folder(path)
+        return [name] if table_format_of(path) else _list_folder(path)
     if path.exists():
         return [name]
     matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute patterns)
@@ -111,6 +178,10 @@ def _list_folder(folder: Path) -> list[str]:
 def _open_files(names: list[str], root: Path | None, options: TextOptions) -> list[Part]:
     parts = []
     for name in names:
+        table = table_format_of(name)
+        if table is not None:
+            parts.append(Part(name, table.scan(name), text=False))
+            continue
         file_format = format_of(name)
         frame = file_format.scan(name, options)
         text = file_format.text and not (options.typed and file_format.name == "jsonl")

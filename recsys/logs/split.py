@@ -1,16 +1,18 @@
 """Which rows a model may learn from, and which ones judge it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from recsys.core.arrays import BoolArray, Int64Array
+from recsys.core.arrays import BoolArray
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import SplitConfig, Task
 from recsys.core.errors import DataError, UsageError, nearest
+from recsys.core.ids import IdMap
 from recsys.core.table_files import read_parquet
 from recsys.core.tables import BEHAVIOR, ITEM, SPLIT, TIME, USER, Drops, in_order
 from recsys.logs.clean import facts
@@ -24,13 +26,15 @@ from recsys.logs.per_user import (
     share_of,
 )
 from recsys.logs.placed_rows import PlacedRows
-from recsys.logs.published_split import place_published, published_later
+from recsys.logs.published_split import place_published, published_last, published_later
 from recsys.logs.time_cut import (
     DROPPED,
     LATER,
     TEST,
     TRAIN,
     VALIDATION,
+    Moments,
+    MomentsInMemory,
     cut_moment,
     place_by_moments,
 )
@@ -42,6 +46,9 @@ KNOWN_TEST = "test pair already in train"
 KNOWN_VALIDATION = "validation pair already in train"
 
 Phase = Literal["select", "final"]
+
+TABLES = ("train", "validation", "test", "after_train")
+"""Of a split, each in a file of its own."""
 
 _BETWEEN_USERS = ("global_time", "rolling_time")  # methods that compare times of different users
 
@@ -80,28 +87,40 @@ class Splits:
     def save(self, folder: Path) -> None:
         """Write train, validation, test and after_train .parquet, and split.json."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, table in self._tables().items():
-            table.write_parquet(folder / f"{name}.parquet")
+        for name in TABLES:
+            write_table(getattr(self, name), folder / f"{name}.parquet")
         write_json(folder / "split.json", self.document())
 
-    def _tables(self) -> dict[str, pl.DataFrame]:
-        return {
-            "train": self.train,
-            "validation": self.validation,
-            "test": self.test,
-            "after_train": self.after_train,
-        }
-
-    def document(self) -> dict[str, object]:
+    def document(self) -> dict[str, Any]:
         """What was done, as JSON."""
-        return {
-            "method": self.method,
-            "validation_method": self.validation_method,
-            "time_safe": self.time_safe,
-            "cuts": self.cuts,
-            "drops": facts(self.drops),
-            "rows": {name: len(table) for name, table in self._tables().items()},
-        }
+        rows = {name: len(getattr(self, name)) for name in TABLES}
+        return split_document(
+            self.method, self.validation_method, self.cuts, self.time_safe, self.drops, rows
+        )
+
+
+def split_document(
+    method: str,
+    validation_method: str,
+    cuts: dict[str, int],
+    time_safe: bool,
+    drops: Drops,
+    rows: dict[str, int],
+) -> dict[str, Any]:
+    """What was done, as JSON. Arguments as the fields of `Splits`; rows: of each of its tables."""
+    return {
+        "method": method,
+        "validation_method": validation_method,
+        "time_safe": time_safe,
+        "cuts": cuts,
+        "drops": facts(drops),
+        "rows": rows,
+    }
+
+
+def write_table(rows: pl.DataFrame, path: Path) -> None:
+    """One of the tables of a split. How a table is cut into chunks would show in the file."""
+    rows.rechunk().write_parquet(path)
 
 
 def load(folder: Path) -> Splits:
@@ -142,27 +161,106 @@ def split_log(
         UsageError: The method does not fit the data.
     """
     rows = log.rows.collect()
-    is_target = _target_rows(rows, log, target)
-    method = _method(config, log)
+    is_target = target_rows(rows, log.behaviors, target)
+    method = method_of(config, log)
     if method == "given":
         placed = place_published(rows, is_target, config, log, seed, task)
-    elif method in ("global_time", "rolling_time"):
-        placed = _by_time(rows, is_target, config, method)
     else:
-        placed = _per_user(rows, is_target, config, method, log, seed, task)
-    return _assemble(placed, method, target)
+        sizes = _sizes(rows, is_target, log)
+        cuts = plan_cuts(sizes, config, method)
+        placed = place_rows(rows, is_target, config, method, cuts, log.users, log.items, seed, task)
+    splits = assemble(placed, method, target)
+    require_both(method, len(splits.train), len(splits.test), splits.drops)
+    return splits
+
+
+class TargetRows(NamedTuple):
+    """What a split by time or by user asks of all rows of the target behaviour.
+
+    moments: their times; None where they have none.
+    most_of_a_user: how many the user has who has most.
+    """
+
+    moments: Moments | None
+    most_of_a_user: int
+
+
+def plan_cuts(rows: TargetRows, config: SplitConfig, method: str) -> dict[str, int]:
+    """First moments held out, by name; none for the methods per user.
+
+    Raises DataError when too little would be held out, or left.
+    """
+    if method not in _BETWEEN_USERS:
+        if rows.most_of_a_user <= 1:
+            raise DataError(
+                f"split.method = {method!r} leaves 0 test rows: every user has a single row",
+                "Map --user-col to a column that names people, not visits or orders",
+            )
+        return {}
+    if rows.moments is None:
+        raise DataError(f"split.method = {method!r} needs times", "Map --time-col")
+    end = None
+    if method == "rolling_time":
+        test_cut, end = _window(rows.moments, config)
+    else:
+        test_cut = cut_moment(rows.moments, config.test_share)
+    cuts: dict[str, int] = {}
+    if config.validation_share:
+        cuts["validation"] = cut_moment(rows.moments, config.validation_share, before=test_cut)
+    cuts["test"] = test_cut
+    if end is not None:
+        cuts["end"] = end
+    return cuts
+
+
+def place_rows(
+    rows: pl.DataFrame,
+    target: BoolArray,
+    config: SplitConfig,
+    method: str,
+    cuts: dict[str, int],
+    users: IdMap,
+    items: IdMap,
+    seed: int,
+    task: Task,
+) -> PlacedRows:
+    """The part that each row goes to: of all rows, or of all rows of some users.
+
+    Args:
+        rows: Coded.
+        target: (n,) whether a row is of the target behaviour.
+        config: Shares and counts.
+        method: Of a split, neither "auto" nor "given".
+        cuts: What `plan_cuts` gives for all rows.
+        users, items: Ids of the log.
+        seed: Of random draws.
+        task: As in `split_log`.
+    """
+    if method in _BETWEEN_USERS:
+        return _by_time(rows, target, cuts)
+    return _per_user(rows, target, config, method, users, items, seed, task)
 
 
 def held_out_later(log: CodedLog, config: SplitConfig) -> bool:
     """Whether rows are held out by time: after all that is learned from, or after what their user
     did before.
     """
+    return _is_held_out(log, config, published_later)
+
+
+def held_out_last(log: CodedLog, config: SplitConfig) -> bool:
+    """Whether rows are held out from the ends of histories: what is asked is what comes next."""
+    return _is_held_out(log, config, published_last)
+
+
+def _is_held_out(
+    log: CodedLog, config: SplitConfig, published: Callable[[CodedLog, SplitConfig], bool]
+) -> bool:
+    """By an order that the log has: as `published` says of given files, else unless at random."""
     if not log.has_order:
         return False
-    method = _method(config, log)
-    if method == "given":
-        return published_later(log, config)
-    return method != "random"
+    method = method_of(config, log)
+    return published(log, config) if method == "given" else method != "random"
 
 
 def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Splits]:
@@ -174,7 +272,7 @@ def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Sp
     return splits
 
 
-def _method(config: SplitConfig, log: CodedLog) -> str:
+def method_of(config: SplitConfig, log: CodedLog) -> str:
     """The method of a split, never "auto". Raises UsageError and DataError for one that does not
     fit the log.
     """
@@ -214,44 +312,36 @@ def _automatic_method(log: CodedLog) -> str:
     return "leave_last" if log.has_order else "random"
 
 
-def _target_rows(rows: pl.DataFrame, log: CodedLog, target: str) -> BoolArray:
-    if target not in log.behaviors:
+def _sizes(rows: pl.DataFrame, is_target: BoolArray, log: CodedLog) -> TargetRows:
+    rows_of_user = np.bincount(rows[USER].to_numpy()[is_target])
+    moments = MomentsInMemory(rows[TIME].to_numpy()[is_target]) if log.has_order else None
+    return TargetRows(moments, int(rows_of_user.max(initial=0)))
+
+
+def target_rows(rows: pl.DataFrame, behaviors: Sequence[str], target: str) -> BoolArray:
+    """(n,) whether rows are of the target behaviour. Raises UsageError when a log has no such."""
+    if target not in behaviors:
         raise UsageError(
-            f"the log has no behavior {target!r}; it has {list(log.behaviors)}",
-            nearest(target, log.behaviors),
+            f"the log has no behavior {target!r}; it has {list(behaviors)}",
+            nearest(target, behaviors),
         )
     if BEHAVIOR not in rows.columns:
         return np.ones(len(rows), bool)
     return (rows[BEHAVIOR] == target).to_numpy()
 
 
-def _by_time(rows: pl.DataFrame, target: BoolArray, config: SplitConfig, method: str) -> PlacedRows:
+def _by_time(rows: pl.DataFrame, target: BoolArray, cuts: dict[str, int]) -> PlacedRows:
     time = rows[TIME].to_numpy()
-    end = None
-    if method == "rolling_time":
-        test_cut, end = _window(time[target], config)
-    else:
-        test_cut = cut_moment(time[target], config.test_share)
-
-    cuts: dict[str, int] = {}
-    validation_cut = None
-    if config.validation_share:
-        before_test = time[target & (time < test_cut)]
-        validation_cut = cut_moment(before_test, config.validation_share)
-        cuts["validation"] = validation_cut
-    cuts["test"] = test_cut
-
     inside = np.ones(len(rows), bool)
-    if end is not None:
-        inside = time < end
-        cuts["end"] = end
-    codes = place_by_moments(time, target, validation_cut, test_cut)
+    if "end" in cuts:
+        inside = time < cuts["end"]
+    codes = place_by_moments(time, target, cuts.get("validation"), cuts["test"])
     num_dropped = int((codes[inside] == DROPPED).sum())
     drops = Drops({AFTER_FOLD: int((~inside).sum()), OTHER_LATE: num_dropped})
     return PlacedRows(rows.filter(pl.Series(inside)), codes[inside], True, cuts, drops)
 
 
-def _window(time: Int64Array, config: SplitConfig) -> tuple[int, int | None]:
+def _window(times: Moments, config: SplitConfig) -> tuple[int, int | None]:
     """First moment of the fold's window and the first one after it: windows of `test_share`, back
     from the end.
     """
@@ -262,10 +352,10 @@ def _window(time: Int64Array, config: SplitConfig) -> tuple[int, int | None]:
             "Folds count from 0 (−1 is the latest), and all windows together must be less than the log",
         )
     back = config.folds - fold
-    start = cut_moment(time, back * config.test_share)
+    start = cut_moment(times, back * config.test_share)
     if back == 1:
         return start, None
-    return start, cut_moment(time, (back - 1) * config.test_share)
+    return start, cut_moment(times, (back - 1) * config.test_share)
 
 
 def _per_user(
@@ -273,21 +363,16 @@ def _per_user(
     target: BoolArray,
     config: SplitConfig,
     method: str,
-    log: CodedLog,
+    users: IdMap,
+    items: IdMap,
     seed: int,
     task: Task,
 ) -> PlacedRows:
-    target_rows = rows.filter(pl.Series(target))
-    rows_per_user = np.bincount(target_rows[USER].to_numpy())
-    if int(rows_per_user.max(initial=0)) <= 1:
-        raise DataError(
-            f"split.method = {method!r} leaves 0 test rows: every user has a single row",
-            "Map --user-col to a column that names people, not visits or orders",
-        )
+    of_target = rows.filter(pl.Series(target))
     if method == "random":
-        order = order_by_hash(target_rows, log.users, log.items, seed)
+        order = order_by_hash(of_target, users, items, seed)
     else:
-        order = order_by_time(target_rows)
+        order = order_by_time(of_target)
     if method == "leave_last":
         test = count_of(config.last)
         validation = count_of(config.last if config.validation_share else 0)
@@ -295,25 +380,18 @@ def _per_user(
         test = share_of(config.test_share)
         validation = share_of(config.validation_share)
     codes = np.full(len(rows), TRAIN, np.int8)
-    codes[target] = place_ends(target_rows[USER].to_numpy(), order, test, validation)
+    codes[target] = place_ends(of_target[USER].to_numpy(), order, test, validation)
     codes = place_others(rows, target, codes, task)
     num_dropped = int((codes == DROPPED).sum())
     reason = OTHER_OF_PAIR if task == "new" else OTHER_LATE
     return PlacedRows(rows, codes, False, {}, Drops({reason: num_dropped}))
 
 
-def _assemble(placed: PlacedRows, method: str, target: str) -> Splits:
+def assemble(placed: PlacedRows, method: str, target: str) -> Splits:
+    """The parts as tables, without held-out pairs that are known from before."""
     train = _rows_of(placed, TRAIN)
     validation, known_validation = _without_known(_rows_of(placed, VALIDATION), [train], target)
     test, known_test = _without_known(_rows_of(placed, TEST), [train, validation], target)
-    if not len(train) or not len(test):
-        remedy = "Give it more rows, or hold out another share (split.test_share)"
-        if known_test and method == "given":
-            remedy = f"All {known_test:,} rows held out repeat pairs of train: is it the same file twice?"
-        raise DataError(
-            f"split.method = {method!r} leaves {len(train):,} train and {len(test):,} test rows",
-            remedy,
-        )
     counts = {
         KNOWN_VALIDATION: known_validation,
         KNOWN_TEST: known_test,
@@ -329,6 +407,19 @@ def _assemble(placed: PlacedRows, method: str, target: str) -> Splits:
         time_safe=placed.time_safe,
         method=method,
         validation_method=placed.validation_method or method,
+    )
+
+
+def require_both(method: str, num_train: int, num_test: int, drops: Drops) -> None:
+    """Raises DataError when there is nothing to learn from, or nothing to be judged by."""
+    if num_train and num_test:
+        return
+    known = drops[KNOWN_TEST]
+    remedy = "Give it more rows, or hold out another share (split.test_share)"
+    if known and method == "given":
+        remedy = f"All {known:,} rows held out repeat pairs of train: is it the same file twice?"
+    raise DataError(
+        f"split.method = {method!r} leaves {num_train:,} train and {num_test:,} test rows", remedy
     )
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
-from polars.io.plugins import register_io_source
 
 from recsys.core.errors import DataError
 from recsys.logs.dialect import Dialect, line_blocks, not_utf8, tell_dialect, tell_encoding
+from recsys.logs.lazy import lazy_frame
 from recsys.logs.packed import is_remote, read_blocks, read_start
 from recsys.logs.quotes import QuoteChecker
 
@@ -69,25 +69,10 @@ def scan_batches(
     schema: dict[str, Any] = dict.fromkeys(names, pl.String())
     schema[BROKEN] = pl.Boolean()
 
-    def batches(
-        columns: list[str] | None,
-        predicate: pl.Expr | None,
-        num_rows: int | None,
-        _: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        """What polars asks an IO source for."""
-        wanted = list(schema) if columns is None else columns
-        rows_left = num_rows
-        for batch in read([name for name in wanted if name != BROKEN]):
-            frame = batch.select(wanted)
-            if rows_left is not None:
-                frame = frame.head(rows_left)
-                rows_left -= len(frame)
-            yield frame if predicate is None else frame.filter(predicate)
-            if rows_left == 0:
-                return
+    def batches(wanted: list[str]) -> Iterator[pl.DataFrame]:
+        return read([name for name in wanted if name != BROKEN])
 
-    return register_io_source(batches, schema=schema)
+    return lazy_frame(schema, batches)
 
 
 def with_broken(rows: pl.DataFrame, num_broken: int) -> pl.DataFrame:

@@ -2,6 +2,8 @@
 not.
 """
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,19 +19,49 @@ _REMEDY = (
 )
 
 
-def cut_moment(times: Int64Array, share: float, remedy: str = _REMEDY) -> int:
+class Moments(Protocol):
+    """Times of rows, wherever these are, as far as cuts ask for them."""
+
+    def count_before(self, moment: int | None) -> int:
+        """How many are earlier; all when None."""
+        ...
+
+    def at(self, place: int) -> int:
+        """The time that stands at a place, from 0, when all are sorted."""
+        ...
+
+
+class MomentsInMemory:
+    """times: (n,) unix seconds."""
+
+    def __init__(self, times: Int64Array) -> None:
+        self._times = times
+
+    def count_before(self, moment: int | None) -> int:
+        """How many are earlier; all when None."""
+        return len(self._times) if moment is None else int((self._times < moment).sum())
+
+    def at(self, place: int) -> int:
+        """The time that stands at a place, from 0, when all are sorted."""
+        return int(np.partition(self._times, place)[place])
+
+
+def cut_moment(
+    times: Moments, share: float, remedy: str = _REMEDY, before: int | None = None
+) -> int:
     """The first moment held out, such that at least `share` of `times` is not before it.
 
-    Rows at exactly that moment are all held out, so a coarse clock holds out more. Raises DataError
-    when nothing would be left before it, with the `remedy`.
+    Rows at exactly that moment are all held out, so a coarse clock holds out more. before: only what
+    is earlier counts. Raises DataError when nothing would be left before it, with the `remedy`.
     """
-    num_held_out = max(1, int(len(times) * share + 0.5))
-    first_held_out = len(times) - num_held_out
+    num_rows = times.count_before(before)
+    num_held_out = max(1, int(num_rows * share + 0.5))
+    first_held_out = num_rows - num_held_out
     if first_held_out <= 0:
-        raise DataError(f"cannot hold out {share:.0%} of {len(times)} rows by time", remedy)
-    ordered = np.partition(times, first_held_out)  # as sorted, at that one position
-    moment = int(ordered[first_held_out])
-    if not (times < moment).any():
+        raise DataError(f"cannot hold out {share:.0%} of {num_rows} rows by time", remedy)
+    # What is earlier than some moment stands first, whatever else there is.
+    moment = times.at(first_held_out)
+    if not times.count_before(moment):
         raise DataError(f"no row is earlier than the time cut at {moment}", remedy)
     return moment
 

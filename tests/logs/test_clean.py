@@ -12,7 +12,7 @@ from recsys.core.config import CleanConfig
 from recsys.core.errors import ConfigError, DataError
 from recsys.core.tables import BEHAVIOR, ITEM, ITEM_ID, RATING, TIME, USER, WEIGHT
 from recsys.logs.clean import cap_activity, drop_duplicates, mark_rows, moment
-from recsys.logs.core_filter import fixed_point
+from recsys.logs.core_filter import filter_users, fixed_point
 from recsys.logs.reasons import KEPT, REASON, REASON_TYPE, count_reasons, describe
 
 
@@ -156,14 +156,21 @@ def test_cap_keeps_the_latest_rows_of_each_user():
         cap_activity(rows.drop(TIME), 2)
 
 
-def loaders(pairs, buckets):
-    def part(bucket):
-        chosen = np.array(
-            [pair for pair in pairs if pair[0] % buckets == bucket], np.int32
-        ).reshape(-1, 2)
-        return lambda: (chosen[:, 0], chosen[:, 1])
+def core_of(pairs, num_users, num_items, min_user, min_item, buckets=1):
+    """Users and the core of pairs whose users are dealt out to buckets."""
+    users = [np.ones(num_users, bool) for _ in range(buckets)]
 
-    return [part(bucket) for bucket in range(buckets)]
+    def pass_over(number, items):
+        rounds = []
+        for bucket in range(buckets):
+            chosen = [pair for pair in pairs if pair[0] % buckets == bucket]
+            user, item = np.array(chosen, np.int32).reshape(-1, 2).T
+            users[bucket], found = filter_users(user, item, users[bucket], items, min_user)
+            rounds.append(found)
+        return rounds
+
+    core = fixed_point(pass_over, num_items, min_item)
+    return np.logical_or.reduce(users), core
 
 
 def core_by_loop(pairs, min_user, min_item):
@@ -183,8 +190,8 @@ def core_by_loop(pairs, min_user, min_item):
 def test_core_by_hand():
     # Item 2 has one row; without it user 1 has one row, and without that row item 1 has one.
     pairs = [(0, 0), (2, 0), (0, 1), (1, 1), (1, 2), (2, 3), (0, 3)]
-    core = fixed_point(loaders(pairs, 1), 3, 4, 2, 2)
-    assert core.users.tolist() == [True, False, True]
+    users, core = core_of(pairs, 3, 4, 2, 2)
+    assert users.tolist() == [True, False, True]
     assert core.items.tolist() == [True, False, False, True]
     assert core.drops == {"item with too few interactions": 2, "user with too few interactions": 1}
     assert core.rounds == 3
@@ -198,12 +205,12 @@ def test_core_by_hand():
     st.integers(1, 4),
 )
 def test_core_is_the_fixed_point_whatever_the_buckets(pairs, min_user, min_item, buckets):
-    core = fixed_point(loaders(pairs, buckets), 8, 8, min_user, min_item)
+    users, core = core_of(pairs, 8, 8, min_user, min_item, buckets)
     wanted = core_by_loop(pairs, min_user, min_item)
-    found = [pair for pair in pairs if core.users[pair[0]] and core.items[pair[1]]]
+    found = [pair for pair in pairs if users[pair[0]] and core.items[pair[1]]]
     assert found == wanted
     assert core.drops.total() == len(pairs) - len(wanted)
-    assert set(np.flatnonzero(core.users)) == {user for user, _ in wanted}
+    assert set(np.flatnonzero(users)) == {user for user, _ in wanted}
     assert set(np.flatnonzero(core.items)) == {item for _, item in wanted}
-    one = fixed_point(loaders(pairs, 1), 8, 8, min_user, min_item)
+    _, one = core_of(pairs, 8, 8, min_user, min_item)
     assert (one.drops, one.rounds) == (core.drops, core.rounds)

@@ -29,9 +29,9 @@ from recsys.core.tables import (
     USER_ID,
     WEIGHT,
 )
-from recsys.logs.exchange import Spill
 from recsys.logs.ingest import ingest, ingest_split, load_log
 from recsys.logs.reasons import KEPT, REASON, REASON_TYPE
+from recsys.logs.spill import Spill
 from recsys.logs.synthetic import communities, large_log
 
 PLAIN, KEEP_ALL = DataConfig(), CleanConfig()
@@ -161,7 +161,7 @@ def test_rows_in_another_order_give_the_same_rows(tmp_path):
 
 
 def test_codes_persist_over_many_small_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr("recsys.logs.ingest.BATCH_ROWS", 50)
+    monkeypatch.setattr("recsys.logs.spill.BATCH_ROWS", 50)
     paths = large_log(tmp_path / "raw", rows=3000, users=300, items=60, files=4)
     report = ingest(tmp_path / "raw", PLAIN, KEEP_ALL, tmp_path / "log", buckets=4)
     raw = pl.concat([pl.read_parquet(path) for path in paths])

@@ -43,6 +43,22 @@ def test_columns_of_the_log_are_mapped_and_those_of_events_are_not(
     assert sorted(rows.rows()) == [("8", "b", NOW - 9), ("9", "a", NOW - 5), ("9", "late", NOW)]
 
 
+def test_ids_of_events_and_of_answers_are_the_services_own(tmp_path: Path) -> None:
+    """They may stand in any of the lines, and no log has them."""
+    shop = log(tmp_path, "log.csv", buyer=[9, 8], article=["a", "b"], at=[NOW - 5, NOW - 9])
+    plain = {"user_id": "9", "item_id": "late", "timestamp": NOW}
+    rows = [{**plain, "item_id": str(number)} for number in range(3000)]
+    rows.append({**plain, "item_id": "clicked", "event_id": "order-7", "answer": "qkFc2Gs61KjZ"})
+    file = tmp_path / "events.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = DataConfig(user_col="buyer", item_col="article", time_col="at")
+    scan = scan_log([shop, str(file)], data)
+    found, drops = scan.collect()
+    assert not drops and len(found) == len(rows) + 2
+    assert found.columns == [USER_ID, ITEM_ID, TIME]
+    assert "clicked" in found[ITEM_ID]
+
+
 @pytest.mark.parametrize(
     ("times", "unit"),
     [

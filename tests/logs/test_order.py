@@ -16,7 +16,7 @@ from recsys.logs.ingest import CodedLog, IngestReport, ingest, ingest_split, loa
 from recsys.logs.odd_values import time_warnings
 from recsys.logs.read import scan_log
 from recsys.logs.relations import read_relation
-from recsys.logs.split import OTHER_LATE, held_out_later, split_log
+from recsys.logs.split import OTHER_LATE, held_out_last, held_out_later, split_log
 from recsys.logs.times import decide_unit
 
 NOW = 1_760_000_000
@@ -200,6 +200,7 @@ def test_validation_of_published_files_is_each_users_latest(tmp_path: Path) -> N
     assert (splits.method, splits.time_safe) == ("given", False)
     assert by_user(log, splits.validation) == {"ada": ["i3"], "bea": ["i6"]}
     assert not held_out_later(log, SplitConfig())
+    assert held_out_last(log, SplitConfig())
 
 
 def test_other_behaviours_behind_a_carved_row_are_known_later(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from recsys.core.config import CleanConfig, DataConfig, SplitConfig
 from recsys.core.errors import DataError, UsageError
 from recsys.core.tables import BEHAVIOR, ITEM, ITEM_ID, RATING, SPLIT, TIME, USER, USER_ID, WEIGHT
 from recsys.logs.ingest import ingest, ingest_split, load_log
-from recsys.logs.split import OTHER_OF_PAIR, held_out_later, split_log
+from recsys.logs.split import OTHER_OF_PAIR, held_out_last, held_out_later, split_log
 
 NOW = 1_600_000_000
 HOUR = 3_600
@@ -54,6 +54,9 @@ def test_times_of_train_carve_validation_and_claim_nothing_of_the_test(tmp_path)
     splits = split_log(log, SplitConfig(validation_share=0.25), "buy", 0)
     assert (splits.method, splits.validation_method) == ("given", "last_share")
     assert not splits.time_safe and not held_out_later(log, SplitConfig())
+    # Validation decides, and it is each user's latest.
+    assert held_out_last(log, SplitConfig())
+    assert not held_out_last(log, SplitConfig(validation_method="random"))
     items = splits.validation.select(USER, ITEM).rows()
     latest = log.items.ids.to_list().index("i3")
     assert sorted(items) == [(user, latest) for user in sorted({row[0] for row in items})]

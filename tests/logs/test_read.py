@@ -72,7 +72,7 @@ def test_a_text_url_without_a_header_line(tmp_path):
 
 def test_a_url_that_is_not_there(tmp_path):
     for name in ("none.parquet", "none.csv", "none.jsonl"):
-        with pytest.raises(DataError, match="cannot read"):
+        with pytest.raises(DataError, match="there is no file"):
             scan_log(f"file://{tmp_path}/{name}", STANDARD)
 
 

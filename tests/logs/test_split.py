@@ -19,11 +19,12 @@ from recsys.logs.split import (
     KNOWN_TEST,
     OTHER_LATE,
     folds,
+    held_out_last,
     held_out_later,
     load,
     split_log,
 )
-from recsys.logs.time_cut import cut_moment
+from recsys.logs.time_cut import MomentsInMemory, cut_moment
 
 METHODS = ("global_time", "rolling_time", "leave_last", "last_share", "random")
 
@@ -70,6 +71,21 @@ def test_published_files_come_later_if_their_times_say_so(moment, later):
     assert (
         held_out_later(coded(rows, (USER, ITEM, TIME, SPLIT)), SplitConfig(method="given")) is later
     )
+
+
+@pytest.mark.parametrize(("moments", "is_last"), [((6, 11), True), ((4, 11), False)])
+def test_published_files_hold_out_ends_if_each_users_times_say_so(moments, is_last):
+    """The first user's test row is after their own train rows, and before the other's."""
+    rows = [(0, 0, 5, "train"), (1, 1, 10, "train")]
+    rows += [(0, 1, moments[0], "test"), (1, 0, moments[1], "test")]
+    log = coded(rows, (USER, ITEM, TIME, SPLIT))
+    assert held_out_last(log, SplitConfig(method="given")) is is_last
+    assert not held_out_later(log, SplitConfig(method="given"))
+
+
+@pytest.mark.parametrize("method", ["random", "last_share", "leave_last", "global_time"])
+def test_a_log_that_is_split_here_holds_out_ends_unless_at_random(method):
+    assert held_out_last(TEN, SplitConfig(method=method)) is (method != "random")
 
 
 def test_rows_at_the_cut_go_to_one_side():
@@ -270,7 +286,7 @@ def test_saved_splits_are_the_same(tmp_path):
 def test_a_cut_holds_out_at_least_its_share(times, share):
     moments = np.array(times)
     try:
-        cut = cut_moment(moments, share)
+        cut = cut_moment(MomentsInMemory(moments), share)
     except DataError:
         return
     held = int((moments >= cut).sum())

@@ -1,0 +1,1 @@
+"""Files at URLs: objects of S3, Google Cloud Storage and Azure, read, written and brought here."""

@@ -1,0 +1,108 @@
+"""An S3-compatible server on loopback (moto's, over HTTP), and the environment that leads to it."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from patience import PATIENCE_SECONDS
+
+KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMIexamplesecret"
+
+
+@dataclass
+class ObjectServer:
+    """A running server; `kill` ends it as a power cut does."""
+
+    port: int
+    process: subprocess.Popen
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_REGION": "us-east-1",
+            "RECSYS_STORE_SECONDS": "0",
+        }
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def object_server(bucket: str) -> Iterator[ObjectServer]:
+    """A server with an empty bucket. Skips the test where moto is not installed."""
+    pytest.importorskip("obstore")
+    if subprocess.run([sys.executable, "-c", "import moto.server"], capture_output=True).returncode:
+        pytest.skip("moto is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "moto.server",
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _make_bucket(f"http://127.0.0.1:{port}/{bucket}", process)
+        yield ObjectServer(port, process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _make_bucket(url: str, process: subprocess.Popen) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < PATIENCE_SECONDS:
+        assert process.poll() is None, "the server ended"
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="PUT")).close()
+        except OSError:
+            time.sleep(0.05)
+            continue
+        return
+    raise AssertionError("the server never answered")
+
+
+def put(store: object, files: dict[str, bytes], folder: Path) -> None:
+    """Write objects by key."""
+    for key, content in files.items():
+        path = folder / "object"
+        path.write_bytes(content)
+        store.upload(path, key)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ObjectServer]:
+    with object_server("shop") as running:
+        yield running
+
+
+@pytest.fixture
+def url(
+    server: ObjectServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> str:
+    """A folder of the bucket that nobody else uses."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
+    return f"s3://shop/{request.node.name.replace('[', '-').replace(']', '')}"
