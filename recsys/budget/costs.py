@@ -25,6 +25,8 @@ _GOLDEN_SECONDS = 0.3  # requests that a bundle is checked by
 _INGESTED_ROW = 3e-6
 _SPLIT_ROW = 2e-6
 _AUDITED_ROW = 4e-6
+_ENCODED_ITEM = 3e-3  # by TF-IDF in three phases, or by a small model
+_CANDIDATE, _CANDIDATE_TREE = 2e-5, 1e-7  # a user and an item that trees look at; a tree of them
 _EDGE = 1e-6  # of a graph, built and saved
 
 _BLENDED_CELL = 5e-8  # a user and an item: the score of a blended model, and its place
@@ -35,6 +37,7 @@ _JUDGING_USERS, _FEWEST_JUDGING, _JUDGED_CELLS = 10_000, 200, 40_000_000
 _TABLES = 2  # item–item tables that a blend tries; ridges share most of their work
 _VISITOR_CELL, _PLAIN_VISITOR_CELL = 1e-7, 2e-8  # a visitor and an item; the same
 _VISITORS, _VISITOR_LISTS = 2_000, 12
+_SIMILAR_ASKED = 3  # items of each judging user that are asked for what is similar
 _DRAW = 4e-10  # a bootstrap draw, a user and a metric
 _METRICS = 22  # of a model
 _INDEX_USERS = 10_000  # whose lists go through the index as well
@@ -137,6 +140,13 @@ def ranking_cost(counts: Counts, config: RunConfig, num_users: int) -> StageCost
     return cost_of(counts, cell * cells, _RANKING_BYTES, disk)
 
 
+def similar_cost(counts: Counts, config: RunConfig) -> StageCost:
+    """Lists of what is similar to a few items of each judging user, by vectors and for a visitor."""
+    cells = _SIMILAR_ASKED * _judging_users(counts) * counts.items
+    of_visitors = _BLENDED_CELL if has_histories(config) else _PLAIN_CELL
+    return cost_of(counts, (_PLAIN_CELL + of_visitors) * cells, _RANKING_BYTES)
+
+
 def has_histories(config: RunConfig) -> bool:
     """Whether items of a history may add to scores beside the vectors."""
     return bool(config.blend.neighbours or config.blend.low_pass_rank)
@@ -154,6 +164,20 @@ def baseline_cost(counts: Counts, name: str, num_fits: int) -> StageCost:
 def counting_cost(counts: Counts) -> StageCost:
     """A pass over the rows."""
     return cost_of(counts, _SPLIT_ROW * counts.rows)
+
+
+def contents_cost(counts: Counts, config: RunConfig) -> StageCost:
+    """Encoding texts and pictures; those that are fitted, in every phase, count here too."""
+    features = config.features.all
+    return cost_of(counts, _ENCODED_ITEM * counts.items * len(features))
+
+
+def rank_cost(counts: Counts, config: RunConfig) -> StageCost:
+    """Candidates of validation users, what is read of them, and trees."""
+    users = min(counts.validation_users, _JUDGING_USERS)
+    candidates = users * (config.rank.candidates + config.rank.popular)
+    learning = candidates * (_CANDIDATE + _CANDIDATE_TREE * config.rank.trees)
+    return cost_of(counts, learning + _BLENDED_CELL * users * counts.items, 200.0 * candidates)
 
 
 def cold_start_cost(counts: Counts, config: RunConfig) -> StageCost:

@@ -165,6 +165,10 @@ def _relations(counts: Counts, config: RunConfig) -> StageCost:
     return costs.relations_cost(counts)
 
 
+def _contents(counts: Counts, config: RunConfig) -> StageCost:
+    return costs.contents_cost(counts, config)
+
+
 def _split(counts: Counts, config: RunConfig) -> StageCost:
     return costs.split_cost(counts)
 
@@ -175,6 +179,14 @@ def _audit(counts: Counts, config: RunConfig) -> StageCost:
 
 def _popularity(counts: Counts, config: RunConfig) -> StageCost:
     return costs.counting_cost(counts)
+
+
+def _similar(counts: Counts, config: RunConfig) -> StageCost:
+    return costs.similar_cost(counts, config)
+
+
+def _rank(counts: Counts, config: RunConfig) -> StageCost:
+    return costs.rank_cost(counts, config)
 
 
 def _validate(counts: Counts, config: RunConfig) -> StageCost:
@@ -217,10 +229,13 @@ _OF_BASELINES: Mapping[str, Callable[[Counts, str, RunConfig], StageCost]] = {
 _OTHERS: Mapping[str, Callable[[Counts, RunConfig], StageCost]] = {
     "ingest": _ingest,
     "relations": _relations,
+    "contents": _contents,
     "split": _split,
     "audit": _audit,
     "count": _popularity,
     "popularity": _popularity,
+    "similar": _similar,
+    "rank": _rank,
     "validate": _validate,
     "test-model": _test_model,
     "ablate": _ablate,

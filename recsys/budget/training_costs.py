@@ -3,6 +3,7 @@
 """
 
 from math import ceil
+from typing import NamedTuple
 
 from recsys.budget.costs import FLOAT_BYTES, StageCost, cost_of
 from recsys.budget.counts import Counts
@@ -34,36 +35,64 @@ def training_cost(counts: Counts, config: RunConfig, chooses: bool) -> StageCost
     """
     train = with_epochs(config.train, counts.pairs)
     epoch = epoch_seconds(counts, config)
-    encoding = _ENCODED_EVENT * counts.pairs * config.model.user_layers
-    seconds = _start_seconds(counts) + encoding
-    if chooses:
-        checking = encoding + _ranking_seconds(counts)
-        probed_share = min(1.0, _PROBED_PAIRS / max(counts.pairs, 1))
-        probe = probed_share * epoch + checking
-        seconds += num_probes(counts, config) * probe
-        seconds += _epochs(train, _MORE_RUN) * (epoch + checking)
-    else:
-        seconds += _epochs(train, _MORE_KEPT) * epoch
-    memory = _training_bytes(counts, config.model, train)
+    seconds = start_seconds(counts) + encoding_seconds(counts, config.model)
+    passes = num_passes(counts, config, chooses)
+    seconds += passes.epochs * epoch
+    seconds += passes.validations * validation_seconds(counts, config.model)
+    memory = sum(training_bytes(counts, config.model, train))
     disk = 3 * counts.nodes * config.model.width * FLOAT_BYTES
     return cost_of(counts, seconds, memory, disk)
 
 
+class Passes(NamedTuple):
+    """How often a training goes over the pairs, probes included, and how often it validates."""
+
+    epochs: float
+    validations: float
+
+
+def num_passes(counts: Counts, config: RunConfig, chooses: bool) -> Passes:
+    """To expect of a training; arguments as of `training_cost`."""
+    train = with_epochs(config.train, counts.pairs)
+    if not chooses:
+        return Passes(_epochs(train, _MORE_KEPT), 0.0)
+    probed_share = min(1.0, _PROBED_PAIRS / max(counts.pairs, 1))
+    probes = num_probes(counts, config)
+    epochs = _epochs(train, _MORE_RUN)
+    return Passes(epochs + probes * probed_share, epochs + probes)
+
+
+class EpochCost(NamedTuple):
+    """Seconds of one pass over the pairs.
+
+    of_pairs: what goes by pairs; processes that train together divide it.
+    of_nodes: messages over the whole graph, and what a step takes whatever its size.
+    """
+
+    of_pairs: float
+    of_nodes: float
+
+
 def epoch_seconds(counts: Counts, config: RunConfig) -> float:
     """One pass over the pairs of a phase."""
+    return sum(epoch_cost(counts, config))
+
+
+def epoch_cost(counts: Counts, config: RunConfig) -> EpochCost:
+    """The same in parts."""
     model = config.model
-    steps = _steps(counts, config.train)
+    steps = num_steps(counts, config.train)
     scoring = counts.pairs * _pair_seconds(model, config.train)
     # A pass of messages over the whole graph, in every step.
     messages = steps * _MESSAGE * counts.edges * model.layers
-    seconds = steps * _STEP + scoring
+    of_steps = steps * _STEP
     if model.family != "history":
-        return seconds + messages
+        return EpochCost(scoring, of_steps + messages)
 
-    attending = _NEIGHBOUR * _mean_history(counts, model) * model.user_layers
+    attending = _NEIGHBOUR * mean_history(counts, model) * model.user_layers
     # Steps share a pass where it would cost more than a share of theirs.
     shared_messages = min(messages, _MESSAGE_SHARE * scoring)
-    return seconds + counts.pairs * attending + shared_messages
+    return EpochCost(scoring + counts.pairs * attending, of_steps + shared_messages)
 
 
 def num_probes(counts: Counts, config: RunConfig) -> int:
@@ -84,16 +113,22 @@ def _epochs(train: TrainConfig, share: float) -> float:
     return sure + share * (train.most_epochs - sure)
 
 
-def _start_seconds(counts: Counts) -> float:
+def start_seconds(counts: Counts) -> float:
     """The SVD of the start: passes over the pairs, and over the vectors of the smaller side."""
     smaller = min(counts.users, counts.items)
     a_pass = 4e-9 * counts.pairs + 5e-7 * smaller
     return _LANCZOS * a_pass
 
 
-def _ranking_seconds(counts: Counts) -> float:
-    """Lists of the users that a validation looks at."""
-    return _RANKED_CELL * counts.validation_users * counts.items
+def encoding_seconds(counts: Counts, model: ModelConfig) -> float:
+    """The vectors of all users."""
+    return _ENCODED_EVENT * counts.pairs * model.user_layers
+
+
+def validation_seconds(counts: Counts, model: ModelConfig) -> float:
+    """The vectors of all users, and lists of those that a validation looks at."""
+    ranking = _RANKED_CELL * counts.validation_users * counts.items
+    return encoding_seconds(counts, model) + ranking
 
 
 def _pair_seconds(model: ModelConfig, train: TrainConfig) -> float:
@@ -106,27 +141,44 @@ def _pair_seconds(model: ModelConfig, train: TrainConfig) -> float:
     return _PAIR + _CANDIDATE * candidates * of_width
 
 
-def _steps(counts: Counts, train: TrainConfig) -> int:
+def num_steps(counts: Counts, train: TrainConfig) -> int:
     """Of an epoch."""
     return ceil(counts.pairs / batch_size(counts.pairs, train))
 
 
-def _mean_history(counts: Counts, model: ModelConfig) -> float:
+def mean_history(counts: Counts, model: ModelConfig) -> float:
     """Events that a user is made of."""
     mean_length = counts.pairs / max(counts.users, 1)
     return min(mean_length, model.history)
 
 
-def _training_bytes(counts: Counts, model: ModelConfig, train: TrainConfig) -> float:
+class TrainingBytes(NamedTuple):
+    """What a training holds beside the rows of its log.
+
+    tables: with their optimiser.
+    states: of layers.
+    step: scores and events.
+    """
+
+    tables: float
+    states: float
+    step: float
+
+
+def training_bytes(counts: Counts, model: ModelConfig, train: TrainConfig) -> TrainingBytes:
     """Tables with their optimiser, states of layers, and what a step holds."""
     row_bytes = model.width * FLOAT_BYTES
-    has_user_rows = model.family != "history" or model.user_table
-    learnt_rows = counts.nodes if has_user_rows else counts.items
     # Parameter, gradient, two moments of Adam, the best epoch, and two while a checkpoint is written.
-    table_bytes = 7.0 * learnt_rows * row_bytes
+    table_bytes = 7.0 * table_rows(counts, model) * row_bytes
     state_bytes = 6.0 * counts.nodes * row_bytes * (model.layers + 1)
     candidates = max(train.negatives, 1)
     score_bytes = 4.0 * train.share_size * candidates * FLOAT_BYTES
-    events = batch_size(counts.pairs, train) * _mean_history(counts, model)
+    events = batch_size(counts.pairs, train) * mean_history(counts, model)
     event_bytes = 12.0 * events * row_bytes
-    return table_bytes + state_bytes + score_bytes + event_bytes
+    return TrainingBytes(table_bytes, state_bytes, score_bytes + event_bytes)
+
+
+def table_rows(counts: Counts, model: ModelConfig) -> int:
+    """Nodes that have a row of their own in a layer-0 table."""
+    has_user_rows = model.family != "history" or model.user_table
+    return counts.nodes if has_user_rows else counts.items

@@ -13,6 +13,7 @@ from recsys.core.config import ModelConfig
 from recsys.core.errors import UsageError
 from recsys.graph.schema import USER, Block, EdgeType, Features, Graph, NodeType, full_block
 from recsys.model.layer import Layer, States, table_name
+from recsys.model.rows import Rows
 from recsys.model.scaling import unit_rows
 
 _START_DEVIATION = 0.1
@@ -49,6 +50,7 @@ class Network(nn.Module):
         self.num_nodes = dict(num_nodes)
         self.relations = list(relations)
         self.target = target
+        self.rows = Rows()
         self.tables = nn.ParameterDict()
         self.features = nn.ModuleDict()
         for kind, numbers in (features or {}).items():
@@ -92,14 +94,14 @@ class Network(nn.Module):
                 self.visitor.copy_(self.table(USER).mean(0))
 
     def table(self, node_type: NodeType) -> nn.Parameter:
-        """(n, width) layer-0 states of a node type."""
+        """(n, width) layer-0 states of a node type: the rows that lie in this process."""
         return cast(nn.Parameter, self.tables[table_name(node_type)])
 
     def layer0(
         self, node_type: NodeType, ids: Int[Tensor, " nodes"]
     ) -> Float[Tensor, "nodes width"]:
         """Layer-0 states of some nodes."""
-        states = self.table(node_type).index_select(0, ids)
+        states = self.rows.some(self.table(node_type), ids)
         if node_type in self.features:
             # e = table + features · projection
             states = states + self.features[node_type](ids)
@@ -107,7 +109,7 @@ class Network(nn.Module):
 
     def rows_of_all(self, node_type: NodeType) -> Float[Tensor, "nodes width"]:
         """Layer-0 states of all nodes of a type: without features the table itself, no copy."""
-        states: Tensor = self.table(node_type)
+        states: Tensor = self.rows.every(self.table(node_type), self.num_nodes[node_type])
         if node_type in self.features:
             # e = table + features · projection
             states = states + cast(_Projected, self.features[node_type]).of_all()

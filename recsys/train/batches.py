@@ -25,6 +25,7 @@ from recsys.train.candidates import CandidateGroup
 from recsys.train.losses import loss_named
 from recsys.train.negatives import Negatives
 from recsys.train.neighbours import NeighbourPositives
+from recsys.train.ranks import ALONE, Ranks
 
 _STEPS_AN_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 50, 1024, 4096
 _STEPS, _FEWEST_EPOCHS = 1000, 3
@@ -73,12 +74,12 @@ def with_epochs(config: TrainConfig, pairs: int) -> TrainConfig:
 class Batch:
     """One optimiser step.
 
-    groups: pairs with their candidates.
-    pairs: in all groups together.
+    groups: pairs with their candidates; where processes train together, this one's pairs.
+    pairs: in all groups of all processes together.
     blocks: the sampled neighbourhood of all users and items in the groups, outermost layer first;
         None in full-graph mode, where rows are dense ids.
     hidden: (users of the outermost block,) bool, who trains the visitor's state.
-    users, items: (pairs,) dense ids, for the penalty on layer-0 states.
+    users, items: (pairs,) dense ids of all processes' pairs, for the penalty on layer-0 states.
     key: seed of this step's other draws.
     """
 
@@ -119,6 +120,7 @@ class Batches:
         moments: (pairs,) when each came about, in the order of `positives`; with a TemporalSampler
             alone. A step then takes pairs of one stretch of time, and what it samples is from
             before the first of them.
+        ranks: the processes that share a step. Each draws all of it and works out its own part.
     """
 
     def __init__(
@@ -128,12 +130,14 @@ class Batches:
         seed: int,
         sampler: BlockSampler | TemporalSampler | HistoryBlocks | None,
         moments: Int64Array | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._known = positives
         self._config = config
         self._seed = seed
         self._sampler = sampler
         self._moments = moments
+        self._ranks = ranks
         self._size = batch_size(positives.nnz, config)
         self._user = np.repeat(np.arange(positives.shape[0]), np.diff(positives.indptr))
         self._item = positives.indices.astype(np.int64)
@@ -174,17 +178,14 @@ class Batches:
             more_users, more_items = self._neighbours.draw(user, item, draw)
             user = np.concatenate([user, more_users])
             item = np.concatenate([item, more_items])
-        size = self._config.share_size
-        groups = []
-        for start in range(0, len(user), size):
-            rows = slice(start, start + size)
-            groups.append(self._group(user[rows], item[rows], draw))
+        own = self._ranks.part(len(user))
+        groups = self._groups(user, item, own, draw)
         key = int(draw.integers(2**31))
         blocks = None
         num_users = self._known.shape[0]
         if isinstance(self._sampler, HistoryBlocks):
-            block = self._sampler.before(pairs, user, (key,))
-            items = _items_of(item, groups)
+            block = self._sampler.before(pairs, user, (key,), own)
+            items = _items_of(item[own], groups)
             block = with_present_sources(block, {ITEM: items})
             groups = _of_own_users(groups, block.nodes[ITEM])
             blocks = [block]
@@ -197,28 +198,50 @@ class Batches:
             groups=tuple(groups),
             pairs=len(user),
             blocks=blocks,
-            hidden=self._hidden(num_users, draw),
+            hidden=self._hidden(num_users, draw, own),
             users=torch.from_numpy(user),
             items=torch.from_numpy(item),
             key=key,
         )
 
-    def _hidden(self, num_users: int, draw: np.random.Generator) -> Tensor | None:
+    def _hidden(self, num_users: int, draw: np.random.Generator, own: slice) -> Tensor | None:
+        """own: the pairs of this process, of which each has a user where there are several."""
         share = self._config.user_dropout
         if not share:
             return None
-        return torch.from_numpy(draw.random(num_users, dtype=np.float32) < share)
+        hidden = draw.random(num_users, dtype=np.float32) < share
+        return torch.from_numpy(hidden if self._ranks.size == 1 else hidden[own])
+
+    def _groups(
+        self, user: Int64Array, item: Int64Array, own: slice, draw: np.random.Generator
+    ) -> list[CandidateGroup]:
+        """Pairs with their candidates, which are drawn for whole groups; own: places of the pairs
+        that are wanted.
+        """
+        size = self._config.share_size
+        groups = []
+        for start in range(0, len(user), size):
+            rows = slice(start, start + size)
+            first, last = max(own.start - start, 0), min(own.stop - start, size)
+            group = self._group(user[rows], item[rows], slice(first, last), draw)
+            if group is not None:
+                groups.append(group)
+        return groups
 
     def _group(
-        self, user: Int64Array, item: Int64Array, draw: np.random.Generator
-    ) -> CandidateGroup:
+        self, user: Int64Array, item: Int64Array, own: slice, draw: np.random.Generator
+    ) -> CandidateGroup | None:
+        """The pairs `own` of a group; None where there is none of them."""
         if self._one_rival:
-            return self._rivals(user, item, draw)
+            return self._rivals(user, item, own, draw)
         negatives = self._negatives.draw(self._config.negatives, draw)
+        if own.start >= own.stop:
+            return None
         in_batch = item if self._config.in_batch else item[:0]
         drawn = np.concatenate([in_batch, negatives])
         candidates, counts = np.unique(drawn, return_counts=True)
         # A candidate that was drawn n times counts n times: e^{s + ln n}.
+        user, item = user[own], item[own]
         bias, own_bias = np.log(counts), np.zeros(len(item))
         if self._config.log_q:
             expected = self._log_expected(len(in_batch), len(negatives))
@@ -235,15 +258,25 @@ class Batches:
         return np.log(np.maximum(expected, 1e-12))
 
     def _rivals(
-        self, user: Int64Array, item: Int64Array, draw: np.random.Generator
-    ) -> CandidateGroup:
+        self, user: Int64Array, item: Int64Array, own: slice, draw: np.random.Generator
+    ) -> CandidateGroup | None:
         """One rival a pair: candidate n is that of pair n, and known where it is a known positive."""
         rivals = self._negatives.draw(len(user), draw)
-        is_known = np.asarray(self._known[user, rivals]).ravel()
+        if own.start >= own.stop:
+            return None
+        is_known = np.asarray(self._known[user, rivals]).ravel().astype(bool)
+        stands_for = None
+        if self._ranks.size > 1:
+            # The mean is one over the pairs whose rival is not known.
+            num_counted = int((~is_known).sum())
+            stands_for = len(user) * int((~is_known[own]).sum()) / max(num_counted, 1)
+        user, item, rivals, is_known = user[own], item[own], rivals[own], is_known[own]
         pair = np.flatnonzero(is_known)
         zeros = np.zeros(len(user))
         known = np.stack([pair, pair])
-        return CandidateGroup.of_arrays(user, item, rivals, zeros, zeros, known)
+        return CandidateGroup.of_arrays(
+            user, item, rivals, zeros, zeros, known, stands_for=stands_for
+        )
 
     def _known_among(
         self, user: Int64Array, item: Int64Array, candidates: Int64Array

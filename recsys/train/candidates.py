@@ -20,6 +20,8 @@ class CandidateGroup:
     own_bias: (pairs,) float32 added to the score of the pair itself: less its log-Q correction.
     known: (2, n) places (pair, candidate) where the candidate is a known positive of the user.
     sampled_share: candidates as a share of all items.
+    stands_for: pairs of the batch that the mean loss of the group stands for; all of its own when
+        None. Of a group that processes share, each has some of the pairs.
     """
 
     users: Tensor
@@ -29,6 +31,7 @@ class CandidateGroup:
     own_bias: Tensor
     known: Tensor
     sampled_share: float = 1.0
+    stands_for: float | None = None
 
     @staticmethod
     def of_arrays(
@@ -39,6 +42,7 @@ class CandidateGroup:
         own_bias: Float64Array,
         known: Int64Array,
         sampled_share: float = 1.0,
+        stands_for: float | None = None,
     ) -> "CandidateGroup":
         """The same from numpy. Args: as the fields."""
         return CandidateGroup(
@@ -49,7 +53,13 @@ class CandidateGroup:
             own_bias=torch.from_numpy(own_bias.astype("float32")),
             known=torch.from_numpy(known),
             sampled_share=sampled_share,
+            stands_for=stands_for,
         )
+
+    @property
+    def pairs(self) -> float:
+        """Of the batch, that the mean loss stands for."""
+        return len(self.users) if self.stands_for is None else self.stands_for
 
     def to(self, device: torch.device) -> "CandidateGroup":
         return CandidateGroup(
@@ -60,4 +70,5 @@ class CandidateGroup:
             own_bias=self.own_bias.to(device, non_blocking=True),
             known=self.known.to(device, non_blocking=True),
             sampled_share=self.sampled_share,
+            stands_for=self.stands_for,
         )

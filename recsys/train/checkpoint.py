@@ -4,7 +4,8 @@ checkpoint.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,21 @@ from recsys.core.artefacts import atomic_file, text_sha256
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError
 from recsys.graph.schema import Graph
+from recsys.train.ranks import ALONE, Ranks
 
 FILE = "checkpoint.safetensors"
 _FORMAT = 1
 _GROUPS = ("parameters", "best", "average", "moments")
 # Settings that change nothing in the weights reached; mode and device count as they turned out.
-_FREE = {"max_minutes", "checkpoint_every", "max_memory_gb", "warm_start", "mode", "device"}
+_FREE = {
+    "max_minutes",
+    "checkpoint_every",
+    "max_memory_gb",
+    "warm_start",
+    "mode",
+    "device",
+    "shard_tables",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,8 @@ class TrainingState:
     best: parameters of the best validation so far, empty before the first.
     average: the moving average of the parameters, empty without one.
     moments: optimiser state by "<parameter number>.<name>".
+    parts: 1, or the number of processes that hold a part of the tables each; then the tensors have
+        the rows of this process, ids modulo `parts`.
     """
 
     epoch: int = 0
@@ -67,14 +79,81 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)
     moments: dict[str, Tensor] = field(default_factory=dict)
+    parts: int = 1
 
 
-def save(folder: Path, state: TrainingState, fingerprint: str) -> None:
-    """Write the checkpoint of `folder`; the one before stays until this one is whole on disk."""
-    tensors: dict[str, Tensor] = {}
+@dataclass(frozen=True)
+class Divided:
+    """What lies in parts with several processes.
+
+    parameters: names. numbers: of the same parameters, in the optimiser.
+    """
+
+    parameters: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+
+    def holds(self, group: str, name: str, tensor: Tensor) -> bool:
+        """Whether a tensor of a `TrainingState` has a row for every node of a divided table."""
+        if group == "moments":
+            return tensor.ndim > 0 and name.partition(".")[0] in self.numbers
+        return name in self.parameters
+
+    def cut(self, state: TrainingState, part: Callable[[Tensor], Tensor]) -> None:
+        """Leave of whole tensors the part of this process."""
+        for group in _GROUPS:
+            tensors: dict[str, Tensor] = getattr(state, group)
+            for name, tensor in tensors.items():
+                if self.holds(group, name, tensor):
+                    tensors[name] = part(tensor)
+
+
+WHOLE = Divided()
+
+
+def save(
+    folder: Path,
+    state: TrainingState,
+    fingerprint: str,
+    ranks: Ranks = ALONE,
+    divided: Divided = WHOLE,
+) -> None:
+    """Write the checkpoint of `folder`; the one before stays until this one is whole on disk.
+
+    Args:
+        folder: of the checkpoint.
+        state: to write.
+        fingerprint: of the training.
+        ranks: the processes that train together and call this alike; the first writes what all
+            have.
+        divided: what each writes of its own, into a file that says how many there are.
+    """
+    common: dict[str, Tensor] = {}
+    own: dict[str, Tensor] = {}
     for group in _GROUPS:
         for name, tensor in getattr(state, group).items():
-            tensors[f"{group}/{name}"] = tensor.detach().cpu().contiguous().clone()
+            into = own if divided.holds(group, name, tensor) else common
+            into[f"{group}/{name}"] = tensor.detach().cpu().contiguous().clone()
+    if own:
+        with atomic_file(_part(folder, state.epoch, ranks.rank, ranks.size)) as partial_file:
+            save_file(own, partial_file)
+        ranks.wait()
+    if ranks.leads:
+        _save_common(folder, state, fingerprint, common, ranks.size if own else 1)
+        _remove_other_parts(folder, state.epoch if own else None, ranks.size)
+
+
+def _save_common(
+    folder: Path, state: TrainingState, fingerprint: str, tensors: dict[str, Tensor], parts: int
+) -> None:
+    """The file that makes a checkpoint of its parts.
+
+    Args:
+        folder: of the checkpoint.
+        state: where training stands.
+        fingerprint: of the training.
+        tensors: that all processes have.
+        parts: files beside this one.
+    """
     document = {
         "format": _FORMAT,
         "fingerprint": fingerprint,
@@ -83,14 +162,42 @@ def save(folder: Path, state: TrainingState, fingerprint: str) -> None:
         "best_epoch": state.best_epoch,
         "best_value": state.best_value,
     }
+    if parts > 1:
+        document["parts"] = parts
     with atomic_file(folder / FILE) as partial_file:
         save_file(tensors, partial_file, metadata={"standing": json.dumps(document)})
 
 
-def load(folder: Path, fingerprint: str) -> TrainingState | None:
+def _part(folder: Path, epoch: int, rank: int, size: int) -> Path:
+    """File of the rows whose ids are `rank` modulo `size`."""
+    return folder / f"checkpoint-{epoch}-{rank}-of-{size}.safetensors"
+
+
+def _remove_other_parts(folder: Path, epoch: int | None, size: int) -> None:
+    """Those of earlier checkpoints; nothing refers to them any more."""
+    present = set()
+    if epoch is not None:
+        present = {_part(folder, epoch, rank, size) for rank in range(size)}
+    for path in folder.glob("checkpoint-*-of-*.safetensors"):
+        if path not in present:
+            path.unlink()
+
+
+def load(
+    folder: Path, fingerprint: str, ranks: Ranks = ALONE, divides: bool = False
+) -> TrainingState | None:
     """The checkpoint of `folder`, or None when there is none or it belongs to another training.
 
-    Raises DataError for a file that is no checkpoint of ours.
+    However many processes wrote it: a part is put together from theirs.
+
+    Args:
+        folder: of the checkpoint.
+        fingerprint: of the training.
+        ranks: the processes that go on with it.
+        divides: whether each of them wants its part of the tables alone.
+
+    Raises:
+        DataError: a file is no checkpoint of ours, or a part is missing.
     """
     path = folder / FILE
     if not path.exists():
@@ -101,11 +208,35 @@ def load(folder: Path, fingerprint: str) -> TrainingState | None:
             if document["format"] != _FORMAT or document["fingerprint"] != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        parts = document.get("parts", 1)
+        divides = divides and ranks.size > 1
+        if parts > 1:
+            rows = slice(ranks.rank, None, ranks.size) if divides else slice(None)
+            tensors |= _rows_of_parts(folder, document["epoch"], parts, rows)
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise DataError(
             f"{path} is not a readable checkpoint: {error}", "Remove it to train from the start"
         ) from None
-    return _training_state(document, tensors)
+    state = _training_state(document, tensors)
+    state.parts = ranks.size if parts > 1 and divides else 1
+    return state
+
+
+def _rows_of_parts(folder: Path, epoch: int, parts: int, rows: slice) -> dict[str, Tensor]:
+    """Some rows of the divided tensors, in the order of their ids."""
+    with ExitStack() as files:
+        opened = []
+        for rank in range(parts):
+            path = _part(folder, epoch, rank, parts)
+            opened.append(files.enter_context(safe_open(path, framework="pt")))
+        tensors = {}
+        for name in opened[0].keys():  # noqa: SIM118 - not a mapping
+            held = [file.get_tensor(name) for file in opened]
+            whole = torch.empty(sum(len(part) for part in held), *held[0].shape[1:])
+            for rank, part in enumerate(held):
+                whole[rank::parts] = part
+            tensors[name] = whole[rows].clone()
+    return tensors
 
 
 def _training_state(document: dict[str, Any], tensors: dict[str, Tensor]) -> TrainingState:
@@ -115,7 +246,14 @@ def _training_state(document: dict[str, Any], tensors: dict[str, Tensor]) -> Tra
         groups[group][parameter] = tensor
     history = [EpochRecord(**record) for record in document["history"]]
     return TrainingState(
-        document["epoch"], history, document["best_epoch"], document["best_value"], **groups
+        epoch=document["epoch"],
+        history=history,
+        best_epoch=document["best_epoch"],
+        best_value=document["best_value"],
+        parameters=groups["parameters"],
+        best=groups["best"],
+        average=groups["average"],
+        moments=groups["moments"],
     )
 
 

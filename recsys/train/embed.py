@@ -15,6 +15,7 @@ from recsys.model.export import encoder_state, history_encoder_state
 from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.model.layer import States
 from recsys.model.network import Network
+from recsys.train.ranks import ALONE, Ranks
 
 _USERS_AT_ONCE = 8192
 
@@ -64,6 +65,7 @@ def embed_histories(
     config: GraphConfig | None = None,
     blocks: list[Block] | None = None,
     histories: HistoryBlocks | None = None,
+    ranks: Ranks = ALONE,
 ) -> Embeddings:
     """The same of a network whose users are histories.
 
@@ -73,6 +75,8 @@ def embed_histories(
         config: what the graph was built with.
         blocks: `history_blocks` on the network's device, when there are some already.
         histories: of the graph's users, when they are sorted already.
+        ranks: the processes that call this together; each makes the vectors of its part of the
+            users, and has those of all in the end.
     """
     device = network.visitor.device
     was_training = network.training
@@ -81,13 +85,16 @@ def embed_histories(
         blocks = blocks or history_blocks(graph.to(device), network.config.layers)
         states = network.node_states(blocks)
         histories = histories or history_blocks_of(graph, interactions, network.config)
-        users = np.empty((interactions.num_users, network.config.width), np.float32)
-        for start in range(0, len(users), _USERS_AT_ONCE):
-            ids = np.arange(start, min(start + _USERS_AT_ONCE, len(users)))
-            block = block_to(histories.now(ids), device)
-            users[ids] = _array(network.users(states, block))
+        num_users = interactions.num_users
+        own = np.arange(num_users)[ranks.part(num_users)]
+        own_users = np.empty((len(own), network.config.width), np.float32)
+        for start in range(0, len(own), _USERS_AT_ONCE):
+            places = slice(start, start + _USERS_AT_ONCE)
+            block = block_to(histories.now(own[places]), device)
+            own_users[places] = _array(network.users(states, block))
+        users = ranks.gathered(own_users, num_users)
         items = _array(network.finish({ITEM: states[ITEM]})[ITEM])
-        user_self = _own_states(network, len(users))
+        user_self = _own_states(network, num_users)
         encoder = history_encoder_state(network, graph, states, interactions, config)
     network.train(was_training)
     lengths = None

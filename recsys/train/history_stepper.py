@@ -14,6 +14,7 @@ from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.model.layer import States
 from recsys.train.batches import Batch
 from recsys.train.forecast import Plan
+from recsys.train.ranks import ALONE, Ranks
 from recsys.train.stepper import Stepper
 
 _EDGE_COST = 8.0
@@ -44,8 +45,9 @@ class HistoryStepper(Stepper):
         seed: int,
         plan: Plan,
         device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(network, interactions, graph, config, seed, plan, device)
+        super().__init__(network, interactions, graph, config, seed, plan, device, ranks)
         self.node_blocks = history_blocks(self.graph, network.config.layers)
         self.steps_a_pass = steps_a_pass(plan, config)
         self._pass: _Pass | None = None

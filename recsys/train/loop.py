@@ -29,6 +29,7 @@ from recsys.train.factors import factor_states
 from recsys.train.families import embedded, stepper_of
 from recsys.train.forecast import Plan, plan_training, refuse_too_slow
 from recsys.train.probe import Settings
+from recsys.train.ranks import ALONE, Ranks
 from recsys.train.short_trainings import ShortTrainings, Validate
 from recsys.train.stepper import Start, Stepper, first_network
 from recsys.train.warm_start import save_states
@@ -79,6 +80,7 @@ def train(
     graph_config: GraphConfig | None = None,
     watch: Watch | None = None,
     settings: Settings | None = None,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train a network on one phase.
 
@@ -100,14 +102,18 @@ def train(
             training.
         settings: what the configuration leaves open, as an earlier phase settled it; settled here by
             validation when absent.
+        ranks: the processes that train together and call this alike; together they take the steps
+            that one would take. The first writes and speaks.
 
     Raises:
         MachineError: before it starts when the forecast does not fit, or when the loss stops being
             a number.
         DataError: there is no pair to learn from.
-        ConfigError: train.loss is unknown, or train.time_respecting without times.
+        ConfigError: train.loss is unknown, train.time_respecting without times, or what several
+            processes cannot share.
     """
-    device = choose_device(train)
+    device = choose_device(train, ranks)
+    progress = progress if ranks.leads else QUIET
     with _threads(threads), torch.random.fork_rng(devices=[]):
         target = graph.target[1]
         positives = interactions.matrix((target,))
@@ -127,6 +133,7 @@ def train(
                     device,
                     graph_config,
                     validate,
+                    ranks,
                 )
                 settings = probed.settle(train, progress)
         train = settings.applied(train)
@@ -142,15 +149,18 @@ def train(
             plan.mode,
             device,
         )
-        state = checkpoint.load(folder, identity) if folder else None
+        state = None
+        if folder:
+            state = checkpoint.load(folder, identity, ranks, train.shard_tables)
+        ranks.require_same(f"{identity} after epoch {state.epoch if state else 0}")
         factors = None
         if train.factor_epochs and start is None and state is None:
             factors = factor_states(
                 interactions, graph.target[1], model, train, seed, device, progress
             )
         network = first_network(interactions, graph, model, seed, start, shared, factors)
-        stepper = stepper_of(network, interactions, graph, train, seed, plan, device)
-        plan = plan.timed(stepper.seconds_a_step())
+        stepper = stepper_of(network, interactions, graph, train, seed, plan, device, ranks)
+        plan = plan.timed(ranks.largest(stepper.seconds_a_step()))
         progress.say(plan.sentence(), **plan.facts())
         refuse_too_slow(plan, train)
 
@@ -172,7 +182,7 @@ def train(
             state=state or TrainingState(),
         )
         stopped = training.run(progress)
-        if folder:
+        if folder and ranks.leads:
             save_states(folder, network, graph, interactions)
         return _trained(training.state, network, embeddings(), stopped, plan, settings)
 
@@ -236,9 +246,10 @@ def _rows_in_order(interactions: Interactions) -> Int64Array | None:
     return np.stack(rows).astype(np.int64)
 
 
-def choose_device(config: TrainConfig) -> torch.device:
-    """The device of a configuration. Raises MachineError when it is not there, or cannot compute in
-    bf16.
+def choose_device(config: TrainConfig, ranks: Ranks = ALONE) -> torch.device:
+    """The device of a configuration: of several processes on one machine each has a GPU of its own.
+
+    Raises MachineError when it is not there, or cannot compute in bf16.
     """
     name = config.device
     if name == "auto":
@@ -250,6 +261,8 @@ def choose_device(config: TrainConfig) -> torch.device:
         )
     if config.precision == "bf16" and name == "cpu":
         raise MachineError("train.precision = 'bf16' needs a GPU", "Set train.precision to float32")
+    if name == "cuda" and ranks.size > 1:
+        name = f"cuda:{ranks.local_rank % torch.cuda.device_count()}"
     return torch.device(name)
 
 
@@ -286,7 +299,7 @@ class _Training:
     def _epoch(self, progress: Progress) -> None:
         began = time.perf_counter()
         loss = self.stepper.epoch(self.state.epoch, progress)
-        seconds = time.perf_counter() - began
+        seconds = self.stepper.ranks.largest(time.perf_counter() - began)
         epoch = self.state.epoch + 1
         due = epoch % self.config.validate_every == 0 or epoch == self.last
         with self.stepper.averaged():
@@ -322,8 +335,11 @@ class _Training:
 
     def _save(self) -> None:
         if self.folder:
-            self.stepper.store(self.state)
-            checkpoint.save(self.folder, self.state, self.identity)
+            stepper = self.stepper
+            stepper.store(self.state)
+            checkpoint.save(
+                self.folder, self.state, self.identity, stepper.ranks, stepper.divided()
+            )
 
 
 def _judged(validate: Validate, embeddings: Callable[[], Embeddings]) -> float:

@@ -22,7 +22,7 @@ def loss_and_gradient(vectors: Vectors, batch: Batch, config: TrainConfig) -> tu
     gradient = {kind: torch.zeros_like(vectors[kind]) for kind in (USER, ITEM)}
     total = 0.0
     for group in batch.groups:
-        share = len(group.users) / batch.pairs
+        share = group.pairs / batch.pairs
         total += share * _add_group(vectors, gradient, group, share, config)
     return total, gradient
 

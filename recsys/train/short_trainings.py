@@ -15,6 +15,8 @@ from recsys.graph.schema import Graph
 from recsys.train.families import embedded, stepper_of
 from recsys.train.forecast import Plan
 from recsys.train.probe import Settings, open_settings, probe
+from recsys.train.ranks import ALONE, Ranks
+from recsys.train.sharded_rows import join_tables
 from recsys.train.stepper import Start, first_network
 
 Validate = Callable[[Embeddings], FloatArray | float]
@@ -35,6 +37,7 @@ class ShortTrainings:
     device: torch.device
     graph_config: GraphConfig | None
     validate: Validate
+    ranks: Ranks = ALONE
 
     def settle(self, config: TrainConfig, progress: Progress) -> Settings:
         """What validation prefers of the settings that `config` leaves open."""
@@ -47,9 +50,17 @@ class ShortTrainings:
         first = {name: value.clone() for name, value in network.state_dict().items()}
 
         def run(candidate: TrainConfig, steps: int) -> FloatArray:
+            join_tables(network)
             network.load_state_dict(first)
             stepper = stepper_of(
-                network, self.interactions, self.graph, candidate, self.seed, self.plan, self.device
+                network,
+                self.interactions,
+                self.graph,
+                candidate,
+                self.seed,
+                self.plan,
+                self.device,
+                self.ranks,
             )
             stepper.epoch(0, QUIET, steps)
             embeddings = embedded(stepper, self.graph, self.interactions, self.graph_config)

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.closed_form.spectral import start_states
 from recsys.core.arrays import Float32Array
@@ -18,21 +18,24 @@ from recsys.core.errors import ConfigError, DataError, MachineError
 from recsys.core.interactions import Interactions
 from recsys.core.progress import Progress
 from recsys.graph.behaviors import behavior_relations, history_blocks_of
+from recsys.graph.engine import draw_by
 from recsys.graph.histories import HistoryBlocks
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import ITEM, USER, Block, EdgeType, Graph, NodeType, full_block
 from recsys.graph.temporal import TemporalSampler
 from recsys.model.history_network import HistoryNetwork
-from recsys.model.layer import States
+from recsys.model.layer import States, table_name
 from recsys.model.network import Network
 from recsys.train import checkpoint
 from recsys.train.average import WeightAverage
 from recsys.train.batches import Batch, Batches, pair_moments, with_epochs
-from recsys.train.checkpoint import TrainingState
+from recsys.train.checkpoint import WHOLE, Divided, TrainingState
 from recsys.train.contrast import contrast
 from recsys.train.edge_dropout import drop_edges
 from recsys.train.forecast import Plan
 from recsys.train.objective import loss_and_gradient
+from recsys.train.ranks import ALONE, Ranks
+from recsys.train.sharded_rows import ShardedRows, join_tables, shard_tables
 from recsys.train.warm_start import load_shared
 
 Start = dict[NodeType, Float32Array]
@@ -110,11 +113,7 @@ def _sampler(
         return history_blocks_of(graph, interactions, network.config, config.horizon or 1)
     if config.time_respecting:
         return TemporalSampler(graph, config.fanouts, layers)
-    if config.sampler == "csr":
-        return BlockSampler(graph, config.fanouts, layers)
-    from recsys.graph.dgl_graph import DglDraw  # here, so that training without it never loads dgl
-
-    return BlockSampler(graph, config.fanouts, layers, DglDraw(graph))
+    return BlockSampler(graph, config.fanouts, layers, draw_by(config.sampler, graph))
 
 
 class Stepper:
@@ -133,6 +132,7 @@ class Stepper:
         seed: int,
         plan: Plan,
         device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
         target = graph.target[1]
         positives = interactions.matrix((target,))
@@ -144,15 +144,43 @@ class Stepper:
         if plan.mode != "full":
             sampler = _sampler(network, interactions, graph, config)
         self.config = config = with_epochs(config, positives.nnz)
+        self.ranks = ranks
         self.network = network.to(device)
+        if config.shard_tables and ranks.size > 1:
+            shard_tables(self.network, ranks)
         self.optimiser = _optimiser(self.network, config)
+        self._shared = self._shared_parameters()
         self.average = WeightAverage(self.network, config.ema) if config.ema else None
         moments = pair_moments(interactions, target) if config.time_respecting else None
         self.sampler = sampler
-        self.batches = Batches(positives, config, seed, sampler, moments)
+        self.batches = Batches(positives, config, seed, sampler, moments, ranks)
         self.graph = graph.to(device)
         self.block = None if sampler else full_block(self.graph)
         self._device = device
+
+    def _shared_parameters(self) -> list[nn.Parameter]:
+        """Those whose gradients the processes add up; of rows with an owner it has the sum."""
+        with_owner = self.divided().parameters
+        shared = []
+        for name, value in self.network.named_parameters():
+            if value.requires_grad and name not in with_owner:
+                shared.append(value)
+        return shared
+
+    def divided(self) -> Divided:
+        """What of the weights and the optimiser's state lies in parts with the processes."""
+        if not isinstance(self.network.rows, ShardedRows):
+            return WHOLE
+        names = {
+            id(self.network.table(kind)): f"tables.{table_name(kind)}"
+            for kind in self.network.learnt_types()
+        }
+        numbers = []
+        values = [value for group in self.optimiser.param_groups for value in group["params"]]
+        for number, value in enumerate(values):
+            if id(value) in names:
+                numbers.append(str(number))
+        return Divided(frozenset(names.values()), frozenset(numbers))
 
     def seconds_a_step(self) -> float:
         """Time of a step on a machine that does nothing else, on average over the configured epochs:
@@ -186,7 +214,8 @@ class Stepper:
             stepped = clock()
             drawing.append(drawn - began)
             stepping.append((stepped - drawn) / threads)
-            slow = sum(stepping) >= _PROBE_SECONDS
+            # Steps may wait for other processes: all of them take as many.
+            slow = self.ranks.largest(sum(stepping)) >= _PROBE_SECONDS
             if len(stepping) >= _PROBED_STEPS or (slow and len(stepping) >= 2):
                 break
             began = clock()
@@ -257,6 +286,9 @@ class Stepper:
         """
         batch = batch.to(self._device)
         loss = self._gradients(batch, epoch)
+        loss = self.ranks.add_gradients(self._shared, loss)
+        if not math.isfinite(loss):
+            raise _diverged(f"the loss became {loss}", epoch)
         self._penalise(batch)
         self.optimiser.step()
         if self.average:
@@ -276,22 +308,28 @@ class Stepper:
         final = best or (self.average.values if self.average else None)
         if final:
             self.network.load_state_dict(final)
+        join_tables(self.network)
 
     def store(self, state: TrainingState) -> None:
         """Write into `state` what `restore` needs."""
         state.parameters = dict(self.network.state_dict())
         state.average = self.average.values if self.average else {}
         state.moments = checkpoint.moments(self.optimiser)
+        state.parts = self.ranks.size if self.divided().parameters else 1
 
     def restore(self, state: TrainingState) -> None:
         """Go on after `state.epoch` epochs."""
+        if state.parts == 1 and isinstance(self.network.rows, ShardedRows):
+            self.divided().cut(state, self.network.rows.shard)
         self.network.load_state_dict(state.parameters)
         checkpoint.restore_moments(self.optimiser, state.moments)
         if self.average:
             self.average.restore(state.average, state.epoch * self.batches.steps)
 
     def _gradients(self, batch: Batch, epoch: int) -> float:
-        """Mean loss of a batch; leaves its gradients, and no others, in the parameters."""
+        """Mean loss of a batch, or what this process's pairs add to it; leaves its gradients, and no
+        others, in the parameters.
+        """
         torch.manual_seed(batch.key)
         blocks = drop_edges(self.block or batch.blocks or [], self.config.edge_dropout)
         vectors, contrast_loss = self._vectors(blocks, batch)
@@ -299,8 +337,6 @@ class Stepper:
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=in_bf16):
             detached = {kind: vectors[kind].detach() for kind in (USER, ITEM)}
             loss, gradient = loss_and_gradient(detached, batch, self.config)
-        if not math.isfinite(loss):
-            raise _diverged(f"the loss became {loss}", epoch)
 
         # From the gradient at the final vectors, and 1 at the contrast, back to the parameters.
         roots = [vectors[kind] for kind in gradient]
@@ -343,7 +379,8 @@ class Stepper:
             if table.grad is not None:
                 # ∂/∂e of l2 ‖e‖² / pairs, as often as the node has a pair.
                 factor = 2 * self.config.l2 / batch.pairs
-                table.grad.index_add_(0, ids, table.detach()[ids], alpha=factor)
+                places = self.network.rows.held(ids)
+                table.grad.index_add_(0, places, table.detach()[places], alpha=factor)
 
 
 def learning_rate_factor(position: float, config: TrainConfig) -> float:
