@@ -10,9 +10,13 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from recsys.content.encoding import ContentEncoding
 from recsys.core.arrays import Float32Array
 from recsys.core.bins import bin_of
 from recsys.core.values import OWNER, VALUE, owner_values
+
+CONTENT = "content"
+"""What stands in place of a node type where texts or pictures become numbers."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,17 @@ class ItemFeature:
 
     name: of the relation, and of the column of a table of new items.
     source: node type of its values ("item:genres"), whose labels the bundle holds; "item" for links
-        to other items; "feature" for numbers.
+        to other items; "feature" for numbers; "content" for texts and pictures.
     separator: of several values in one text.
     numbers: how the column becomes numbers (`FeatureColumn.document`); None for values.
+    content: how texts or pictures become numbers; None for anything else.
     """
 
     name: str
     source: str
     separator: str | None = None
     numbers: dict[str, Any] | None = None
+    content: ContentEncoding | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,16 @@ class ItemMap:
     states: Float32Array
     ridge: float
     likeness: float
+
+    @property
+    def columns(self) -> list[str]:
+        """Of a table of new items, that say what they are."""
+        columns = []
+        for feature in self.features:
+            columns.append(feature.name)
+            if feature.content is not None:
+                columns += feature.content.columns
+        return columns
 
     def vectors(self, values: Mapping[str, sparse.csr_matrix]) -> Float32Array:
         """(n, d) from what n items are: by feature, (n, values) 0/1 or numbers."""

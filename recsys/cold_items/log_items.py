@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from recsys.cold_items.item_map import ItemMap
+from recsys.content.features import ContentRows
 from recsys.core.arrays import IntArray
 from recsys.core.edge_rows import EdgeRows
-from recsys.core.tables import DESTINATION, ITEM, LABEL, SOURCE, TIME
+from recsys.core.tables import DESTINATION, ITEM, ITEM_ID, LABEL, SOURCE, TIME
 from recsys.logs.ingest import CodedLog
 
 
@@ -20,12 +21,14 @@ class LogItems:
     relations: rows of relations from files.
     links: those between items.
     until: last moment (unix seconds) of the rows that may be known; None for all.
+    contents: texts and pictures.
     """
 
     log: CodedLog
     relations: Sequence[EdgeRows]
     links: Collection[str]
     until: int | None = None
+    contents: Sequence[ContentRows] = ()
 
     def table(self, codes: IntArray, item_map: ItemMap) -> pl.DataFrame:
         """Rows of the item table at (codes,) ascending; and under the name of each feature that is
@@ -35,7 +38,8 @@ class LogItems:
         code_column = pl.Series(ITEM, codes, dtype=pl.Int32)
         rows = item_table[codes].with_columns(code_column)
         features = {feature.name for feature in item_map.features}
-        missing = features.difference(item_table.columns)
+        rows = self.with_contents(rows, item_map)
+        missing = features.difference(rows.columns)
         for name in sorted(missing):
             pairs = self._values(name)
             if pairs is not None:
@@ -43,6 +47,14 @@ class LogItems:
                 lists = pairs.group_by(ITEM).agg(values.alias(name))
                 rows = rows.join(lists, on=ITEM, how="left", maintain_order="left")
         return rows.drop(ITEM)
+
+    def with_contents(self, rows: pl.DataFrame, item_map: ItemMap) -> pl.DataFrame:
+        """Rows with ITEM_ID, and under the name of each feature its text or the path of its picture."""
+        features = {feature.name for feature in item_map.features}
+        for content in self.contents:
+            if content.config.name in features:
+                rows = rows.with_columns(content.of(rows[ITEM_ID]))
+        return rows
 
     def _values(self, name: str) -> pl.DataFrame | None:
         """Rows ITEM (code), LABEL (text) of a feature; None where no relation belongs to it."""

@@ -9,6 +9,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys.cold_items.item_map import ItemFeature, ItemMap, known_values
+from recsys.content.encoding import ContentEncoding
 from recsys.core.arrays import BoolArray, Float32Array
 from recsys.core.errors import DataError, UsageError, nearest
 from recsys.core.features import FeatureColumn
@@ -87,8 +88,7 @@ def read_new_items(item_map: ItemMap | None, known: KnownItems, table: pl.DataFr
             "this model does not know what its items are, so that new ones cannot be placed",
             'Train with graph.attributes = [{ column = "…" }] of the item table',
         )
-    features = [feature.name for feature in item_map.features]
-    _check_columns(table, [ITEM_ID, AVAILABLE, *known.columns, *features])
+    _check_columns(table, [ITEM_ID, AVAILABLE, *known.columns, *item_map.columns])
     _check_once(table[ITEM_ID])
     values: dict[str, sparse.csr_matrix] = {}
     unknown: dict[str, int] = {}
@@ -138,6 +138,8 @@ def _values_of(
 
     num_fitted: how many values the map was fitted on; later items are no values of links.
     """
+    if feature.content is not None:
+        return _contents_of(feature.content, num_fitted, table), 0
     if feature.numbers is not None:
         return _numbers_of(feature.numbers, feature.name, table), 0
     if feature.source == ITEM:
@@ -148,6 +150,23 @@ def _values_of(
     if feature.name not in table.columns:
         return sparse.csr_matrix((len(table), len(fitted)), dtype=np.float32), 0
     return known_values(table[feature.name], fitted, feature.separator)
+
+
+def _contents_of(content: ContentEncoding, width: int, table: pl.DataFrame) -> sparse.csr_matrix:
+    """(rows, width) of texts or pictures; zeros where a row has none. Raises DataError where the
+    encoder is another than the map was fitted on.
+    """
+    inputs = content.inputs_of(table)
+    vectors = content.encode(inputs)
+    if vectors.shape[1] != width and any(inputs):
+        raise DataError(
+            f"the encoder of {content.name!r} gives {vectors.shape[1]} numbers, where the model was "
+            f"fitted on {width}",
+            "Name the encoder that the run had",
+        )
+    if vectors.shape[1] != width:
+        return sparse.csr_matrix((len(table), width), dtype=np.float32)
+    return sparse.csr_matrix(vectors)
 
 
 def _numbers_of(document: dict[str, Any], name: str, table: pl.DataFrame) -> sparse.csr_matrix:

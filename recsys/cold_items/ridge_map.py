@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from recsys.core.arrays import Float32Array
+from recsys.core.arrays import BoolArray, Float32Array
 
 _RIDGES = (3.0, 10.0, 30.0)
 _HELD = 10  # every tenth item chooses the ridge
@@ -21,49 +21,56 @@ class RidgeMap:
     mean: (d,).
     weights: (values, d).
     ridge: the penalty that was chosen.
-    likeness: mean cosine of predicted and trained vectors, on items left out of the fit.
+    cosines: (items left out,) of predicted and trained vectors, of a fit without these items.
     """
 
     mean: Float32Array
     weights: Float32Array
     ridge: float
-    likeness: float
+    cosines: Float32Array
+
+    @property
+    def likeness(self) -> float:
+        """Mean cosine; 0 without items."""
+        return float(self.cosines.mean()) if len(self.cosines) else 0.0
 
     def predict(self, features: sparse.csr_matrix) -> Float32Array:
         """(n, d) from (n, values)."""
         return np.asarray(self.mean + features @ self.weights, np.float32)
 
 
-def ridge_map(features: sparse.csr_matrix, vectors: Float32Array) -> RidgeMap:
+def ridge_map(
+    features: sparse.csr_matrix, vectors: Float32Array, has_values: BoolArray | None = None
+) -> RidgeMap:
     """Fitted on the items that have any value. features: (items, values) 0/1. vectors: (items, d).
 
     The ridge is the one whose map, fitted on nine of ten items, puts the tenth nearest to where
     they are: `likeness` is the mean cosine there.
+
+    has_values: (items,) which to fit on, where maps of different features are compared.
     """
-    has_values = np.diff(features.indptr) > 0
+    if has_values is None:
+        has_values = np.diff(features.indptr) > 0
     features = features[has_values].astype(np.float32)
     vectors = np.asarray(vectors, np.float32)[has_values]
 
     held_out = np.arange(len(vectors)) % _HELD == 0
-    likeness = {}
+    cosines = {}
     for ridge in _RIDGES:
         mean, weights = _fit(features[~held_out], vectors[~held_out], ridge)
         predicted = mean + features[held_out] @ weights
-        likeness[ridge] = _mean_cosine(predicted, vectors[held_out])
-    best = max(_RIDGES, key=lambda ridge: likeness[ridge])
+        cosines[ridge] = _cosines(predicted, vectors[held_out])
+    best = max(_RIDGES, key=lambda ridge: cosines[ridge].sum())
 
     mean, weights = _fit(features, vectors, best)
-    return RidgeMap(mean, weights, best, likeness[best])
+    return RidgeMap(mean, weights, best, cosines[best])
 
 
-def _mean_cosine(predicted: Float32Array, vectors: Float32Array) -> float:
-    """Over the rows of two (n, d) arrays; 0 for a row of zeros, and without rows."""
-    if len(vectors) == 0:
-        return 0.0
+def _cosines(predicted: Float32Array, vectors: Float32Array) -> Float32Array:
+    """(n,) of the rows of two (n, d) arrays; 0 for a row of zeros."""
     products = np.einsum("nd,nd->n", predicted, vectors)
     lengths = np.linalg.norm(predicted, axis=1) * np.linalg.norm(vectors, axis=1)
-    cosines = _ratio(products, lengths)
-    return float(cosines.mean())
+    return _ratio(products, lengths)
 
 
 def _fit(

@@ -40,6 +40,7 @@ NESTED = {
         "attribute_weight": 0.3,
         "half_life_days": 8.0,
     },
+    "content": {"weight": 0.0},
     "trend": {"weight": 1.5, "half_life_days": 5.0},
     "most_popular": {"weight": 0.0, "share": 1.0},
     "auxiliary_behaviors": {"weights": {"view": 2.0, "cart": 1.0}, "power": 0.5},
