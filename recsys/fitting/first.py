@@ -9,6 +9,7 @@ from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
 from recsys.bundle.parts.index import EXACT_CARD
+from recsys.bundle.parts.similar_items import SimilarBy
 from recsys.closed_form.costs import itemknn_cost
 from recsys.closed_form.itemknn import fit_itemknn
 from recsys.core.arrays import Float32Array
@@ -25,7 +26,7 @@ from recsys.train.loop import untrained
 
 _NEIGHBOURS, _SHRINKAGE, _DAMPING = 100, 5.0, 1.0  # the usual setting of ItemKNN
 _TABLE_SECONDS = 40.0  # forecast, above which popularity alone makes the lists
-_VECTOR_LENGTH = 1e-4  # only to tell equals apart, and for items like one another
+_VECTOR_LENGTH = 1e-4  # only to tell equals apart
 _POPULARITY_WEIGHT = 1e-3  # fills what the table leaves open
 
 
@@ -39,7 +40,10 @@ def first_bundle(phase: Phase, graph: Graph) -> Bundle:
     vectors = VectorScorer(embeddings.users, embeddings.items)
     scorer = with_history(phase, vectors, added)
     tuned = TunedIndex(None, dict(EXACT_CARD))
-    return bundle_of(phase, graph, embeddings, scorer, tuned, _card(phase, added))
+    # Vectors that were not trained say nothing of items.
+    similar_by: SimilarBy = "visitor" if added.table.nnz else "vectors"
+    card = _card(phase, added)
+    return bundle_of(phase, graph, embeddings, scorer, tuned, card, similar_by=similar_by)
 
 
 def _untrained(phase: Phase, graph: Graph) -> Embeddings:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from recsys.bundle.bundle import Bundle
@@ -11,6 +12,7 @@ from recsys.bundle.neighbours import neighbours_into_users
 from recsys.bundle.new_bundle import new_bundle
 from recsys.bundle.parts.cold_items import ColdItems
 from recsys.bundle.parts.segments import Segments, count_segments
+from recsys.bundle.parts.similar_items import SimilarBy, SimilarItems
 from recsys.bundle.parts.user_metrics import UserMetrics
 from recsys.core.arrays import FloatArray
 from recsys.core.config import ModelConfig
@@ -27,6 +29,7 @@ from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.probe import Settings
+from recsys.train.ranks import ALONE, Ranks
 from recsys.train.warm_start import WarmStart
 
 
@@ -40,12 +43,24 @@ def fit_phase(
     progress: Progress = QUIET,
     watch: Watch | None = None,
     settings: Settings | None = None,
+    ranks: Ranks = ALONE,
+    threads: int | None = None,
 ) -> Trained:
     """Train `model` on a phase; without `epochs`, NDCG on what is held out from the phase decides
     when to stop.
 
-    folder: for checkpoints; a killed training is continued from there. watch: told every epoch; may
-    raise to end it. settings: what the configuration leaves open, as an earlier phase settled it.
+    Args:
+        phase: what is learned from.
+        graph: of the phase.
+        model: what the network is.
+        folder: for checkpoints; a killed training is continued from there.
+        epochs: a fixed number of them.
+        warm: states of an earlier training to start from.
+        progress: told what happens.
+        watch: told every epoch; may raise to end it.
+        settings: what the configuration leaves open, as an earlier phase settled it.
+        ranks: the processes that train together. Each judges its part of the users.
+        threads: of torch; those of the configuration when None.
     """
     model = phase.settled(model)
     validate = None
@@ -54,7 +69,12 @@ def fit_phase(
     if may_validate and len(phase.judge.held_out_users):
 
         def validate(embeddings: Embeddings) -> FloatArray:
-            return phase.judge.per_user(VectorScorer(embeddings.users, embeddings.items))
+            users = phase.judge.held_out_users
+            own = users[ranks.part(len(users))]
+            values = np.empty(0)
+            if len(own):
+                values = phase.judge.per_user(VectorScorer(embeddings.users, embeddings.items), own)
+            return ranks.gathered(values, len(users))
 
     return train(
         phase.interactions,
@@ -67,11 +87,12 @@ def fit_phase(
         epochs=epochs,
         start=warm.states if warm else None,
         shared=warm.shared if warm else None,
-        threads=phase.config.threads,
+        threads=phase.config.threads if threads is None else threads,
         progress=progress,
         graph_config=phase.graph_config,
         watch=watch,
         settings=settings,
+        ranks=ranks,
     )
 
 
@@ -84,6 +105,7 @@ def bundle_of(
     model_card: Mapping[str, Any],
     test_values: pl.DataFrame | None = None,
     half_life_days: float | None = None,
+    similar_by: SimilarBy = "vectors",
 ) -> Bundle:
     """The bundle of a phase, not written yet.
 
@@ -97,6 +119,7 @@ def bundle_of(
         test_values: USER_ID and a column for each metric of the tested model; None for none.
         half_life_days: half-life of what visitors of whom nothing is known get
             (`scores.most_popular.choose_popularity`).
+        similar_by: by what items are similar (`scores.similar_items.choose_similar`).
     """
     popularity = item_popularity(phase.histories, phase.target, half_life_days)
     added = histories = None
@@ -125,6 +148,7 @@ def bundle_of(
         more=[
             None if cold_map is None else ColdItems(cold_map),
             None if test_values is None else UserMetrics(test_values.lazy()),
+            SimilarItems(similar_by),
             _segments(phase, popularity),
         ],
     )

@@ -118,7 +118,8 @@ def test_shares_add_up_to_the_score(served, phase):
             assert why["reasons"][0]["text"] == "popular, which this list favours"
 
 
-def test_similar_items_are_those_of_the_vectors(served, phase, vectors, tmp_path):
+def test_similar_items_by_the_vectors_are_those_of_the_model(served, phase, vectors, tmp_path):
+    """Where validation prefers the vectors, they say it even where they weigh nothing in lists."""
     _, lookup = served
     plain = lookup_of(phase, vectors, NO_BLEND, tmp_path)
     some = list(phase.interactions.items.external(np.arange(5)))

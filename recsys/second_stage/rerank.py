@@ -1,0 +1,136 @@
+"""Candidates in the order of both stages."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from recsys.core.arrays import BoolArray, Float64Array, Int32Array
+from recsys.core.ranking import NO_ITEM, Hits
+from recsys.second_stage.features import FirstStage, RankedUsers, features_of
+from recsys.second_stage.trees import Trees
+
+_LOOKED_AT = 10
+"""Popular items, for each that joins, among which those are looked for that a user lacks."""
+
+
+@dataclass(frozen=True)
+class SecondStage:
+    """Trees over one first stage."""
+
+    trees: Trees
+    first: FirstStage
+
+    def num_candidates(self, k: int) -> int:
+        """Of the first stage, for lists of k."""
+        return max(k, self.trees.candidates)
+
+    def rerank(
+        self,
+        users: RankedUsers,
+        hits: Hits,
+        k: int,
+        exclude: sparse.csr_matrix | None = None,
+        allow: BoolArray | None = None,
+        boosted: bool = False,
+    ) -> Hits:
+        """The k best of candidates by both stages.
+
+        The most popular items join where they may be recommended. Candidates behind the first
+        `trees.candidates` follow them as the first stage has them, so that pages of one list fit
+        together.
+
+        Args:
+            users: Whose lists they are.
+            hits: (n, candidates) of the first stage.
+            k: Length of the lists.
+            exclude: (n, items) what is not recommended to whom.
+            allow: (items,) what may be recommended.
+            boosted: Whether the scores of hits hold a popularity boost, which stays on them; nobody
+                joins then, for a boost brings up, or keeps down, the popular ones itself.
+
+        Returns:
+            (n, k).
+        """
+        depth = self.trees.candidates
+        further = Hits(hits.items[:, depth:], hits.scores[:, depth:])
+        items = hits.items[:, :depth]
+        if not boosted:
+            popular = self.first.most_popular[: _LOOKED_AT * self.trees.popular]
+            items = with_popular(items, popular, self.trees.popular, exclude, allow)
+        scores = self.scores(users, items)
+        total = scores.both
+        if boosted:
+            is_item = items != NO_ITEM
+            boosts = hits.scores[:, :depth][is_item] - scores.first[is_item]
+            total[is_item] += boosts
+        return _followed(_best(items, total, k), further, items, k)
+
+    def scores(self, users: RankedUsers, items: Int32Array) -> "StageScores":
+        """Of (n, m) items, padded by NO_ITEM."""
+        row, place = np.nonzero(items != NO_ITEM)
+        features, first = features_of(self.first, users, row, items[row, place], self.trees.unit)
+        scores = StageScores(np.full(items.shape, -np.inf), np.full(items.shape, -np.inf))
+        scores.first[row, place] = first
+        scores.both[row, place] = first + self.trees.added(features)
+        return scores
+
+    def shares(self, users: RankedUsers, items: Int32Array) -> Float64Array:
+        """(k, features + 1) what the trees add to the items (k,) of one user, by feature."""
+        row = np.zeros(len(items), np.int64)
+        features, _ = features_of(self.first, users, row, items, self.trees.unit)
+        return self.trees.shares(features)
+
+
+@dataclass(frozen=True)
+class StageScores:
+    """(n, m) of the first stage, and of both; −inf for padding."""
+
+    first: Float64Array
+    both: Float64Array
+
+
+def with_popular(
+    items: Int32Array,
+    popular: Int32Array,
+    count: int,
+    exclude: sparse.csr_matrix | None = None,
+    allow: BoolArray | None = None,
+) -> Int32Array:
+    """(n, m + count) items with the first `count` of the popular ones behind that are not there
+    already and may be recommended; NO_ITEM fills up.
+    """
+    if allow is not None:
+        popular = popular[allow[popular]]
+    rows = np.full((len(items), items.shape[1] + count), NO_ITEM, np.int32)
+    rows[:, : items.shape[1]] = items
+    for row, own in enumerate(items):
+        left_out = [own]
+        if exclude is not None:
+            left_out.append(exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]])
+        joins = popular[~np.isin(popular, np.concatenate(left_out))][:count]
+        rows[row, items.shape[1] : items.shape[1] + len(joins)] = joins
+    return rows
+
+
+def _best(items: Int32Array, scores: Float64Array, k: int) -> Hits:
+    """The k best of each row; ties to the smaller id."""
+    order = np.lexsort((items, -scores), axis=1)[:, :k]
+    shape = (len(items), k)
+    best = Hits(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
+    best.items[:, : order.shape[1]] = np.take_along_axis(items, order, axis=1)
+    best.scores[:, : order.shape[1]] = np.take_along_axis(scores, order, axis=1)
+    return best
+
+
+def _followed(best: Hits, further: Hits, candidates: Int32Array, k: int) -> Hits:
+    """Lists that the second stage leaves short, with what follows in the first."""
+    if not further.items.shape[1]:
+        return best
+    for row in range(len(best.items)):
+        count = int((best.items[row] != NO_ITEM).sum())
+        is_new = ~np.isin(further.items[row], candidates[row])
+        rest = further.items[row][is_new][: k - count]
+        best.items[row, count : count + len(rest)] = rest
+        best.scores[row, count : count + len(rest)] = further.scores[row][is_new][: k - count]
+    return best
