@@ -4,6 +4,7 @@ took in train.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
@@ -18,8 +19,9 @@ from recsys.core.ranking import Scorer
 from recsys.encode.fold_in import Neighbours, UserEncoder
 from recsys.encode.history_scores import BlendedScorer
 from recsys.evaluate.deciding import deciding_metric
-from recsys.evaluate.document import ColdItems, VisitorRow
+from recsys.evaluate.document import ColdItems, ContentRow, VisitorRow
 from recsys.evaluate.metrics import evaluable_users, evenly, rank_metrics
+from recsys.evaluate.slices import SPARSE
 from recsys.search.exact import VectorScorer, rank
 
 LENGTHS = (0, 1, 2, 5, 10, 20)
@@ -137,6 +139,71 @@ def cold_items(
         rows=held_out.nnz,
         value=value,
         by_chance=expected_ndcg(np.diff(held_out.indptr)[judged], len(items), k),
+    )
+
+
+def cold_item_values(
+    users: Float32Array, items: Float32Array, placed: BoolArray, held_out: sparse.csr_matrix, k: int
+) -> PerUser:
+    """(users with a held-out cold item,) the deciding metric; arguments as of `cold_items`."""
+    judged = evaluable_users(held_out)
+    if not placed.any():
+        return np.zeros(len(judged))
+    ranked = rank(VectorScorer(users, items), judged, k, candidates=placed).items
+    return _ndcg(ranked, judged, held_out, k)
+
+
+def sparse_held_out(
+    train: Interactions, target: str, held_out: sparse.csr_matrix
+) -> sparse.csr_matrix:
+    """(users, items) the held-out pairs of items of which train holds at most SPARSE pairs."""
+    counts = np.diff(train.matrix((target,)).tocsc().indptr)
+    rare = sparse.diags((counts <= SPARSE).astype(np.float32))
+    kept = (held_out @ rare).tocsr()
+    kept.eliminate_zeros()
+    return kept
+
+
+def held_out_values(
+    scorer: Scorer, held_out: sparse.csr_matrix, seen: sparse.csr_matrix, k: int
+) -> PerUser:
+    """(users with a held-out pair,) the deciding metric."""
+    judged = evaluable_users(held_out)
+    return _ndcg(rank(scorer, judged, k, seen).items, judged, held_out, k)
+
+
+def content_row(
+    group: Literal["cold items", "sparse items"],
+    values: PerUser,
+    without: PerUser,
+    num_rows: int,
+    draws: int,
+    seed: int,
+) -> ContentRow:
+    """What texts and pictures bring on a kind of items.
+
+    Args:
+        group: The kind.
+        values: (users,) with them.
+        without: (users,) of the same users, with attributes alone.
+        num_rows: Held-out pairs.
+        draws: Of the bootstrap.
+        seed: Of the draws.
+
+    Returns:
+        The line of the report.
+    """
+    means = bootstrap_means(np.stack([values, without], axis=1), draws, seed)
+    apart = difference(values, without, means[:, 0], means[:, 1])
+    return ContentRow(
+        group=group,
+        users=len(values),
+        rows=num_rows,
+        value=float(values.mean()),
+        without=float(without.mean()),
+        difference=apart.mean,
+        low=apart.low,
+        high=apart.high,
     )
 
 

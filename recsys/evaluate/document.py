@@ -143,6 +143,27 @@ class Served(_Part):
     rows: list[ServedRow] = []
 
 
+class SecondStageFigures(_Part):
+    """Lists with and without the second stage: NDCG on the validation users who were not fitted on, and
+    the deciding metric on the test.
+    """
+
+    used: bool
+    validation: float | None = None
+    validation_without: float | None = None
+    gain: float | None = None
+    error: float | None = None
+    """Standard error of the gain; None where too few users differ to tell."""
+    users: int = 0
+    trees: int = 0
+    test: float | None = None
+    """None where validation left it out."""
+    test_without: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
 class SliceRow(_Part):
     """The test users or rows of one kind."""
 
@@ -188,6 +209,23 @@ class ColdItems(_Part):
     """The deciding metric."""
     by_chance: float
     """Its expectation under a random order."""
+
+
+class ContentRow(_Part):
+    """The deciding metric with texts and pictures, and with attributes alone, on the same users."""
+
+    group: Literal["cold items", "sparse items"]
+    """cold: that nobody took in train, ranked among themselves. sparse: of at most five pairs in train,
+    ranked among all.
+    """
+    users: int
+    rows: int
+    value: float
+    without: float
+    difference: float
+    """value − without, with its paired 95 % interval."""
+    low: float
+    high: float
 
 
 class TraitRow(_Part):
@@ -286,12 +324,16 @@ class Report(_Part):
     comparisons: list[Comparison] = []
     verdict: Verdict
     served: Served | None = None
+    second_stage: SecondStageFigures | None = None
+    similar_items: str = ""
+    """By what items are similar, with the figures of validation; "" where nothing was judged."""
     agreement: Agreement | None = None
     slices: list[SliceRow] = []
     worst_slice: str = ""
     traits: list[TraitRow] = []
     visitors: list[VisitorRow] = []
     cold_items: ColdItems | None = None
+    content: list[ContentRow] = []
     relations: list[RelationRow] = []
     index: ThroughIndex | None = None
     history: list[Epoch] = []

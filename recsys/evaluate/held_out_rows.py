@@ -10,6 +10,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
+from recsys.bundle.known_lists import rank_known
 from recsys.core.config import CleanConfig, DataConfig, Task
 from recsys.core.errors import DataError
 from recsys.core.ids import UNKNOWN
@@ -21,7 +22,6 @@ from recsys.logs.ingest import ingest, load_log
 from recsys.logs.published_split import OTHER_HELD
 from recsys.logs.reasons import describe
 from recsys.logs.split import KNOWN_TEST
-from recsys.search.exact import rank
 
 
 class HeldOutRows(NamedTuple):
@@ -67,7 +67,7 @@ def evaluate_rows(
             f"no test row counts: dropped {describe(rows.drops)}",
             "Give pairs of users and items of the log that were not in it",
         )
-    ranked = rank(bundle.scorer, users, max(ks), _seen(bundle)).items
+    ranked = rank_known(bundle, users, max(ks), _seen(bundle)).items
     metrics = rank_metrics(ranked, users, rows.held_out, ks).overall
     counts = {"users": len(users), "dropped": rows.drops.total(), "drops": dict(rows.drops)}
     return {**metrics, **counts}

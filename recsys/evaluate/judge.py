@@ -47,7 +47,8 @@ def judge(
     columns or values, an item twice in a list, ranks that are not 1, 2, 3…, and a score that is not
     a number.
     """
-    require_columns(lists.columns, (USER_ID, ITEM_ID), "the table of ranked lists")
+    wanted = {USER_ID: "user_col", ITEM_ID: "item_col"}
+    require_columns(lists.columns, wanted, "the table of ranked lists")
     ordered = _in_order(_checked(lists.with_columns(pl.col(USER_ID, ITEM_ID).cast(pl.String))))
     users = evaluable_users(held_out)
     dense = ordered.select(
@@ -62,7 +63,7 @@ def judge(
 def _checked(lists: pl.DataFrame) -> pl.DataFrame:
     """The table, or DataError with the first row that cannot be judged."""
     by = RANK if RANK in lists.columns else SCORE
-    require_columns(lists.columns, (by,), "the table of ranked lists")
+    require_columns(lists.columns, {by: None}, "the table of ranked lists")
     if not lists.schema[by].is_numeric():
         raise DataError(
             f"the column {by!r} of the ranked lists is {lists.schema[by]}, not a number",

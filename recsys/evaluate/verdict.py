@@ -29,7 +29,7 @@ def verdict(
     return Verdict(
         winner=winner.name,
         decided_on="validation" if validated else "test",
-        never_worse=winner.name == main and not better,
+        never_worse=not better,
         line=_line(winner, titles[main], validated, deciding, better),
     )
 

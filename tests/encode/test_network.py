@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 import torch
 
+from explaining import explain
 from recsys.bundle.bundle import Bundle
 from recsys.bundle.neighbours import neighbours_into_users
 from recsys.closed_form.cooccurrence import cooccurrence
@@ -18,8 +19,7 @@ from recsys.encode.fold_in import UserEncoder
 from recsys.graph.build import build_graph
 from recsys.graph.schema import full_block
 from recsys.logs.synthetic import COUNTRY, communities
-from recsys.lookup.explanations.parts import explain
-from recsys.lookup.histories import read_visit
+from recsys.lookup.histories import read_history, read_visits
 from recsys.lookup.lookup import Event, Lookup
 from recsys.model.export import encoder_state
 from recsys.model.history_network import HistoryNetwork
@@ -145,10 +145,11 @@ def test_a_history_weighs_what_the_graph_weighs(trained, tmp_path):
     for name in ("view", "buy"):
         rows = (log.user == 2) & log.of(name)
         times = zip(log.items.external(log.item[rows]), log.time[rows], strict=True)
-        visit = read_visit(bundle, [Event(item, name, float(time)) for item, time in times])
+        events = [Event(item, name, float(time)) for item, time in times]
+        [visit] = read_visits(bundle, [read_history(bundle, events)[0]], ())
         given, kept = visit.neighbours[f"rev_{name}"], neighbours[f"rev_{name}"][2]
         assert given.indices.tolist() == kept.indices.tolist()
-        assert np.allclose(given.data, kept.data, rtol=1e-5)
+        assert np.allclose(given.values, kept.data, rtol=1e-5)
 
 
 def test_a_visitor_who_says_it_all_is_a_user_with_these_neighbours(trained, tmp_path):
