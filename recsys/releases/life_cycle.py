@@ -8,16 +8,23 @@ only at its end.
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from recsys.bundle.files import written_at
 from recsys.bundle.storage import as_data_error, load_document
 from recsys.core.artefacts import RunFolder, atomic_file, exclusive, switch_link
 from recsys.core.errors import GateRefused, UsageError, nearest
+from recsys.experiments.definition import (
+    all_experiments,
+    bundles_in_use,
+    save,
+    with_other_bundle,
+)
 from recsys.releases.publish import load_verified
 
 PROMOTIONS = "promotions.jsonl"
@@ -46,6 +53,7 @@ class Listed:
 
     written: ISO, UTC.
     rolls_back_to: whether a rollback would go to it.
+    held: whether it was never live.
     deciding: the metric that decides.
     test: its mean on the test, if known.
     """
@@ -54,6 +62,7 @@ class Listed:
     written: str
     live: bool
     rolls_back_to: bool
+    held: bool
     bytes: int
     users: int
     items: int
@@ -89,7 +98,8 @@ def find(folder: RunFolder, name: str) -> Path:
     matching = [bundle for bundle in known if name and bundle.startswith(name)]
     if len(matching) != 1:
         what = f"{len(matching)} bundles begin with" if matching else "there is no bundle"
-        raise UsageError(f"{what} {name!r}", nearest(name, known) or f"{folder.path} has {known}")
+        hint = nearest(name, known) or f"{folder.path} has {known}"
+        raise UsageError(f"{what} {name!r}", hint, code="unknown_bundle")
     return folder.bundles / matching[0]
 
 
@@ -100,27 +110,42 @@ def promote(folder: RunFolder, name: str, force: bool = False) -> Promotion | No
     worse than another model (unless forced), UsageError for an unknown one and while another switch
     is under way.
     """
-    with _switching(folder):
+    with switching(folder):
         path = find(folder, name)
-        card = load_verified(path).model_card
-        if not force and not card.get("never_worse", True):
-            raise GateRefused(
-                f"bundle {path.name} is not promoted: {card['verdict']}",
-                "Promote it with --force if you know better",
-            )
+        bundle = load_verified(path)
+        if not force:
+            require_never_worse(name, bundle.model_card)
         return _switch(folder, path, "promote", force)
+
+
+def require_never_worse(name: str, card: Mapping[str, Any]) -> None:
+    """The gate of every bundle before it goes live, by its model card. Raises GateRefused for one
+    that its own report calls worse than another model.
+    """
+    if not card.get("never_worse", True):
+        raise GateRefused(
+            f"bundle {name} does not go live: {card['verdict']}",
+            f"If you know better: recsys promote RUN {name} --force",
+        )
+
+
+def model_card_of(path: Path) -> dict[str, Any]:
+    """Of a bundle's folder, without the rest of it. Raises DataError where it cannot be read."""
+    with as_data_error(path):
+        return dict(load_document(path / "model_card.json"))
 
 
 def rollback(folder: RunFolder) -> Promotion:
     """Make the bundle live that was so before the present one. Raises UsageError when there is
     none, or it is damaged.
     """
-    with _switching(folder):
+    with switching(folder):
         name = rollback_target(folder)
         if name is None:
             raise UsageError(
                 f"{folder.path} has no earlier bundle to go back to",
                 "See recsys list; promote one of those instead",
+                code="unknown_bundle",
             )
         load_verified(folder.bundles / name)
         promotion = _switch(folder, folder.bundles / name, "rollback")
@@ -131,26 +156,37 @@ def rollback(folder: RunFolder) -> Promotion:
 
 def publish(folder: RunFolder, path: Path, by: By = "run") -> Promotion | None:
     """Switch to a bundle that was just written, after other switches have ended."""
-    with _switching(folder, wait=True):
+    with switching(folder, wait=True):
         return _switch(folder, path, by)
 
 
 def was_live(folder: RunFolder, name: str) -> bool:
     """Whether a bundle is live, or was."""
-    if name == live(folder):
-        return True
-    names = {promotion.bundle for promotion in history(folder)}
-    names |= {promotion.before for promotion in history(folder) if promotion.before}
-    return name in names
+    return name in _ever_live(folder)
+
+
+def _ever_live(folder: RunFolder) -> set[str | None]:
+    return names_in(history(folder)) | {live(folder)}
+
+
+def names_in(promotions: Sequence[Promotion]) -> set[str | None]:
+    """Bundles that were live before or after a switch."""
+    names: set[str | None] = {promotion.bundle for promotion in promotions}
+    return names | {promotion.before for promotion in promotions}
 
 
 def rollback_target(folder: RunFolder) -> str | None:
     """Where a rollback would go: promotions are a pile, and a rollback takes one off."""
-    here = live(folder)
-    pile = _pile(history(folder))
+    return target_of_rollback(live(folder), history(folder), _bundles(folder))
+
+
+def target_of_rollback(
+    here: str | None, promotions: Sequence[Promotion], present: Collection[str]
+) -> str | None:
+    """The same, from which bundle is live, the switches, and the bundles that there are."""
+    pile = _pile(promotions)
     if here is not None and (not pile or pile[-1] != here):
         pile.append(here)  # switched, but not recorded: by an older version, or cut off in between
-    present = _bundles(folder)
     for name in reversed(pile[:-1]):
         if name in present and name != here:
             return name
@@ -167,8 +203,8 @@ def verify(folder: RunFolder, name: str) -> Path:
 
 
 def prune(folder: RunFolder, keep: int) -> list[str]:
-    """Delete all but the `keep` newest bundles, the live one, and the one that rollback goes to;
-    returns their names.
+    """Delete all but the `keep` newest bundles, the live one, the one that rollback goes to, and those
+    of an experiment under way; returns their names.
 
     Raises UsageError for keep < 1, and while a run or another switch is under way.
     """
@@ -176,9 +212,10 @@ def prune(folder: RunFolder, keep: int) -> list[str]:
         raise UsageError(
             f"--keep {keep} would delete what the next run may serve", "Keep at least 1"
         )
-    with folder.locked(), _switching(folder):
+    with folder.locked(), switching(folder):
         newest = [path.name for path in _newest_first(folder)]
         needed = {*newest[:keep], live(folder), rollback_target(folder)}
+        needed |= bundles_in_use(folder)
         superfluous = [name for name in newest if name not in needed]
         for name in superfluous:
             delete(folder.bundles / name)
@@ -186,14 +223,17 @@ def prune(folder: RunFolder, keep: int) -> list[str]:
 
 
 def replace_bundle(folder: RunFolder, old: Path, new: Path) -> None:
-    """Delete `old`; `new` takes its place as the live one and in the history. Done again after a
-    kill, it completes.
+    """Delete `old`; `new` takes its place as the live one, in the history and in experiments. Done
+    again after a kill, it completes.
     """
-    with _switching(folder, wait=True):
+    with switching(folder, wait=True):
         if live(folder) == old.name:
             switch_link(folder.bundle, new)
         promotions = [_renamed(promotion, old, new) for promotion in history(folder)]
         write_history(folder, promotions)
+        for experiment in all_experiments(folder):
+            if old.name in experiment.bundles:
+                save(folder, with_other_bundle(experiment, old.name, new.name))
         delete(old)
 
 
@@ -208,9 +248,11 @@ def delete(path: Path) -> None:
 def listed(folder: RunFolder) -> list[Listed]:
     """The bundles, newest first."""
     here, back = live(folder), rollback_target(folder)
+    ever_live = _ever_live(folder)
     bundles = []
     for path in _newest_first(folder):
-        bundles.append(_listed(path, path.name == here, path.name == back))
+        name = path.name
+        bundles.append(_listed(path, name == here, name == back, name not in ever_live))
     return bundles
 
 
@@ -219,15 +261,16 @@ def bundle_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.iterdir())
 
 
-def _listed(path: Path, is_live: bool, is_before: bool) -> Listed:
+def _listed(path: Path, is_live: bool, is_before: bool, is_held: bool) -> Listed:
     with as_data_error(path):
-        card, facts = load_document(path / "model_card.json"), load_document(path / "bundle.json")
+        card, facts = model_card_of(path), load_document(path / "bundle.json")
     deciding = card.get("deciding")
     return Listed(
         name=path.name,
-        written=_iso(_written(path)),
+        written=_iso(written_at(path)),
         live=is_live,
         rolls_back_to=is_before,
+        held=is_held,
         bytes=bundle_bytes(path),
         users=facts["num_users"],
         items=facts["num_items"],
@@ -238,7 +281,8 @@ def _listed(path: Path, is_live: bool, is_before: bool) -> Listed:
 
 
 @contextmanager
-def _switching(folder: RunFolder, wait: bool = False) -> Iterator[None]:
+def switching(folder: RunFolder, wait: bool = False) -> Iterator[None]:
+    """Nobody else changes which bundles are live, or tried. Raises UsageError while somebody does."""
     lock = folder.path / ".switch.lock"
     problem = f"{folder.path} is being switched"
     with exclusive(lock, problem, "Try again in a moment", wait):
@@ -273,7 +317,7 @@ def _renamed(promotion: Promotion, old: Path, new: Path) -> Promotion:
     return promotion
 
 
-def _pile(promotions: list[Promotion]) -> list[str]:
+def _pile(promotions: Sequence[Promotion]) -> list[str]:
     """Bundles that were live one after the other, without those that were rolled back; the live one
     on top.
     """
@@ -308,11 +352,7 @@ def _bundles(folder: RunFolder) -> set[str]:
 
 def _newest_first(folder: RunFolder) -> list[Path]:
     paths = [folder.bundles / name for name in _bundles(folder)]
-    return sorted(paths, key=_written, reverse=True)
-
-
-def _written(path: Path) -> float:
-    return (path / "manifest.json").stat().st_mtime
+    return sorted(paths, key=written_at, reverse=True)
 
 
 def _iso(seconds: float) -> str:

@@ -119,7 +119,7 @@ def test_the_only_user_is_not_cut_out(bundle):
 
 
 def test_a_bundle_of_an_older_version_forgets_too(tmp_path):
-    copy = tmp_path / OLD_BUNDLE.name
+    copy = tmp_path / OLD_BUNDLE.resolve().name
     shutil.copytree(OLD_BUNDLE, copy)
     old = load_verified(copy)
     fresh = load_verified(without_user(old, 3))

@@ -33,8 +33,6 @@ def written(folder, name, **card):
         folder.bundles,
         replace(make_contents(), model_card={"name": name, "family": "degree_prior", **card}),
     )
-    stamp = 1_700_000_000 + 100 * len(list(folder.bundles.iterdir()))
-    os.utime(path / "manifest.json", (stamp, stamp))
     return path.name
 
 
@@ -126,11 +124,11 @@ def test_listed(folder, three):
     life_cycle.promote(folder, d)
     found = life_cycle.listed(folder)
     assert [one.name for one in found] == [d, c, b, a]
-    assert [(one.live, one.rolls_back_to) for one in found] == [
-        (True, False),
-        (False, False),
-        (False, False),
-        (False, True),
+    assert [(one.live, one.rolls_back_to, one.held) for one in found] == [
+        (True, False, False),
+        (False, False, True),
+        (False, False, True),
+        (False, True, False),
     ]
     assert (found[0].deciding, found[0].test, found[0].verdict, found[0].users, found[0].items) == (
         "ndcg@5",
