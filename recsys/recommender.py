@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from recsys.bundle.bundle import Bundle
+from recsys.bundle.parts.similar_items import SimilarBy
 from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import RunConfig, build_config, rename_old_parameters
@@ -42,12 +43,14 @@ from recsys.logs.split import split_log
 from recsys.lookup.cold_start import Fallback
 from recsys.lookup.lookup import Answer, Attributes, Event, Explained, Lookup
 from recsys.lookup.options import ListKeywords
+from recsys.lookup.shown import ShownList
 from recsys.phases.phase import Phase
 from recsys.releases.publish import write_bundle
-from recsys.scores.additions import blended
+from recsys.scores.additions import blended, fit_history, fit_terms
 from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.choice import choose_blend
 from recsys.scores.most_popular import choose_popularity
+from recsys.scores.similar_items import choose_similar
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import tune
@@ -66,12 +69,14 @@ class _Chosen(NamedTuple):
     blend: what histories add to the vectors.
     half_life_days: half-life of what users of whom nothing is known get, as in `bundle_of`.
     settings: what the configuration of the training leaves open.
+    similar_by: by what items are similar.
     """
 
     epochs: int | None
     blend: Blend = NO_BLEND
     half_life_days: float | None = None
     settings: Settings | None = None
+    similar_by: SimilarBy = "vectors"
 
 
 def _option(key: str, default_of: str | None = None) -> Any:
@@ -195,10 +200,11 @@ class GraphRecommender(BaseEstimator):
                 "popularity" gives the most popular items.
             unknown: Old name of `fallback`, until 0.3.
             options: As in `Lookup.recommend`: offset, exclude_seen, allow, deny, filters,
-                popularity, diversity, explain.
+                popularity, diversity, explain, include.
 
         Returns:
-            Columns user, item, score, rank (from 1), best first; with explain also reasons, text.
+            Columns user, item, score, rank (from 1), best first; those to include; with explain
+            also reasons, text.
 
         Raises:
             UsageError: No user is known, or a value cannot be.
@@ -217,9 +223,23 @@ class GraphRecommender(BaseEstimator):
         )
         _warn_of_refused(answers)
         columns = list_columns(answers, style.user_col, user_ids, style.item_col)
+        for column in options.get("include", ()):
+            columns[column] = [
+                item["fields"][column] for answer in answers for item in answer["items"]
+            ]
         if options.get("explain"):
             columns[_REASONS] = _reason_texts(answers)
         return style.frame(columns)
+
+    def show(self, user: object, k: int = 10, **options: Unpack[ListKeywords]) -> ShownList:
+        """The list of one user with its reasons, to look at: a table in notebooks and terminals.
+
+        Options and errors are those of `recommend`.
+        """
+        options["explain"] = True
+        [user_id] = ids_of(user, self.style_.user_col)
+        [answer] = self.lookup_.recommend([user_id], k, **options)
+        return ShownList(user_id, answer)
 
     def recommend_history(
         self,
@@ -244,7 +264,8 @@ class GraphRecommender(BaseEstimator):
         return self.style_.frame(columns)
 
     def similar_items(self, items: object, k: int = 10) -> Frame:
-        """The k items nearest to each item by cosine: columns item, similar_<item>, score, rank."""
+        """The k items most similar to each item, as validation chose it (`Lookup.similar_items`):
+        columns item, similar_<item>, score, rank."""
         column = self.style_.item_col
         item_ids = ids_of(items, column)
         answers = self.lookup_.similar_items(item_ids, k)
@@ -417,9 +438,18 @@ class GraphRecommender(BaseEstimator):
         graph = phase.graph
         trained = fit_phase(phase, graph, config.model, progress=progress)
         vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
-        blend = choose_blend(phase, vectors, progress).blend
-        half_life_days = choose_popularity(phase).half_life_days
-        return _Chosen(trained.best_epoch, blend, half_life_days, trained.settings)
+        terms = fit_terms(phase, None, progress)
+        blend = choose_blend(phase, vectors, progress, terms).blend
+        embeddings = vectors.embeddings_of(blend.scaling)
+        scaled = VectorScorer(embeddings.users, embeddings.items)
+        added = fit_history(phase, scaled, blend, progress, terms)
+        return _Chosen(
+            trained.best_epoch,
+            blend,
+            choose_popularity(phase).half_life_days,
+            trained.settings,
+            choose_similar(phase, embeddings, added).by,
+        )
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))
@@ -467,7 +497,14 @@ def _write_bundle(
         "refit": True,
     }
     bundle = bundle_of(
-        phase, graph, embeddings, scorer, tuned, card, half_life_days=chosen.half_life_days
+        phase,
+        graph,
+        embeddings,
+        scorer,
+        tuned,
+        card,
+        half_life_days=chosen.half_life_days,
+        similar_by=chosen.similar_by,
     )
     return write_bundle(bundles, bundle)
 

@@ -21,16 +21,19 @@ from recsys.bundle.parts.items import Items
 from recsys.bundle.parts.labels import Labels
 from recsys.bundle.parts.model_card import ModelCard
 from recsys.bundle.parts.popularity import Popularity
+from recsys.bundle.parts.run_report import RunReport
 from recsys.bundle.parts.scoring import Scoring
+from recsys.bundle.parts.second_stage import SecondStageTrees
 from recsys.bundle.parts.seen import Seen
 from recsys.bundle.parts.segments import Segments
+from recsys.bundle.parts.similar_items import SimilarBy, SimilarItems
 from recsys.bundle.parts.user_metrics import UserMetrics
 from recsys.bundle.parts.user_vectors import UserVectors
 from recsys.bundle.parts.users import Users
 from recsys.bundle.storage import as_data_error, load_document, save_document
 from recsys.cold_items.item_map import ItemMap
 from recsys.cold_items.new_items import KnownItems, NewItems, read_new_items
-from recsys.core.arrays import BoolArray, Float32Array
+from recsys.core.arrays import BoolArray, Float32Array, Int32Array
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import UsageError
 from recsys.core.history import WeightedHistories
@@ -39,6 +42,8 @@ from recsys.core.ranking import Scorer
 from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.search.exact import VectorScorer
 from recsys.search.searcher import Searcher
+from recsys.second_stage.features import FirstStage, RankedUsers
+from recsys.second_stage.rerank import SecondStage
 
 import_parts()
 
@@ -237,6 +242,22 @@ class Bundle:
         return BlendedScorer(vectors, self.added, self.past)
 
     @cached_property
+    def second_stage(self) -> SecondStage | None:
+        """What orders the candidates of the scores once more; None where nothing does."""
+        part = self.parts.get(SecondStageTrees)
+        if part is None:
+            return None
+        first = FirstStage(
+            np.asarray(self.item_vectors), self.added, np.asarray(self.counts), self.shares()
+        )
+        return SecondStage(part.trees, first)
+
+    def known_users(self, users: Int32Array) -> RankedUsers:
+        """Users by internal ids, as the second stage reads them."""
+        past = None if self.past is None else self.past.of(users)
+        return RankedUsers(self.user_vectors[users], past, self.seen[self.target][users])
+
+    @cached_property
     def index(self) -> Searcher | None:
         """The approximate index; None for exact search."""
         return self.parts[Index].plain
@@ -253,6 +274,11 @@ class Bundle:
     @cached_property
     def model_card(self) -> dict[str, Any]:
         return self.parts[ModelCard].card
+
+    @cached_property
+    def report(self) -> RunReport | None:
+        """How the run did on its test; None for a bundle of an older version, or of no run."""
+        return self.parts.get(RunReport)
 
     @cached_property
     def seen(self) -> Mapping[str, sparse.csr_matrix]:
@@ -291,6 +317,12 @@ class Bundle:
     @cached_property
     def user_segments(self) -> Segments | None:
         return self.parts.get(Segments)
+
+    @cached_property
+    def similar_by(self) -> SimilarBy:
+        """By what items are similar; the vectors in a bundle of an older version."""
+        similar = self.parts.get(SimilarItems)
+        return "vectors" if similar is None else similar.by
 
     def shares(self, segment: Sequence[int] = ()) -> Float32Array:
         """(items,) share of the users, or of those of some values of `user_segments`, with the item

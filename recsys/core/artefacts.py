@@ -18,7 +18,7 @@ from typing import Any
 
 from recsys.core.errors import MachineError, RecsysError, UsageError
 
-_CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def switch_link(link: Path, target: Path) -> None:
 def file_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
+        while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -113,7 +113,7 @@ def copy_sha256(source: Path, copy: Path, between: Callable[[], None] = no_pause
     """Copy a file and return the hash of what was copied; `between` is called after every chunk."""
     digest = hashlib.sha256()
     with source.open("rb") as stream, copy.open("wb") as out:
-        while chunk := stream.read(_CHUNK_BYTES):
+        while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
             out.write(chunk)
             between()
@@ -139,6 +139,10 @@ def size_bytes(path: Path) -> int:
 
 def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+SUPPRESSED = "suppressed.json"
+"""Of a run folder: who was forgotten (`core.suppression`)."""
 
 
 @dataclass
@@ -170,6 +174,10 @@ class RunFolder:
     @property
     def bundle(self) -> Path:
         return self.path / "bundle"
+
+    @property
+    def suppressed(self) -> Path:
+        return self.path / SUPPRESSED
 
     @property
     def progress(self) -> Path:

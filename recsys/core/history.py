@@ -131,16 +131,6 @@ class WeightedHistories:
         return WeightedHistories(self.items[users], auxiliary)
 
 
-def stacked(histories: Sequence[WeightedHistories]) -> WeightedHistories:
-    """One below the other; at least one."""
-    auxiliary = {}
-    for name in histories[0].auxiliary:
-        rows = [history.auxiliary[name] for history in histories]
-        auxiliary[name] = sparse.vstack(rows, format="csr")
-    items = [history.items for history in histories]
-    return WeightedHistories(sparse.vstack(items, format="csr"), auxiliary)
-
-
 @dataclass(frozen=True)
 class UserHistories:
     """What users did: the rows of a user together, oldest first.
@@ -197,6 +187,13 @@ class UserHistories:
         """(n,) which rows are of these behaviours."""
         numbers = [number for number, name in enumerate(self.behaviors) if name in behaviors]
         return np.isin(self.behavior, numbers)
+
+    def items_under(self, behaviors: Collection[str]) -> list[IntArray]:
+        """Of each user the items under some behaviours, ascending."""
+        rows = np.flatnonzero(self.under(behaviors))
+        user, item = np.divmod(np.unique(self._pair(rows)), self.num_items)
+        ends = np.searchsorted(user, np.arange(1, self.num_users))
+        return np.split(item.astype(np.int32), ends)
 
     def matrix(self, behavior: str) -> sparse.csr_matrix:
         """(users, items) float32, 1 for each item of a user under a behaviour."""
@@ -315,13 +312,15 @@ class UserHistories:
     def _seconds_to_latest(self, rows: Int64Array, now: int | None) -> Int64Array:
         """(m,) of some rows, oldest first, the seconds to the latest of the user's among them.
 
-        Events that name no time are as late as `now`, or the latest time that is known.
+        Events that name no time are as late as `now`, or the user's latest time that is known.
         """
         assert self.time is not None
         time = self.time[rows]
-        latest_known = time[time < NOW].max(initial=now or 0)
-        time = np.minimum(time, latest_known)
         user = self.user[rows]
+        is_known = time < NOW
+        latest_known = np.full(self.num_users, now or 0, np.int64)
+        np.maximum.at(latest_known, user[is_known], time[is_known])
+        time = np.minimum(time, latest_known[user])
         last = np.cumsum(np.bincount(user, minlength=self.num_users)) - 1
         gap: Int64Array = time[last[user]] - time
         return gap
@@ -374,6 +373,23 @@ def user_histories(interactions: Interactions) -> UserHistories:
     )
 
 
+def stacked(histories: Sequence[UserHistories]) -> UserHistories:
+    """Users of several histories of the same kind, those of each behind those of the one before; at
+    least one.
+    """
+    first = histories[0]
+    lengths = np.concatenate([np.diff(history.indptr) for history in histories])
+    times = [history.time for history in histories if history.time is not None]
+    return replace(
+        first,
+        indptr=np.concatenate([[0], np.cumsum(lengths)]),
+        item=np.concatenate([history.item for history in histories]),
+        behavior=np.concatenate([history.behavior for history in histories]),
+        weight=np.concatenate([history.weight for history in histories]),
+        time=np.concatenate(times) if times else None,
+    )
+
+
 def no_history(behaviors: tuple[str, ...], num_items: int, has_times: bool) -> UserHistories:
     """The history of one user who did nothing yet."""
     return UserHistories(
@@ -384,4 +400,21 @@ def no_history(behaviors: tuple[str, ...], num_items: int, has_times: bool) -> U
         time=np.empty(0, np.int64) if has_times else None,
         behaviors=behaviors,
         num_items=num_items,
+    )
+
+
+def single_events(like: UserHistories, items: IntArray, behavior: str) -> UserHistories:
+    """A visitor for each of some items, who has this item alone, by an event of just now.
+
+    like: histories whose behaviours, items and kind of times these have.
+    """
+    count = len(items)
+    number = like.behaviors.index(behavior)
+    return replace(
+        like,
+        indptr=np.arange(count + 1),
+        item=np.asarray(items, np.int32),
+        behavior=np.full(count, number, np.int16),
+        weight=np.ones(count, np.float32),
+        time=None if like.time is None else np.full(count, NOW),
     )

@@ -120,8 +120,10 @@ class IdMap:
         if text is not None and text in self._internal:
             return self._internal[text]
         known = f"{len(self):,} {self.kind}s are known"
-        close = nearest(str(text), self.ids.head(100_000))
-        raise UsageError(f"unknown {self.kind} {text!r}", close or known)
+        close = nearest(str(text), self.ids.head(100_000).to_list())
+        raise UsageError(
+            f"unknown {self.kind} {text!r}", close or known, code=f"unknown_{self.kind}"
+        )
 
     def lookup(self, external: Sequence[object]) -> Int32Array:
         """Internal ids (n,), UNKNOWN (−1) where the external id is not known."""

@@ -1,7 +1,7 @@
 """Column names and table schemas: the only module that spells a column."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -32,6 +32,19 @@ RANK = "rank"  # from 1
 NODE_TYPE = "node_type"  # of a graph, for example "item:genres"
 LABEL = "label"  # what an attribute node stands for
 
+# What a service writes down: events, answers of an experiment, and what was shown of them.
+EVENT_ID = "event_id"  # what the sender calls an event
+ANSWER = "answer"  # id of a list that was given
+ARM = "arm"
+BUNDLE = "bundle"
+ITEMS = "items"  # of a list, external ids
+PLACES = "places"  # of those, from 1
+POOL = "pool"  # items that a drawn list was drawn from
+FALLBACK = "fallback"  # Boolean, the live bundle in place of an arm's
+DRAWN = "drawn"  # Boolean, of the share that explores
+OPTIONS = "options"  # of a list, where they are not the defaults
+PROPENSITY = "propensity"  # of each item of a drawn list at its place
+
 LOG_SCHEMA: dict[str, pl.DataType] = {
     USER_ID: pl.String(),
     ITEM_ID: pl.String(),
@@ -56,12 +69,18 @@ uncounted.
 """
 
 
-def require_columns(found: Iterable[str], wanted: Iterable[str], source: str) -> None:
-    """Raises DataError naming the first missing column, the columns found and the nearest of them."""
+def require_columns(found: Iterable[str], wanted: Mapping[str, str | None], source: str) -> None:
+    """Raises DataError naming the first missing column, the columns found and the nearest of them.
+
+    wanted: by column the setting that names it, "item_col" say; None where nothing does.
+    """
     present = list(found)
-    for column in wanted:
+    for column, setting in wanted.items():
         if column not in present:
-            remedy = "Name the right one with --user-col, --item-col, --time-col …, or under [data]"
+            remedy = "Rename the right one in the file"
+            if setting is not None:
+                flag = f"--{setting.replace('_', '-')}"
+                remedy = f"Name the right one with {flag} (data.{setting} in a configuration)"
             raise DataError(
                 f"{source} has no column {column!r}; it has {present}",
                 f"{nearest(column, present)} {remedy}".strip(),

@@ -26,6 +26,13 @@ class Drawn(NamedTuple):
     position: Int64Array
     per_row: Int64Array
 
+    def of_rows(self, rows: slice) -> "Drawn":
+        """What was drawn for some of the rows, one after the other."""
+        ends = np.cumsum(self.per_row)
+        per_row = self.per_row[rows]
+        first = int(ends[rows][0] - per_row[0]) if len(per_row) else 0
+        return Drawn(self.position[first : first + int(per_row.sum())], per_row)
+
 
 class Draw(Protocol):
     """A way to draw edges; CsrDraw is the default, DglDraw (dgl_graph.py) does it by DGL."""

@@ -122,13 +122,20 @@ class HistoryBlocks:
         """Pairs of the target behaviour."""
         return len(self._pair_rows)
 
-    def before(self, pairs: Int64Array, users: Int64Array, key: tuple[int, ...]) -> Block:
+    def before(
+        self,
+        pairs: Int64Array,
+        users: Int64Array,
+        key: tuple[int, ...],
+        wanted: slice = slice(None),
+    ) -> Block:
         """The block of the users of some pairs as they were before these.
 
         Args:
             pairs: (n,) number of each pair, by user and item.
             users: (n,) whose pairs they are; a user may stand there several times.
-            key: of the draws.
+            key: of the draws, which are those of all pairs.
+            wanted: the pairs of whose users the block is; all of them by default.
         """
         own_rows = self._pair_rows[pairs]
         own_moment = self._events[self._into_users].moment
@@ -137,10 +144,14 @@ class HistoryBlocks:
         skipped = draw.integers(0, self._horizon, len(users))
         messages = {}
         for number, (relation, events) in enumerate(self._events.items()):
-            own = own_rows if relation == self._into_users else None
-            runs = self._runs(events, users, moments, own, skipped)
-            messages[relation] = self._messages(relation, events, runs, (*key, number))
-        return _block(users, messages)
+            # Neighbours without an order are drawn for all pairs at once.
+            rows = wanted if events.moment is not None else slice(None)
+            own = own_rows[rows] if relation == self._into_users else None
+            at = None if moments is None else moments[rows]
+            runs = self._runs(events, users[rows], at, own, skipped[rows])
+            key_of_relation = (*key, number)
+            messages[relation] = self._messages(relation, events, runs, key_of_relation, wanted)
+        return _block(users[wanted], messages)
 
     def now(self, users: Int64Array) -> Block:
         """The block of some users with all that they did: the latest `history` events where there is
@@ -195,9 +206,22 @@ class HistoryBlocks:
         return _Runs(start, end - start - (hole >= 0), hole)
 
     def _messages(
-        self, relation: EdgeType, events: _Events, runs: _Runs, key: tuple[int, ...] | None
+        self,
+        relation: EdgeType,
+        events: _Events,
+        runs: _Runs,
+        key: tuple[int, ...] | None,
+        wanted: slice = slice(None),
     ) -> Messages:
-        """Edges from a draw of each run: the latest where there is an order, all without a key."""
+        """Edges from a draw of each run: the latest where there is an order, all without a key.
+
+        Args:
+            relation: of the edges.
+            events: of the relation.
+            runs: what users may know of.
+            key: of the draw.
+            wanted: the runs whose draw is kept; where there is an order, `runs` are these alone.
+        """
         has_order = events.moment is not None
         if has_order:
             count = np.minimum(runs.length, self._history)
@@ -209,7 +233,9 @@ class HistoryBlocks:
             count = runs.length
             place = _ranges(runs.start, count)
         else:
-            place, count = draw_from_runs(runs.start, runs.length, self._history, key)
+            drawn = draw_from_runs(runs.start, runs.length, self._history, key)
+            place, count = drawn.of_rows(wanted)
+            runs = _Runs(runs.start[wanted], runs.length[wanted], runs.hole[wanted])
         # From the hole on, everything stands one further.
         hole = np.repeat(
             np.where(runs.hole < 0, np.iinfo(np.int64).max, runs.start + runs.hole), count

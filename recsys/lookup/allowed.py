@@ -1,6 +1,7 @@
 """Which items a request may be answered with."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,17 +18,27 @@ def available_items(bundle: Bundle) -> BoolArray | None:
     return bundle.available
 
 
-def allowed_items(bundle: Bundle, options: ListOptions) -> tuple[BoolArray | None, list[str]]:
-    """(items,) what may be recommended to anybody (None: everything), and the ids of `allow` and
-    `deny` that are unknown.
+class Allowed(NamedTuple):
+    """What may be recommended to anybody.
 
-    Raises UsageError for a filter by an unknown column or value.
+    items: (items,) which; None for all.
+    unknown: ids of `allow` and `deny` that are unknown.
+    notes: about values of filters that no item has.
     """
+
+    items: BoolArray | None
+    unknown: list[str]
+    notes: list[str]
+
+
+def allowed_items(bundle: Bundle, options: ListOptions) -> Allowed:
+    """By the options of a list. Raises UsageError for a filter by an unknown column."""
     allow, deny, filters = options.allow, options.deny, options.filters
     if allow is None and deny is None and not filters:
-        return available_items(bundle), []
+        return Allowed(available_items(bundle), [], [])
     allowed = bundle.available.copy()
     unknown = []
+    notes: list[str] = []
     if allow is not None:
         named, unknown_allowed = _named_items(bundle, allow)
         unknown.extend(unknown_allowed)
@@ -37,8 +48,9 @@ def allowed_items(bundle: Bundle, options: ListOptions) -> tuple[BoolArray | Non
         unknown.extend(unknown_denied)
         allowed &= ~named
     if filters:
-        allowed &= bundle.attributes.allowed(filters)
-    return allowed, unknown
+        having, notes = bundle.attributes.allowed(filters)
+        allowed &= having
+    return Allowed(allowed, unknown, notes)
 
 
 def _named_items(bundle: Bundle, ids: Sequence[str]) -> tuple[BoolArray, list[str]]:

@@ -6,21 +6,23 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from recsys.bundle.bundle import Bundle
+from recsys.bundle.known_lists import rank_known
 from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import atomic_file
 from recsys.core.progress import Progress
 from recsys.core.ranking import NO_ITEM, Hits, Scorer
 from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
-from recsys.search.exact import rank
+from recsys.search.exact import rows_at_once
 
 _USERS_AT_ONCE = 16_384
 
 
 def write_all(
     bundle: Bundle,
-    scorer: Scorer,
+    boosted: Scorer | None,
     users: Int32Array,
     k: int,
     behaviors: tuple[str, ...],
@@ -31,7 +33,7 @@ def write_all(
 
     Args:
         bundle: That answers.
-        scorer: Its scores, with the popularity boost that is asked for.
+        boosted: Its scores with the popularity boost that is asked for; None for none.
         users: Internal ids.
         k: Length of the lists.
         behaviors: Whose seen items are left out.
@@ -43,13 +45,15 @@ def write_all(
     """
     seen = union_of([bundle.seen[name] for name in behaviors])
     k = min(k, len(bundle.items))
-    starts = range(0, max(len(users), 1), _USERS_AT_ONCE)  # a block without users writes the header
+    step = rows_at_once(len(bundle.items))
+    block_users = max(_USERS_AT_ONCE // step, 1) * step
+    starts = range(0, max(len(users), 1), block_users)  # a block without users writes the header
     num_rows = 0
-    with atomic_file(out) as unfinished:
+    with atomic_file(out) as unfinished, threadpool_limits(1, "blas"):
         writer: pq.ParquetWriter | None = None
         for start in progress.track(starts, "recommending", len(starts)):
-            block = users[start : start + _USERS_AT_ONCE]
-            hits = rank(scorer, block, k, seen, bundle.available)
+            block = users[start : start + block_users]
+            hits = rank_known(bundle, block, k, seen, bundle.available, boosted)
             table = _table(bundle, block, hits).to_arrow()
             if writer is None:
                 writer = pq.ParquetWriter(unfinished, table.schema, compression="zstd")

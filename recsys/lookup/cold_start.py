@@ -13,21 +13,23 @@ What is known beyond the step goes into the same vector. A user who is not known
 visitor with the same history, attributes and friends would.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
 from recsys.core.arrays import Float32Array, IntArray
+from recsys.core.artefacts import no_pause
 from recsys.core.errors import UsageError, nearest
-from recsys.core.history import WeightedHistories
+from recsys.core.history import UserHistories
 from recsys.core.ids import UNKNOWN, IdMap, id_text
-from recsys.encode.fold_in import Neighbours, UserEncoder
-from recsys.lookup.histories import Visit, read_visit
-from recsys.lookup.matrices import row_of
+from recsys.encode.fold_in import UserEncoder
+from recsys.lookup.encoding import groups, own_states, stacked_neighbours
+from recsys.lookup.histories import Visit, read_history, read_visits
+from recsys.lookup.matrices import Rows, SparseRow
+from recsys.lookup.past import Past, past_of
 from recsys.lookup.query import Query
 from recsys.lookup.visits import (
     Attributes,
@@ -71,8 +73,8 @@ class Request:
     excluded: IntArray
     unknown: list[str]
     user: int = UNKNOWN
-    neighbours: Neighbours | None = None
-    past: WeightedHistories | None = None
+    neighbours: Rows | None = None
+    past: Past | None = None
     segment: tuple[int, ...] = ()
     refusal: UsageError | None = None
     target_items: IntArray = field(default_factory=lambda: _NO_ITEMS)
@@ -84,6 +86,7 @@ def read_requests(
     queries: Sequence[Query],
     behaviors: tuple[str, ...],
     fallback: Fallback,
+    between: Callable[[], None] = no_pause,
 ) -> list[Request]:
     """One request for each query.
 
@@ -94,70 +97,110 @@ def read_requests(
         behaviors: Whose seen items are excluded.
         fallback: "popularity" sends everybody down the ladder; "refuse" refuses unknown users, and
             visitors of whom nothing is known.
+        between: Called before every query; what it raises ends the work.
 
     Returns:
         Requests in the order of the queries. One that is refused among others that are not has the
-        source "refused" and its refusal.
+        source "refused" and its refusal: so has one with an attribute, behaviour or weight that
+        cannot be.
 
     Raises:
-        UsageError: All queries are refused, or any has an attribute, behaviour or weight that
-            cannot be.
+        UsageError: All queries are refused.
     """
-    requests = [read_request(bundle, encoder, query, behaviors) for query in queries]
-    if fallback == "popularity":
-        return requests
-    checked = []
-    refusals = []
-    for query, request in zip(queries, requests, strict=True):
-        refusal = _refusal(bundle, query, request)
-        if refusal is None:
-            checked.append(request)
-        else:
-            refusals.append(refusal)
-            checked.append(replace(request, source="refused", vector=None, refusal=refusal))
+    readings = []
+    for query in queries:
+        between()
+        readings.append(_read_or_refuse(bundle, query))
+    requests: list[Request] = []
+    for group in groups([reading.num_events for reading in readings]):
+        between()
+        requests += _requests(bundle, encoder, [readings[place] for place in group], behaviors)
+    if fallback == "refuse":
+        for place, query in enumerate(queries):
+            requests[place] = _refused(bundle, query, requests[place])
+    for place, query in enumerate(queries):
+        if query.popular and requests[place].refusal is None:
+            requests[place] = _popular(requests[place])
+    refusals = [request.refusal for request in requests if request.refusal is not None]
     if refusals and len(refusals) == len(queries):
         raise refusals[0]
-    return checked
+    return requests
 
 
-def read_request(
-    bundle: Bundle, encoder: UserEncoder, query: Query, behaviors: tuple[str, ...]
-) -> Request:
-    """Where a query stands on the ladder. Raises UsageError for what cannot be in a query."""
+def _popular(request: Request) -> Request:
+    """The same answered by what is popular with everybody."""
+    return Request("fallback", None, request.excluded, request.unknown, request.user)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A query in internal ids.
+
+    user: UNKNOWN for a visitor, or a user who is not known.
+    history: with the events behind what is known; None where they change nothing.
+    attributes, friends: rows of neighbours.
+    segment, unknown, refusal: as in `Request`.
+    """
+
+    user: int = UNKNOWN
+    history: UserHistories | None = None
+    attributes: Rows = field(default_factory=dict)
+    friends: Rows = field(default_factory=dict)
+    segment: tuple[int, ...] = ()
+    unknown: list[str] = field(default_factory=list)
+    refusal: UsageError | None = None
+
+    @property
+    def num_events(self) -> int:
+        """Of the history that is to be encoded."""
+        return 0 if self.history is None else len(self.history)
+
+
+def _read_or_refuse(bundle: Bundle, query: Query) -> _Reading:
+    try:
+        return _read(bundle, query)
+    except UsageError as refusal:
+        return _Reading(refusal=refusal)
+
+
+def _read(bundle: Bundle, query: Query) -> _Reading:
+    """Raises UsageError for what cannot be in a query."""
     user = UNKNOWN if query.user is None else int(bundle.users.lookup([query.user])[0])
-    visit = read_visit(bundle, query.history, user)
+    history, unknown = read_history(bundle, query.history, user)
     segment, model_attributes = _segment(bundle, query.attributes)
     attributes = read_attributes(bundle, model_attributes)
     friends, unknown_friends = read_friends(bundle, query.friends)
-    unknown = [*visit.unknown, *unknown_friends]
-    if user != UNKNOWN:
-        return _known_user(bundle, encoder, user, visit, attributes, friends, behaviors, unknown)
-    if query.user is not None:
+    unknown = [*unknown, *unknown_friends]
+    if query.user is not None and user == UNKNOWN:
         unknown = [id_text(query.user) or str(query.user), *unknown]
+    return _Reading(user, history, attributes, friends, segment, unknown)
 
-    excluded = visit.items_under(behaviors)
-    neighbours = {**visit.neighbours, **attributes, **friends}
-    source: Source
-    if visit.neighbours:
-        source = "fold_in"
-    elif attributes and encoder.state.is_heard:
-        source = "attributes"
-    elif friends and encoder.state.is_heard:
-        source = "social"
-    elif segment:
-        return Request("segment", None, excluded, unknown, segment=segment)
-    else:
-        return Request("fallback", None, excluded, unknown)
-    vector = encoder.encode(neighbours)[0]
-    return Request(
-        source,
-        vector,
-        excluded,
-        unknown,
-        neighbours=neighbours,
-        past=_past(bundle, visit),
-        target_items=visit.items_under((bundle.target,)),
-    )
+
+def _requests(
+    bundle: Bundle,
+    encoder: UserEncoder,
+    readings: Sequence[_Reading],
+    behaviors: tuple[str, ...],
+) -> list[Request]:
+    """Where each stands on the ladder; those who have to be encoded are encoded together."""
+    visits = read_visits(bundle, [reading.history for reading in readings], behaviors)
+    requests = []
+    for reading, visit in zip(readings, visits, strict=True):
+        if reading.refusal is not None:
+            request = Request("refused", None, _NO_ITEMS, [], refusal=reading.refusal)
+        elif reading.user != UNKNOWN:
+            request = _known_user(bundle, reading, visit, behaviors)
+        else:
+            request = _visitor(bundle, encoder, reading, visit)
+        requests.append(request)
+    encoded = [place for place, request in enumerate(requests) if request.neighbours is not None]
+    if encoded:
+        neighbours = stacked_neighbours([requests[place].neighbours or {} for place in encoded])
+        own = own_states(bundle, [requests[place].user for place in encoded])
+        vectors = encoder.encode(neighbours, own)
+        for place, vector in zip(encoded, vectors, strict=True):
+            requests[place] = replace(requests[place], vector=vector)
+    return requests
 
 
 def seen_behaviors(bundle: Bundle, exclude_seen: bool | Sequence[str]) -> tuple[str, ...]:
@@ -167,62 +210,86 @@ def seen_behaviors(bundle: Bundle, exclude_seen: bool | Sequence[str]) -> tuple[
     for name in exclude_seen:
         if name not in bundle.seen:
             hint = nearest(name, bundle.seen) or f"The log has {list(bundle.seen)}"
-            raise UsageError(f"exclude_seen names the unknown behaviour {name!r}", hint)
+            raise UsageError(
+                f"exclude_seen names the unknown behaviour {name!r}", hint, code="unknown_behavior"
+            )
     return tuple(exclude_seen)
 
 
-def unknown_id(message: str, ids: IdMap, external_id: str) -> UsageError:
+def unknown_id(message: str, ids: IdMap, external_id: str, code: str) -> UsageError:
     """The error of an unknown id, with the nearest known ones."""
-    close = nearest(external_id, ids.ids.head(_IDS_SEARCHED))
-    return UsageError(message, close or f"The log has {len(ids):,} {ids.kind}s")
+    close = nearest(external_id, ids.ids.head(_IDS_SEARCHED).to_list())
+    return UsageError(message, close or f"The log has {len(ids):,} {ids.kind}s", code=code)
 
 
 def _known_user(
-    bundle: Bundle,
-    encoder: UserEncoder,
-    user: int,
-    visit: Visit,
-    attributes: Neighbours,
-    friends: Neighbours,
-    behaviors: tuple[str, ...],
-    unknown: list[str],
+    bundle: Bundle, reading: _Reading, visit: Visit | None, behaviors: tuple[str, ...]
 ) -> Request:
-    """By the trained vector, or anew from the neighbours in the graph and what is new.
+    """By the trained vector; to be encoded from the neighbours in the graph and what is new, where
+    anything is.
 
     Args:
         bundle: What is known.
-        encoder: Of the bundle.
-        user: Internal id of the user.
+        reading: Of the query. Attributes take the place of the old ones, friends are added.
         visit: The history with new events, if any.
-        attributes: One row by relation; each takes the place of the old one.
-        friends: One row by relation; added to the old ones.
         behaviors: Whose items, old and new, are excluded.
-        unknown: Ids of the query that the bundle does not know.
     """
-    source: Source = "model"
-    vector = bundle.user_vectors[user]
-    neighbours: Neighbours | None = None
-    if visit.neighbours or attributes or friends:
+    user = reading.user
+    if visit is None:
+        visit = _as_learnt(bundle, user, behaviors)
+    request = Request(
+        "model",
+        bundle.user_vectors[user],
+        visit.excluded,
+        reading.unknown,
+        user,
+        past=visit.past,
+        target_items=visit.target_items,
+    )
+    if not (visit.neighbours or reading.attributes or reading.friends):
+        return request
+    with_events = {**known_neighbours(bundle, user), **visit.neighbours}
+    neighbours = {**with_friends(with_events, reading.friends), **reading.attributes}
+    return replace(request, source="fold_in", neighbours=neighbours)
+
+
+def _as_learnt(bundle: Bundle, user: int, behaviors: tuple[str, ...]) -> Visit:
+    """Of a known user without news; neighbours need not be read."""
+    past = None if bundle.past is None else past_of(bundle.past, user)
+    excluded = _items_under(bundle, user, behaviors)
+    return Visit({}, past, excluded, _items_under(bundle, user, (bundle.target,)))
+
+
+def _visitor(
+    bundle: Bundle, encoder: UserEncoder, reading: _Reading, visit: Visit | None
+) -> Request:
+    """To be encoded, where anything is known that the model hears."""
+    if visit is None:
+        visit = Visit({}, _no_past(bundle), _NO_ITEMS, _NO_ITEMS)
+    source: Source
+    if visit.neighbours:
         source = "fold_in"
-        with_events = {**known_neighbours(bundle, user), **visit.neighbours}
-        neighbours = {**with_friends(with_events, friends), **attributes}
-        vector = encoder.encode(neighbours, bundle.user_self[user : user + 1])[0]
+    elif reading.attributes and encoder.state.is_heard:
+        source = "attributes"
+    elif reading.friends and encoder.state.is_heard:
+        source = "social"
+    else:
+        source = "segment" if reading.segment else "fallback"
+        segment = reading.segment
+        return Request(source, None, visit.excluded, reading.unknown, segment=segment)
     return Request(
         source,
-        vector,
-        _items_under(bundle, user, visit, behaviors),
-        unknown,
-        user,
-        neighbours,
-        _past(bundle, visit, user),
-        target_items=_items_under(bundle, user, visit, (bundle.target,)),
+        None,
+        visit.excluded,
+        reading.unknown,
+        neighbours={**visit.neighbours, **reading.attributes, **reading.friends},
+        past=visit.past,
+        target_items=visit.target_items,
     )
 
 
-def _items_under(bundle: Bundle, user: int, visit: Visit, behaviors: tuple[str, ...]) -> IntArray:
-    """Internal ids of items of old and new events under some behaviours, ascending."""
-    if visit.history is not None:
-        return visit.items_under(behaviors)
+def _items_under(bundle: Bundle, user: int, behaviors: tuple[str, ...]) -> IntArray:
+    """Internal ids of a known user's items under some behaviours, ascending."""
     lists: list[IntArray] = []
     for name in behaviors:
         seen = bundle.seen[name]
@@ -251,27 +318,30 @@ def _segment(bundle: Bundle, attributes: Attributes) -> tuple[tuple[int, ...], A
     return places, rest
 
 
-def _past(bundle: Bundle, visit: Visit, user: int = UNKNOWN) -> WeightedHistories | None:
-    """Of a known user, of a visit, or of both; None where nothing is added to the vectors."""
-    if bundle.added is None or bundle.past is None:
+def _no_past(bundle: Bundle) -> Past | None:
+    """Of somebody who did nothing; None where nothing is added to the vectors."""
+    if bundle.past is None:
         return None
-    if visit.history is not None:
-        return bundle.added.weighted(visit.history, bundle.target)
-    if user == UNKNOWN:
-        nothing = sparse.csr_matrix((1, len(bundle.items)), dtype=np.float32)
-        return WeightedHistories(nothing, dict.fromkeys(bundle.past.auxiliary, nothing))
-    auxiliary = {name: row_of(matrix, user) for name, matrix in bundle.past.auxiliary.items()}
-    return WeightedHistories(row_of(bundle.past.items, user), auxiliary)
+    nothing = SparseRow(_NO_ITEMS, np.empty(0, np.float32), len(bundle.items))
+    return Past(nothing, dict.fromkeys(bundle.past.auxiliary, nothing))
+
+
+def _refused(bundle: Bundle, query: Query, request: Request) -> Request:
+    """The request, refused where popularity would be its only answer."""
+    refusal = request.refusal or _refusal(bundle, query, request)
+    if refusal is None:
+        return request
+    return replace(request, source="refused", vector=None, refusal=refusal)
 
 
 def _refusal(bundle: Bundle, query: Query, request: Request) -> UsageError | None:
     """Why a request is refused where popularity is no answer; None where it is not."""
     if query.user is not None and request.user == UNKNOWN:
         user = request.unknown[0]
-        return unknown_id(f"unknown user {user!r}", bundle.users, user)
+        return unknown_id(f"unknown user {user!r}", bundle.users, user, "unknown_user")
     if request.source != "fallback":
         return None
     if not request.unknown:
-        return unknown_id(_NOTHING_KNOWN, bundle.items, "")
+        return unknown_id(_NOTHING_KNOWN, bundle.items, "", "nothing_known")
     what = f"none of the items {request.unknown[:5]} is known"
-    return unknown_id(what, bundle.items, request.unknown[0])
+    return unknown_id(what, bundle.items, request.unknown[0], "nothing_known")

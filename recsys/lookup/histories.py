@@ -1,7 +1,8 @@
 """Histories as requests give them: those of known users, and events put behind them."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,13 +10,14 @@ import numpy as np
 
 from recsys.bundle.older_histories import rebuilt_history
 from recsys.bundle.parts.history_rows import HistoryRows
-from recsys.core.arrays import Int32Array
+from recsys.core.arrays import IntArray
 from recsys.core.errors import UsageError, nearest
-from recsys.core.history import UserHistories, no_history
+from recsys.core.history import UserHistories, no_history, stacked
 from recsys.core.ids import UNKNOWN, id_text
 from recsys.core.later_events import Duplicates, HistoryEvent, extended
-from recsys.encode.fold_in import Neighbours, history_neighbours
-from recsys.lookup.matrices import row_of
+from recsys.encode.fold_in import history_neighbours
+from recsys.lookup.matrices import Rows, row_of
+from recsys.lookup.past import Past, past_of
 
 if TYPE_CHECKING:
     from recsys.bundle.bundle import Bundle
@@ -44,39 +46,74 @@ History = Sequence[object]
 class Visit(NamedTuple):
     """What the events of a request make of somebody's history.
 
-    history: with the events behind what is known; None where they change nothing.
-    neighbours: one row per relation that the history feeds; empty where nothing changes.
-    unknown: ids that are not in the catalogue.
+    neighbours: of each relation that the history feeds.
+    past: what additions to the scores are asked with; None where nothing is added.
+    excluded: internal ids of items under behaviours whose items are excluded, ascending.
+    target_items: of those under the target behaviour, ascending.
     """
 
-    history: UserHistories | None
-    neighbours: Neighbours
-    unknown: list[str]
-
-    def items_under(self, behaviors: Sequence[str]) -> Int32Array:
-        """Internal ids of the history's items under some behaviours, ascending."""
-        if self.history is None:
-            return np.empty(0, np.int32)
-        items = self.history.item[self.history.under(behaviors)]
-        return np.unique(items).astype(np.int32)
+    neighbours: Rows
+    past: Past | None
+    excluded: IntArray
+    target_items: IntArray
 
 
-def read_visit(bundle: "Bundle", history: History, user: int = UNKNOWN) -> Visit:
-    """The events of a request, behind those of a known user where there is one.
+def read_history(
+    bundle: "Bundle", history: History, user: int = UNKNOWN
+) -> tuple[UserHistories | None, list[str]]:
+    """The events of a request, behind those of a known user where there is one; None where they
+    change nothing. And the ids that are not in the catalogue.
 
     user: internal id. Raises UsageError for a behaviour that the log does not have, a weight that is
     not above 0 or a time that is no number.
     """
     events, unknown = _read_events(bundle, history)
     if not events:
-        return Visit(None, {}, unknown)
+        return None, unknown
     before = no_history(bundle.segments[1:], len(bundle.items), has_times=True)
     if user != UNKNOWN:
         before = history_of(bundle, user)
     after = extended(before, events, duplicates_of(bundle))
-    if after is before:
-        return Visit(None, {}, unknown)
-    return Visit(after, history_neighbours(bundle.encoder, after), unknown)
+    return None if after is before else after, unknown
+
+
+def read_visits(
+    bundle: "Bundle", histories: Sequence[UserHistories | None], behaviors: Sequence[str]
+) -> list[Visit | None]:
+    """What histories of single users make, those of the same kind together; None of None.
+
+    behaviors: whose items are excluded.
+    """
+    by_kind: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for place, history in enumerate(histories):
+        if history is not None:
+            kind = (history.time is None, history.time_kind, history.behaviors)
+            by_kind[kind].append(place)
+    visits: list[Visit | None] = [None] * len(histories)
+    for places in by_kind.values():
+        alike = stacked([history for place in places if (history := histories[place]) is not None])
+        for place, visit in zip(places, _visits(bundle, alike, behaviors), strict=True):
+            visits[place] = visit
+    return visits
+
+
+def _visits(
+    bundle: "Bundle", histories: UserHistories, behaviors: Sequence[str]
+) -> Iterator[Visit]:
+    neighbours = history_neighbours(bundle.encoder, histories)
+    past = None
+    if bundle.added is not None and bundle.past is not None:
+        past = bundle.added.weighted(histories, bundle.target)
+    excluded = histories.items_under(behaviors)
+    target_items = histories.items_under((bundle.target,))
+    for user in range(histories.num_users):
+        rows = {}
+        for name, matrix in neighbours.items():
+            row = row_of(matrix, user)
+            if len(row.indices):
+                rows[name] = row
+        own_past = None if past is None else past_of(past, user)
+        yield Visit(rows, own_past, excluded[user], target_items[user])
 
 
 def history_of(bundle: "Bundle", user: int) -> UserHistories:
@@ -85,7 +122,7 @@ def history_of(bundle: "Bundle", user: int) -> UserHistories:
     if rows is not None:
         return rows.histories.of_user(user)
     seen = {name: row_of(matrix, user).indices for name, matrix in bundle.seen.items()}
-    edges = {name: row_of(matrix, user) for name, matrix in bundle.neighbours.items()}
+    edges = {name: matrix[user] for name, matrix in bundle.neighbours.items()}
     num_later = _num_later(bundle, user, seen[bundle.target])
     return rebuilt_history(seen, edges, bundle.encoder, num_later, len(bundle.items))
 
@@ -96,7 +133,7 @@ def duplicates_of(bundle: "Bundle") -> Duplicates:
     return "first" if rows is None else rows.duplicates
 
 
-def _num_later(bundle: "Bundle", user: int, target_items: Int32Array) -> dict[int, float]:
+def _num_later(bundle: "Bundle", user: int, target_items: IntArray) -> dict[int, float]:
     """By item of an older bundle, how many of the user's pairs are later; nothing if unknown."""
     if bundle.added is None or bundle.histories is None:
         return {}
@@ -108,7 +145,7 @@ def _num_later(bundle: "Bundle", user: int, target_items: Int32Array) -> dict[in
     is_target = np.isin(row.indices, target_items)
     # h = weight · 2^(−p / half_life_events)
     weights = np.where(is_target, max(1.0, largest), largest)
-    num_later = -half_life_events * np.log2(row.data / weights)
+    num_later = -half_life_events * np.log2(row.values / weights)
     return dict(zip(row.indices.tolist(), num_later.tolist(), strict=True))
 
 
@@ -138,7 +175,8 @@ def require_list(name: str, values: object) -> None:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
+    # numpy knows numbers that are neither; to ask for these alone takes ten times as long.
+    return isinstance(value, int | float | Real) and math.isfinite(value)
 
 
 def _event_of(item: object) -> Event:
@@ -147,11 +185,19 @@ def _event_of(item: object) -> Event:
     return Event(id_text(item) or str(item))
 
 
-def _check_event(bundle: "Bundle", event: Event) -> None:
+def behavior_refusal(bundle: "Bundle", behavior: str | None) -> UsageError | None:
+    """Why events of a behaviour are refused; None for one that the log has, or none that is named."""
     behaviors = bundle.segments[1:]
-    if event.behavior is not None and event.behavior not in behaviors:
-        hint = nearest(event.behavior, behaviors) or f"The log has {list(behaviors)}"
-        raise UsageError(f"unknown behaviour {event.behavior!r}", hint)
+    if behavior is None or behavior in behaviors:
+        return None
+    hint = nearest(behavior, behaviors) or f"The log has {list(behaviors)}"
+    return UsageError(f"unknown behaviour {behavior!r}", hint, code="unknown_behavior")
+
+
+def _check_event(bundle: "Bundle", event: Event) -> None:
+    refusal = behavior_refusal(bundle, event.behavior)
+    if refusal is not None:
+        raise refusal
     if not _is_finite(event.weight) or event.weight <= 0:
         raise UsageError(
             f"the event of {event.item!r} has weight {event.weight!r}",

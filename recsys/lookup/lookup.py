@@ -2,20 +2,30 @@
 log; numpy and FAISS only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
 from recsys.bundle.attributes import Filters
 from recsys.bundle.bundle import Bundle
-from recsys.core.arrays import Float32Array, Int32Array
+from recsys.core.arrays import Float32Array, Float64Array, Int32Array
+from recsys.core.artefacts import no_pause
 from recsys.core.progress import QUIET, Progress
+from recsys.core.ranking import NO_ITEM, Hits
 from recsys.encode.fold_in import UserEncoder
 from recsys.lookup.allowed import allowed_items, available_items
-from recsys.lookup.answers import Answer, Item, item_lists, list_answer, similar_answer
+from recsys.lookup.answers import (
+    Answer,
+    Item,
+    include_fields,
+    item_lists,
+    list_answer,
+    similar_answer,
+)
 from recsys.lookup.batch import write_all
 from recsys.lookup.cold_start import Fallback, Request, read_requests, seen_behaviors
 from recsys.lookup.explanations.documents import Explained, explained_document, part_documents
@@ -44,6 +54,7 @@ __all__ = [
 ]
 
 _LISTED_PARTS = 3  # of each item of a list
+_LISTS_AT_ONCE = 64
 
 
 class Lookup:
@@ -93,29 +104,58 @@ class Lookup:
         return self.answer(queries, list_options(k=k, **options), fallback)
 
     def answer(
-        self, queries: Sequence[Query], options: ListOptions, fallback: Fallback = "refuse"
+        self,
+        queries: Sequence[Query],
+        options: ListOptions,
+        fallback: Fallback = "refuse",
+        between: Callable[[], None] = no_pause,
     ) -> list[Answer]:
-        """The same for queries and options that were made before."""
+        """The same for queries and options that were made before; `between` as in `answer_each`."""
+        return list(self.answer_each(queries, options, fallback, between))
+
+    def answer_each(
+        self,
+        queries: Sequence[Query],
+        options: ListOptions,
+        fallback: Fallback = "refuse",
+        between: Callable[[], None] = no_pause,
+    ) -> Iterator[Answer]:
+        """The same, one answer after the other.
+
+        between: called before every query, block of lists and item that is explained; what it
+            raises ends the work.
+        """
         behaviors = seen_behaviors(self.bundle, options.exclude_seen)
-        requests = read_requests(self.bundle, self.encoder, queries, behaviors, fallback)
-        allowed, unknown_items = allowed_items(self.bundle, options)
-        hits = self._lists.search(requests, options, allowed)
-        lists = item_lists(self.bundle, hits, offset=options.offset)
-        answers = []
-        for row, (request, items) in enumerate(zip(requests, lists, strict=True)):
+        requests = read_requests(self.bundle, self.encoder, queries, behaviors, fallback, between)
+        allowed = allowed_items(self.bundle, options)
+        for start in range(0, len(requests), _LISTS_AT_ONCE):
+            between()
+            block = requests[start : start + _LISTS_AT_ONCE]
+            factors = None
+            if options.popularity:
+                factors = self._lists.boost_factors(block, options.popularity)
+            hits = self._lists.search(block, options, allowed.items, factors, between)
+            lists = item_lists(self.bundle, hits, offset=options.offset)
+            if options.include:
+                include_fields(self.bundle, list(chain.from_iterable(lists)), options.include)
             if options.explain:
-                self._explain_list(request, items, hits.items[row], options.popularity)
-            answers.append(list_answer(items, request, unknown_items, options.k))
-        return answers
+                self._give_reasons(block, lists, hits, factors, between)
+            for request, items in zip(block, lists, strict=True):
+                yield list_answer(items, request, allowed, options.k)
 
     def similar_items(self, items: Sequence[object], k: int = 10) -> list[Answer]:
-        """The available items nearest to each item by cosine, itself left out. Raises UsageError
-        when unknown.
+        """The available items most similar to each item, itself left out.
+
+        As validation chose it (`bundle.similar_by`): by the cosine of their vectors, the source then
+        being "model"; or what a visitor who has the item alone is recommended, by the same scores,
+        the source being "fold_in". Raises UsageError when an item is unknown.
         """
         k = list_options(k=k).k
         internal_ids = internal_ids_of(self.bundle.items, items)
+        if self.bundle.similar_by == "visitor":
+            return self._lists_of_visitors(internal_ids, k)
         hits = self._similar_items.nearest(internal_ids, k, available_items(self.bundle))
-        return [similar_answer(similar, k) for similar in item_lists(self.bundle, hits)]
+        return [similar_answer(similar, k, "model") for similar in item_lists(self.bundle, hits)]
 
     def similar_users(self, users: Sequence[object], k: int = 10) -> list[list[Item]]:
         """The users nearest to each user by cosine, itself left out. Raises UsageError when
@@ -185,9 +225,12 @@ class Lookup:
         options = list_options(popularity=popularity)
         internal_id = self.bundle.items.internal(item)
         [request] = read_requests(self.bundle, self.encoder, [query], (), "refuse")
-        explainer = Explainer(self.bundle, self.encoder, request, options.popularity)
-        explanation = explainer.explain(internal_id)
-        return explained_document(self.bundle, internal_id, explanation, request, parts)
+        factors = None
+        if options.popularity:
+            factors = self._lists.boost_factors([request], options.popularity)
+        explainer = Explainer(self.bundle, self.encoder)
+        [explained] = explainer.explain([request], [np.array([internal_id])], factors)
+        return explained_document(self.bundle, explained.explanations, request, parts)
 
     def batch(
         self,
@@ -198,6 +241,7 @@ class Lookup:
         exclude_seen: bool | Sequence[str] = True,
         popularity: float = 0.0,
         progress: Progress = QUIET,
+        stretch: tuple[int, int] | None = None,
     ) -> int:
         """Exact lists of these users as one Parquet file, whole or absent.
 
@@ -211,6 +255,7 @@ class Lookup:
             exclude_seen: As in `ListOptions`.
             popularity: As in `ListOptions`.
             progress: Told of every block.
+            stretch: Of the users, the first and the one behind the last (`lookup.batch.divide`).
 
         Returns:
             Rows of the file.
@@ -220,28 +265,61 @@ class Lookup:
                 rows.
         """
         options = list_options(k=k, exclude_seen=exclude_seen, popularity=popularity)
-        scorer: Any = self.bundle.scorer
+        boosted = None
         if options.popularity:
-            scorer = BoostedScorer(scorer, options.popularity, self.bundle.counts)
+            bundle = self.bundle
+            known = bundle.seen[bundle.target]
+            boosted = BoostedScorer(
+                bundle.scorer, options.popularity, bundle.counts, known, bundle.available
+            )
         if users is None:
             internal_ids = np.arange(len(self.bundle.users), dtype=np.int32)
         else:
             internal_ids = known_ids_of(self.bundle.users, users)
+        if stretch is not None:
+            internal_ids = internal_ids[slice(*stretch)]
         behaviors = seen_behaviors(self.bundle, options.exclude_seen)
-        return write_all(self.bundle, scorer, internal_ids, options.k, behaviors, out, progress)
+        return write_all(self.bundle, boosted, internal_ids, options.k, behaviors, out, progress)
 
-    def _explain_list(
-        self, request: Request, items: list[Item], internal_ids: Int32Array, popularity: float
+    def _give_reasons(
+        self,
+        requests: Sequence[Request],
+        lists: Sequence[list[Item]],
+        hits: Hits,
+        factors: Float64Array | None,
+        between: Callable[[], None],
     ) -> None:
-        """Give every item of one list its reasons and parts; the user is encoded once."""
-        explainer = Explainer(self.bundle, self.encoder, request, popularity)
-        for item, internal_id in zip(items, internal_ids.tolist(), strict=False):
-            explanation = explainer.explain(internal_id)
-            reasons = reasons_of(self.bundle, internal_id, explanation, request)
-            item["reasons"] = reasons
-            item["because"] = reasons
-            if request.vector is not None:
-                item["parts"] = part_documents(self.bundle, explanation.parts[:_LISTED_PARTS])
+        """Give every item of some lists its reasons and parts.
+
+        Args:
+            requests: Who is asked about.
+            lists: The items of each.
+            hits: Their internal ids.
+            factors: Of the popularity boost, by request.
+            between: Called before every run of places.
+        """
+        explainer = Explainer(self.bundle, self.encoder)
+        internal_ids = [items[items != NO_ITEM] for items in hits.items]
+        for row, start, explanations in explainer.explain(requests, internal_ids, factors, between):
+            places = range(len(explanations.items))
+            reasons = reasons_of(self.bundle, explanations, requests[row])
+            largest = [explanations.parts(place, _LISTED_PARTS) for place in places]
+            parts = part_documents(self.bundle, largest)
+            for place in places:
+                item = lists[row][start + place]
+                item["reasons"] = reasons[place]
+                item["because"] = reasons[place]
+                if requests[row].vector is not None:
+                    item["parts"] = parts[place]
+
+    def _lists_of_visitors(self, items: Int32Array, k: int) -> list[Answer]:
+        """For a visitor with each of the items (internal ids) alone."""
+        queries = [Query(history=[item]) for item in self.bundle.items.external(items)]
+        under_target = (self.bundle.target,)
+        requests = read_requests(self.bundle, self.encoder, queries, under_target, "refuse")
+        available = available_items(self.bundle)
+        hits = self._lists.search(requests, ListOptions(k=k), available, both_stages=False)
+        return [similar_answer(similar, k, "fold_in") for similar in item_lists(self.bundle, hits)]
 
     @cached_property
     def _similar_items(self) -> CosineSearch:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from recsys.bundle.filters import Filter, filter_of
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import id_text
 
@@ -27,23 +28,24 @@ def id_texts(values: object) -> object:
     return texts
 
 
-def filter_values(filters: object) -> object:
-    """Filters with a list of texts for every column."""
+def filters_by_column(filters: object) -> object:
+    """A `Filter` for every column, whatever its form; what is no mapping is left to be refused."""
     if filters is None:
         return {}
     if not isinstance(filters, Mapping):
         return filters
-    return {column: _value_texts(values) for column, values in filters.items()}
-
-
-def _value_texts(values: object) -> list[str]:
-    if isinstance(values, Iterable) and not isinstance(values, str):
-        return [str(value) for value in values]
-    return [str(values)]
+    by_column = {}
+    for column, asked in filters.items():
+        try:
+            by_column[column] = filter_of(asked)
+        except ValueError as error:
+            raise ValueError(f"filter of {column!r}: {error}") from None
+    return by_column
 
 
 ItemIds = Annotated[tuple[str, ...], BeforeValidator(id_texts)]
-FilterValues = Annotated[dict[str, tuple[str, ...]], BeforeValidator(filter_values)]
+ColumnNames = Annotated[tuple[str, ...], Field(max_length=50)]
+FiltersByColumn = Annotated[dict[str, Filter], BeforeValidator(filters_by_column)]
 
 
 class ListOptions(BaseModel):
@@ -64,20 +66,26 @@ class ListOptions(BaseModel):
     )
     allow: ItemIds | None = Field(None, description="Only these items.")
     deny: ItemIds | None = Field(None, description="Never these items.")
-    filters: FilterValues = Field(
-        {}, description="By column of the items, values of which an item must have one."
+    filters: FiltersByColumn = Field(
+        {},
+        description="By column of the items, values of which an item must have one, or an object "
+        "with any, all, none, gte, gt, lte, lt.",
     )
     popularity: float = Field(
         0.0,
         ge=-100,
         le=100,
-        description="Popularity boost: times ln(1 + users of an item), added to its score; below 0 "
-        "for rare items. For scores between -1 and 1 try 0.05.",
+        description="Popularity boost, from -1 (niche) to 1 (well known): what popular items gain, "
+        "as a share of what the best of the list have over an average item. Beyond 1 popularity "
+        "decides more and more alone.",
     )
     diversity: float = Field(
         0.0, ge=0, le=1, description="How much a list avoids items like those before, from 0 to 1."
     )
     explain: bool = Field(False, description="Say of every item why it is there.")
+    include: ColumnNames = Field(
+        (), description="Columns of the item table that each item comes with, in `fields`."
+    )
 
     def __hash__(self) -> int:
         # Of lists that may be long only equality tells: a batch asks for the hash of every request.
@@ -100,6 +108,7 @@ class ListKeywords(TypedDict, total=False):
     popularity: float
     diversity: float
     explain: bool
+    include: Sequence[str]
 
 
 def list_options(**values: Any) -> ListOptions:

@@ -16,12 +16,14 @@ class Query:
     history: what a visitor did, or what a user did since the bundle was written.
     attributes: values by user column of the graph; they take the place of those of a known user.
     friends: known users to whom somebody is linked by the graph's relations between users.
+    popular: whether what is popular answers, whatever is known; what somebody has seen stays left out.
     """
 
     user: object | None = None
     history: History = ()
     attributes: Attributes = field(default_factory=dict)
     friends: Friends = ()
+    popular: bool = False
 
 
 def queries_of(

@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
 from recsys.core.bins import bin_of
 from recsys.core.encoder import RelationState
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN
-from recsys.encode.fold_in import Neighbours
 from recsys.lookup.histories import require_list
-from recsys.lookup.matrices import one_row, row_of
+from recsys.lookup.matrices import Rows, SparseRow, row_of
 
 Attributes = Mapping[str, object]
 """By column of the user table, a value or several."""
@@ -24,7 +22,7 @@ _USER_NODES = "user:"
 _OF_INTERACTIONS = "similar_users"  # made from interactions, so nobody can name them
 
 
-def read_attributes(bundle: Bundle, attributes: Attributes) -> Neighbours:
+def read_attributes(bundle: Bundle, attributes: Attributes) -> Rows:
     """One row per attribute that is given, as the graph would link a user with these values.
 
     Raises UsageError for a column that the model does not know, or a value that no user had.
@@ -49,7 +47,7 @@ def attribute_relations(bundle: Bundle) -> dict[str, RelationState]:
     return relations
 
 
-def read_friends(bundle: Bundle, friends: Friends) -> tuple[Neighbours, list[str]]:
+def read_friends(bundle: Bundle, friends: Friends) -> tuple[Rows, list[str]]:
     """One row per relation between users, with an edge from each friend, and the ids that are not
     known.
 
@@ -76,29 +74,38 @@ def read_friends(bundle: Bundle, friends: Friends) -> tuple[Neighbours, list[str
             unknown.append(str(friend))
     if not len(known):
         return {}, unknown
-    row = one_row(known, np.ones(len(known), np.float32), len(bundle.users))
+    row = SparseRow(known, np.ones(len(known), np.float32), len(bundle.users))
     receiving = [name for name in sorted(names) if f"rev_{name}" not in names]
     return dict.fromkeys(receiving, row), unknown
 
 
-def known_neighbours(bundle: Bundle, user: int) -> dict[str, sparse.csr_matrix]:
-    """One row per relation: the neighbours of a user in the graph that was served."""
+def known_neighbours(bundle: Bundle, user: int) -> dict[str, SparseRow]:
+    """The neighbours of a user in the graph that was served."""
     return {name: row_of(matrix, user) for name, matrix in bundle.neighbours.items()}
 
 
-def with_friends(neighbours: Neighbours, friends: Neighbours) -> Neighbours:
+def with_friends(neighbours: Rows, friends: Rows) -> Rows:
     """Neighbours with further friends; a friend who was there already stays one edge."""
     rows = dict(neighbours)
     for name, row in friends.items():
         if name in rows:
-            row = rows[name].maximum(row).tocsr()
-            row.sort_indices()
+            row = _largest(rows[name], row)
         rows[name] = row
     return rows
 
 
-def value_row(column: str, labels: Sequence[str], values: object) -> sparse.csr_matrix:
-    """(1, labels) with weight 1 at each value; compared as text, as in the graph. A number stands
+def _largest(left: SparseRow, right: SparseRow) -> SparseRow:
+    """The larger entry at each column that either has."""
+    indices = np.union1d(left.indices, right.indices)
+    values = np.zeros(len(indices), np.float32)
+    for row in (left, right):
+        places = np.searchsorted(indices, row.indices)
+        values[places] = np.maximum(values[places], row.values)
+    return SparseRow(indices, values, left.num_columns)
+
+
+def value_row(column: str, labels: Sequence[str], values: object) -> SparseRow:
+    """Weight 1 at each value of those that there are; compared as text, as in the graph. A number stands
     for its bin.
     """
     is_list = isinstance(values, Sequence | set | frozenset) and not isinstance(values, str)
@@ -112,7 +119,7 @@ def value_row(column: str, labels: Sequence[str], values: object) -> sparse.csr_
             raise _unknown_value(column, text, labels)
         columns.add(labels.index(text))
     indices = np.array(sorted(columns), np.int64)
-    return one_row(indices, np.ones(len(indices), np.float32), len(labels))
+    return SparseRow(indices, np.ones(len(indices), np.float32), len(labels))
 
 
 def _unknown_value(column: str, text: str, labels: Sequence[str]) -> UsageError:
@@ -120,12 +127,16 @@ def _unknown_value(column: str, text: str, labels: Sequence[str]) -> UsageError:
     if not hint:
         known = ", ".join(repr(label) for label in labels[:10])
         hint = f"Users have {known}, …" if len(labels) > 10 else f"Users have {known}"
-    return UsageError(f"no user had {column} = {text!r}", hint)
+    return UsageError(f"no user had {column} = {text!r}", hint, code="unknown_value")
 
 
 def _unknown_attribute(column: str, known: list[str]) -> UsageError:
     if not known:
         remedy = f'Train with graph.attributes = [{{ column = "{column}", side = "user" }}]'
-        return UsageError(f"attribute {column!r}: this model uses no attributes of users", remedy)
+        return UsageError(
+            f"attribute {column!r}: this model uses no attributes of users",
+            remedy,
+            code="unknown_attribute",
+        )
     hint = nearest(column, known) or f"The model uses {known}"
-    return UsageError(f"unknown user attribute {column!r}", hint)
+    return UsageError(f"unknown user attribute {column!r}", hint, code="unknown_attribute")

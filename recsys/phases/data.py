@@ -13,6 +13,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys.closed_form.cooccurrence import cooccurrence
+from recsys.content.features import ContentFeature, ContentRows
 from recsys.core.config import GraphConfig, ModelConfig, RunConfig
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.errors import ConfigError, UsageError
@@ -23,7 +24,7 @@ from recsys.graph.build import build_graph, require_behaviors, target_behavior
 from recsys.graph.schema import Graph, NodeType
 from recsys.graph.weights import automatic_half_life
 from recsys.logs.ingest import CodedLog
-from recsys.logs.split import Splits, held_out_later
+from recsys.logs.split import Splits, held_out_last, held_out_later
 
 PhaseName = Literal["select", "final", "serve"]
 
@@ -37,6 +38,7 @@ class PhaseData:
     splits: train, validation and test rows; may be None for "serve".
     config: of the run.
     relations: rows of graph.relations (`recsys.logs.relations`), read for the whole log.
+    contents: texts and pictures of items, read for all that are known (`recsys.content`).
     given_graph: stands in place of the graph that the configuration asks for (`with_graph`).
     """
 
@@ -45,6 +47,7 @@ class PhaseData:
     splits: Splits | None
     config: RunConfig
     relations: Sequence[EdgeRows] = ()
+    contents: Sequence[ContentRows] = ()
     given_graph: Graph | None = None
 
     @property
@@ -125,6 +128,15 @@ class PhaseData:
             similarities[USER] = cooccurrence(pairs.T.tocsr(), **settings)
         return similarities
 
+    @cached_property
+    def content_features(self) -> list[ContentFeature]:
+        """Texts and pictures as vectors of the items, by internal item id.
+
+        Encoders that are fitted are so on the items of this phase alone.
+        """
+        item_ids = self.interactions.items.ids
+        return [content.fitted(item_ids, self.config.seed) for content in self.contents]
+
     @property
     def until(self) -> int | None:
         """The last moment that the phase knows; no limit for what is served, or without a clock."""
@@ -141,11 +153,16 @@ class PhaseData:
         """
         return held_out_later(self.log, self.config.split)
 
+    @cached_property
+    def held_out_last(self) -> bool:
+        """Whether what is held out ends the histories. See `logs.split.held_out_last`."""
+        return held_out_last(self.log, self.config.split)
+
     def settled(self, model: ModelConfig) -> ModelConfig:
         """A model with `recency` as the split asks for it, where that was left open."""
         if model.recency is not None:
             return model
-        recency = self.held_out_later or model.causal_block
+        recency = self.held_out_last or model.causal_block
         return model.model_copy(update={"recency": recency})
 
     @cached_property

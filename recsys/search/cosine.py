@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from recsys.core.arrays import BoolArray, Float32Array, Int32Array
-from recsys.core.ranking import Hits
+from recsys.core.ranking import Hits, Scorer
 from recsys.search.exact import excluded_lists, rank
 
 
@@ -26,14 +26,17 @@ class CosineSearch:
         np.divide(1.0, lengths, out=inverse, where=lengths > 0)
         return np.asarray(inverse, np.float32)
 
+    def scorer(self, rows: Int32Array) -> Scorer:
+        """Cosines of each of `rows` with every vector; its users are the places in `rows`."""
+        directions = self.vectors[rows] * self._inverse_lengths[rows, None]
+        return _Cosines(directions, self.vectors, self._inverse_lengths)
+
     def nearest(self, rows: Int32Array, k: int, allow: BoolArray | None = None) -> Hits:
         """The k nearest to each of `rows`, itself left out. allow: (n,) what may be named."""
         count = len(self.vectors)
         themselves = excluded_lists(list(rows[:, None]), count)
-        directions = self.vectors[rows] * self._inverse_lengths[rows, None]
-        cosines = _Cosines(directions, self.vectors, self._inverse_lengths)
         queries = np.arange(len(rows), dtype=np.int32)
-        return rank(cosines, queries, min(k, count), themselves, allow)
+        return rank(self.scorer(rows), queries, min(k, count), themselves, allow)
 
 
 @dataclass(frozen=True)

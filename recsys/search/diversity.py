@@ -1,15 +1,25 @@
 """Lists that repeat themselves less: maximal marginal relevance."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from recsys.core.arrays import Float32Array
+from recsys.core.artefacts import no_pause
 from recsys.core.ranking import NO_ITEM, Hits
 
 CANDIDATES = 500
 """From how many items a list is chosen, so that its pages fit together whatever their length."""
+_PLACES_OF_A_STEP = 10  # a millisecond or two
 
 
-def diversified(hits: Hits, item_vectors: Float32Array, diversity: float, k: int) -> Hits:
+def diversified(
+    hits: Hits,
+    item_vectors: Float32Array,
+    diversity: float,
+    k: int,
+    between: Callable[[], None] = no_pause,
+) -> Hits:
     """The first k places of each list after greedy re-ranking (Carbonell & Goldstein 1998); scores
     stay those of the items.
 
@@ -22,6 +32,7 @@ def diversified(hits: Hits, item_vectors: Float32Array, diversity: float, k: int
         item_vectors: (items, d).
         diversity: λ.
         k: length of the new lists.
+        between: called before every list and every few places; what it raises ends the work.
     """
     width = min(k, hits.items.shape[1])
     order = np.tile(np.arange(width), (len(hits.items), 1))
@@ -29,15 +40,22 @@ def diversified(hits: Hits, item_vectors: Float32Array, diversity: float, k: int
         count = int((items != NO_ITEM).sum())
         scores = hits.scores[row, :count]
         vectors = item_vectors[items[:count]]
-        picked = _picked(scores, vectors, diversity, min(width, count))
+        picked = _picked(scores, vectors, diversity, min(width, count), between)
         order[row, : len(picked)] = picked
     new_items = np.take_along_axis(hits.items, order, axis=1)
     new_scores = np.take_along_axis(hits.scores, order, axis=1)
     return Hits(new_items, new_scores)
 
 
-def _picked(scores: Float32Array, vectors: Float32Array, diversity: float, k: int) -> list[int]:
+def _picked(
+    scores: Float32Array,
+    vectors: Float32Array,
+    diversity: float,
+    k: int,
+    between: Callable[[], None],
+) -> list[int]:
     """Places of the chosen candidates, in their new order."""
+    between()
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     directions = vectors / np.where(lengths > 0, lengths, 1.0)
     relevance = (1 - diversity) * _unit_range(scores)
@@ -49,6 +67,8 @@ def _picked(scores: Float32Array, vectors: Float32Array, diversity: float, k: in
         gain = relevance - diversity * closeness
         best = int(np.argmax(np.where(left, gain, -np.inf)))
         picked.append(best)
+        if len(picked) % _PLACES_OF_A_STEP == 0:
+            between()
         left[best] = False
         cosines = directions @ directions[best]
         closeness = cosines if len(picked) == 1 else np.maximum(closeness, cosines)

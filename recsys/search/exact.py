@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,12 +105,28 @@ def _users_at_once(scorer: Scorer, users: Int32Array) -> int:
     if len(users) <= 1:
         return 1
     num_items = scorer.score(users[:1]).shape[1]
-    return _rows_at_once(num_items)
+    return rows_at_once(num_items)
 
 
-def _rows_at_once(num_items: int) -> int:
+def rows_at_once(num_items: int) -> int:
+    """Users scored at once. A product of matrices depends in its last bits on their number, so whoever
+    divides users among processes divides them at multiples of it.
+    """
     row_bytes = 4 * max(num_items, 1)
     return int(np.clip(_BLOCK_BYTES // row_bytes, 1, 4096))
+
+
+def divide(num_users: int, num_items: int, buckets: int) -> list[tuple[int, int]]:
+    """First user and the one behind the last of each bucket, as many as have users: the scores of a
+    user are then the same in its bucket as among all, to the last bit.
+    """
+    step = rows_at_once(num_items)
+    num_steps = max(-(-num_users // step), 1)
+    borders = []
+    for bucket in range(buckets + 1):
+        borders.append(min(num_steps * bucket // buckets * step, num_users))
+    stretches = list(pairwise(borders))
+    return [stretch for stretch in stretches if stretch[0] < stretch[1]] or [(0, 0)]
 
 
 def _rank_block(
@@ -204,6 +221,7 @@ class ExactIndex:
         k: int,
         exclude: sparse.csr_matrix | None = None,
         allow: BoolArray | None = None,
+        added: sparse.csr_matrix | None = None,
     ) -> Hits:
         """The k best inner products of each query.
 
@@ -212,22 +230,28 @@ class ExactIndex:
             k: length of a list.
             exclude: (n, items) pairs left out.
             allow: (items,) mask for all queries.
+            added: (n, items) what is added to the products.
         """
-        scorer = _Products(np.atleast_2d(queries), self.item_vectors)
+        scorer = _Products(np.atleast_2d(queries), self.item_vectors, added)
         rows = np.arange(len(scorer.queries), dtype=np.int32)
-        block = _rows_at_once(len(self.item_vectors))
+        block = rows_at_once(len(self.item_vectors))
         return rank(scorer, rows, k, exclude, allow, block=block)
 
 
 @dataclass(frozen=True)
 class _Products:
-    """VectorScorer without its checks, which cost as much as one query."""
+    """VectorScorer without its checks, which cost as much as one query, and with what is added."""
 
     queries: Float32Array
     items: Float32Array
+    added: sparse.csr_matrix | None = None
 
     def score(self, users: Int32Array) -> Float32Array:
-        return self.queries[users] @ self.items.T
+        scores: Float32Array = self.queries[users] @ self.items.T
+        if self.added is not None:
+            added = self.added[users]
+            scores[pairs_of(added, np.arange(len(users)))] += added.data
+        return scores
 
 
 def require_finite(vectors: Float32Array, name: str) -> None:

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Int64Array, IntArray
 from recsys.core.ranking import NO_ITEM, Hits
+from recsys.search.added_scores import is_dense, with_sparse_scores
 from recsys.search.exact import ExactIndex, pairs_of
 from recsys.search.searcher import Searcher
 
@@ -52,6 +53,7 @@ class Planner:
         k: int,
         exclude: sparse.csr_matrix | None = None,
         allow: BoolArray | None = None,
+        added: sparse.csr_matrix | None = None,
     ) -> Hits:
         """The k best items of each query.
 
@@ -60,11 +62,27 @@ class Planner:
             k: length of a list.
             exclude: (n, items), entries are never returned.
             allow: (items,) mask for all queries.
+            added: (n, items), none negative, what is added to the inner products of some items.
 
         Returns:
             Lists that are shorter than k (padded with NO_ITEM) only where fewer than k items are
             left.
         """
+        if added is None:
+            return self._by_products(queries, k, exclude, allow)
+        if is_dense(added):
+            return self.exact.search(queries, k, exclude, allow, added)
+        hits = self._by_products(queries, k, exclude, allow)
+        return with_sparse_scores(hits, queries, self.exact.item_vectors, added, exclude, allow)
+
+    def _by_products(
+        self,
+        queries: Float32Array,
+        k: int,
+        exclude: sparse.csr_matrix | None,
+        allow: BoolArray | None,
+    ) -> Hits:
+        """The k best by inner product alone."""
         num_allowed = self.num_items if allow is None else int(np.count_nonzero(allow))
         plan = choose_plan(self.num_items, num_allowed, self.approximate is not None)
         if plan == "subset" and allow is not None:

@@ -22,7 +22,14 @@ from recsys.search.cost import scan_work
 from recsys.search.exact import ExactIndex
 from recsys.search.faiss_kernels import search_threads
 from recsys.search.latency import Latency, measure
-from recsys.search.popularity_boost import BOOSTS, boosted_queries, with_popularity
+from recsys.search.popularity_boost import (
+    BOOSTS,
+    NUM_LEADERS,
+    boost_factors,
+    boosted_queries,
+    lead_of_popular,
+    with_popularity,
+)
 from recsys.search.recall import (
     hit_shares,
     lower_bound,
@@ -128,7 +135,7 @@ def tune(
     searched, searched_halves, unit = item_vectors, halves, 0.0
     if popularity is not None:
         searched, unit = with_popularity(item_vectors, popularity)
-        searched_halves = halves.boosted(0.0, unit)
+        searched_halves = halves.boosted(0.0, 0.0, unit)
     k = min(config.k, len(item_vectors))
     exact = ExactIndex(searched)
     exact_cost = _exact_cost(exact)
@@ -154,7 +161,7 @@ def tune(
         latency = measure(search, oracle.halves.tuning, _cost(trial.setting, k))
         card = facts | _card(trial, oracle, latency, exact_latency, config)
         if popularity is not None:
-            oracles = [oracle.at(halves.boosted(boost, unit)) for boost in BOOSTS]
+            oracles = _boosted_oracles(oracle, halves, popularity, unit)
             card["dial"] = _boost_card(trial, oracles, config)
     return TunedIndex(trial.setting.searcher, card)
 
@@ -170,10 +177,10 @@ class _Halves(NamedTuple):
     judging: Float32Array
     users: BoolArray
 
-    def boosted(self, boost: float, unit: float) -> "_Halves":
-        """The same users at a popularity boost."""
-        tuning = boosted_queries(self.tuning, boost, unit)
-        judging = boosted_queries(self.judging, boost, unit)
+    def boosted(self, tuning_factors: Any, judging_factors: Any, unit: float) -> "_Halves":
+        """The same users at a popularity boost, with the factors of each (`boosted_queries`)."""
+        tuning = boosted_queries(self.tuning, tuning_factors, unit)
+        judging = boosted_queries(self.judging, judging_factors, unit)
         return _Halves(tuning, judging, self.users)
 
 
@@ -332,6 +339,36 @@ def _card(
         "cost": _cost_facts(_cost(trial.setting, oracle.k), _exact_cost(oracle.exact), config),
         "measured": _measured(latency, exact, trial.setting.seconds, config),
     }
+
+
+def _boosted_oracles(
+    oracle: _Oracle, halves: _Halves, popularity: FloatArray, unit: float
+) -> list[_Oracle]:
+    """The true lists at each of BOOSTS.
+
+    Args:
+        oracle: Without a boost.
+        halves: The queries without the coordinate of the boost.
+        popularity: (items,) users who had each item.
+        unit: Of that coordinate.
+    """
+    mean_vector = oracle.exact.item_vectors[:, :-1].mean(axis=0, dtype=np.float64)
+    lead = lead_of_popular(popularity)
+    pairs = [(halves.tuning, oracle.tuning), (halves.judging, oracle.judging)]
+    oracles = []
+    for boost in BOOSTS:
+        factors = []
+        for queries, lists in pairs:
+            means = queries @ mean_vector
+            factors.append(boost_factors(boost, _leaders(lists), means, lead))
+        boosted = halves.boosted(factors[0], factors[1], unit)
+        oracles.append(oracle.at(boosted))
+    return oracles
+
+
+def _leaders(lists: Hits) -> Hits:
+    """The first few of each list."""
+    return Hits(lists.items[:, :NUM_LEADERS], lists.scores[:, :NUM_LEADERS])
 
 
 def _boost_card(trial: _Trial, oracles: Sequence[_Oracle], config: IndexConfig) -> dict[str, Any]:

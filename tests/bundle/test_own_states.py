@@ -1,7 +1,5 @@
 """Own states of users that are all the same: one row in the file, a row for each in memory."""
 
-import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import numpy as np
 import pytest
 
 from recsys.bundle.bundle import Bundle
+from recsys.bundle.files import write_sealed
 from recsys.lookup.lookup import Lookup
 from recsys.releases.forget import without_user
 from worlds import USERS, WIDTH, make_contents, write_world
@@ -37,13 +36,13 @@ def test_others_hold_a_row_for_each(bundle: Bundle) -> None:
 
 def test_a_bundle_with_all_rows_is_still_read(shared: Bundle) -> None:
     lists = Lookup(shared).recommend(["u03", "u11"], 5)
-    np.save(shared.path / FILE, np.asarray(shared.user_self))
-    manifest = json.loads((shared.path / "manifest.json").read_text(encoding="utf-8"))
-    content = (shared.path / FILE).read_bytes()
-    sha256 = hashlib.sha256(content).hexdigest()
-    manifest["files"][FILE] = {"bytes": len(content), "sha256": sha256}
-    (shared.path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    older = Bundle.load(shared.path)
+    golden = shared.golden()
+
+    def fill(folder: Path) -> None:
+        shared.write_files(folder)
+        np.save(folder / FILE, np.asarray(shared.user_self))
+
+    older = Bundle.load(write_sealed(shared.path.parent, fill, lambda folder: golden))
     assert np.array_equal(older.user_self, shared.user_self)
     assert Lookup(older).recommend(["u03", "u11"], 5) == lists
 

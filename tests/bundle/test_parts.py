@@ -15,6 +15,7 @@ from recsys.bundle.matrices import with_columns, with_rows, without_row
 from recsys.bundle.part import ForgottenUser, Part, Parts, registered, registered_kinds
 from recsys.bundle.parts.index import Index
 from recsys.bundle.parts.scoring import Scoring
+from recsys.bundle.parts.similar_items import SimilarItems
 from recsys.bundle.parts.users import Users
 from recsys.core.errors import DataError, UsageError
 from recsys.lookup.lookup import Lookup
@@ -122,3 +123,16 @@ def test_matrices_with_more_and_less():
     assert tall.shape == (USERS + 2, ITEMS) and tall[USERS:].nnz == 0
     short = without_row(matrix, 5)
     assert np.array_equal(short.toarray(), np.delete(matrix.toarray(), 5, axis=0))
+
+
+@pytest.mark.parametrize("by", ["vectors", "visitor"])
+def test_what_items_are_similar_by_stays_in_the_bundle(tmp_path, by):
+    """With items added and a user forgotten; a bundle that does not say goes by the vectors."""
+    written = make_contents_with_genres().bundle().with_parts(SimilarItems(by))
+    loaded = load_verified(write_bundle(tmp_path, written))
+    assert loaded.similar_by == by
+    new = loaded.read_new_items(pl.DataFrame({"item_id": ["new"], "genres": ["Comedy"]}))
+    assert loaded.append_items(new).similar_by == by
+    assert loaded.drop_user(3).similar_by == by
+    older = load_verified(write_bundle(tmp_path, make_contents_with_genres().bundle()))
+    assert older.similar_by == "vectors" and older.parts.get(SimilarItems) is None

@@ -14,12 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engines import HAS_DGL
 from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.config import GraphConfig
 from recsys.core.errors import UsageError
 from recsys.graph.build import build_graph
-from recsys.graph.dgl_graph import DglDraw
 from recsys.graph.draw import CsrDraw
+from recsys.graph.engine import draw_by
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import full_block, reverse
 
@@ -131,9 +132,9 @@ def check_edges(graph, blocks, fanouts, exclude):
             )
 
 
-@pytest.fixture(params=[CsrDraw, DglDraw], scope="module")
+@pytest.fixture(params=["csr", "dgl"] if HAS_DGL else ["csr"], scope="module")
 def draw(request, graph):
-    return request.param(graph)
+    return draw_by(request.param, graph)
 
 
 @pytest.mark.parametrize("excludes", [0, 50])

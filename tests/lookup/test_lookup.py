@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 from scipy import sparse
 
+from boosts import naive_factor
 from recsys.bundle.parts.encoding import Encoding
 from recsys.bundle.parts.scoring import Scoring
+from recsys.bundle.parts.similar_items import SimilarItems
 from recsys.core.errors import UsageError
 from recsys.core.tables import ITEM_ID, RANK, SCORE, USER_ID
 from recsys.lookup.lookup import Event, Lookup
@@ -267,6 +269,32 @@ def test_similar_items_and_users(lookup):
         lookup.similar_items(["i3"])
 
 
+@pytest.mark.parametrize("item", ["i03", "i07", "i20"])
+def test_similar_items_for_a_visitor_with_the_one_alone(bundle, item):
+    """Where the bundle says so; the explanation of such a visitor is that of the score."""
+    lookup = Lookup(bundle.with_parts(SimilarItems("visitor")))
+    [answer] = lookup.similar_items([item], 40)
+    [visitor] = lookup.recommend(histories=[[item]], k=40)
+    assert answer["items"] == visitor["items"] and answer["source"] == "fold_in"
+    found = {entry["id"] for entry in answer["items"]}
+    assert item not in found and "i07" not in found  # itself, and what is withdrawn
+    assert answer["note"] == f"40 were asked for, {len(found)} may be recommended"
+    for entry in answer["items"][:3]:
+        why = lookup.explain(None, entry["id"], history=[item])
+        assert why["score"] == pytest.approx(entry["score"], abs=1e-5)
+    several = lookup.similar_items(["i01", item], 5)
+    assert ids(several[1]) == ids(answer)[:5]
+    with pytest.raises(UsageError, match="unknown item 'i3'"):
+        lookup.similar_items(["i3"])
+
+
+def test_similar_items_go_by_the_vectors_where_nothing_else_was_chosen(bundle):
+    assert bundle.parts.get(SimilarItems) is None
+    chosen = Lookup(bundle.with_parts(SimilarItems("vectors")))
+    assert chosen.similar_items(["i03"], 9) == Lookup(bundle).similar_items(["i03"], 9)
+    assert Lookup(bundle).similar_items(["i03"], 9)[0]["source"] == "model"
+
+
 def test_likeness_is_cosine_whatever_the_lengths(bundle):
     stretch = np.linspace(0.5, 3, 40, dtype=np.float32)[:, None]
     scoring = replace(bundle.parts[Scoring], item_vectors=bundle.item_vectors * stretch)
@@ -288,7 +316,13 @@ def test_likeness_is_cosine_whatever_the_lengths(bundle):
 )
 def test_reasons_sum_to_the_score(lookup, asked, dial):
     why = lookup.explain(item="i04", popularity=dial, **asked)
-    dialled = dial * np.log1p(lookup.bundle.counts[4])
+    bundle = lookup.bundle
+    scores = [lookup.explain(item=item, **asked)["score"] for item in bundle.items.ids]
+    known = {bundle.items.internal(item) for item in asked.get("history", []) if item != "gone"}
+    if asked["user"]:
+        known |= set(bundle.seen["buy"][5].indices.tolist())
+    factor = naive_factor(bundle, np.array(scores), known, dial)
+    dialled = factor * np.log1p(bundle.counts[4])
     assert why.get("popularity", 0.0) == pytest.approx(dialled, abs=1e-6)
     total = sum(part["share"] for part in why["parts"]) + why["others"] + why["rest"] + dialled
     assert total == pytest.approx(why["score"], abs=1e-5)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from explaining import explain
 from recsys.encode.fold_in import UserEncoder
-from recsys.lookup.explanations.parts import explain
 
 
 def rows_of_user(contents, user):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from recsys.bundle.bundle import Bundle
 from recsys.bundle.new_bundle import new_bundle
 from recsys.core.encoder import Embeddings
 from recsys.core.history import user_histories
@@ -22,8 +23,9 @@ from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, WEIGHT, in_order
 from recsys.encode.fold_in import UserEncoder, history_neighbours
 from recsys.encode.history_scores import HistoryScores
 from recsys.logs.clean import drop_duplicates
-from recsys.lookup.cold_start import read_request
+from recsys.lookup.cold_start import Request, read_requests
 from recsys.lookup.histories import Event
+from recsys.lookup.matrices import row_of, stacked_rows
 from recsys.lookup.query import Query
 from worlds import ITEMS, WIDTH, make_encoder, make_interactions, make_neighbours
 
@@ -71,8 +73,8 @@ def test_replay(rows, half_days, rules, fraction):
             for who, item, behavior, time, weight in rows
             if who == user and time > now
         ]
-        served = read_request(before, encoder, Query(f"u{user}", events), BOTH)
-        retrained = read_request(whole, encoder, Query(f"u{user}"), BOTH)
+        served = request_of(before, encoder, Query(f"u{user}", events))
+        retrained = request_of(whole, encoder, Query(f"u{user}"))
         assert served.vector == pytest.approx(retrained.vector, abs=1e-5)
         assert served.excluded.tolist() == retrained.excluded.tolist()
         assert served.target_items.tolist() == retrained.target_items.tolist()
@@ -92,18 +94,24 @@ def test_a_visitor_who_tells_everything_is_the_user(rows, rules):
             for who, item, behavior, time, weight in rows
             if who == user
         ]
-        visitor = read_request(bundle, encoder, Query(None, events), BOTH)
-        known = read_request(bundle, encoder, Query(f"u{user}"), BOTH)
+        visitor = request_of(bundle, encoder, Query(None, events))
+        known = request_of(bundle, encoder, Query(f"u{user}"))
         assert visitor.excluded.tolist() == known.excluded.tolist()
         if not events:
             continue
         for name, edges in visitor.neighbours.items():
-            same(edges, bundle.neighbours[name][user])
+            same(edges, row_of(bundle.neighbours[name], user))
         same(visitor.past.items, known.past.items)
 
 
+def request_of(bundle: Bundle, encoder: UserEncoder, query: Query) -> Request:
+    [request] = read_requests(bundle, encoder, [query], BOTH, "popularity")
+    return request
+
+
 def same(served, retrained):
-    assert served.toarray() == pytest.approx(retrained.toarray(), rel=1e-5, abs=1e-9)
+    served, retrained = stacked_rows([served, retrained]).toarray()
+    assert served == pytest.approx(retrained, rel=1e-5, abs=1e-9)
 
 
 def bundle_of(rows, now, rules):

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import torch
 
+from explaining import explain
 from recsys.bundle.bundle import Bundle
 from recsys.bundle.neighbours import neighbours_into_users
 from recsys.core.config import GraphConfig, ModelConfig
@@ -19,7 +20,6 @@ from recsys.encode.fold_in import UserEncoder
 from recsys.graph.build import build_graph
 from recsys.graph.schema import Graph, full_block
 from recsys.logs.synthetic import communities
-from recsys.lookup.explanations.parts import explain
 from recsys.lookup.lookup import Event, Lookup
 from recsys.model.export import encoder_state
 from recsys.model.network import Network

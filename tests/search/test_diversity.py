@@ -84,3 +84,13 @@ def test_wrong_pages_and_diversities(lookup):
     for wrong in ({"diversity": 1.1}, {"diversity": float("nan")}, {"offset": -1}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             lookup.recommend(["u04"], **wrong)
+
+
+def test_a_long_list_may_be_ended_between_its_places() -> None:
+    draw = np.random.default_rng(0)
+    hits = Hits(np.arange(35)[np.newaxis].astype(np.int32), np.ones((1, 35), np.float32))
+    steps = []
+    diversified(
+        hits, draw.normal(size=(35, 4)).astype(np.float32), 0.5, 35, lambda: steps.append(1)
+    )
+    assert len(steps) == 1 + 3  # before the list, and after 10, 20 and 30 places

@@ -1,16 +1,19 @@
 """The map from what items are to their vectors, and how many items got theirs from it.
 
-Files: cold_mean.npy, cold_states.npy, and a cold_<n>.npy for each feature.
+Files: cold_mean.npy, cold_states.npy, and a cold_<n>.npy for each feature; cold_<n>.terms.json, .idf.npy
+and .components.npy for one whose texts were fitted.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from recsys.bundle.part import Facts, ForgottenUser, Kinds, Parts, registered
-from recsys.bundle.storage import load_array, save_array
+from recsys.bundle.storage import load_array, load_document, save_array, save_document
 from recsys.cold_items.item_map import ItemFeature, ItemMap
 from recsys.cold_items.new_items import NewItems
+from recsys.content.encoding import ContentEncoding
+from recsys.content.tfidf import TfidfEncoder
 
 
 @registered
@@ -33,14 +36,15 @@ class ColdItems:
         features = []
         for number, feature in enumerate(item_map.features):
             save_array(folder / f"cold_{number}.npy", item_map.weights[feature.name])
-            features.append(
-                {
-                    "name": feature.name,
-                    "source": feature.source,
-                    "separator": feature.separator,
-                    "feature": feature.numbers,
-                }
-            )
+            document: dict[str, Any] = {
+                "name": feature.name,
+                "source": feature.source,
+                "separator": feature.separator,
+                "feature": feature.numbers,
+            }
+            if feature.content is not None:
+                document["content"] = _save_content(feature.content, folder, number)
+            features.append(document)
         facts = {
             "traits": features,
             "length": item_map.length,
@@ -58,8 +62,11 @@ class ColdItems:
         weights = {}
         for number, document in enumerate(fitted["traits"]):
             name, numbers = document["name"], document.get("feature")
+            content = None
+            if "content" in document:
+                content = _load_content(name, document["content"], folder, number)
             features.append(
-                ItemFeature(name, document["source"], document.get("separator"), numbers)
+                ItemFeature(name, document["source"], document.get("separator"), numbers, content)
             )
             weights[name] = load_array(folder / f"cold_{number}.npy")
         item_map = ItemMap(
@@ -78,3 +85,27 @@ class ColdItems:
 
     def drop_user(self, user: ForgottenUser) -> Self:
         return self
+
+
+def _save_content(content: ContentEncoding, folder: Path, number: int) -> Facts:
+    """Write what was fitted; returns what bundle.json keeps. Where vectors are cached is this
+    machine's affair.
+    """
+    if content.tfidf is not None:
+        save_document(folder / f"cold_{number}.terms.json", list(content.tfidf.terms))
+        save_array(folder / f"cold_{number}.idf.npy", content.tfidf.idf)
+        save_array(folder / f"cold_{number}.components.npy", content.tfidf.components)
+    fitted = content.tfidf is not None
+    return {"columns": list(content.columns), "config": content.config, "fitted": fitted}
+
+
+def _load_content(name: str, facts: Facts, folder: Path, number: int) -> ContentEncoding:
+    content = ContentEncoding(name, tuple(facts["columns"]), facts["config"])
+    if not facts["fitted"]:
+        return content
+    tfidf = TfidfEncoder(
+        tuple(load_document(folder / f"cold_{number}.terms.json")),
+        load_array(folder / f"cold_{number}.idf.npy"),
+        load_array(folder / f"cold_{number}.components.npy"),
+    )
+    return content.with_tfidf(tfidf)

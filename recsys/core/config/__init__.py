@@ -5,6 +5,7 @@ A section of the file is a class, in the module that goes by its subject.
 """
 
 from recsys.core.config.aliases import rename_old_parameters
+from recsys.core.config.features import FeaturesConfig, ImageConfig, TextConfig
 from recsys.core.config.graph import (
     AttributeConfig,
     GraphConfig,
@@ -17,8 +18,10 @@ from recsys.core.config.load import build_config, load_config, read_toml, with_o
 from recsys.core.config.logs import CleanConfig, DataConfig, SplitConfig
 from recsys.core.config.model import ModelConfig
 from recsys.core.config.paths import require_files
+from recsys.core.config.rank import RankConfig
 from recsys.core.config.ranking import BlendConfig, EvaluateConfig, IndexConfig, Task
 from recsys.core.config.run import RunConfig
+from recsys.core.config.tracking import TrackingConfig
 from recsys.core.config.train import TrainConfig
 from recsys.core.config.tune import TuneConfig, ValuesConfig
 
@@ -28,16 +31,21 @@ __all__ = [
     "CleanConfig",
     "DataConfig",
     "EvaluateConfig",
+    "FeaturesConfig",
     "GraphConfig",
+    "ImageConfig",
     "IndexConfig",
     "KnowledgeConfig",
     "ModelConfig",
     "NeighbourConfig",
+    "RankConfig",
     "RelationConfig",
     "RunConfig",
     "SessionConfig",
     "SplitConfig",
     "Task",
+    "TextConfig",
+    "TrackingConfig",
     "TrainConfig",
     "TuneConfig",
     "ValuesConfig",

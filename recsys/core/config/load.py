@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from recsys.core.config.aliases import current_key, rename_old_keys
 from recsys.core.config.forms import in_words, read_value, section_in, type_at, type_of_key
-from recsys.core.config.paths import paths_beside
+from recsys.core.config.paths import paths_beside, refuse_secret_paths
 from recsys.core.config.run import RunConfig
 from recsys.core.errors import ConfigError, nearest
 from recsys.core.toml import toml_value
@@ -55,9 +55,11 @@ def with_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> RunConfig:
 def build_config(raw: dict[str, Any]) -> RunConfig:
     """A checked configuration from nested plain values. Raises ConfigError."""
     try:
-        return RunConfig.model_validate(rename_old_keys(raw))
+        config = RunConfig.model_validate(rename_old_keys(raw))
     except ValidationError as error:
         raise ConfigError(*_explain(error)) from None
+    refuse_secret_paths(config)
+    return config
 
 
 def read_toml(path: Path) -> dict[str, Any]:

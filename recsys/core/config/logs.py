@@ -15,9 +15,21 @@ class DataConfig(Section):
     """
 
     log: str | list[str] | None = None
-    """File, folder, glob or cloud URL of the interactions; CSV/TSV (.gz, .zst too), Parquet or
-    JSONL.
+    """File, folder, glob or URL (s3://, gs://, az://) of the interactions; CSV/TSV (.gz, .zst too),
+    Parquet, JSONL, ORC, Avro, or the folder of a Delta or Iceberg table.
     """
+    query: str | None = None
+    """In place of `log`: a SELECT whose rows are the log. It is asked once a run; ORDER BY makes the
+    order of its rows, which decides between duplicates of equal times, its own.
+    """
+    query_file: str | None = None
+    """A file that holds the query."""
+    connection_env: str | None = None
+    """Name of the environment variable that holds the URL of the database: postgresql://…,
+    sqlite:///FILE, duckdb:///FILE, or duckdb:// alone to ask files.
+    """
+    database: str | None = None
+    """A file of DuckDB or SQLite that the query is asked of, in place of `connection_env`."""
     train: str | None = None
     """Published split: the train file. With `test` it replaces `log` (split.method "given")."""
     validation: str | None = None

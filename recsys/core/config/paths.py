@@ -6,12 +6,15 @@ import glob
 from pathlib import Path
 from typing import Any
 
+from recsys.core.addresses import is_url, refuse_secrets
 from recsys.core.config.aliases import tables_at
 from recsys.core.config.run import RunConfig
-from recsys.core.errors import DataError
+from recsys.core.errors import ConfigError, DataError, UsageError
 
 PATH_KEYS = (
     "data.log",
+    "data.query_file",
+    "data.database",
     "data.train",
     "data.validation",
     "data.test",
@@ -19,6 +22,10 @@ PATH_KEYS = (
     "data.users",
     "data.availability",
     "data.suppressed",
+    "features.text.table",
+    "features.text.folder",
+    "features.image.table",
+    "features.image.folder",
     "graph.relations.file",
     "graph.knowledge.file",
     "graph.knowledge.links",
@@ -40,6 +47,18 @@ def paths_beside(raw: dict[str, Any], folder: Path) -> None:
                 table[name] = _beside(value, folder)
             elif isinstance(value, list):
                 table[name] = [_beside(path, folder) for path in value]
+
+
+def refuse_secret_paths(config: RunConfig) -> None:
+    """Raises ConfigError for a URL that carries a password, a key or a signature: the configuration
+    of a run is written to its manifest and report.
+    """
+    values = config.model_dump()
+    for path in [*_paths(values), config.out or ""]:
+        try:
+            refuse_secrets(path)
+        except UsageError as error:
+            raise ConfigError(error.message, error.remedy) from None
 
 
 def require_files(config: RunConfig, folder: Path, raw: dict[str, Any]) -> None:
@@ -67,7 +86,7 @@ def _paths(raw: dict[str, Any]) -> list[str]:
 
 
 def _beside(path: Any, folder: Path) -> Any:
-    if not isinstance(path, str) or _is_remote(path) or Path(path).is_absolute():
+    if not isinstance(path, str) or is_url(path) or Path(path).is_absolute():
         return path
     there = folder / path
     if there.exists():
@@ -77,10 +96,6 @@ def _beside(path: Any, folder: Path) -> Any:
 
 
 def _is_there(path: str) -> bool:
-    if _is_remote(path) or Path(path).exists():
+    if is_url(path) or Path(path).exists():
         return True
     return bool(glob.glob(path, recursive=True))  # noqa: PTH207
-
-
-def _is_remote(path: str) -> bool:
-    return "://" in path

@@ -2,11 +2,15 @@
 
 from pydantic import Field
 
+from recsys.core.config.features import FeaturesConfig
 from recsys.core.config.graph import GraphConfig
+from recsys.core.config.group import GroupConfig
 from recsys.core.config.logs import CleanConfig, DataConfig, SplitConfig
 from recsys.core.config.model import ModelConfig
+from recsys.core.config.rank import RankConfig
 from recsys.core.config.ranking import BlendConfig, EvaluateConfig, IndexConfig
 from recsys.core.config.section import Section
+from recsys.core.config.tracking import TrackingConfig
 from recsys.core.config.train import TrainConfig
 from recsys.core.config.tune import TuneConfig
 
@@ -38,9 +42,13 @@ class RunConfig(Section):
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()
     graph: GraphConfig = GraphConfig()
+    features: FeaturesConfig = FeaturesConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    group: GroupConfig = GroupConfig()
     blend: BlendConfig = BlendConfig()
+    rank: RankConfig = RankConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     index: IndexConfig = IndexConfig()
     tune: TuneConfig = TuneConfig()
+    tracking: TrackingConfig = TrackingConfig()

@@ -95,7 +95,8 @@ class TrainConfig(Section):
     """
     sampler: Literal["csr", "dgl"] = "csr"
     """sampled: who draws the neighbours, our own drawing from the edge lists or DGL from its
-    heterograph. Same kind of draws; our own is faster and does not depend on the number of threads.
+    heterograph (Python 3.11 alone). Same kind of draws; our own is faster, runs on any Python and
+    does not depend on the number of threads.
     """
     user_dropout: float = Field(0.1, ge=0, lt=1)
     """Share of users a step whose layer-0 state is replaced by the learned visitor state, so that
@@ -136,6 +137,11 @@ class TrainConfig(Section):
     """auto: a GPU when torch sees one, else the CPU."""
     precision: Literal["float32", "bf16"] = "float32"
     """bf16: autocast, on a GPU only."""
+    shard_tables: bool = False
+    """Processes that train together (`group.workers`) each hold a part of the layer-0 rows, of their
+    optimiser state and of checkpoints, and ask one another for the rest. For tables that are large
+    beside a step.
+    """
     max_memory_gb: float | None = Field(None, gt=0)
     """Refuse to start when the forecast is above it; the machine's free memory when absent."""
 

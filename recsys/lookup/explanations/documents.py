@@ -1,16 +1,17 @@
 """Explanations as plain documents in external ids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from recsys.bundle.bundle import Bundle
+from recsys.core.tables import ITEM
 from recsys.lookup.cold_start import Request, Source
-from recsys.lookup.explanations.parts import Explanation, Part
+from recsys.lookup.explanations.parts import Explanations, Part
 from recsys.lookup.explanations.words import Reason, reasons_of
-from recsys.lookup.labels import node_label, titles_of
+from recsys.lookup.labels import NamedItem, names_of, node_label, title_of
 
 
 class PartDocument(TypedDict):
@@ -30,7 +31,8 @@ class PartDocument(TypedDict):
 
 
 class Explained(TypedDict):
-    """Why an item has its score: score = Σ shares of parts + others + trend + popularity + rest.
+    """Why an item has its score: score = Σ shares of parts + others + trend + popularity + second_stage
+    + rest.
 
     others: neighbours left out of `parts`.
     rest: the user's own state and biases.
@@ -38,6 +40,7 @@ class Explained(TypedDict):
     unknown: ids of the query that the bundle does not know.
     trend: what a trending item gains, where that counts.
     popularity: what it gains for being popular, by the score or by the popularity boost.
+    second_stage: what trees add to it as a candidate, where the bundle has them.
     reasons: the same in words, neighbours of a kind together.
     because: old name of `reasons`, until 0.3.
     """
@@ -51,6 +54,7 @@ class Explained(TypedDict):
     unknown: list[str]
     trend: NotRequired[float]
     popularity: NotRequired[float]
+    second_stage: NotRequired[float]
     reasons: list[Reason]
     because: Annotated[list[Reason], Field(deprecated=True)]
     title: NotRequired[str]
@@ -58,8 +62,7 @@ class Explained(TypedDict):
 
 def explained_document(
     bundle: Bundle,
-    item: int,
-    explanation: Explanation,
+    explanations: Explanations,
     request: Request,
     num_parts: int | None = None,
 ) -> Explained:
@@ -67,53 +70,61 @@ def explained_document(
 
     Args:
         bundle: That answers.
-        item: Internal id of the item.
-        explanation: Of its score.
+        explanations: Of the one item.
         request: Who is asked about.
         num_parts: How many parts are listed; all when None.
 
     Returns:
         The document.
     """
-    listed = explanation.parts[:num_parts]
-    others = explanation.parts[len(listed) :]
-    reasons = reasons_of(bundle, item, explanation, request)
+    [item] = explanations.items.tolist()
+    [reasons] = reasons_of(bundle, explanations, request)
+    parts = explanations.parts(0)
+    listed = parts[:num_parts]
+    others = parts[len(listed) :]
     document: Explained = {
         "item": bundle.items.ids[item],
-        "score": explanation.score,
-        "parts": part_documents(bundle, listed),
+        "score": float(explanations.scores[0]),
+        "parts": part_documents(bundle, [listed])[0],
         "others": sum(contribution.value for contribution in others),
-        "rest": explanation.rest,
+        "rest": float(explanations.rest[0]),
         "source": request.source,
         "unknown": request.unknown,
         "reasons": reasons,
         "because": reasons,
     }
-    if explanation.trend:
-        document["trend"] = explanation.trend
-    if explanation.popularity:
-        document["popularity"] = explanation.popularity
-    [title] = titles_of(bundle, [item])
+    trend, popularity = float(explanations.trend[0]), float(explanations.popularity[0])
+    if trend:
+        document["trend"] = trend
+    if popularity:
+        document["popularity"] = popularity
+    if explanations.second_stage:
+        document["second_stage"] = sum(
+            float(values[0]) for values in explanations.second_stage.values()
+        )
+    title = title_of(bundle, item)
     if title is not None:
         document["title"] = title
     return document
 
 
-def part_documents(bundle: Bundle, parts: Sequence[Part]) -> list[PartDocument]:
-    """Parts in external ids, with titles of items."""
-    return [_part(bundle, contribution) for contribution in parts]
+def part_documents(bundle: Bundle, lists: Sequence[Sequence[Part]]) -> list[list[PartDocument]]:
+    """Parts of several scores in external ids, with titles of items."""
+    items: list[int] = []
+    for parts in lists:
+        items.extend(part.neighbour for part in parts if part.source == ITEM)
+    names = names_of(bundle, items)
+    documents = []
+    for parts in lists:
+        documents.append([_part(bundle, part, names) for part in parts])
+    return documents
 
 
-def _part(bundle: Bundle, contribution: Part) -> PartDocument:
-    document: PartDocument = {
-        # An item reaches its user through the reverse of "buy"; people read "buy".
-        "relation": contribution.relation.removeprefix("rev_"),
-        "type": contribution.source,
-        "id": node_label(bundle, contribution.source, contribution.neighbour),
-        "share": contribution.value,
-    }
-    if contribution.source == "item":
-        [title] = titles_of(bundle, [contribution.neighbour])
-        if title is not None:
-            document["title"] = title
-    return document
+def _part(bundle: Bundle, part: Part, names: Mapping[int, NamedItem]) -> PartDocument:
+    # An item reaches its user through the reverse of "buy"; people read "buy".
+    relation = part.relation.removeprefix("rev_")
+    if part.source == ITEM:
+        name = names[part.neighbour]
+    else:
+        name = {"id": node_label(bundle, part.source, part.neighbour)}
+    return {"relation": relation, "type": part.source, **name, "share": part.value}

@@ -1,81 +1,115 @@
-"""Explanations of the scores that one request is answered with."""
+"""Explanations of the scores that requests are answered with."""
 
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from recsys.bundle.bundle import Bundle
-from recsys.core.arrays import Float32Array
-from recsys.core.ids import UNKNOWN
-from recsys.encode.fold_in import Encoded, Neighbours, UserEncoder
+from recsys.core.arrays import FloatArray, IntArray
+from recsys.core.artefacts import no_pause
+from recsys.encode.fold_in import UserEncoder
 from recsys.lookup.cold_start import Request
-from recsys.lookup.explanations.parts import Explanation, explain, history_parts
+from recsys.lookup.encoding import groups, num_edges, own_states, stacked_neighbours
+from recsys.lookup.explanations.history_parts import history_shares
+from recsys.lookup.explanations.parts import Explanations, TracedUser, trace_users
+from recsys.lookup.matrices import Rows
+from recsys.lookup.ranked_users import ranked_users
 from recsys.lookup.visits import known_neighbours
 from recsys.search.popularity_boost import share
 
+_SHARES_AT_ONCE = 1 << 18  # of one user: neighbours × items
+_PLACES_AT_ONCE = 50  # some milliseconds, their words included
+
+
+class ExplainedPlaces(NamedTuple):
+    """A run of places of one list. row: of the request. start: the first place."""
+
+    row: int
+    start: int
+    explanations: Explanations
+
 
 class Explainer:
-    """Explains the score of any item for one request; the user is encoded once."""
+    """Explains lists of one bundle."""
 
-    def __init__(
-        self, bundle: Bundle, encoder: UserEncoder, request: Request, popularity: float = 0.0
-    ) -> None:
-        """For one request.
-
-        Args:
-            bundle: That answers.
-            encoder: Of the bundle.
-            request: Who is asked about.
-            popularity: The popularity boost of the list.
-        """
+    def __init__(self, bundle: Bundle, encoder: UserEncoder) -> None:
         self.bundle = bundle
         self.encoder = encoder
-        self.request = request
-        self.popularity = popularity
 
-    def explain(self, item: int) -> Explanation:
-        """The score of an item (internal id) in parts. Where popularity answers it is rest alone,
-        whatever the boost.
+    def explain(
+        self,
+        requests: Sequence[Request],
+        lists: Sequence[IntArray],
+        factors: FloatArray | None = None,
+        between: Callable[[], None] = no_pause,
+    ) -> Iterator[ExplainedPlaces]:
+        """The scores of a list for each request; users are encoded together.
+
+        Args:
+            requests: Who is asked about.
+            lists: Internal ids of each.
+            factors: (requests,) what ln(1 + users of an item) is multiplied by in the list of each
+                (`ListSearch.boost_factors`); None for no boost.
+            between: Called before every run of places; what it raises ends the work.
+
+        Yields:
+            Runs of places, in order; long lists of long histories in several.
         """
-        bundle, request = self.bundle, self.request
+        neighbours = [self._neighbours(request) for request in requests]
+        for rows in groups([num_edges(of_user) for of_user in neighbours]):
+            between()
+            chosen = [requests[row] for row in rows]
+            traced = self._trace(chosen, [neighbours[row] for row in rows])
+            for row, user in zip(rows, traced, strict=True):
+                affordable = _SHARES_AT_ONCE // (1 + num_edges(neighbours[row]))
+                step = max(1, min(_PLACES_AT_ONCE, affordable))
+                for start in range(0, len(lists[row]), step):
+                    between()
+                    items = lists[row][start : start + step]
+                    explanations = self._explain(requests[row], user, items)
+                    if factors is not None and requests[row].vector is not None:
+                        boost = share(float(factors[row]), self.bundle.counts[items])
+                        explanations = explanations.with_popularity(boost)
+                    yield ExplainedPlaces(row, start, explanations)
+
+    def _explain(self, request: Request, user: TracedUser, items: IntArray) -> Explanations:
+        """Where popularity answers a score is rest alone, whatever the boost."""
+        bundle = self.bundle
         if request.vector is None:
-            popularity = float(bundle.shares(request.segment)[item])
-            return Explanation(popularity, [], popularity)
-        explanation = explain(
-            self.encoder,
-            self._neighbours,
-            bundle.item_vectors[item],
-            user_vector=request.vector,
-            encoded=self._encoded,
-        )
+            popularity = bundle.shares(request.segment)[items].astype(np.float64)
+            nothing = np.zeros(len(items))
+            return Explanations(items, popularity, [], popularity, nothing, nothing)
+        served = user._replace(vector=request.vector)
+        explanations = served.explain(items, bundle.item_vectors[items])
         if bundle.added is not None and request.past is not None:
-            parts = history_parts(
-                bundle.added, request.past, item, bundle.target, self._target_items
+            shares = history_shares(
+                bundle.added, request.past, items, bundle.target, request.target_items
             )
-            trend = float(bundle.added.trend[item])
-            popular = float(bundle.added.popular[item])
-            explanation = explanation.with_history(parts, trend).with_popularity(popular)
-        if self.popularity:
-            boost = share(self.popularity, bundle.counts[item])
-            explanation = explanation.with_popularity(boost)
-        return explanation
+            explanations = explanations.with_shares(shares)
+            explanations = explanations.with_trend(bundle.added.trend[items].astype(np.float64))
+            popular = bundle.added.popular[items].astype(np.float64)
+            explanations = explanations.with_popularity(popular)
+        stage = bundle.second_stage
+        if stage is not None:
+            users = ranked_users([request], len(bundle.items))
+            by_pair = stage.shares(users, items.astype(np.int32))
+            by_feature = dict(zip((*stage.trees.names, ""), by_pair.T, strict=True))
+            explanations = explanations.with_second_stage(by_feature)
+        return explanations
 
-    @cached_property
-    def _target_items(self) -> set[int]:
-        return set(self.request.target_items.tolist())
-
-    @cached_property
-    def _neighbours(self) -> Neighbours:
-        if self.request.neighbours is not None:
-            return self.request.neighbours
-        if self.request.user == UNKNOWN:
+    def _neighbours(self, request: Request) -> Rows:
+        """What the user's vector was encoded from; nothing where there is none."""
+        if request.vector is None:
             return {}
-        return known_neighbours(self.bundle, self.request.user)
+        if request.neighbours is not None:
+            return request.neighbours
+        return known_neighbours(self.bundle, request.user)
 
-    @cached_property
-    def _encoded(self) -> Encoded:
-        own_state: Float32Array | None = None
-        user = self.request.user
-        if user != UNKNOWN:
-            own_state = np.asarray(self.bundle.user_self[user : user + 1])
-        return self.encoder.trace(self._neighbours, own_state)
+    def _trace(self, requests: Sequence[Request], neighbours: Sequence[Rows]) -> list[TracedUser]:
+        """Each request's user, or visitor, with what the neighbours send."""
+        own = own_states(self.bundle, [request.user for request in requests])
+        together = stacked_neighbours(neighbours)
+        if not together:
+            return [TracedUser(vector, []) for vector in own]
+        return trace_users(self.encoder, together, own)

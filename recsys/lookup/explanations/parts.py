@@ -1,18 +1,18 @@
-"""The score of a user and an item as a sum: one part per neighbour, and a rest."""
+"""The scores of a user and some items as sums: a share for each neighbour and item, and a rest."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from recsys.core.arrays import Float32Array, Float64Array
-from recsys.core.history import WeightedHistories
+from recsys.core.arrays import Float32Array, Float64Array, Int64Array, IntArray
+from recsys.encode.attention import rows_of
 from recsys.encode.fold_in import Encoded, Neighbours, UserEncoder
-from recsys.encode.history_scores import HistoryScores
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What one neighbour adds to a score: an additive share, not what the score would lose without
     it.
 
@@ -28,164 +28,190 @@ class Part:
     value: float
 
 
+class RelationShares(NamedTuple):
+    """What the neighbours under one relation add to the scores of some items.
+
+    relation: for example "rev_buy".
+    source: node type of the neighbours.
+    neighbours: (n,) internal ids, ascending.
+    values: (n, items) their shares.
+    """
+
+    relation: str
+    source: str
+    neighbours: IntArray
+    values: Float64Array
+
+
 @dataclass(frozen=True)
-class Explanation:
-    """score = Σ part values + trend + popularity + rest.
+class Explanations:
+    """The scores of one user and some items: score = Σ shares + trend + popularity + Σ second stage +
+    rest.
 
-    parts: largest first.
-    rest: the user's own state, biases, and what passed a non-linearity: of the textbook families
-        only the last layer splits into parts.
-    trend: of items that are trending.
-    popularity: what popular items gain in every list, and by the boost that the request asks for.
+    items: (k,) internal ids.
+    scores: (k,).
+    shares: of every relation.
+    rest: (k,) the user's own state, biases, and what passed a non-linearity: of the textbook
+        families only the last layer splits into parts.
+    trend: (k,) of items that are trending.
+    popularity: (k,) what popular items gain in every list, and by the boost that the request asks
+        for.
+    second_stage: by feature, (k,) what the trees of the second stage add.
     """
 
-    score: float
-    parts: list[Part]
-    rest: float
-    trend: float = 0.0
-    popularity: float = 0.0
+    items: IntArray
+    scores: Float64Array
+    shares: Sequence[RelationShares]
+    rest: Float64Array
+    trend: Float64Array
+    popularity: Float64Array
+    second_stage: Mapping[str, Float64Array] = field(default_factory=dict)
 
-    def with_popularity(self, boost: float) -> "Explanation":
+    def with_second_stage(self, shares: Mapping[str, Float64Array]) -> "Explanations":
+        """With what trees add, by feature, "" standing for what they add to every candidate."""
+        scores = self.scores
+        for values in shares.values():
+            scores = scores + values
+        return replace(self, scores=scores, second_stage=shares)
+
+    def with_shares(self, added: Iterable[RelationShares]) -> "Explanations":
+        """With further shares; each joins that of the same neighbour under the same relation."""
+        shares = {(one.relation, one.source): one for one in self.shares}
+        scores = self.scores
+        for further in added:
+            key = (further.relation, further.source)
+            scores = scores + further.values.sum(axis=0)
+            shares[key] = _joined(shares[key], further) if key in shares else further
+        return replace(self, scores=scores, shares=list(shares.values()))
+
+    def with_trend(self, trend: Float64Array) -> "Explanations":
+        return replace(self, scores=self.scores + trend, trend=self.trend + trend)
+
+    def with_popularity(self, boost: Float64Array) -> "Explanations":
         """With what popularity adds."""
-        return replace(self, score=self.score + boost, popularity=self.popularity + boost)
+        return replace(self, scores=self.scores + boost, popularity=self.popularity + boost)
 
-    def with_history(self, parts: list[Part], trend: float = 0.0) -> "Explanation":
-        """With what the history and the trend add; each part joins that of the same neighbour under
-        the same relation.
+    def parts(self, place: int, count: int | None = None) -> list[Part]:
+        """The shares of the item at a place that are not 0, the largest first; the first `count`."""
+        parts = []
+        for row in self._largest_first[:count, place].tolist():
+            relation, source, neighbour = self._rows[row]
+            value = float(self._values[row, place])
+            if value:
+                parts.append(Part(relation, source, neighbour, value))
+        return parts
+
+    @cached_property
+    def _in_order(self) -> list[RelationShares]:
+        return sorted(self.shares, key=lambda shares: shares.relation)
+
+    @cached_property
+    def _values(self) -> Float64Array:
+        """(neighbours, items) the shares of all relations, one below the other."""
+        nothing = np.empty((0, len(self.items)))
+        return np.vstack([nothing, *(shares.values for shares in self._in_order)])
+
+    @cached_property
+    def _rows(self) -> list[tuple[str, str, int]]:
+        """Relation, node type and internal id of each row of `_values`."""
+        rows = []
+        for shares in self._in_order:
+            for neighbour in shares.neighbours.tolist():
+                rows.append((shares.relation, shares.source, neighbour))
+        return rows
+
+    @cached_property
+    def _largest_first(self) -> Int64Array:
+        """(neighbours, items) rows of `_values`, by item; equal ones by relation and id."""
+        return np.argsort(-self._values, axis=0, kind="stable")
+
+
+class Sent(NamedTuple):
+    """What the neighbours of a user under one relation add to the user's vector.
+
+    relation, source, neighbours: as in `RelationShares`.
+    vectors: (n, d) float64, over all layers and heads.
+    """
+
+    relation: str
+    source: str
+    neighbours: IntArray
+    vectors: Float64Array
+
+
+class TracedUser(NamedTuple):
+    """One user's vector, (d,), and what of it came from whom."""
+
+    vector: Float32Array
+    sent: Sequence[Sent]
+
+    def explain(self, items: IntArray, item_vectors: Float32Array) -> Explanations:
+        """The inner products with some items, in parts.
+
+        items: (k,) internal ids. item_vectors: (k, d) their final vectors.
         """
-        merged: dict[tuple[str, str, int], Part] = {}
-        for contribution in [*self.parts, *parts]:
-            key = (contribution.relation, contribution.source, contribution.neighbour)
-            if key in merged:
-                value = merged[key].value + contribution.value
-                contribution = replace(contribution, value=value)
-            merged[key] = contribution
-        added = sum(contribution.value for contribution in parts) + trend
-        ordered = sorted(merged.values(), key=_largest_first)
-        return replace(self, score=self.score + added, parts=ordered, trend=trend)
+        targets = item_vectors.T.astype(np.float64)
+        scores = self.vector.astype(np.float64) @ targets
+        shares = []
+        rest = scores.copy()
+        for sent in self.sent:
+            values = sent.vectors @ targets
+            rest -= values.sum(axis=0)
+            shares.append(RelationShares(sent.relation, sent.source, sent.neighbours, values))
+        nothing = np.zeros(len(items))
+        return Explanations(items, scores, shares, rest, nothing, nothing)
 
 
-def explain(
-    encoder: UserEncoder,
-    neighbours: Neighbours,
-    item_vector: Float32Array,
-    layer0: Float32Array | None = None,
-    user_vector: Float32Array | None = None,
-    encoded: Encoded | None = None,
-) -> Explanation:
-    """Split the inner product of one user and one item.
+def trace_users(
+    encoder: UserEncoder, neighbours: Neighbours, layer0: Float32Array | None = None
+) -> list[TracedUser]:
+    """Users with these neighbours, encoded together, and what each neighbour adds.
 
     Args:
         encoder: Of the bundle.
-        neighbours: One row per relation.
-        item_vector: (d,) final vector.
-        layer0: (1, d) own state; a visitor's when None.
-        user_vector: (d,) the vector that was served; encoded anew when None.
-        encoded: The trace of this user, where several items are explained; made here when None.
-
-    Returns:
-        One part per relation and neighbour.
+        neighbours: One row per relation and user.
+        layer0: (users, d) own states; the visitor's when None.
     """
-    if encoded is None:
-        encoded = encoder.trace(neighbours, layer0)
-    if user_vector is None:
-        user_vector = encoded.vectors[0]
-    score = float(np.dot(user_vector.astype(np.float64), item_vector))
-    parts = contributions(encoder, encoded, neighbours, item_vector)
-    parts.sort(key=_largest_first)
-    rest = score - sum(contribution.value for contribution in parts)
-    return Explanation(score, parts, rest)
+    encoded = encoder.trace(neighbours, layer0)
+    sources = {relation.name: relation.source for relation in encoder.state.relations}
+    totals = _sent_by_relation(encoder, encoded, neighbours)
+    users = []
+    for user, vector in enumerate(encoded.vectors):
+        sent = []
+        for name, vectors in totals.items():
+            start, stop = neighbours[name].indptr[user : user + 2]
+            indices = neighbours[name].indices[start:stop]
+            sent.append(Sent(name, sources[name], indices, vectors[start:stop]))
+        users.append(TracedUser(vector, sent))
+    return users
 
 
-def contributions(
-    encoder: UserEncoder, encoded: Encoded, neighbours: Neighbours, item_vector: Float32Array
-) -> list[Part]:
-    """What each neighbour of a single user adds to the inner product.
-
-    Args:
-        encoder: Of the bundle.
-        encoded: The user's trace.
-        neighbours: One row per relation, as they were encoded.
-        item_vector: (d,) final vector.
-
-    Returns:
-        One part per relation and neighbour, summed over layers and heads.
-    """
-    state = encoder.state
-    # (heads, d / heads): the item's vector, cut as the messages are
-    target = np.asarray(item_vector, np.float64).reshape(state.heads, -1)
+def _sent_by_relation(
+    encoder: UserEncoder, encoded: Encoded, neighbours: Neighbours
+) -> dict[str, Float64Array]:
+    """By relation, (edges, d) what each edge adds to its user's vector."""
     totals: dict[str, Float64Array] = {}
     for layer, relation, attention in encoded.flows:
-        # (edges, heads, d / heads): what each neighbour sends
-        messages = encoder.attention.messages(layer, relation, neighbours[relation.name])
-        # Σ_heads attention · ⟨message, item⟩ for each edge
-        products = np.einsum("eh,ehd,hd->e", attention, messages, target)
-        # The user's vector is the weighted sum of its layers, divided by the norm of that sum.
-        layer_weight = float(state.layer_weights[layer])
-        values = layer_weight * products / encoded.norms[0]
+        edges = neighbours[relation.name]
+        # (edges, heads, d / heads): attention · message, side by side the vector's coordinates
+        messages = encoder.attention.messages(layer, relation, edges)
+        weighted = (attention[:, :, None] * messages).reshape(len(messages), -1)
+        # A user's vector is the weighted sum of its layers, divided by the norm of that sum.
+        layer_weight = float(encoder.state.layer_weights[layer])
+        norms = encoded.norms[rows_of(edges)]
+        values = layer_weight * weighted / norms[:, None]
         if relation.name in totals:
             values = totals[relation.name] + values
         totals[relation.name] = values
-
-    node_types = {relation.name: relation.source for relation in state.relations}
-    parts = []
-    for name, values in totals.items():
-        indices = neighbours[name].indices.tolist()
-        for neighbour, value in zip(indices, values.tolist(), strict=True):
-            parts.append(Part(name, node_types[name], neighbour, value))
-    return parts
+    return totals
 
 
-def history_parts(
-    scores: HistoryScores,
-    past: WeightedHistories,
-    item: int,
-    target: str,
-    target_items: Collection[int],
-) -> list[Part]:
-    """What each item of one user's history adds to an item, and what the item gains by auxiliary
-    behaviours with it.
-
-    Args:
-        scores: Of the bundle.
-        past: Of the one user.
-        item: Internal id.
-        target: The target behaviour.
-        target_items: Internal ids of the history's items under it. The others stand in the history
-            by auxiliary behaviours, and their parts name these.
-
-    Returns:
-        Parts that are not 0.
-    """
-    parts = []
-    history = past.items
-    shares = scores.parts(history, item)
-    for neighbour, share in zip(history.indices.tolist(), shares.tolist(), strict=True):
-        if not share:
-            continue
-        behavior = target
-        if neighbour not in target_items:
-            behavior = _auxiliary_behavior(scores, past, neighbour) or target
-        parts.append(_of_item(behavior, neighbour, share))
-    for behavior, gains in scores.auxiliary_gains.items():
-        if item in past.auxiliary[behavior].indices:
-            parts.append(_of_item(behavior, item, float(gains[item])))
-    return parts
-
-
-def _of_item(behavior: str, item: int, value: float) -> Part:
-    """The part of an item of the history: it reaches its user through the reverse relation."""
-    return Part(f"rev_{behavior}", "item", item, value)
-
-
-def _auxiliary_behavior(scores: HistoryScores, past: WeightedHistories, item: int) -> str | None:
-    """The auxiliary behaviour that an item weighs most by; None where it has none."""
-    by_weight = sorted(scores.auxiliary_weights, key=lambda name: -scores.auxiliary_weights[name])
-    for name in by_weight:
-        if item in past.auxiliary[name].indices:
-            return name
-    return None
-
-
-def _largest_first(contribution: Part) -> tuple[float, str, int]:
-    return (-contribution.value, contribution.relation, contribution.neighbour)
+def _joined(left: RelationShares, right: RelationShares) -> RelationShares:
+    """Shares of the same relation, those of a neighbour that both have summed."""
+    if np.array_equal(left.neighbours, right.neighbours):
+        return left._replace(values=left.values + right.values)
+    neighbours = np.union1d(left.neighbours, right.neighbours)
+    values = np.zeros((len(neighbours), left.values.shape[1]))
+    values[np.searchsorted(neighbours, left.neighbours)] += left.values
+    values[np.searchsorted(neighbours, right.neighbours)] += right.values
+    return left._replace(neighbours=neighbours, values=values)

@@ -1,0 +1,101 @@
+"""Lists of all users by buckets: a folder of Parquet files that hold what `lookup.batch` writes as one."""
+
+import json
+import shutil
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from recsys.bundle.bundle import Bundle
+from recsys.core.artefacts import atomic_folder, read_json
+from recsys.core.errors import UsageError
+from recsys.core.progress import Progress
+from recsys.core.runners import Runner
+from recsys.core.steps import Call, Facts, Steps
+from recsys.lookup.lookup import Lookup
+from recsys.search.exact import divide
+
+_USERS = "users.json"
+_USERS_PER_BUCKET = 100_000
+
+
+class Asked(NamedTuple):
+    """What lists are asked for.
+
+    bundle: folder of the bundle.
+    k, exclude_seen, popularity: as in `Lookup.batch`.
+    """
+
+    bundle: str
+    k: int
+    exclude_seen: bool | tuple[str, ...]
+    popularity: float
+
+
+def write_parts(
+    asked: Asked,
+    users: list[str] | None,
+    buckets: int | None,
+    out: Path,
+    runner: Runner,
+    progress: Progress,
+) -> int:
+    """Write the lists into `out`/part-NNNNN.parquet, whole or absent; the rows of all parts.
+
+    The parts in order are the rows of one file. What buckets leave stands beside `out` until all are
+    done, so that the same call goes on where one was killed.
+
+    Args:
+        asked: Which lists.
+        users: Ids; everybody when None.
+        buckets: How many parts; fewer where there are few users, by their number when None.
+        out: A folder that is not there yet, or an earlier one of such parts.
+        runner: Runs the buckets.
+        progress: Told of the step.
+
+    Raises:
+        UsageError: `out` holds other files. Also what `Lookup.batch` raises.
+    """
+    if out.exists() and [file for file in out.iterdir() if not file.match("part-*.parquet")]:
+        raise UsageError(f"{str(out)!r} holds other files", "Choose an empty or a new --out")
+    bundle = Bundle.load(Path(asked.bundle), verify=False)
+    num_users = len(bundle.users) if users is None else len(users)
+    num_buckets = buckets or -(-num_users // _USERS_PER_BUCKET) or 1
+    stretches = divide(num_users, len(bundle.items), num_buckets)
+    steps = Steps(out.with_name(f".{out.name}.steps"), runner, progress, lasts=True)
+    inputs = []
+    if users is not None:
+        text = json.dumps(users)
+        inputs.append(steps.write(_USERS, lambda path: path.write_text(text, encoding="utf-8")))
+    arguments = [(asked, stretch) for stretch in stretches]
+    outcomes = steps.run("lists", write_part, arguments, [inputs] * len(stretches))
+    with atomic_folder(out) as folder:
+        for number, outcome in enumerate(outcomes):
+            [part] = outcome.files
+            steps.hand_over(part, folder / f"part-{number:05d}.parquet")
+    shutil.rmtree(steps.folder)
+    return sum(outcome.facts["rows"] for outcome in outcomes)
+
+
+def write_part(call: Call) -> Facts:
+    """The step that writes the lists of one bucket."""
+    asked, stretch = call.arguments
+    users = None
+    for path in call.read(_USERS):
+        users = read_json(path)
+    rows = _lookup(asked.bundle).batch(
+        users,
+        asked.k,
+        call.out / "lists.parquet",
+        exclude_seen=asked.exclude_seen,
+        popularity=asked.popularity,
+        progress=call.progress,
+        stretch=stretch,
+    )
+    return {"rows": rows}
+
+
+@lru_cache(maxsize=1)
+def _lookup(bundle: str) -> Lookup:
+    """Loaded once by each process."""
+    return Lookup(Bundle.load(Path(bundle), verify=False))
