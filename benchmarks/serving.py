@@ -2,13 +2,14 @@
 memory.
 
     python -m benchmarks serving [--rounds 3] [--seconds 4] [--connections 64] [--parts
-    load,start,memory,cornac]
+    load,own,start,memory,cornac]
         [--peers PYTHON]
 
 Made-up bundles; the load comes from a second process (`http_load`), nothing is cached or computed
 ahead. load: GET /v1/recommend on a bundle of Gowalla's size and a path of the same server that
 returns constant JSON of the same size take turns; then p50 and p99 at half of the largest load,
-quiet and while the bundle is loaded and swapped without a pause. processor_*: time of the server's
+quiet and while the bundle is loaded and swapped without a pause. own: the same, and with reasons, on
+the bundle of a run (--bundle runs/demo/bundle). processor_*: time of the server's
 process, which other work on the machine disturbs less than the clock. start: from the call to the
 first ready answer. memory: resident size after 200 lists and one of every other kind of question,
 against the arrays and the index of the bundle. cornac: its own server (Flask, as its manual starts
@@ -36,6 +37,7 @@ import psutil
 
 from benchmarks.made_up import made_up
 from benchmarks.record import record
+from recsys.bundle.bundle import Bundle
 from recsys.releases.publish import write_bundle
 
 CLIENT = Path(__file__).with_name("http_load.py")
@@ -55,7 +57,7 @@ app = make_app(settings)
 body = b'{"items":"' + b"x" * (int(sys.argv[3]) - 12) + b'"}'
 async def constant() -> Response:
     return Response(body, media_type="application/json")
-app.app.app.add_api_route("/constant", constant)
+app.app.app.app.add_api_route("/constant", constant)
 uvicorn.run(app, **listening(settings))
 """
 
@@ -86,12 +88,15 @@ def main() -> None:
         options.add_argument(f"--{name}", type=int, default=value)
     options.add_argument("--parts", default="load,start,memory")
     options.add_argument("--peers", default=sys.executable)
+    options.add_argument("--bundle", type=Path, help="of a run, for the part own")
     given = options.parse_args()
-    measures = {"load": load, "start": start, "memory": memory, "cornac": cornac}
+    measures = {"load": load, "own": own, "start": start, "memory": memory, "cornac": cornac}
     figures: dict[str, Any] = {"machine_load_before": round(os.getloadavg()[0], 1)}
     for part in given.parts.split(","):
         figures |= {f"{part}_{name}": value for name, value in measures[part](given).items()}
-    settings = {name: value for name, value in vars(given).items() if name != "peers"}
+    settings = {
+        name: value for name, value in vars(given).items() if name not in ("peers", "bundle")
+    }
     record("serving", figures | settings, "made-up bundles", given.seed)
 
 
@@ -103,12 +108,7 @@ def load(given: argparse.Namespace) -> dict[str, Any]:
         server(path, answer_bytes(path, paths)) as (port, process),
     ):
         sides = {"constant": ["/constant"], "recommend": paths}
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-        for _ in range(given.rounds):
-            for name, asked in sides.items():
-                found[name].append(
-                    measured(process, port, given.seconds, given.connections, 0, asked)
-                )
+        found = in_turns(given, process, port, sides)
         most = {name: median(rounds, "requests_per_second") for name, rounds in found.items()}
         half = most["recommend"] / 2
         found |= {"quiet": [], "reloading": []}
@@ -134,6 +134,31 @@ def load(given: argparse.Namespace) -> dict[str, Any]:
         "seconds_of_a_reload": round(statistics.median(reloads), 2),
         "failed": int(sum(one["failed"] for rounds in found.values() for one in rounds)),
     }  # fmt: skip
+
+
+def own(given: argparse.Namespace) -> dict[str, Any]:
+    """A bundle of a run: lists, and lists with reasons, against the constant in turns."""
+    made = Bundle.load(given.bundle.resolve(), verify=False)
+    users = made.users.ids.head(2000).to_list()
+    paths = [f"/v1/recommend/{user}?k=10" for user in users]
+    with server(given.bundle, answer_bytes(given.bundle, paths)) as (port, process):
+        sides = {
+            "constant": ["/constant"],
+            "recommend": paths,
+            "explain": [f"{path}&explain=true" for path in paths],
+        }
+        found = in_turns(given, process, port, sides)
+    most = {name: median(rounds, "requests_per_second") for name, rounds in found.items()}
+    times = {name: median(rounds, "processor_ms") for name, rounds in found.items()}
+    return {
+        "items": len(made.items),
+        "width": made.search_vectors.shape[1],
+        **{f"{name}_per_second": round(value) for name, value in most.items()},
+        **{f"{name}_processor_ms": round(value, 3) for name, value in times.items()},
+        "ratio_to_constant": round(most["recommend"] / most["constant"], 3),
+        "reasons_over_list": round(times["explain"] / times["recommend"], 2),
+        "failed": int(sum(one["failed"] for rounds in found.values() for one in rounds)),
+    }
 
 
 def start(given: argparse.Namespace) -> dict[str, Any]:
@@ -294,6 +319,17 @@ def measured(
     )
     spent = sum(process.cpu_times()[:2]) - before
     return found | {"processor_ms": 1e3 * spent / max(found["requests"], 1)}
+
+
+def in_turns(
+    given: argparse.Namespace, process: psutil.Process, port: int, sides: dict[str, list[str]]
+) -> dict[str, list[dict[str, float]]]:
+    """The largest load of each side, by rounds. sides: by name, the paths that are asked."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    for _ in range(given.rounds):
+        for name, asked in sides.items():
+            found[name].append(measured(process, port, given.seconds, given.connections, 0, asked))
+    return found
 
 
 def median(rounds: list[dict[str, float]], name: str) -> float:

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from typing import Generic, NamedTuple, TypeVar
 
 from serving.problems import Refused
+from serving.spans import Part, Spans
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -17,6 +18,7 @@ AT_ONCE, WAITING = 64, 8192
 class _Waiting(NamedTuple):
     question: object
     answer: asyncio.Future
+    part: Part
 
 
 class Batcher(Generic[Asked, Given]):
@@ -24,16 +26,24 @@ class Batcher(Generic[Asked, Given]):
 
     answer: questions → as many answers, or errors to be raised to the one who asked; runs in
     `executor`, one call at a time. A question that comes alone is not held back: there is no timer,
-    and batches grow with the load.
+    and batches grow with the load. spans: told when a question waits, and when it is answered.
     """
 
     def __init__(
-        self, answer: Callable[[Sequence[Asked]], Sequence[Given | Exception]], executor: Executor
+        self,
+        answer: Callable[[Sequence[Asked]], Sequence[Given | Exception]],
+        executor: Executor,
+        spans: Spans | None = None,
     ) -> None:
         self._answer = answer
         self._executor = executor
+        self._spans = spans or Spans()
         self._waiting: deque[_Waiting] = deque()
         self._running = False
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
 
     async def ask(self, question: Asked) -> Given:
         """The answer. Raises what `answer` gave for this question, and Refused (503) when too many
@@ -41,10 +51,14 @@ class Batcher(Generic[Asked, Given]):
         """
         if len(self._waiting) >= WAITING:
             raise Refused(
-                503, f"{WAITING} requests wait already", "Try again", {"Retry-After": "1"}
+                503,
+                f"{WAITING} requests wait already",
+                "Try again",
+                {"Retry-After": "1"},
+                code="busy",
             )
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(question, loop.create_future())
+        waiting = _Waiting(question, loop.create_future(), self._spans.part("batch.wait"))
         self._waiting.append(waiting)
         if not self._running:
             self._running = True
@@ -55,12 +69,19 @@ class Batcher(Generic[Asked, Given]):
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
         questions = [waiting.question for waiting in batch]
+        parts = [waiting.part.then("batch.answer") for waiting in batch]
         running = loop.run_in_executor(self._executor, self._answer, questions)  # type: ignore[arg-type]
-        running.add_done_callback(lambda done: self._finish(loop, batch, done))
+        running.add_done_callback(lambda done: self._finish(loop, batch, parts, done))
 
     def _finish(
-        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], done: asyncio.Future
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: list[_Waiting],
+        parts: list[Part],
+        done: asyncio.Future,
     ) -> None:
+        for part in parts:
+            part.end(requests=len(batch))
         error = done.exception()
         answers = [error] * len(batch) if error else done.result()
         for waiting, answer in zip(batch, answers, strict=True):

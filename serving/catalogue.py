@@ -6,9 +6,12 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from recsys.core.arrays import IntArray
+from recsys.core.history import UserHistories
 from recsys.core.ids import UNKNOWN
 from recsys.core.tables import ITEM_ID, TITLE, USER_ID
+from recsys.lookup.answers import plain_field
+from recsys.lookup.histories import Event, history_of
+from recsys.lookup.labels import title_of
 from serving.documents import (
     Answer,
     AttributeColumn,
@@ -17,7 +20,9 @@ from serving.documents import (
     CatalogueItem,
     CatalogueItems,
     FoundUsers,
+    KnownUser,
     Model,
+    UserEvent,
 )
 from serving.service import require_item, require_user
 from serving.state import Served
@@ -73,10 +78,15 @@ def find_items(served: Served, text: str, k: int) -> CatalogueItems:
 def attributes(served: Served, k: int) -> AttributeColumns:
     """What filters may name: by column of the items its most frequent values, up to k."""
     attributes = served.bundle.attributes
-    num_items = np.diff(attributes.lists.indptr)
-    columns = []
+    columns: list[AttributeColumn] = []
     for column, row_of_value in attributes.row_of.items():
-        columns.append(_column(column, row_of_value, num_items, k))
+        columns.append(_column(column, row_of_value, attributes.num_items, k))
+    for column in attributes.fractions:
+        columns.append({"column": column, "distinct": 0, "values": []})
+    for document in columns:
+        span = attributes.span(document["column"])
+        if span is not None:
+            document["least"], document["most"] = span
     return {"columns": columns, "model_version": served.version}
 
 
@@ -91,6 +101,63 @@ def find_users(served: Served, text: str, k: int) -> FoundUsers:
     return {"users": shortest[USER_ID].to_list(), "model_version": served.version}
 
 
+def user(served: Served, user_id: str, live: Sequence[Event], k: int) -> KnownUser:
+    """What the bundle and the live log know of a user, the latest first. Raises Refused (404) for
+    somebody of whom neither knows anything.
+    """
+    bundle = served.bundle
+    [row] = bundle.users.lookup([user_id]).tolist()
+    if row == UNKNOWN and not live:
+        require_user(served, user_id)
+    learnt: list[Event] = []
+    num_learnt = 0
+    if row != UNKNOWN:
+        history = history_of(bundle, row)
+        num_learnt = len(history)
+        learnt = _latest_events(served, history, max(k - len(live), 0))
+    latest = [*reversed(live[-k:]), *learnt]
+    return {
+        "user": user_id,
+        "known": row != UNKNOWN,
+        "events": _user_events(served, latest, min(len(live), k)),
+        "learnt": num_learnt,
+        "live": len(live),
+        "model_version": served.version,
+    }
+
+
+def _latest_events(served: Served, history: UserHistories, k: int) -> list[Event]:
+    """The latest k rows of the history of one user, the latest first."""
+    places = np.arange(len(history))[::-1][:k]
+    items = served.bundle.items.external(history.item[places])
+    events = []
+    for place, item in zip(places.tolist(), items, strict=True):
+        behavior = history.behaviors[int(history.behavior[place])]
+        time = None if history.time is None else float(history.time[place])
+        events.append(Event(item, behavior, time))
+    return events
+
+
+def _user_events(served: Served, events: Sequence[Event], num_live: int) -> list[UserEvent]:
+    """Events as documents; num_live: how many of the first are live."""
+    bundle = served.bundle
+    internal_ids = bundle.items.lookup([event.item for event in events])
+    documents = []
+    for place, (event, item) in enumerate(zip(events, internal_ids.tolist(), strict=True)):
+        document: UserEvent = {
+            "item": event.item,
+            "behavior": event.behavior or bundle.target,
+            "live": place < num_live,
+        }
+        title = None if item == UNKNOWN else title_of(bundle, item)
+        if title is not None:
+            document["title"] = title
+        if event.time is not None:
+            document["time"] = event.time
+        documents.append(document)
+    return documents
+
+
 def similar_items(served: Served, item_id: str, k: int) -> Answer:
     """Raises Refused (404) when the item is unknown."""
     require_item(served, item_id)
@@ -102,18 +169,24 @@ def similar_users(served: Served, user_id: str, k: int) -> Answer:
     """Raises Refused (404) when the user is unknown."""
     require_user(served, user_id)
     [users] = served.lookup.similar_users([user_id], k)
-    return {"items": users, "source": "model", "unknown": [], "model_version": served.version}
+    return {
+        "items": users,
+        "source": "model",
+        "score_kind": "cosine",
+        "unknown": [],
+        "model_version": served.version,
+    }
 
 
 def _column(
-    column: str, row_of_value: Mapping[str, int], num_items: IntArray, k: int
+    column: str, row_of_value: Mapping[str, int], num_items: Sequence[int], k: int
 ) -> AttributeColumn:
     """The values of one column.
 
     Args:
         column: Its name.
         row_of_value: Row of each value in the bundle's lists.
-        num_items: (rows,) how many items have the value of a row.
+        num_items: How many items have the value of each row.
         k: How many values, the most frequent.
 
     Returns:
@@ -122,7 +195,7 @@ def _column(
     most_frequent = sorted(row_of_value, key=lambda value: -num_items[row_of_value[value]])
     values: list[AttributeValue] = []
     for value in most_frequent[:k]:
-        values.append({"value": value, "items": int(num_items[row_of_value[value]])})
+        values.append({"value": value, "items": num_items[row_of_value[value]]})
     return {"column": column, "distinct": len(row_of_value), "values": values}
 
 
@@ -149,7 +222,7 @@ def _item(row: dict[str, Any], popularity: dict[str, int], available: bool) -> C
     attributes = {}
     for column, value in row.items():
         if column not in (ITEM_ID, TITLE) and value is not None:
-            attributes[column] = value if isinstance(value, int | float | list) else str(value)
+            attributes[column] = plain_field(value)
     item: CatalogueItem = {
         "id": row[ITEM_ID],
         "available": available,

@@ -8,6 +8,7 @@ service.send([{"user": "u42", "item": "i7"}])
 import http.client
 import json
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, cast
@@ -15,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 if TYPE_CHECKING:  # at work the client needs nothing but the standard library
     from recsys.lookup.options import ListKeywords
-    from serving.documents import Accepted, Answer, CatalogueItems, Explained, Model
+    from serving.documents import Accepted, Answer, CatalogueItems, Explained, Model, Seen
 
 IDLE_SECONDS = 4.0
 """After which a connection is not used again: shorter than services and proxies keep one that is
@@ -33,7 +34,13 @@ class HistoryEvent(TypedDict):
 
 
 class NewEvent(HistoryEvent):
+    """id: what the sender calls the event; one is made where it is absent. answer: `answer` of the list
+    that it was done on, such as a click.
+    """
+
     user: str
+    id: NotRequired[str]
+    answer: NotRequired[str]
 
 
 class Query(TypedDict, total=False):
@@ -49,15 +56,19 @@ class Query(TypedDict, total=False):
 
 
 class ServiceError(Exception):
-    """What the service refused. status: of HTTP. remedy: what to do."""
+    """What the service refused. status: of HTTP. remedy: what to do. code: a word for the kind of error
+    (docs/serving.md), by which programs tell one from another.
+    """
 
-    def __init__(self, status: int, detail: str, remedy: str = "") -> None:
+    def __init__(self, status: int, detail: str, remedy: str = "", code: str = "") -> None:
         super().__init__(f"{status}: {detail}. {remedy}".rstrip(". "))
-        self.status, self.detail, self.remedy = status, detail, remedy
+        self.status, self.code = status, code
+        self.detail, self.remedy = detail, remedy
 
 
 class Client:
-    """One connection that is kept open; for one thread. timeout: seconds for any answer.
+    """One connection that is kept open; for one thread. address: with the path where the service has a
+    prefix. timeout: seconds for any answer.
 
     Every method raises ServiceError for what the service refuses, and OSError when it cannot be
     reached.
@@ -65,6 +76,7 @@ class Client:
 
     def __init__(self, address: str, key: str | None = None, timeout: float = 10.0) -> None:
         parts = urlsplit(address)
+        self._prefix = parts.path.rstrip("/")
         host = parts.hostname or "127.0.0.1"
         self._connection: http.client.HTTPConnection
         if parts.scheme == "https":
@@ -110,7 +122,7 @@ class Client:
         return cast("list[Answer]", document["answers"])
 
     def similar(self, item: str, k: int = 10) -> "Answer":
-        """The items nearest to an item."""
+        """The items most similar to an item."""
         return cast("Answer", self._ask("POST", "/v1/similar", {"item": item, "k": k}))
 
     def similar_users(self, user: str, k: int = 10) -> "Answer":
@@ -155,8 +167,34 @@ class Client:
         return cast("Model", self._ask("GET", "/v1/model"))
 
     def send(self, events: Sequence[NewEvent]) -> "Accepted":
-        """Events are on the service's disk when this returns; after an error none of them is."""
-        return cast("Accepted", self._ask("POST", "/v1/events", {"events": events}))
+        """Events are on the service's disk when this returns. They have ids, so that they are taken
+        once though the connection breaks and they are sent again, here or by the caller.
+        """
+        named: list[NewEvent] = [{"id": uuid.uuid4().hex, **event} for event in events]
+        body = {"events": named}
+        try:
+            return cast("Accepted", self._ask("POST", "/v1/events", body))
+        except (OSError, http.client.HTTPException):
+            return cast("Accepted", self._ask("POST", "/v1/events", body))
+
+    def shown(self, user: str, answer: "Answer", num_places: int | None = None) -> "Seen":
+        """What a user was shown of a list is on the service's disk when this returns; sent again, it
+        counts once. num_places: as far as they looked; the whole list when None.
+        """
+        items = []
+        for item in answer["items"][:num_places]:
+            items.append({"item": item["id"], "place": item["rank"]})
+        impression = {"answer": answer["answer"], "user": user, "items": items}
+        body = {"impressions": [impression]}
+        try:
+            return cast("Seen", self._ask("POST", "/v1/impressions", body))
+        except (OSError, http.client.HTTPException):
+            return cast("Seen", self._ask("POST", "/v1/impressions", body))
+
+    def retract(self, ids: Sequence[str]) -> int:
+        """Take events back by the ids that they were sent with; how many there were."""
+        document = self._ask("POST", "/v1/events/retract", {"ids": ids})
+        return int(document["retracted"])
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body)
@@ -164,7 +202,7 @@ class Client:
             self._connection.close()  # the service may just be closing it too; the next call opens a new one
         self._used = time.monotonic()
         try:
-            self._connection.request(method, path, data, self._headers)
+            self._connection.request(method, self._prefix + path, data, self._headers)
             answer = self._connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException):
@@ -176,5 +214,10 @@ class Client:
             )
         document: dict[str, Any] = json.loads(text)
         if answer.status != http.client.OK:
-            raise ServiceError(answer.status, document["detail"], document["remedy"])
+            raise ServiceError(
+                answer.status,
+                document["detail"],
+                document["remedy"],
+                document["code"],
+            )
         return document

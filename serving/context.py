@@ -2,21 +2,26 @@
 
 from dataclasses import dataclass
 
-from serving.audit import Audit
 from serving.batching import Batcher
-from serving.events import LiveEvents, Row
+from serving.event_log import EventLog, Row
+from serving.forgotten import Forgotten
+from serving.impressions import ImpressionRow
+from serving.jobs import Jobs
 from serving.keys import Keys
+from serving.live_events import LiveEvents
 from serving.metrics import Metrics
 from serving.others import Others
 from serving.service import Service
 from serving.settings import Settings
+from serving.spans import Spans
 from serving.state import Served, State
+from serving.trials import Trials
 
 
 @dataclass(frozen=True)
 class Context:
-    """writer: takes lists of rows and returns once they are on disk; None where no events are
-    taken.
+    """writer, shown: take lists of rows and return once they are on disk, telling of each whether it is
+    new. log, writer: None where no events are taken; shown: None where no run is served.
     """
 
     settings: Settings
@@ -25,9 +30,14 @@ class Context:
     service: Service
     live: LiveEvents
     metrics: Metrics
-    audit: Audit
+    spans: Spans
+    jobs: Jobs
     others: Others
-    writer: Batcher[list[Row], None] | None
+    log: EventLog | None
+    writer: Batcher[list[Row], list[bool]] | None
+    forgotten: Forgotten
+    trials: Trials
+    shown: Batcher[list[ImpressionRow], list[bool]] | None
 
     @property
     def served(self) -> Served:

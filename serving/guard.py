@@ -3,24 +3,29 @@ documents.
 """
 
 import asyncio
-import logging
+import re
+import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.keys import Key, Keys
+from serving.access import record, route_of
+from serving.admission import PAGE, Admission
+from serving.logs import LOG, REQUEST_ID
 from serving.metrics import Metrics
+from serving.page_policy import page_policy
 from serving.problems import Refused, of_error
 from serving.settings import Settings
+from serving.spans import Spans
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-OPEN = ("/", "/healthz", "/readyz", "/openapi.json")
-PAGE = "/page/"
+BODIES_BYTES = 64 << 20
+"""Of all bodies that are being received."""
 
-_LOG = logging.getLogger("recsys.serving")
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -28,95 +33,64 @@ _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+_SMALL_BODY_BYTES = 1 << 16
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_CLOSE = {"Connection": "close"}
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 @dataclass
 class Guard:
-    """ASGI middleware around the whole application. keys: None where nobody is asked for one; then
-    only loopback names are served, so that no page on the web can reach the service through a name
-    of its own.
-    """
+    """ASGI middleware around the whole application."""
 
     app: ASGIApp
     settings: Settings
-    keys: Keys | None
+    admission: Admission
     metrics: Metrics
+    spans: Spans
+    _body_bytes: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server sends no body after the headers
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+        token = REQUEST_ID.set(request_id)
+        exchange = _Exchange(scope, send, request_id, self.settings.images)
         started = time.perf_counter()
+        self.metrics.under_way += 1
+        span = self.spans.request(scope, headers)
         try:
-            await self._answer(scope, receive, exchange)
+            await self._answer(scope, receive, headers, exchange)
         except TimeoutError:
             await exchange.refuse(
                 Refused(
                     503,
                     f"no answer within {self.settings.answer_seconds:g} seconds",
                     "Ask for less",
+                    code="no_answer_in_time",
                 )
             )
         except Refused as refused:
             await exchange.refuse(refused)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
-            taken = time.perf_counter() - started
-            self.metrics.seconds.labels(route, scope["method"], exchange.status).observe(taken)
+            self.metrics.under_way -= 1
+            seconds = time.perf_counter() - started
+            record(self.metrics, scope, headers, exchange.status, seconds, span.trace_id)
+            span.end(route_of(scope), exchange.status, seconds)
+            REQUEST_ID.reset(token)
 
-    async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
-        headers = Headers(scope=scope)
-        scope["key"] = self._admit(scope, headers)
+    async def _answer(
+        self, scope: Scope, receive: Receive, headers: Headers, exchange: "_Exchange"
+    ) -> None:
+        scope["key"] = self.admission.admit(scope, headers)
         if scope["method"] in _WITH_BODY:
             receive = await self._whole_body(headers, receive)
         async with asyncio.timeout(self.settings.answer_seconds):
             await self.app(scope, receive, exchange.send)
-
-    def _admit(self, scope: Scope, headers: Headers) -> str:
-        """Name of the key. Raises Refused: 401 without one, 403 for lack of a scope, 429 when it
-        asks too often.
-        """
-        if self.keys is None:
-            _require_loopback(headers)
-            self._require_own_page(headers)
-            return "loopback"
-        path = scope["path"]
-        if path in OPEN or path.startswith(PAGE):
-            return "none"
-        key = self.keys.find(_token(headers))
-        if key is None:
-            challenge = {"WWW-Authenticate": "Bearer"}
-            raise Refused(
-                401, "no known key", "Send the header: Authorization: Bearer KEY", challenge
-            )
-        _require_scope(key, path)
-        if wait := self.keys.wait(key):
-            after = {"Retry-After": str(int(wait) + 1)}
-            raise Refused(
-                429,
-                f"key {key.name!r} may ask {key.rate:g} times a second",
-                "Ask less often",
-                after,
-            )
-        return key.name
-
-    def _require_own_page(self, headers: Headers) -> None:
-        """Raises Refused (403): where nobody needs a key, a page elsewhere could have its reader's
-        browser ask.
-        """
-        origin = headers.get("origin")
-        if (
-            origin is not None
-            and origin not in self.settings.cors
-            and origin.partition("://")[2] != headers["host"]
-        ):
-            raise Refused(403, f"pages of {origin!r} may not ask", "Name the origin with --cors")
 
     async def _whole_body(self, headers: Headers, receive: Receive) -> Receive:
         """Read the body before anything is computed. Raises Refused: 408 when it is slow, 413
@@ -126,7 +100,10 @@ class Guard:
             return receive
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Refused(
-                415, f"content type {headers.get('content-type')!r}", "Send application/json"
+                415,
+                f"content type {headers.get('content-type')!r}",
+                "Send application/json",
+                code="not_json",
             )
         if int(headers.get("content-length") or 0) > self.settings.body_bytes:
             raise self._too_large()
@@ -139,19 +116,35 @@ class Guard:
                 f"the body took over {self.settings.body_seconds:g} seconds",
                 "Send it at once",
                 _CLOSE,
+                code="body_too_slow",
             ) from None
         return _replay(body, receive)
 
     async def _read(self, receive: Receive) -> bytes:
+        """The whole body. What is held of all bodies is bounded; small ones are always let in, so that
+        nobody can keep the others out by large ones.
+        """
         parts, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Refused(400, "the client left before its request was whole")
-            parts.append(message.get("body", b""))
-            size, more = size + len(parts[-1]), message.get("more_body", False)
-            if size > self.settings.body_bytes:
-                raise self._too_large()
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(
+                        400, "the client left before its request was whole", code="client_left"
+                    )
+                part = message.get("body", b"")
+                parts.append(part)
+                size, more = size + len(part), message.get("more_body", False)
+                self._body_bytes += len(part)
+                if size > self.settings.body_bytes:
+                    raise self._too_large()
+                if size > _SMALL_BODY_BYTES and self._body_bytes > BODIES_BYTES:
+                    busy = {"Retry-After": "1", **_CLOSE}
+                    raise Refused(
+                        503, "large requests are under way", "Try again", busy, code="busy"
+                    )
+        finally:
+            self._body_bytes -= size
         return b"".join(parts)
 
     def _too_large(self) -> Refused:
@@ -160,10 +153,8 @@ class Guard:
             f"the body is over {self.settings.body_bytes:,} bytes",
             "Send several requests",
             _CLOSE,
+            code="body_too_large",
         )
-
-
-_CLOSE = {"Connection": "close"}
 
 
 class _Exchange:
@@ -171,9 +162,11 @@ class _Exchange:
     once.
     """
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, images: Sequence[str]) -> None:
         self.scope, self._send = scope, send
+        self._images = images
         self.status = 500
+        self._request_id = request_id
         self._began = False
 
     async def send(self, message: Message) -> None:
@@ -182,53 +175,36 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             for name, value in self._headers().items():
                 headers.setdefault(name, value)
+            headers["x-request-id"] = self._request_id
         await self._send(message)
 
     async def refuse(self, refused: Refused) -> None:
         if self._began:
-            _LOG.warning("%s %s cut off: %s", self.scope["method"], self.scope["path"], refused)
+            LOG.warning("%s %r cut off: %s", self.scope["method"], self.scope["path"], refused)
             return
+        if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            LOG.warning("%s", refused)
         response: Response = of_error(Request(self.scope), refused)
         await response(self.scope, _nothing, self.send)
 
     def _headers(self) -> dict[str, str]:
         path = self.scope["path"]
         if path == "/" or path.startswith(PAGE):
-            return {**_HEADERS, "content-security-policy": _PAGE_POLICY}
+            # Files of the page come with a tag: asked for again, they are not sent again.
+            policy = page_policy(self._images)
+            of_page = {"content-security-policy": policy, "cache-control": "no-cache"}
+            return {**_HEADERS, **of_page}
         return _HEADERS
 
 
-def _require_loopback(headers: Headers) -> None:
-    """Raises Refused (421): a page elsewhere may point its own name at this machine, but not choose
-    the host header.
-    """
-    host = headers.get("host", "")
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    if name.strip("[]").lower() not in LOOPBACK:
-        raise Refused(
-            421, f"host {host!r} is not loopback", "Ask 127.0.0.1, or start the service with --keys"
-        )
-
-
-def _require_scope(key: Key, path: str) -> None:
-    needed = (
-        "admin" if path.startswith("/v1/admin/") else "events" if path == "/v1/events" else "read"
-    )
-    if needed not in key.scopes:
-        raise Refused(
-            403,
-            f"key {key.name!r} has no scope {needed!r}",
-            f"Use a key with {needed!r} among its scopes",
-        )
+def _request_id(headers: Headers) -> str:
+    """The id that the request came with, or one of its own; it stands in log lines and in the answer."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-
-
-def _token(headers: Headers) -> str:
-    kind, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

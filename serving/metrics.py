@@ -3,17 +3,21 @@
 import collections
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from recsys.core.errors import RecsysError
 from serving.documents import Answer
+from serving.processes import SHARED, Processes, Workers
 from serving.state import Served
-
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable naming the folder through which several workers add up their figures."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _REMEMBERED = 1000  # answers over which the mean of first scores is taken, about
@@ -22,10 +26,19 @@ _REMEMBERED = 1000  # answers over which the mean of first scores is taken, abou
 class Metrics:
     """Counters of one application. Names end as Prometheus asks: _total, _seconds,
     _timestamp_seconds.
+
+    registry: what this process counts, to be added to what other workers count.
+    of_service: what any worker can tell of the whole service at the moment it is asked.
+    under_way: requests that are being answered.
     """
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for every counter, which nobody reads
         own = self.registry = CollectorRegistry()
+        self.of_service = CollectorRegistry()
+        self.of_service.register(Processes())
+        self.under_way = 0
+        self._tell: list[Callable[[], None]] = []
         route = ("route", "method", "status")
         self.seconds = Histogram(
             "recsys_request_seconds", "Time to answer.", route, registry=own, buckets=_SECONDS
@@ -46,8 +59,17 @@ class Metrics:
             "recsys_unknown_ids_total", "Ids that the bundle does not know.", registry=own
         )
         self.events = Counter("recsys_events_total", "Events acknowledged.", registry=own)
+        self.impressions = Counter(
+            "recsys_impressions_total", "Impressions acknowledged.", registry=own
+        )
         self.reloads = Counter(
             "recsys_reloads_total", "Bundles loaded or refused.", ("outcome",), registry=own
+        )
+        self.refused_keys = Counter(
+            "recsys_refused_keys_total",
+            "Requests without a key that may ask.",
+            ("reason",),
+            registry=own,
         )
         self.drift = self._gauge(
             "recsys_score_drift",
@@ -89,6 +111,8 @@ class Metrics:
         for source, count in counts.items():
             self.answers.labels(source).inc(count)
         self.unknown.inc(sum(len(answer["unknown"]) for answer in answers))
+        if served is not self._served:  # of an arm, or just swapped: its scores are others
+            return
         for answer in answers:
             items = answer["items"]
             if answer["source"] == "model" and items and items[0]["rank"] == 1:
@@ -97,12 +121,23 @@ class Metrics:
         if served.expected.deviation:
             self.drift.set((self._mean - served.expected.mean) / served.expected.deviation)
 
+    def watch(self, tell: Callable[[], None]) -> None:
+        """tell: sets gauges to how things stand; called before figures are read, and now and then."""
+        self._tell.append(tell)
+
+    def tell(self) -> None:
+        """Set the gauges of this process, which another worker may be asked for."""
+        for tell in self._tell:
+            tell()
+
     def text(self) -> bytes:
         """The exposition: of all workers where they share a folder, else of this process."""
+        self.tell()
         if self._served is not None:
             self.age.set(time.time() - self._served.written)
+        of_service = generate_latest(self.of_service)  # takes off what dead workers told
         if SHARED not in os.environ:
-            return generate_latest(self.registry)
+            return generate_latest(self.registry) + of_service
         together = CollectorRegistry()
-        MultiProcessCollector(together)
-        return generate_latest(together)
+        Workers(together)
+        return generate_latest(together) + of_service

@@ -39,12 +39,18 @@ class Others:
     def _path(self, name: str) -> Path:
         if self._run is None:
             raise Refused(
-                404, "this service serves one bundle, not a run", "Start it on a run folder"
+                404,
+                "this service serves one bundle, not a run",
+                "Start it on a run folder",
+                code="not_offered",
             )
         path = RunFolder(self._run).bundles / name
         if not path.is_dir():
             raise Refused(
-                404, f"the run has no bundle {name!r}", "See /v1/admin/bundles for those it has"
+                404,
+                f"the run has no bundle {name!r}",
+                "See /v1/admin/bundles for those it has",
+                code="unknown_bundle",
             )
         return path
 
@@ -53,4 +59,4 @@ def _load(path: Path) -> Served:
     try:
         return load(path)
     except DataError as error:
-        raise Refused(409, error.message, error.remedy) from error
+        raise Refused(409, error.message, error.remedy, code="bundle_refused") from error

@@ -4,27 +4,36 @@ start to end.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
+import orjson
+
+from recsys.core.artefacts import no_pause
 from recsys.core.errors import RecsysError
 from recsys.core.ids import IdMap
+from recsys.lookup import answers as lists
 from recsys.lookup.options import ListOptions
 from recsys.lookup.query import Query
 from recsys.search.faiss_kernels import set_search_threads
 from serving.batching import Batcher
+from serving.caller import Caller
+from serving.dear import DearLane, Others
 from serving.documents import Answer, Answers, Explained
-from serving.events import LiveEvents
+from serving.live_events import LiveEvents
 from serving.metrics import Metrics
+from serving.price import require_affordable
 from serving.problems import Refused
+from serving.spans import Spans
 from serving.state import Served, State
+from serving.trials import Plan, Trials, outside_experiments
 
 Result = TypeVar("Result")
 
+NOBODY = Caller()
 _THREADS = 2
-_SHORT_HISTORY = 50  # longer ones are answered alone, so that nobody waits for them
 
 
 class Ask(NamedTuple):
@@ -34,124 +43,271 @@ class Ask(NamedTuple):
     options: ListOptions
 
 
+class Why(NamedTuple):
+    """An explanation that is asked for. item: its id. parts: how many are listed. popularity: the boost
+    of the list.
+    """
+
+    query: Query
+    item: str
+    parts: int = 10
+    popularity: float = 0.0
+
+
 class Service:
     """Answers from the state's bundle, with live events folded in. threads: of FAISS, for each
     search.
+
+    Plain lists are answered together in one thread, lists with reasons together in another, other
+    quick questions in two more, and what is dear (`serving.dear`) one after the other in a fifth: so
+    nobody waits behind it.
     """
 
-    def __init__(self, state: State, live: LiveEvents, metrics: Metrics, threads: int = 1) -> None:
+    def __init__(
+        self,
+        state: State,
+        live: LiveEvents,
+        metrics: Metrics,
+        trials: Trials,
+        threads: int = 1,
+        spans: Spans | None = None,
+    ) -> None:
         self.state = state
         self.live = live
         self.metrics = metrics
+        self._spans = spans or Spans()
+        self.trials = trials
         self._together = ThreadPoolExecutor(1, "recommend", set_search_threads, (threads,))
         self._apart = ThreadPoolExecutor(_THREADS, "answer", set_search_threads, (threads,))
-        self._batcher: Batcher[Ask, Answer] = Batcher(self._answer_batch, self._together)
+        self._explaining = ThreadPoolExecutor(1, "explain", set_search_threads, (1,))
+        self._batcher: Batcher[Ask, Answer] = Batcher(
+            self._answer_batch, self._together, self._spans
+        )
+        self._explained: Batcher[Ask, Answer] = Batcher(
+            self._answer_batch, self._explaining, self._spans
+        )
+        self._others = Others()
+        self.dear = DearLane(self._others)
 
     def close(self) -> None:
-        """Wait for what is being computed."""
-        self._together.shutdown()
-        self._apart.shutdown()
+        """End what is dear, wait for the rest."""
+        self.dear.close()
+        for executor in (self._together, self._explaining, self._apart):
+            executor.shutdown(cancel_futures=True)
 
-    async def recommend_one(self, query: Query, options: ListOptions) -> Answer:
-        """One list, answered together with others that are asked for at the same time."""
-        if options.explain or len(query.history) > _SHORT_HISTORY:
-            document = await self.recommend([query], options)
-            return document["answers"][0]
-        return await self._batcher.ask(Ask(query, options))
+    def num_waiting(self) -> dict[str, int]:
+        """Of each kind of list, the requests that wait."""
+        return {"lists": len(self._batcher), "reasons": len(self._explained)}
 
-    async def recommend(self, queries: Sequence[Query], options: ListOptions) -> Answers:
-        """Several lists, all from the same bundle."""
-
-        def answer(served: Served) -> Answers:
-            document = self._document(served, queries, options)
-            self.metrics.observe(served, document["answers"])
-            return document
-
-        return await self.run(answer)
-
-    async def recommend_by(
-        self, find: Callable[[], Served], queries: Sequence[Query], options: ListOptions
+    async def recommend_one(
+        self, query: Query, options: ListOptions, caller: Caller = NOBODY
     ) -> Answers:
-        """Several lists from a bundle that is not the live one; no figure counts them."""
-        return await self.run(lambda live: self._document(find(), queries, options))
+        """One list, answered together with others that are asked for at the same time.
+
+        Raises as `recommend` does.
+        """
+        prices = self.state.current.prices
+        price = prices.lists([query], options)
+        if price > prices.dear:
+            return await self.recommend([query], options, caller)
+        caller.spend(price / prices.plain_list)
+        batcher = self._explained if options.explain else self._batcher
+        with self._others.one():
+            answer = await batcher.ask(Ask(query, options))
+        return {"answers": [answer], "model_version": answer["model_version"]}
+
+    async def recommend(
+        self,
+        queries: Sequence[Query],
+        options: ListOptions,
+        caller: Caller = NOBODY,
+        find: Callable[[], Served] | None = None,
+    ) -> Answers:
+        """Several lists, all from the same bundle.
+
+        Args:
+            queries: A list is for each.
+            options: Of all lists.
+            caller: Who waits for them.
+            find: Gives a bundle that is not the live one, which may have to be loaded; its lists belong
+                to no experiment, and no figure counts them.
+
+        Returns:
+            The lists, in the order of the queries.
+
+        Raises:
+            UsageError: They would cost too much.
+            Refused: (503) Too much that is dear waits already; what `find` raises.
+        """
+
+        def answer(live: Served, between: Callable[[], None]) -> Answers:
+            if find is not None:
+                served = find()
+                plans = [outside_experiments(served, query, options) for query in queries]
+                return self._document(served, plans, between)
+            plans = [self.trials.plan(live, query, options) for query in queries]
+            return self._document(live, plans, between, is_counted=True)
+
+        prices = self.state.current.prices
+        price = prices.lists(queries, options)
+        if find is not None:
+            price = max(price, 2 * prices.dear)
+        return await self._run_priced(answer, price, caller)
 
     async def run(self, answer: Callable[[Served], Result]) -> Result:
-        """Something else that a bundle answers, off the event loop."""
+        """Something else that a bundle answers quickly, off the event loop."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._apart, answer, self.state.current)
+        part = self._spans.part("answer")
+        try:
+            with self._others.one():
+                return await loop.run_in_executor(self._apart, answer, self.state.current)
+        finally:
+            part.end()
+
+    async def _run_priced(
+        self,
+        answer: Callable[[Served, Callable[[], None]], Result],
+        price: float,
+        caller: Caller,
+    ) -> Result:
+        """What costs `price`, off the event loop; ended where its client leaves, or its time is over.
+
+        answer: calls its second argument between its steps.
+        """
+        prices = self.state.current.prices
+        require_affordable(price)
+        caller.spend(price / prices.plain_list)
+        if price <= prices.dear:
+            return await self.run(lambda served: answer(served, no_pause))
+        part = self._spans.part("answer.dear")
+        try:
+            return await self.dear.run(answer, self.state.current, price, caller)
+        finally:
+            part.end(price_milliseconds=price)
 
     async def explain(
-        self, query: Query, item: str, parts: int, popularity: float = 0.0
+        self, why: Why, caller: Caller = NOBODY, find: Callable[[], Served] | None = None
     ) -> Explained:
         """Why an item has its score.
 
-        Args:
-            query: Who is asked about.
-            item: Id.
-            parts: How many parts are listed.
-            popularity: The popularity boost of the list.
-
-        Returns:
-            The document.
-
-        Raises:
-            Refused: (404) The item is unknown.
-            UsageError: Nothing is known of the user or visitor.
+        find: gives a bundle that is not the live one, which may have to be loaded. Raises Refused
+        (404) for an unknown item, an unknown user of whom nothing else is known, and what `find`
+        raises; UsageError where nothing is known of the user or visitor.
         """
 
-        def answer(served: Served) -> Explained:
-            require_item(served, item)
-            self.live.refresh()
-            with_news = self._with_news(served, query)
-            document = served.lookup.explain_query(with_news, item, parts, popularity)
-            return cast(Explained, {**document, "model_version": served.version})
+        def answer(live: Served, between: Callable[[], None]) -> Explained:
+            if find is not None:
+                return self._explanation(find(), why)
+            return self._explanation(self.trials.served_of(live, why.query), why)
 
-        return await self.run(answer)
+        prices = self.state.current.prices
+        price = prices.explanation(why.query, why.parts)
+        if find is not None:
+            price = max(price, 2 * prices.dear)
+        return await self._run_priced(answer, price, caller)
 
-    def _document(self, served: Served, queries: Sequence[Query], options: ListOptions) -> Answers:
+    def _explanation(self, served: Served, why: Why) -> Explained:
+        """One item's score in parts, by `served`."""
+        require_item(served, why.item)
         self.live.refresh()
-        answers = self._lists(served, queries, options)
-        return {"answers": answers, "model_version": served.version}
+        with_news = self._with_news(served, why.query)
+        is_known_by_id_alone = not (with_news.history or with_news.attributes or with_news.friends)
+        if why.query.user is not None and is_known_by_id_alone:
+            require_user(served, str(why.query.user))
+        document = served.lookup.explain_query(with_news, why.item, why.parts, why.popularity)
+        return cast(Explained, {**document, "model_version": served.version})
+
+    def _document(
+        self,
+        served: Served,
+        plans: Sequence[Plan],
+        between: Callable[[], None],
+        is_counted: bool = False,
+    ) -> Answers:
+        """Each list is written as JSON once it is made: that of all at the end would hold the
+        interpreter for as long as it takes. served: the bundle of lists that no experiment counts.
+        """
+        self.live.refresh()
+        written: dict[int, Any] = {}
+        for places in _made_alike(plans):
+            alike = [plans[place] for place in places]
+            first = alike[0]
+            with_news = [self._with_news(plan.served, plan.query) for plan in alike]
+            lookup = first.served.lookup
+            answers = lookup.answer_each(with_news, first.options, "popularity", between)
+            for place, plan, answer in zip(places, alike, answers, strict=True):
+                versioned = self._finished([plan], [_versioned(plan.served, answer)])
+                if is_counted:
+                    self.metrics.observe(plan.served, versioned)
+                written[place] = orjson.Fragment(orjson.dumps(versioned[0]))
+        in_order = [written[place] for place in range(len(plans))]
+        return {"answers": in_order, "model_version": served.version}
 
     def _answer_batch(self, asks: Sequence[Ask]) -> list[Answer | Exception]:
-        """A batch: one search for all queries with the same options."""
-        served = self.state.current
+        """A batch: one search for all queries with the same options, of the same bundle."""
+        live = self.state.current
         self.live.refresh()
         self.metrics.batch.observe(len(asks))
-        groups: dict[ListOptions, list[int]] = defaultdict(list)
-        for place, ask in enumerate(asks):
-            groups[ask.options].append(place)
+        plans = [self.trials.plan(live, ask.query, ask.options) for ask in asks]
         by_place: dict[int, Answer | Exception] = {}
-        for options, places in groups.items():
-            queries = [asks[place].query for place in places]
-            answers = self._answers_or_errors(served, queries, options)
-            by_place.update(zip(places, answers, strict=True))
-        given = [answer for answer in by_place.values() if not isinstance(answer, Exception)]
-        self.metrics.observe(served, given)
+        for places in _made_alike(plans):
+            alike = [plans[place] for place in places]
+            first = alike[0]
+            queries = [plan.query for plan in alike]
+            answers = self._answers_or_errors(first.served, queries, first.options)
+            made = []
+            for place, answer in zip(places, answers, strict=True):
+                if isinstance(answer, Exception):
+                    by_place[place] = answer
+                else:
+                    made.append((place, answer))
+            of_made = [plans[place] for place, _ in made]
+            finished = self._finished(of_made, [answer for _, answer in made])
+            self.metrics.observe(first.served, finished)
+            for (place, _), answer in zip(made, finished, strict=True):
+                by_place[place] = answer
         return [by_place[place] for place in range(len(asks))]
+
+    def _finished(self, plans: Sequence[Plan], answers: Sequence[Answer]) -> list[Answer]:
+        """Lists as they are given; those of an experiment are written down before."""
+        pairs = zip(plans, answers, strict=True)
+        finished = [self.trials.finish(plan, answer, self._as_wanted) for plan, answer in pairs]
+        self.trials.write(plans, finished)
+        return [one.answer for one in finished]
+
+    def _as_wanted(self, plan: Plan) -> Answer:
+        [answer] = self._lists(plan.served, [plan.query], plan.wanted)
+        return answer
 
     def _answers_or_errors(
         self, served: Served, queries: Sequence[Query], options: ListOptions
     ) -> Sequence[Answer | Exception]:
-        """The lists; where the queries cannot be answered together, every one gets its own list or
-        error.
+        """The lists; whoever is refused among others, or all where they cannot be answered together,
+        gets a list or an error alone.
         """
         try:
-            return self._lists(served, queries, options)
+            answers: list[Answer | None] = [*self._lists(served, queries, options)]
         except Exception as error:  # handed to the one who asked, who logs what is a bug
             if len(queries) == 1:
                 return [error]
-        answers: list[Answer | Exception] = []
-        for query in queries:
-            answers.extend(self._answers_or_errors(served, [query], options))
-        return answers
+            answers = [None] * len(queries)
+        settled: list[Answer | Exception] = []
+        for query, answer in zip(queries, answers, strict=True):
+            if answer is not None and answer["source"] != "refused":
+                settled.append(answer)
+            else:
+                settled.extend(self._answers_or_errors(served, [query], options))
+        return settled
 
     def _lists(
-        self, served: Served, queries: Sequence[Query], options: ListOptions
+        self,
+        served: Served,
+        queries: Sequence[Query],
+        options: ListOptions,
     ) -> list[Answer]:
         with_news = [self._with_news(served, query) for query in queries]
-        answers = served.lookup.answer(with_news, options, fallback="popularity")
-        return [cast(Answer, {**answer, "model_version": served.version}) for answer in answers]
+        answers = served.lookup.answer(with_news, options, "popularity")
+        return [_versioned(served, answer) for answer in answers]
 
     def _with_news(self, served: Served, query: Query) -> Query:
         """A query with the live events of its user that the bundle has not learnt from, before those
@@ -162,6 +318,18 @@ class Service:
         if not live:
             return query
         return replace(query, history=(*served.news(user, live), *query.history))
+
+
+def _versioned(served: Served, answer: lists.Answer) -> Answer:
+    return cast(Answer, {**answer, "model_version": served.version})
+
+
+def _made_alike(plans: Sequence[Plan]) -> Iterable[list[int]]:
+    """Places of lists that one search makes: of the same bundle, with the same options."""
+    groups: dict[tuple[int, ListOptions], list[int]] = defaultdict(list)
+    for place, plan in enumerate(plans):
+        groups[id(plan.served), plan.options].append(place)
+    return groups.values()
 
 
 def require_item(served: Served, item: str) -> None:
@@ -178,4 +346,4 @@ def _require(ids: IdMap, external_id: str) -> None:
     try:
         ids.internal(external_id)
     except RecsysError as error:
-        raise Refused(404, error.message, error.remedy) from None
+        raise Refused(404, error.message, error.remedy, code=error.code) from None

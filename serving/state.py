@@ -1,6 +1,6 @@
 """The bundle that answers: loaded from a private copy, verified, and swapped while requests go on."""
 
-import logging
+import itertools
 import math
 import tempfile
 import threading
@@ -15,16 +15,18 @@ from typing import Protocol
 import numpy as np
 
 from recsys.bundle.bundle import Bundle
-from recsys.bundle.files import copy_checked
+from recsys.bundle.files import copy_checked, written_at
 from recsys.bundle.storage import as_data_error, load_document
-from recsys.core.artefacts import no_pause
-from recsys.core.errors import RecsysError
+from recsys.core.artefacts import CHUNK_BYTES, no_pause
+from recsys.core.errors import MachineError, RecsysError
 from recsys.core.ids import UNKNOWN
 from recsys.lookup.histories import Event
 from recsys.lookup.lookup import Lookup
 from recsys.releases.publish import replay_golden
+from serving.logs import LOG
+from serving.price import Prices
+from serving.spans import Spans
 
-_LOG = logging.getLogger("recsys.serving")
 _SHARE_OF_A_RELOAD = 0.1  # of a core, so that requests hardly wait for it
 
 
@@ -55,6 +57,11 @@ class Served:
     @cached_property
     def version(self) -> str:
         return self.bundle.path.name
+
+    @cached_property
+    def prices(self) -> Prices:
+        items, width = self.bundle.search_vectors.shape
+        return Prices(items, width, has_index=self.bundle.index is not None)
 
     @property
     def has_behaviors(self) -> bool:
@@ -95,7 +102,7 @@ def load(path: Path, between: Callable[[], None] = no_pause) -> Served:
         return Served(
             Lookup(bundle),
             _expected(copy / "golden.json"),
-            (copy / "manifest.json").stat().st_mtime,
+            written_at(copy),
         )
 
 
@@ -106,11 +113,20 @@ class Pace:
 
     def __init__(self, share: float) -> None:
         self._rest = 1 / share - 1
-        self.done = time.thread_time()
+        self._rested = time.thread_time()
 
     def __call__(self) -> None:
-        time.sleep((time.thread_time() - self.done) * self._rest)
-        self.done = time.thread_time()
+        time.sleep(self.worked * self._rest)
+        self.start_anew()
+
+    @property
+    def worked(self) -> float:
+        """Seconds of the thread's time since it rested."""
+        return time.thread_time() - self._rested
+
+    def start_anew(self) -> None:
+        """What was done so far needs no rest."""
+        self._rested = time.thread_time()
 
 
 def _expected(golden: Path) -> Expected:
@@ -140,33 +156,68 @@ class State:
     in place.
     """
 
-    def __init__(self, link: Path, listener: Listener) -> None:
+    def __init__(self, link: Path, listener: Listener, spans: Spans | None = None) -> None:
         self.link = link
         self.refused: RecsysError | None = None
+        self.is_stopping = False
         self._listener = listener
+        self._spans = spans or Spans()
         self._loading = threading.Lock()
         self._tried = link.resolve()
         self.current = load(link)
         listener.loaded(self.current)
 
-    def reload(self) -> Served:
+    def reload(self, tell: Callable[[float], None] | None = None) -> Served:
         """Load what the link names now. Raises RecsysError when it is refused; the bundle before
         goes on answering.
+
+        tell: called with the share that is done.
         """
         with self._loading:
             self._tried = self.link.resolve()
+            part = self._spans.part("bundle.reload")
             try:
-                fresh = load(self.link, Pace(_SHARE_OF_A_RELOAD))
+                fresh = load(self.link, self._paced(self._tried, tell))
             except RecsysError as error:
+                part.end(model_version=self._tried.name, outcome="refused")
                 self.refused = error
                 self._listener.refused(error)
-                _LOG.error("kept bundle %s: %s", self.current.version, error)
+                LOG.error("kept bundle %s: %s", self.current.version, error)
                 raise
+            part.end(model_version=fresh.version, outcome="loaded")
             self.current = fresh
             self.refused = None
             self._listener.loaded(fresh)
-            _LOG.warning("bundle %s answers now", fresh.version)
+            LOG.warning("bundle %s answers now", fresh.version)
             return fresh
+
+    def _paced(self, bundle: Path, tell: Callable[[float], None] | None) -> Callable[[], None]:
+        """Called after each step of a reload: slows it down, tells how far it is, and ends it where
+        the service stops.
+        """
+        rest = self.loading_pace()
+        chunks = sum(file.stat().st_size // CHUNK_BYTES + 1 for file in bundle.iterdir())
+        steps = itertools.count(1)
+
+        def step() -> None:
+            rest()
+            if tell is not None:
+                tell(min(next(steps) / chunks, 0.99))
+
+        return step
+
+    def loading_pace(self) -> Callable[[], None]:
+        """Called between the steps of loading a bundle, it rests, and ends the loading where the
+        service stops.
+        """
+        pace = Pace(_SHARE_OF_A_RELOAD)
+
+        def step() -> None:
+            if self.is_stopping:
+                raise MachineError("the service stops before the bundle is loaded")
+            pace()
+
+        return step
 
     def follow(self) -> None:
         """Reload when the link names another bundle than the one last tried; a refused one is tried

@@ -23,10 +23,16 @@ async def healthz() -> Response:
 
 @router.get("/readyz", response_model=Ready)
 async def readyz(here: Here) -> Response:
-    """A verified bundle is loaded; tells when a newer one was refused."""
+    """A verified bundle is loaded, and the service was not told to stop; tells when a newer bundle
+    was refused.
+    """
+    if here.state.is_stopping:
+        raise Refused(503, "the service stops", "Ask another", code="stopping")
     ready: Ready = {"status": "ready", "model_version": here.served.version}
     if here.state.refused is not None:
-        ready["refused"] = str(here.state.refused)
+        ready["refused"] = "a newer bundle was refused: the service's log says why"
+    if note := here.trials.note:
+        ready["experiment"] = note
     return document(ready)
 
 
@@ -44,5 +50,10 @@ async def metrics(here: Here) -> Response:
 async def page() -> Response:
     index = PAGE / "index.html"
     if not index.is_file():
-        raise Refused(404, "this installation has no page", "The API is described at /openapi.json")
+        raise Refused(
+            404,
+            "this installation has no page",
+            "The API is described at /openapi.json",
+            code="not_offered",
+        )
     return FileResponse(index)

@@ -9,8 +9,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+
+from serving.problems import invalid
 
 Query = TypeVar("Query", bound=BaseModel)
 
@@ -30,10 +31,7 @@ def read_query(model: type[Query], request: Request) -> Query:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        errors = []
-        for problem in error.errors():
-            errors.append({**problem, "loc": ("query", *problem["loc"])})
-        raise RequestValidationError(errors) from None
+        raise invalid(error, "query") from None
 
 
 @cache

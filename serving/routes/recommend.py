@@ -3,20 +3,17 @@
 from fastapi import APIRouter, Request, Response
 
 from recsys.lookup.query import Query
-from serving.bodies import (
-    ExplainBody,
-    Id,
-    QueryParts,
-    QueryPopularity,
-    RecommendBody,
-    RecommendQuery,
-)
+from serving.bodies.fields import Id, QueryParts, QueryPopularity
+from serving.bodies.lists import ExplainBody, RecommendBody, RecommendQuery
+from serving.caller import Caller
 from serving.context import Context
 from serving.documents import Answer, Answers, Explained
+from serving.routes.body import BodyRoute
 from serving.routes.query import described, read_query
 from serving.routes.wire import Here, document
+from serving.service import Why
 
-router = APIRouter(prefix="/v1", tags=["recommend"])
+router = APIRouter(prefix="/v1", tags=["recommend"], route_class=BodyRoute)
 
 
 @router.get(
@@ -28,31 +25,37 @@ async def recommend_user(request: Request) -> Response:
     """The best items for a user; for an unknown one the most popular, and `source` says so."""
     parameters = read_query(RecommendQuery, request)
     here: Context = request.app.state.context
-    answer = await here.service.recommend_one(Query(parameters.user), parameters.options())
-    return document(answer)
+    query, options = Query(parameters.user), parameters.options()
+    answers = await here.service.recommend_one(query, options, Caller(request))
+    return document(answers["answers"][0])
 
 
 @router.post("/recommend", response_model=Answers)
-async def recommend(here: Here, body: RecommendBody) -> Response:
+async def recommend(here: Here, request: Request, body: RecommendBody) -> Response:
     """Several lists at once, for users and visitors, all from the same bundle."""
-    queries = [request.query() for request in body.requests]
+    queries = [one.query() for one in body.requests]
     options = body.options()
+    caller = Caller(request)
     if len(queries) > 1:
-        return document(await here.service.recommend(queries, options))
-    answer = await here.service.recommend_one(queries[0], options)
-    return document({"answers": [answer], "model_version": answer["model_version"]})
+        return document(await here.service.recommend(queries, options, caller))
+    return document(await here.service.recommend_one(queries[0], options, caller))
 
 
 @router.get("/explain", response_model=Explained)
 async def explain_user(
-    here: Here, item: Id, user: Id, parts: QueryParts = 10, popularity: QueryPopularity = 0.0
+    here: Here,
+    request: Request,
+    item: Id,
+    user: Id,
+    parts: QueryParts = 10,
+    popularity: QueryPopularity = 0.0,
 ) -> Response:
     """Why an item for a user: the score as a sum of shares, and in words."""
-    return document(await here.service.explain(Query(user), item, parts, popularity))
+    why = Why(Query(user), item, parts, popularity)
+    return document(await here.service.explain(why, Caller(request)))
 
 
 @router.post("/explain", response_model=Explained)
-async def explain(here: Here, body: ExplainBody) -> Response:
+async def explain(here: Here, request: Request, body: ExplainBody) -> Response:
     """Why an item for a user, a visitor, or a user with new events."""
-    explained = await here.service.explain(body.query(), body.item, body.parts, body.popularity)
-    return document(explained)
+    return document(await here.service.explain(body.why(), Caller(request)))

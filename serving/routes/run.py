@@ -1,19 +1,22 @@
 """What a run left beside the bundle that answers: its report, and its other bundles."""
 
-from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Response
+import orjson
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from recsys.bundle.parts.run_report import RunReport
 from recsys.core.artefacts import RunFolder, read_json
-from serving.bodies import OtherBody
-from serving.context import Context
-from serving.documents import Answers
+from serving.bodies.lists import OtherBody, OtherExplainBody
+from serving.caller import Caller
+from serving.documents import Answers, Explained
 from serving.problems import Refused
-from serving.routes.wire import Here, document
+from serving.routes.body import BodyRoute
+from serving.routes.wire import Here, document, unchanging
+from serving.state import Served
 
-router = APIRouter(prefix="/v1", tags=["run"])
+router = APIRouter(prefix="/v1", tags=["run"], route_class=BodyRoute)
 
 _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
@@ -24,18 +27,21 @@ _JSON: _Responses = {200: {"content": {"application/json": {"schema": {"type": "
 
 
 @router.get("/report", response_class=Response, responses=_JSON)
-async def report(here: Here) -> Response:
-    """How the run's models did on its test, as report.json."""
-    return Response(_report(here, "report.json").read_bytes(), media_type="application/json")
+async def report(here: Here, request: Request) -> Response:
+    """How the run that made the bundle did on its test, and which bundle that is: the one that
+    answers.
+    """
+    served = here.served
+    found = {**_report(served).document, "model_version": served.version}
+    return unchanging(request, orjson.dumps(found))
 
 
 @router.get("/report.html", response_class=Response, responses=_HTML)
 async def report_page(here: Here) -> Response:
     """The same to read; it holds styles and drawings, and may run nothing."""
-    headers = {"content-security-policy": _REPORT_POLICY}
-    return Response(
-        _report(here, "report.html").read_bytes(), headers=headers, media_type="text/html"
-    )
+    served = here.served
+    headers = {"content-security-policy": _REPORT_POLICY, "x-recsys-bundle": served.version}
+    return Response(_report(served).page, headers=headers, media_type="text/html")
 
 
 @router.get("/run", response_class=Response, responses=_JSON)
@@ -43,7 +49,10 @@ async def run(here: Here) -> Response:
     """How far the run is whose folder is served: its status, and the stage that is at work."""
     if here.settings.run is None:
         raise Refused(
-            404, "no run folder is served", "Start the service on a run folder, not on a bundle"
+            404,
+            "no run folder is served",
+            "Start the service on a run folder, not on a bundle",
+            code="not_offered",
         )
     folder = RunFolder(here.settings.run)
     manifest = folder.read_manifest()
@@ -57,23 +66,32 @@ async def run(here: Here) -> Response:
 
 
 @router.post("/admin/recommend", response_model=Answers)
-async def recommend(here: Here, body: OtherBody) -> Response:
+async def recommend_of_bundle(here: Here, request: Request, body: OtherBody) -> Response:
     """Lists of another bundle of the run, to compare; the first call loads and verifies it."""
-    queries = [request.query() for request in body.requests]
-    answers = await here.service.recommend_by(
-        lambda: here.others.get(body.bundle), queries, body.options()
+    queries = [one.query() for one in body.requests]
+    answers = await here.service.recommend(
+        queries, body.options(), Caller(request), lambda: here.others.get(body.bundle)
     )
     return document(answers)
 
 
-def _report(here: Context, name: str) -> Path:
-    """Raises Refused (404) where there is none."""
-    run = here.settings.run
-    path = None if run is None else RunFolder(run).report / name
-    if path is None or not path.is_file():
+@router.post("/admin/explain", response_model=Explained)
+async def explain_of_bundle(here: Here, request: Request, body: OtherExplainBody) -> Response:
+    """Why another bundle of the run would give an item its score."""
+    explained = await here.service.explain(
+        body.why(), Caller(request), lambda: here.others.get(body.bundle)
+    )
+    return document(explained)
+
+
+def _report(served: Served) -> RunReport:
+    """Raises Refused (404) where the bundle has none."""
+    report = served.bundle.report
+    if report is None:
         raise Refused(
             404,
-            "there is no report beside this bundle",
-            "Start the service on the folder of a finished run",
+            f"bundle {served.version} carries no report",
+            "It was served before its run was tested, or is of an older version: finish the run",
+            code="not_offered",
         )
-    return path
+    return report

@@ -68,7 +68,7 @@ def test_a_damaged_bundle_is_told_in_one_line(run: Path, bundle_path: Path) -> N
 
 def test_a_key_is_shown_once_and_its_hash_is_kept(tmp_path: Path) -> None:
     found = subprocess.run(
-        recsys("key", "shop", "--scope", "events", "--rate", "5"),
+        recsys("key", "shop", "--scope", "events", "--rate", "5", "--days", "90"),
         capture_output=True,
         text=True,
         check=True,
@@ -78,7 +78,11 @@ def test_a_key_is_shown_once_and_its_hash_is_kept(tmp_path: Path) -> None:
     key = Keys(path).find(found.stderr.strip().rpartition(" ")[2])
     assert key is not None
     assert (key.name, key.scopes, key.rate) == ("shop", ("events",), 5.0)
+    assert key.expires is not None and not key.is_expired()
     refused = subprocess.run(
         recsys("key", "shop", "--scope", "all"), capture_output=True, text=True, check=False
     )
-    assert (refused.returncode, "Scopes are read, events and admin" in refused.stderr) == (2, True)
+    assert (refused.returncode, "Scopes are read, events, admin and metrics" in refused.stderr) == (
+        2,
+        True,
+    )

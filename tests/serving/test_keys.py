@@ -1,7 +1,9 @@
 """Who may ask what, how often, and from where."""
 
+import re
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from serving.settings import Settings
 
 BODY = {"requests": [{"user": "u01"}]}
 EVENT = {"events": [{"user": "u01", "item": "i01"}]}
+SCOPES = ("read", "events", "admin", "metrics")
 
 
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    made = {scope: new_key(scope, (scope,)) for scope in ("read", "events", "admin")}
+    made = {scope: new_key(scope, (scope,)) for scope in SCOPES}
     made["slow"] = new_key("slow", ("read",), rate=0.001)
     made["file"] = (str(tmp_path_factory.mktemp("keys") / "keys.toml"), "")
     Path(made["file"][0]).write_text("".join(lines for _, lines in made.values()))
@@ -47,7 +50,6 @@ def with_key(token: str) -> dict[str, str]:
         ("/v1/recommend/u01", None, "read"),
         ("/v1/recommend", BODY, "read"),
         ("/v1/model", None, "read"),
-        ("/metrics", None, "read"),
         ("/v1/events", EVENT, "events"),
         ("/v1/admin/reload", b"", "admin"),
     ],
@@ -55,11 +57,15 @@ def with_key(token: str) -> dict[str, str]:
 def test_a_scope_opens_its_own_paths_alone(
     guarded: str, tokens: dict[str, str], path: str, body: Any, scope: str
 ) -> None:
-    found = {
-        name: ask(guarded + path, body, with_key(tokens[name]))[0]
-        for name in ("read", "events", "admin")
-    }
+    found = {name: ask(guarded + path, body, with_key(tokens[name]))[0] for name in SCOPES}
     assert found == {name: 200 if name == scope else 403 for name in found}
+
+
+def test_figures_have_a_scope_of_their_own_and_keys_for_reading_keep_them(
+    guarded: str, tokens: dict[str, str]
+) -> None:
+    found = {name: ask(f"{guarded}/metrics", headers=with_key(tokens[name]))[0] for name in SCOPES}
+    assert found == {"metrics": 200, "read": 200, "events": 403, "admin": 403}
 
 
 @pytest.mark.parametrize(
@@ -139,6 +145,96 @@ def test_keys_come_and_go_without_a_restart(
     keys.follow()
     assert keys.find(second) is not None
     assert caplog.text.count("kept the keys") == 1
+
+
+def seconds(day: date, hours: float = 0.0) -> float:
+    moment = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=hours)
+    return moment.timestamp()
+
+
+def test_a_key_is_taken_until_its_last_day_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, lines = new_key("shop", ("read",), days=3)
+    path = tmp_path / "keys.toml"
+    path.write_text(lines)
+    key = Keys(path).find(token)
+    assert key is not None and key.expires is not None
+    assert re.search(r"^expires = \d{4}-\d\d-\d\d$", lines, re.MULTILINE)  # a date of TOML
+    monkeypatch.setattr("serving.keys.time.time", lambda: seconds(key.expires, hours=23.99))
+    assert not key.is_expired()
+    monkeypatch.setattr("serving.keys.time.time", lambda: seconds(key.expires, hours=24))
+    assert key.is_expired()
+
+
+def test_an_expired_key_is_told_so_and_counted(bundle_path: Path, tmp_path: Path) -> None:
+    (old, old_lines), (fresh, fresh_lines) = new_key("old", ("read",)), new_key("new", ("read",))
+    never, never_lines = new_key("never", ("metrics",))
+    path = tmp_path / "keys.toml"
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    path.write_text(
+        f"{old_lines}expires = 2026-01-31\n{fresh_lines}expires = {tomorrow}\n{never_lines}"
+    )
+    with running(Settings(bundle_path, keys=path)) as address:
+        url = f"{address}/v1/recommend/u01"
+        status, problem = ask(url, headers=with_key(old))
+        assert (status, problem["detail"]) == (
+            401,
+            "key 'old' expired: 2026-01-31 was its last day",
+        )
+        assert "recsys key NAME --days" in problem["remedy"]
+        assert [ask(url, headers=with_key(fresh))[0], ask(url)[0]] == [200, 401]
+        figures = ask(f"{address}/metrics", headers=with_key(never))[1]
+    until = dict(re.findall(r'^recsys_key_expiry_seconds\{key="(\w+)"\} (\S+)$', figures, re.M))
+    assert set(until) == {"old", "new"}
+    assert float(until["old"]) < 0 < float(until["new"]) < 2 * 86_400
+    assert 'recsys_refused_keys_total{reason="expired"} 1.0' in figures
+    assert 'recsys_refused_keys_total{reason="missing"} 1.0' in figures
+
+
+def test_keys_that_expire_soon_are_named_once_a_day(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [new_key(name, ("read",), days=days)[1] for name, days in (("soon", 5), ("later", 30))]
+    path = tmp_path / "keys.toml"
+    path.write_text("".join(lines))
+    keys = Keys(path)
+    for _ in range(3):
+        keys.follow()
+    [message] = caplog.messages
+    assert message.startswith("key 'soon' expires soon: its last day is ")
+    today = datetime.now(UTC).date()
+    monkeypatch.setattr("serving.keys.time.time", lambda: seconds(today, hours=24 * 8))
+    keys.follow()
+    keys.follow()
+    assert [("has expired" in message) for message in caplog.messages] == [False, True]
+
+
+def test_requests_without_a_key_are_limited_and_logged_now_and_then(
+    bundle_path: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serving.admission._FAILURES_A_SECOND", 1e-6)
+    monkeypatch.setattr("serving.admission._FAILURES_AT_ONCE", 3)
+    token, lines = new_key("shop", ("read",))
+    (tmp_path / "keys.toml").write_text(lines)
+    with running(Settings(bundle_path, keys=tmp_path / "keys.toml")) as address:
+        url = f"{address}/v1/recommend/u01"
+        guesses = [ask(url, headers=with_key(f"guess {one}"))[0] for one in range(5)]
+        assert guesses == [401, 401, 401, 429, 429]
+        assert ask(url, headers=with_key(token))[0] == 200  # whoever has a key is not kept out
+    told = [message for message in caplog.messages if message.startswith("refused 127.0.0.1")]
+    assert told[0] == "refused 127.0.0.1: no known key (unknown)"
+    assert len(told) < len(guesses)
+
+
+def test_a_date_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(new_key("a", ("read",))[1] + 'expires = "soon"\n')
+    with pytest.raises(ConfigError, match="expires"):
+        Keys(path)
 
 
 def test_there_is_no_such_scope() -> None:

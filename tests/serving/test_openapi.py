@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 
+from patience import PATIENCE_SECONDS
 from servers import ask, running
 from serving.settings import Settings
 
@@ -17,14 +18,19 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import schemathesis
     from schemathesis import GenerationMode
-    from schemathesis.specs.openapi.checks import positive_data_acceptance
+    from schemathesis.specs.openapi.checks import (
+        negative_data_rejection,
+        positive_data_acceptance,
+    )
 
 
 @pytest.fixture(scope="module")
 def address(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("run")
-    with running(Settings(bundle_path, folder, events=folder / "events.jsonl")) as address:
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serving.state._SHARE_OF_A_RELOAD", 1.0)  # many are asked for, without rest
+        with running(Settings(bundle_path, folder, events=folder / "events.jsonl")) as address:
+            yield address
 
 
 def keep_their_word(address: str, examples: int) -> None:
@@ -46,9 +52,12 @@ def keep_their_word(address: str, examples: int) -> None:
             )
             @given(case=made)
             def keeps_its_word(case: schemathesis.Case) -> None:
-                # A behaviour, a column or a value that the log does not have is well-formed, and
-                # refused with 400.
-                case.call_and_validate(excluded_checks=[positive_data_acceptance])
+                # A behaviour or a column that the log does not have is well-formed, and refused with
+                # 400. Of several events the wrong ones fail alone.
+                excluded = [positive_data_acceptance]
+                if case.path in ("/v1/events", "/v1/impressions"):
+                    excluded.append(negative_data_rejection)
+                case.call_and_validate(excluded_checks=excluded, timeout=PATIENCE_SECONDS)
 
             try:
                 keeps_its_word()
@@ -99,11 +108,14 @@ def test_every_answer_of_the_document_is_named(address: str) -> None:
     _, document = ask(f"{address}/openapi.json")
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            assert set(operation["responses"]) == {"200", "default"}, (method, path)
+            named = set(operation["responses"])
+            may_take_long = method == "post" and path.startswith("/v1/admin/")
+            accepted = {"202"} & named if may_take_long else set()
+            assert named == {"200", "default"} | accepted, (method, path)
             assert "application/problem+json" in operation["responses"]["default"]["content"]
 
 
 def test_every_path_with_an_id_has_a_post_twin(address: str) -> None:
     paths = ask(f"{address}/openapi.json")[1]["paths"]
-    for path in (path for path in paths if "{" in path):
+    for path in (path for path in paths if "{" in path and "/jobs/" not in path):
         assert "post" in paths[path.partition("/{")[0]], path

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from bundles import copy_with_report
 from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import switch_link, write_json
 from recsys.core.ids import IdMap
@@ -27,14 +28,13 @@ BODY = {"requests": [{"user": "u01"}, {"history": [{"item": "i03"}]}], "k": 5}
 def run_path(
     tmp_path_factory: pytest.TempPathFactory, bundle_path: Path, other_bundle_path: Path
 ) -> Path:
-    """A run with two bundles, the first of them live, and a report."""
+    """A run with two bundles and their reports, the first of them live."""
     run = tmp_path_factory.mktemp("run")
-    for path in (bundle_path, other_bundle_path):
-        shutil.copytree(path, run / "bundles" / path.name)
+    for path, headline in ((bundle_path, "good"), (other_bundle_path, "better")):
+        page = f"<p>{headline}</p>"
+        copied = copy_with_report(path, run / "bundles", {"headline": headline}, page)
+        assert copied.name == path.name
     switch_link(run / "bundle", run / "bundles" / bundle_path.name)
-    (run / "report").mkdir()
-    write_json(run / "report" / "report.json", {"headline": "good"})
-    (run / "report" / "report.html").write_text("<p>good</p>", encoding="utf-8")
     return run
 
 
@@ -106,14 +106,28 @@ def test_a_bundle_that_is_gone_answers_no_more(tmp_path: Path, run_path: Path) -
     assert kept() is None
 
 
-def test_the_report_is_given_as_figures_and_to_read(run_address: str) -> None:
-    assert ask(f"{run_address}/v1/report") == (200, {"headline": "good"})
-    assert ask(f"{run_address}/v1/report.html") == (200, "<p>good</p>")
+def test_the_report_is_of_the_bundle_that_answers(
+    tmp_path: Path, run_path: Path, bundle_path: Path, other_bundle_path: Path
+) -> None:
+    """Whichever is promoted, and whatever the run left in its folder since."""
+    run = Path(shutil.copytree(run_path, tmp_path / "run", symlinks=True))
+    (run / "report").mkdir()
+    write_json(run / "report" / "report.json", {"headline": "of a bundle that is held"})
+    first, second = bundle_path.name, other_bundle_path.name
+    with running(Settings(run / "bundle", run=run)) as address:
+        good = {"headline": "good", "model_version": first}
+        assert ask(f"{address}/v1/report") == (200, good)
+        assert ask(f"{address}/v1/report.html") == (200, "<p>good</p>")
+        assert ask(f"{address}/v1/admin/promote", {"bundle": second})[0] == 200
+        assert ask(f"{address}/v1/report")[1] == {"headline": "better", "model_version": second}
+        assert ask(f"{address}/v1/report.html") == (200, "<p>better</p>")
+        assert ask(f"{address}/v1/admin/rollback", method="POST")[0] == 200
+        assert ask(f"{address}/v1/report") == (200, good)
 
 
-def test_no_report_beside_a_bundle_alone(address: str) -> None:
+def test_a_bundle_without_a_report_says_so(address: str) -> None:
     status, problem = ask(f"{address}/v1/report")
-    assert (status, "finished run" in problem["remedy"]) == (404, True)
+    assert (status, "finish the run" in problem["remedy"]) == (404, True)
 
 
 def test_attributes_are_listed_with_their_most_frequent_values(tmp_path: Path) -> None:

@@ -1,20 +1,27 @@
 """Bundles that come and go under a service: what answers, and what is refused."""
 
 import shutil
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from patience import eventually
-from recsys.core.artefacts import switch_link
+from patience import PATIENCE_SECONDS, eventually
+from recsys.core.artefacts import switch_link, write_json
 from recsys.core.errors import DataError
 from recsys.lookup.histories import Event
+from recsys.releases.life_cycle import promote
 from servers import ask, running
+from serving.jobs import KEPT, Jobs
 from serving.metrics import Metrics
+from serving.problems import Refused
 from serving.settings import Settings
 from serving.state import Pace, State, load
 from worlds import make_contents, write_world
@@ -108,7 +115,7 @@ def test_a_reload_takes_small_steps_and_rests_between_them(bundle_path: Path) ->
     pace = Pace(0.25)
 
     def between() -> None:
-        began, worked = time.perf_counter(), time.thread_time() - pace.done
+        began, worked = time.perf_counter(), pace.worked
         pace()
         steps.append((time.perf_counter() - began) / worked)
 
@@ -153,24 +160,23 @@ def test_a_refused_bundle_is_told_by_readiness(
     switch_link(run / "bundle", run / "bundles" / other_bundle_path.name)
     status, problem = ask(f"{switching}/v1/admin/reload", method="POST")
     assert (status, "user_vectors.npy" in problem["detail"]) == (409, True)
+    assert problem["code"] == "bundle_refused"
     status, ready = ask(f"{switching}/readyz")
     assert (status, ready["model_version"]) == (200, bundle_path.name)
-    assert "user_vectors.npy" in ready["refused"]
+    assert "log says why" in ready["refused"] and str(run) not in ready["refused"]
 
 
 def test_promote_and_rollback_are_done_and_recorded(
     switching: str, run: Path, bundle_path: Path, other_bundle_path: Path
 ) -> None:
     first, second = bundle_path.name, other_bundle_path.name
-    assert ask(f"{switching}/v1/admin/promote", {"bundle": second}) == (
-        200,
-        {"model_version": second, "before": first},
-    )
+    status, job = ask(f"{switching}/v1/admin/promote", {"bundle": second})
+    assert (status, job["state"], job["share"]) == (200, "done", 1.0)
+    assert (job["model_version"], job["before"]) == (second, first)
     assert version(switching) == second
-    assert ask(f"{switching}/v1/admin/rollback", method="POST")[1] == {
-        "model_version": first,
-        "before": second,
-    }
+    assert ask(f"{switching}/v1/admin/jobs/{job['job']}") == (200, job)
+    back = ask(f"{switching}/v1/admin/rollback", method="POST")[1]
+    assert (back["model_version"], back["before"]) == (first, second)
     assert ask(f"{switching}/v1/admin/promote", {"bundle": "0" * 12})[0] == 409
     listed = ask(f"{switching}/v1/admin/bundles")[1]["bundles"]
     assert {one["name"]: one["live"] for one in listed} == {first: True, second: False}
@@ -188,9 +194,96 @@ def test_of_two_promotes_at_once_each_is_done_or_refused(
         found = list(
             clients.map(lambda name: ask(f"{switching}/v1/admin/promote", {"bundle": name}), names)
         )
-    assert {status for status, _ in found} <= {200, 409}
+    assert {status for status, _ in found} <= {200, 202, 409}
     assert 200 in {status for status, _ in found}
     wait_for(switching, (run / "bundle").resolve().name)
+
+
+def test_a_long_promotion_goes_on_without_its_client(
+    switching: str,
+    run: Path,
+    other_bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of a bundle of gigabytes: 202 and the place to ask, never a failure while it happens."""
+    may_end = threading.Event()
+
+    def slowly(*asked: Any) -> object:
+        may_end.wait(PATIENCE_SECONDS)
+        return promote(*asked)
+
+    monkeypatch.setattr("serving.routes.admin.promote_bundle", slowly)
+    name = other_bundle_path.name
+    status, job = ask(f"{switching}/v1/admin/promote?wait=0", {"bundle": name})
+    assert (status, job["action"], job["share"]) == (202, f"promote {name}", 0.0)
+    place = f"{switching}/v1/admin/jobs/{job['job']}"
+    eventually(lambda: ask(place)[1]["state"] == "running", "it does not begin")
+    waits = ask(f"{switching}/v1/admin/reload?wait=0", method="POST")[1]
+    assert ask(f"{switching}/v1/admin/jobs/{waits['job']}")[1]["state"] == "waiting"
+    assert not (run / "audit.jsonl").exists()
+    may_end.set()
+    eventually(lambda: ask(place)[1]["state"] == "done", "it does not end")
+    assert ask(place)[1]["model_version"] == version(switching) == name
+    eventually(lambda: (run / "audit.jsonl").read_text().count("\n") == 2, "no line is kept")
+
+
+def test_a_stopping_service_ends_a_reload(
+    run: Path, other_bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of a core takes minutes for a bundle of gigabytes; here it would take for ever."""
+    monkeypatch.setattr("serving.state.Pace.__call__", lambda pace: time.sleep(0.001))
+    begun = threading.Event()
+
+    def endless(bundle: Any, between: Callable[[], None]) -> None:
+        begun.set()
+        while True:
+            between()
+
+    with running(settings_of(run)) as address:
+        monkeypatch.setattr("serving.state.replay_golden", endless)
+        job = ask(f"{address}/v1/admin/reload?wait=0", method="POST")[1]
+        begun.wait(PATIENCE_SECONDS)
+    ended = Jobs(run / "jobs", lambda *line: None).get(job["job"])
+    assert (ended["state"], "the service stops" in ended["detail"]) == ("refused", True)
+
+
+def test_a_bug_in_a_job_is_told_and_recorded(
+    switching: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*asked: object) -> object:
+        raise RuntimeError("as an example")
+
+    monkeypatch.setattr("serving.routes.admin.roll_back", fail)
+    status, problem = ask(f"{switching}/v1/admin/rollback", method="POST")
+    assert (status, "RuntimeError: as an example" in problem["detail"]) == (500, True)
+    assert problem["code"] == "internal_error"
+    assert '"outcome":"failed: a bug"' in (run / "audit.jsonl").read_text()
+
+
+def test_jobs_are_told_by_every_worker_and_not_kept_for_ever(tmp_path: Path) -> None:
+    records: list[tuple[str, str, str]] = []
+    jobs = Jobs(tmp_path / "jobs", lambda *line: records.append(line))
+    started = [
+        jobs.start("key", f"reload {one}", lambda tell: ("b", "a")) for one in range(KEPT + 9)
+    ]
+    for _, end in started:
+        end.result()
+    another = Jobs(tmp_path / "jobs", lambda *line: None)
+    assert another.get(started[-1][0])["state"] == "done"
+    assert len(list((tmp_path / "jobs").iterdir())) == KEPT
+    assert records[-1] == ("key", f"reload {KEPT + 8}", "b")
+    for unknown in (started[0][0], "../audit", ""):
+        with pytest.raises(Refused, match="no job"):
+            another.get(unknown)
+    jobs.close()
+
+
+def test_a_job_of_a_process_that_ended_is_lost(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    job = {"job": "a1", "action": "reload", "state": "running", "share": 0.5, "began": 0.0}
+    write_json(tmp_path / "a1.json", {**job, "process": ended.pid})
+    assert Jobs(tmp_path, lambda *line: None).get("a1")["state"] == "lost"
 
 
 def test_a_path_is_no_bundle(switching: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from patience import PATIENCE_SECONDS
@@ -28,7 +29,7 @@ def listed(address: str, wanted: dict, **rules: object) -> list[str]:
 
 
 def choose_user(page: Page, user: str = "u04") -> None:
-    page.get_by_label("Known user").fill(user)
+    page.get_by_label("User", exact=True).fill(user)
     page.get_by_role("option", name=user).click()
     expect(page.get_by_role("heading", name=f"Recommendations for user {user}")).to_be_visible()
 
@@ -39,6 +40,14 @@ def until(page: Page, wanted: list[str]) -> None:
     while shown(page) != wanted and time.monotonic() < deadline:
         page.wait_for_timeout(20)
     assert shown(page) == wanted
+
+
+def faults(page: Page) -> list[str]:
+    """What axe finds wrong with the page as it stands: names, roles, labels, contrast, order of
+    headings.
+    """
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
 
 
 def number(text: str) -> float:

@@ -1,0 +1,1 @@
+"""What the service is asked: request bodies, checked before anything is computed."""
