@@ -5,17 +5,21 @@ import { byId, calmly, counted, h } from "./dom.js";
 const PAUSE = 150; // milliseconds without a key before anything is asked
 const NOTHING = -1;
 
-/** find: (text, signal) → [{label, detail, …}]. pick: is given one of these. failed: is given what `find` threw. */
+/**
+ * find: (text, signal) → [{label, detail, …}]. pick: is given one of these. failed: is given what `find` threw.
+ * enter: is given a text for which Enter was pressed while nothing was pointed at, and the first found, if any.
+ */
 export class Combobox {
   #found = [];
   #active = NOTHING;
   #running = new AbortController();
+  #look;
 
-  constructor(input, list, { find, pick, failed }) {
-    Object.assign(this, { input, list, find, pick, failed });
+  constructor(input, list, { find, pick, enter, failed }) {
+    Object.assign(this, { input, list, find, pick, enter, failed });
     const fixed = { role: "combobox", "aria-autocomplete": "list", "aria-controls": list.id, autocomplete: "off" };
     for (const [name, value] of Object.entries(fixed)) input.setAttribute(name, value);
-    this.#close();
+    this.close();
     this.#listen();
   }
 
@@ -23,32 +27,8 @@ export class Combobox {
     return !this.list.hidden;
   }
 
-  #listen() {
-    const { input } = this;
-    const look = calmly(() => document.activeElement === input && this.#look(), PAUSE);
-    input.addEventListener("input", () => {
-      this.#close(); // what was found for an earlier text is not to be chosen any more
-      look();
-    });
-    input.addEventListener("click", () => this.#open || this.#look());
-    input.addEventListener("blur", () => this.#close());
-    input.addEventListener("keydown", (event) => this.#press(event));
-  }
-
-  #press(event) {
-    const actions = {
-      ArrowDown: () => this.#step(1),
-      ArrowUp: () => this.#step(-1),
-      Enter: () => this.#open && this.#choose(Math.max(this.#active, 0)),
-      Escape: () => this.#close(),
-    };
-    if (!(event.key in actions)) return;
-    event.preventDefault();
-    actions[event.key]();
-  }
-
-  /** Ask for what the text finds; an answer that is overtaken by a later text is not shown. */
-  async #look() {
+  /** Show what the text finds; an answer that is overtaken by a later text is not shown. */
+  async look() {
     this.#running.abort();
     const { signal } = (this.#running = new AbortController());
     try {
@@ -57,6 +37,45 @@ export class Combobox {
     } catch (error) {
       if (error.name !== "AbortError") this.failed(error);
     }
+  }
+
+  close() {
+    this.#look?.cancel();
+    this.#running.abort();
+    this.list.hidden = true;
+    this.#found = [];
+    this.#activate(NOTHING);
+  }
+
+  #listen() {
+    const { input } = this;
+    this.#look = calmly(() => document.activeElement === input && this.look(), PAUSE);
+    input.addEventListener("input", () => {
+      this.close(); // what was found for an earlier text is not to be chosen any more
+      this.#look();
+    });
+    input.addEventListener("click", () => this.#open || this.look());
+    input.addEventListener("blur", () => this.close());
+    input.addEventListener("keydown", (event) => this.#press(event));
+  }
+
+  #press(event) {
+    const actions = {
+      ArrowDown: () => this.#step(1),
+      ArrowUp: () => this.#step(-1),
+      Enter: () => this.#enter(),
+      Escape: () => this.close(),
+    };
+    if (!(event.key in actions)) return;
+    event.preventDefault();
+    actions[event.key]();
+  }
+
+  #enter() {
+    if (this.#active !== NOTHING) return this.#choose(this.#active);
+    const [first] = this.#found;
+    this.close();
+    return this.enter(this.input.value.trim(), first);
   }
 
   #show(found) {
@@ -78,7 +97,7 @@ export class Combobox {
   }
 
   #step(by) {
-    if (!this.#open) return this.#look();
+    if (!this.#open) return this.look();
     const count = this.#found.length;
     const from = this.#active === NOTHING && by < 0 ? 0 : this.#active;
     if (count) this.#activate((from + by + count) % count);
@@ -95,15 +114,8 @@ export class Combobox {
 
   #choose(place) {
     const chosen = this.#found[place];
-    this.#close();
+    this.close();
     if (chosen) this.pick(chosen);
-  }
-
-  #close() {
-    this.#running.abort();
-    this.list.hidden = true;
-    this.#found = [];
-    this.#activate(NOTHING);
   }
 }
 

@@ -31,10 +31,12 @@ function filled(element, attributes, children) {
 /** Calls that come within `milliseconds` of each other become the last of them. */
 export function calmly(call, milliseconds) {
   let timer;
-  return (...given) => {
+  const calm = (...given) => {
     clearTimeout(timer);
     timer = setTimeout(() => call(...given), milliseconds);
   };
+  calm.cancel = () => clearTimeout(timer);
+  return calm;
 }
 
 /** A score or share: three digits after the point, with a true minus; sign: with a plus too. */
@@ -48,3 +50,38 @@ export const whole = (value) => value.toLocaleString("en");
 
 /** "1 place", "3 places". */
 export const counted = (count, noun, several = `${noun}s`) => `${whole(count)} ${count === 1 ? noun : several}`;
+
+/** A dial's value: a plus or a true minus before it. */
+export const signed = (value) => (value > 0 ? `+${value}` : `${value}`.replace("-", "−"));
+
+/** What stands in a place until it is asked for. */
+export const waiting = (words) => h("p", { class: "waiting", role: "status" }, words);
+
+/** A calm box where there is nothing to show: what that means, and what to do. */
+export const empty = (...words) => h("div", { class: "empty" }, words.filter(Boolean).map((text) => h("p", {}, text)));
+
+/** Items of a list under terms: {term: what is shown}. */
+export function facts(shown) {
+  const pairs = Object.entries(shown).filter(([, value]) => value !== null && value !== undefined);
+  return h(
+    "dl",
+    { class: "facts" },
+    pairs.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))),
+  );
+}
+
+/** A table that scrolls by itself. columns: its heads. rows: of cells, the first of each heads its row. */
+export function table(caption, columns, rows) {
+  const head = columns.map((name) => h("th", { scope: "col" }, name));
+  return h(
+    "div",
+    { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
+    h(
+      "table",
+      {},
+      h("caption", {}, caption),
+      h("thead", {}, h("tr", {}, head)),
+      h("tbody", {}, rows),
+    ),
+  );
+}

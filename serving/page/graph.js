@@ -1,5 +1,6 @@
 // Why an item: what each neighbour adds to its score, as words, as a list, and as edges drawn between them.
 
+import { itemLink } from "./address.js";
 import { counted, decimal, h, s, unseen } from "./dom.js";
 
 const WIDEST = 12; // pixels, of the edge with the largest share
@@ -8,6 +9,7 @@ const ROW = 2.25; // rem, one line of the list, as in style.css
 /** The reasons of a /v1/explain document as an element. */
 export function reasons(explained) {
   const causes = causesOf(explained);
+  const hasKinds = new Set(explained.parts.map(({ relation }) => relation)).size > 1;
   const largest = Math.max(...causes.map((one) => Math.abs(one.share)), Number.MIN_VALUE);
   return h(
     "div",
@@ -25,7 +27,7 @@ export function reasons(explained) {
       h(
         "ul",
         { "aria-label": "What adds to the score" },
-        causes.map((one) => cause(one)),
+        causes.map((one) => cause(one, hasKinds)),
       ),
       edges(causes, largest),
       h(
@@ -38,31 +40,40 @@ export function reasons(explained) {
     h(
       "p",
       { class: "soft note" },
-      "The shares add up to the score. A share is what one neighbour adds, not what would be lost without it.",
+      "The numbers add up to the score. Each is what one line adds, not what would be lost without it.",
     ),
   );
 }
 
-/** Text whose names stand between asterisks. */
-const emphasised = (text) => text.split(/\*(.+?)\*/).map((part, place) => (place % 2 ? h("em", {}, part) : part));
+/** Text whose names stand between asterisks; a backslash makes an asterisk of a name one of its letters. */
+const emphasised = (text) =>
+  text
+    .split(/(?<!\\)\*((?:\\.|[^*\\])+)\*/)
+    .map((part) => part.replace(/\\(.)/g, "$1"))
+    .map((part, place) => (place % 2 ? h("em", {}, part) : part));
 
 /** Neighbours, what is left of them, the trend, the popularity boost, and the rest: lines whose shares add up to the score. */
 function causesOf({ parts, others, rest, trend = 0, popularity = 0 }) {
-  const causes = parts.map((part) => ({ name: part.title ?? part.id, kind: part.relation, share: part.share }));
+  const causes = parts.map((part) => ({
+    name: part.title ?? part.id,
+    item: part.type === "item" ? part.id : null,
+    kind: part.relation,
+    share: part.share,
+  }));
   if (Math.abs(others) >= 5e-4)
-    causes.push({ name: "everything else in the history", kind: "", share: others, quiet: true });
-  if (trend) causes.push({ name: "trending", kind: "", share: trend, quiet: true });
-  if (popularity) causes.push({ name: "popularity, as dialled", kind: "", share: popularity, quiet: true });
-  if (Math.abs(rest) >= 5e-4) causes.push({ name: "own state and biases", kind: "", share: rest, quiet: true });
+    causes.push({ name: "the rest of the history", kind: "", share: others, quiet: true });
+  if (trend) causes.push({ name: "popular recently", kind: "", share: trend, quiet: true });
+  if (popularity) causes.push({ name: "its popularity", kind: "", share: popularity, quiet: true });
+  if (Math.abs(rest) >= 5e-4) causes.push({ name: "not tied to one event", kind: "", share: rest, quiet: true });
   return causes;
 }
 
-function cause({ name, kind, share, quiet }) {
+function cause({ name, item, kind, share, quiet }, hasKinds) {
   return h(
     "li",
     { class: quiet ? "quiet-cause" : null },
-    h("span", { class: "cause", title: name }, name),
-    h("span", { class: "soft kind" }, kind),
+    h("span", { class: "cause", title: name }, item === null || quiet ? name : h("a", { href: itemLink(item) }, name)),
+    h("span", { class: "soft kind" }, hasKinds ? kind : ""),
     h("span", { class: share < 0 ? "number against" : "number" }, decimal(share, true)),
   );
 }

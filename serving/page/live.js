@@ -1,16 +1,30 @@
-// Live figures, read off what the service tells Prometheus.
+// The view of live figures: how far a run is, the course since the view was opened, and totals since the start.
 
 import { ask, askText } from "./api.js";
-import { decimal, h, whole } from "./dom.js";
+import { lineChart } from "./chart.js";
+import { Course } from "./course.js";
+import { byId, decimal, facts, h, table, waiting, whole } from "./dom.js";
+import { parse, quantile, routes, total } from "./samples.js";
 
-const REQUESTS = "recsys_request_seconds";
-const OTHER = "Files of the page, other paths";
-const FOLDED = ["fold_in", "attributes", "social"];
+const EVERY = 5000; // milliseconds between readings
+const FROM_HISTORY = ["fold_in", "attributes", "social"];
 
-/** The figures as elements. */
-export async function live() {
-  const samples = parse(await askText("/metrics"));
-  return [...(await run()), tiles(samples), table(routes(samples))];
+const course = new Course();
+let samples = null;
+let follower = null;
+
+/** Read the figures, and go on reading while the page is looked at. */
+export async function live(guarded) {
+  if (samples === null) byId("live-content").replaceChildren(waiting("Reading the figures…"));
+  await read();
+  follower ??= setInterval(() => document.hidden || !byId("live-follow").checked || guarded(read), EVERY);
+}
+
+async function read() {
+  samples = parse(await askText("/metrics"));
+  course.add(Date.now(), samples);
+  if (byId("view-live").hidden) return;
+  byId("live-content").replaceChildren(...(await run()), ...charts(course.points()), tiles(samples), byRoute(samples));
 }
 
 /** How far the run is, while it is at work; nothing beside a bundle without a run. */
@@ -20,124 +34,79 @@ async function run() {
     if (!stage) return [];
     const { label, stage: name, seconds, forecast_seconds: forecast } = stage;
     const outlook = forecast >= 1 ? `, forecast to take ${whole(Math.round(forecast))} s` : "";
-    return [h("p", { role: "status" }, `The run is at work: ${label} ${name} for ${whole(seconds)} s${outlook}`)];
+    return [h("p", { role: "status" }, `A run is at work: ${label} ${name} for ${whole(seconds)} s${outlook}`)];
   } catch {
     return [];
   }
 }
 
-/** Samples of the text format: [{name, labels, value}]. */
-export function parse(text) {
-  const samples = [];
-  for (const line of text.split("\n")) {
-    const found = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/.exec(line);
-    if (found) samples.push({ name: found[1], labels: labels(found[2] ?? ""), value: number(found[3]) });
-  }
-  return samples;
-}
-
-const labels = (text) =>
-  Object.fromEntries([...text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name, value]) => [name, value]));
-const number = (text) => ({ "+Inf": Infinity, "-Inf": -Infinity })[text] ?? Number(text);
-
-/**
- * A quantile of a histogram, linear within a bucket, as Prometheus' histogram_quantile has it.
- * buckets: ascending [upper bound, requests up to it]; the last bound is infinite. NaN where nothing was asked.
- */
-export function quantile(buckets, share) {
-  const total = buckets.at(-1)?.[1] ?? 0;
-  if (!total) return NaN;
-  const wanted = share * total;
-  const place = buckets.findIndex(([, count]) => count >= wanted);
-  const [low, before] = place ? buckets[place - 1] : [0, 0];
-  const [high, count] = buckets[place];
-  return high === Infinity ? low : low + ((high - low) * (wanted - before)) / (count - before);
-}
-
-/** By route and method: requests, errors and buckets; the most asked first, what has no route last. */
-export function routes(samples) {
-  const found = new Map();
-  for (const { name, labels: of, value } of samples) {
-    if (name !== `${REQUESTS}_bucket`) continue;
-    const key = of.route === "none" ? OTHER : `${of.method} ${of.route}`;
-    const route = found.get(key) ?? { name: key, requests: 0, errors: 0, counts: new Map() };
-    const bound = number(of.le);
-    route.counts.set(bound, (route.counts.get(bound) ?? 0) + value);
-    if (bound === Infinity) {
-      route.requests += value;
-      if (of.status >= "400") route.errors += value;
-    }
-    found.set(key, route);
-  }
-  return [...found.values()]
-    .map((route) => ({ ...route, buckets: [...route.counts].sort(([a], [b]) => a - b) }))
-    .sort((a, b) => (a.name === OTHER) - (b.name === OTHER) || b.requests - a.requests);
+export function charts(points) {
+  if (!points.length)
+    return [h("p", { class: "empty" }, "The course of these figures is drawn as soon as there are two readings.")];
+  const moments = points.map(({ moment }) => moment);
+  const line = (name, key) => ({ name, values: points.map((point) => point[key]) });
+  const latencies = [line("half below", "p50"), line("95 % below", "p95")];
+  const failures = [line("refused", "refused"), line("failed", "failed")];
+  const drawn = [
+    lineChart({ title: "Requests a second", lines: [line("all", "rate")], moments, written: rate }),
+    lineChart({ title: "Time to answer", lines: latencies, moments, written: milliseconds }),
+    lineChart({ title: "Refused and failed a second", lines: failures, moments, written: rate }),
+  ];
+  return [h("div", { class: "charts" }, drawn)];
 }
 
 function tiles(samples) {
-  const sum = (name, wanted = () => true) =>
-    samples.filter((one) => one.name === name && wanted(one.labels)).reduce((total, one) => total + one.value, 0);
+  const sum = (name, isWanted) => total(samples, name, isWanted);
   const lists = sum("recsys_answers_total");
-  const rate = (count, of) => (of ? `${((100 * count) / of).toFixed(1)} %` : "–");
+  const fromHistory = sum("recsys_answers_total", ({ source }) => FROM_HISTORY.includes(source));
+  const popular = sum("recsys_answers_total", ({ source }) => source === "fallback");
   const shown = {
-    Requests: whole(sum(`${REQUESTS}_count`)),
-    Lists: whole(lists),
-    "Folded in just now": rate(
-      sum("recsys_answers_total", ({ source }) => FOLDED.includes(source)),
-      lists,
-    ),
-    "Fallback to popularity": rate(
-      sum("recsys_answers_total", ({ source }) => source === "fallback"),
-      lists,
-    ),
-    "Unknown ids per list": rate(sum("recsys_unknown_ids_total"), sum("recsys_asked_total")),
+    "Lists given": whole(lists),
+    "Worked out from a history": share(fromHistory, lists),
+    "Nothing known, so most popular": share(popular, lists),
+    "Ids the model does not know, per list": share(sum("recsys_unknown_ids_total"), sum("recsys_asked_total")),
     "Events taken": whole(sum("recsys_events_total")),
-    "Score drift": `${decimal(sum("recsys_score_drift"))} σ`,
+    "Shift of scores since the bundle was made": `${decimal(sum("recsys_score_drift"))} deviations`,
     "Age of the bundle": age(sum("recsys_bundle_age_seconds")),
   };
-  return h(
-    "dl",
-    { class: "facts" },
-    Object.entries(shown).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
-  );
+  return h("section", {}, h("h3", {}, "Since the service started"), facts(shown));
 }
 
-function age(seconds) {
-  const [unit, size] = [
-    ["days", 86400],
-    ["hours", 3600],
-    ["minutes", 60],
-  ].find(([, one]) => seconds >= 2 * one) ?? ["seconds", 1];
-  return `${Math.round(seconds / size)} ${unit}`;
-}
-
-function table(found) {
-  const head = h(
-    "tr",
-    {},
-    ["Route", "Requests", "p50", "p95", "Refused or failed"].map((name) => h("th", { scope: "col" }, name)),
-  );
-  const rows = found.map(({ name, requests, errors, buckets }) =>
-    h(
+function byRoute(samples) {
+  const rows = routes(samples).map(({ name, requests, refused, failed, buckets }) => {
+    const cells = [
+      whole(requests),
+      milliseconds(quantile(buckets, 0.5)),
+      milliseconds(quantile(buckets, 0.95)),
+      whole(refused),
+      whole(failed),
+    ];
+    return h(
       "tr",
       {},
       h("th", { scope: "row" }, name),
-      [whole(requests), milliseconds(quantile(buckets, 0.5)), milliseconds(quantile(buckets, 0.95)), whole(errors)].map(
-        (text) => h("td", {}, text),
-      ),
-    ),
-  );
-  return h(
-    "div",
-    { class: "scroll", role: "region", "aria-label": "Latency by route", tabindex: "0" },
-    h(
-      "table",
-      {},
-      h("caption", {}, "Latency by route since the service started, as exact as the histogram’s buckets"),
-      h("thead", {}, head),
-      h("tbody", {}, rows),
-    ),
-  );
+      cells.map((text) => h("td", {}, text)),
+    );
+  });
+  const columns = ["Asked for", "Requests", "Half below", "95 % below", "Refused", "Failed"];
+  return table("Requests since the service started; times are estimates between bounds that are counted", columns, rows);
 }
 
-const milliseconds = (seconds) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
+const share = (count, of) => (of ? `${((100 * count) / of).toFixed(1)} %` : "–");
+
+function age(seconds) {
+  const units = [
+    ["days", 86400],
+    ["hours", 3600],
+    ["minutes", 60],
+  ];
+  const [unit, size] = units.find(([, one]) => seconds >= 2 * one) ?? ["seconds", 1];
+  return `${Math.round(seconds / size)} ${unit}`;
+}
+
+const rate = (value) => (value === undefined ? "–" : value.toFixed(value < 10 ? 1 : 0));
+
+function milliseconds(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  return `${(1000 * seconds).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
+}

@@ -1,29 +1,72 @@
-// The view of recommendations: asks, and shows one list or two.
+// The view of recommendations: asks, and shows one list with the person behind it, or two lists.
 
-import { Problem, ask } from "./api.js";
-import { Controls } from "./controls.js";
-import { byId, counted, h } from "./dom.js";
+import { link, remember } from "./address.js";
+import { Against } from "./against.js";
+import { ask } from "./api.js";
+import { compare, sideBySide } from "./compare.js";
+import { byId, h, waiting } from "./dom.js";
 import { reasons } from "./graph.js";
-import { body, nobody, wanted, whom } from "./question.js";
-import { SOURCES, compare, list } from "./results.js";
+import { person } from "./person.js";
+import { webAddress } from "./picture.js";
+import { body, fromParameters, nobody, otherSide, toParameters, wanted, whom } from "./question.js";
+import { list, said } from "./results.js";
+import { Rules } from "./rules.js";
+import { Whom } from "./whom.js";
 
 const PARTS = 8;
+const COLUMNS = 3; // of the items that stand under a title
+const VALUES = 1000; // of a column that filters may name
 
-/** failed: is given errors, succeeded is called after an answer, answered is given the bundle it came from. */
 export class Recommend {
   #question = nobody();
   #running = new AbortController();
+  #columns = [];
+  #behaviors = [];
+  #live = null;
+  #hasList = false;
 
+  /** failed: is given errors, succeeded is called after an answer, answered is given the bundle it came from. */
   constructor({ failed, succeeded, answered }) {
     Object.assign(this, { failed, succeeded, answered });
-    this.controls = new Controls(this.#question, { changed: () => this.refresh(), failed });
-    this.actions = { add: (one) => this.controls.add(one), why: (one) => this.#why(one) };
-    byId("other").addEventListener("change", () => this.refresh());
+    const changed = (isDial) => this.#changed(isDial);
+    this.whom = new Whom(this.#question, { changed, failed });
+    this.rules = new Rules(this.#question, changed);
+    this.against = new Against(this.#question, { changed, failed });
+    byId("to-list").addEventListener("click", () => byId("results").focus());
+  }
+
+  /** The address of what is shown. */
+  get address() {
+    return link("recommend", toParameters(this.#question));
+  }
+
+  /** Put an item into the history, and show the list that comes of it. */
+  add(item) {
+    this.whom.add(item);
+    location.hash = this.address;
   }
 
   /** Offer what this bundle has, and the others to compare it with. */
   async describe(model) {
-    await Promise.all([this.controls.describe(model), this.#offerBundles(model.model_version)]);
+    const { columns: found } = await ask(`/v1/attributes?k=${VALUES}`);
+    // Nobody chooses by an address; columns of fractions, which are asked by range, name no values.
+    const columns = found.filter(({ values }) => values.length > 0 && !webAddress(values[0].value));
+    this.#columns = columns.slice(0, COLUMNS).map(({ column }) => column);
+    this.#behaviors = model.behaviors;
+    this.#live = model.model_version;
+    this.whom.describe(model);
+    this.rules.describe(columns);
+    await this.against.offerBundles(model.model_version);
+  }
+
+  /** Show what an address asks for. */
+  async show(parameters) {
+    const isShown = this.#hasList && toParameters(this.#question).toString() === parameters.toString();
+    if (isShown) return;
+    Object.assign(this.#question, fromParameters(parameters));
+    this.rules.show();
+    this.against.show();
+    await Promise.all([this.whom.show(), this.refresh()]);
   }
 
   /** Ask anew; an answer that is overtaken by a later question is never shown. */
@@ -31,90 +74,104 @@ export class Recommend {
     this.#running.abort();
     const { signal } = (this.#running = new AbortController());
     byId("results-area").setAttribute("aria-busy", "true");
+    if (!this.#hasList) byId("lists").replaceChildren(waiting("Asking for the list…"));
     try {
-      const other = byId("other").value;
-      const asked = body(this.#question);
-      const found = await Promise.all([
-        ask("/v1/recommend", asked, signal),
-        other && ask("/v1/admin/recommend", { ...asked, bundle: other }, signal),
-      ]);
+      const sides = await this.#sides(signal);
       if (signal.aborted) return;
-      this.#show(...found);
+      this.#show(sides);
       this.succeeded();
     } catch (error) {
-      if (error.name !== "AbortError") this.failed(error);
+      if (error.name === "AbortError") return;
+      if (!this.#hasList) byId("lists").replaceChildren();
+      this.failed(error);
     } finally {
       if (!signal.aborted) byId("results-area").setAttribute("aria-busy", "false");
     }
   }
 
-  #show(live, other) {
-    const [answer] = live.answers;
-    const focused = focusedItem();
-    byId("results").textContent = `Recommendations for ${whom(this.#question)}`;
-    const differences = other && compare(answer, other.answers[0]);
-    byId("status").textContent = [said(answer), differences?.words].filter(Boolean).join(" ");
-    const one = () => list(answer, "Recommendations", { actions: this.actions });
-    byId("lists").replaceChildren(other ? sideBySide(live, other, differences) : one());
-    focusAgain(focused);
-    this.answered(live.model_version);
+  #changed(isDial) {
+    if (!byId("view-recommend").hidden) remember(this.address, isDial);
+    this.refresh();
   }
 
-  async #why({ id }) {
+  /** What stands on either side: one where nothing is compared. */
+  async #sides(signal) {
+    const question = { ...this.#question, history: [...this.#question.history] };
+    const { against } = question;
+    const isWhole = against && (against.kind === "dials" || against[against.kind]);
+    const asked = [this.#side(question, null, signal)];
+    if (isWhole) asked.push(this.#side(otherSide(question), against.bundle ?? null, signal));
+    const sides = await Promise.all(asked);
+    if (isWhole) labelled(sides, against, question);
+    return sides;
+  }
+
+  /** A question's answer and the person behind it. bundle: null for the one that answers. */
+  async #side(question, bundle, signal) {
+    // Another bundle need not have these columns.
+    const asked = bundle ? { ...body(question), bundle } : body(question, this.#columns);
+    const [found, somebody] = await Promise.all([
+      ask(bundle ? "/v1/admin/recommend" : "/v1/recommend", asked, signal),
+      question.user !== null && !bundle && person(question.user, this.#behaviors, signal),
+    ]);
+    const why = ({ id }) => this.#why(question, bundle, id);
+    const add = (item) => this.whom.add(item);
+    return { answer: found.answers[0], version: found.model_version, person: somebody, actions: { why, add } };
+  }
+
+  #show(sides) {
+    const focused = focusedItem();
+    const [{ answer, actions, person: somebody, version }, other] = sides;
+    byId("results").textContent = `Recommendations for ${whom(this.#question)}`;
+    const differences = other && compare(answer, other.answer);
+    const isOnTrial = !other && version !== this.#live;
+    const words = differences?.words ?? said(answer);
+    byId("status").textContent = isOnTrial ? `${words} Bundle ${version} answers here: the experiment has it so.` : words;
+    byId("to-list").textContent = answer.items.length ? "Show the list" : "The list is empty";
+    const area = byId("lists");
+    if (other) area.replaceChildren(sideBySide(sides.map(quieter), differences.marks));
+    else area.replaceChildren(...alone(list(answer, "Recommendations", { actions }), somebody));
+    area.classList.toggle("with-person", Boolean(somebody && !other));
+    this.#hasList = true;
+    focusAgain(focused);
+    this.answered(version);
+  }
+
+  async #why(question, bundle, item) {
+    const { popularity } = question;
+    const asked = { ...wanted(question), item, parts: PARTS, popularity };
     try {
-      const { popularity } = this.#question;
-      return reasons(await ask("/v1/explain", { ...wanted(this.#question), item: id, parts: PARTS, popularity }));
+      if (bundle) return reasons(await ask("/v1/admin/explain", { ...asked, bundle }));
+      return reasons(await ask("/v1/explain", asked));
     } catch (error) {
       this.failed(error);
       return h("p", { class: "soft" }, "No reasons can be given.");
     }
   }
-
-  /** The other bundles of the run; a service without a run, or a key without the scope, says why there are none. */
-  async #offerBundles(live) {
-    try {
-      const { bundles } = await ask("/v1/admin/bundles");
-      const others = bundles.filter((one) => one.name !== live);
-      const chosen = byId("other").value;
-      const options = others.map((one) =>
-        h("option", { value: one.name, selected: one.name === chosen }, described(one)),
-      );
-      byId("other").replaceChildren(h("option", { value: "" }, "none"), ...options);
-      byId("other-note").textContent = others.length ? "" : "This run has no other bundle yet.";
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      byId("other-note").textContent = `${error.message}. ${error.remedy}.`;
-    }
-  }
 }
 
-function sideBySide(live, other, { marks }) {
-  const shown = [
-    [`Live bundle ${live.model_version}`, live.answers[0], marks.live],
-    [`Bundle ${other.model_version}`, other.answers[0], marks.other],
-  ];
-  return h(
-    "div",
-    { class: "pair" },
-    shown.map(([label, answer, marked]) => side(label, answer, marked)),
-  );
+const alone = (items, somebody) => (somebody ? [items, somebody] : [items]);
+
+/** A side of two offers reasons alone: there is no room for more, and adding would change both. */
+const quieter = (side) => ({ ...side, actions: { why: side.actions.why } });
+
+/** Give either side the name of what sets it apart. */
+function labelled([first, second], { kind, bundle, user, dials }, question) {
+  const names = {
+    bundle: () => [`Bundle ${first.version}, which answers`, `Bundle ${bundle}`],
+    user: () => [`For ${whom(question)}`, `For user ${user}`],
+    dials: () => [question, dials].map(dialled),
+  };
+  [first.label, second.label] = names[kind]();
+  if (kind !== "user") first.person = second.person = null; // the same on both sides
 }
 
-const side = (label, answer, marks) =>
-  h("section", { "aria-label": label }, h("h4", {}, label), list(answer, label, { marks }));
+const dialled = ({ popularity, diversity }) => `Popularity ${popularity}, diversity ${diversity}`.replace("-", "−");
 
-function said({ items, source, unknown, note }) {
-  const missing = unknown.length ? ` Unknown: ${unknown.join(", ")}.` : "";
-  return `${counted(items.length, "item")}, ${SOURCES[source] ?? source}.${missing}${note ? ` ${note}.` : ""}`;
-}
-
-const described = ({ name, written, test, deciding }) =>
-  `${name}, ${written.slice(0, 10)}${test === null ? "" : `, ${deciding.toUpperCase()} ${test.toFixed(4)}`}`;
-
-/** Which button of which item has the focus; null where it is elsewhere. */
+/** Which link or button of which item has the focus; null where it is elsewhere. */
 function focusedItem() {
-  const button = document.activeElement?.closest("#lists button");
-  return button && { item: button.closest("[data-item]").dataset.item, action: button.dataset.action };
+  const focused = document.activeElement?.closest("#lists [data-action]");
+  return focused && { item: focused.closest("[data-item]").dataset.item, action: focused.dataset.action };
 }
 
 /** After a list has replaced another: to the same button, or to the head of the list where the item has gone. */

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from browsers import browsing, fresh_page, screenshots
+from bundles import copy_with_report
 from pages import HOSTILE, rows
 from recsys.core.artefacts import switch_link, write_json
 from recsys.core.tables import TITLE
@@ -77,13 +78,12 @@ def make_report() -> Report:
 def run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two bundles, the first of them live, and a report."""
     run, films = tmp_path_factory.mktemp("run"), make_films()
-    live = write_world(run / "bundles", films)
+    plain = write_world(tmp_path_factory.mktemp("plain"), films)
+    report = make_report().model_dump(mode="json")
+    page = "<!doctype html><title>Report</title><p>All of it"
+    live = copy_with_report(plain, run / "bundles", report, page)
     write_world(run / "bundles", make_other(films))
     switch_link(run / "bundle", live)
-    make_report().save(run / "report" / "report.json")
-    (run / "report" / "report.html").write_text(
-        "<!doctype html><title>Report</title><p>All of it", encoding="utf-8"
-    )
     write_json(run / "manifest.json", {})
     return run
 
@@ -111,7 +111,7 @@ def page(browser: BrowserContext, address: str) -> Iterator[Page]:
     with fresh_page(browser) as (page, heard):
         page.goto(address)
         expect(rows(page)).to_have_count(10)
-        expect(page.get_by_label("With another bundle").get_by_role("option")).to_have_count(2)
+        expect(page.locator("#other-bundle option")).to_have_count(2)
         yield page
         assert heard.complaints == []
         assert heard.hosts == {urlsplit(address).netloc}

@@ -4,19 +4,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from pages import choose_user, listed, rows, shown, until
+from pages import choose_user, faults, listed, rows, shown, until
 
-NARROW = {"width": 360, "height": 780}
+WIDTHS = (320, 768, 1280)
+VIEWS = {
+    "nobody": "",
+    "user": "#recommend?user=u04",
+    "users": "#recommend?user=u04&against=user&other=u07",
+    "dials": "#recommend?user=u04&against=dials&other-popularity=0.5&other-diversity=0",
+    "empty": "#recommend?user=u04&only.genres=drama&seen=in&k=5",
+    "item": "#item?id=i05",
+    "unknown": "#item?id=nothing",
+    "bundles": "#bundles",
+    "report": "#report",
+    "live": "#live",
+}
 
 
 def test_everything_can_be_done_by_keyboard(page: Page, address: str) -> None:
     keys = page.keyboard
     keys.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
-    tab_to(page, page.get_by_label("Known user"))
+    tab_to(page, page.get_by_label("User", exact=True))
     keys.type("u04")
     expect(page.get_by_role("option", name="u04")).to_be_visible()
     keys.press("ArrowDown")
@@ -45,20 +56,13 @@ def tab_to(page: Page, wanted: Locator, most: int = 60) -> None:
     raise AssertionError(f"{most} tabs did not reach {wanted}")
 
 
-def faults(page: Page) -> list[str]:
-    """What axe finds wrong with the page as it stands: names, roles, labels, contrast, order of
-    headings.
-    """
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_fault(page: Page, shots: Path, scheme: str) -> None:
+def test_axe_finds_no_fault_while_things_are_open(page: Page, shots: Path, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     choose_user(page)
     page.get_by_role("button", name="Add").first.click()
-    page.get_by_text("genres").click()
+    expect(page.get_by_role("heading", name="with 1 item more")).to_be_visible()
+    page.locator("summary", has_text="genres").click()
     page.get_by_role("button", name="Why").first.click()
     expect(page.locator(".graph")).to_be_visible()
     page.screenshot(path=shots / f"{scheme}.png", full_page=True)
@@ -66,13 +70,6 @@ def test_axe_finds_no_fault(page: Page, shots: Path, scheme: str) -> None:
     page.get_by_label("Add an item to the history").fill("film")
     expect(page.get_by_role("option").first).to_be_visible()
     assert faults(page) == []
-    page.get_by_label("With another bundle").select_option(index=1)
-    expect(page.locator(".pair")).to_be_visible()
-    assert faults(page) == []
-    for view in ("Report", "Live"):
-        page.get_by_role("link", name=view, exact=True).click()
-        expect(page.get_by_role("table")).to_be_visible()
-        assert faults(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -110,21 +107,81 @@ def contrast(one: list[int], other: list[int]) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_nothing_overflows_a_narrow_screen(page: Page, shots: Path) -> None:
-    page.set_viewport_size(NARROW)
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_fits_and_has_no_fault(
+    page: Page, address: str, shots: Path, width: int, scheme: str
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    for name, view in VIEWS.items():
+        page.goto(f"{address}/{view}")
+        expect(page.locator("#results-area")).to_have_attribute("aria-busy", "false")
+        expect(page.locator("section:not([hidden]) .waiting")).to_have_count(0)
+        if name in ("user", "users"):
+            page.get_by_role("button", name="Why").first.click()
+            expect(page.locator(".graph")).to_be_visible()
+        page.screenshot(path=shots / f"{name}-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert faults(page) == [], name
+
+
+def test_edges_begin_where_shares_end_on_a_narrow_screen(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     choose_user(page)
     page.get_by_role("button", name="Why").first.click()
     expect(page.locator(".graph")).to_be_visible()
     edges = page.locator(".graph svg").bounding_box()
     shares = [one.bounding_box() for one in page.locator(".graph li .number").all()]
     assert edges
-    assert all(one and one["x"] + one["width"] <= edges["x"] for one in shares), (
-        "edges begin where shares end"
-    )
-    page.screenshot(path=shots / "narrow-reasons.png", full_page=True)
-    page.get_by_label("With another bundle").select_option(index=1)
-    expect(page.locator(".pair")).to_be_visible()
-    for view in ("Report", "Live", "Recommend"):
-        page.get_by_role("link", name=view, exact=True).click()
-        page.screenshot(path=shots / f"narrow-{view.lower()}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    assert all(one and one["x"] + one["width"] <= edges["x"] for one in shares)
+
+
+def test_what_came_of_a_choice_is_in_sight_while_choosing(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS[0], "height": 700})
+    page.reload()
+    expect(rows(page)).to_have_count(10)
+    page.locator("#rules > summary").click()
+    page.locator("summary", has_text="genres").click()
+    page.get_by_label("drama").focus()
+    button = page.get_by_role("button", name="Show the list")
+    expect(button).to_be_in_viewport()
+    button.click()
+    expect(page.locator("#results")).to_be_focused()
+    expect(page.locator("#results")).to_be_in_viewport()
+
+
+def test_the_number_of_items_stays_in_sight_beside_long_filters(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS[2], "height": 420})
+    page.get_by_label("Hold the list against").scroll_into_view_if_needed()
+    expect(page.locator("#status")).to_be_in_viewport()
+
+
+def test_items_bundles_and_dials_by_keyboard_alone(page: Page, address: str) -> None:
+    keys = page.keyboard
+    tab_to(page, page.get_by_label("User", exact=True))
+    keys.type("u04")
+    keys.press("Enter")
+    until(page, listed(address, {"user": "u04"}))
+    tab_to(page, page.get_by_label("Popularity", exact=True))
+    keys.press("ArrowRight")
+    expect(page.locator("#popularity-value")).to_have_text("+0.02")
+    until(page, listed(address, {"user": "u04"}, popularity=0.02))
+    tab_to(page, rows(page).first.get_by_role("link"))
+    keys.press("Enter")
+    expect(page.locator("#item-heading")).to_be_focused()
+    expect(page.get_by_role("list", name="Similar items")).to_be_visible()
+    tab_to(page, page.get_by_role("button", name="Add to the history"))
+    keys.press("Enter")
+    expect(page.get_by_role("list", name="History").get_by_role("listitem")).to_have_count(1)
+    page.locator("nav").get_by_role("link", name="Bundles").focus()
+    keys.press("Enter")
+    expect(page.locator("#bundles-heading")).to_be_focused()
+    tab_to(page, page.get_by_role("button", name="Make it live"))
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Make it live")).to_be_focused()
+    assert faults(page) == []
+    keys.press("Escape")
+    expect(dialog).to_have_count(0)
