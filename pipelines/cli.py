@@ -14,15 +14,21 @@ import typer
 from pipelines.commands import (
     add_items,
     bundles,
+    card,
     check,
     data,
     demo,
     diff,
     evaluate,
+    experiment,
     export,
     forget,
+    init,
     lookup,
+    mcp,
+    plan,
     run,
+    schema,
     serve,
     show,
     tune,
@@ -34,13 +40,14 @@ app = typer.Typer(
     name="recsys",
     help="Recommendations by graph attention: from an interaction log to proven top-k lists.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # lines of a docstring flow together in the list of commands
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("init")(init.init)
 app.command("run")(run.run)
 app.add_typer(data.app, name="data")
+app.command("plan")(plan.plan)
 app.command("train")(run.train)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
@@ -56,10 +63,15 @@ app.command("rollback")(bundles.rollback)
 app.command("verify")(bundles.verify)
 app.command("diff")(diff.diff)
 app.command("prune")(bundles.prune)
+app.add_typer(experiment.app, name="experiment")
 app.command("forget")(forget.forget)
 app.command("export")(export.export)
+app.command("push")(export.push)
 app.command("show")(show.show)
+app.command("schema")(schema.schema)
+app.command("card")(card.card)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.command("key")(serve.key)
 app.command("doctor")(check.doctor)
 app.command("demo")(demo.demo)

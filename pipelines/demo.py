@@ -4,11 +4,13 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 import pipelines
 from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig, build_config, load_config
+from recsys.lookup.lookup import Lookup
 
 _CHECKOUT = Path(pipelines.__file__).parent.parent
 _FILMS = Path("data/movielens-small/ratings.parquet")
@@ -22,6 +24,14 @@ def demo_config(out: Path) -> RunConfig:
     names = {"data.log": str(_shown(_FILMS)), "data.items": str(_shown(_TITLES))}
     settings = Path(str(files("pipelines") / "demo.toml"))
     return load_config(settings, [f"{key}={json.dumps(value)}" for key, value in names.items()])
+
+
+def typical_user(lookup: Lookup) -> str:
+    """The user whose history has the median length (the smallest id among several)."""
+    lengths = np.diff(lookup.bundle.seen[lookup.bundle.target].indptr)
+    by_length = np.argsort(lengths, kind="stable")
+    median = by_length[len(lengths) // 2 : len(lengths) // 2 + 1]
+    return lookup.bundle.users.external(median)[0]
 
 
 def _shown(path: Path) -> Path:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pipelines
 import recsys
+from recsys.core.addresses import is_object, is_url, local_path
 from recsys.core.artefacts import content_sha256, text_sha256
+from recsys.storage.inputs import version_of
 
 # How stages are run does not decide what they compute.
 _MACHINERY = {
@@ -21,6 +23,8 @@ _MACHINERY = {
     "pipelines.fingerprint",
     "pipelines.memory",
     "pipelines.watch",
+    "pipelines.where",
+    "pipelines.ray_runner",
 }
 # Packages whose modules are found by looking into the folder: importing one reads all of them.
 _DISCOVERED = ("recsys.scores.terms", "recsys.bundle.parts")
@@ -63,9 +67,14 @@ def mark_of(
 
 
 def content_or_none(path: str) -> str | None:
-    """Content hash of an outside file or folder; None for a cloud address, which is not read."""
-    if "://" in path:
+    """Content hash of an outside file or folder, and of what object storage lists where it is one; None
+    for other addresses, which are not read.
+    """
+    if is_object(path):
+        return version_of(path)
+    if is_url(path) and not path.startswith("file://"):
         return None
+    path = local_path(path)
     file = Path(path)
     if file.exists():
         return content_sha256(file)

@@ -16,25 +16,26 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save_file
 
-from pipelines.places import LOG, RELATIONS, SPLIT, SUPPRESSED
+from pipelines.places import LOG, RELATIONS, SPLIT
 from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import (
     RunFolder,
-    atomic_file,
     atomic_folder,
-    exclusive,
     read_json,
     write_json,
 )
+from recsys.core.json_lines import remove_lines
 from recsys.core.progress import QUIET, Progress
 from recsys.core.suppression import Suppression
 from recsys.core.table_files import read_parquet
 from recsys.core.tables import BEHAVIOR, LABEL, NODE_TYPE, USER, USER_ID
+from recsys.experiments.definition import all_answers
 from recsys.logs.reasons import SUPPRESSED as REASON_SUPPRESSED
 from recsys.releases.forget import without_user
 from recsys.releases.life_cycle import all_bundles, replace_bundle
 
 EVENTS = "events.jsonl"
+IMPRESSIONS = "impressions.jsonl"
 RECEIPTS = "receipts"
 # Every one has rows of the person, at places that are theirs; the next run makes them anew.
 _DERIVED = (SPLIT, RELATIONS, "graph", "blend", "scores", "checkpoint/resume")
@@ -53,7 +54,7 @@ class Receipt:
     time: ISO, UTC.
     user: the salted hash on the list, never the id.
     bundles: old name → new name.
-    events, rows: how many were removed.
+    events, impressions, answers, rows: how many were removed.
     checkpoints: trained states that lost the person's.
     deleted: made anew by the next run.
     remains: what still knows of the person, in words.
@@ -63,6 +64,8 @@ class Receipt:
     user: str
     bundles: dict[str, str] = field(default_factory=dict)
     events: int = 0
+    impressions: int = 0
+    answers: int = 0
     checkpoints: int = 0
     rows: int = 0
     deleted: list[str] = field(default_factory=list)
@@ -88,14 +91,26 @@ def forget(
         DataError: a bundle cannot be read.
     """
     with folder.locked():
-        listed = Suppression.load(folder.path / SUPPRESSED).having(user)
-        listed.save(folder.path / SUPPRESSED)
+        listed = Suppression.load(folder.suppressed).having(user)
+        listed.save(folder.suppressed)
         progress.say("later runs drop this user's rows")
         bundles = _forget_in_bundles(folder, user, progress)
-        num_events = _forget_events(events or folder.path / EVENTS, user)
+        num_events = _forget_lines(events or folder.path / EVENTS, user)
+        num_impressions = _forget_lines(folder.path / IMPRESSIONS, user)
+        num_answers = sum(_forget_lines(file, user) for file in all_answers(folder))
         checkpoints, deleted, rows = _forget_in_run(folder, user)
         time = datetime.now(UTC).isoformat(timespec="seconds")
-        receipt = Receipt(time, listed.hash(user), bundles, num_events, checkpoints, rows, deleted)
+        receipt = Receipt(
+            time=time,
+            user=listed.hash(user),
+            bundles=bundles,
+            events=num_events,
+            impressions=num_impressions,
+            answers=num_answers,
+            checkpoints=checkpoints,
+            rows=rows,
+            deleted=deleted,
+        )
         name = f"{receipt.user}-{time.replace(':', '')}.json"
         write_json(folder.path / RECEIPTS / name, vars(receipt))
     return receipt
@@ -113,19 +128,9 @@ def _forget_in_bundles(folder: RunFolder, user: str, progress: Progress) -> dict
     return renamed
 
 
-def _forget_events(file: Path, user: str) -> int:
-    """Rewrite the live log without the person's lines, while nobody appends to it."""
-    if not file.exists():
-        return 0
-    with exclusive(file.with_name(f".{file.name}.lock"), "", "", wait=True):
-        lines = file.read_bytes().splitlines(keepends=True)
-        remaining = [line for line in lines if not _is_of(line, user)]
-        if len(remaining) < len(lines):
-            mode = file.stat().st_mode
-            with atomic_file(file) as new_file:
-                new_file.write_bytes(b"".join(remaining))
-            file.chmod(mode)
-    return len(lines) - len(remaining)
+def _forget_lines(file: Path, user: str) -> int:
+    """Take the person's lines out of a file that services write."""
+    return remove_lines(file, lambda line: _is_of(line, user))
 
 
 def _is_of(line: bytes, user: str) -> bool:

@@ -4,8 +4,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines.trackers.hook import Tracking
 from recsys.core.artefacts import RunFolder, content_sha256, write_json
 from recsys.core.config import RunConfig
+from recsys.core.errors import GateRefused
 from recsys.core.machine import cores, versions
 
 FORMAT = 1
@@ -65,6 +67,10 @@ class Manifest:
     """Outputs whose contents were checked or made in this run: path → content hash."""
     touched: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
+    refusal: GateRefused | None = None
+    """Why the finished bundle did not go live."""
+    tracking: Tracking | None = None
+    """What a tracker was told; None without one."""
 
     @staticmethod
     def open(folder: RunFolder, config: RunConfig, keep: bool = True) -> "Manifest":

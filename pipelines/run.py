@@ -1,6 +1,7 @@
 """The batch run as a list of stages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pipelines.places import (
     BLEND,
     BUDGET,
     COLD_START,
+    CONTENTS,
     COUNTS,
     GRAPH,
     INDEX,
@@ -19,8 +21,10 @@ from pipelines.places import (
     LOG,
     MODEL,
     POPULARITY,
+    RANK,
     RELATIONS,
     REPORT,
+    SIMILAR,
     SPLIT,
     SUPPRESSED,
     TEST,
@@ -28,34 +32,42 @@ from pipelines.places import (
     VALIDATION,
     WITHOUT,
 )
-from pipelines.runner import Settle, Settled, Stage, run_plan
+from pipelines.runner import HERE, Settle, Settled, Stage, Where, run_plan
 from pipelines.stages import (
     ablation,
     audit,
     baselines,
     blend,
     cold_start,
+    contents,
     counts,
     graphs,
     ingest,
     popularity,
     relations,
     report,
+    second_stage,
     serving,
+    similar,
     split,
     training,
 )
 from pipelines.stages.counts import counts_of
+from pipelines.trackers.hook import track, tracker_of
+from pipelines.trackers.tracked import Tracker, tracked
 from recsys.baselines.catalogue import baseline
 from recsys.budget.forecast import RunForecast
 from recsys.budget.leave_out import Budgeted
+from recsys.core.addresses import is_object, local_path, refuse_secrets
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import DataConfig, RunConfig
+from recsys.core.errors import GateRefused
 from recsys.core.progress import QUIET, Progress
 from recsys.fitting.known_names import require_known_names
 from recsys.graph.parts import configured_parts
 from recsys.phases.phase import PhaseName
-from recsys.releases.life_cycle import publish, was_live
+from recsys.releases.life_cycle import live, model_card_of, publish, require_never_worse, was_live
+from recsys.train.families import require_shared_steps
 
 _ROWS = (LOG, SPLIT)
 _LEARNED = ("graph", "model", "train", "seed", "threads")
@@ -72,6 +84,8 @@ def plan(config: RunConfig) -> list[Stage]:
     log and served. Raises UsageError for an unknown baseline, loss or searcher, before anything runs.
     """
     require_known_names(config)
+    if config.group.workers > 1:
+        require_shared_steps(config.model, config.train)
     variants = _variants(config)
     baselines_named = _baselines(config)
     ablated = _ablated(config)
@@ -89,75 +103,153 @@ def plan(config: RunConfig) -> list[Stage]:
 
 def run(
     config: RunConfig,
-    out: Path | None = None,
+    out: str | Path | None = None,
     progress: Progress = QUIET,
     fresh: bool = False,
     since: str | None = None,
     until: str | None = None,
     hold: bool = False,
+    force: bool = False,
+    where: Where = HERE,
 ) -> Manifest:
     """Run the plan of a configuration in its run folder.
 
-    A new bundle goes live at the end, unless `hold`. One that was live before and is so no more
-    (rolled back, say) stays as it is while nothing changes.
+    A new bundle goes live at the end, unless `hold`, or its own report calls it worse than another
+    model. One that was live before and is so no more (rolled back, say) stays as it is while nothing
+    changes.
 
     Args:
         config: of the run.
-        out: the run folder; config.out or runs/<name> when absent.
+        out: the run folder, or its URL in object storage; config.out or runs/<name> when absent.
         progress: told of every stage.
         fresh: run every stage again.
         since: first stage to look at; what lies before is taken as it is.
         until: last stage to look at.
         hold: leave a new bundle for `recsys promote`.
+        force: make it live whatever its report says.
+        where: stages that go by buckets of users run.
 
     Returns:
-        The manifest.
+        The manifest; its `refusal` says why a finished bundle did not go live.
     """
-    folder = _folder_of(config, out)
     publishes = since is None and until is None and not hold
-    go_on = Settle("count", partial(_go_on, config, folder, progress, until, publishes))
-    manifest = run_plan(plan(config), config, folder, progress, fresh, since, until, go_on)
-    if "bundle" in manifest.touched:
-        _go_live(folder, manifest, progress, hold)
+    with _working_in(config, out, progress) as (folder, push):
+        tracker = tracker_of(config.tracking, folder.path)
+        go_on = Settle("count", partial(_go_on, config, folder, progress, until, publishes, push))
+        manifest = run_plan(
+            plan(config), config, folder, progress, fresh, since, until, go_on, where
+        )
+        if "bundle" in manifest.touched:
+            bundle = _go_live(folder, manifest, progress, hold, force)
+            push(bundle)
+            if tracker is not None:
+                _track(folder, manifest, tracker, progress)
     return manifest
 
 
+Push = Callable[..., None]
+"""Publishes what is live now in the folder at work, and the bundles whose names it is given."""
+
+
+@contextmanager
+def _working_in(
+    config: RunConfig, out: str | Path | None, progress: Progress
+) -> Iterator[tuple[RunFolder, Push]]:
+    """The folder of a run on this machine, and what publishes from it; nothing is where it lies here."""
+    place = _place_of(config, out)
+    if not is_object(place):
+        yield RunFolder(Path(place)), _push_nothing
+        return
+    from recsys.releases.remote import RemoteRun
+
+    remote = RemoteRun(place, "runs", progress)
+    with remote.run() as folder:
+        yield folder, remote.push_run
+
+
+def _push_nothing(*bundles: str) -> None:
+    """What is in the run folder is where it belongs."""
+
+
 def _go_on(
-    config: RunConfig, folder: RunFolder, progress: Progress, until: str | None, publishes: bool
+    config: RunConfig,
+    folder: RunFolder,
+    progress: Progress,
+    until: str | None,
+    publishes: bool,
+    push: Push,
 ) -> Settled:
-    """What comes after the log is counted, up to a stage; publishes: whether a bundle may go live."""
+    """What comes after the log is counted.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        progress: told of what is done.
+        until: last stage to look at.
+        publishes: whether a bundle may go live.
+        push: publishes a first bundle.
+
+    Returns:
+        The stages that follow.
+    """
     settled = settle(plan, config, folder, progress, until)
     if config.first and publishes and not folder.bundle.exists():
         serve_first(config, folder, progress)
+        push()
     return settled
 
 
 def forecast(
-    config: RunConfig, out: Path | None = None, progress: Progress = QUIET
+    config: RunConfig, out: str | Path | None = None, progress: Progress = QUIET
 ) -> tuple[Budgeted, RunForecast]:
     """Count the log in its run folder; what the budget leaves of the run, and what that takes."""
-    folder = _folder_of(config, out)
-    run_plan(plan(config), config, folder, progress, until="count")
-    counted = counts_of(folder)
+    with _working_in(config, out, progress) as (folder, _):
+        run_plan(plan(config), config, folder, progress, until="count")
+        counted = counts_of(folder)
     budgeted = budget(plan, config, counted)
     return budgeted, forecast_plan(plan(budgeted.config), counted, budgeted.config)
 
 
-def _folder_of(config: RunConfig, out: Path | None) -> RunFolder:
-    return RunFolder(out or Path(config.out or f"runs/{config.name}"))
+def _place_of(config: RunConfig, out: str | Path | None) -> str:
+    """Where the run folder is; raises UsageError for a URL with a secret in it."""
+    place = str(out or config.out or f"runs/{config.name}")
+    refuse_secrets(place)
+    return local_path(place)
 
 
-def _go_live(folder: RunFolder, manifest: Manifest, progress: Progress, hold: bool) -> None:
-    """Switch the link to the bundle of this run, where it is new or none was live."""
+def _go_live(
+    folder: RunFolder, manifest: Manifest, progress: Progress, hold: bool, force: bool
+) -> str:
+    """Switch the link to the bundle of this run, where it is new or none was live, and the gate lets
+    it; returns its name.
+    """
     bundle = folder.path / manifest.entries["bundle"].output
     name = bundle.name
     if hold:
         progress.say(f"bundle {name} is held: recsys promote makes it live", bundle=name)
-        return
+        return name
     is_new = "bundle" in manifest.ran
     if is_new or not folder.bundle.exists() or not was_live(folder, name):
+        try:
+            if not force:
+                require_never_worse(name, model_card_of(bundle))
+        except GateRefused as refusal:
+            manifest.refusal = refusal
+            return name
         publish(folder, bundle)
         progress.say(f"serving bundle {name}", bundle=name)
+    return name
+
+
+def _track(folder: RunFolder, manifest: Manifest, tracker: Tracker, progress: Progress) -> None:
+    """Tell the tracker of the finished run."""
+    bundle = folder.path / manifest.entries["bundle"].output
+    is_live = live(folder) == bundle.name
+    config = manifest.asked
+    describe = partial(tracked, folder, config, bundle, is_live)
+    manifest.tracking = tracking = track(config.tracking.tracker, tracker, describe)
+    if tracking.where is not None:
+        progress.say(f"logged in {tracking.tracker}: {tracking.where}", failed=len(tracking.failed))
 
 
 def _variants(config: RunConfig) -> tuple[str, ...]:
@@ -201,6 +293,7 @@ def _prepare(config: RunConfig) -> list[Stage]:
     return [
         ingested,
         *_relations(config),
+        *_contents(config),
         Stage("split", split.split_rows, SPLIT, (LOG,), split_keys),
         audited,
         counted,
@@ -217,9 +310,11 @@ def _select(
         _graph("select", config),
         _train("select", variants),
         Stage("tune", baselines.tune, VALIDATION, _ROWS, _JUDGED, buckets=names),
-        _blend("select", variants, names),
-        _score("select", variants),
+        _blend("select", config, variants, names),
+        _score("select", config, variants),
         Stage("popularity", popularity.choose, POPULARITY, _ROWS, popularity_keys),
+        *_rank(config),
+        _similar(),
     ]
 
 
@@ -232,8 +327,8 @@ def _test(
     return [
         _graph("final", config),
         _train("final", variants),
-        _blend("final", variants),
-        _score("final", variants),
+        _blend("final", config, variants),
+        _score("final", config, variants),
         Stage("test", baselines.score_test, TEST, inputs, _JUDGED, buckets=names),
     ]
 
@@ -251,7 +346,9 @@ def _report(config: RunConfig, models: Sequence[str], ablated: Sequence[str]) ->
         INDEX.format(phase="final"),
         TRAINED.format(phase="final", bucket=MODEL),
         COLD_START,
+        SIMILAR,
         *lists,
+        *_rank_inputs(config),
     )
     keys = ("name", "data", "clean", "split", *_LEARNED, "evaluate")
     return Stage("report", report.write, REPORT, inputs, keys)
@@ -264,6 +361,22 @@ def _relations(config: RunConfig) -> list[Stage]:
         return []
     keys = ("graph.relations", "graph.knowledge", "data.broken_lines", "data.time_unit")
     return [Stage("relations", relations.read, RELATIONS, (LOG,), keys, files)]
+
+
+def _contents(config: RunConfig) -> list[Stage]:
+    """Texts and pictures, when there are any."""
+    if not config.features.all:
+        return []
+    keys = ("features", "data.title_col", "data.item_col", "data.items")
+    return [Stage("contents", contents.read, CONTENTS, (LOG,), keys, config.features.files)]
+
+
+def _content_inputs(config: RunConfig) -> tuple[str, ...]:
+    return (CONTENTS,) if config.features.all else ()
+
+
+def _content_keys(config: RunConfig) -> tuple[str, ...]:
+    return ("features",) if config.features.all else ()
 
 
 def _side_inputs(config: RunConfig) -> tuple[str, ...]:
@@ -294,8 +407,11 @@ def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
     )
 
 
-def _blend(phase: PhaseName, variants: Sequence[str], rivals: Sequence[str] = ()) -> Stage:
-    inputs = [*_ROWS, GRAPH.format(phase=phase), _of_phase(TRAINED, phase)]
+def _blend(
+    phase: PhaseName, config: RunConfig, variants: Sequence[str], rivals: Sequence[str] = ()
+) -> Stage:
+    inputs = [*_ROWS, *_content_inputs(config), GRAPH.format(phase=phase)]
+    inputs.append(_of_phase(TRAINED, phase))
     inputs += [VALIDATION.format(bucket=name) for name in rivals]
     if phase != "select":
         inputs.append(_of_phase(BLEND, "select"))
@@ -304,15 +420,46 @@ def _blend(phase: PhaseName, variants: Sequence[str], rivals: Sequence[str] = ()
         blend.fit(phase, rivals),
         _of_phase(BLEND, phase),
         tuple(inputs),
-        _BLENDED,
+        (*_BLENDED, *_content_keys(config)),
         buckets=tuple(variants),
     )
 
 
-def _score(phase: PhaseName, variants: Sequence[str]) -> Stage:
+def _rank(config: RunConfig) -> list[Stage]:
+    """The second stage, where there is to be one."""
+    if not second_stage.is_configured(config):
+        return []
+    inputs = (
+        *_ROWS,
+        POPULARITY,
+        TRAINED.format(phase="select", bucket=MODEL),
+        BLEND.format(phase="select", bucket=MODEL),
+    )
+    keys = ("rank", "train.metric_k", "graph.target", "graph.negative_behaviors", *_HIDDEN, "seed")
+    return [Stage("rank", second_stage.choose, RANK, inputs, keys)]
+
+
+def _rank_inputs(config: RunConfig) -> tuple[str, ...]:
+    return (RANK, POPULARITY) if second_stage.is_configured(config) else ()
+
+
+def _score(phase: PhaseName, config: RunConfig, variants: Sequence[str]) -> Stage:
     name, output = ("validate", VALIDATION) if phase == "select" else ("test-model", TEST)
-    inputs = (*_ROWS, _of_phase(BLEND, phase), _of_phase(TRAINED, phase))
+    inputs: tuple[str, ...] = (*_ROWS, _of_phase(BLEND, phase), _of_phase(TRAINED, phase))
+    if phase == "final":
+        inputs += _rank_inputs(config)
     return Stage(name, training.score(phase), output, inputs, _JUDGED, buckets=tuple(variants))
+
+
+def _similar() -> Stage:
+    """By what items are similar in the model that is served."""
+    inputs = (
+        *_ROWS,
+        TRAINED.format(phase="select", bucket=MODEL),
+        BLEND.format(phase="select", bucket=MODEL),
+    )
+    keys = ("train.metric_k", "graph.target", "graph.negative_behaviors", *_HIDDEN, "seed")
+    return Stage("similar", similar.choose, SIMILAR, inputs, keys)
 
 
 def _ablations(config: RunConfig, ablated: Sequence[str]) -> list[Stage]:
@@ -322,6 +469,7 @@ def _ablations(config: RunConfig, ablated: Sequence[str]) -> list[Stage]:
     inputs = (
         *_ROWS,
         *_side_inputs(config),
+        *_content_inputs(config),
         GRAPH.format(phase="final"),
         TRAINED.format(phase="select", bucket=MODEL),
         BLEND.format(phase="select", bucket=MODEL),
@@ -336,12 +484,13 @@ def _cold_start(config: RunConfig) -> Stage:
     inputs = (
         *_ROWS,
         *_side_inputs(config),
+        *_content_inputs(config),
         GRAPH.format(phase="final"),
         POPULARITY,
         TRAINED.format(phase="final", bucket=MODEL),
         BLEND.format(phase="final", bucket=MODEL),
     )
-    keys = ("evaluate", "graph", "seed")
+    keys = ("evaluate", "graph", "seed", *_content_keys(config))
     return Stage("cold_start", cold_start.judge, COLD_START, inputs, keys)
 
 
@@ -351,21 +500,25 @@ def _serve(config: RunConfig) -> list[Stage]:
     refit = [
         _graph("serve", config),
         _train("serve", (MODEL,)),
-        _blend("serve", (MODEL,)),
+        _blend("serve", config, (MODEL,)),
         _index("serve"),
     ]
     inputs = (
         *_ROWS,
         *_side_inputs(config),
+        *_content_inputs(config),
         GRAPH.format(phase=phase),
         TRAINED.format(phase=phase, bucket=MODEL),
         BLEND.format(phase=phase, bucket=MODEL),
         INDEX.format(phase=phase),
         POPULARITY,
+        SIMILAR,
         REPORT,
         TEST.format(bucket=MODEL),
+        *_rank_inputs(config),
     )
-    keys = ("name", "refit", "clean", "split", "blend", *_LEARNED, *_SERVED)
+    served_keys = (*_LEARNED, *_SERVED, *_content_keys(config))
+    keys = ("name", "refit", "clean", "split", "blend", *served_keys)
     bundled = Stage("bundle", serving.bundle(phase), None, inputs, keys)
     return [*refit, bundled] if config.refit else [bundled]
 
@@ -391,8 +544,6 @@ def _of_phase(output: str, phase: PhaseName) -> str:
 
 
 def _files(data: DataConfig) -> tuple[str, ...]:
-    """Everything that ingest reads."""
-    logs = data.log if isinstance(data.log, list) else [data.log]
-    published = [data.train, data.validation, data.test]
-    tables = [data.items, data.users, data.availability, data.suppressed]
-    return tuple(path for path in [*logs, *published, *tables] if path)
+    """Everything that ingest reads; what a database answers is known when it was asked."""
+    asked = [f"query of {data.connection_env}://"] if data.connection_env else []
+    return (*ingest.files_of(data), *asked)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pipelines.fingerprint import Mark, content_or_none, mark_of
 from pipelines.manifest import Entry, Manifest
@@ -19,10 +19,9 @@ from recsys.core.config import RunConfig
 from recsys.core.errors import UsageError
 from recsys.core.machine import processor_seconds
 from recsys.core.progress import QUIET, Progress
+from recsys.core.runners import LocalRunner, Runner
+from recsys.core.steps import Steps
 from recsys.core.tables import Drops
-
-Bucket = TypeVar("Bucket")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,25 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Where:
+    """Where the steps of a stage run, for stages that go by buckets of users.
+
+    runner: runs the calls.
+    buckets: how many; by size when None.
+    lasts: whether what a step leaves outlives this process, so that a run that was killed goes on
+        behind it.
+    """
+
+    runner: Runner = field(default_factory=LocalRunner)
+    buckets: int | None = None
+    lasts: bool = False
+
+
+HERE = Where()
+"""In this process, one call after another."""
+
+
+@dataclass(frozen=True)
 class Work:
     """All that a stage function may use: parameters, input files, one bucket, and the folder to
     fill.
@@ -55,6 +73,14 @@ class Work:
     out: Path
     resume: Path
     progress: Progress
+    where: Where = HERE
+
+    @property
+    def steps(self) -> Steps | None:
+        """Steps that last, on the runner that was asked for; None when all is done here."""
+        if not self.where.lasts:
+            return None
+        return Steps(self.resume / "steps", self.where.runner, self.progress, lasts=True)
 
     def read(self, output: str) -> Path:
         """Path of an output of an earlier stage."""
@@ -87,13 +113,6 @@ class Cost:
     processor_seconds: float
     peak_memory_bytes: int
     disk_bytes: int
-
-
-def map(function: Callable[[Bucket], Result], buckets: Sequence[Bucket]) -> list[Result]:
-    """The results of `function` over `buckets`, in order, in this process: the place where a
-    cluster plugs in.
-    """
-    return [function(bucket) for bucket in buckets]
 
 
 @dataclass(frozen=True)
@@ -131,6 +150,7 @@ def run_plan(
     since: str | None = None,
     until: str | None = None,
     settle: Settle | None = None,
+    where: Where = HERE,
 ) -> Manifest:
     """Run the stages in order while holding the folder's lock.
 
@@ -143,6 +163,7 @@ def run_plan(
         since: first stage to look at; what lies before is taken as it is.
         until: last stage to look at.
         settle: decides, after one of the stages, how the run goes on; as planned when None.
+        where: the steps of stages run.
 
     Returns:
         The manifest.
@@ -159,12 +180,12 @@ def run_plan(
         prepared = 0
         if settle is not None:
             prepared = _position(plan, settle.after) + 1
-            _run_stages(plan, first, min(prepared, end), settled, manifest, progress)
+            _run_stages(plan, first, min(prepared, end), settled, manifest, progress, where)
             if end > prepared:
                 settled = settle.decide()
                 manifest.config = settled.config
                 first, end = _stretch(settled.plan, since, until)
-        _run_stages(settled.plan, max(first, prepared), end, settled, manifest, progress)
+        _run_stages(settled.plan, max(first, prepared), end, settled, manifest, progress, where)
         is_whole = first == 0 and end == len(settled.plan)
         manifest.finish(whole=is_whole, to_the_end=until is None)
     return manifest
@@ -195,13 +216,14 @@ def _run_stages(
     settled: Settled,
     manifest: Manifest,
     progress: Progress,
+    where: Where,
 ) -> None:
     """Run the stages from position `first` to the one before `end`."""
     for position in range(first, end):
         stage = plan[position]
         label = f"[{position + 1}/{len(plan)}]"
-        step = partial(_run_stage, stage, manifest, progress, label, settled.seconds)
-        map(step, stage.buckets)
+        for bucket in stage.buckets:
+            _run_stage(stage, manifest, progress, label, settled.seconds, where, bucket)
 
 
 def _require_earlier(stages: Sequence[Stage], folder: RunFolder) -> None:
@@ -222,6 +244,7 @@ def _run_stage(
     progress: Progress,
     label: str,
     forecast_seconds: Mapping[str, float],
+    where: Where,
     bucket: str,
 ) -> None:
     """One stage over one bucket, unless it is unchanged.
@@ -232,6 +255,7 @@ def _run_stage(
         progress: told of the stage.
         label: shown before its name.
         forecast_seconds: by name of a stage, where it was forecast.
+        where: its steps run.
         bucket: that the stage works on.
     """
     name = f"{stage.name}[{bucket}]" if bucket else stage.name
@@ -243,8 +267,22 @@ def _run_stage(
     progress.say(f"{label} {name} ({reason})", stage=name, skipped=False, reason=reason)
     started, processor_before = time.perf_counter(), processor_seconds()
     watch = StageWatch(manifest.folder, progress, label, name, forecast_seconds)
+    resume = _resume_folder(manifest.folder, name, mark)
+    if not certain and resume.exists():
+        shutil.rmtree(resume)
+    work = partial(
+        Work,
+        config=manifest.config,
+        folder=manifest.folder,
+        bucket=bucket,
+        resume=resume,
+        progress=progress,
+        where=where,
+    )
     with PeakMemory() as peak, watch:
-        facts, output = _execute(stage, bucket, name, mark, manifest, progress)
+        facts, output = _execute(stage, work)
+    if resume.exists():
+        shutil.rmtree(resume)
     cost = Cost(
         seconds=round(time.perf_counter() - started, 3),
         processor_seconds=round(processor_seconds() - processor_before, 3),
@@ -274,37 +312,18 @@ def _mark(stage: Stage, bucket: str, manifest: Manifest) -> tuple[Mark, bool]:
     return mark_of(module, stage.config, config, inputs, bucket), is_certain
 
 
-def _execute(
-    stage: Stage, bucket: str, name: str, mark: Mark, manifest: Manifest, progress: Progress
-) -> tuple[Facts, str]:
+def _execute(stage: Stage, work: "partial[Work]") -> tuple[Facts, str]:
     """Run the function with a folder that becomes the stage's output when it returns.
 
-    Args:
-        stage: whose function is run.
-        bucket: that it works on.
-        name: of the stage with its bucket.
-        mark: its fingerprint.
-        manifest: of the run.
-        progress: told of the work.
-
-    Returns:
-        What the function says, and where the output lies.
+    Returns what the function says, and where the output lies.
     """
-    folder = manifest.folder
-    resume = _resume_folder(folder, name, mark)
-    work = partial(
-        Work, config=manifest.config, folder=folder, bucket=bucket, resume=resume, progress=progress
-    )
+    folder: Path = work.keywords["folder"].path
     if stage.output is None:
-        facts = stage.function(work(out=folder.path))
-        output = str(facts.output)
-    else:
-        output = stage.output.format(bucket=bucket)
-        with atomic_folder(folder.path / output) as out:
-            facts = stage.function(work(out=out))
-    if resume.exists():
-        shutil.rmtree(resume)
-    return facts, output
+        facts = stage.function(work(out=folder))
+        return facts, str(facts.output)
+    output = stage.output.format(bucket=work.keywords["bucket"])
+    with atomic_folder(folder / output) as out:
+        return stage.function(work(out=out)), output
 
 
 def _resume_folder(folder: RunFolder, name: str, mark: Mark) -> Path:

@@ -109,6 +109,8 @@ def _print_models(report: Mapping[str, Any]) -> None:
     print_table(title, [*columns, "model against it"], rows)
     if report.get("served"):
         _print_served(report["served"])
+    if report.get("similar_items"):
+        print_text(report["similar_items"])
     if report.get("agreement"):
         agreement = report["agreement"]
         print_text(

@@ -1,25 +1,33 @@
 """`recsys add-items`: items that nobody took yet join the bundle that a run serves."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines.commands.options import Json
+from pipelines.run_folders import to_change
+from recsys.core.artefacts import RunFolder
+from recsys.core.config import DataConfig
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Run folder or its URL.")]
 NewItems = Annotated[
     str, typer.Option("--items", metavar="FILE", help="Table of new items: id, title, attributes.")
 ]
-ItemCol = Annotated[str, typer.Option("--item-col", metavar="NAME", help="Column of the item ids.")]
-TitleCol = Annotated[str, typer.Option("--title-col", metavar="NAME", help="Column of the titles.")]
+ItemCol = Annotated[
+    str | None,
+    typer.Option("--item-col", metavar="NAME", help="Column of the item ids; the run's else."),
+]
+TitleCol = Annotated[
+    str | None,
+    typer.Option("--title-col", metavar="NAME", help="Column of the titles; the run's else."),
+]
 
 
 def add_items(
     run: Run,
     items: NewItems,
-    item_col: ItemCol = "item_id",
-    title_col: TitleCol = "title",
+    item_col: ItemCol = None,
+    title_col: TitleCol = None,
     as_json: Json = False,
 ) -> None:
     """Items with attributes and no interactions get vectors; a new bundle holds them beside the
@@ -29,22 +37,19 @@ def add_items(
     table.
     """
     from pipelines.console import print_document, print_text
-    from recsys.core.artefacts import RunFolder
-    from recsys.core.config import DataConfig
     from recsys.core.errors import UsageError
     from recsys.logs.side_tables import read_item_rows
     from recsys.releases.life_cycle import publish
     from recsys.releases.publish import load_verified, write_bundle
 
-    folder = RunFolder.existing(run)
-    with folder.locked():
+    with to_change(run) as folder, folder.locked():
         if not folder.bundle.exists():
             raise UsageError(
                 f"the run {str(run)!r} has no bundle yet",
                 "Finish it with the recsys run that began it",
             )
         bundle = load_verified(folder.bundle)
-        columns = DataConfig(item_col=item_col, title_col=title_col)
+        columns = _columns(folder, item_col=item_col, title_col=title_col)
         new = bundle.read_new_items(read_item_rows(items, columns))
         before = path = folder.bundle.resolve()
         if len(new):
@@ -66,3 +71,15 @@ def add_items(
         f"{len(new):,} items added, serving bundle {path.name}"
         + "".join(f"; {one}" for one in lost)
     )
+
+
+def _columns(folder: RunFolder, **named: str | None) -> DataConfig:
+    """How columns of items are called: as named here, else as in the run's own item table."""
+    of_run = folder.read_manifest().get("config", {}).get("data", {})
+    columns = {}
+    for setting, name in named.items():
+        if name is not None:
+            columns[setting] = name
+        elif setting in of_run:
+            columns[setting] = of_run[setting]
+    return DataConfig(**columns)

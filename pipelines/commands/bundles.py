@@ -1,18 +1,20 @@
 """`recsys list | promote | rollback | verify | prune`: the bundles of a run folder."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.commands.options import Json
+from pipelines.run_folders import to_change, to_read
+from recsys.core.addresses import is_object
 from recsys.core.artefacts import RunFolder
 
 if TYPE_CHECKING:
     from recsys.releases.life_cycle import Listed, Promotion
 
-Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+Folder = Annotated[str, typer.Argument(metavar="RUN", help="Run folder or its URL.")]
 Name = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle, or how it begins.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[BUNDLE]...", help="Bundles; all when absent.")
@@ -26,12 +28,10 @@ Keep = Annotated[int, typer.Option("--keep", min=1, help="How many of the newest
 def list_bundles(run: Folder, as_json: Json = False) -> None:
     """The bundles of a run folder, newest first, and which one is live."""
     from pipelines.console import print_document, print_table
-    from recsys.releases.life_cycle import history, listed
 
-    folder = RunFolder.existing(run)
-    bundles = listed(folder)
+    bundles, history = _listed(run)
     if as_json:
-        promotions = [asdict(promotion) for promotion in history(folder)]
+        promotions = [asdict(promotion) for promotion in history]
         documents = [asdict(bundle) for bundle in bundles]
         print_document({"bundles": documents, "promotions": promotions})
         return
@@ -45,16 +45,18 @@ def promote(run: Folder, bundle: Name, force: Force = False, as_json: Json = Fal
     """
     from recsys.releases import life_cycle
 
-    folder = RunFolder.existing(run)
-    _tell(folder, life_cycle.promote(folder, bundle, force), as_json)
+    with to_change(run) as folder:
+        promotion = life_cycle.promote(folder, bundle, force)
+    _tell(folder, promotion, as_json)
 
 
 def rollback(run: Folder, as_json: Json = False) -> None:
     """Make the bundle live that was so before the present one."""
     from recsys.releases import life_cycle
 
-    folder = RunFolder.existing(run)
-    _tell(folder, life_cycle.rollback(folder), as_json)
+    with to_change(run) as folder:
+        promotion = life_cycle.rollback(folder)
+    _tell(folder, promotion, as_json)
 
 
 def verify(run: Folder, bundles: Names = None, as_json: Json = False) -> None:
@@ -65,9 +67,9 @@ def verify(run: Folder, bundles: Names = None, as_json: Json = False) -> None:
     from recsys.releases.life_cycle import listed
     from recsys.releases.life_cycle import verify as verify_bundle
 
-    folder = RunFolder.existing(run)
-    names = bundles or [bundle.name for bundle in listed(folder)]
-    whole = [verify_bundle(folder, name).name for name in names]
+    with to_change(run) as folder:
+        names = bundles or [bundle.name for bundle in listed(folder)]
+        whole = [verify_bundle(folder, name).name for name in names]
     if as_json:
         print_document({"whole": whole})
         return
@@ -80,11 +82,24 @@ def prune(run: Folder, keep: Keep = 3, as_json: Json = False) -> None:
     from pipelines.console import print_document, print_text
     from recsys.releases.life_cycle import prune as prune_bundles
 
-    gone = prune_bundles(RunFolder.existing(run), keep)
+    with to_change(run) as folder:
+        gone = prune_bundles(folder, keep)
     if as_json:
         print_document({"deleted": gone})
     else:
         print_text(f"deleted {', '.join(gone) or 'nothing'}")
+
+
+def _listed(run: str) -> "tuple[Sequence[Listed], Sequence[Promotion]]":
+    """The bundles of a run folder, and its switches; at a URL one small document says them."""
+    from recsys.releases import life_cycle
+    from recsys.releases.remote import RemoteRun
+
+    if is_object(run):
+        state = RemoteRun(run, "served").state()
+        return state.listed(), state.promotions
+    folder = to_read(run)
+    return life_cycle.listed(folder), life_cycle.history(folder)
 
 
 def _tell(folder: RunFolder, promotion: "Promotion | None", as_json: bool) -> None:
@@ -118,4 +133,6 @@ def _row(bundle: "Listed") -> list[Any]:
 def _mark(bundle: "Listed") -> str:
     if bundle.live:
         return "live"
+    if bundle.held:
+        return "held"
     return "rollback goes here" if bundle.rolls_back_to else ""

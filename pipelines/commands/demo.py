@@ -28,7 +28,7 @@ def demo(
     """
     from pipelines.commands.run import finish
     from pipelines.console import print_table
-    from pipelines.demo import demo_config
+    from pipelines.demo import demo_config, typical_user
     from recsys.core.config import with_overrides
 
     config = with_overrides(demo_config(out).model_dump(mode="json"), sets or [])
@@ -48,16 +48,6 @@ def demo(
         )
     columns = ["rank", "title", "score", "mostly because of"]
     print_table(f"For user {user}, with reasons", columns, rows)
-
-
-def typical_user(lookup: "Lookup") -> str:
-    """The user whose history has the median length (the smallest id among several)."""
-    import numpy as np
-
-    lengths = np.diff(lookup.bundle.seen[lookup.bundle.target].indptr)
-    by_length = np.argsort(lengths, kind="stable")
-    median = by_length[len(lengths) // 2 : len(lengths) // 2 + 1]
-    return lookup.bundle.users.external(median)[0]
 
 
 def _largest_parts(lookup: "Lookup", user: str, item: Any) -> str:

@@ -1,22 +1,22 @@
 """`recsys diff`: two bundles side by side."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.commands.lookup import open_lookup
 from pipelines.commands.options import Count, Json
+from pipelines.run_folders import to_read
 from recsys.core.errors import GateRefused, UsageError
 
 if TYPE_CHECKING:
     from recsys.releases.diff import Diff
 
 Before = Annotated[
-    Path, typer.Argument(metavar="A", help="Bundle folder, or run folder for the one it serves.")
+    str, typer.Argument(metavar="A", help="Bundle folder, or run folder for the one it serves.")
 ]
 After = Annotated[
-    Path | None,
+    str | None,
     typer.Argument(
         metavar="[B]",
         help="Likewise; without it A is a run folder: what rollback goes to against the live one.",
@@ -50,18 +50,17 @@ def diff(
         )
 
 
-def _before(run: Path) -> Path:
+def _before(run: str) -> str:
     """The bundle that rollback goes to. Raises UsageError when there is none."""
-    from recsys.core.artefacts import RunFolder
     from recsys.releases.life_cycle import rollback_target
 
-    folder = RunFolder.existing(run)
+    folder = to_read(run, every_bundle=True)
     name = rollback_target(folder)
     if name is None:
         raise UsageError(
             f"{run} has no earlier bundle to compare with", "Name two bundles: recsys diff A B"
         )
-    return folder.bundles / name
+    return str(folder.bundles / name)
 
 
 def _named(value: Any) -> Any:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.options import Json, LogJson, Quiet
-from recsys.core.artefacts import RunFolder
+from pipelines.run_folders import to_change
 
-Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+Folder = Annotated[str, typer.Argument(metavar="RUN", help="Run folder or its URL.")]
 Person = Annotated[str, typer.Option("--user", metavar="ID", help="User id as in the log.")]
 Events = Annotated[
     Path | None, typer.Option("--events", help="Log of live events; RUN/events.jsonl when absent.")
@@ -29,13 +29,17 @@ def forget(
     from pipelines.console import print_document, print_text, progress_to
     from pipelines.forget import forget as forget_user
 
-    found = forget_user(RunFolder.existing(run), user, events, progress_to(log_json, quiet))
+    progress = progress_to(log_json, quiet)
+    with to_change(run, progress) as folder:
+        found = forget_user(folder, user, events, progress)
     if as_json:
         print_document(vars(found))
         return
     bundles = ", ".join(f"{old} → {new}" for old, new in found.bundles.items()) or "none held them"
     print_text(
-        f"bundles: {bundles}\nrows removed: {found.rows:,}; events: {found.events:,}; trained states: {found.checkpoints}"
+        f"bundles: {bundles}\nrows removed: {found.rows:,}; events: {found.events:,}; "
+        f"answers and impressions: {found.answers + found.impressions:,}; "
+        f"trained states: {found.checkpoints}"
     )
     if found.deleted:
         print_text(f"the next recsys run makes anew: {', '.join(found.deleted)}")

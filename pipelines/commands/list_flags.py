@@ -69,14 +69,15 @@ Filter = Annotated[
     typer.Option(
         "--filter",
         metavar="COLUMN=VALUE",
-        help="Only items with this attribute; several of a column widen it.",
+        help="Only items with this attribute; several of a column widen it. Also COLUMN.all=VALUE, "
+        "COLUMN.none=VALUE, COLUMN.gte=NUMBER, .gt, .lte, .lt.",
     ),
 ]
 Popularity = Annotated[
     float | None,
     typer.Option(
         "--popularity",
-        help="Times ln(1 + users of an item), added to its score; below 0 for rare items.",
+        help="Popularity boost, from -1 (niche) to 1 (well known).",
     ),
 ]
 Diversity = Annotated[
@@ -87,6 +88,14 @@ Diversity = Annotated[
 ]
 Explain = Annotated[
     bool | None, typer.Option("--explain", help="Say of every item why it is there.")
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="A,B,C",
+        help="Columns of the item table that each item comes with, under --json.",
+    ),
 ]
 Reasons = Annotated[
     bool | None, typer.Option("--reasons", hidden=True, help="Old name of --explain.")
@@ -178,8 +187,10 @@ def _read_options(flags: dict[str, Any]) -> Any:
     for name in ("allow", "deny"):
         if name in values:
             values[name] = _ids_of_flags(values[name], values.pop(f"{name}_file"))
+    if "include" in values:
+        values["include"] = id_list(values["include"])
     if "filters" in values:
-        values["filters"] = attribute_values(values["filters"], "--filter")
+        values["filters"] = _filters_of_flags(values["filters"])
     not_absent = {name: value for name, value in values.items() if value is not None}
     return list_options(**not_absent)
 
@@ -189,6 +200,15 @@ def _ids_of_flags(texts: list[str] | None, file: Path | None) -> list[str] | Non
     if texts is None and file is None:
         return None
     return [*(id_list(texts) or []), *id_file(file)]
+
+
+def _filters_of_flags(texts: list[str] | None) -> Any:
+    from recsys.bundle.filters import read_filters
+
+    by_name = attribute_values(texts, "--filter")
+    if by_name is None:
+        return None
+    return read_filters((name, value) for name, values in by_name.items() for value in values)
 
 
 def _warn(old: str, new: str) -> None:
@@ -213,6 +233,7 @@ LIST = FlagGroup(
         "diversity": Diversity,
         "explain": Explain,
         "reasons": Reasons,
+        "include": Include,
     },
     _read_options,
 )

@@ -7,6 +7,7 @@ import typer
 
 from pipelines.commands.list_flags import BATCH, LIST, QUERY, Popularity, User, takes
 from pipelines.commands.options import Count, Json, LogJson, Quiet, Run, id_file
+from pipelines.commands.where_flags import Address, Buckets, RunnerName, WaitMinutes, Workers
 from recsys.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def recommend(
 def similar(
     run: Run, item: LikeItem = None, user: User = None, k: Count = 10, as_json: Json = False
 ) -> None:
-    """The items most like an item, or the users most like a user, by cosine."""
+    """The items most like an item, as validation chose it, or the users most like a user."""
     if (item is None) == (user is None):
         raise UsageError("nothing to compare with", "Give either --item ID or --user ID")
     lookup = open_lookup(run)
@@ -81,16 +82,29 @@ def batch(
     run: Run,
     out: BatchFile,
     users_file: UsersFile = None,
+    runner: RunnerName = None,
+    address: Address = None,
+    buckets: Buckets = None,
+    workers: Workers = None,
+    wait_minutes: WaitMinutes = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """The lists of all users as one Parquet file: user_id, item_id, score, rank."""
+    """The lists of all users as one Parquet file: user_id, item_id, score, rank. With --runner or
+    --buckets as a folder of such files.
+    """
     from pipelines.console import print_document, print_text, progress_to
 
+    in_parts = runner is not None or buckets is not None
     if out.suffix.lower() not in ("", ".parquet", ".pq"):
         raise UsageError(
             f"the lists are written as Parquet, not as {out.suffix}", "Name the file *.parquet"
+        )
+    if in_parts and out.suffix:
+        raise UsageError(
+            f"lists by buckets are a folder of files, and {out} is the name of one",
+            "Name a folder with --out",
         )
     lookup = open_lookup(run)
     users = None
@@ -100,14 +114,28 @@ def batch(
         unknown = [user for user in users if user not in lookup.bundle.users]
     if users and len(unknown) < len(users):
         users = [user for user in users if user in lookup.bundle.users]
-    rows = lookup.batch(
-        users,
-        options.k,
-        out,
-        exclude_seen=options.exclude_seen,
-        popularity=options.popularity,
-        progress=progress_to(log_json, quiet),
-    )
+    progress = progress_to(log_json, quiet)
+    if in_parts:
+        from pipelines.where import somewhere
+        from recsys.lookup.batch_buckets import Asked, write_parts
+
+        asked = Asked(
+            str(lookup.bundle.path.resolve()),  # another bundle may go live meanwhile
+            options.k,
+            options.exclude_seen,
+            options.popularity,
+        )
+        with somewhere(runner, address, buckets, workers, wait_minutes) as where:
+            rows = write_parts(asked, users, where.buckets, out, where.runner, progress)
+    else:
+        rows = lookup.batch(
+            users,
+            options.k,
+            out,
+            exclude_seen=options.exclude_seen,
+            popularity=options.popularity,
+            progress=progress,
+        )
     count = len(lookup.bundle.users) if users is None else len(users)
     if as_json:
         facts = {"file": str(out), "rows": rows, "users": count, "k": options.k}
@@ -118,22 +146,15 @@ def batch(
         print_text(f"{len(unknown):,} unknown users have no rows: {unknown[:5]}")
 
 
-def open_lookup(place: Path) -> "Lookup":
-    """The lookup of the bundle that a run folder serves, or of a bundle folder itself. Raises
-    UsageError for neither.
+def open_lookup(place: str | Path) -> "Lookup":
+    """The lookup of the bundle that a run folder serves, here or at a URL, or of a bundle folder
+    itself. Raises UsageError for neither.
     """
+    from pipelines.run_folders import served_place
     from recsys.bundle.bundle import Bundle
-    from recsys.core.artefacts import RunFolder
     from recsys.lookup.lookup import Lookup
 
-    if (place / "bundle.json").exists():
-        return Lookup(Bundle.load(place, verify=False))
-    bundle = RunFolder.existing(place).bundle
-    if not bundle.exists():
-        raise UsageError(
-            f"the run {str(place)!r} has no bundle yet",
-            "Finish it with the recsys run that began it",
-        )
+    bundle, _ = served_place(place)
     return Lookup(Bundle.load(bundle, verify=False))
 
 

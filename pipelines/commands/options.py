@@ -21,7 +21,10 @@ Json = Annotated[
 ]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Run folder; runs/NAME when absent.")]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", metavar="DIR", help="Run folder or its URL; runs/NAME when absent."),
+]
 Count = Annotated[int, typer.Option("-k", "--k", min=1, help="Length of the lists.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything that is drawn.")]
 Threads = Annotated[
@@ -63,7 +66,9 @@ Users = Annotated[
 Target = Annotated[
     str | None, typer.Option("--target", metavar="BEHAVIOR", help="Behaviour to predict.")
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a bundle folder.")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="Run folder or its URL, or a bundle folder.")
+]
 
 
 Flags = Mapping[str, tuple[Any, str]]

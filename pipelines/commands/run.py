@@ -1,8 +1,9 @@
 """`recsys run`, `recsys train`, `recsys index`: the plan, whole or in part."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +18,13 @@ from pipelines.commands.options import (
     configuration,
     sets_keys,
 )
+from pipelines.commands.where_flags import Address, Buckets, RunnerName, WaitMinutes, Workers
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipelines.manifest import Manifest
+    from pipelines.runner import Where
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every stage again.")]
 Hold = Annotated[
@@ -26,6 +32,10 @@ Hold = Annotated[
     typer.Option(
         "--hold", help="Leave the old bundle live; recsys promote switches to the new one."
     ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Make the bundle live though its report calls it worse."),
 ]
 Forecast = Annotated[
     bool, typer.Option("--forecast", help="Only say what the run would take; nothing is trained.")
@@ -39,6 +49,17 @@ BudgetMinutes = Annotated[
         "--budget-minutes", help="Leave out named parts of the run until its forecast fits."
     ),
 ]
+TrainWorkers = Annotated[
+    int | None,
+    typer.Option("--train-workers", min=1, help="Processes that share the steps of a training."),
+]
+
+TrackerFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--tracker", metavar="NAME", help="Log the run in mlflow, wandb or tensorboard, too."
+    ),
+]
 
 
 @sets_keys(LOG)
@@ -49,23 +70,39 @@ def run(
     sets: Sets = None,
     fresh: Fresh = False,
     hold: Hold = False,
+    force: Force = False,
     forecast: Forecast = False,
     budget_minutes: BudgetMinutes = None,
+    train_workers: TrainWorkers = None,
     no_first: NoFirst = False,
+    tracker: TrackerFlag = None,
+    runner: RunnerName = None,
+    address: Address = None,
+    buckets: Buckets = None,
+    workers: Workers = None,
+    wait_minutes: WaitMinutes = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Run the whole chain: from a log to a report, a bundle and an index. Unchanged stages are
-    skipped.
+    skipped. A bundle that its own report calls worse than another model does not go live (exit 4).
     """
     first = False if no_first else None
-    made = configuration(config, sets, budget_minutes=budget_minutes, first=first, **keys)
+    keys["tracking.tracker"] = tracker
+    flags = {"budget_minutes": budget_minutes, "first": first, "group.workers": train_workers}
+    made = configuration(config, sets, **flags, **keys)
     _require_log(made)
     if forecast:
         say_forecast(made, out, as_json, log_json, quiet)
         return
-    finish(made, out, as_json, log_json, quiet, fresh=fresh, hold=hold)
+    use_threads(made.threads)
+    from pipelines.where import somewhere
+
+    with somewhere(runner, address, buckets, workers, wait_minutes) as where:
+        finish(
+            made, out, as_json, log_json, quiet, fresh=fresh, hold=hold, force=force, where=where
+        )
 
 
 @sets_keys(LOG)
@@ -74,18 +111,19 @@ def train(
     config: Config = None,
     out: Out = None,
     sets: Sets = None,
+    train_workers: TrainWorkers = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Run the chain up to the training that chooses the number of epochs on validation."""
-    made = configuration(config, sets, **keys)
+    made = configuration(config, sets, **{"group.workers": train_workers}, **keys)
     _require_log(made)
     finish(made, out, as_json, log_json, quiet, until="train-select")
 
 
 def index(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
     sets: Sets = None,
     as_json: Json = False,
     log_json: LogJson = False,
@@ -94,9 +132,9 @@ def index(
     """Tune the index of a run again, for example with --set index.target_recall=0.95; the bundle
     follows.
     """
-    from recsys.core.artefacts import RunFolder
+    from pipelines.run_folders import local_only
 
-    stored = RunFolder.existing(run_folder).read_manifest()["config"]
+    stored = local_only(run_folder, "recsys index").read_manifest()["config"]
     finish(
         with_overrides(stored, sets or []),
         run_folder,
@@ -108,7 +146,7 @@ def index(
 
 
 def say_forecast(
-    config: RunConfig, out: Path | None, as_json: bool, log_json: bool, quiet: bool
+    config: RunConfig, out: str | Path | None, as_json: bool, log_json: bool, quiet: bool
 ) -> None:
     """Count the log, and print what the run would take."""
     use_threads(config.threads)
@@ -128,7 +166,7 @@ def say_forecast(
 
 def finish(
     config: RunConfig,
-    out: Path | None,
+    out: str | Path | None,
     as_json: bool,
     log_json: bool,
     quiet: bool,
@@ -136,23 +174,38 @@ def finish(
     since: str | None = None,
     until: str | None = None,
     hold: bool = False,
+    force: bool = False,
+    where: "Where | None" = None,
 ) -> None:
-    """Run the plan, then print what it found."""
+    """Run the plan, then print what it found, whether or not its bundle goes live."""
     use_threads(config.threads)
-    from pipelines.console import print_document, progress_to
+    from pipelines.console import progress_to
     from pipelines.run import run as run_chain
+    from pipelines.runner import HERE
 
-    manifest = run_chain(config, out, progress_to(log_json, quiet), fresh, since, until, hold)
+    progress = progress_to(log_json, quiet)
+    manifest = run_chain(config, out, progress, fresh, since, until, hold, force, where or HERE)
+    _print_findings(manifest, as_json, quiet)
+    if manifest.refusal is not None:
+        raise manifest.refusal
+
+
+def _print_findings(manifest: "Manifest", as_json: bool, quiet: bool) -> None:
+    from pipelines.console import print_document
     from pipelines.summary import document, print_summary, warnings_of
 
+    folder = manifest.folder
     if quiet:
         # They are no progress, and were not shown on the way.
-        for warning in warnings_of(manifest.folder):
+        for warning in warnings_of(folder):
             typer.echo(f"warning: {warning}", err=True)
     if as_json:
-        print_document(document(manifest.folder, manifest.ran))
+        found = document(folder, manifest.ran)
+        if manifest.tracking is not None:
+            found["tracking"] = asdict(manifest.tracking)
+        print_document(found)
     elif not quiet:
-        print_summary(manifest.folder)
+        print_summary(folder)
 
 
 def use_threads(threads: int | None) -> None:
@@ -168,7 +221,8 @@ def use_threads(threads: int | None) -> None:
 
 
 def _require_log(config: RunConfig) -> None:
-    if config.data.log is None and config.data.train is None:
+    data = config.data
+    if not any((data.log, data.train, data.query, data.query_file)):
         raise UsageError(
             "nothing to run on", "Give CONFIG.toml, or --log FILE --user-col U --item-col I"
         )

@@ -1,22 +1,22 @@
 """`recsys show`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines.commands.options import Json
-from recsys.core.artefacts import RunFolder
+from pipelines.run_folders import to_read
 
 
 def show(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")], as_json: Json = False
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run folder or its URL.")],
+    as_json: Json = False,
 ) -> None:
     """Tables of what is in a run folder: data and drops, models and baselines, index, timings."""
     from pipelines.console import print_document
     from pipelines.summary import document, print_summary
 
-    folder = RunFolder.existing(run)
+    folder = to_read(run)
     if as_json:
         print_document(document(folder))
     else:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import VALIDATION
 from pipelines.runner import Facts, Work
+from pipelines.stages.lists import lists
 from pipelines.stages.scores import Scored
 from recsys.baselines.catalogue import Baseline, baseline, choose, skip_reason, tuning_cost
 from recsys.core.arrays import Int32Array
@@ -61,11 +62,15 @@ def score_test(work: Work) -> Facts:
     if chosen.skipped:
         return _save(work, chosen)
     data = load_phase(work.folder.path, work.config, "final")
+    ranked = lists(work, data, refitted)
+    return _save(work, Scored(chosen.name, chosen.title, chosen.params, ranked=ranked))
+
+
+def refitted(work: Work, data: Phase) -> Scorer:
+    """The baseline of the bucket with the setting that validation chose."""
+    chosen = Scored.load(work.read(VALIDATION.format(bucket=work.bucket)))
     model = baseline(work.bucket)
-    scorer = model.fit(data.interactions, data.target, chosen.params, data.config.seed)
-    return _save(
-        work, Scored(chosen.name, chosen.title, chosen.params, ranked=_lists(scorer, data))
-    )
+    return model.fit(data.interactions, data.target, chosen.params, data.config.seed)
 
 
 def _lists(scorer: Scorer, data: Phase) -> Int32Array:

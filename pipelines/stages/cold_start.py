@@ -1,23 +1,17 @@
 """How visitors and cold items are served: figures for the report, on the test."""
 
-import numpy as np
-from scipy import sparse
-
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, MODEL
 from pipelines.runner import Facts, Work
+from pipelines.stages import content_worth
 from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popularity_half_life
 from recsys.bundle.neighbours import neighbours_into_users
-from recsys.core.arrays import IntArray
 from recsys.core.artefacts import write_json
 from recsys.core.encoder import LATEST, Embeddings
-from recsys.core.ids import UNKNOWN
-from recsys.core.interactions import dense_of
-from recsys.core.tables import ITEM, ITEM_ID, USER
 from recsys.evaluate.cold_start import Trained, cold_items, visitor_rows
 from recsys.evaluate.document import ColdItems
-from recsys.fitting.cold_items import place_items
+from recsys.fitting.cold_items import place_cold_items
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.phases.phase import Phase
@@ -28,7 +22,7 @@ FIGURES = "cold_start.json"
 
 
 def judge(work: Work) -> Facts:
-    """Write what `evaluate.document` calls visitors and cold_items."""
+    """Write what `evaluate.document` calls visitors, cold_items and content."""
     data = load_phase(work.folder.path, work.config, "final")
     graph = load_graph(work.read(GRAPH.format(phase="final")))
     embeddings = embeddings_of(work, "final", MODEL)
@@ -45,9 +39,11 @@ def judge(work: Work) -> Facts:
         work.config.seed,
     )
     cold = _cold_items(data, graph, embeddings, k)
+    content = content_worth.rows(work, data, graph, embeddings, k) if data.contents else []
     document = {
         "visitors": [row.model_dump() for row in visitors],
         "cold_items": None if cold is None else cold.model_dump(),
+        "content": [row.model_dump() for row in content],
     }
     write_json(work.out / FIGURES, document)
     return Facts(figures=document)
@@ -66,30 +62,7 @@ def _trained(work: Work, data: Phase, graph: Graph, embeddings: Embeddings) -> T
 
 def _cold_items(data: Phase, graph: Graph, embeddings: Embeddings, k: int) -> ColdItems | None:
     """Items of the test that the phase has no row of; None where none could be placed."""
-    all_codes = np.arange(len(data.log.items))
-    codes = np.setdiff1d(all_codes, data.interactions.item_codes)
-    if not len(codes):
+    placed = place_cold_items(data, graph, embeddings)
+    if placed is None:
         return None
-    new = place_items(data, graph, embeddings, codes)
-    if new is None:
-        return None
-    placed_codes = data.log.items.lookup(new.table[ITEM_ID].to_list())
-    columns = np.searchsorted(codes, placed_codes)
-    vectors = np.zeros((len(codes), new.vectors.shape[1]), np.float32)
-    vectors[columns] = new.vectors
-    is_placed = np.zeros(len(codes), bool)
-    is_placed[columns] = True
-    return cold_items(embeddings.users, vectors, is_placed, _held_out_pairs(data, codes), k)
-
-
-def _held_out_pairs(data: Phase, codes: IntArray) -> sparse.csr_matrix:
-    """(users, items of `codes`) 1 for each held-out pair of a known user and one of them."""
-    rows = data.judge.held_out.cold
-    user = dense_of(rows[USER].to_numpy(), data.interactions.user_codes)
-    item = dense_of(rows[ITEM].to_numpy(), codes.astype(np.int32))
-    both = (user != UNKNOWN) & (item != UNKNOWN)
-    ones = np.ones(int(both.sum()), np.float32)
-    shape = (data.interactions.num_users, len(codes))
-    pairs = sparse.csr_matrix((ones, (user[both], item[both])), shape=shape)
-    pairs.data[:] = 1.0
-    return pairs
+    return cold_items(embeddings.users, placed.vectors, placed.is_placed, placed.held_out, k)

@@ -7,6 +7,8 @@ from recsys.core.errors import ConfigError
 from recsys.core.suppression import Suppression
 from recsys.logs.ingest import IngestReport, ingest_split
 from recsys.logs.ingest import ingest as ingest_log
+from recsys.logs.queries import log_of
+from recsys.logs.sources import brought
 
 
 def ingest(work: Work) -> Facts:
@@ -29,18 +31,27 @@ def ingest(work: Work) -> Facts:
 
 def _ingest(work: Work) -> IngestReport:
     data, clean = work.config.data, work.config.clean
+    for source in files_of(data):
+        # Here, where it is told how far they are; whoever reads them then finds them.
+        brought(source, work.progress)
     forgotten = Suppression.load(work.read(SUPPRESSED))
     parts = published_parts(data)
     if parts:
         target = work.config.graph.target
         return ingest_split(
-            parts, data, clean, work.out, work.progress, suppressed=forgotten, target=target
+            parts,
+            data,
+            clean,
+            work.out,
+            work.progress,
+            work.where.buckets,
+            forgotten,
+            target,
+            work.steps,
         )
-    if data.log is None:
-        raise ConfigError(
-            "the configuration names no log", "Give --log FILE, or data.log in the TOML file"
-        )
-    return ingest_log(data.log, data, clean, work.out, work.progress, suppressed=forgotten)
+    buckets, steps = work.where.buckets, work.steps
+    with log_of(data, work.progress) as log:
+        return ingest_log(log, data, clean, work.out, work.progress, buckets, forgotten, steps)
 
 
 def published_parts(data: DataConfig) -> dict[str, str]:
@@ -55,3 +66,12 @@ def published_parts(data: DataConfig) -> dict[str, str]:
             "a published split needs data.train and data.test", "Give both, or data.log instead"
         )
     return files
+
+
+def files_of(data: DataConfig) -> list[str]:
+    """Every file, folder, pattern and URL that ingest reads."""
+    logs = data.log if isinstance(data.log, list) else [data.log]
+    published = [data.train, data.validation, data.test]
+    tables = [data.items, data.users, data.availability, data.suppressed]
+    queried = [data.query_file, data.database]
+    return [path for path in [*logs, *published, *tables, *queried] if path]

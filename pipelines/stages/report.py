@@ -23,7 +23,9 @@ from pipelines.places import (
 from pipelines.runner import Facts, Work
 from pipelines.stages.cold_start import FIGURES
 from pipelines.stages.scores import Scored
+from pipelines.stages.second_stage import second_stage_figures
 from pipelines.stages.serving import THROUGH
+from pipelines.stages.similar import chosen_similar
 from pipelines.stages.took import left_out, stage_rows
 from pipelines.stages.training import MASS
 from recsys.core.arrays import Int32Array
@@ -34,6 +36,7 @@ from recsys.core.tables import Drops
 from recsys.evaluate.deciding import deciding_mean, deciding_metric
 from recsys.evaluate.document import (
     ColdItems,
+    ContentRow,
     Epoch,
     RelationRow,
     RunFacts,
@@ -93,6 +96,8 @@ def write(work: Work) -> Facts:
         "relations": _relations(work, final),
         "budget_minutes": config.budget_minutes,
         "left_out": left_out(work.folder),
+        "second_stage": second_stage_figures(work, final),
+        "similar_items": chosen_similar(work).get("line", ""),
         "stages": _earlier_than_report(work, stages),
     }
     if blended is not None:
@@ -138,6 +143,7 @@ def _cold_start(work: Work) -> dict[str, Any]:
     return {
         "visitors": [VisitorRow(**row) for row in figures["visitors"]],
         "cold_items": None if cold is None else ColdItems(**cold),
+        "content": [ContentRow(**row) for row in figures.get("content", [])],
     }
 
 
@@ -212,6 +218,8 @@ def _data_files(data: DataConfig) -> str:
         return data.log
     if data.log:
         return ", ".join(data.log)
+    if data.query or data.query_file:
+        return f"the query of {data.database or data.connection_env}"
     return f"{data.train}, {data.test}"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import read_json, write_json
 
+_FIRST = "first_stage.npy"
 _CARD = ("name", "title", "params", "skipped", "facts")
 
 
@@ -38,3 +39,14 @@ class Scored:
         return Scored(
             **read_json(folder / "card.json"), ranked=np.load(lists) if lists.exists() else None
         )
+
+
+def save_first_stage(folder: Path, ranked: Int32Array) -> None:
+    """The lists of the model before a second stage, beside those after it."""
+    np.save(folder / _FIRST, ranked)
+
+
+def first_stage_lists(folder: Path) -> Int32Array | None:
+    """(held-out users, k) what a second stage was given; None where there is none."""
+    lists = folder / _FIRST
+    return np.load(lists) if lists.exists() else None

@@ -12,12 +12,16 @@ from pipelines.places import GRAPH, INDEX, MODEL, REPORT, TEST, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import embeddings_of, scorer_of
 from pipelines.stages.popularity import popularity_half_life
-from pipelines.stages.scores import Scored
+from pipelines.stages.scores import Scored, first_stage_lists
+from pipelines.stages.second_stage import second_stage_of
+from pipelines.stages.similar import chosen_similar
 from pipelines.stages.training import CARD
+from recsys.bundle.parts.run_report import RunReport
+from recsys.bundle.parts.second_stage import SecondStageTrees
 from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.artefacts import read_json, text_sha256, write_json
 from recsys.core.tables import ITEM_ID, USER_ID
-from recsys.encode.history_scores import BlendedScorer, searched, with_sparse_scores
+from recsys.encode.history_scores import BlendedScorer, searched
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import evenly, rank_metrics
 from recsys.fitting.fit import bundle_of
@@ -63,7 +67,10 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
             tuned.index.save(work.out)
         figures: dict[str, Any] = {"card": tuned.card}
         if phase == "final":
-            exact = Scored.load(work.read(TEST.format(bucket=MODEL))).ranked
+            tested = work.read(TEST.format(bucket=MODEL))
+            exact = first_stage_lists(tested)
+            if exact is None:
+                exact = Scored.load(tested).ranked
             if exact is None:
                 exact = np.empty((0, max(config.evaluate.ks)), np.int32)
             figures["through"] = _through(data, scorer, tuned, exact)
@@ -92,13 +99,26 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         values = _test_values(tested, scored)
         card = _model_card(work, data, report, training)
         card["test_rows"] = _held_out_sha256(tested)
+        card["similar_items"] = similar_items = chosen_similar(work)
         fitted = bundle_of(
-            data, graph, embeddings, scorer, tuned, card, values, popularity_half_life(work)
+            data,
+            graph,
+            embeddings,
+            scorer,
+            tuned,
+            card,
+            values,
+            popularity_half_life(work),
+            similar_items["by"],
         )
         if fitted.cold_items:
             work.progress.say(
                 f"{fitted.cold_items:,} items that nobody took, placed by what they are"
             )
+        fitted = fitted.with_parts(RunReport.read(work.read(REPORT)))
+        stage = second_stage_of(work, data, scorer)
+        if stage is not None:
+            fitted = fitted.with_parts(SecondStageTrees(stage.trees))
         path = write_bundle(folder.bundles, fitted)
         return Facts(figures={"bundle": path.name}, output=str(path.relative_to(folder.path)))
 
@@ -136,11 +156,8 @@ def _lists_of_index(
     item_vectors, unit = _with_popularity(data, scorer)
     queries = boosted_queries(searched(scorer).user_vectors[users], 0.0, unit)
     planner = Planner(ExactIndex(item_vectors), index)
-    hits = planner.search(queries, max(data.config.evaluate.ks), seen)
-    if isinstance(scorer, BlendedScorer):
-        added = scorer.sparse_scores(users)
-        hits = with_sparse_scores(hits, queries, item_vectors, added, seen)
-    return hits.items
+    added = scorer.sparse_scores(users) if isinstance(scorer, BlendedScorer) else None
+    return planner.search(queries, max(data.config.evaluate.ks), seen, added=added).items
 
 
 def _with_popularity(

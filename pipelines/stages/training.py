@@ -3,27 +3,33 @@ many.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import GRAPH, LIGHTGCN, TRAINED
+from pipelines.places import GRAPH, LIGHTGCN, MODEL, TRAINED
 from pipelines.runner import Facts, Work
 from pipelines.stages.blend import chosen, scorer_of
 from pipelines.stages.embeddings import save_embeddings
-from pipelines.stages.scores import Scored
+from pipelines.stages.lists import lists
+from pipelines.stages.scores import Scored, save_first_stage
+from pipelines.stages.second_stage import lists_by_both
 from recsys.core.artefacts import read_json, write_json
 from recsys.core.config import ModelConfig
+from recsys.core.progress import QUIET, Progress
+from recsys.core.ranking import Scorer
 from recsys.fitting.fit import fit_phase
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.model.mass import message_mass
 from recsys.phases.phase import Phase, PhaseName
+from recsys.train.launch import run_group, threads_of, uses_gpu
 from recsys.train.probe import Settings
+from recsys.train.ranks import ALONE, Ranks
 from recsys.train.warm_start import WarmStart, load_states, save_states
 
-CARD, MASS = "training.json", "mass.json"
+CARD, MASS, _FACTS = "training.json", "mass.json", "facts.json"
 
 
 def fit(phase: PhaseName) -> Callable[[Work], Facts]:
@@ -32,40 +38,67 @@ def fit(phase: PhaseName) -> Callable[[Work], Facts]:
     """
 
     def fit_variant(work: Work) -> Facts:
-        data = load_phase(work.folder.path, work.config, phase)
-        graph = load_graph(work.read(GRAPH.format(phase=phase)))
-        model = variant(work.config.model, work.bucket)
-        trained = fit_phase(
-            data,
-            graph,
-            model,
-            work.resume,
-            _epochs(work, phase),
-            _start(work, data, graph),
-            work.progress,
-            settings=_settings(work, phase),
-        )
+        if work.config.group.workers > 1:
+            return _fit_together(work, phase)
+        return _fit(work, phase)
+
+    return fit_variant
+
+
+def _fit(work: Work, phase: PhaseName, ranks: Ranks = ALONE, threads: int | None = None) -> Facts:
+    """Train, and leave the vectors and weights in `work.out`."""
+    data = load_phase(work.folder.path, work.config, phase)
+    graph = load_graph(work.read(GRAPH.format(phase=phase)))
+    model = variant(work.config.model, work.bucket)
+    trained = fit_phase(
+        data,
+        graph,
+        model,
+        work.resume,
+        _epochs(work, phase),
+        _start(work, data, graph),
+        work.progress,
+        settings=_settings(work, phase),
+        ranks=ranks,
+        threads=threads,
+    )
+    # No timings in the output: the same weights are the same bytes, and what follows them stays
+    # unchanged.
+    card: dict[str, Any] = {
+        "epochs": trained.best_epoch,
+        "value": trained.best_value,
+        "stopped": trained.stopped,
+        "weight_powers": trained.network.weight_powers(),
+        "settings": trained.settings.document(),
+    }
+    if ranks.leads:
         save_embeddings(trained.embeddings, work.out)
         save_states(work.out, trained.network, graph, data.interactions)
         if len(graph.relations) > 2:  # more than the target behaviour and its reverse
             write_json(work.out / MASS, message_mass(trained.network, graph, data.interactions))
-        # No timings in the output: the same weights are the same bytes, and what follows them stays
-        # unchanged.
-        card: dict[str, Any] = {
-            "epochs": trained.best_epoch,
-            "value": trained.best_value,
-            "stopped": trained.stopped,
-            "weight_powers": trained.network.weight_powers(),
-            "settings": trained.settings.document(),
-        }
         write_json(work.out / CARD, card)
-        history = [asdict(record) for record in trained.history]
-        return Facts(
-            rows_in=len(data.interactions),
-            figures={**card, "history": history, "plan": trained.plan.facts()},
-        )
+    history = [asdict(record) for record in trained.history]
+    return Facts(
+        rows_in=len(data.interactions),
+        figures={**card, "history": history, "plan": trained.plan.facts()},
+    )
 
-    return fit_variant
+
+def _fit_together(work: Work, phase: PhaseName) -> Facts:
+    """The same by a group of processes, of which the first writes."""
+    group = work.config.group
+    on_gpu = uses_gpu(work.config.train.device)
+    arguments = (replace(work, progress=QUIET), phase)
+    run_group(_fit_as_one_of, arguments, group, work.resume, work.progress, on_gpu)
+    facts = read_json(work.resume / _FACTS)
+    return Facts(rows_in=facts["rows_in"], figures=facts["figures"])
+
+
+def _fit_as_one_of(ranks: Ranks, progress: Progress, work: Work, phase: PhaseName) -> None:
+    threads = threads_of(work.config.group, work.config.threads)
+    facts = _fit(replace(work, progress=progress), phase, ranks, threads)
+    if ranks.leads:
+        write_json(work.resume / _FACTS, {"rows_in": facts.rows_in, "figures": facts.figures})
 
 
 def score(phase: PhaseName) -> Callable[[Work], Facts]:
@@ -73,18 +106,29 @@ def score(phase: PhaseName) -> Callable[[Work], Facts]:
 
     def score_phase(work: Work) -> Facts:
         data = load_phase(work.folder.path, work.config, phase)
-        scorer = scorer_of(work, data, work.bucket)
-        ranked = data.judge.ranked(scorer, max(work.config.evaluate.ks))
+        ranked = lists(work, data, trained)
         card = read_json(work.read(TRAINED.format(phase=phase, bucket=work.bucket)) / CARD)
         params = {"epochs": card["epochs"], **chosen(work, work.bucket).explain()}
         for name, power in card.get("weight_powers", {}).items():
             params[f"{name} weights to the power"] = round(power, 2)
+        if phase == "final" and work.bucket == MODEL:
+            scorer = scorer_of(work, data, work.bucket)
+            both = lists_by_both(work, data, scorer, max(work.config.evaluate.ks))
+            if both is not None:
+                save_first_stage(work.out, ranked)
+                params["second stage"] = "LightGBM"
+                ranked = both
         Scored(work.bucket, title(work.config.model, work.bucket), params, ranked=ranked).save(
             work.out
         )
         return Facts(rows_out=len(ranked))
 
     return score_phase
+
+
+def trained(work: Work, data: Phase) -> Scorer:
+    """The trained variant of the bucket, with what terms add."""
+    return scorer_of(work, data, work.bucket)
 
 
 def variant(config: ModelConfig, name: str) -> ModelConfig:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chain import Call, Called, Settings
+from flags import require_own_flags
 from pipelines.cli import main
 from pipelines.run import run
 from recsys.core.artefacts import RunFolder
@@ -23,6 +24,8 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(SystemExit) as exit_:
             main()
         captured = capsys.readouterr()
+        if exit_.value.code:
+            require_own_flags([str(one) for one in arguments], captured.err)
         return Called(int(exit_.value.code or 0), captured.out, captured.err)
 
     return called

@@ -10,7 +10,7 @@ import pytest
 from chain import Call, Settings
 from pipelines.run import run
 from recsys.bundle.bundle import Bundle
-from recsys.core.artefacts import RunFolder
+from recsys.core.artefacts import RunFolder, read_json, write_json
 from recsys.lookup.lookup import Lookup
 
 OLD = Path(__file__).parent / "old_run"
@@ -114,3 +114,29 @@ def test_a_run_serves_items_of_its_table_that_nobody_took(
     assert len(bundle.items) == len(items) + 1
     [answer] = Lookup(bundle).recommend(attributes=[{"country": "de"}], k=3)
     assert (answer["source"], len(answer["items"])) == ("segment", 3)
+
+
+def test_items_are_added_under_the_names_of_the_run(
+    with_genres: RunFolder, world: Path, tmp_path: Path, call: Call
+) -> None:
+    """A table as the run's own was: nothing has to be said again; a flag says it otherwise."""
+    copied = tmp_path / "run"
+    shutil.copytree(with_genres.path, copied, symlinks=True)
+    genres = pl.read_parquet(world / "items.parquet")["genres"]
+    table = {"sku": ["new c"], "name": ["C"], "genres": [genres[0]]}
+    pl.DataFrame(table).write_parquet(tmp_path / "new.parquet")
+    asked = ("add-items", copied, "--items", tmp_path / "new.parquet", "--json")
+    refused = call(*asked)
+    assert refused.code == 1
+    assert "no column 'item_id'" in refused.err and "--item-col" in refused.err
+    assert "--user-col" not in refused.err and "--time-col" not in refused.err
+
+    manifest = read_json(copied / "manifest.json")
+    manifest["config"]["data"] |= {"item_col": "sku", "title_col": "name"}
+    write_json(copied / "manifest.json", manifest)
+    assert '"added": 1' in call(*asked).out
+
+    renamed = {"code": ["new d"], "name": ["D"], "genres": [genres[0]]}
+    pl.DataFrame(renamed).write_parquet(tmp_path / "new.parquet")
+    assert call(*asked).code == 1
+    assert '"added": 1' in call(*asked, "--item-col", "code").out

@@ -30,6 +30,15 @@ def test_a_broken_dgl_does_not_take_the_doctor_down(monkeypatch: pytest.MonkeyPa
     assert doctor._dgl().status == "fail"
 
 
+@pytest.mark.parametrize("version", [(3, 12), (3, 14)])
+def test_a_later_python_lacks_nothing(
+    version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.sys, "version_info", (*version, 0))
+    assert doctor._python().status == "ok"
+    assert doctor._dgl().status == "ok" and "plain sampler" in doctor._dgl().found
+
+
 def test_unwritable_folder_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **named: object) -> None:
         raise PermissionError(13, "Permission denied")

@@ -58,4 +58,5 @@ def test_contents_of_files_folders_and_globs(
     assert globbed == content_or_none(str(tmp_path / "*.csv"))
     Path("b.csv").write_text("changed", encoding="utf-8")
     assert content_or_none("*.csv") != globbed
-    assert content_or_none("s3://bucket/log.parquet") is None
+    assert content_or_none(f"file://{tmp_path}/b.csv") == content_or_none("b.csv")
+    assert content_or_none("https://shop.example/log.parquet") is None

@@ -8,13 +8,15 @@ import polars as pl
 import pytest
 
 from chain import Heard, Settings
+from pipelines.commands.run import finish
 from pipelines.run import plan, run
+from pipelines.stages import serving
 from pipelines.summary import document
 from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import RunFolder, read_json
 from recsys.core.config import RunConfig
 from recsys.core.encoder import EncoderState
-from recsys.core.errors import ConfigError, DataError
+from recsys.core.errors import ConfigError, DataError, GateRefused
 from recsys.core.machine import cores
 from recsys.evaluate.document import Report
 from recsys.logs.synthetic import communities
@@ -180,6 +182,43 @@ def test_a_first_bundle_can_be_held_too(
     (folder.path / "promotions.jsonl").unlink()
     run(settings(world), folder.path, hold=True)
     assert live(folder) is None and document(folder)["held"] == finished.bundle.resolve().name
+
+
+def test_a_bundle_that_its_report_calls_worse_does_not_go_live(
+    settings: Settings,
+    finished: RunFolder,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The gate of `recsys promote`: what is found is printed, the old bundle stays, exit 4."""
+    card_of = serving._model_card
+    worse = {"never_worse": False, "verdict": "ItemKNN is better"}
+    monkeypatch.setattr(serving, "_model_card", lambda *about: {**card_of(*about), **worse})
+    folder = RunFolder(copy(finished, tmp_path / "worse"))
+    before = live(folder)
+    config = settings(world, "refit=false")
+    with pytest.raises(GateRefused, match="does not go live: ItemKNN is better") as refused:
+        finish(config, folder.path, as_json=False, log_json=False, quiet=False)
+    assert refused.value.exit_code == 4 and live(folder) == before
+    assert f"serving bundle {before}, holding" in capsys.readouterr().out
+    manifest = run(config, folder.path)
+    assert manifest.refusal is not None and live(folder) == before  # nor on the second try
+    made = manifest.entries["bundle"].figures["bundle"]
+    assert str(manifest.refusal).endswith(f"recsys promote RUN {made} --force")
+    promote(folder, made, force=True)  # as the remedy says
+    assert live(folder) == made
+    rollback(folder)
+    assert run(config, folder.path, force=True, since="bundle", fresh=True).refusal is None
+    assert live(folder) == made
+
+
+def test_the_bundle_carries_the_report(finished: RunFolder) -> None:
+    report = Bundle.load(finished.bundle).report
+    assert report is not None
+    assert report.document == read_json(finished.report / "report.json")
+    assert report.page == (finished.report / "report.html").read_text(encoding="utf-8")
 
 
 def test_without_refit_the_tested_model_is_served(

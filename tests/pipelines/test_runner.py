@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import runner
 from pipelines.runner import Facts, Stage, Work, run_plan
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import RunConfig, build_config
@@ -49,10 +48,6 @@ def go(counted: Counted, config: RunConfig | None = None, **how: object) -> list
     before = len(counted.calls)
     run_plan(counted.plan(), config or RunConfig(), RunFolder(Path("run")), **how)
     return counted.calls[before:]
-
-
-def test_map_keeps_order() -> None:
-    assert runner.map(lambda bucket: bucket * 2, [3, 1, 2]) == [6, 2, 4]
 
 
 def test_every_bucket_leaves_its_output(counted: Counted) -> None:
@@ -184,7 +179,7 @@ def test_a_second_run_on_the_folder_is_refused_with_the_pid(counted: Counted) ->
         go(counted)
 
 
-def test_a_cloud_file_cannot_be_known_to_be_unchanged(tmp_path: Path) -> None:
+def test_a_file_of_the_web_cannot_be_known_to_be_unchanged(tmp_path: Path) -> None:
     calls: list[int] = []
 
     def read(work: Work) -> Facts:
@@ -193,7 +188,7 @@ def test_a_cloud_file_cannot_be_known_to_be_unchanged(tmp_path: Path) -> None:
 
     for _ in range(2):
         run_plan(
-            [Stage("read", read, "out", files=("s3://bucket/log",))],
+            [Stage("read", read, "out", files=("https://shop.example/log.csv",))],
             RunConfig(),
             RunFolder(tmp_path / "run"),
         )
