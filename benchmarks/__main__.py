@@ -10,7 +10,17 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 _PACKAGES = ("accuracy", "signals")
-_NOT_RUN = {"__main__", "record", "interactions_of", "made_up", "planted", "worlds", "http_load"}
+_NOT_RUN = {
+    "__main__",
+    "record",
+    "interactions_of",
+    "made_up",
+    "planted",
+    "simulated_shop",
+    "worlds",
+    "http_load",
+    "group_steps",
+}
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Run one variant of one log with one seed, and keep its figures."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def run(
     told = {
         name: value for name, value in scored.facts.items() if name != "shared"
     }  # thousands of numbers, unread
-    entry = _facts(dataset, variant, config) | figures(scored.ranking) | told
+    entry = _facts(dataset, variant, config, place) | figures(scored.ranking) | told
     results.add(entry, RUNS)
     return entry
 
@@ -46,17 +47,17 @@ def final_phase(dataset: str, variant: str, place: Place) -> Phase:
     return Phase("final", *load(config, place.of(dataset)), config)
 
 
-def _facts(dataset: str, variant: str, config: RunConfig) -> results.Result:
+def _facts(dataset: str, variant: str, config: RunConfig, place: Place) -> results.Result:
+    settings = config.model_dump_json(
+        exclude_defaults=True, include={"split", "graph", "model", "train", "evaluate"}
+    )
     return {
         "dataset": dataset,
         "row": variant,
         "seed": config.seed,
         "selected_on": "validation",
-        "config": config.model_dump(
-            mode="json",
-            exclude_defaults=True,
-            include={"split", "graph", "model", "train", "evaluate"},
-        ),
+        # Files are named as below the folder of logs, which lies elsewhere on another machine.
+        "config": json.loads(settings.replace(f"{place.data}/", "DATA/")),
         "commit": commit(),
         "data_sha256": checksums(dataset, config),
         "device": device(config),
