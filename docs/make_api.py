@@ -76,6 +76,7 @@ def _signature(member: object) -> str:
     for parameter in signature.parameters.values():
         if parameter.name != "self":
             text = str(parameter.replace(annotation=inspect.Parameter.empty))
+            text = re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", text)
             text = re.sub(r"<([\w.]+) object at 0x[0-9a-f]+>", r"<\1>", text)
             parameters.append(text.replace("'", '"'))
     name = getattr(member, "__name__", "")

@@ -10,11 +10,13 @@ from pydantic.fields import FieldInfo
 
 from recsys.core.config import (
     AttributeConfig,
+    ImageConfig,
     KnowledgeConfig,
     NeighbourConfig,
     RelationConfig,
     RunConfig,
     SessionConfig,
+    TextConfig,
     ValuesConfig,
 )
 from recsys.core.config.forms import in_words
@@ -81,6 +83,9 @@ def page() -> str:
     ]
     parts += ["\n## [graph.item_neighbours], [graph.user_neighbours]\n"]
     parts += [_description(NeighbourConfig), _table(NeighbourConfig.model_fields)]
+    for name, config in (("text", TextConfig), ("image", ImageConfig)):
+        parts += [f"\n## [[features.{name}]]\n", _description(config)]
+        parts += [_table(config.model_fields)]
     parts += [
         "\n## Values in [tune.space]\n",
         _description(ValuesConfig),

@@ -147,3 +147,19 @@ def test_files_and_links_on_the_pages_exist(page: Path) -> None:
     assert [name for name in named if name not in new and not (ROOT / name).exists()] == []
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_list_of_pages_is_made_from_the_readme() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "make_llms.py"))["page"]
+    written = (ROOT / "llms.txt").read_text(encoding="utf-8")
+    assert written == page(), "run: python docs/make_llms.py"
+    paths = re.findall(r"\]\(([^)#]+)\)", written)
+    assert len(paths) > 15
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_what_is_said_to_agents_is_there() -> None:
+    text = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./]+(?:\.\w+|/))`", text)
+    assert len(named) > 8
+    assert [name for name in named if not (ROOT / name).exists()] == []
