@@ -18,8 +18,8 @@ from recsys.graph.build import build_graph
 from recsys.logs.synthetic import communities
 from recsys.train.families import stepper_of
 from recsys.train.forecast import plan_training
+from recsys.train.problem import Problem, first_network
 from recsys.train.ranks import Ranks
-from recsys.train.stepper import first_network
 
 CPU = torch.device("cpu")
 
@@ -42,8 +42,9 @@ def measure(ranks: Ranks, progress: Progress, world: dict[str, Any], folder: Pat
     model = ModelConfig(start="random", user_table=world["user_table"])
     config = TrainConfig(epochs=1, shard_tables=world["sharded"])
     plan = plan_training(graph, model, config, CPU)
-    network = first_network(interactions, graph, model, 0, None, None)
-    stepper = stepper_of(network, interactions, graph, config, 0, plan, CPU, ranks)
+    problem = Problem(interactions, graph, model)
+    network = first_network(problem)
+    stepper = stepper_of(network, problem, config, plan, ranks)
     stepper._prepare(0)
 
     summing: list[float] = []

@@ -36,7 +36,8 @@ from recsys.graph.edges import collapse, transpose
 from recsys.graph.schema import ITEM, USER, Adjacency, Block, EdgeType, Graph, full_block, reverse
 from recsys.model.layer import Layer
 from recsys.train.forecast import plan_training
-from recsys.train.stepper import Stepper, first_network
+from recsys.train.problem import Problem, first_network
+from recsys.train.stepper import Stepper
 
 COUNTS = (1, 2, 4, 8)
 USERS, ITEMS, TAGS, EDGES, LARGE_WIDTH = 1_000_000, 400_000, 20_000, 20_000_000, 32
@@ -159,9 +160,10 @@ def train_large() -> dict[str, Any]:
     model = ModelConfig(family="degree_prior", width=LARGE_WIDTH, start="random")
     config = TrainConfig(mode="sampled", batch_size=4096)
     plan = plan_training(graph, model, config, CPU)
-    network = first_network(log, graph, model, 0, None, None)
+    problem = Problem(log, graph, model)
+    network = first_network(problem)
     _open(network)
-    stepper = Stepper(network, log, graph, config, 0, plan, CPU)
+    stepper = Stepper(network, problem, config, plan)
     seconds = []
     network.refresh_mass(graph)
     for batch in itertools.islice(stepper.batches.epoch(0), STEPS):

@@ -27,7 +27,8 @@ from recsys.core.machine import peak_memory_bytes
 from recsys.graph.build import build_graph
 from recsys.graph.schema import Graph
 from recsys.train.forecast import plan_training
-from recsys.train.stepper import Stepper, first_network
+from recsys.train.problem import Problem, first_network
+from recsys.train.stepper import Stepper
 
 WAYS = {
     f"{mode}, {name}": (mode, on)
@@ -45,13 +46,14 @@ def stepper_of(interactions: Interactions, graph: Graph, way: str) -> tuple[Step
         TrainConfig(mode=mode),
     )
     plan = plan_training(graph, model, config, CPU)
-    network = first_network(interactions, graph, model, 0, None, None)
+    problem = Problem(interactions, graph, model)
+    network = first_network(problem)
     if attention:
         # At γ = 0 exactly nothing would be scored in a layer that looks for it.
         for name, value in network.named_parameters():
             if name.endswith("gamma"):
                 value.data.fill_(0.1)
-    return Stepper(network, interactions, graph, config, 0, plan, CPU), plan.bytes
+    return Stepper(network, problem, config, plan), plan.bytes
 
 
 def step_seconds(interactions: Interactions, graph: Graph, steps: int) -> dict[str, Any]:

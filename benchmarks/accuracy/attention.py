@@ -22,7 +22,7 @@ from recsys.core.errors import DataError, UsageError
 from recsys.model.history_network import HistoryNetwork
 from recsys.model.network import Network
 from recsys.phases.phase import Phase
-from recsys.train.stepper import new_network
+from recsys.train.problem import Problem, new_network
 
 FACTS = Path(__file__).parent / "attention.json"
 HISTORY, DEGREE_PRIOR = "history", "degree_prior"
@@ -72,7 +72,7 @@ def trained_network(learned: Phase, row: Row, dataset: str, paths: Place) -> Net
     learned: the phase that it was trained on, with the seed. Raises DataError without weights.
     """
     config, cache = learned.config, paths.of(dataset)
-    network = new_network(learned.interactions, learned.graph, config.model, config.seed)
+    network = new_network(Problem(learned.interactions, learned.graph, config.model, config.seed))
     for name in _rows_of_same_training(row, dataset, config.seed, paths):
         if kept.has_weights(cache, name, config.seed):
             kept.load_weights(network, cache, name, config.seed)

@@ -25,6 +25,7 @@ from recsys.search.exact import VectorScorer
 from recsys.train.batches import with_epochs
 from recsys.train.loop import Trained, train
 from recsys.train.probe import Settings
+from recsys.train.problem import Problem
 
 Line = dict[str, float]
 ScorerOf = Callable[[Embeddings], Scorer]
@@ -69,16 +70,19 @@ class EpochLog:
                 self._write({"epoch": epoch, **meter.cost()}, final, scorer(found))
             return float(epoch == chosen)
 
-        return train(
+        problem = Problem(
             final.interactions,
             final.graph,
             final.settled(config.model),
-            schedule,
             config.seed,
+            graph_config=final.graph_config,
+        )
+        return train(
+            problem,
+            schedule,
             validate=log,
             threads=config.threads,
             progress=progress,
-            graph_config=final.graph_config,
             settings=settings or Settings.of(config.train),
         )
 

@@ -22,7 +22,8 @@ from recsys.scores.addition import Addition, combined
 from recsys.scores.additions import with_history
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
-from recsys.train.loop import untrained
+from recsys.train.families import embedded_untrained
+from recsys.train.problem import Problem
 
 _NEIGHBOURS, _SHRINKAGE, _DAMPING = 100, 5.0, 1.0  # the usual setting of ItemKNN
 _TABLE_SECONDS = 40.0  # forecast, above which popularity alone makes the lists
@@ -48,7 +49,15 @@ def first_bundle(phase: Phase, graph: Graph) -> Bundle:
 
 def _untrained(phase: Phase, graph: Graph) -> Embeddings:
     config = phase.config
-    return untrained(phase.interactions, graph, config.model, config.seed, phase.graph_config)
+    return embedded_untrained(
+        Problem(
+            phase.interactions,
+            graph,
+            config.model,
+            config.seed,
+            graph_config=phase.graph_config,
+        )
+    )
 
 
 def _history_scores(phase: Phase) -> HistoryScores:

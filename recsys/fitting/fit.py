@@ -29,6 +29,7 @@ from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.probe import Settings
+from recsys.train.problem import Problem
 from recsys.train.ranks import ALONE, Ranks
 from recsys.train.warm_start import WarmStart
 
@@ -76,20 +77,23 @@ def fit_phase(
                 values = phase.judge.per_user(VectorScorer(embeddings.users, embeddings.items), own)
             return ranks.gathered(values, len(users))
 
-    return train(
+    problem = Problem(
         phase.interactions,
         graph,
         model,
-        phase.config.train,
         phase.config.seed,
+        start=warm.states if warm else None,
+        shared=warm.shared if warm else None,
+        graph_config=phase.graph_config,
+    )
+    return train(
+        problem,
+        phase.config.train,
         folder,
         validate=validate,
         epochs=epochs,
-        start=warm.states if warm else None,
-        shared=warm.shared if warm else None,
         threads=phase.config.threads if threads is None else threads,
         progress=progress,
-        graph_config=phase.graph_config,
         watch=watch,
         settings=settings,
         ranks=ranks,

@@ -15,14 +15,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from scipy import sparse
 from torch import Tensor
 
-from recsys.core.arrays import Float32Array, Int64Array
+from recsys.core.arrays import Int64Array
 from recsys.core.artefacts import atomic_file, text_sha256
-from recsys.core.config import ModelConfig, TrainConfig
+from recsys.core.config import TrainConfig
 from recsys.core.errors import DataError
 from recsys.graph.schema import Graph
+from recsys.train.forecast import Plan
+from recsys.train.problem import Problem
 from recsys.train.ranks import ALONE, Ranks
 
 FILE = "checkpoint.safetensors"
@@ -277,53 +278,46 @@ def restore_moments(optimiser: torch.optim.Optimizer, named: Mapping[str, Tensor
 
 
 def fingerprint(
-    graph: Graph,
-    positives: sparse.csr_matrix,
+    problem: Problem,
     moments: Int64Array | None,
-    model: ModelConfig,
     train: TrainConfig,
-    seed: int,
     epochs: int | None,
-    start: Mapping[str, Float32Array],
-    mode: str,
-    device: torch.device,
+    plan: Plan,
 ) -> str:
     """What a checkpoint belongs to: everything that decides the weights, but for the number of
     threads.
 
     Args:
-        graph: what messages pass over.
-        positives: (users, items) known pairs, which the steps visit.
+        problem: what is learned.
         moments: what training reads of times; None where it reads none.
-        model, train: the configuration. Where it leaves a choice to the machine ("auto"), that
-            choice counts and not the word.
-        seed: of all draws.
+        train: the configuration. Where it leaves a choice to the machine ("auto"), that choice
+            counts and not the word.
         epochs: a fixed number of them, or None.
-        start: given states and shared parameters by name.
-        mode: of the plan.
-        device: where training runs; another kind of device rounds otherwise.
+        plan: mode and device; another kind of device rounds otherwise.
 
     Returns:
         A SHA-256 in hexadecimal.
     """
+    graph = problem.graph
     arrays = _graph_arrays(graph, with_times=train.time_respecting)
-    arrays["positives/indptr"] = positives.indptr
-    arrays["positives/indices"] = positives.indices
+    arrays["positives/indptr"] = problem.positives.indptr
+    arrays["positives/indices"] = problem.positives.indices
     if moments is not None:
         arrays["positives/moments"] = moments
-    for name, states in start.items():
-        arrays[f"start/{name}"] = states
+    for given in (problem.start, problem.shared):
+        for name, states in (given or {}).items():
+            arrays[f"start/{name}"] = states
     document = {
         "nodes": graph.num_nodes,
         # In their order: the layers draw their first weights one after the other.
         "relations": list(graph.relations),
         "target": graph.target,
         "arrays": {name: _digest(array) for name, array in arrays.items()},
-        "model": model.model_dump(),
+        "model": problem.model.model_dump(),
         "train": train.model_dump(exclude=_FREE),
-        "mode": mode,
-        "device": device.type,
-        "seed": seed,
+        "mode": plan.mode,
+        "device": plan.device.type,
+        "seed": problem.seed,
         "epochs": epochs,
     }
     return text_sha256(json.dumps(document, sort_keys=True))

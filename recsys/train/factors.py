@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError, MachineError
-from recsys.core.interactions import Interactions
 from recsys.core.progress import Progress
 from recsys.graph.schema import ITEM, USER, NodeType
 from recsys.model.scaling import unit_rows
 from recsys.train.batches import Batch, Batches
 from recsys.train.objective import loss_and_gradient
-from recsys.train.stepper import Start, learning_rate_factor
+from recsys.train.problem import Problem, Start
+from recsys.train.stepper import learning_rate_factor
 
 _SMALL_STEPS = {
     "batch_size": 2048,
@@ -31,32 +31,26 @@ _LEARNING_RATE, _DEVIATION = 3e-3, 0.1
 
 
 def factor_states(
-    interactions: Interactions,
-    target: str,
-    model: ModelConfig,
-    train: TrainConfig,
-    seed: int,
-    device: torch.device,
-    progress: Progress,
+    problem: Problem, train: TrainConfig, device: torch.device, progress: Progress
 ) -> Start:
-    """(n, width) states of "user" and "item" after `train.factor_epochs` passes over the pairs of
-    `target`, on the CPU.
+    """(n, width) states of "user" and "item" after `train.factor_epochs` passes over the target's
+    pairs, on the CPU.
 
     Matrix factorisation under the loss, temperature and negatives of `train`, from normal draws of
     deviation 0.1 and in steps of 2,048 pairs; half a cosine of learning rate. Most of what a
     training learns needs no messages, and such a pass costs a fifth of one through the layers.
     Raises DataError when there is no pair, MachineError when a factor stops being a number.
     """
-    pairs = interactions.matrix((target,))
+    pairs = problem.positives
     if not pairs.nnz:
         raise DataError(
-            f"no pair of the target behaviour {target!r} to learn from", "Check the split"
+            f"no pair of the target behaviour {problem.target!r} to learn from", "Check the split"
         )
     own_settings = {**_SMALL_STEPS, "epochs": train.factor_epochs, "lr": _LEARNING_RATE}
     config = train.model_copy(update=own_settings)
-    counts = {USER: interactions.num_users, ITEM: interactions.num_items}
-    factors = _Factors(counts, model, config, seed, device)
-    batches = Batches(pairs, config, seed, None)
+    counts = {USER: problem.interactions.num_users, ITEM: problem.interactions.num_items}
+    factors = _Factors(counts, problem.model, config, problem.seed, device)
+    batches = Batches(pairs, config, problem.seed, None)
     if config.most_epochs:
         seconds = factors.seconds_a_step(batches) * batches.steps * config.most_epochs
         progress.say(

@@ -2,29 +2,21 @@
 
 import torch
 
-from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
+from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import ConfigError
-from recsys.core.interactions import Interactions
-from recsys.graph.schema import Graph
 from recsys.model.history_network import HistoryNetwork
 from recsys.model.network import Network
 from recsys.train.embed import embed, embed_histories
 from recsys.train.forecast import Plan
 from recsys.train.history_stepper import HistoryStepper
+from recsys.train.problem import Problem, first_network
 from recsys.train.ranks import ALONE, Ranks
 from recsys.train.stepper import Stepper
 
 
 def stepper_of(
-    network: Network,
-    interactions: Interactions,
-    graph: Graph,
-    config: TrainConfig,
-    seed: int,
-    plan: Plan,
-    device: torch.device,
-    ranks: Ranks = ALONE,
+    network: Network, problem: Problem, config: TrainConfig, plan: Plan, ranks: Ranks = ALONE
 ) -> Stepper:
     """Takes a network of its family through epochs. Raises ConfigError for what several processes
     cannot share.
@@ -32,8 +24,8 @@ def stepper_of(
     if ranks.size > 1:
         require_shared_steps(network.config, config)
     if isinstance(network, HistoryNetwork):
-        return HistoryStepper(network, interactions, graph, config, seed, plan, device, ranks)
-    return Stepper(network, interactions, graph, config, seed, plan, device)
+        return HistoryStepper(network, problem, config, plan, ranks)
+    return Stepper(network, problem, config, plan)
 
 
 def require_shared_steps(model: ModelConfig, train: TrainConfig) -> None:
@@ -51,18 +43,22 @@ def require_shared_steps(model: ModelConfig, train: TrainConfig) -> None:
             )
 
 
-def embedded(
-    stepper: Stepper, graph: Graph, interactions: Interactions, config: GraphConfig | None
-) -> Embeddings:
+def embedded(stepper: Stepper) -> Embeddings:
     """The vectors at the present weights."""
+    problem = stepper.problem
+    phase = (problem.graph, problem.interactions, problem.graph_config)
     if isinstance(stepper, HistoryStepper):
         return embed_histories(
-            stepper.network,
-            graph,
-            interactions,
-            config,
-            stepper.node_blocks,
-            stepper.histories,
-            stepper.ranks,
+            stepper.network, *phase, stepper.node_blocks, stepper.histories, stepper.ranks
         )
-    return embed(stepper.network, graph, interactions, config, stepper.block)
+    return embed(stepper.network, *phase, stepper.block)
+
+
+def embedded_untrained(problem: Problem) -> Embeddings:
+    """Vectors at the start of a training, and what encodes users by them."""
+    with torch.random.fork_rng(devices=[]):
+        network = first_network(problem)
+        phase = (problem.graph, problem.interactions, problem.graph_config)
+        if isinstance(network, HistoryNetwork):
+            return embed_histories(network, *phase)
+        return embed(network, *phase)

@@ -34,6 +34,8 @@ _SAMPLING_COST = 2
 _QUICK_EDGES = 10_000_000
 
 
+CPU = torch.device("cpu")
+
 _MODES = {"full": "full-graph", "sampled": "neighbour-sampled", "histories": "history"}
 _LESS_MEMORY = {
     "histories": "Lower model.history, model.layers or model.width, leave out relations",
@@ -59,6 +61,7 @@ class Plan:
     seconds: of an epoch; None until probed.
     pairs_a_step: positive pairs of a step.
     edges_a_pass: of the family history, edges that messages between nodes pass over at once.
+    device: where it goes on.
     """
 
     mode: str
@@ -68,6 +71,7 @@ class Plan:
     seconds: float | None = None
     pairs_a_step: int = 0
     edges_a_pass: int = 0
+    device: torch.device = CPU
 
     def timed(self, step_seconds: float) -> "Plan":
         return replace(self, seconds=step_seconds * self.steps)
@@ -102,7 +106,7 @@ def plan_training(
         _require_supported(train)
         plan = history_plan(graph, model, train)
         _refuse_too_much(plan, train, device)
-        return plan
+        return replace(plan, device=device)
     full, sampled = full_plan(graph, model, train), sampled_plan(graph, model, train)
     if train.time_respecting:
         plan = sampled
@@ -114,7 +118,7 @@ def plan_training(
     else:
         plan = full if train.mode == "full" else sampled
     _refuse_too_much(plan, train, device)
-    return plan
+    return replace(plan, device=device)
 
 
 def full_plan(graph: Graph, model: ModelConfig, train: TrainConfig) -> Plan:

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from recsys.core.config import TrainConfig
-from recsys.core.interactions import Interactions
 from recsys.graph.histories import HistoryBlocks
-from recsys.graph.schema import ITEM, USER, Block, Graph, NodeType
+from recsys.graph.schema import ITEM, USER, Block, NodeType
 from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.model.layer import States
 from recsys.train.batches import Batch
 from recsys.train.forecast import Plan
+from recsys.train.problem import Problem
 from recsys.train.ranks import ALONE, Ranks
 from recsys.train.stepper import Stepper
 
@@ -39,15 +39,12 @@ class HistoryStepper(Stepper):
     def __init__(
         self,
         network: HistoryNetwork,
-        interactions: Interactions,
-        graph: Graph,
+        problem: Problem,
         config: TrainConfig,
-        seed: int,
         plan: Plan,
-        device: torch.device,
         ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(network, interactions, graph, config, seed, plan, device, ranks)
+        super().__init__(network, problem, config, plan, ranks)
         self.node_blocks = history_blocks(self.graph, network.config.layers)
         self.steps_a_pass = steps_a_pass(plan, config)
         self._pass: _Pass | None = None

@@ -11,27 +11,25 @@ import numpy as np
 import torch
 
 from recsys.core.arrays import Int64Array
-from recsys.core.config import GraphConfig, ModelConfig, TrainConfig
+from recsys.core.config import TrainConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import MachineError
 from recsys.core.history import user_histories
 from recsys.core.interactions import Interactions
 from recsys.core.machine import peak_memory_bytes
 from recsys.core.progress import QUIET, Progress
-from recsys.graph.schema import Graph
-from recsys.model.history_network import HistoryNetwork
 from recsys.model.network import Network
 from recsys.train import checkpoint
 from recsys.train.batches import pair_moments, with_epochs
 from recsys.train.checkpoint import EpochRecord, TrainingState
-from recsys.train.embed import embed, embed_histories
 from recsys.train.factors import factor_states
 from recsys.train.families import embedded, stepper_of
 from recsys.train.forecast import Plan, plan_training, refuse_too_slow
 from recsys.train.probe import Settings
+from recsys.train.problem import Problem, first_network
 from recsys.train.ranks import ALONE, Ranks
 from recsys.train.short_trainings import ShortTrainings, Validate
-from recsys.train.stepper import Start, Stepper, first_network
+from recsys.train.stepper import Stepper
 from recsys.train.warm_start import save_states
 
 Watch = Callable[[EpochRecord], None]
@@ -65,19 +63,13 @@ class Trained:
 
 
 def train(
-    interactions: Interactions,
-    graph: Graph,
-    model: ModelConfig,
-    train: TrainConfig,
-    seed: int = 0,
+    problem: Problem,
+    config: TrainConfig,
     folder: Path | None = None,
     validate: Validate | None = None,
     epochs: int | None = None,
-    start: Start | None = None,
-    shared: Start | None = None,
     threads: int | None = None,
     progress: Progress = QUIET,
-    graph_config: GraphConfig | None = None,
     watch: Watch | None = None,
     settings: Settings | None = None,
     ranks: Ranks = ALONE,
@@ -85,19 +77,14 @@ def train(
     """Train a network on one phase.
 
     Args:
-        interactions, graph: of the phase.
-        model: what the network is.
-        train: how the training goes.
-        seed: of all draws.
+        problem: what it learns from, and where it starts.
+        config: how the training goes.
         folder: where checkpoints go; a checkpoint of the very same training there is continued.
         validate: embeddings → values by user, of whose mean early stopping looks for the highest;
             the best epoch's weights are kept. Probes compare the users one by one.
         epochs: a fixed number instead, without validation (refits).
-        start: layer-0 states by node type instead of the configured ones.
-        shared: other parameters by name (both as `warm_start.load_states` gives them).
         threads: of torch; the same weights are promised for the same number, seed and device only.
         progress: told what happens.
-        graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
         watch: told every epoch, those of a continued training first; what it raises ends the
             training.
         settings: what the configuration leaves open, as an earlier phase settled it; settled here by
@@ -112,129 +99,94 @@ def train(
         ConfigError: train.loss is unknown, train.time_respecting without times, or what several
             processes cannot share.
     """
-    device = choose_device(train, ranks)
     progress = progress if ranks.leads else QUIET
+    validate = validate if epochs is None else None
     with _threads(threads), torch.random.fork_rng(devices=[]):
-        target = graph.target[1]
-        positives = interactions.matrix((target,))
-        train = with_epochs(train, positives.nnz)
-        plan = plan_training(graph, model, train, device)
+        config = with_epochs(config, problem.positives.nnz)
+        plan = plan_training(problem.graph, problem.model, config, choose_device(config, ranks))
         if settings is None:
-            settings = Settings.of(train)
-            if validate and epochs is None and model.family == "history":
-                probed = ShortTrainings(
-                    interactions,
-                    graph,
-                    model,
-                    seed,
-                    start,
-                    shared,
-                    plan,
-                    device,
-                    graph_config,
-                    validate,
-                    ranks,
-                )
-                settings = probed.settle(train, progress)
-        train = settings.applied(train)
-        identity = checkpoint.fingerprint(
-            graph,
-            positives,
-            _moments(interactions, target, model, train),
-            model,
-            train,
-            seed,
-            epochs,
-            (start or {}) | (shared or {}),
-            plan.mode,
-            device,
-        )
-        state = None
-        if folder:
-            state = checkpoint.load(folder, identity, ranks, train.shard_tables)
-        ranks.require_same(f"{identity} after epoch {state.epoch if state else 0}")
-        factors = None
-        if train.factor_epochs and start is None and state is None:
-            factors = factor_states(
-                interactions, graph.target[1], model, train, seed, device, progress
-            )
-        network = first_network(interactions, graph, model, seed, start, shared, factors)
-        stepper = stepper_of(network, interactions, graph, train, seed, plan, device, ranks)
+            settings = _settled(problem, config, plan, validate, ranks, progress)
+        config = settings.applied(config)
+        identity = checkpoint.fingerprint(problem, _moments(problem, config), config, epochs, plan)
+        state = _standing(folder, identity, config, ranks)
+
+        stepper = _first_stepper(problem, config, plan, state, ranks, progress)
         plan = plan.timed(ranks.largest(stepper.seconds_a_step()))
         progress.say(plan.sentence(), **plan.facts())
-        refuse_too_slow(plan, train)
-
-        def embeddings() -> Embeddings:
-            return embedded(stepper, graph, interactions, graph_config)
-
-        judge = None
-        if validate and epochs is None:
-            judge = partial(_judged, validate, embeddings)
-        last = train.most_epochs if epochs is None else epochs
+        refuse_too_slow(plan, config)
         training = _Training(
             stepper=stepper,
-            config=train,
+            config=config,
             folder=folder,
             identity=identity,
-            judge=judge,
-            last=last,
+            judge=partial(_judged, validate, stepper) if validate else None,
+            last=config.most_epochs if epochs is None else epochs,
             watch=watch or _unwatched,
             state=state or TrainingState(),
         )
         stopped = training.run(progress)
         if folder and ranks.leads:
-            save_states(folder, network, graph, interactions)
-        return _trained(training.state, network, embeddings(), stopped, plan, settings)
+            save_states(folder, stepper.network, problem.graph, problem.interactions)
+        return _trained(training, stopped, plan, settings)
 
 
-def forecast(
-    interactions: Interactions,
-    graph: Graph,
-    model: ModelConfig,
-    train: TrainConfig,
-    seed: int = 0,
-    threads: int | None = None,
-) -> Plan:
+def forecast(problem: Problem, config: TrainConfig, threads: int | None = None) -> Plan:
     """What `train` would take, from counts and a few timed steps. Raises MachineError when it does
     not fit.
     """
-    device = choose_device(train)
     with _threads(threads), torch.random.fork_rng(devices=[]):
-        plan = plan_training(graph, model, train, device)
-        network = first_network(interactions, graph, model, seed, None, None)
-        stepper = stepper_of(network, interactions, graph, train, seed, plan, device)
+        plan = plan_training(problem.graph, problem.model, config, choose_device(config))
+        stepper = stepper_of(first_network(problem), problem, config, plan)
         return plan.timed(stepper.seconds_a_step())
 
 
-def untrained(
-    interactions: Interactions,
-    graph: Graph,
-    model: ModelConfig,
-    seed: int = 0,
-    graph_config: GraphConfig | None = None,
-) -> Embeddings:
-    """Vectors at the start of a training, and what encodes users by them.
-
-    Args:
-        interactions, graph: of the phase.
-        model: what the network is.
-        seed: of its draws.
-        graph_config: what the graph was built with.
-    """
-    with torch.random.fork_rng(devices=[]):
-        network = first_network(interactions, graph, model, seed, None, None)
-        if isinstance(network, HistoryNetwork):
-            return embed_histories(network, graph, interactions, graph_config)
-        return embed(network, graph, interactions, graph_config)
+def _settled(
+    problem: Problem,
+    config: TrainConfig,
+    plan: Plan,
+    validate: Validate | None,
+    ranks: Ranks,
+    progress: Progress,
+) -> Settings:
+    """What the configuration leaves open, chosen on validation where there is some."""
+    if validate is None or problem.model.family != "history":
+        return Settings.of(config)
+    return ShortTrainings(problem, plan, validate, ranks).settle(config, progress)
 
 
-def _moments(
-    interactions: Interactions, target: str, model: ModelConfig, train: TrainConfig
-) -> Int64Array | None:
+def _standing(
+    folder: Path | None, identity: str, config: TrainConfig, ranks: Ranks
+) -> TrainingState | None:
+    """The checkpoint to go on from, the same for all processes."""
+    state = None
+    if folder:
+        state = checkpoint.load(folder, identity, ranks, config.shard_tables)
+    ranks.require_same(f"{identity} after epoch {state.epoch if state else 0}")
+    return state
+
+
+def _first_stepper(
+    problem: Problem,
+    config: TrainConfig,
+    plan: Plan,
+    state: TrainingState | None,
+    ranks: Ranks,
+    progress: Progress,
+) -> Stepper:
+    """Before its first step; a network that a checkpoint overwrites needs no factors."""
+    factors = None
+    if config.factor_epochs and problem.start is None and state is None:
+        factors = factor_states(problem, config, plan.device, progress)
+    return stepper_of(first_network(problem, factors), problem, config, plan, ranks)
+
+
+def _moments(problem: Problem, config: TrainConfig) -> Int64Array | None:
     """When things came about, where training reads that: each pair, or each row of the histories."""
-    if model.family == "history":
-        return _rows_in_order(interactions) if model.reads_order else None
-    return pair_moments(interactions, target) if train.time_respecting else None
+    if problem.model.family == "history":
+        return _rows_in_order(problem.interactions) if problem.model.reads_order else None
+    if config.time_respecting:
+        return pair_moments(problem.interactions, problem.target)
+    return None
 
 
 def _rows_in_order(interactions: Interactions) -> Int64Array | None:
@@ -342,25 +294,19 @@ class _Training:
             )
 
 
-def _judged(validate: Validate, embeddings: Callable[[], Embeddings]) -> float:
-    return float(np.mean(validate(embeddings())))
+def _judged(validate: Validate, stepper: Stepper) -> float:
+    return float(np.mean(validate(embedded(stepper))))
 
 
 def _unwatched(record: EpochRecord) -> None:
     pass
 
 
-def _trained(
-    state: TrainingState,
-    network: Network,
-    embeddings: Embeddings,
-    stopped: str,
-    plan: Plan,
-    settings: Settings,
-) -> Trained:
+def _trained(training: _Training, stopped: str, plan: Plan, settings: Settings) -> Trained:
+    state = training.state
     return Trained(
-        network=network,
-        embeddings=embeddings,
+        network=training.stepper.network,
+        embeddings=embedded(training.stepper),
         history=state.history,
         best_epoch=state.best_epoch or state.epoch,
         best_value=state.best_value,

@@ -11,19 +11,15 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from recsys.closed_form.spectral import start_states
-from recsys.core.arrays import Float32Array
-from recsys.core.config import ModelConfig, TrainConfig
-from recsys.core.errors import ConfigError, DataError, MachineError
-from recsys.core.interactions import Interactions
+from recsys.core.config import TrainConfig
+from recsys.core.errors import DataError, MachineError
 from recsys.core.progress import Progress
-from recsys.graph.behaviors import behavior_relations, history_blocks_of
+from recsys.graph.behaviors import history_blocks_of
 from recsys.graph.engine import draw_by
 from recsys.graph.histories import HistoryBlocks
 from recsys.graph.sampling import BlockSampler
-from recsys.graph.schema import ITEM, USER, Block, EdgeType, Graph, NodeType, full_block
+from recsys.graph.schema import ITEM, USER, Block, full_block
 from recsys.graph.temporal import TemporalSampler
-from recsys.model.history_network import HistoryNetwork
 from recsys.model.layer import States, table_name
 from recsys.model.network import Network
 from recsys.train import checkpoint
@@ -34,86 +30,24 @@ from recsys.train.contrast import contrast
 from recsys.train.edge_dropout import drop_edges
 from recsys.train.forecast import Plan
 from recsys.train.objective import loss_and_gradient
+from recsys.train.problem import Problem
 from recsys.train.ranks import ALONE, Ranks
 from recsys.train.sharded_rows import ShardedRows, join_tables, shard_tables
-from recsys.train.warm_start import load_shared
 
-Start = dict[NodeType, Float32Array]
 _PROBED_STEPS, _PROBE_SECONDS = 6, 2.0
 _LAST_SHARE = 0.1  # of the learning rate, at the end of its path
 
 
-def first_network(
-    interactions: Interactions,
-    graph: Graph,
-    model: ModelConfig,
-    seed: int,
-    start: Start | None,
-    shared: Start | None,
-    factors: Start | None = None,
-) -> Network:
-    """The network before its first step.
-
-    Args:
-        interactions, graph: of the phase.
-        model: what the network is.
-        seed: of its draws.
-        start: layer-0 states by node type, taken as they are.
-        shared: other parameters by name.
-        factors: layer-0 states that get the configured length, in place of `model.start`.
-    """
-    network = new_network(interactions, graph, model, seed)
-    if start is not None:
-        network.load_start(start)
-    else:
-        if factors is not None:
-            network.load_start(factors)
-        elif model.start == "svd":
-            network.load_start(start_states(interactions, graph.target[1], model.width, seed))
-        _scale_tables(network, model.start_length)
-    load_shared(network, shared or {})
-    return network
-
-
-def new_network(
-    interactions: Interactions, graph: Graph, model: ModelConfig, seed: int
-) -> Network | HistoryNetwork:
-    """The network of a family as its constructor leaves it.
-
-    Raises ConfigError for model.causal_block without an order.
-    """
-    relations = list(graph.relations)
-    if model.family != "history":
-        return Network(graph.num_nodes, relations, graph.target, model, seed, graph.features)
-    if model.causal_block and interactions.time is None:
-        raise ConfigError(
-            "model.causal_block needs to know which event was the latest, and the log has no times",
-            "Name the time column (data.time_col), or leave model.causal_block out",
-        )
-    ordered: frozenset[EdgeType] = frozenset()
-    if model.reads_order and interactions.time is not None:
-        ordered = frozenset(behavior_relations(graph, interactions))
-    return HistoryNetwork(
-        graph.num_nodes,
-        relations,
-        graph.target,
-        model,
-        seed,
-        graph.features,
-        ordered,
-        interactions.moments is not None,
-    )
-
-
 def _sampler(
-    network: Network, interactions: Interactions, graph: Graph, config: TrainConfig
+    problem: Problem, config: TrainConfig
 ) -> BlockSampler | TemporalSampler | HistoryBlocks:
-    layers = network.config.layers
-    if isinstance(network, HistoryNetwork):
-        return history_blocks_of(graph, interactions, network.config, config.horizon or 1)
+    graph = problem.graph
+    model = problem.model
+    if model.family == "history":
+        return history_blocks_of(graph, problem.interactions, model, config.horizon or 1)
     if config.time_respecting:
-        return TemporalSampler(graph, config.fanouts, layers)
-    return BlockSampler(graph, config.fanouts, layers, draw_by(config.sampler, graph))
+        return TemporalSampler(graph, config.fanouts, model.layers)
+    return BlockSampler(graph, config.fanouts, model.layers, draw_by(config.sampler, graph))
 
 
 class Stepper:
@@ -126,37 +60,34 @@ class Stepper:
     def __init__(
         self,
         network: Network,
-        interactions: Interactions,
-        graph: Graph,
+        problem: Problem,
         config: TrainConfig,
-        seed: int,
         plan: Plan,
-        device: torch.device,
         ranks: Ranks = ALONE,
     ) -> None:
-        target = graph.target[1]
-        positives = interactions.matrix((target,))
+        positives = problem.positives
         if not positives.nnz:
             raise DataError(
-                f"no pair of the target behaviour {target!r} to learn from", "Check the split"
+                f"no pair of the target behaviour {problem.target!r} to learn from",
+                "Check the split",
             )
-        sampler = None
-        if plan.mode != "full":
-            sampler = _sampler(network, interactions, graph, config)
+        self.problem = problem
         self.config = config = with_epochs(config, positives.nnz)
         self.ranks = ranks
-        self.network = network.to(device)
+        self.network = network.to(plan.device)
         if config.shard_tables and ranks.size > 1:
             shard_tables(self.network, ranks)
         self.optimiser = _optimiser(self.network, config)
         self._shared = self._shared_parameters()
         self.average = WeightAverage(self.network, config.ema) if config.ema else None
-        moments = pair_moments(interactions, target) if config.time_respecting else None
-        self.sampler = sampler
-        self.batches = Batches(positives, config, seed, sampler, moments, ranks)
-        self.graph = graph.to(device)
-        self.block = None if sampler else full_block(self.graph)
-        self._device = device
+        self.sampler = None if plan.mode == "full" else _sampler(problem, config)
+        moments = None
+        if config.time_respecting:
+            moments = pair_moments(problem.interactions, problem.target)
+        self.batches = Batches(positives, config, problem.seed, self.sampler, moments, ranks)
+        self.graph = problem.graph.to(plan.device)
+        self.block = None if self.sampler else full_block(self.graph)
+        self._device = plan.device
 
     def _shared_parameters(self) -> list[nn.Parameter]:
         """Those whose gradients the processes add up; of rows with an owner it has the sum."""
@@ -398,20 +329,6 @@ def _diverged(what: str, epoch: int) -> MachineError:
         f"{what} in epoch {epoch + 1}",
         "Lower train.lr or raise train.temperature; the last checkpoint is still good",
     )
-
-
-def _scale_tables(network: Network, length: float) -> None:
-    """Give the layer-0 states of each node type that root mean square length; the visitor shrinks
-    like the users.
-    """
-    with torch.no_grad():
-        for kind in network.learnt_types():
-            table = network.table(kind)
-            mean_square = float(table.square().sum(1).mean())
-            factor = length / math.sqrt(max(mean_square, 1e-24))
-            table.mul_(factor)
-            if kind == USER:
-                network.visitor.mul_(factor)
 
 
 def _optimiser(network: Network, config: TrainConfig) -> torch.optim.Optimizer:

@@ -32,6 +32,7 @@ from recsys.train.checkpoint import EpochRecord
 from recsys.train.forecast import Plan
 from recsys.train.loop import forecast
 from recsys.train.probe import Settings
+from recsys.train.problem import Problem
 from recsys.tune import study as trials
 from recsys.tune.space import Space, value_at, with_values
 from recsys.tune.values import described
@@ -87,14 +88,8 @@ class Search:
                 "there is no validation to choose by",
                 "Set split.validation_share and train.epochs above 0",
             )
-        plan = forecast(
-            self.phase.interactions,
-            self.graph,
-            config.model,
-            config.train,
-            config.seed,
-            config.threads,
-        )
+        problem = Problem(self.phase.interactions, self.graph, config.model, config.seed)
+        plan = forecast(problem, config.train, config.threads)
         seconds = plan.seconds or 0.0
         if seconds > 60 * budget.minutes:
             raise UsageError(

@@ -33,7 +33,7 @@ from recsys.graph.schema import ITEM
 from recsys.model.history_attention import HistoryAttention
 from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.phases.phase import Phase
-from recsys.train.stepper import new_network
+from recsys.train.problem import Problem, new_network
 
 LOG = "ml-100k"
 SMALL: dict[str, dict[str, Any]] = {
@@ -217,7 +217,7 @@ def test_the_weights_that_are_shown_are_those_of_the_layer(ran: Place, number: i
 
 def drawn_network(final: Phase) -> HistoryNetwork:
     """A network with normal draws for parameters."""
-    network = new_network(final.interactions, final.graph, final.config.model, 0)
+    network = new_network(Problem(final.interactions, final.graph, final.config.model))
     assert isinstance(network, HistoryNetwork)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -28,7 +28,7 @@ from recsys.logs.synthetic import COUNTRY, communities
 from recsys.lookup.lookup import Event, Lookup
 from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, decayed_edges
 from recsys.train.embed import embed_histories
-from recsys.train.stepper import new_network
+from recsys.train.problem import Problem, new_network
 from servers import ask, running
 from serving.settings import Settings
 from worlds import World, write_world
@@ -102,7 +102,7 @@ def make_served(folder: Path, kind: str, user_table: bool = False) -> Served:
         user_table=user_table,
         causal_block=has_block,
     )
-    network = new_network(log, graph, model, seed=1)
+    network = new_network(Problem(log, graph, model, 1))
     draws = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in network.parameters():

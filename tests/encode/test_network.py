@@ -25,7 +25,7 @@ from recsys.model.export import encoder_state
 from recsys.model.history_network import HistoryNetwork
 from recsys.scores.trained_vectors import decayed_edges
 from recsys.train.embed import embed_histories
-from recsys.train.stepper import new_network
+from recsys.train.problem import Problem, new_network
 from worlds import World, write_world
 
 FAMILIES = ["degree_prior", "history", "gat", "gatv2"]
@@ -73,7 +73,7 @@ def trained(request):
     model = ModelConfig(
         family=family, width=8, layers=2, heads=2, learn_weight_power=request.param == POWERS
     )
-    network = new_network(log, graph, model, seed=1)
+    network = new_network(Problem(log, graph, model, 1))
     draws = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in network.parameters():

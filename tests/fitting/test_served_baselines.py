@@ -21,6 +21,7 @@ from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import tune
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 PARAMS = {
     "popularity": {},
@@ -45,7 +46,7 @@ def phase(tmp_path_factory):
 def vectors(phase):
     config = phase.config
     trained = train(
-        phase.interactions, phase.graph, config.model, config.train, epochs=1, threads=1
+        Problem(phase.interactions, phase.graph, config.model), config.train, epochs=1, threads=1
     )
     return TrainedVectors(phase.interactions, trained.embeddings, phase.graph)
 

@@ -13,7 +13,7 @@ from recsys.logs.synthetic import communities
 from recsys.model.causal_block import CausalBlock, asking
 from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.train.loop import train
-from recsys.train.stepper import new_network
+from recsys.train.problem import Problem, new_network
 
 MODEL = ModelConfig(family="history", width=8, heads=2, history=6)
 WITH_BLOCK = MODEL.model_copy(update={"causal_block": True})
@@ -51,8 +51,8 @@ def test_lengths_of_what_is_said_do_not_matter_and_nothing_is_no_direction():
 
 def test_a_network_starts_as_one_without_a_block(world):
     phase, graph = world
-    without = new_network(phase, graph, MODEL, seed=3)
-    with_block = new_network(phase, graph, WITH_BLOCK, seed=3)
+    without = new_network(Problem(phase, graph, MODEL, 3))
+    with_block = new_network(Problem(phase, graph, WITH_BLOCK, 3))
     block = history_blocks_of(graph, phase, MODEL).now(np.arange(phase.num_users))
     vectors = []
     for network in (without, with_block):
@@ -63,7 +63,7 @@ def test_a_network_starts_as_one_without_a_block(world):
 
 def test_the_latest_state_is_that_of_the_last_event(world):
     phase, graph = world
-    network = new_network(phase, graph, WITH_BLOCK, seed=3)
+    network = new_network(Problem(phase, graph, WITH_BLOCK, 3))
     assert isinstance(network, HistoryNetwork)
     states = network.node_states(history_blocks(graph, 2))
     block = history_blocks_of(graph, phase, WITH_BLOCK).now(np.arange(phase.num_users))
@@ -77,7 +77,7 @@ def test_the_latest_state_is_that_of_the_last_event(world):
 
 def test_before_a_pair_only_what_came_before_is_known(world):
     phase, graph = world
-    network = new_network(phase, graph, WITH_BLOCK, seed=3)
+    network = new_network(Problem(phase, graph, WITH_BLOCK, 3))
     assert isinstance(network, HistoryNetwork)
     states = network.node_states(history_blocks(graph, 2))
     histories = history_blocks_of(graph, phase, WITH_BLOCK)
@@ -98,7 +98,7 @@ def test_before_a_pair_only_what_came_before_is_known(world):
 def test_training_moves_the_block(world):
     phase, graph = world
     config = TrainConfig(batch_size=64, share_size=64, negatives=16, epochs=2, top_k=0, horizon=1)
-    network = train(phase, graph, WITH_BLOCK, config).network
+    network = train(Problem(phase, graph, WITH_BLOCK), config).network
     assert isinstance(network, HistoryNetwork) and network.causal_block is not None
     assert network.causal_block.out.abs().max() > 0.01
 
@@ -117,6 +117,6 @@ def test_a_block_for_a_log_without_times_is_refused():
     phase = phase_of(communities(num_users=20, num_items=10, seed=1).log, "none")
     graph = build_graph(phase, GraphConfig())
     with pytest.raises(ConfigError, match="which event was the latest") as error:
-        new_network(phase, graph, WITH_BLOCK, seed=0)
+        new_network(Problem(phase, graph, WITH_BLOCK))
     assert "data.time_col" in str(error.value.remedy)
-    new_network(phase, graph, MODEL, seed=0)
+    new_network(Problem(phase, graph, MODEL))

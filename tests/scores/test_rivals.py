@@ -21,6 +21,7 @@ from recsys.scores.terms.trained_vectors import TrainedVectorsSettings
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 PARAMS = {
     "popularity": {},
@@ -57,7 +58,9 @@ def only_popularity_matters(tmp_path_factory):
 def small_vectors(select):
     config = select.config
     model = config.model.model_copy(update={"width": 8, "heads": 2})
-    trained = train(select.interactions, select.graph, model, config.train, epochs=1, threads=1)
+    trained = train(
+        Problem(select.interactions, select.graph, model), config.train, epochs=1, threads=1
+    )
     return TrainedVectors(select.interactions, trained.embeddings, select.graph)
 
 

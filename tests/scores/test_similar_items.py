@@ -20,6 +20,7 @@ from recsys.scores.similar_items import choose_similar
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 BLENDS = {
     "table": Blend.of_terms(item_item={"weight": 0.5, "ridge": 15.0}),
@@ -45,7 +46,7 @@ def phase(tmp_path_factory):
 def vectors(phase):
     config = phase.config
     trained = train(
-        phase.interactions, phase.graph, config.model, config.train, epochs=1, threads=1
+        Problem(phase.interactions, phase.graph, config.model), config.train, epochs=1, threads=1
     )
     return TrainedVectors(phase.interactions, trained.embeddings, phase.graph)
 

@@ -20,6 +20,7 @@ from recsys.scores.trained_vectors import AS_TRAINED, TrainedVectors, VectorScal
 from recsys.search.exact import VectorScorer
 from recsys.train.embed import degree_lengths
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 SECTIONS = {
     "split": {"method": "random", "test_share": 0.2, "validation_share": 0.2},
@@ -48,7 +49,10 @@ def select(tmp_path_factory):
 def vectors(select):
     graph = select.graph
     found = train(
-        select.interactions, graph, select.config.model, select.config.train, epochs=2, threads=1
+        Problem(select.interactions, graph, select.config.model),
+        select.config.train,
+        epochs=2,
+        threads=1,
     )
     return TrainedVectors(select.interactions, found.embeddings, graph)
 

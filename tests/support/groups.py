@@ -18,6 +18,7 @@ from recsys.graph.build import build_graph
 from recsys.graph.schema import Graph
 from recsys.logs.synthetic import communities
 from recsys.train.loop import Trained, train
+from recsys.train.problem import Problem
 from recsys.train.ranks import ALONE, Ranks
 from recsys.train.stepper import Stepper
 
@@ -68,11 +69,8 @@ def outcome_of(case: Case, ranks: Ranks = ALONE) -> Outcome:
     Stepper.step = watched
     try:
         trained = train(
-            phase,
-            graph,
-            MODEL.model_copy(update=case.model),
+            Problem(phase, graph, MODEL.model_copy(update=case.model), seed=3),
             TRAIN.model_copy(update=case.train),
-            seed=3,
             validate=lambda embeddings: np.full(1, embeddings.users.mean()),
             ranks=ranks,
             threads=1,
@@ -137,11 +135,8 @@ def trained_in(
 
     config = TRAIN.model_copy(update={"epochs": 6, "ema": 0.9, "patience": 20, **settings})
     return train(
-        phase,
-        graph,
-        MODEL.model_copy(update={"user_table": True}),
+        Problem(phase, graph, MODEL.model_copy(update={"user_table": True}), seed=3),
         config,
-        seed=3,
         folder=folder,
         validate=lambda embeddings: np.full(1, np.abs(embeddings.users).mean()),
         ranks=ranks,

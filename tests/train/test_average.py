@@ -5,6 +5,7 @@ from torch import nn
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.train.average import WeightAverage
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
@@ -55,7 +56,9 @@ def test_average_changes_what_is_judged_and_kept_but_not_the_path(phase, graph):
             users.append(embeddings.users.copy())
             return float(len(users))
 
-        trained = train(phase, graph, MODEL, config(ema=decay), validate=validate, threads=1)
+        trained = train(
+            Problem(phase, graph, MODEL), config(ema=decay), validate=validate, threads=1
+        )
         assert (trained.embeddings.users == users[-1]).all()
         users.append([record.loss for record in trained.history])
     assert seen[0.0][-1] == seen[0.9][-1]
@@ -64,7 +67,7 @@ def test_average_changes_what_is_judged_and_kept_but_not_the_path(phase, graph):
 
 def test_vanishing_decay_is_the_last_step(phase, graph):
     last, averaged = (
-        train(phase, graph, MODEL, config(ema=decay), threads=1) for decay in (0.0, 1e-12)
+        train(Problem(phase, graph, MODEL), config(ema=decay), threads=1) for decay in (0.0, 1e-12)
     )
     assert torch.allclose(last.network.table("user"), averaged.network.table("user"), atol=1e-6)
 
@@ -80,22 +83,38 @@ def test_interrupted_average_goes_on(phase, graph, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(
-            phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=interrupted, threads=1
+            Problem(phase, graph, MODEL),
+            config(ema=0.95),
+            folder=tmp_path,
+            validate=interrupted,
+            threads=1,
         )
     resumed = train(
-        phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=lambda _: 0.1, threads=1
+        Problem(phase, graph, MODEL),
+        config(ema=0.95),
+        folder=tmp_path,
+        validate=lambda _: 0.1,
+        threads=1,
     )
-    whole = train(phase, graph, MODEL, config(ema=0.95), validate=lambda _: 0.1, threads=1)
+    whole = train(Problem(phase, graph, MODEL), config(ema=0.95), validate=lambda _: 0.1, threads=1)
     again = train(
-        phase, graph, MODEL, config(ema=0.95), folder=tmp_path, validate=lambda _: 0.1, threads=1
+        Problem(phase, graph, MODEL),
+        config(ema=0.95),
+        folder=tmp_path,
+        validate=lambda _: 0.1,
+        threads=1,
     )
     assert (resumed.embeddings.users == whole.embeddings.users).all()
     assert (again.embeddings.users == whole.embeddings.users).all()
 
 
 def test_refit_ends_with_its_average(phase, graph, tmp_path):
-    trained = train(phase, graph, MODEL, config(ema=0.95), folder=tmp_path, epochs=2, threads=1)
-    plain = train(phase, graph, MODEL, config(), epochs=2, threads=1)
-    again = train(phase, graph, MODEL, config(ema=0.95), folder=tmp_path, epochs=2, threads=1)
+    trained = train(
+        Problem(phase, graph, MODEL), config(ema=0.95), folder=tmp_path, epochs=2, threads=1
+    )
+    plain = train(Problem(phase, graph, MODEL), config(), epochs=2, threads=1)
+    again = train(
+        Problem(phase, graph, MODEL), config(ema=0.95), folder=tmp_path, epochs=2, threads=1
+    )
     assert not torch.equal(trained.network.table("user"), plain.network.table("user"))
     assert torch.equal(trained.network.table("user"), again.network.table("user"))

@@ -10,7 +10,9 @@ from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.features import FeatureColumn
 from recsys.graph.schema import Features
 from recsys.train import checkpoint
+from recsys.train.forecast import Plan
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
@@ -30,20 +32,18 @@ def with_times(graph, times):
 
 
 def fingerprint(graph, phase, *, moments=None, mode="sampled", device="cpu", **settings):
-    positives = phase.matrix(("interaction",))
-    config = TrainConfig(**settings)
-    return checkpoint.fingerprint(
-        graph, positives, moments, MODEL, config, 0, None, {}, mode, torch.device(device)
-    )
+    problem = Problem(phase, graph, MODEL)
+    plan = Plan(mode, bytes=0, steps=1, edges_a_step=0, device=torch.device(device))
+    return checkpoint.fingerprint(problem, moments, TrainConfig(**settings), None, plan)
 
 
 def test_other_features_are_another_training(phase, graph, tmp_path):
     config = TrainConfig(epochs=2, batch_size=256)
     draws = np.random.default_rng(0).normal(size=(2, phase.num_items, 3))
     first, second = (with_feature(graph, values) for values in draws)
-    train(phase, first, MODEL, config, folder=tmp_path, threads=1)
-    other = train(phase, second, MODEL, config, folder=tmp_path, threads=1)
-    fresh = train(phase, second, MODEL, config, threads=1)
+    train(Problem(phase, first, MODEL), config, folder=tmp_path, threads=1)
+    other = train(Problem(phase, second, MODEL), config, folder=tmp_path, threads=1)
+    fresh = train(Problem(phase, second, MODEL), config, threads=1)
     assert other.history[0].loss == fresh.history[0].loss
     assert (other.embeddings.items == fresh.embeddings.items).all()
 
@@ -55,9 +55,9 @@ def test_other_times_are_another_training(phase, graph, tmp_path):
     for time in (spread, spread[::-1].copy()):
         dated = replace(phase, time=time)
         runs.append((dated, with_times(graph, 1)))
-    train(*runs[0], MODEL, config, folder=tmp_path, threads=1)
-    other = train(*runs[1], MODEL, config, folder=tmp_path, threads=1)
-    fresh = train(*runs[1], MODEL, config, threads=1)
+    train(Problem(*runs[0], MODEL), config, folder=tmp_path, threads=1)
+    other = train(Problem(*runs[1], MODEL), config, folder=tmp_path, threads=1)
+    fresh = train(Problem(*runs[1], MODEL), config, threads=1)
     assert (other.embeddings.users == fresh.embeddings.users).all()
 
 
@@ -110,8 +110,8 @@ def test_what_training_does_not_read_does_not_count(phase, graph):
 def test_a_mode_that_the_machine_chooses_counts_as_chosen(phase, graph, tmp_path):
     """Continuing on a machine with other memory, or under another limit, never mixes two modes."""
     auto = TrainConfig(epochs=2, batch_size=256)
-    train(phase, graph, MODEL, auto, folder=tmp_path, threads=1)
+    train(Problem(phase, graph, MODEL), auto, folder=tmp_path, threads=1)
     sampled = auto.model_copy(update={"mode": "sampled"})
-    other = train(phase, graph, MODEL, sampled, folder=tmp_path, threads=1)
-    fresh = train(phase, graph, MODEL, sampled, threads=1)
+    other = train(Problem(phase, graph, MODEL), sampled, folder=tmp_path, threads=1)
+    fresh = train(Problem(phase, graph, MODEL), sampled, threads=1)
     assert (other.embeddings.users == fresh.embeddings.users).all()

@@ -11,6 +11,7 @@ from recsys.train.batches import Batch
 from recsys.train.candidates import CandidateGroup
 from recsys.train.contrast import contrast
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
@@ -51,9 +52,7 @@ def test_noise_has_its_length_and_the_signs_of_the_state(graph):
 def test_training_with_contrast_is_repeatable_and_sees_no_noise_in_the_end(mode, phase, graph):
     plain, *others = (
         train(
-            phase,
-            graph,
-            MODEL,
+            Problem(phase, graph, MODEL),
             TrainConfig(mode=mode, contrast_weight=weight, batch_size=256, negatives=16, epochs=2),
             threads=1,
         )

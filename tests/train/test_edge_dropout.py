@@ -9,6 +9,7 @@ from recsys.model.edges import edges_of
 from recsys.model.network import Network
 from recsys.train.edge_dropout import drop_edges
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2, layers=1)
 
@@ -96,7 +97,9 @@ def test_training_is_repeatable_and_another_one(mode, phase, graph):
     model = MODEL.model_copy(update={"layers": 2})
     plain, *dropped = (
         train(
-            phase, graph, model, config.model_copy(update={"edge_dropout": share}), threads=1
+            Problem(phase, graph, model),
+            config.model_copy(update={"edge_dropout": share}),
+            threads=1,
         ).embeddings.users
         for share in (0.0, 0.3, 0.3)
     )

@@ -12,7 +12,7 @@ from recsys.graph.schema import ITEM, USER, Features, full_block
 from recsys.model.network import Network
 from recsys.train.embed import degree_lengths, embed, embed_histories
 from recsys.train.loop import train
-from recsys.train.stepper import new_network
+from recsys.train.problem import Problem, new_network
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
@@ -40,7 +40,7 @@ def test_vectors_are_those_of_the_forward_pass(network, graph, phase):
 
 def test_an_item_taken_more_often_has_the_longer_vector(graph, phase):
     model = MODEL.model_copy(update={"popularity": 0.5})
-    found = train(phase, graph, model, TrainConfig(epochs=1), threads=1).embeddings
+    found = train(Problem(phase, graph, model), TrainConfig(epochs=1), threads=1).embeddings
     degrees = np.bincount(phase.item, minlength=phase.num_items)
     assert np.allclose(
         np.linalg.norm(found.items, axis=1), np.sqrt(degrees / degrees.max()), atol=1e-5
@@ -88,7 +88,7 @@ def test_own_states_of_a_user_table_hold_the_features_of_users(phase, graph):
     values = torch.linspace(-1.0, 1.0, phase.num_users)[:, None]
     with_features = replace(graph, features={"user": Features((price,), values)})
     model = ModelConfig(family="history", width=8, heads=2, user_table=True)
-    network = new_network(phase, with_features, model, 0)
+    network = new_network(Problem(phase, with_features, model))
     with torch.no_grad():
         network.features["user"].projection.fill_(0.7)
     found = embed_histories(network, with_features, phase)

@@ -17,6 +17,7 @@ from recsys.logs.synthetic import communities
 from recsys.train import factors, loop
 from recsys.train.factors import factor_states
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 CONFIG = TrainConfig(epochs=2, batch_size=256, negatives=64, factor_epochs=25)
@@ -28,9 +29,13 @@ def phase(make_phase):
     return make_phase(WORLD.log)
 
 
+def problem_of(phase) -> Problem:
+    return Problem(phase, build_graph(phase, GraphConfig()), MODEL)
+
+
 def states(phase, **changes):
     config = CONFIG.model_copy(update=changes)
-    return factor_states(phase, "interaction", MODEL, config, 0, torch.device("cpu"), QUIET)
+    return factor_states(problem_of(phase), config, torch.device("cpu"), QUIET)
 
 
 def agreement(phase, found):
@@ -58,7 +63,7 @@ def test_the_same_seed_gives_the_same_bytes(phase):
 
 def test_what_it_will_cost_is_said_first(phase):
     heard = Heard()
-    factor_states(phase, "interaction", MODEL, CONFIG, 0, torch.device("cpu"), heard)
+    factor_states(problem_of(phase), CONFIG, torch.device("cpu"), heard)
     assert re.fullmatch(
         r"matrix factors first: 25 passes of \d+ steps, about \d+ s", heard.lines[0]
     )
@@ -78,15 +83,21 @@ def stop_after_two(record):
 
 
 def test_a_training_starts_from_them_once(phase, tmp_path, monkeypatch):
-    graph, calls = build_graph(phase, GraphConfig()), []
+    calls = []
     monkeypatch.setattr(
         loop, "factor_states", lambda *args: (calls.append(1), factor_states(*args))[1]
     )
-    whole = train(phase, graph, MODEL, CONFIG, folder=tmp_path / "a", threads=1)
+    whole = train(problem_of(phase), CONFIG, folder=tmp_path / "a", threads=1)
     with pytest.raises(KeyboardInterrupt):
-        train(phase, graph, MODEL, CONFIG, folder=tmp_path / "b", threads=1, watch=stop_after_two)
-    continued = train(phase, graph, MODEL, CONFIG, folder=tmp_path / "b", threads=1)
+        train(
+            problem_of(phase),
+            CONFIG,
+            folder=tmp_path / "b",
+            threads=1,
+            watch=stop_after_two,
+        )
+    continued = train(problem_of(phase), CONFIG, folder=tmp_path / "b", threads=1)
     assert len(calls) == 2 and len(continued.history) == 2
     assert (continued.embeddings.users == whole.embeddings.users).all()
-    plain = train(phase, graph, MODEL, CONFIG.model_copy(update={"factor_epochs": 0}), threads=1)
+    plain = train(problem_of(phase), CONFIG.model_copy(update={"factor_epochs": 0}), threads=1)
     assert not np.allclose(plain.embeddings.users, whole.embeddings.users, atol=0.05)

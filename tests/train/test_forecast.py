@@ -157,6 +157,7 @@ from recsys.core.interactions import fit_interactions
 from recsys.core.machine import peak_memory_bytes
 from recsys.graph.build import build_graph
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 draw = np.random.default_rng(0)
 rows = pl.DataFrame({"user": draw.integers(0, 40_000, 1_000_000, dtype=np.int32),
                      "item": draw.integers(0, 20_000, 1_000_000, dtype=np.int32)}).unique(maintain_order=True)
@@ -165,7 +166,8 @@ phase = fit_interactions(rows, *ids, ("interaction",))
 graph = build_graph(phase, GraphConfig())
 before = peak_memory_bytes()
 config = TrainConfig(batch_size=262_144, negatives=512, mode="full")
-trained = train(phase, graph, ModelConfig(family=sys.argv[1], start="random"), config, epochs=1)
+model = ModelConfig(family=sys.argv[1], start="random")
+trained = train(Problem(phase, graph, model), config, epochs=1)
 print(trained.plan.bytes, peak_memory_bytes() - before)
 """
     done = subprocess.run(

@@ -9,7 +9,7 @@ from recsys.core.config import ModelConfig, TrainConfig
 from recsys.graph.schema import ITEM
 from recsys.train.forecast import history_plan
 from recsys.train.history_stepper import HistoryStepper, steps_a_pass
-from recsys.train.stepper import first_network
+from recsys.train.problem import Problem, first_network
 
 MODEL = ModelConfig(family="history", width=8, heads=2)
 CONFIG = TrainConfig(batch_size=64, negatives=16, l2=0, temperature=0.1, horizon=1, top_k=0)
@@ -18,8 +18,8 @@ CONFIG = TrainConfig(batch_size=64, negatives=16, l2=0, temperature=0.1, horizon
 def stepper_of(phase, graph, config: TrainConfig, num_steps: int) -> HistoryStepper:
     """A stepper before its first epoch whose passes are of that many steps."""
     plan = history_plan(graph, MODEL, config)
-    network = first_network(phase, graph, MODEL, 0, None, None)
-    stepper = HistoryStepper(network, phase, graph, config, 0, plan, torch.device("cpu"))
+    network = first_network(Problem(phase, graph, MODEL))
+    stepper = HistoryStepper(network, Problem(phase, graph, MODEL), config, plan)
     stepper.steps_a_pass = num_steps
     stepper._prepare(0)
     return stepper

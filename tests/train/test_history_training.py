@@ -21,7 +21,7 @@ from recsys.train.batches import Batch
 from recsys.train.forecast import plan_training
 from recsys.train.history_stepper import HistoryStepper
 from recsys.train.loop import Trained, train
-from recsys.train.stepper import new_network
+from recsys.train.problem import Problem, new_network
 from recsys.train.warm_start import load_states
 
 MODEL = ModelConfig(family="history", width=8, heads=2)
@@ -59,7 +59,7 @@ def test_communities_are_recovered(kind):
         log = log.with_columns(pl.col(TIME).rank("ordinal").over(USER_ID).cast(pl.Int64))
     phase = phase_of(log, kind)
     graph = build_graph(phase, GraphConfig(half_life_days="none"))
-    trained = train(phase, graph, MODEL, CONFIG, threads=1)
+    trained = train(Problem(phase, graph, MODEL), CONFIG, threads=1)
     assert trained.plan.mode == "histories"
     assert in_own_group(trained, phase) > 0.9
     [relation] = trained.embeddings.encoder.relations
@@ -79,7 +79,7 @@ def test_order_decides_on_a_chain():
     hits = {}
     for recency in (True, False):
         model = MODEL.model_copy(update={"recency": recency, "width": 16})
-        embeddings = train(phase, graph, model, CONFIG, epochs=15, threads=1).embeddings
+        embeddings = train(Problem(phase, graph, model), CONFIG, epochs=15, threads=1).embeddings
         scores = embeddings.users @ embeddings.items.T
         scores[phase.user, phase.item] = -np.inf
         hits[recency] = float((scores[users].argmax(axis=1) == items).mean())
@@ -91,14 +91,14 @@ def test_order_decides_on_a_chain():
 def test_same_seed_same_weights_other_seed_others(timed, user_table):
     model = MODEL.model_copy(update={"user_table": user_table, "attention_dropout": 0.1})
     first, second, other = (
-        train(*timed, model, SHORT, seed=seed, epochs=2, threads=1) for seed in (5, 5, 6)
+        train(Problem(*timed, model, seed=seed), SHORT, epochs=2, threads=1) for seed in (5, 5, 6)
     )
     assert same_weights(first, second) and not same_weights(first, other)
     assert ("user" in first.network.learnt_types()) == user_table
 
 
 def test_two_threads_give_the_same_weights_each_time(timed):
-    first, second = (train(*timed, MODEL, SHORT, epochs=2, threads=2) for _ in range(2))
+    first, second = (train(Problem(*timed, MODEL), SHORT, epochs=2, threads=2) for _ in range(2))
     assert same_weights(first, second)
 
 
@@ -118,9 +118,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(timed, steps, tmp_pa
         return 0.1
 
     with pytest.raises(KeyboardInterrupt):
-        train(*timed, MODEL, config, folder=tmp_path, validate=interrupted, threads=1)
-    resumed = train(*timed, MODEL, config, folder=tmp_path, validate=constant, threads=1)
-    whole = train(*timed, MODEL, config, validate=constant, threads=1)
+        train(Problem(*timed, MODEL), config, folder=tmp_path, validate=interrupted, threads=1)
+    resumed = train(Problem(*timed, MODEL), config, folder=tmp_path, validate=constant, threads=1)
+    whole = train(Problem(*timed, MODEL), config, validate=constant, threads=1)
     assert len(resumed.history) == 4 and same_weights(resumed, whole)
 
 
@@ -133,18 +133,20 @@ def test_other_times_are_another_training(tmp_path):
     backwards = phase.time.copy()
     backwards[views] = phase.time.max() + phase.time.min() - phase.time[views]
     other_phase = replace(phase, time=backwards)
-    train(phase, graph, MODEL, SHORT, folder=tmp_path, epochs=1, threads=1)
-    continued = train(other_phase, graph, MODEL, SHORT, folder=tmp_path, epochs=1, threads=1)
-    fresh = train(other_phase, graph, MODEL, SHORT, epochs=1, threads=1)
+    train(Problem(phase, graph, MODEL), SHORT, folder=tmp_path, epochs=1, threads=1)
+    continued = train(
+        Problem(other_phase, graph, MODEL), SHORT, folder=tmp_path, epochs=1, threads=1
+    )
+    fresh = train(Problem(other_phase, graph, MODEL), SHORT, epochs=1, threads=1)
     assert same_weights(continued, fresh)
 
 
 def test_a_set_is_the_same_training_at_any_times(timed, tmp_path):
     phase, graph = timed
     model = MODEL.model_copy(update={"recency": False})
-    first = train(phase, graph, model, SHORT, folder=tmp_path, epochs=1, threads=1)
+    first = train(Problem(phase, graph, model), SHORT, folder=tmp_path, epochs=1, threads=1)
     dated = replace(phase, time=phase.time + 1000)
-    again = train(dated, graph, model, SHORT, folder=tmp_path, epochs=1, threads=1)
+    again = train(Problem(dated, graph, model), SHORT, folder=tmp_path, epochs=1, threads=1)
     # Read from the checkpoint, clock readings and all.
     assert again.history == first.history
 
@@ -156,10 +158,10 @@ def test_a_set_is_the_same_training_at_any_times(timed, tmp_path):
 def stepper_of(timed, steps: int, monkeypatch) -> HistoryStepper:
     phase, graph = timed
     monkeypatch.setattr(history_stepper, "steps_a_pass", lambda plan, config: steps)
-    network = new_network(phase, graph, MODEL, 3)
+    network = new_network(Problem(phase, graph, MODEL, 3))
     device = torch.device("cpu")
     plan = plan_training(graph, MODEL, CONFIG, device)
-    stepper = HistoryStepper(network, phase, graph, CONFIG, 3, plan, device)
+    stepper = HistoryStepper(network, Problem(phase, graph, MODEL, 3), CONFIG, plan)
     stepper._prepare(0)
     return stepper
 
@@ -212,7 +214,7 @@ def test_the_same_batch_all_through_a_pass_ends_with_its_own_gradient(timed, mon
 
 def test_kept_states_learn_as_well(timed, monkeypatch):
     monkeypatch.setattr(history_stepper, "steps_a_pass", lambda plan, config: 3)
-    assert in_own_group(train(*timed, MODEL, CONFIG, threads=1), timed[0]) > 0.9
+    assert in_own_group(train(Problem(*timed, MODEL), CONFIG, threads=1), timed[0]) > 0.9
 
 
 # --- starts, tables and sides
@@ -221,7 +223,7 @@ def test_kept_states_learn_as_well(timed, monkeypatch):
 
 def test_a_warm_start_takes_over_items_and_shared_numbers(timed, tmp_path):
     phase, graph = timed
-    old = train(phase, graph, MODEL, CONFIG, folder=tmp_path, threads=1)
+    old = train(Problem(phase, graph, MODEL), CONFIG, folder=tmp_path, threads=1)
     warm = load_states(tmp_path, graph, phase, 8)
     assert warm.known == {"item": phase.num_items}
     starts = ((warm.states, warm.shared), (None, None))
@@ -229,12 +231,15 @@ def test_a_warm_start_takes_over_items_and_shared_numbers(timed, tmp_path):
     for start, shared in starts:
         model = MODEL.model_copy(update={"start": "random"})
         trained = train(
-            phase, graph, model, CONFIG, epochs=1, start=start, shared=shared, threads=1
+            Problem(phase, graph, model, start=start, shared=shared), CONFIG, epochs=1, threads=1
         )
         losses.append(trained.history[0].loss)
     assert losses[0] < losses[1]
     resting = train(
-        phase, graph, MODEL, CONFIG, epochs=0, start=warm.states, shared=warm.shared, threads=1
+        Problem(phase, graph, MODEL, start=warm.states, shared=warm.shared),
+        CONFIG,
+        epochs=0,
+        threads=1,
     )
     assert np.allclose(resting.embeddings.users, old.embeddings.users, atol=1e-6)
 
@@ -242,11 +247,14 @@ def test_a_warm_start_takes_over_items_and_shared_numbers(timed, tmp_path):
 def test_a_table_of_an_earlier_training_is_left_out_without_one(timed, tmp_path):
     phase, graph = timed
     with_table = MODEL.model_copy(update={"user_table": True})
-    train(phase, graph, with_table, SHORT, folder=tmp_path, threads=1)
+    train(Problem(phase, graph, with_table), SHORT, folder=tmp_path, threads=1)
     warm = load_states(tmp_path, graph, phase, 8)
     assert set(warm.known) == {"user", "item"}
     trained = train(
-        phase, graph, MODEL, SHORT, epochs=1, start=warm.states, shared=warm.shared, threads=1
+        Problem(phase, graph, MODEL, start=warm.states, shared=warm.shared),
+        SHORT,
+        epochs=1,
+        threads=1,
     )
     assert trained.network.learnt_types() == ["item"]
 
@@ -258,7 +266,7 @@ def test_user_dropout_keeps_the_table_from_becoming_necessary(timed):
     for share in (0.0, 0.7):
         config = CONFIG.model_copy(update={"user_dropout": share, "epochs": 30})
         model = MODEL.model_copy(update={"user_table": True})
-        trained = train(phase, graph, model, config, threads=1)
+        trained = train(Problem(phase, graph, model), config, threads=1)
         network = trained.network
         with torch.no_grad():
             rows = network.table("user")
@@ -269,7 +277,7 @@ def test_user_dropout_keeps_the_table_from_becoming_necessary(timed):
 
 
 def test_without_a_table_own_states_are_one_row_in_memory(timed):
-    embeddings = train(*timed, MODEL, SHORT, epochs=1, threads=1).embeddings
+    embeddings = train(Problem(*timed, MODEL), SHORT, epochs=1, threads=1).embeddings
     assert embeddings.user_self.strides[0] == 0
     assert np.array_equal(embeddings.user_self[7], embeddings.encoder.visitor)
 
@@ -285,7 +293,7 @@ def test_odd_histories_are_learnt_from(spread):
     if spread:
         log = log.with_columns(pl.Series(TIME, np.arange(len(log))[::-1] * 1000))
     phase = phase_of(log)
-    trained = train(phase, build_graph(phase, GraphConfig()), MODEL, SHORT, threads=1)
+    trained = train(Problem(phase, build_graph(phase, GraphConfig()), MODEL), SHORT, threads=1)
     embeddings = trained.embeddings
     assert all(np.isfinite(record.loss) for record in trained.history)
     assert np.allclose(np.linalg.norm(embeddings.users, axis=1), 1, atol=1e-5)
@@ -309,16 +317,16 @@ def test_what_only_a_training_on_the_graph_can_do_is_refused(timed, change):
     [name] = change
     config = SHORT.model_copy(update=change)
     with pytest.raises(ConfigError, match=rf"train\.{name} = .* \"history\"") as refused:
-        train(*timed, MODEL, config, epochs=1, threads=1)
+        train(Problem(*timed, MODEL), config, epochs=1, threads=1)
     # Both remedies.
     assert f"Leave train.{name} out" in refused.value.remedy
     assert 'set model.family = "degree_prior"' in refused.value.remedy
-    train(*timed, MODEL, SHORT, epochs=1, threads=1)
+    train(Problem(*timed, MODEL), SHORT, epochs=1, threads=1)
     other = MODEL.model_copy(update={"family": "degree_prior"})
     phase, graph = timed
     if name == "time_respecting":
         config = config.model_copy(update={"fanouts": [4]})
-    train(phase, graph, other, config, epochs=1, threads=1)
+    train(Problem(phase, graph, other), config, epochs=1, threads=1)
 
 
 @pytest.mark.parametrize("change", [{"bases": 2}, {"learn_weight_power": True}])
@@ -345,7 +353,7 @@ def test_a_user_table_is_of_the_family_history(family):
 def test_pooling_by_the_mean_counts_all_neighbours_alike(timed):
     phase, graph = timed
     model = MODEL.model_copy(update={"pooling": "mean", "user_layers": 1})
-    trained = train(phase, graph, model, SHORT)
+    trained = train(Problem(phase, graph, model), SHORT)
     network = trained.network
     states = network.node_states(history_blocks(graph, model.layers))["item"]
     adjacency = graph.relations[graph.reverse(graph.target)]

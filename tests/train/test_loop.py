@@ -12,6 +12,7 @@ from recsys.core.progress import Quiet
 from recsys.graph.build import build_graph
 from recsys.logs.synthetic import checkerboard, communities
 from recsys.train.loop import _threads, choose_device, forecast, train
+from recsys.train.problem import Problem
 from recsys.train.stepper import Stepper, learning_rate_factor
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2, layers=2)
@@ -39,7 +40,9 @@ def same(left, right) -> bool:
 def test_checkerboard_is_recovered(mode, make_phase, recall):
     phase = make_phase(checkerboard(20, 20))
     graph = build_graph(phase, GraphConfig())
-    trained = train(phase, graph, MODEL, config(mode=mode, epochs=15, temperature=0.1), threads=1)
+    trained = train(
+        Problem(phase, graph, MODEL), config(mode=mode, epochs=15, temperature=0.1), threads=1
+    )
     held = {
         phase.users.internal(f"u{n}"): phase.items.internal(f"i{n}")
         for n in range(20)
@@ -57,7 +60,9 @@ def test_communities_are_recovered(mode, loss, make_phase):
     model = MODEL.model_copy(
         update={"start": "random", "similarity": "cosine" if loss == "softmax" else "dot"}
     )
-    trained = train(phase, graph, model, config(mode=mode, loss=loss, epochs=15), threads=1)
+    trained = train(
+        Problem(phase, graph, model), config(mode=mode, loss=loss, epochs=15), threads=1
+    )
     best = (trained.embeddings.users @ trained.embeddings.items.T).argsort(axis=1)[:, -8:]
     group = {id_: n % 4 for n, id_ in enumerate(world.items["item_id"])}
     item_group = np.array([group[id_] for id_ in phase.items.ids])
@@ -66,7 +71,7 @@ def test_communities_are_recovered(mode, loss, make_phase):
 
 
 def test_loss_falls_and_history_tells_it(phase, graph):
-    trained = train(phase, graph, MODEL, config(), seed=1, threads=1)
+    trained = train(Problem(phase, graph, MODEL, seed=1), config(), threads=1)
     losses = [record.loss for record in trained.history]
     assert losses[-1] < losses[0]
     assert [record.epoch for record in trained.history] == [1, 2, 3, 4, 5, 6]
@@ -76,9 +81,10 @@ def test_loss_falls_and_history_tells_it(phase, graph):
 @pytest.mark.parametrize("mode", ["full", "sampled"])
 def test_same_seed_same_weights_other_seed_others(mode, phase, graph):
     first, second = (
-        train(phase, graph, MODEL, config(mode=mode, epochs=2), seed=5, threads=1) for _ in range(2)
+        train(Problem(phase, graph, MODEL, seed=5), config(mode=mode, epochs=2), threads=1)
+        for _ in range(2)
     )
-    other = train(phase, graph, MODEL, config(mode=mode, epochs=2), seed=6, threads=1)
+    other = train(Problem(phase, graph, MODEL, seed=6), config(mode=mode, epochs=2), threads=1)
     assert same(first, second) and not same(first, other)
 
 
@@ -88,7 +94,10 @@ def test_sampled_with_all_neighbours_is_near_full(phase, graph):
     near = {"batch_size": 16, "epochs": 1, "lr": 1e-3, "shared_lr": 1e-3, "user_dropout": 0}
     full, sampled, start = (
         train(
-            phase, graph, MODEL, config(mode=mode, fanouts=[1000], **near), epochs=epochs, threads=1
+            Problem(phase, graph, MODEL),
+            config(mode=mode, fanouts=[1000], **near),
+            epochs=epochs,
+            threads=1,
         ).embeddings
         for mode, epochs in (("full", None), ("sampled", None), ("full", 0))
     )
@@ -109,14 +118,16 @@ def test_gradients_start_from_nothing_every_step(phase, graph):
         negatives=0,
         in_batch=True,
     )
-    trained = train(phase, graph, MODEL, frozen, epochs=1, threads=1)
+    trained = train(Problem(phase, graph, MODEL), frozen, epochs=1, threads=1)
     once = trained.network.table("user").grad.clone()
-    again = train(phase, graph, MODEL, frozen, epochs=3, threads=1).network.table("user").grad
+    again = (
+        train(Problem(phase, graph, MODEL), frozen, epochs=3, threads=1).network.table("user").grad
+    )
     assert torch.allclose(once, again, atol=1e-6)
 
 
 def test_running_loss_keeps_no_graph(phase, graph):
-    trained = train(phase, graph, MODEL, config(epochs=3), threads=1)
+    trained = train(Problem(phase, graph, MODEL), config(epochs=3), threads=1)
     gc.collect()
     tensors = (one for one in gc.get_objects() if issubclass(type(one), torch.Tensor))
     assert not [one for one in tensors if one.grad_fn is not None]
@@ -126,9 +137,12 @@ def test_running_loss_keeps_no_graph(phase, graph):
 def test_early_stopping_keeps_the_best_weights(phase, graph):
     values = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.1])
     stopped = train(
-        phase, graph, MODEL, config(patience=2), seed=3, validate=lambda _: next(values), threads=1
+        Problem(phase, graph, MODEL, seed=3),
+        config(patience=2),
+        validate=lambda _: next(values),
+        threads=1,
     )
-    refit = train(phase, graph, MODEL, config(), seed=3, epochs=2, threads=1)
+    refit = train(Problem(phase, graph, MODEL, seed=3), config(), epochs=2, threads=1)
     assert (stopped.stopped, stopped.best_epoch, stopped.best_value) == ("patience", 2, 0.5)
     assert len(stopped.history) == 4
     assert same(stopped, refit)
@@ -141,19 +155,24 @@ def test_validation_sees_unit_vectors_every_so_many_epochs(phase, graph):
         seen.append(np.linalg.norm(embeddings.users, axis=1))
         return float(len(seen))
 
-    train(phase, graph, MODEL, config(epochs=5, validate_every=2), validate=validate, threads=1)
+    train(
+        Problem(phase, graph, MODEL),
+        config(epochs=5, validate_every=2),
+        validate=validate,
+        threads=1,
+    )
     assert len(seen) == 3 and np.allclose(seen[0], 1, atol=1e-5)
 
 
 def test_minutes_are_kept(phase, graph):
-    trained = train(phase, graph, MODEL, config(epochs=500, max_minutes=0.005), threads=1)
+    trained = train(Problem(phase, graph, MODEL), config(epochs=500, max_minutes=0.005), threads=1)
     assert trained.stopped == "max_minutes" and len(trained.history) < 500
 
 
 def test_attention_off_keeps_gamma_at_zero_and_on_moves_it(phase, graph):
     def gammas(attention: bool) -> list[float]:
         model = MODEL.model_copy(update={"attention": attention})
-        trained = train(phase, graph, model, config(epochs=2), threads=1)
+        trained = train(Problem(phase, graph, model), config(epochs=2), threads=1)
         found = [
             value for name, value in trained.network.named_parameters() if name.endswith("gamma")
         ]
@@ -164,7 +183,7 @@ def test_attention_off_keeps_gamma_at_zero_and_on_moves_it(phase, graph):
 
 def test_start_states_are_taken_as_given(phase, graph):
     states = {"user": np.full((phase.num_users, 8), 0.5, np.float32)}
-    trained = train(phase, graph, MODEL, config(), epochs=0, start=states, threads=1)
+    trained = train(Problem(phase, graph, MODEL, start=states), config(), epochs=0, threads=1)
     assert (trained.embeddings.user_self == 0.5).all()
 
 
@@ -173,7 +192,7 @@ def test_divergence_is_named(similarity, phase, graph):
     states = {"user": np.full((phase.num_users, 8), np.nan, np.float32)}
     model = MODEL.model_copy(update={"similarity": similarity})
     with pytest.raises(MachineError, match=r"the loss became nan in epoch 1\. Lower train\.lr"):
-        train(phase, graph, model, config(), start=states, threads=1)
+        train(Problem(phase, graph, model, start=states), config(), threads=1)
 
 
 def test_no_pair_of_the_target_is_an_error(phase, graph):
@@ -183,7 +202,7 @@ def test_no_pair_of_the_target_is_an_error(phase, graph):
         phase, behaviors=("interaction", "view"), behavior=np.ones(len(phase), np.int16)
     )
     with pytest.raises(DataError, match="no pair of the target behaviour 'interaction'"):
-        train(empty, graph, MODEL, config(), threads=1)
+        train(Problem(empty, graph, MODEL), config(), threads=1)
 
 
 def test_devices_and_precision_are_checked():
@@ -211,7 +230,7 @@ def test_forecast_comes_before_the_first_epoch(phase, graph):
         def say(self, message, **fields):
             said.append((message, fields))
 
-    trained = train(phase, graph, MODEL, config(epochs=1), threads=1, progress=Told())
+    trained = train(Problem(phase, graph, MODEL), config(epochs=1), threads=1, progress=Told())
     assert (
         said[0][0].startswith("full-graph training: about ") and said[0][1]["seconds_per_epoch"] > 0
     )
@@ -223,7 +242,7 @@ def test_forecast_comes_before_the_first_epoch(phase, graph):
 def test_nodes_that_lose_all_their_neighbours_to_the_batch_stay_numbers(phase, graph):
     # A batch of every pair excludes every edge: only layer 0 is left of anybody.
     whole = config(mode="sampled", batch_size=len(phase), epochs=2, fanouts=[3])
-    trained = train(phase, graph, MODEL, whole, threads=1)
+    trained = train(Problem(phase, graph, MODEL), whole, threads=1)
     assert np.isfinite(trained.embeddings.users).all() and np.isfinite(trained.history[-1].loss)
 
 
@@ -232,7 +251,9 @@ def test_a_step_is_timed_by_the_processor(phase, graph, monkeypatch):
     moments = itertools.count(step=0.5)
     monkeypatch.setattr(time, "process_time", lambda: next(moments))
     for threads in (1, 2):
-        plan = forecast(phase, graph, MODEL, config(mode="full", batch_size=50), threads=threads)
+        plan = forecast(
+            Problem(phase, graph, MODEL), config(mode="full", batch_size=50), threads=threads
+        )
         # Drawing takes as long as a step, which its threads share.
         assert plan.seconds == pytest.approx(0.5 * plan.steps)
 
@@ -240,11 +261,15 @@ def test_a_step_is_timed_by_the_processor(phase, graph, monkeypatch):
 @pytest.mark.parametrize("mode", ["full", "sampled"])
 def test_timing_a_step_changes_nothing(mode, phase, graph, monkeypatch):
     probed = train(
-        phase, graph, MODEL, config(mode=mode, epochs=2, batch_size=10_000), seed=4, threads=1
+        Problem(phase, graph, MODEL, seed=4),
+        config(mode=mode, epochs=2, batch_size=10_000),
+        threads=1,
     )
     monkeypatch.setattr(Stepper, "seconds_a_step", lambda _: 1e-3)
     unprobed = train(
-        phase, graph, MODEL, config(mode=mode, epochs=2, batch_size=10_000), seed=4, threads=1
+        Problem(phase, graph, MODEL, seed=4),
+        config(mode=mode, epochs=2, batch_size=10_000),
+        threads=1,
     )
     assert same(probed, unprobed)
     assert probed.plan.seconds > 0

@@ -13,6 +13,7 @@ from recsys.recommender import GraphRecommender
 from recsys.train.batches import Batches
 from recsys.train.loop import train
 from recsys.train.losses import LOSSES, Loss, pairwise_ranking
+from recsys.train.problem import Problem
 
 
 def test_bpr_equals_the_loop_and_leaves_known_pairs_out():
@@ -43,7 +44,7 @@ def test_a_loss_is_added_in_one_place(monkeypatch, phase, graph):
     monkeypatch.setitem(LOSSES, "hinge", Loss(hinge, one_rival=True))
     model = ModelConfig(family="degree_prior", width=8, heads=2, similarity="dot", start="random")
     config = TrainConfig(loss="hinge", epochs=6, batch_size=128, lr=0.05)
-    trained = train(phase, graph, model, config, threads=1)
+    trained = train(Problem(phase, graph, model), config, threads=1)
     losses = [record.loss for record in trained.history]
     assert losses[0] == pytest.approx(1.0, abs=0.1) and losses[-1] < losses[0]
 

@@ -7,6 +7,7 @@ from recsys.core.config import ModelConfig, TrainConfig
 from recsys.train.batches import Batches
 from recsys.train.loop import train
 from recsys.train.neighbours import NeighbourPositives
+from recsys.train.problem import Problem
 
 # Items 0 and 1 share users 0 and 1, items 2 and 3 user 2; item 4 shares nobody.
 KNOWN = sparse.csr_matrix(
@@ -70,9 +71,7 @@ def test_training_with_neighbours_is_repeatable(mode, phase, graph):
     model = ModelConfig(family="degree_prior", width=8, heads=2)
     plain, *others = (
         train(
-            phase,
-            graph,
-            model,
+            Problem(phase, graph, model),
             config(mode=mode, neighbour_positives=k, negatives=16, epochs=2),
             threads=1,
         )

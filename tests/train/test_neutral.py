@@ -10,7 +10,7 @@ from recsys.core.edge_rows import EdgeRows
 from recsys.graph.build import build_graph
 from recsys.graph.sampling import BlockSampler
 from recsys.graph.schema import full_block
-from recsys.train.stepper import first_network
+from recsys.train.problem import Problem, first_network
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
@@ -55,7 +55,7 @@ def graphs(phase):
 def test_the_first_vectors_are_the_same_to_the_bit(phase, graphs, start):
     config = MODEL.model_copy(update={"start": start})
     plain, joined = (
-        first_network(phase, graph, config, 0, None, None)(full_block(graph)) for graph in graphs
+        first_network(Problem(phase, graph, config))(full_block(graph)) for graph in graphs
     )
     assert all(torch.equal(plain[kind], joined[kind]) for kind in ("user", "item"))
     assert all(joined[kind].abs().sum(1).gt(0).any() for kind in joined)
@@ -69,7 +69,7 @@ def test_features_change_nothing_before_the_first_step(phase, graphs):
     )
     told = build_graph(phase, GraphConfig(attributes=column), table)
     config = MODEL
-    networks = [first_network(phase, graph, config, 0, None, None) for graph in (plain, told)]
+    networks = [first_network(Problem(phase, graph, config)) for graph in (plain, told)]
     without, with_features = (network(full_block(plain)) for network in networks)
     assert all(torch.equal(without[kind], with_features[kind]) for kind in ("user", "item"))
     (with_features["user"][0] @ with_features["item"][0]).backward()
@@ -80,7 +80,7 @@ def test_so_are_those_of_blocks_around_seeds(phase, graphs):
     seeds = {"user": torch.arange(4), "item": torch.arange(3)}
     found = []
     for graph in graphs:
-        network = first_network(phase, graph, MODEL, 0, None, None)
+        network = first_network(Problem(phase, graph, MODEL))
         found.append(network(BlockSampler(graph, [-1], 2).sample(seeds)))
     plain, joined = found
     assert all(torch.allclose(plain[kind], joined[kind], atol=1e-6) for kind in ("user", "item"))
@@ -103,11 +103,11 @@ def test_values_that_several_relations_reach_are_heard_from_the_start(phase, gra
     ]
     named = [{"name": one.name, "file": "f.csv", "between": list(one.ends)} for one in tags]
     graph = build_graph(phase, GraphConfig(relations=named), relations=tags)
-    network = first_network(phase, graph, MODEL, 0, None, None)
+    network = first_network(Problem(phase, graph, MODEL))
     _, first, _ = network.layer_states(full_block(graph))
     assert first["item:tag"].abs().sum(1).gt(0).all()
     vectors = network(full_block(graph))
-    plain = first_network(phase, graphs[0], MODEL, 0, None, None)(full_block(graphs[0]))
+    plain = first_network(Problem(phase, graphs[0], MODEL))(full_block(graphs[0]))
     assert torch.equal(vectors["item"], plain["item"])
     (vectors["item"][1] @ vectors["user"][0]).backward()
     assert all(layer.gate["relation:rev_second"].grad.abs() > 0 for layer in network.layers)
@@ -115,7 +115,7 @@ def test_values_that_several_relations_reach_are_heard_from_the_start(phase, gra
 
 def test_its_gate_hears_the_first_gradient(phase, graphs):
     _, graph = graphs
-    network = first_network(phase, graph, MODEL, 0, None, None)
+    network = first_network(Problem(phase, graph, MODEL))
     vectors = network(full_block(graph))
     (vectors["user"][0] @ vectors["item"][0]).backward()
     gates = {

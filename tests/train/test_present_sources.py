@@ -14,7 +14,7 @@ from recsys.logs.split import split_log
 from recsys.logs.synthetic import communities
 from recsys.model.history_network import HistoryNetwork, history_blocks
 from recsys.phases.phase import Phase
-from recsys.train.stepper import first_network
+from recsys.train.problem import Problem, first_network
 
 MODEL = ModelConfig(family="history", width=8, heads=2, history=5)
 
@@ -22,7 +22,7 @@ MODEL = ModelConfig(family="history", width=8, heads=2, history=5)
 def test_users_have_the_same_vectors(make_phase):
     phase = make_phase(communities(num_users=40, num_items=30, events_per_user=6, seed=2).log)
     graph = build_graph(phase, GraphConfig())
-    network = first_network(phase, graph, MODEL, 0, None, None).eval()
+    network = first_network(Problem(phase, graph, MODEL)).eval()
     assert isinstance(network, HistoryNetwork)
     blocks = history_blocks_of(graph, phase, MODEL)
     pairs = np.array([0, 7, 7, 30])
@@ -66,7 +66,7 @@ def test_attributes_that_no_user_of_a_step_has(tmp_path):
     ingest(world.log, config.data, config.clean, tmp_path / "log")
     coded = load_log(tmp_path / "log")
     phase = Phase("select", coded, split_log(coded, config.split, "interaction", 0), config)
-    network = first_network(phase.interactions, phase.graph, config.model, 0, None, None)
+    network = first_network(Problem(phase.interactions, phase.graph, config.model))
     assert isinstance(network, HistoryNetwork)
     blocks = history_blocks_of(phase.graph, phase.interactions, config.model)
     pair = np.array([phase.interactions.matrix().indptr[10]])

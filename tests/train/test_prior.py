@@ -7,6 +7,7 @@ import torch
 from recsys.core.config import ModelConfig, TrainConfig
 from recsys.model.attention import DegreePriorAttention
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
@@ -19,7 +20,7 @@ def gammas(trained):
 
 def trained(phase, graph, model=MODEL, **settings):
     config = TrainConfig(epochs=3, batch_size=64, negatives=16, **settings)
-    return train(phase, graph, model, config, epochs=3, threads=1)
+    return train(Problem(phase, graph, model), config, epochs=3, threads=1)
 
 
 @pytest.mark.parametrize("mode", ["full", "sampled"])
@@ -45,19 +46,17 @@ def test_attention_that_has_learnt_stays_open(phase, graph):
 
 def test_a_training_goes_on_where_it_was_killed(phase, graph, tmp_path):
     config = TrainConfig(epochs=4, batch_size=64, negatives=16, prior_epochs=2)
-    whole = train(phase, graph, MODEL, config, epochs=4, threads=1)
+    whole = train(Problem(phase, graph, MODEL), config, epochs=4, threads=1)
     with pytest.raises(KeyboardInterrupt):
         train(
-            phase,
-            graph,
-            MODEL,
+            Problem(phase, graph, MODEL),
             config,
             epochs=4,
             threads=1,
             folder=tmp_path,
             watch=_interrupt_after(3),
         )
-    resumed = train(phase, graph, MODEL, config, epochs=4, threads=1, folder=tmp_path)
+    resumed = train(Problem(phase, graph, MODEL), config, epochs=4, threads=1, folder=tmp_path)
     assert np.array_equal(whole.embeddings.users, resumed.embeddings.users)
 
 

@@ -18,6 +18,7 @@ from recsys.core.config import ModelConfig, TrainConfig
 from recsys.core.errors import DataError
 from recsys.train import checkpoint
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
 
@@ -35,6 +36,7 @@ SCRIPT = textwrap.dedent(
     from recsys.graph.build import build_graph
     from recsys.logs.synthetic import communities
     from recsys.train.loop import train
+    from recsys.train.problem import Problem
 
     folder, mode, pause = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     log = communities(num_users=60, num_items=30, events_per_user=10, seed=1).log.unique(["user_id", "item_id"])
@@ -56,15 +58,13 @@ SCRIPT = textwrap.dedent(
             yield from things
 
     told = Paused()
+    model = ModelConfig(family="degree_prior", width=8, heads=2, attention_dropout=0.1)
     train(
-        phase,
-        build_graph(phase, GraphConfig()),
-        ModelConfig(family="degree_prior", width=8, heads=2, attention_dropout=0.1),
+        Problem(phase, build_graph(phase, GraphConfig()), model, seed=3),
         TrainConfig(
             mode=mode, batch_size=128, negatives=16, epochs=8, lr=0.01, fanouts=[4, 2], patience=20, ema=0.9,
             edge_dropout=0.2, contrast_weight=0.1, neighbour_positives=3, negative_sampling="mixed",
         ),
-        seed=3,
         folder=folder,
         validate=lambda embeddings: values.get(told.epoch + 1, 0.3),
         threads=1,
@@ -110,17 +110,17 @@ def test_killed_training_ends_with_the_same_weights(mode, tmp_path):
 
 def test_a_finished_training_is_not_repeated(phase, graph, tmp_path):
     model, config = MODEL, TrainConfig(epochs=2, batch_size=256)
-    first = train(phase, graph, model, config, folder=tmp_path, threads=1)
-    again = train(phase, graph, model, config, folder=tmp_path, threads=1)
+    first = train(Problem(phase, graph, model), config, folder=tmp_path, threads=1)
+    again = train(Problem(phase, graph, model), config, folder=tmp_path, threads=1)
     assert again.history == first.history
     assert (again.embeddings.users == first.embeddings.users).all()
 
 
 def test_a_checkpoint_of_another_training_is_left_alone(phase, graph, tmp_path):
     model, config = MODEL, TrainConfig(epochs=2, batch_size=256)
-    train(phase, graph, model, config, folder=tmp_path, seed=1, threads=1)
-    other = train(phase, graph, model, config, folder=tmp_path, seed=2, threads=1)
-    fresh = train(phase, graph, model, config, seed=2, threads=1)
+    train(Problem(phase, graph, model, seed=1), config, folder=tmp_path, threads=1)
+    other = train(Problem(phase, graph, model, seed=2), config, folder=tmp_path, threads=1)
+    fresh = train(Problem(phase, graph, model, seed=2), config, threads=1)
     assert (other.embeddings.users == fresh.embeddings.users).all()
 
 
@@ -135,27 +135,24 @@ def test_ctrl_c_leaves_a_checkpoint_that_goes_on(phase, graph, tmp_path):
         return 0.1
 
     with pytest.raises(KeyboardInterrupt):
-        train(phase, graph, model, config, folder=tmp_path, validate=interrupted, threads=1)
-    resumed = train(phase, graph, model, config, folder=tmp_path, validate=lambda _: 0.1, threads=1)
-    whole = train(phase, graph, model, config, validate=lambda _: 0.1, threads=1)
+        train(
+            Problem(phase, graph, model), config, folder=tmp_path, validate=interrupted, threads=1
+        )
+    resumed = train(
+        Problem(phase, graph, model), config, folder=tmp_path, validate=lambda _: 0.1, threads=1
+    )
+    whole = train(Problem(phase, graph, model), config, validate=lambda _: 0.1, threads=1)
     assert [record.loss for record in resumed.history] == [record.loss for record in whole.history]
 
 
 def test_a_broken_checkpoint_is_named(phase, graph, tmp_path):
     (tmp_path / checkpoint.FILE).write_bytes(b"not safetensors")
     with pytest.raises(DataError, match=r"is not a readable checkpoint.*Remove it"):
-        train(phase, graph, MODEL, TrainConfig(), folder=tmp_path, threads=1)
+        train(Problem(phase, graph, MODEL), TrainConfig(), folder=tmp_path, threads=1)
 
 
 def test_format_is_tensors_and_json(phase, graph, tmp_path):
-    train(
-        phase,
-        graph,
-        MODEL,
-        TrainConfig(epochs=1),
-        folder=tmp_path,
-        threads=1,
-    )
+    train(Problem(phase, graph, MODEL), TrainConfig(epochs=1), folder=tmp_path, threads=1)
     with safe_open(tmp_path / checkpoint.FILE, framework="pt") as file:
         assert '"epoch": 1' in file.metadata()["standing"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.FILE, "states"]

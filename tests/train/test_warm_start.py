@@ -8,6 +8,7 @@ from recsys.core.tables import USER_ID
 from recsys.graph.build import build_graph
 from recsys.logs.synthetic import communities
 from recsys.train.loop import train
+from recsys.train.problem import Problem
 from recsys.train.warm_start import load_states
 
 MODEL = ModelConfig(family="degree_prior", width=8, heads=2)
@@ -24,7 +25,7 @@ def earlier(log, make_phase, tmp_path):
     """A training without the users u50 and later, in tmp_path."""
     phase = make_phase(log.filter(pl.col(USER_ID).str.slice(1).cast(pl.Int32) < 50))
     trained = train(
-        phase, build_graph(phase, GraphConfig()), MODEL, CONFIG, folder=tmp_path, threads=1
+        Problem(phase, build_graph(phase, GraphConfig()), MODEL), CONFIG, folder=tmp_path, threads=1
     )
     return phase, trained
 
@@ -50,7 +51,7 @@ def test_warm_training_starts_lower_than_a_cold_one(log, make_phase, earlier, tm
     warm = load_states(tmp_path, graph, phase, 8)
     model = MODEL.model_copy(update={"start": "random"})
     first_losses = [
-        train(phase, graph, model, CONFIG, epochs=1, start=start, shared=shared, threads=1)
+        train(Problem(phase, graph, model, start=start, shared=shared), CONFIG, epochs=1, threads=1)
         .history[0]
         .loss
         for start, shared in ((warm.states, warm.shared), (None, None))
@@ -64,7 +65,10 @@ def test_shared_numbers_are_taken_over(log, make_phase, earlier, tmp_path):
     graph = build_graph(phase, GraphConfig())
     warm = load_states(tmp_path, graph, phase, 8)
     new = train(
-        phase, graph, MODEL, CONFIG, epochs=0, start=warm.states, shared=warm.shared, threads=1
+        Problem(phase, graph, MODEL, start=warm.states, shared=warm.shared),
+        CONFIG,
+        epochs=0,
+        threads=1,
     )
     learnt = dict(old.network.named_parameters())
     for name, parameter in new.network.named_parameters():
@@ -81,7 +85,7 @@ def test_attribute_nodes_are_aligned_by_label(make_phase, tmp_path):
         world.items, on="item_id", how="left", maintain_order="left"
     )
     graph = build_graph(phase, config, table)
-    old = train(phase, graph, MODEL, CONFIG, epochs=1, folder=tmp_path, threads=1)
+    old = train(Problem(phase, graph, MODEL), CONFIG, epochs=1, folder=tmp_path, threads=1)
     fewer = table.with_columns(pl.col("genres").list.slice(0, 1))
     other = build_graph(phase, config, fewer)
     warm = load_states(tmp_path, other, phase, 8)
