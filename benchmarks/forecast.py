@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.record import record
 from pipelines.budget import forecast_plan
 from pipelines.phases_on_disk import load_phase
-from pipelines.run import plan
+from pipelines.plan import plan
 from pipelines.stages.took import budget_document
 from recsys.budget.costs import StageCost
 from recsys.budget.counts import count

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.budget import budget, forecast_plan
-from pipelines.run import plan
+from pipelines.plan import plan
 from recsys.budget.counts import Counts
 from recsys.budget.forecast import RunForecast
 from recsys.core.config import RunConfig, with_overrides

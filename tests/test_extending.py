@@ -37,7 +37,7 @@ BASELINE = """
 import numpy as np
 from recsys.baselines.catalogue import BASELINES, baseline
 from recsys.core.config import build_config
-from pipelines.run import plan
+from pipelines.plan import plan
 from worlds import make_interactions
 
 log = make_interactions()

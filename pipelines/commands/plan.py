@@ -32,7 +32,7 @@ def plan(
     made = configuration(config, sets, **{"group.workers": workers})
     from pipelines.budget import budget
     from pipelines.console import print_document, print_text
-    from pipelines.run import plan as stages_of
+    from pipelines.plan import plan as stages_of
     from recsys.budget.sizing import counts_of_size, size_run
 
     has_order = made.data.time_col is not None or made.data.log is None

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.budget import forecast_plan
-from pipelines.run import plan
+from pipelines.plan import plan
 from recsys.budget.counts import Counts, count
 from recsys.budget.forecast import RunForecast, forecast_run, is_forecast, is_skipped
 from recsys.budget.speed import relative_speed

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.budget import forecast_plan
-from pipelines.run import plan
+from pipelines.plan import plan
 from recsys.budget.counts import Counts
 from recsys.budget.group_costs import held_bytes, step_seconds, worker_cost
 from recsys.budget.sizing import counts_of_size, drivers, size_run

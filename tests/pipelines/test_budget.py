@@ -10,7 +10,8 @@ import pipelines.watch
 from chain import Call, Settings
 from pipelines.budget import forecast_plan
 from pipelines.places import BUDGET
-from pipelines.run import plan, run
+from pipelines.plan import plan
+from pipelines.run import run
 from pipelines.stages.counts import counts_of
 from pipelines.watch import StageWatch
 from recsys.core.artefacts import RunFolder, read_json

@@ -7,7 +7,8 @@ import pytest
 
 from chain import Settings
 from pipelines.places import WITHOUT
-from pipelines.run import plan, run
+from pipelines.plan import plan
+from pipelines.run import run
 from pipelines.stages.scores import Scored
 from recsys.core.artefacts import RunFolder
 from recsys.evaluate.document import Report

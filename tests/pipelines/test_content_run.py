@@ -11,7 +11,8 @@ import pytest
 
 from chain import Call, Heard, Settings
 from pipelines.places import CONTENTS
-from pipelines.run import plan, run
+from pipelines.plan import plan
+from pipelines.run import run
 from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import RunFolder
 from recsys.evaluate.document import Report

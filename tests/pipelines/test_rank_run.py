@@ -7,7 +7,8 @@ import pytest
 
 from chain import Heard, Settings
 from pipelines.places import MODEL, RANK, TEST
-from pipelines.run import plan, run
+from pipelines.plan import plan
+from pipelines.run import run
 from pipelines.stages.scores import Scored, first_stage_lists
 from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import RunFolder, read_json

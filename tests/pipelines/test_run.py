@@ -9,7 +9,8 @@ import pytest
 
 from chain import Heard, Settings
 from pipelines.commands.run import finish
-from pipelines.run import plan, run
+from pipelines.plan import plan
+from pipelines.run import run
 from pipelines.stages import serving
 from pipelines.summary import document
 from recsys.bundle.bundle import Bundle

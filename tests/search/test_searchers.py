@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from pipelines.run import plan
+from pipelines.plan import plan
 from recsys.core.config import IndexConfig, build_config
 from recsys.core.errors import ConfigError, DataError
 from recsys.core.ranking import NO_ITEM, Hits

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from pipelines.run import plan
+from pipelines.plan import plan
 from recsys.core.config import ModelConfig, TrainConfig, build_config
 from recsys.core.errors import ConfigError
 from recsys.fitting.known_names import require_known_names
