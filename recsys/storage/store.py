@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 INSTALL = 'pip install "recsys[remote]"'
 BLOCK_BYTES = 16 << 20
-_RETRIES = 10
 _RETRY_SECONDS = 60.0
+_UNBOUNDED = 1_000_000
+"""Tries: the time is the bound. Ten of them are over within 4 s, pauses being drawn at random."""
 _LONGEST_PAUSE_SECONDS = 10
 RETRY_VARIABLE = "RECSYS_STORE_SECONDS"
 """Names how long a store that does not answer is asked again; a minute when absent."""
@@ -305,7 +306,7 @@ def _open(url: str, service: str) -> "ObjectStore":
     }
     seconds = float(os.environ.get(RETRY_VARIABLE, _RETRY_SECONDS))
     retry: Any = {
-        "max_retries": _RETRIES if seconds else 0,
+        "max_retries": _UNBOUNDED if seconds else 0,
         "retry_timeout": timedelta(seconds=seconds),
         "backoff": {"max_backoff": timedelta(seconds=_LONGEST_PAUSE_SECONDS)},
     }

@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from object_stores import SECRET, ObjectServer, object_server, put
+from outages import way_to
+from patience import PATIENCE_SECONDS, eventually
 from recsys.core.errors import DataError, MachineError, UsageError
 from recsys.storage import store as stores
 from recsys.storage.store import ChangedMeanwhile, Store
@@ -151,3 +154,23 @@ def test_without_obstore_the_extra_is_named() -> None:
 def test_the_library_is_not_loaded_before_it_is_wanted() -> None:
     code = "import sys, pipelines.cli, recsys.storage.inputs; assert 'obstore' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_server_that_is_away_for_a_while_is_asked_again(
+    url: str, server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More often than any number of tries would allow: the time alone is the bound."""
+    monkeypatch.setenv("RECSYS_STORE_SECONDS", str(PATIENCE_SECONDS))
+    monkeypatch.setattr(stores, "_LONGEST_PAUSE_SECONDS", 0.1)
+    with way_to(server.port) as way:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{way.port}")
+        store = Store(url)
+        put(store, {"before": b"1"}, tmp_path)
+        way.cut()
+        work = threading.Thread(target=put, args=(store, {"during": b"2"}, tmp_path))
+        work.start()
+        eventually(lambda: way.refused >= 30 or not work.is_alive(), "nobody asks")
+        assert work.is_alive(), f"it gave up after {way.refused} tries"
+        way.join()
+        eventually(lambda: not work.is_alive(), "it is not asked any more")
+        assert [entry.key for entry in store.entries()] == ["before", "during"]
