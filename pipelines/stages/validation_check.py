@@ -3,15 +3,14 @@
 What differs in kind is told, with the keys that would mend it; no choice changes by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipelines.runner import Work
 from recsys.core.config import Task
 from recsys.core.errors import DataError
-from recsys.logs.split import split_log
-from recsys.logs.split_comparison import Measure, compare, has_enough_rows, total_excess
-from recsys.phases.phase import Phase
+from recsys.logs.split_comparison import has_enough_rows, total_excess
+from recsys.phases.split_check import SplitCheck
 
 FEW_VALIDATED = 30
 """Validation users: of fewer, the mean of a metric is little more than chance."""
@@ -40,15 +39,9 @@ class _Setting(NamedTuple):
     method: str
 
 
-def compare_parts(select: Phase) -> list[Measure]:
-    """How validation and test compare, under the configuration of the run."""
-    task = select.config.evaluate.task
-    return compare(select.required_splits, select.target, task, select.log)
-
-
-def tell_few_validated(work: Work, select: Phase) -> list[str]:
+def tell_few_validated(work: Work, check: SplitCheck) -> list[str]:
     """A warning where validation can decide nothing; none where nobody asked for validation."""
-    warm = len(select.judge.held_out_users)
+    warm = check.warm_users("select")
     if warm >= FEW_VALIDATED or not work.config.split.validation_share:
         return []
     template = FEW_VALIDATION_USERS if warm else NO_VALIDATION_USERS
@@ -57,25 +50,25 @@ def tell_few_validated(work: Work, select: Phase) -> list[str]:
     return [warning]
 
 
-def tell_differences(work: Work, select: Phase, measures: Sequence[Measure]) -> list[str]:
+def tell_differences(work: Work, check: SplitCheck) -> list[str]:
     """A warning where validation and test differ in kind, with the keys that would mend it."""
-    sentences = [measure.sentence for measure in measures if measure.differs]
+    sentences = [measure.sentence for measure in check.measures if measure.differs]
     if not sentences:
         return []
     warning = (
         f"validation and test differ in kind ({'; '.join(sentences)}): "
-        f"what is chosen on validation may not hold in the test. {_remedy(select, measures)}"
+        f"what is chosen on validation may not hold in the test. {_remedy(check)}"
     )
     work.progress.say(f"warning: {warning}", warning="validation unlike the test")
     return [warning]
 
 
-def _remedy(select: Phase, measures: Sequence[Measure]) -> str:
+def _remedy(check: SplitCheck) -> str:
     """The setting under which the two are most alike, or that there is none."""
-    now = _Setting(select.config.evaluate.task, select.config.split.validation_method)
-    best, least = now, total_excess(measures) - _WORTH_A_KEY
-    for setting in _others(select, now):
-        excess = _excess_under(select, setting)
+    now = _Setting(check.config.evaluate.task, check.config.split.validation_method)
+    best, least = now, total_excess(check.measures) - _WORTH_A_KEY
+    for setting in _others(check, now):
+        excess = _excess_under(check, setting)
         if excess is not None and excess < least:
             best, least = setting, excess
     keys = []
@@ -85,20 +78,20 @@ def _remedy(select: Phase, measures: Sequence[Measure]) -> str:
         keys.append(f'split.validation_method = "{best.method}"')
     if keys:
         return f"Set {' and '.join(keys)}: they are more alike then"
-    if select.required_splits.validation_method == "given":
+    if check.document["validation_method"] == "given":
         return "Leave data.validation out, and it is carved from data.train"
     return "No setting of the split makes them more alike: read choices with care"
 
 
-def _others(select: Phase, now: _Setting) -> Iterator[_Setting]:
+def _others(check: SplitCheck, now: _Setting) -> Iterator[_Setting]:
     """Other ways to hold out validation alone, those of fewest changes first."""
-    splits = select.required_splits
-    is_carved = splits.method == "given" and splits.validation_method != "given"
+    document = check.document
+    is_carved = document["method"] == "given" and document["validation_method"] != "given"
     methods = [now.method]
     if is_carved:
-        methods += [method for method in _CARVED if method != splits.validation_method]
+        methods += [method for method in _CARVED if method != document["validation_method"]]
     tasks = [now.task]
-    if len(select.log.behaviors) > 1:
+    if len(check.log.behaviors) > 1:
         tasks += [task for task in _TASKS if task != now.task]
     for method in methods:
         for task in tasks:
@@ -107,14 +100,13 @@ def _others(select: Phase, now: _Setting) -> Iterator[_Setting]:
                 yield setting
 
 
-def _excess_under(select: Phase, setting: _Setting) -> float | None:
+def _excess_under(check: SplitCheck, setting: _Setting) -> float | None:
     """How much the two would differ; None where a split cannot be made so, or has too few rows."""
-    config = select.config.split.model_copy(update={"validation_method": setting.method})
+    config = check.config.split.model_copy(update={"validation_method": setting.method})
     try:
-        splits = split_log(select.log, config, select.target, select.config.seed, setting.task)
+        measures = check.under(config, setting.task).measures
     except DataError:
         return None
-    measures = compare(splits, select.target, setting.task, select.log)
     if not measures or not has_enough_rows(measures):
         return None
     return total_excess(measures)

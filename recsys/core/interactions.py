@@ -1,7 +1,7 @@
 """Interactions as arrays with dense ids: what graph, baselines, model and evaluation work on."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -210,7 +210,17 @@ def dense_of(codes: IntArray, fitted: Int32Array) -> Int32Array:
     return np.where(fitted[position] == codes, position, UNKNOWN).astype(np.int32)
 
 
-def hold_out(rows: pl.DataFrame, train: Interactions) -> HeldOut:
+class Coded(Protocol):
+    """Something with internal ids: by id, the code in the ingested log, ascending."""
+
+    @property
+    def user_codes(self) -> Int32Array: ...
+
+    @property
+    def item_codes(self) -> Int32Array: ...
+
+
+def hold_out(rows: pl.DataFrame, train: Coded) -> HeldOut:
     """Coded held-out rows of the target behaviour in the dense ids of `train`; cold rows are
     counted and kept apart.
     """

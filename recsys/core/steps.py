@@ -183,6 +183,14 @@ class Steps:
         save(path)
         return BucketFile.of(path, hashed=self.lasts)
 
+    def take(self, path: Path) -> BucketFile:
+        """A file that an earlier stage left, as an input."""
+        return BucketFile.of(path, hashed=self.lasts)
+
+    def below(self, name: str) -> "Steps":
+        """Steps of the same names beside these."""
+        return Steps(self.folder / name, self.runner, self.progress, self.lasts)
+
     def whole(self, file: BucketFile) -> Path:
         """Where a file lies that whoever leads the steps reads; it is made again when it is broken.
 

@@ -2,9 +2,10 @@
 worthless.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,24 @@ from recsys.logs.ingest import CodedLog
 from recsys.logs.split import Splits
 
 PER_USER_TIME = ("leave_last", "last_share")
+
+Slips = Counter[str]
+"""How many rows or pairs a finding is about, by its name."""
+
+_SHARED = "shared pairs"
+_OTHER_BEHAVIOR = "other behaviors held out"
+_AFTER_CUT = "rows after the cut"
+_AFTER_HELD_OUT = "rows after the held-out row"
+_UNACCOUNTED = "rows unaccounted for"
+_KNOWN_OTHERWISE = "pairs of other behaviors"
+_MESSAGES = {
+    _SHARED: "{count} held-out pairs of {target!r} occur in what is learned from",
+    _OTHER_BEHAVIOR: "{count} held-out rows are not of the behavior {target!r}",
+    _AFTER_CUT: "{count} rows learned from are later than the time cut",
+    _AFTER_HELD_OUT: "{count} rows learned from are later than what they must predict",
+    _UNACCOUNTED: "{count} rows of the log are in no split and under no reason",
+}
+"""Of findings that stop a run."""
 
 
 @dataclass(frozen=True)
@@ -37,30 +56,74 @@ def audit_splits(splits: Splits, log: CodedLog, target: str) -> list[Finding]:
     """What is wrong between train, validation and test of the behaviour `target`; empty when
     nothing is.
     """
-    findings = [
-        _shared(splits, target),
-        _other_behavior(splits, target),
-        _after_cut(splits),
-        _after_held_out(splits, target),
-        _unaccounted(splits, log),
-        _known_otherwise(splits, target),
-        _not_time_safe(splits),
-    ]
+    slips = count_slips(splits, target)
+    return findings_of(slips, splits.document(), num_rows(log), target)
+
+
+def count_slips(splits: Splits, target: str) -> Slips:
+    """How many rows or pairs each finding is about: of all rows, or of all rows of some users.
+
+    Counts of several groups of users are added. Of published files, which have no cut, rows after
+    the first held-out moment are counted within the group.
+    """
+    final = splits.rows("final")
+    return Slips(
+        {
+            _SHARED: _num_shared(splits, target),
+            _OTHER_BEHAVIOR: _num_of_other_behavior(splits, target),
+            _AFTER_CUT: _num_after_cuts(splits, final),
+            _AFTER_HELD_OUT: _num_after_held_out(splits, final, target),
+            _KNOWN_OTHERWISE: _num_known_otherwise(splits, final, target),
+        }
+    )
+
+
+def findings_of(
+    slips: Slips, document: dict[str, Any], num_log_rows: int, target: str
+) -> list[Finding]:
+    """What counts of a whole split say.
+
+    Args:
+        slips: of all rows.
+        document: of the split (`Splits.document`).
+        num_log_rows: how many rows the log has.
+        target: the behaviour that is predicted.
+    """
+    missing = abs(num_log_rows - sum(document["rows"].values()) - sum(document["drops"].values()))
+    findings = []
+    for name, message in _MESSAGES.items():
+        count = missing if name == _UNACCOUNTED else slips[name]
+        findings.append(_fail(name, count, message.format(count=f"{count:,}", target=target)))
+    num_test = document["rows"]["test"]
+    findings += [_known_otherwise(slips[_KNOWN_OTHERWISE], num_test), _not_time_safe(document)]
     return _without_none(findings)
+
+
+def num_rows(log: CodedLog) -> int:
+    """Rows of a log, counted without loading them."""
+    return int(log.rows.select(pl.len()).collect().item())
 
 
 def audit_phase(interactions: Interactions, rows: pl.DataFrame) -> list[Finding]:
     """Whether the id maps and the interactions of a phase come from its rows (coded) and from
     nothing else.
     """
+    unknown = {}
+    for side, codes in {USER: interactions.user_codes, ITEM: interactions.item_codes}.items():
+        unknown[side] = len(np.setdiff1d(codes, rows[side].unique().to_numpy()))
+    return findings_of_phase(unknown, len(interactions), len(rows))
+
+
+def findings_of_phase(
+    unknown: Mapping[str, int], num_interactions: int, num_phase_rows: int
+) -> list[Finding]:
+    """What counts of a phase say. unknown: ids that occur in no row, by side."""
     findings = []
-    fitted_codes = {USER: interactions.user_codes, ITEM: interactions.item_codes}
-    for side, codes in fitted_codes.items():
-        unknown = np.setdiff1d(codes, rows[side].unique().to_numpy())
-        message = f"{len(unknown):,} {side} ids of the phase do not occur in its rows: the map was fitted elsewhere"
-        findings.append(_fail(f"{side} ids", len(unknown), message))
-    difference = abs(len(interactions) - len(rows))
-    message = f"the phase has {len(interactions):,} interactions, its rows are {len(rows):,}"
+    for side, count in unknown.items():
+        message = f"{count:,} {side} ids of the phase do not occur in its rows: the map was fitted elsewhere"
+        findings.append(_fail(f"{side} ids", count, message))
+    difference = abs(num_interactions - num_phase_rows)
+    message = f"the phase has {num_interactions:,} interactions, its rows are {num_phase_rows:,}"
     findings.append(_fail("interactions", difference, message))
     return _without_none(findings)
 
@@ -130,30 +193,25 @@ def enforce(findings: Iterable[Finding]) -> None:
         )
 
 
-def _shared(splits: Splits, target: str) -> Finding | None:
+def _num_shared(splits: Splits, target: str) -> int:
     train = _pairs(_of(splits.train, target))
     validation = _pairs(_of(splits.validation, target))
     before_test = pl.concat([train, validation]).unique()
-    count = _overlap(validation, train) + _overlap(_pairs(splits.test), before_test)
-    message = f"{count:,} held-out pairs of {target!r} occur in what is learned from"
-    return _fail("shared pairs", count, message)
+    return _overlap(validation, train) + _overlap(_pairs(splits.test), before_test)
 
 
-def _other_behavior(splits: Splits, target: str) -> Finding | None:
+def _num_of_other_behavior(splits: Splits, target: str) -> int:
     count = 0
     for rows in (splits.validation, splits.test):
         count += len(rows) - len(_of(rows, target))
-    message = f"{count:,} held-out rows are not of the behavior {target!r}"
-    return _fail("other behaviors held out", count, message)
+    return count
 
 
-def _after_cut(splits: Splits) -> Finding | None:
+def _num_after_cuts(splits: Splits, final: pl.DataFrame) -> int:
     if TIME not in splits.train.columns:
-        return None
+        return 0
     count = _num_after_cut(splits, "validation", splits.train, splits.validation)
-    count += _num_after_cut(splits, "test", splits.rows("final"), splits.test)
-    message = f"{count:,} rows learned from are later than the time cut"
-    return _fail("rows after the cut", count, message)
+    return count + _num_after_cut(splits, "test", final, splits.test)
 
 
 def _num_after_cut(splits: Splits, name: str, learned: pl.DataFrame, held_out: pl.DataFrame) -> int:
@@ -165,22 +223,20 @@ def _num_after_cut(splits: Splits, name: str, learned: pl.DataFrame, held_out: p
     return 0
 
 
-def _after_held_out(splits: Splits, target: str) -> Finding | None:
+def _num_after_held_out(splits: Splits, final: pl.DataFrame, target: str) -> int:
     """Per user: target rows later than the user's held-out ones, other rows later than the held-out
     row of their pair.
     """
     if splits.method not in PER_USER_TIME:
-        return None
+        return 0
     count = 0
-    steps = ((splits.train, splits.validation), (splits.rows("final"), splits.test))
-    for learned, held_out in steps:
+    for learned, held_out in ((splits.train, splits.validation), (final, splits.test)):
         count += _count_later(_of(learned, target), held_out, [USER])
         others = learned.clear()
         if BEHAVIOR in learned.columns:
             others = learned.filter(pl.col(BEHAVIOR) != target)
         count += _count_later(others, held_out, [USER, ITEM])
-    message = f"{count:,} rows learned from are later than what they must predict"
-    return _fail("rows after the held-out row", count, message)
+    return count
 
 
 def _count_later(learned: pl.DataFrame, held_out: pl.DataFrame, key: list[str]) -> int:
@@ -190,29 +246,25 @@ def _count_later(learned: pl.DataFrame, held_out: pl.DataFrame, key: list[str]) 
     return len(joined.filter(pl.col(TIME) > pl.col("first_held_out")))
 
 
-def _unaccounted(splits: Splits, log: CodedLog) -> Finding | None:
-    tables = (splits.train, splits.validation, splits.test, splits.after_train)
-    total = log.rows.select(pl.len()).collect().item()
-    num_split = sum(len(table) for table in tables)
-    missing = abs(total - num_split - splits.drops.total())
-    message = f"{missing:,} rows of the log are in no split and under no reason"
-    return _fail("rows unaccounted for", missing, message)
-
-
-def _known_otherwise(splits: Splits, target: str) -> Finding | None:
+def _num_known_otherwise(splits: Splits, final: pl.DataFrame, target: str) -> int:
     if BEHAVIOR not in splits.train.columns:
-        return None
-    others = splits.rows("final").filter(pl.col(BEHAVIOR) != target)
-    count = _overlap(_pairs(splits.test), _pairs(others))
-    message = f"{count:,} of {len(splits.test):,} test pairs were seen before as another behavior: read those rows apart"
-    return Finding("pairs of other behaviors", "note", message, count) if count else None
+        return 0
+    others = final.filter(pl.col(BEHAVIOR) != target)
+    return _overlap(_pairs(splits.test), _pairs(others))
 
 
-def _not_time_safe(splits: Splits) -> Finding | None:
-    if splits.time_safe:
+def _known_otherwise(count: int, num_test: int) -> Finding | None:
+    message = f"{count:,} of {num_test:,} test pairs were seen before as another behavior: read those rows apart"
+    return Finding(_KNOWN_OTHERWISE, "note", message, count) if count else None
+
+
+def _not_time_safe(document: dict[str, Any]) -> Finding | None:
+    if document["time_safe"]:
         return None
-    message = f"split {splits.method!r} is not time-safe: other users' later rows are learned from"
-    return Finding("not time-safe", "note", message, len(splits.test))
+    message = (
+        f"split {document['method']!r} is not time-safe: other users' later rows are learned from"
+    )
+    return Finding("not time-safe", "note", message, document["rows"]["test"])
 
 
 def _refitted(name: str, fitted: FloatArray, expected: FloatArray) -> Finding | None:

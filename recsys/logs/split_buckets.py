@@ -70,7 +70,7 @@ def split_by_buckets(
         DataError: The log cannot be split so.
         UsageError: The method does not fit the log.
     """
-    parts = [_file(part, steps) for part in sorted((folder / "rows").glob("part-*.parquet"))]
+    parts = [steps.take(part) for part in sorted((folder / "rows").glob("part-*.parquet"))]
     method = method_of(config, log)
     surveyed = steps.run(
         "survey", survey, [(target, log.behaviors)] * len(parts), [[part] for part in parts]
@@ -80,7 +80,7 @@ def split_by_buckets(
     cuts = plan_cuts(TargetRows(moments, most), config, method)
     vocabularies = []
     if method == "random":
-        vocabularies = [_file(folder / name, steps) for name in ("users.parquet", "items.parquet")]
+        vocabularies = [steps.take(folder / name) for name in ("users.parquet", "items.parquet")]
     arguments = [(config, method, cuts, log.behaviors, target, seed, task)] * len(parts)
     placed = steps.run("place", place, arguments, [[part, *vocabularies] for part in parts])
     drops = Drops()
@@ -204,7 +204,3 @@ def _vocabularies(call: Call) -> tuple[IdMap, IdMap]:
         return IdMap(nothing), IdMap(nothing)
     users, items = (read_parquet(file.path) for file in call.inputs[1:])
     return IdMap(users[USER_ID], "user"), IdMap(items[ITEM_ID], "item")
-
-
-def _file(path: Path, steps: Steps) -> BucketFile:
-    return BucketFile.of(path, hashed=steps.lasts)

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 
-from recsys.core.arrays import BoolArray, Float64Array
+from recsys.core.arrays import BoolArray, Float64Array, Int64Array
 from recsys.core.config import Task
 from recsys.core.interactions import DAY_SECONDS
 from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER
@@ -79,20 +79,72 @@ ACTIVITY = "history of the users, median"
 AGE = "age of the items, median"
 
 
-@dataclass(frozen=True)
-class _Part:
-    """What is held out, and what is learned from before it.
+NEVER = np.iinfo(np.int64).max
+"""The first time of an item without a row."""
 
-    rows: held-out rows.
-    warm: those of known users and items, without pairs that do not count.
-    learned: rows of all behaviours.
-    target: those of the target behaviour.
+
+@dataclass(frozen=True)
+class Learned:
+    """What is learned from, by item: of all rows, or of those of some users, which are added.
+
+    rows: (items,) of all behaviours.
+    target_rows: (items,) of the target behaviour.
+    first: (items,) time of the first row, NEVER without one.
+    times: the first and the last; NEVER and its opposite for a log without times.
     """
 
-    rows: pl.DataFrame
-    warm: pl.DataFrame
-    learned: pl.DataFrame
-    target: pl.DataFrame
+    rows: Int64Array
+    target_rows: Int64Array
+    first: Int64Array
+    times: tuple[int, int]
+
+    def __add__(self, other: "Learned") -> "Learned":
+        times = (min(self.times[0], other.times[0]), max(self.times[1], other.times[1]))
+        first = np.minimum(self.first, other.first)
+        return Learned(self.rows + other.rows, self.target_rows + other.target_rows, first, times)
+
+
+@dataclass(frozen=True)
+class HeldOutCounts:
+    """What is counted of held-out rows: of all, or of those of some users, which are added.
+
+    rows: of them.
+    cold: of users or items that no row is learned from.
+    warm: the others, without pairs that do not count.
+    met: of the warm, those whose user met the item under another behaviour.
+    later: of the warm, those that are not before any row of their user.
+    warm_rows: (items,) the warm.
+    users: (n,) how many users have 0, 1, … n − 1 rows of the target behaviour to learn from.
+    warm_users: (n,) of them, those with a warm row.
+    """
+
+    rows: int
+    cold: int
+    warm: int
+    met: int
+    later: int
+    warm_rows: Int64Array
+    users: Int64Array
+    warm_users: Int64Array
+
+    def __add__(self, other: "HeldOutCounts") -> "HeldOutCounts":
+        return HeldOutCounts(
+            self.rows + other.rows,
+            self.cold + other.cold,
+            self.warm + other.warm,
+            self.met + other.met,
+            self.later + other.later,
+            self.warm_rows + other.warm_rows,
+            _added(self.users, other.users),
+            _added(self.warm_users, other.warm_users),
+        )
+
+
+class Part(NamedTuple):
+    """What is held out, and what is learned from before it."""
+
+    learned: Learned
+    held_out: HeldOutCounts
 
 
 class _Numbers(NamedTuple):
@@ -118,18 +170,90 @@ def compare(splits: Splits, target: str, task: Task, log: CodedLog) -> list[Meas
     """
     if not len(splits.validation):
         return []
-    validation = _part(splits.validation, splits.train, target, task)
-    test = _part(splits.test, splits.rows("final"), target, task)
-    measures = [_shares(COLD, _is_cold(validation), _is_cold(test))]
-    if BEHAVIOR in splits.train.columns and task == "any":
-        measures.append(_shares(MET, _is_met(validation, target), _is_met(test, target)))
+    num_items = len(log.items)
+    validation = _part(splits.validation, splits.train, target, task, num_items)
+    test = _part(splits.test, splits.rows("final"), target, task, num_items)
+    return measures_of(validation, test, BEHAVIOR in splits.train.columns, task, log)
+
+
+def _part(
+    rows: pl.DataFrame, before: pl.DataFrame, target: str, task: Task, num_items: int
+) -> Part:
+    learned = count_learned(before, target, num_items)
+    return Part(learned, count_held_out(rows, before, learned.rows > 0, target, task))
+
+
+def measures_of(
+    validation: Part, test: Part, has_others: bool, task: Task, log: CodedLog
+) -> list[Measure]:
+    """How the counts of all rows compare; validation has a row at least.
+
+    has_others: whether rows name their behaviours. task, log: as in `compare`.
+    """
+    both = (validation, test)
+    measures = [_shares(COLD, *((part.held_out.cold, part.held_out.rows) for part in both))]
+    if has_others and task == "any":
+        measures.append(_shares(MET, *((part.held_out.met, part.held_out.warm) for part in both)))
     if log.has_order and not log.parts_without_times:
-        measures.append(_shares(LATER, _is_later(validation), _is_later(test)))
-    measures.append(_medians(POPULARITY, "rows", _popularity(validation), _popularity(test)))
-    measures.append(_medians(ACTIVITY, "rows", _activity(validation), _activity(test)))
+        shares = ((part.held_out.later, part.held_out.warm) for part in both)
+        measures.append(_shares(LATER, *shares))
+    measures.append(_medians(POPULARITY, "rows", *(_popularity(part) for part in both)))
+    measures.append(_medians(ACTIVITY, "rows", *(_activity(part) for part in both)))
     if log.has_clock:
-        measures.append(_medians(AGE, "days", _age(validation), _age(test)))
+        measures.append(_medians(AGE, "days", *(_age(part) for part in both)))
     return measures
+
+
+def count_learned(rows: pl.DataFrame, target: str, num_items: int) -> Learned:
+    """What is learned from, by item: of all rows, or of those of some users."""
+    items = rows[ITEM].to_numpy()
+    of_target = items
+    if BEHAVIOR in rows.columns:
+        of_target = items[(rows[BEHAVIOR] == target).to_numpy()]
+    first, times = np.full(num_items, NEVER), (NEVER, -NEVER)
+    if TIME in rows.columns and len(rows):
+        seconds = rows[TIME].to_numpy()
+        np.minimum.at(first, items, seconds)
+        times = (int(seconds.min()), int(seconds.max()))
+    counts = np.bincount(items, minlength=num_items)
+    return Learned(counts, np.bincount(of_target, minlength=num_items), first, times)
+
+
+def count_held_out(
+    rows: pl.DataFrame, learned: pl.DataFrame, known_items: BoolArray, target: str, task: Task
+) -> HeldOutCounts:
+    """What is counted of held-out rows: of all, or of those of some users.
+
+    Args:
+        rows: Held out.
+        learned: All that is learned from of the same users.
+        known_items: (items,) whether a row of anybody is learned from.
+        target: The behaviour that is predicted.
+        task: "new" leaves out pairs that were met.
+    """
+    users = learned.select(USER).unique()
+    is_known = pl.Series(known_items[rows[ITEM].to_numpy()])
+    warm = rows.filter(is_known).join(users, on=USER, how="semi")
+    num_cold = len(rows) - len(warm)
+    if task == "new":
+        warm = warm.join(learned, on=[USER, ITEM], how="anti")
+    of_target, others = learned, learned.clear()
+    if BEHAVIOR in learned.columns:
+        of_target = learned.filter(pl.col(BEHAVIOR) == target)
+        others = learned.filter(pl.col(BEHAVIOR) != target)
+    warm_users = warm[USER].unique().to_numpy()
+    num_codes = 1 + int(warm_users.max(initial=-1))
+    rows_of_user = np.bincount(of_target[USER].to_numpy(), minlength=num_codes)
+    return HeldOutCounts(
+        rows=len(rows),
+        cold=num_cold,
+        warm=len(warm),
+        met=len(warm.join(others, on=[USER, ITEM], how="semi")),
+        later=_num_later(warm, learned),
+        warm_rows=np.bincount(warm[ITEM].to_numpy(), minlength=len(known_items)),
+        users=np.bincount(rows_of_user),
+        warm_users=np.bincount(rows_of_user[warm_users]),
+    )
 
 
 def total_excess(measures: Iterable[Measure]) -> float:
@@ -142,86 +266,68 @@ def has_enough_rows(measures: Iterable[Measure]) -> bool:
     return all(min(measure.rows) >= MIN_ROWS for measure in measures)
 
 
-def _part(rows: pl.DataFrame, learned: pl.DataFrame, target: str, task: Task) -> _Part:
-    users = learned.select(USER).unique()
-    items = learned.select(ITEM).unique()
-    warm = rows.join(users, on=USER, how="semi").join(items, on=ITEM, how="semi")
-    of_target = learned
-    if BEHAVIOR in learned.columns:
-        of_target = learned.filter(pl.col(BEHAVIOR) == target)
-    if task == "new":
-        warm = warm.join(learned, on=[USER, ITEM], how="anti")
-    return _Part(rows, warm, learned, of_target)
+def _num_later(warm: pl.DataFrame, learned: pl.DataFrame) -> int:
+    """Rows that are not before any row of their user that is learned from; 0 without times."""
+    if TIME not in learned.columns:
+        return 0
+    last = learned.group_by(USER).agg(last=pl.col(TIME).max())
+    joined = warm.join(last, on=USER)
+    return int((joined[TIME] >= joined["last"]).sum())
 
 
-def _is_cold(part: _Part) -> BoolArray:
-    """(rows,) whether the user or the item is in no row that is learned from."""
-    users = part.learned[USER].unique()
-    items = part.learned[ITEM].unique()
-    is_warm = part.rows[USER].is_in(users.implode()) & part.rows[ITEM].is_in(items.implode())
-    return ~is_warm.to_numpy()
-
-
-def _is_met(part: _Part, target: str) -> BoolArray:
-    """(warm,) whether the user met the item under another behaviour."""
-    others = part.learned.filter(pl.col(BEHAVIOR) != target)
-    pairs = others.select(USER, ITEM).unique().with_columns(met=True)
-    joined = part.warm.join(pairs, on=[USER, ITEM], how="left", maintain_order="left")
-    return joined["met"].is_not_null().to_numpy()
-
-
-def _is_later(part: _Part) -> BoolArray:
-    """(warm,) whether the row is not before any row of its user that is learned from."""
-    last = part.learned.group_by(USER).agg(last=pl.col(TIME).max())
-    joined = part.warm.join(last, on=USER, how="left", maintain_order="left")
-    return (joined[TIME] >= joined["last"]).to_numpy()
-
-
-def _popularity(part: _Part) -> _Numbers:
+def _popularity(part: Part) -> _Numbers:
     """(warm,) rows of the item under the target behaviour, compared by their place among rows."""
-    return _counts(part.target[ITEM], part.warm[ITEM])
+    target_rows = part.learned.target_rows
+    warm_rows = np.bincount(target_rows, weights=part.held_out.warm_rows)
+    return _counts(np.bincount(target_rows), warm_rows.astype(np.int64))
 
 
-def _activity(part: _Part) -> _Numbers:
+def _activity(part: Part) -> _Numbers:
     """(users,) rows of the user under the target behaviour, compared by their place among rows."""
-    return _counts(part.target[USER], part.warm[USER].unique().sort())
+    return _counts(part.held_out.users, part.held_out.warm_users)
 
 
-def _counts(learned: pl.Series, held_out: pl.Series) -> _Numbers:
-    """(held out,) how often each code is learned from."""
-    num_codes = 1 + max(_largest(learned), _largest(held_out))
-    counts = np.bincount(learned.to_numpy(), minlength=num_codes)
-    shown = counts[held_out.to_numpy()].astype(np.float64)
+def _counts(learned: Int64Array, held_out: Int64Array) -> _Numbers:
+    """(held out,) how often each held-out item or user is learned from.
+
+    learned: (n,) how many items or users have 0, 1, … n − 1 rows that are learned from.
+    held_out: (n or fewer,) how often one with so many is held out.
+    """
+    count = np.arange(len(learned))
     # Where a count stands among those of all rows learned from: 0 the rarest, 1 the most frequent.
-    of_rows = np.sort(counts[learned.to_numpy()])
-    below = np.searchsorted(of_rows, shown, side="left")
-    up_to = np.searchsorted(of_rows, shown, side="right")
-    return _Numbers(shown, (below + up_to) / (2 * max(len(of_rows), 1)))
+    rows = count * learned
+    up_to = np.cumsum(rows)
+    place = (2 * up_to - rows) / (2 * max(int(rows.sum()), 1))
+    which = np.repeat(np.arange(len(held_out)), held_out)
+    return _Numbers(count.astype(np.float64)[which], place[which])
 
 
-def _largest(codes: pl.Series) -> int:
-    return int(codes.to_numpy().max(initial=-1))
-
-
-def _age(part: _Part) -> _Numbers:
+def _age(part: Part) -> _Numbers:
     """(warm,) days from the item's first row to the last that is learned from, compared as a share
     of the time that is known.
     """
-    first = part.learned.group_by(ITEM).agg(first=pl.col(TIME).min())
-    joined = part.warm.join(first, on=ITEM, how="left", maintain_order="left")
-    times = part.learned[TIME].to_numpy()
-    seconds = times.max() - joined["first"].to_numpy()
-    span = max(int(times.max() - times.min()), 1)
+    item = np.repeat(np.arange(len(part.learned.first)), part.held_out.warm_rows)
+    first, last = part.learned.times
+    seconds = last - part.learned.first[item]
+    span = max(last - first, 1)
     return _Numbers(seconds / DAY_SECONDS, seconds / span)
 
 
-def _shares(name: str, validation: BoolArray, test: BoolArray) -> Measure:
-    """Compare how often something is so."""
-    shares = (_mean(validation), _mean(test))
+def _added(first: Int64Array, second: Int64Array) -> Int64Array:
+    """Sum of two arrays, the shorter one with zeros behind it."""
+    shorter, longer = sorted((first, second), key=len)
+    total = longer.copy()
+    total[: len(shorter)] += shorter
+    return total
+
+
+def _shares(name: str, validation: tuple[int, int], test: tuple[int, int]) -> Measure:
+    """Compare how often something is so: of both parts, how often and of how many."""
+    shares = (validation[0] / max(validation[1], 1), test[0] / max(test[1], 1))
     # Cohen's h: the distance of two shares on a scale where it is as sure everywhere.
     angles = 2 * np.arcsin(np.sqrt(shares))
     effect = float(angles[0] - angles[1])
-    rows = (len(validation), len(test))
+    rows = (validation[1], test[1])
     differs = abs(effect) >= LARGE_H and min(rows) >= MIN_ROWS
     return Measure(name, "share", *shares, rows, effect, differs)
 
@@ -247,10 +353,6 @@ def _cliffs_delta(first: Float64Array, second: Float64Array) -> float:
         dtype=np.float64
     )
     return float((num_below - num_above) / (len(first) * len(second)))
-
-
-def _mean(values: BoolArray) -> float:
-    return float(values.mean()) if len(values) else 0.0
 
 
 def _median(values: Float64Array) -> float:
