@@ -19,14 +19,14 @@ import numpy as np
 
 from benchmarks.record import record, recorded
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import MODEL, RANK
+from pipelines.places import MODEL
 from pipelines.runner import Work
 from pipelines.stages.blend import scorer_of
 from pipelines.stages.popularity import popularity_half_life
-from pipelines.stages.second_stage import choice_of
+from pipelines.stages.second_stage import choice_of, trees_of
 from recsys.core.arrays import Int32Array
 from recsys.core.artefacts import RunFolder
-from recsys.core.config import RunConfig, build_config
+from recsys.core.config import build_config
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.progress import QUIET
 from recsys.evaluate.deciding import deciding_per_user
@@ -34,7 +34,6 @@ from recsys.fitting.second_stage import Scorer, fitted_to, ranked, ranked_users
 from recsys.phases.phase import Phase
 from recsys.search.exact import rank
 from recsys.second_stage.rerank import SecondStage
-from recsys.second_stage.trees import Trees
 
 K, _TIMED_USERS = 10, 200
 
@@ -46,7 +45,8 @@ def judge(folder: Path) -> tuple[str, dict[str, Any]]:
     work = Work(config, run, MODEL, folder, folder, QUIET)
     final = load_phase(folder, config, "final")
     scorer = scorer_of(work, final, MODEL)
-    stage = _stage(work, config, final, scorer)
+    # The trees on the tested phase, used or not.
+    stage = fitted_to(trees_of(work), final, scorer, popularity_half_life(work))
     users = final.judge.held_out_users
     values = _ndcg(final, ranked(stage, final, scorer, users, K), users)
     without = _ndcg(final, final.judge.ranked(scorer, K), users)
@@ -68,14 +68,6 @@ def judge(folder: Path) -> tuple[str, dict[str, Any]]:
         },
         "milliseconds_per_list": _times(stage, final, scorer, users),
     }
-
-
-def _stage(work: Work, config: RunConfig, final: Phase, scorer: Scorer) -> SecondStage:
-    """The trees of a run on its tested phase, used or not."""
-    text = (work.read(RANK) / "trees.txt").read_text(encoding="utf-8")
-    names = tuple(choice_of(work)["features"])
-    trees = Trees(text, names, 1.0, config.rank.candidates, config.rank.popular)
-    return fitted_to(trees, final, scorer, popularity_half_life(work))
 
 
 def _ndcg(final: Phase, lists: Int32Array, users: Int32Array) -> Any:

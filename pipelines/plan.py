@@ -264,11 +264,12 @@ def _rank(config: RunConfig) -> list[Stage]:
         return []
     inputs = (
         *_ROWS,
+        *_side_inputs(config),
         POPULARITY,
         TRAINED.format(phase="select", bucket=MODEL),
         BLEND.format(phase="select", bucket=MODEL),
     )
-    keys = ("rank", "train.metric_k", "graph.target", "graph.negative_behaviors", *_HIDDEN, "seed")
+    keys = ("rank", "train.metric_k", "graph", *_HIDDEN, "seed")
     return [Stage("rank", second_stage.choose, RANK, inputs, keys)]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from optuna import Study
 
 from pipelines.phases_on_disk import load_phase
-from pipelines.places import GRAPH, LOG, SPLIT
+from pipelines.places import CONTENTS, GRAPH, LOG, SPLIT
 from pipelines.run import run
 from recsys.core.artefacts import RunFolder, atomic_file, content_sha256, text_sha256
 from recsys.core.config import RunConfig
@@ -87,8 +87,16 @@ def _search(config: RunConfig, folder: RunFolder, progress: Progress, fresh: boo
 
 def _identity(config: RunConfig, folder: RunFolder, space: list[str]) -> str:
     """Hash of all that a trial's value depends on."""
-    decides = config.model_dump(mode="json", include={"graph", "model", "train", "seed"})
-    inputs = [content_sha256(folder.path / part) for part in (LOG, SPLIT)]
+    sections = {"graph", "model", "train", "seed"}
+    parts = [LOG, SPLIT]
+    # Searches from before there were these keep their names.
+    if config.features.all:
+        sections.add("features")
+        parts.append(CONTENTS)
+    if config.rank.model != "none":
+        sections.add("rank")
+    decides = config.model_dump(mode="json", include=sections)
+    inputs = [content_sha256(folder.path / part) for part in parts]
     hidden = config.evaluate.model_dump(mode="json", include={"task", "seen_behaviors"})
     return text_sha256(json.dumps([decides, hidden, space, inputs], sort_keys=True))[:12]
 

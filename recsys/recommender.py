@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 from recsys.bundle.bundle import Bundle
 from recsys.bundle.parts.similar_items import SimilarBy
+from recsys.content.features import ContentRows, read_contents
 from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import RunConfig, build_config, rename_old_parameters
@@ -28,6 +29,7 @@ from recsys.encode.history_scores import searched
 from recsys.evaluate.held_out_rows import evaluate_rows
 from recsys.fitting.fit import bundle_of, fit_phase
 from recsys.fitting.known_names import require_known_names
+from recsys.fitting.second_stage import choose_second_stage, fitted_to, with_second_stage
 from recsys.graph.build import target_behavior
 from recsys.logs.frames import (
     SIMILAR,
@@ -54,6 +56,7 @@ from recsys.scores.similar_items import choose_similar
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import tune
+from recsys.second_stage.trees import Trees, require_lightgbm
 from recsys.train.probe import Settings
 
 _CARD = "recommender.json"
@@ -70,6 +73,7 @@ class _Chosen(NamedTuple):
     half_life_days: half-life of what users of whom nothing is known get, as in `bundle_of`.
     settings: what the configuration of the training leaves open.
     similar_by: by what items are similar.
+    trees: of the second stage; None for none.
     """
 
     epochs: int | None
@@ -77,6 +81,7 @@ class _Chosen(NamedTuple):
     half_life_days: float | None = None
     settings: Settings | None = None
     similar_by: SimilarBy = "vectors"
+    trees: Trees | None = None
 
 
 def _option(key: str, default_of: str | None = None) -> Any:
@@ -98,6 +103,9 @@ class GraphRecommender(BaseEstimator):
     refits on all of it. Parameters are those of the configuration (docs/configuration.md) under the
     same names and with the same defaults; `epochs` with `early_stopping=False` trains for exactly
     that many, and takes the vectors alone. Column parameters name the columns of the frames given.
+    `texts` names columns of the frame of items whose texts are read together (docs/texts.md), by words
+    and character n-grams or, with `text_model`, by a model on disk. `second_stage` is `rank.model`:
+    it needs rows held out, and so early stopping (docs/second-stage.md).
     """
 
     family: Literal["degree_prior", "history", "gat", "gatv2"] = _option("model.family")
@@ -131,6 +139,9 @@ class GraphRecommender(BaseEstimator):
     task: Literal["any", "new"] = _option("evaluate.task")
     attributes: Sequence[str] = ()
     user_attributes: Sequence[str] = ()
+    texts: Sequence[str] = ()
+    text_model: str | None = None
+    second_stage: Literal["none", "lightgbm"] = _option("rank.model")
     seed: int = _option("seed")
     threads: int | None = _option("threads")
 
@@ -157,11 +168,14 @@ class GraphRecommender(BaseEstimator):
 
         Raises:
             DataError: A frame cannot be used.
-            ConfigError: A parameter is out of range.
-            UsageError: In a forked process that cannot fit.
+            ConfigError: A parameter is out of range, or `texts` names a column that there is not.
+            UsageError: In a forked process that cannot fit; `texts` without a frame of items, or a
+                second stage without rows held out.
+            MachineError: A second stage without LightGBM.
         """
         refuse_in_fork("fit")
         config = self.configuration()
+        self._require_inputs(config, items)
         log_table = self._read_log(interactions)
         style = FrameStyle.of(interactions, log_table, self.user_col, self.item_col)
         home = Path(tempfile.mkdtemp(prefix="recsys-"))
@@ -175,8 +189,9 @@ class GraphRecommender(BaseEstimator):
                 warning = warning.replace(f" {file!r}", "")
             warnings.warn(warning, UserWarning, stacklevel=2)
         log = load_log(home / "log")
-        chosen = self._choose(log, config, progress)
-        bundle = _write_bundle(log, config, chosen, home / "bundles", progress)
+        contents = _read_contents(log, config, progress)
+        chosen = self._choose(log, config, contents, progress)
+        bundle = _write_bundle(log, config, chosen, contents, home / "bundles", progress)
         self._take(bundle, style, finalizer)
         return self
 
@@ -397,7 +412,45 @@ class GraphRecommender(BaseEstimator):
             for column in columns:
                 attributes.append({"column": str(column), "side": side})
         raw["graph"]["attributes"] = attributes
+        if self.texts:
+            raw["features"] = {"text": [self._text_feature()]}
         return require_known_names(build_config(raw))
+
+    def _text_feature(self) -> dict[str, Any]:
+        """What `texts` and `text_model` are in a configuration."""
+        columns = [str(column) for column in self.texts]
+        if self.text_model is None:
+            return {"columns": columns}
+        return {"columns": columns, "encoder": "folder", "folder": str(self.text_model)}
+
+    def _require_inputs(self, config: RunConfig, items: object | None) -> None:
+        """Raises UsageError where a parameter asks for what `fit` is not given."""
+        if isinstance(self.texts, str):
+            raise UsageError(
+                f"texts = {self.texts!r} is no list of columns", f"Write texts=[{self.texts!r}]"
+            )
+        if self.text_model is not None and not self.texts:
+            raise UsageError(
+                f"text_model = {self.text_model!r} reads no text",
+                "Name the columns of the frame of items in texts",
+            )
+        if self.texts and items is None:
+            raise UsageError(
+                f"texts = {list(self.texts)} are columns of items, and there is no frame of them",
+                "Give fit(interactions, items=…)",
+            )
+        if config.rank.model == "none":
+            return
+        if not self._holds_out(config):
+            raise UsageError(
+                f"second_stage = {self.second_stage!r} is fitted on rows held out, and none are",
+                "Set early_stopping=True, and epochs above 0",
+            )
+        require_lightgbm()
+
+    def _holds_out(self, config: RunConfig) -> bool:
+        """Whether `fit` chooses by rows held out."""
+        return self.early_stopping and config.train.epochs != 0
 
     @classmethod
     def _sections(cls) -> set[str]:
@@ -426,15 +479,21 @@ class GraphRecommender(BaseEstimator):
                 to_polars(table, (id_columns[name],)).write_parquet(files[name])
         return config.model_copy(update={"data": config.data.model_copy(update=files)})
 
-    def _choose(self, log: CodedLog, config: RunConfig, progress: Progress) -> _Chosen:
+    def _choose(
+        self,
+        log: CodedLog,
+        config: RunConfig,
+        contents: Sequence[ContentRows],
+        progress: Progress,
+    ) -> _Chosen:
         """What does best on held-out rows; `epochs` itself, and vectors alone, without them."""
-        if not self.early_stopping or config.train.epochs == 0:
+        if not self._holds_out(config):
             return _Chosen(config.train.epochs)
         no_rows = log.rows.head(0).collect()
         behaviors = fit_interactions(no_rows, log.users, log.items, log.behaviors)
         target = target_behavior(behaviors, config.graph)
         splits = split_log(log, config.split, target, config.seed, config.evaluate.task)
-        phase = Phase("final", log, splits, config)
+        phase = Phase("final", log, splits, config, contents=contents)
         graph = phase.graph
         trained = fit_phase(phase, graph, config.model, progress=progress)
         vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
@@ -443,12 +502,19 @@ class GraphRecommender(BaseEstimator):
         embeddings = vectors.embeddings_of(blend.scaling)
         scaled = VectorScorer(embeddings.users, embeddings.items)
         added = fit_history(phase, scaled, blend, progress, terms)
+        half_life_days = choose_popularity(phase).half_life_days
+        trees = None
+        if config.rank.model != "none":
+            scorer = blended(phase, scaled, blend)
+            choice = choose_second_stage(phase, scorer, half_life_days, progress)
+            trees = choice.trees if choice.used else None
         return _Chosen(
             trained.best_epoch,
             blend,
-            choose_popularity(phase).half_life_days,
+            half_life_days,
             trained.settings,
             choose_similar(phase, embeddings, added).by,
+            trees,
         )
 
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
@@ -458,19 +524,34 @@ class GraphRecommender(BaseEstimator):
         self._finalizer = finalizer
 
 
+def _read_contents(log: CodedLog, config: RunConfig, progress: Progress) -> list[ContentRows]:
+    """The texts of all items that are known."""
+    items = log.item_table
+    if log.cold_items is not None:
+        items = pl.concat([items, log.cold_items], how="diagonal_relaxed")
+    contents, _ = read_contents(config.features, config.data, items, progress)
+    return contents
+
+
 def _write_bundle(
-    log: CodedLog, config: RunConfig, chosen: _Chosen, bundles: Path, progress: Progress
+    log: CodedLog,
+    config: RunConfig,
+    chosen: _Chosen,
+    contents: Sequence[ContentRows],
+    bundles: Path,
+    progress: Progress,
 ) -> Path:
     """Train on the whole log as chosen, and write what answers are made from.
 
     Args:
         log: All rows.
         config: Of the model and its training.
-        chosen: Epochs, and what histories add.
+        chosen: Epochs, what histories add, and the second stage.
+        contents: Texts of items.
         bundles: Folder of the bundle's folder.
         progress: Told of the training.
     """
-    phase = Phase("serve", log, None, config)
+    phase = Phase("serve", log, None, config, contents=contents)
     graph = phase.graph
     trained = fit_phase(
         phase,
@@ -506,6 +587,9 @@ def _write_bundle(
         half_life_days=chosen.half_life_days,
         similar_by=chosen.similar_by,
     )
+    if chosen.trees is not None:
+        stage = fitted_to(chosen.trees, phase, scorer, chosen.half_life_days)
+        bundle = with_second_stage(bundle, stage)
     return write_bundle(bundles, bundle)
 
 

@@ -3,6 +3,7 @@ start to end.
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,14 +45,15 @@ class Ask(NamedTuple):
 
 
 class Why(NamedTuple):
-    """An explanation that is asked for. item: its id. parts: how many are listed. popularity: the boost
-    of the list.
+    """An explanation that is asked for. item: its id. parts: how many are listed. popularity and moment:
+    those of the list.
     """
 
     query: Query
     item: str
     parts: int = 10
     popularity: float = 0.0
+    moment: float | None = None
 
 
 class Service:
@@ -214,7 +216,10 @@ class Service:
         is_known_by_id_alone = not (with_news.history or with_news.attributes or with_news.friends)
         if why.query.user is not None and is_known_by_id_alone:
             require_user(served, str(why.query.user))
-        document = served.lookup.explain_query(with_news, why.item, why.parts, why.popularity)
+        moment = time.time() if why.moment is None else why.moment
+        document = served.lookup.explain_query(
+            with_news, why.item, why.parts, why.popularity, moment
+        )
         return cast(Explained, {**document, "model_version": served.version})
 
     def _document(
@@ -234,7 +239,8 @@ class Service:
             first = alike[0]
             with_news = [self._with_news(plan.served, plan.query) for plan in alike]
             lookup = first.served.lookup
-            answers = lookup.answer_each(with_news, first.options, "popularity", between)
+            options = _asked_now(first.options)
+            answers = lookup.answer_each(with_news, options, "popularity", between)
             for place, plan, answer in zip(places, alike, answers, strict=True):
                 versioned = self._finished([plan], [_versioned(plan.served, answer)])
                 if is_counted:
@@ -306,7 +312,7 @@ class Service:
         options: ListOptions,
     ) -> list[Answer]:
         with_news = [self._with_news(served, query) for query in queries]
-        answers = served.lookup.answer(with_news, options, "popularity")
+        answers = served.lookup.answer(with_news, _asked_now(options), "popularity")
         return [_versioned(served, answer) for answer in answers]
 
     def _with_news(self, served: Served, query: Query) -> Query:
@@ -318,6 +324,13 @@ class Service:
         if not live:
             return query
         return replace(query, history=(*served.news(user, live), *query.history))
+
+
+def _asked_now(options: ListOptions) -> ListOptions:
+    """With the moment of the request, where it names none."""
+    if options.moment is not None:
+        return options
+    return options.model_copy(update={"moment": time.time()})
 
 
 def _versioned(served: Served, answer: lists.Answer) -> Answer:

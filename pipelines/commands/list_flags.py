@@ -86,6 +86,15 @@ Diversity = Annotated[
         "--diversity", min=0, max=1, help="How much a list avoids items like those before."
     ),
 ]
+Moment = Annotated[
+    float | None,
+    typer.Option(
+        "--moment",
+        metavar="SECONDS",
+        help="When the list is asked for, in unix seconds; the end of the log when absent. Only a "
+        "second stage reads it.",
+    ),
+]
 Explain = Annotated[
     bool | None, typer.Option("--explain", help="Say of every item why it is there.")
 ]
@@ -231,6 +240,7 @@ LIST = FlagGroup(
         "filters": Filter,
         "popularity": Popularity,
         "diversity": Diversity,
+        "moment": Moment,
         "explain": Explain,
         "reasons": Reasons,
         "include": Include,

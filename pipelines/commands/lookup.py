@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands.list_flags import BATCH, LIST, QUERY, Popularity, User, takes
+from pipelines.commands.list_flags import BATCH, LIST, QUERY, Moment, Popularity, User, takes
 from pipelines.commands.options import Count, Json, LogJson, Quiet, Run, id_file
 from pipelines.commands.where_flags import Address, Buckets, RunnerName, WaitMinutes, Workers
 from recsys.core.errors import UsageError
@@ -64,11 +64,12 @@ def explain(
     item: Item,
     parts: Parts = 10,
     popularity: Popularity = None,
+    moment: Moment = None,
     as_json: Json = False,
 ) -> None:
     """Why an item: the score as a sum of one share per neighbour and a rest."""
     lookup = open_lookup(run)
-    explained = lookup.explain_query(query, item, parts, popularity or 0.0)
+    explained = lookup.explain_query(query, item, parts, popularity or 0.0, moment)
     document = {**_query_document(query), **explained, "bundle": lookup.bundle.name}
     if as_json:
         _show(document, "parts", as_json)

@@ -26,6 +26,7 @@ from recsys.fitting.second_stage import (
 )
 from recsys.phases.phase import Phase
 from recsys.search.exact import VectorScorer
+from recsys.second_stage.candidates import Sources
 from recsys.second_stage.rerank import SecondStage
 from recsys.second_stage.trees import Trees
 
@@ -64,12 +65,17 @@ def second_stage_of(
     """The second stage of a phase; None where none is configured, or validation left it out."""
     if not is_configured(work.config) or not choice_of(work)["used"]:
         return None
+    return fitted_to(trees_of(work), data, scorer, popularity_half_life(work))
+
+
+def trees_of(work: Work) -> Trees:
+    """That were fitted, used or not, for scores of unit 1."""
     document = choice_of(work)
     text = (work.read(RANK) / _TREES).read_text(encoding="utf-8")
-    names = tuple(document["features"])
     config = work.config.rank
-    trees = Trees(text, names, 1.0, config.candidates, config.popular)
-    return fitted_to(trees, data, scorer, popularity_half_life(work))
+    sources = Sources(config.popular, config.recent, config.neighbours)
+    names = tuple(document["features"])
+    return Trees(text, names, 1.0, config.candidates, sources, document["columns"])
 
 
 def lists_by_both(
@@ -138,6 +144,7 @@ def _document(choice: SecondStageChoice) -> dict[str, Any]:
         "users": choice.users,
         "trees": choice.num_trees,
         "features": [] if choice.trees is None else list(choice.trees.names),
+        "columns": {} if choice.trees is None else choice.trees.columns,
     }
 
 

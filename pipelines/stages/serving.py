@@ -17,7 +17,6 @@ from pipelines.stages.second_stage import second_stage_of
 from pipelines.stages.similar import chosen_similar
 from pipelines.stages.training import CARD
 from recsys.bundle.parts.run_report import RunReport
-from recsys.bundle.parts.second_stage import SecondStageTrees
 from recsys.core.arrays import Float32Array, Int32Array
 from recsys.core.artefacts import read_json, text_sha256, write_json
 from recsys.core.tables import ITEM_ID, USER_ID
@@ -25,6 +24,7 @@ from recsys.encode.history_scores import BlendedScorer, searched
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import evenly, rank_metrics
 from recsys.fitting.fit import bundle_of
+from recsys.fitting.second_stage import with_second_stage
 from recsys.graph.store import load_graph
 from recsys.phases.phase import Phase, PhaseName
 from recsys.releases.publish import write_bundle
@@ -118,7 +118,7 @@ def bundle(phase: PhaseName) -> Callable[[Work], Facts]:
         fitted = fitted.with_parts(RunReport.read(work.read(REPORT)))
         stage = second_stage_of(work, data, scorer)
         if stage is not None:
-            fitted = fitted.with_parts(SecondStageTrees(stage.trees))
+            fitted = with_second_stage(fitted, stage)
         path = write_bundle(folder.bundles, fitted)
         return Facts(figures={"bundle": path.name}, output=str(path.relative_to(folder.path)))
 

@@ -100,6 +100,28 @@ class ItemAttributes:
         """The least and the largest number of a column; None where it holds no numbers."""
         return self._numbers(column).span
 
+    def has_numbers_alone(self, column: str) -> bool:
+        """Whether every value of a column is a number."""
+        return not np.isnan(self._numbers(column).numbers).any() or column in self.fractions
+
+    def numbers_of(self, column: str) -> Float64Array:
+        """(items,) the number of each item, the mean of several; NaN where it has none."""
+        if column in self.fractions:
+            return np.asarray(self.fractions[column])
+        numbers = self._numbers(column).numbers
+        values = self.values_under(column)
+        is_number = np.isfinite(numbers)
+        sums = values @ np.where(is_number, numbers, 0.0)
+        counts = values @ is_number.astype(np.float64)
+        means = np.full(len(sums), np.nan)
+        np.divide(sums, counts, out=means, where=counts > 0)
+        return means
+
+    def values_under(self, column: str) -> sparse.csr_matrix:
+        """(items, values) 1 for each value of a column with lists, in the order of `row_of`."""
+        rows = list(self.row_of[column].values())
+        return self.lists[rows].T.tocsr()
+
     def allowed(self, filters: Filters) -> tuple[BoolArray, list[str]]:
         """(items,) which items are what every filter asks of its column, values compared as text; and
         what to say of values that no item has.

@@ -12,10 +12,12 @@ from scipy import sparse
 
 from recsys.bundle.attributes import ItemAttributes
 from recsys.bundle.files import FORMAT, check_files
+from recsys.bundle.item_columns import item_columns
 from recsys.bundle.part import ForgottenUser, Part, Parts, registered_kinds
 from recsys.bundle.parts import import_parts
 from recsys.bundle.parts.cold_items import ColdItems
 from recsys.bundle.parts.encoding import Encoding
+from recsys.bundle.parts.history_rows import HistoryRows
 from recsys.bundle.parts.index import Index
 from recsys.bundle.parts.items import Items
 from recsys.bundle.parts.labels import Labels
@@ -33,7 +35,7 @@ from recsys.bundle.parts.users import Users
 from recsys.bundle.storage import as_data_error, load_document, save_document
 from recsys.cold_items.item_map import ItemMap
 from recsys.cold_items.new_items import KnownItems, NewItems, read_new_items
-from recsys.core.arrays import BoolArray, Float32Array, Int32Array
+from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int32Array
 from recsys.core.encoder import EncoderState
 from recsys.core.errors import UsageError
 from recsys.core.history import WeightedHistories
@@ -42,8 +44,12 @@ from recsys.core.ranking import Scorer
 from recsys.encode.history_scores import BlendedScorer, HistoryScores
 from recsys.search.exact import VectorScorer
 from recsys.search.searcher import Searcher
-from recsys.second_stage.features import FirstStage, RankedUsers
+from recsys.second_stage.columns import codes_of
+from recsys.second_stage.inputs import FirstStage, RankedUsers, last_moments, latest_items
 from recsys.second_stage.rerank import SecondStage
+
+USER_NODES = "user:"
+"""Node types of the values of user columns begin so."""
 
 import_parts()
 
@@ -247,15 +253,58 @@ class Bundle:
         part = self.parts.get(SecondStageTrees)
         if part is None:
             return None
+        columns = part.trees.columns
+        user_codes = {}
+        for column, categories in columns.get("user", {}).items():
+            user_codes[column] = codes_of(self.labels.get(USER_NODES + column, ()), categories)
         first = FirstStage(
-            np.asarray(self.item_vectors), self.added, np.asarray(self.counts), self.shares()
+            np.asarray(self.item_vectors),
+            self.added,
+            np.asarray(self.counts),
+            self.shares(),
+            part.neighbours,
+            item_columns(self.attributes, columns.get("item", {})),
+            user_codes,
         )
         return SecondStage(part.trees, first)
 
-    def known_users(self, users: Int32Array) -> RankedUsers:
-        """Users by internal ids, as the second stage reads them."""
+    def known_users(self, users: Int32Array, moments: Float64Array | None = None) -> RankedUsers:
+        """Users by internal ids, as the second stage reads them.
+
+        moments: (users,) unix seconds at which their lists are asked for; the end of the log when
+            None.
+        """
         past = None if self.past is None else self.past.of(users)
-        return RankedUsers(self.user_vectors[users], past, self.seen[self.target][users])
+        attributes = {}
+        for column, relation in self.user_attributes.items():
+            attributes[column] = self.neighbours[relation][users]
+        if moments is None:
+            moments = np.full(len(users), self.last_moment)
+        latest = last = None
+        rows = self.parts.get(HistoryRows)
+        if rows is not None:
+            histories = rows.histories.of_users(users)
+            latest = latest_items(histories, self.target)
+            last = last_moments(histories, moments)
+        had = self.seen[self.target][users]
+        return RankedUsers(self.user_vectors[users], past, had, latest, moments, last, attributes)
+
+    @cached_property
+    def last_moment(self) -> float:
+        """Unix seconds of the latest event; NaN where the log has no clock."""
+        rows = self.parts.get(HistoryRows)
+        if rows is None or rows.histories.moments is None or not len(rows.histories):
+            return np.nan
+        return float(rows.histories.moments.max())
+
+    @cached_property
+    def user_attributes(self) -> Mapping[str, str]:
+        """By column of the user table that the graph has, the relation into users."""
+        relations = {}
+        for relation in self.encoder.relations:
+            if relation.source.startswith(USER_NODES) and relation.source in self.labels:
+                relations[relation.source.removeprefix(USER_NODES)] = relation.name
+        return relations
 
     @cached_property
     def index(self) -> Searcher | None:

@@ -3,7 +3,7 @@
 from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
-from recsys.core.arrays import BoolArray, Int32Array
+from recsys.core.arrays import BoolArray, Float64Array, Int32Array
 from recsys.core.ranking import Hits, Scorer
 from recsys.search.exact import rank
 
@@ -15,6 +15,7 @@ def rank_known(
     seen: sparse.csr_matrix | None,
     allow: BoolArray | None = None,
     boosted: Scorer | None = None,
+    moments: Float64Array | None = None,
 ) -> Hits:
     """The k best items of each user, as they are served.
 
@@ -25,6 +26,7 @@ def rank_known(
         seen: (all users, items) what is left out.
         allow: (items,) what may be recommended.
         boosted: Scores with a popularity boost, in place of the bundle's own.
+        moments: (users,) unix seconds at which their lists are asked for; the end of the log when None.
 
     Returns:
         (users, k).
@@ -36,5 +38,5 @@ def rank_known(
     num_candidates = min(stage.num_candidates(k), len(bundle.items))
     hits = rank(scorer, users, num_candidates, seen, allow)
     excluded = None if seen is None else seen[users]
-    known = bundle.known_users(users)
+    known = bundle.known_users(users, moments)
     return stage.rerank(known, hits, k, excluded, allow, boosted=boosted is not None)

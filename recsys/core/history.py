@@ -183,6 +183,21 @@ class UserHistories:
             time=None if self.time is None else self.time[start:stop],
         )
 
+    def of_users(self, users: IntArray) -> "UserHistories":
+        """The histories of some users, in their order."""
+        starts, lengths = self.indptr[users], np.diff(self.indptr)[users]
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        # the rows of each user are a run from its start
+        rows = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], lengths)
+        return replace(
+            self,
+            indptr=indptr,
+            item=self.item[rows],
+            behavior=self.behavior[rows],
+            weight=self.weight[rows],
+            time=None if self.time is None else self.time[rows],
+        )
+
     def under(self, behaviors: Collection[str]) -> BoolArray:
         """(n,) which rows are of these behaviours."""
         numbers = [number for number, name in enumerate(self.behaviors) if name in behaviors]

@@ -11,11 +11,12 @@ from scipy import sparse
 
 from recsys.bundle.bundle import Bundle
 from recsys.bundle.known_lists import rank_known
+from recsys.core.arrays import Float64Array, Int32Array, Int64Array
 from recsys.core.config import CleanConfig, DataConfig, Task
 from recsys.core.errors import DataError
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import SEEN_OTHERWISE
-from recsys.core.tables import BEHAVIOR, ITEM, USER, Drops
+from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, Drops
 from recsys.evaluate.metrics import evaluable_users, rank_metrics
 from recsys.logs.buckets import SINGLE_BEHAVIOR
 from recsys.logs.ingest import ingest, load_log
@@ -29,10 +30,13 @@ class HeldOutRows(NamedTuple):
 
     held_out: (users, items) with an entry for each pair that counts.
     drops: rows that do not count, by reason.
+    moments: (users,) unix seconds of each user's first row of known users and items; the end of the log
+        where the rows name no time.
     """
 
     held_out: sparse.csr_matrix
     drops: Drops
+    moments: Float64Array
 
 
 def evaluate_rows(
@@ -67,7 +71,7 @@ def evaluate_rows(
             f"no test row counts: dropped {describe(rows.drops)}",
             "Give pairs of users and items of the log that were not in it",
         )
-    ranked = rank_known(bundle, users, max(ks), _seen(bundle)).items
+    ranked = rank_known(bundle, users, max(ks), _seen(bundle), moments=rows.moments[users]).items
     metrics = rank_metrics(ranked, users, rows.held_out, ks).overall
     counts = {"users": len(users), "dropped": rows.drops.total(), "drops": dict(rows.drops)}
     return {**metrics, **counts}
@@ -123,7 +127,18 @@ def read_held_out_rows(
         drops[SEEN_OTHERWISE] += int(hidden.sum())
         held_out = (held_out - hidden).tocsr()
     held_out.eliminate_zeros()
-    return HeldOutRows(held_out, +drops)
+    times = None
+    if coded.time_kind == "seconds" and TIME in rows.columns:
+        times = rows[TIME].to_numpy()[warm]
+    return HeldOutRows(held_out, +drops, _first_moments(bundle, user[warm], times))
+
+
+def _first_moments(bundle: Bundle, user: Int32Array, times: Int64Array | None) -> Float64Array:
+    """(users,) the first of the `times` (n,) of each `user` (n,), else the end of the bundle's log."""
+    first = np.full(len(bundle.users), np.inf)
+    if times is not None:
+        np.minimum.at(first, user, times)
+    return np.where(np.isinf(first), bundle.last_moment, first)
 
 
 def _seen(bundle: Bundle) -> sparse.csr_matrix:

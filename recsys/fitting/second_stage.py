@@ -1,27 +1,43 @@
 """The second stage fitted and judged: on halves of the validation users, never on the test."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
+from recsys.bundle.attributes import ItemAttributes
+from recsys.bundle.bundle import USER_NODES, Bundle
+from recsys.bundle.item_columns import item_columns, readable_columns
+from recsys.bundle.neighbours import neighbours_into_users
+from recsys.bundle.parts.items import Items
+from recsys.bundle.parts.second_stage import SecondStageTrees, with_items
+from recsys.closed_form.cooccurrence import cooccurrence
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int32Array
 from recsys.core.noise import CHOICE_ERRORS, Difference, difference
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import NO_ITEM, Hits
+from recsys.core.tables import ITEM, USER
 from recsys.encode.history_scores import BlendedScorer
 from recsys.evaluate.deciding import deciding_per_user
 from recsys.evaluate.metrics import evenly
+from recsys.fitting.cold_items import separators_of
 from recsys.phases.phase import Phase
 from recsys.scores.most_popular import item_popularity
 from recsys.search.exact import VectorScorer, rank
-from recsys.second_stage.features import NAMES, FirstStage, RankedUsers, features_of
-from recsys.second_stage.rerank import SecondStage, with_popular
-from recsys.second_stage.trees import Trees, require_lightgbm
+from recsys.second_stage.candidates import Sources, with_others
+from recsys.second_stage.columns import codes_of, common_values
+from recsys.second_stage.features import Pairs, features_of, names_for, reads_column
+from recsys.second_stage.inputs import FirstStage, RankedUsers, last_moments, latest_items
+from recsys.second_stage.rerank import SecondStage
+from recsys.second_stage.trees import Columns, Trees, require_lightgbm
 
 Scorer = VectorScorer | BlendedScorer
 
 _MOST_USERS = 10_000
 _SPREAD_USERS = 500
+_NEIGHBOURS = 20  # of each item, by common users
 _STOPPERS = 5  # every fifth user of the half that is fitted on says when to stop
 _PATIENCE = 30  # trees
 _PARAMETERS = {
@@ -78,61 +94,149 @@ def choose_second_stage(
     require_lightgbm()
     users = evenly(phase.judge.held_out_users, _MOST_USERS)
     learners, judges = users[::2], users[1::2]
-    first = first_stage(phase, scorer, half_life_days)
-    examples = _examples(phase, scorer, first, learners)
-    if examples is None or not len(judges):
+    columns = readable(phase)
+    first = first_stage(phase, scorer, half_life_days, columns)
+    fitted = _fitted(phase, scorer, first, columns, learners, progress)
+    if fitted is None or not len(judges):
         return SecondStageChoice(None, False)
-    progress.say(
-        f"second stage: fitting on {len(examples.sizes):,} users, {len(examples.labels):,} candidates"
-    )
-    text, num_trees = _fitted(phase, examples)
-    config = phase.config.rank
-    trees = Trees(text, NAMES, examples.unit, config.candidates, config.popular)
-    with_trees = ranked(SecondStage(trees, first), phase, scorer, judges)
+    values = _values(phase, ranked(fitted.stage, phase, scorer, judges), judges)
     alone = phase.judge.ranked(scorer, phase.config.train.metric_k, judges)
-    values = _values(phase, with_trees, judges)
     without = _values(phase, alone, judges)
     gain = difference(values, without)
     return SecondStageChoice(
-        trees,
+        fitted.stage.trees,
         gain.beyond(CHOICE_ERRORS),
         float(values.mean()),
         float(without.mean()),
         gain,
         len(judges),
-        num_trees,
+        fitted.num_trees,
     )
+
+
+def cross_fitted_values(
+    phase: Phase, scorer: Scorer, half_life_days: float | None, choice: SecondStageChoice
+) -> Float64Array:
+    """(held-out users,) the deciding metric of lists by both stages, each by trees that were fitted on
+    other users; of the first stage where the choice leaves trees out.
+
+    Args:
+        phase: "select".
+        scorer: First stage of that phase.
+        half_life_days: As in `choose_second_stage`.
+        choice: What that chose.
+    """
+    users = phase.judge.held_out_users
+    values = phase.judge.per_user(scorer, users)
+    if choice.trees is None or not choice.used:
+        return values
+    columns = readable(phase)
+    first = first_stage(phase, scorer, half_life_days, columns)
+    for judged in (slice(0, None, 2), slice(1, None, 2)):
+        others = np.setdiff1d(users, users[judged])
+        learners = evenly(others, _MOST_USERS // 2)
+        fitted = _fitted(phase, scorer, first, columns, learners)
+        if fitted is not None:
+            lists = ranked(fitted.stage, phase, scorer, users[judged])
+            values[judged] = _values(phase, lists, users[judged])
+    return values
 
 
 def fitted_to(
     trees: Trees, phase: Phase, scorer: Scorer, half_life_days: float | None
 ) -> SecondStage:
     """The second stage of another phase: the same trees, in the unit of its scores."""
-    first = first_stage(phase, scorer, half_life_days)
+    first = first_stage(phase, scorer, half_life_days, trees.columns)
     users = evenly(np.arange(phase.interactions.num_users, dtype=np.int32), _SPREAD_USERS)
     hits = _candidates(phase, scorer, users, trees.candidates)
-    unit = _spread(hits.scores)
-    in_unit = Trees(trees.text, trees.names, unit, trees.candidates, trees.popular)
-    return SecondStage(in_unit, first)
+    return SecondStage(replace(trees, unit=_spread(hits.scores)), first)
 
 
-def first_stage(phase: Phase, scorer: Scorer, half_life_days: float | None) -> FirstStage:
-    """What a bundle of the phase will have."""
+def with_second_stage(bundle: Bundle, stage: SecondStage) -> Bundle:
+    """The bundle of a phase with its second stage; items that the phase has no row of go with none."""
+    neighbours = stage.first.neighbours
+    if neighbours is not None:
+        neighbours = with_items(neighbours, len(bundle.items) - neighbours.shape[0])
+    return bundle.with_parts(SecondStageTrees(stage.trees, neighbours))
+
+
+def first_stage(
+    phase: Phase, scorer: Scorer, half_life_days: float | None, columns: Columns
+) -> FirstStage:
+    """What a bundle of the phase will have.
+
+    Args:
+        phase: Any.
+        scorer: Of that phase.
+        half_life_days: As in `choose_second_stage`.
+        columns: That are read, as `readable` gives them.
+    """
     vectors = scorer.vectors if isinstance(scorer, BlendedScorer) else scorer
+    neighbours = None
+    if phase.config.rank.neighbours:
+        pairs = phase.interactions.matrix((phase.target,))
+        neighbours = cooccurrence(pairs, top_n=_NEIGHBOURS)
+    user_codes = {}
+    if columns.get(USER):
+        for column, categories in columns[USER].items():
+            labels: Sequence[str] = phase.graph.labels.get(USER_NODES + column, [])
+            user_codes[column] = codes_of(labels, categories)
     return FirstStage(
         vectors.item_vectors,
         scorer.added if isinstance(scorer, BlendedScorer) else None,
         phase.interactions.popularity(phase.target).astype(np.float32),
         item_popularity(phase.histories, phase.target, half_life_days).shares,
+        neighbours,
+        item_columns(_attributes(phase), columns.get(ITEM, {})),
+        user_codes,
     )
 
 
+def readable(phase: Phase) -> Columns:
+    """Columns of items and users that trees may read."""
+    users = {}
+    for column, values in _user_attributes(phase).items():
+        users[column] = common_values(values, phase.graph.labels[USER_NODES + column])
+    return {ITEM: readable_columns(_attributes(phase)), USER: users}
+
+
+def _attributes(phase: Phase) -> ItemAttributes:
+    """Of the phase's items, as a bundle will have them."""
+    return Items.of(phase.interactions.items, phase.item_table, separators_of(phase)).attributes
+
+
 def ranked_users(phase: Phase, scorer: Scorer, users: Int32Array) -> RankedUsers:
-    """Known users as the second stage reads them."""
-    had = phase.interactions.matrix((phase.target,))[users]
+    """Known users as the second stage reads them, who ask at the moment of what is held out."""
+    past = None
     if isinstance(scorer, BlendedScorer):
-        return RankedUsers(scorer.vectors.user_vectors[users], scorer.histories.of(users), had)
-    return RankedUsers(scorer.user_vectors[users], None, had)
+        past = scorer.histories.of(users)
+    vectors = scorer.vectors if isinstance(scorer, BlendedScorer) else scorer
+    histories = phase.histories.of_users(users)
+    moments = phase.judge.moments[users]
+    attributes = {}
+    for column, matrix in _user_attributes(phase).items():
+        attributes[column] = matrix[users]
+    return RankedUsers(
+        vectors.user_vectors[users],
+        past,
+        phase.interactions.matrix((phase.target,))[users],
+        latest_items(histories, phase.target),
+        moments,
+        last_moments(histories, moments),
+        attributes,
+    )
+
+
+def _user_attributes(phase: Phase) -> dict[str, sparse.csr_matrix]:
+    """By column of the user table that the graph has, (users, values) an entry for each value."""
+    if not any(attribute.side == USER for attribute in phase.config.graph.attributes):
+        return {}
+    columns = {}
+    for (source, name, destination), edges in phase.graph.relations.items():
+        if destination == USER and source.startswith(USER_NODES):
+            into_users = neighbours_into_users({(source, name, destination): edges})
+            columns[source.removeprefix(USER_NODES)] = into_users[name]
+    return columns
 
 
 def ranked(
@@ -148,26 +252,63 @@ def ranked(
 class _Examples(NamedTuple):
     """What is learnt from: candidates of users who had one of them.
 
-    features: (pairs, features). labels: (pairs,) 1 where held out. scores: (pairs,) of the first
-    stage, in units. sizes: candidates of each user. unit: of the scores.
+    features: (pairs, features). names: of the features. labels: (pairs,) 1 where held out. scores:
+    (pairs,) of the first stage, in units. sizes: candidates of each user. unit: of the scores.
     """
 
     features: Float32Array
+    names: tuple[str, ...]
     labels: Int32Array
     scores: Float64Array
     sizes: Int32Array
     unit: float
 
 
+class _Fitted(NamedTuple):
+    stage: SecondStage
+    num_trees: int
+
+
+def _fitted(
+    phase: Phase,
+    scorer: Scorer,
+    first: FirstStage,
+    columns: Columns,
+    learners: Int32Array,
+    progress: Progress = QUIET,
+) -> _Fitted | None:
+    """The second stage that some users teach; None where none of their candidates was held out.
+
+    Args:
+        phase: "select".
+        scorer: First stage of that phase.
+        first: The same.
+        columns: That it has.
+        learners: Internal ids.
+        progress: Told what is fitted.
+    """
+    examples = _examples(phase, scorer, first, learners)
+    if examples is None:
+        return None
+    progress.say(
+        f"second stage: fitting on {len(examples.sizes):,} users, "
+        f"{len(examples.labels):,} candidates, {len(examples.names)} features"
+    )
+    read = _read(columns, examples.names)
+    text, num_trees = _model_file(phase, examples, read)
+    config = phase.config.rank
+    trees = Trees(text, examples.names, examples.unit, config.candidates, _sources(phase), read)
+    return _Fitted(SecondStage(trees, first), num_trees)
+
+
 def _examples(
     phase: Phase, scorer: Scorer, first: FirstStage, users: Int32Array
 ) -> _Examples | None:
     """None where no candidate was held out."""
-    config = phase.config.rank
-    hits = _candidates(phase, scorer, users, config.candidates)
+    hits = _candidates(phase, scorer, users, phase.config.rank.candidates)
     unit = _spread(hits.scores)
-    seen = phase.seen[users]
-    items = with_popular(hits.items, first.most_popular, config.popular, seen)
+    known = ranked_users(phase, scorer, users)
+    items = with_others(first, known, hits.items, _sources(phase), phase.seen[users])
     held_out = phase.judge.held_out_matrix[users]
     row, place = np.nonzero(items != NO_ITEM)
     item = items[row, place]
@@ -178,12 +319,32 @@ def _examples(
     if not kept.any():
         return None
     row, item = row[kept], item[kept]
-    features, scores = features_of(first, ranked_users(phase, scorer, users), row, item, unit)
+    pairs = Pairs(first, known, row, item, unit)
+    names = names_for(first)
+    features = features_of(pairs, names)
+    is_known = ~np.asarray(np.isnan(features).all(axis=0))
+    names = tuple(names[place] for place in np.flatnonzero(is_known))
     sizes = np.bincount(row, minlength=len(users))[has_hit].astype(np.int32)
-    return _Examples(features, labels[kept].astype(np.int32), scores / unit, sizes, unit)
+    is_held_out = labels[kept].astype(np.int32)
+    return _Examples(features[:, is_known], names, is_held_out, pairs.scores / unit, sizes, unit)
 
 
-def _fitted(phase: Phase, examples: _Examples) -> tuple[str, int]:
+def _sources(phase: Phase) -> Sources:
+    config = phase.config.rank
+    return Sources(config.popular, config.recent, config.neighbours)
+
+
+def _read(columns: Columns, names: Sequence[str]) -> Columns:
+    """Those of the columns that features read."""
+    read: dict[str, dict[str, Sequence[str]]] = {}
+    for owner, of_owner in columns.items():
+        for column, categories in of_owner.items():
+            if any(reads_column(name, owner, column) for name in names):
+                read.setdefault(owner, {})[column] = list(categories)
+    return read
+
+
+def _model_file(phase: Phase, examples: _Examples, columns: Columns) -> tuple[str, int]:
     """The model file, and how many trees it has."""
     import lightgbm
 
@@ -191,28 +352,46 @@ def _fitted(phase: Phase, examples: _Examples) -> tuple[str, int]:
     if not stops.any():
         stops[-1] = True
     stopping = np.repeat(stops, examples.sizes)
-    learning = _dataset(examples, ~stopping, ~stops)
+    categories = _places_of_categories(examples.names, columns)
+    learning = _dataset(examples, ~stopping, ~stops, categories)
     booster = lightgbm.train(
         {**_PARAMETERS, "seed": phase.config.seed, "eval_at": [phase.config.train.metric_k]},
         learning,
         num_boost_round=phase.config.rank.trees,
-        valid_sets=[_dataset(examples, stopping, stops, learning)],
+        valid_sets=[_dataset(examples, stopping, stops, categories, learning)],
         callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
     )
     num_trees = booster.best_iteration or booster.current_iteration()
     return booster.model_to_string(num_iteration=num_trees), num_trees
 
 
-def _dataset(examples: _Examples, pairs: BoolArray, users: BoolArray, reference: Any = None) -> Any:
+def _places_of_categories(names: Sequence[str], columns: Columns) -> list[int]:
+    """Places of the features whose numbers are those of categories."""
+    places = []
+    for place, name in enumerate(names):
+        owner, _, column = name.partition(".")
+        if columns.get(owner, {}).get(column):
+            places.append(place)
+    return places
+
+
+def _dataset(
+    examples: _Examples,
+    pairs: BoolArray,
+    users: BoolArray,
+    categories: list[int],
+    reference: Any = None,
+) -> Any:
     """Some of the examples, whose trees go on from the scores of the first stage."""
     import lightgbm
 
+    # Columns have names of any kind, which LightGBM would not take: it numbers them.
     return lightgbm.Dataset(
         examples.features[pairs],
         examples.labels[pairs],
         group=examples.sizes[users],
         init_score=examples.scores[pairs],
-        feature_name=list(NAMES),
+        categorical_feature=categories,
         reference=reference,
     )
 

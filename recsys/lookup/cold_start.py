@@ -33,7 +33,6 @@ from recsys.lookup.past import Past, past_of
 from recsys.lookup.query import Query
 from recsys.lookup.visits import (
     Attributes,
-    attribute_relations,
     known_neighbours,
     read_attributes,
     read_friends,
@@ -66,6 +65,8 @@ class Request:
     segment: places of values whose users' popularity answers; empty for everybody.
     refusal: why there is no list.
     target_items: internal ids of the history's items under the target behaviour.
+    history: with the events of the query; None where they change nothing.
+    moment: unix seconds at which the list is asked for; None for the end of the log.
     """
 
     source: Source
@@ -78,6 +79,8 @@ class Request:
     segment: tuple[int, ...] = ()
     refusal: UsageError | None = None
     target_items: IntArray = field(default_factory=lambda: _NO_ITEMS)
+    history: UserHistories | None = None
+    moment: float | None = None
 
 
 def read_requests(
@@ -87,6 +90,7 @@ def read_requests(
     behaviors: tuple[str, ...],
     fallback: Fallback,
     between: Callable[[], None] = no_pause,
+    moment: float | None = None,
 ) -> list[Request]:
     """One request for each query.
 
@@ -98,6 +102,7 @@ def read_requests(
         fallback: "popularity" sends everybody down the ladder; "refuse" refuses unknown users, and
             visitors of whom nothing is known.
         between: Called before every query; what it raises ends the work.
+        moment: Unix seconds at which the lists are asked for; None for the end of the log.
 
     Returns:
         Requests in the order of the queries. One that is refused among others that are not has the
@@ -115,6 +120,8 @@ def read_requests(
     for group in groups([reading.num_events for reading in readings]):
         between()
         requests += _requests(bundle, encoder, [readings[place] for place in group], behaviors)
+    if moment is not None:
+        requests = [replace(request, moment=moment) for request in requests]
     if fallback == "refuse":
         for place, query in enumerate(queries):
             requests[place] = _refused(bundle, query, requests[place])
@@ -245,6 +252,7 @@ def _known_user(
         user,
         past=visit.past,
         target_items=visit.target_items,
+        history=reading.history,
     )
     if not (visit.neighbours or reading.attributes or reading.friends):
         return request
@@ -285,6 +293,7 @@ def _visitor(
         neighbours={**visit.neighbours, **reading.attributes, **reading.friends},
         past=visit.past,
         target_items=visit.target_items,
+        history=reading.history,
     )
 
 
@@ -310,7 +319,7 @@ def _segment(bundle: Bundle, attributes: Attributes) -> tuple[tuple[int, ...], A
         return (), attributes
     row = value_row(segments.column, segments.values, attributes[segments.column])
     places = tuple(row.indices.tolist())
-    if segments.column in attribute_relations(bundle):
+    if segments.column in bundle.user_attributes:
         return places, attributes
     rest: Mapping[str, object] = {
         column: values for column, values in attributes.items() if column != segments.column

@@ -138,7 +138,7 @@ class ListSearch:
         hits = planner.search(queries, count, excluded, allowed, added)
         if stage is None:
             return hits
-        users = ranked_users(requests, self._num_items)
+        users = ranked_users(self.bundle, requests)
         return stage.rerank(users, hits, k, excluded, allowed, boosted)
 
     def _queries(

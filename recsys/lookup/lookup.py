@@ -126,7 +126,9 @@ class Lookup:
             raises ends the work.
         """
         behaviors = seen_behaviors(self.bundle, options.exclude_seen)
-        requests = read_requests(self.bundle, self.encoder, queries, behaviors, fallback, between)
+        requests = read_requests(
+            self.bundle, self.encoder, queries, behaviors, fallback, between, options.moment
+        )
         allowed = allowed_items(self.bundle, options)
         for start in range(0, len(requests), _LISTS_AT_ONCE):
             between()
@@ -187,6 +189,7 @@ class Lookup:
         friends: Friends = (),
         parts: int | None = None,
         popularity: float = 0.0,
+        moment: float | None = None,
     ) -> Explained:
         """Why a score: one share per neighbour, largest first, and the same in words.
 
@@ -198,6 +201,7 @@ class Lookup:
             friends: Known users.
             parts: How many parts are listed, the others being summed up; all when None.
             popularity: The popularity boost of the list; its share is told apart.
+            moment: When the list is asked for, as in `ListOptions`.
 
         Returns:
             The document.
@@ -206,10 +210,15 @@ class Lookup:
             UsageError: The user or item is unknown.
         """
         query = Query(user, history or (), attributes or {}, friends)
-        return self.explain_query(query, item, parts, popularity)
+        return self.explain_query(query, item, parts, popularity, moment)
 
     def explain_query(
-        self, query: Query, item: object, parts: int | None = None, popularity: float = 0.0
+        self,
+        query: Query,
+        item: object,
+        parts: int | None = None,
+        popularity: float = 0.0,
+        moment: float | None = None,
     ) -> Explained:
         """The same for a query that was made before.
 
@@ -218,13 +227,16 @@ class Lookup:
             item: Id.
             parts: How many parts are listed; all when None.
             popularity: The popularity boost of the list.
+            moment: When the list is asked for, as in `ListOptions`.
 
         Returns:
             The document.
         """
-        options = list_options(popularity=popularity)
+        options = list_options(popularity=popularity, moment=moment)
         internal_id = self.bundle.items.internal(item)
-        [request] = read_requests(self.bundle, self.encoder, [query], (), "refuse")
+        [request] = read_requests(
+            self.bundle, self.encoder, [query], (), "refuse", moment=options.moment
+        )
         factors = None
         if options.popularity:
             factors = self._lists.boost_factors([request], options.popularity)

@@ -14,6 +14,9 @@ from recsys.core.ids import id_text
 OLD_NAMES = {"reasons": "explain"}
 """Options that were renamed; the old names go with 0.3."""
 
+LAST_MOMENT = 253_402_300_799
+"""The end of the year 9999, in unix seconds."""
+
 
 def id_texts(values: object) -> object:
     """Ids of any kind as text; what is no list of ids is left for the check of types to refuse."""
@@ -86,6 +89,13 @@ class ListOptions(BaseModel):
     include: ColumnNames = Field(
         (), description="Columns of the item table that each item comes with, in `fields`."
     )
+    moment: float | None = Field(
+        None,
+        ge=0,
+        le=LAST_MOMENT,
+        description="When the list is asked for, in unix seconds; only a second stage reads it. The "
+        "service takes its clock where it is absent, everything else the end of the log.",
+    )
 
     def __hash__(self) -> int:
         # Of lists that may be long only equality tells: a batch asks for the hash of every request.
@@ -109,6 +119,7 @@ class ListKeywords(TypedDict, total=False):
     diversity: float
     explain: bool
     include: Sequence[str]
+    moment: float | None
 
 
 def list_options(**values: Any) -> ListOptions:

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recsys.bundle.bundle import Bundle
+from recsys.bundle.bundle import USER_NODES, Bundle
 from recsys.core.bins import bin_of
-from recsys.core.encoder import RelationState
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN
 from recsys.lookup.histories import require_list
@@ -18,7 +17,6 @@ Attributes = Mapping[str, object]
 Friends = Sequence[object]
 """Ids of known users: whom somebody follows, trusts or is friends with."""
 
-_USER_NODES = "user:"
 _OF_INTERACTIONS = "similar_users"  # made from interactions, so nobody can name them
 
 
@@ -27,24 +25,14 @@ def read_attributes(bundle: Bundle, attributes: Attributes) -> Rows:
 
     Raises UsageError for a column that the model does not know, or a value that no user had.
     """
-    relations = attribute_relations(bundle)
+    relations = bundle.user_attributes
     rows = {}
     for column, values in attributes.items():
         if column not in relations:
             raise _unknown_attribute(column, list(relations))
-        relation = relations[column]
-        rows[relation.name] = value_row(column, bundle.labels[relation.source], values)
+        labels = bundle.labels[USER_NODES + column]
+        rows[relations[column]] = value_row(column, labels, values)
     return rows
-
-
-def attribute_relations(bundle: Bundle) -> dict[str, RelationState]:
-    """By column of the user table that the model uses."""
-    relations = {}
-    for relation in bundle.encoder.relations:
-        source = relation.source
-        if source.startswith(_USER_NODES) and source in bundle.labels:
-            relations[source.removeprefix(_USER_NODES)] = relation
-    return relations
 
 
 def read_friends(bundle: Bundle, friends: Friends) -> tuple[Rows, list[str]]:

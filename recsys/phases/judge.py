@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 from scipy import sparse
 
-from recsys.core.arrays import Int32Array
+from recsys.core.arrays import Float64Array, Int32Array
 from recsys.core.errors import UsageError
-from recsys.core.interactions import HeldOut, hold_out
+from recsys.core.ids import UNKNOWN
+from recsys.core.interactions import HeldOut, dense_of, hold_out, holds
 from recsys.core.ranking import Scorer
+from recsys.core.tables import ITEM, TIME, USER
 from recsys.evaluate.deciding import VALIDATION_USERS, deciding_per_user
 from recsys.evaluate.metrics import PerUser, evaluable_users, evenly
 from recsys.phases.data import PhaseData
@@ -45,6 +48,25 @@ class Judge:
         """(users, items) with an entry for each held-out pair."""
         interactions = self.data.interactions
         return self.held_out.matrix(interactions.num_users, interactions.num_items)
+
+    @cached_property
+    def moments(self) -> Float64Array:
+        """(users,) unix seconds of the first of each user's held-out rows that count, when their lists
+        are asked for; NaN where nothing is held out, or the log has no clock.
+        """
+        data = self.data
+        first = np.full(data.interactions.num_users, np.inf)
+        if data.interactions.moments is not None:
+            splits = data.required_splits
+            rows = splits.validation if data.name == "select" else splits.test
+            user = dense_of(rows[USER].to_numpy(), data.interactions.user_codes)
+            item = dense_of(rows[ITEM].to_numpy(), data.interactions.item_codes)
+            is_warm = (user != UNKNOWN) & (item != UNKNOWN)
+            counts = np.zeros(len(rows), bool)
+            counts[is_warm] = holds(self.held_out_matrix, user[is_warm], item[is_warm])
+            np.minimum.at(first, user[counts], rows[TIME].to_numpy()[counts])
+        first[np.isinf(first)] = np.nan
+        return first
 
     @cached_property
     def held_out_users(self) -> Int32Array:

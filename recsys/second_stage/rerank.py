@@ -7,11 +7,10 @@ from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float64Array, Int32Array
 from recsys.core.ranking import NO_ITEM, Hits
-from recsys.second_stage.features import FirstStage, RankedUsers, features_of
+from recsys.second_stage.candidates import with_others
+from recsys.second_stage.features import Pairs, features_of
+from recsys.second_stage.inputs import FirstStage, RankedUsers
 from recsys.second_stage.trees import Trees
-
-_LOOKED_AT = 10
-"""Popular items, for each that joins, among which those are looked for that a user lacks."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class SecondStage:
     ) -> Hits:
         """The k best of candidates by both stages.
 
-        The most popular items join where they may be recommended. Candidates behind the first
+        Candidates of others join where they may be recommended. Candidates behind the first
         `trees.candidates` follow them as the first stage has them, so that pages of one list fit
         together.
 
@@ -56,8 +55,7 @@ class SecondStage:
         further = Hits(hits.items[:, depth:], hits.scores[:, depth:])
         items = hits.items[:, :depth]
         if not boosted:
-            popular = self.first.most_popular[: _LOOKED_AT * self.trees.popular]
-            items = with_popular(items, popular, self.trees.popular, exclude, allow)
+            items = with_others(self.first, users, items, self.trees.sources, exclude, allow)
         scores = self.scores(users, items)
         total = scores.both
         if boosted:
@@ -69,17 +67,18 @@ class SecondStage:
     def scores(self, users: RankedUsers, items: Int32Array) -> "StageScores":
         """Of (n, m) items, padded by NO_ITEM."""
         row, place = np.nonzero(items != NO_ITEM)
-        features, first = features_of(self.first, users, row, items[row, place], self.trees.unit)
+        pairs = Pairs(self.first, users, row, items[row, place], self.trees.unit)
+        features = features_of(pairs, self.trees.names)
         scores = StageScores(np.full(items.shape, -np.inf), np.full(items.shape, -np.inf))
-        scores.first[row, place] = first
-        scores.both[row, place] = first + self.trees.added(features)
+        scores.first[row, place] = pairs.scores
+        scores.both[row, place] = pairs.scores + self.trees.added(features)
         return scores
 
     def shares(self, users: RankedUsers, items: Int32Array) -> Float64Array:
         """(k, features + 1) what the trees add to the items (k,) of one user, by feature."""
         row = np.zeros(len(items), np.int64)
-        features, _ = features_of(self.first, users, row, items, self.trees.unit)
-        return self.trees.shares(features)
+        pairs = Pairs(self.first, users, row, items, self.trees.unit)
+        return self.trees.shares(features_of(pairs, self.trees.names))
 
 
 @dataclass(frozen=True)
@@ -88,29 +87,6 @@ class StageScores:
 
     first: Float64Array
     both: Float64Array
-
-
-def with_popular(
-    items: Int32Array,
-    popular: Int32Array,
-    count: int,
-    exclude: sparse.csr_matrix | None = None,
-    allow: BoolArray | None = None,
-) -> Int32Array:
-    """(n, m + count) items with the first `count` of the popular ones behind that are not there
-    already and may be recommended; NO_ITEM fills up.
-    """
-    if allow is not None:
-        popular = popular[allow[popular]]
-    rows = np.full((len(items), items.shape[1] + count), NO_ITEM, np.int32)
-    rows[:, : items.shape[1]] = items
-    for row, own in enumerate(items):
-        left_out = [own]
-        if exclude is not None:
-            left_out.append(exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]])
-        joins = popular[~np.isin(popular, np.concatenate(left_out))][:count]
-        rows[row, items.shape[1] : items.shape[1] + len(joins)] = joins
-    return rows
 
 
 def _best(items: Int32Array, scores: Float64Array, k: int) -> Hits:

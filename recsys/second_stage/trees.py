@@ -1,6 +1,7 @@
 """Trees that LightGBM learnt, as text; LightGBM is imported when they are first asked."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -9,11 +10,14 @@ import numpy as np
 
 from recsys.core.arrays import Float32Array, Float64Array
 from recsys.core.errors import DataError, MachineError
+from recsys.second_stage.candidates import Sources
 
 _MISSING = (
     "the optional package lightgbm is not installed, which the second stage needs; "
     'install it with: pip install "recsys[rank]"'
 )
+
+Columns = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,17 @@ class Trees:
     names: of the features, in their order.
     unit: what scores and their parts are counted in.
     candidates: the best of the first stage that it looks at.
-    popular: the most popular items that it looks at besides.
+    sources: candidates of others that it looks at besides.
+    columns: by "item" and "user", the columns that are read: of each its categories by their
+        numbers, none where it holds numbers.
     """
 
     text: str
     names: tuple[str, ...]
     unit: float
     candidates: int
-    popular: int
+    sources: Sources
+    columns: Columns = field(default_factory=dict)
 
     def added(self, features: Float32Array) -> Float64Array:
         """(pairs,) to the scores of the first stage."""

@@ -20,12 +20,13 @@ from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig, TrainConfig
 from recsys.core.errors import RecsysError, UsageError
 from recsys.core.progress import QUIET, Progress
-from recsys.evaluate.deciding import deciding_per_user
 from recsys.fitting.fit import fit_phase
+from recsys.fitting.second_stage import choose_second_stage, cross_fitted_values
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
 from recsys.scores.additions import FittedTerms, blended_scaled, fit_terms
 from recsys.scores.choice import choose_blend
+from recsys.scores.most_popular import choose_popularity
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.train.batches import with_epochs
 from recsys.train.checkpoint import EpochRecord
@@ -206,13 +207,21 @@ class Search:
         return float(users.mean())
 
     def _ndcg_of_users(self, phase: Phase, vectors: TrainedVectors) -> Float64Array:
-        """As the model would be served: with what histories do at their best for these vectors."""
+        """As the model would be served: with what histories do at their best for these vectors, and
+        the second stage where one is configured and pays, by trees that were fitted on others.
+        """
         shared = self._shared_terms(phase.config)
         blend = choose_blend(phase, vectors, terms=shared).blend
         scorer = blended_scaled(phase, vectors, blend, terms=shared)
-        judge, k = phase.judge, phase.config.train.metric_k
-        lists = judge.ranked(scorer, k)
-        return deciding_per_user(lists, judge.held_out_users, judge.held_out_matrix, k)
+        if phase.config.rank.model == "none":
+            return phase.judge.per_user(scorer)
+        choice = choose_second_stage(phase, scorer, self._half_life_days)
+        return cross_fitted_values(phase, scorer, self._half_life_days, choice)
+
+    @cached_property
+    def _half_life_days(self) -> float | None:
+        """Of what users without a history get, which no trial changes."""
+        return choose_popularity(self.phase).half_life_days
 
     def _shared_terms(self, config: RunConfig) -> FittedTerms | None:
         """The terms of the configuration as given, where all that they depend on is as given."""

@@ -7,7 +7,7 @@ from fastapi import Query as InQuery
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys.bundle.filters import value_text
-from recsys.lookup.options import ListOptions
+from recsys.lookup.options import LAST_MOMENT, ListOptions
 
 MAX_K = 1000
 MAX_REQUESTS = 256
@@ -75,6 +75,11 @@ QueryK = Annotated[int, InQuery(ge=1, le=MAX_K, description=OPTIONS["k"])]
 Popularity = Annotated[float, Field(ge=-100, le=100, description=OPTIONS["popularity"])]
 QueryPopularity = Annotated[
     float, InQuery(ge=-100, le=100, allow_inf_nan=False, description=OPTIONS["popularity"])
+]
+Moment = Annotated[float, Field(ge=0, le=LAST_MOMENT, description=OPTIONS["moment"])]
+QueryMoment = Annotated[
+    float,
+    InQuery(ge=0, le=LAST_MOMENT, allow_inf_nan=False, description=OPTIONS["moment"]),
 ]
 QueryParts = Annotated[
     int, InQuery(ge=0, le=MAX_K, description="Parts that are listed; the others are added up.")

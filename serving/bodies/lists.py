@@ -25,6 +25,7 @@ from serving.bodies.fields import (
     FilterText,
     FilterValues,
     Id,
+    Moment,
     Popularity,
     Time,
     Values,
@@ -162,16 +163,17 @@ class OtherBody(RecommendBody):
 
 class ExplainBody(QueryBody):
     """Why an item for a user or a visitor. parts: how many shares are listed, the largest.
-    popularity: the boost of the list.
+    popularity, moment: the boost of the list, and when it is asked for.
     """
 
     item: Id
     parts: int = Field(10, ge=0, le=MAX_K)
     popularity: Popularity = 0.0
+    moment: Moment | None = None
 
     def why(self) -> Why:
         """The same for the service."""
-        return Why(self.query(), self.item, self.parts, self.popularity)
+        return Why(self.query(), self.item, self.parts, self.popularity, self.moment)
 
 
 class OtherExplainBody(ExplainBody):

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from recsys.lookup.query import Query
-from serving.bodies.fields import Id, QueryParts, QueryPopularity
+from serving.bodies.fields import Id, QueryMoment, QueryParts, QueryPopularity
 from serving.bodies.lists import ExplainBody, RecommendBody, RecommendQuery
 from serving.caller import Caller
 from serving.context import Context
@@ -49,9 +49,10 @@ async def explain_user(
     user: Id,
     parts: QueryParts = 10,
     popularity: QueryPopularity = 0.0,
+    moment: QueryMoment | None = None,
 ) -> Response:
     """Why an item for a user: the score as a sum of shares, and in words."""
-    why = Why(Query(user), item, parts, popularity)
+    why = Why(Query(user), item, parts, popularity, moment)
     return document(await here.service.explain(why, Caller(request)))
 
 

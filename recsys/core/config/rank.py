@@ -18,5 +18,9 @@ class RankConfig(Section):
     """Best items of the first stage that are ordered."""
     popular: int = Field(20, ge=0)
     """Most popular items that join them."""
+    recent: int = Field(20, ge=0)
+    """Items most popular of late that join them, where validation lets recent users count more."""
+    neighbours: int = Field(20, ge=0)
+    """Items that join them for going with what the user had last, by common users."""
     trees: int = Field(200, ge=1)
     """At most; part of the half that is fitted on says when to stop."""

@@ -92,7 +92,7 @@ class Explainer:
             explanations = explanations.with_popularity(popular)
         stage = bundle.second_stage
         if stage is not None:
-            users = ranked_users([request], len(bundle.items))
+            users = ranked_users(bundle, [request])
             by_pair = stage.shares(users, items.astype(np.int32))
             by_feature = dict(zip((*stage.trees.names, ""), by_pair.T, strict=True))
             explanations = explanations.with_second_stage(by_feature)

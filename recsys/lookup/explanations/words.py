@@ -7,7 +7,7 @@ from typing import Literal, NotRequired
 import numpy as np
 from typing_extensions import TypedDict
 
-from recsys.bundle.bundle import Bundle
+from recsys.bundle.bundle import USER_NODES, Bundle
 from recsys.core.arrays import Float64Array, IntArray
 from recsys.core.tables import ITEM, USER
 from recsys.lookup.cold_start import Request
@@ -19,11 +19,10 @@ from recsys.lookup.explanations.verbs import (
     which_you_did,
 )
 from recsys.lookup.labels import NamedItem, names_of, node_label
-from recsys.second_stage.features import WORDS
+from recsys.second_stage.features import feature_named
 
 _ITEMS_NAMED = 3  # of a history, in one reason
 _SIMILAR_USERS = "similar_users"
-_USER_NODES = "user:"
 
 
 ReasonCode = Literal[
@@ -119,7 +118,7 @@ def _from_second_stage(explanations: Explanations) -> Iterator[PlacedReason]:
     features: dict[str, list[str]] = {}
     for name in explanations.second_stage:
         if name:
-            features.setdefault(WORDS.get(name, name), []).append(name)
+            features.setdefault(feature_named(name).words, []).append(name)
     for words, names in features.items():
         shares = np.sum([explanations.second_stage[name] for name in names], axis=0)
         for place, share in _positive(shares):
@@ -138,7 +137,7 @@ def _of_relation(bundle: Bundle, items: IntArray, shares: RelationShares) -> Ite
         yield from _from_items(bundle, items, shares)
     elif shares.source == USER:
         yield from _from_users(bundle, items, shares)
-    elif shares.source.startswith(_USER_NODES):
+    elif shares.source.startswith(USER_NODES):
         yield from _from_attribute(bundle, shares)
 
 
@@ -248,7 +247,7 @@ def _people(relation: str, count: int, did_it: str) -> str:
 
 def _from_attribute(bundle: Bundle, shares: RelationShares) -> Iterator[PlacedReason]:
     """One reason for each value that the user has."""
-    column = shares.source.removeprefix(_USER_NODES)
+    column = shares.source.removeprefix(USER_NODES)
     for neighbour, values in zip(shares.neighbours.tolist(), shares.values, strict=True):
         value = node_label(bundle, shares.source, neighbour)
         for place, share in _positive(values):
