@@ -48,7 +48,7 @@ from recsys.lookup.options import ListKeywords
 from recsys.lookup.shown import ShownList
 from recsys.phases.phase import Phase
 from recsys.releases.publish import write_bundle
-from recsys.scores.additions import blended, fit_history, fit_terms
+from recsys.scores.additions import blended, fit_history, fit_terms, with_history
 from recsys.scores.blend import NO_BLEND, Blend
 from recsys.scores.choice import choose_blend
 from recsys.scores.most_popular import choose_popularity
@@ -505,7 +505,7 @@ class GraphRecommender(BaseEstimator):
         half_life_days = choose_popularity(phase).half_life_days
         trees = None
         if config.rank.model != "none":
-            scorer = blended(phase, scaled, blend)
+            scorer = with_history(phase, scaled, added)
             choice = choose_second_stage(phase, scorer, half_life_days, progress)
             trees = choice.trees if choice.used else None
         return _Chosen(

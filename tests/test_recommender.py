@@ -13,6 +13,7 @@ from fashion import DAYS, fashion_log
 from recsys import GraphRecommender
 from recsys.core.config import ModelConfig, SplitConfig, TrainConfig, aliases
 from recsys.core.errors import ConfigError, DataError, UsageError
+from recsys.core.noise import Difference
 from recsys.logs.synthetic import communities
 
 WORLD = communities(num_users=60, num_items=40, events_per_user=20, seed=5)
@@ -202,6 +203,53 @@ def test_a_visitor_with_attributes() -> None:
     assert len(made.recommend_history([], k=3, attributes={"country": countries[0]})) == 3
     with pytest.raises(UsageError, match="country"):
         made.recommend_history(["i1"], attributes={"country": "nowhere"})
+
+
+# --- texts and the second stage
+# ----------------------------------------------------------------------------------
+
+
+def test_texts_and_trees_are_fitted_served_and_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees are used here whatever they are worth; a new item has its place by its title."""
+    better = Difference(1.0, 0.0)
+    monkeypatch.setattr("recsys.fitting.second_stage.difference", lambda *values: better)
+    items = WORLD.items.with_columns(title=pl.col("genres").list.join(" "))
+    new = pl.DataFrame({"item_id": ["new"], "title": ["genre 1 odd"], "genres": [["genre 1"]]})
+    made = GraphRecommender(**SMALL, time_col="timestamp", texts=["title"], second_stage="lightgbm")
+    made.fit(WORLD.log, items=pl.concat([items, new]))
+    bundle = made.lookup_.bundle
+    assert bundle.second_stage is not None
+    assert "goes_with_latest" in bundle.second_stage.trees.names
+    assert "text:title" in [feature.name for feature in bundle.item_map.features]
+    assert "new" in bundle.items.ids.to_list()
+    lists = made.recommend(["u0", "u1"], 5)
+    loaded = GraphRecommender.load(made.save(tmp_path / "saved"))
+    assert loaded.get_params()["texts"] == ("title",)
+    assert loaded.recommend(["u0", "u1"], 5).equals(lists)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"texts": ["title"]}, r"there is no frame .*Give fit\(interactions, items=…\)"),
+        ({"texts": "title"}, r"no list of columns.*texts=\['title'\]"),
+        ({"text_model": "model"}, "reads no text.*texts"),
+        (
+            {"second_stage": "lightgbm", "early_stopping": False},
+            "fitted on rows held out.*early_stopping=True",
+        ),
+    ],
+)
+def test_what_texts_and_trees_need(parameters: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=f"(?s){message}"):
+        GraphRecommender(**{**SMALL, **parameters}).fit(WORLD.log)
+
+
+def test_texts_of_a_column_that_there_is_not() -> None:
+    with pytest.raises(ConfigError, match=r"'titel', which is not there.*title"):
+        GraphRecommender(**SMALL, texts=["titel"]).fit(WORLD.log, items=WORLD.items)
 
 
 def test_explanations_add_up(fitted: GraphRecommender) -> None:

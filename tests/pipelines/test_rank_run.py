@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chain import Heard, Settings
+from pipelines.phases_on_disk import load_phase
 from pipelines.places import MODEL, RANK, TEST
 from pipelines.plan import plan
 from pipelines.run import run
@@ -20,6 +21,7 @@ CHANGES = (
     "rank.model=lightgbm",
     "rank.candidates=20",
     "rank.popular=3",
+    "rank.neighbours=3",
     "rank.trees=20",
     'evaluate.baselines=["popularity"]',
     "refit=false",
@@ -40,7 +42,10 @@ def ranked(world: Path, settings: Settings, tmp_path_factory: pytest.TempPathFac
     return RunFolder(folder)
 
 
-def test_what_is_tested_is_what_is_served(ranked: RunFolder) -> None:
+def test_what_is_tested_is_what_is_served(
+    world: Path, settings: Settings, ranked: RunFolder
+) -> None:
+    """At the moment of what was held out."""
     scored = Scored.load(ranked.path / TEST.format(bucket=MODEL))
     before = first_stage_lists(ranked.path / TEST.format(bucket=MODEL))
     assert scored.params["second stage"] == "LightGBM"
@@ -48,8 +53,14 @@ def test_what_is_tested_is_what_is_served(ranked: RunFolder) -> None:
     bundle = Bundle.load(ranked.bundle.resolve())
     assert bundle.second_stage is not None and bundle.second_stage.trees.candidates == 20
     tested = bundle.test_values["user_id"].to_list()
-    answers = Lookup(bundle).recommend(tested, 5)
-    lists = [bundle.items.lookup([item["id"] for item in one["items"]]) for one in answers]
+    final = load_phase(ranked.path, settings(world, *CHANGES), "final")
+    moments = final.judge.moments[final.judge.held_out_users]
+    assert np.isfinite(moments).all() and len(set(moments.tolist())) > 1
+    lookup = Lookup(bundle)
+    lists = []
+    for user, moment in zip(tested, moments.tolist(), strict=True):
+        [answer] = lookup.recommend([user], 5, moment=moment)
+        lists.append(bundle.items.lookup([item["id"] for item in answer["items"]]))
     assert np.array_equal(np.array(lists), scored.ranked[:, :5])
 
 
@@ -69,7 +80,10 @@ def test_the_report_tells_both(ranked: RunFolder) -> None:
 
 def test_the_choice_stands_in_the_run_folder(ranked: RunFolder) -> None:
     choice = read_json(ranked.path / RANK / "choice.json")
-    assert choice["used"] and "likest_in_history" in choice["features"]
+    assert choice["used"]
+    wanted = {"likest_in_history", "goes_with_latest", "since_last", "hour", "item.genres"}
+    assert wanted <= set(choice["features"])
+    assert choice["columns"]["item"]["genres"]
 
 
 def test_one_that_does_not_pay_is_left_out(

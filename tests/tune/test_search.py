@@ -12,8 +12,10 @@ from optuna.trial import TrialState
 from chain import Heard
 from recsys.core.config import TuneConfig, with_overrides
 from recsys.core.errors import MachineError, UsageError
+from recsys.core.noise import Difference
 from recsys.core.progress import Progress
 from recsys.fitting.fit import fit_phase
+from recsys.fitting.second_stage import SecondStageChoice, choose_second_stage
 from recsys.scores.choice import choose_blend
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.train.probe import Settings
@@ -49,6 +51,36 @@ def test_the_first_trial_is_the_configuration_as_given(new_search) -> None:
     users = TrainedVectors(search.phase.interactions, found.embeddings, search.graph)
     assert value == pytest.approx(choose_blend(search.phase, users).value)
     assert value >= found.best_value  # what histories add on top, where it is more than noise
+
+
+def test_a_trial_is_judged_by_both_stages(
+    new_search, small_phase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By trees that were fitted on other users; by the first stage alone where they do not pay."""
+    config = with_overrides(
+        small_phase.config.model_dump(exclude_unset=True),
+        ["rank.model=lightgbm", "rank.trees=10"],
+    )
+    values, choices = [], []
+
+    def remembered(*arguments: object) -> SecondStageChoice:
+        choices.append(choose_second_stage(*arguments))
+        return choices[-1]
+
+    monkeypatch.setattr(module, "choose_second_stage", remembered)
+    for name, gain in (("used", 1.0), ("left_out", -1.0)):
+        apart = Difference(gain, 0.0)
+        monkeypatch.setattr("recsys.fitting.second_stage.difference", lambda *_, apart=apart: apart)
+        search = new_search(name, config)
+        tried(search, Budget(1, 30))
+        values.append(search.users(0))
+    [(_, alone, _)] = tried(new_search("alone"), Budget(1, 30))
+    used, left_out = values
+    assert [choice.used for choice in choices] == [True, False]
+    assert left_out.mean() == pytest.approx(alone) and (used != left_out).any()
+    # Every second user is judged by the very trees of the choice.
+    assert used[1::2].mean() == pytest.approx(choices[0].value)
+    assert left_out[1::2].mean() == pytest.approx(choices[0].without)
 
 
 def test_given_values_outside_the_space_are_still_tried_first(new_search, small_phase) -> None:
