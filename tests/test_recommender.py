@@ -212,18 +212,16 @@ def test_a_visitor_with_attributes() -> None:
 def test_texts_and_trees_are_fitted_served_and_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trees are used here whatever they are worth; a new item has its place by its title."""
+    """Trees are used here whatever they are worth; titles say what new items are."""
     better = Difference(1.0, 0.0)
     monkeypatch.setattr("recsys.fitting.second_stage.difference", lambda *values: better)
     items = WORLD.items.with_columns(title=pl.col("genres").list.join(" "))
-    new = pl.DataFrame({"item_id": ["new"], "title": ["genre 1 odd"], "genres": [["genre 1"]]})
     made = GraphRecommender(**SMALL, time_col="timestamp", texts=["title"], second_stage="lightgbm")
-    made.fit(WORLD.log, items=pl.concat([items, new]))
+    made.fit(WORLD.log, items=items)
     bundle = made.lookup_.bundle
     assert bundle.second_stage is not None
     assert "goes_with_latest" in bundle.second_stage.trees.names
     assert "text:title" in [feature.name for feature in bundle.item_map.features]
-    assert "new" in bundle.items.ids.to_list()
     lists = made.recommend(["u0", "u1"], 5)
     loaded = GraphRecommender.load(made.save(tmp_path / "saved"))
     assert loaded.get_params()["texts"] == ("title",)
