@@ -5,12 +5,13 @@ JSON.
 
 RATE: requests per second over all connections, 0 for as many as are answered. Every connection asks
 for one PATH after another, and is opened again where the server closes it. "PATH JSON" posts the
-JSON. A latency counts from the moment a request was due, so that a stalled server is charged for
-all it delayed.
+JSON. SIGTERM ends it as its time does. A latency counts from the moment a request was due, so that
+a stalled server is charged for all it delayed.
 """
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ class Load:
     @property
     def period(self) -> float:
         return self.connections / self.rate if self.rate else 0.0
+
+    def stop(self) -> None:
+        """What is under way is the last."""
+        self.end = time.perf_counter()
 
 
 class Connection(asyncio.Protocol):
@@ -125,6 +130,7 @@ async def run(
     requests = [request_of(path) for path in paths]
     loop, started = asyncio.get_running_loop(), time.perf_counter()
     load = Load(port, connections, rate, started + seconds, requests)
+    loop.add_signal_handler(signal.SIGTERM, load.stop)
     made = [Connection(load, place) for place in range(connections)]
     for one in made:
         await loop.create_connection(lambda one=one: one, "127.0.0.1", port)
@@ -135,6 +141,7 @@ async def run(
         "requests_per_second": len(taken) / (time.perf_counter() - started),
         "p50_ms": 1e3 * taken[len(taken) // 2],
         "p99_ms": 1e3 * taken[int(len(taken) * 0.99)],
+        "longest_ms": 1e3 * taken[-1],
         "failed": load.failed,
         "bytes": load.body_bytes,
     }

@@ -43,7 +43,7 @@ class Jobs:
     def start(
         self, key: str, action: str, work: Callable[[Tell], Outcome]
     ) -> tuple[str, Future[None]]:
-        """Id of a new job, and its end, which raises nothing."""
+        """Id of a new job, and its end, which raises nothing. Waits for the disk."""
         job: Job = {
             "job": f"{time.time_ns():016x}",  # later ones sort behind
             "action": action,
@@ -110,10 +110,11 @@ class Jobs:
             self._own[job["job"]] = {**job}
             while len(self._own) > KEPT:
                 del self._own[next(iter(self._own))]
-            if self.folder is not None:
-                write_json(self._file(job["job"]), job)
-                for old in sorted(self.folder.glob("[0-9a-f]*.json"))[:-KEPT]:
-                    old.unlink(missing_ok=True)
+        # Outside the lock: a disk that is busy with a bundle takes seconds, and `get` waits for none.
+        if self.folder is not None:
+            write_json(self._file(job["job"]), job)
+            for old in sorted(self.folder.glob("[0-9a-f]*.json"))[:-KEPT]:
+                old.unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
         assert self.folder is not None

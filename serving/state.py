@@ -22,12 +22,19 @@ from recsys.core.errors import MachineError, RecsysError
 from recsys.core.ids import UNKNOWN
 from recsys.lookup.histories import Event
 from recsys.lookup.lookup import Lookup
+from recsys.releases.life_cycle import Load
 from recsys.releases.publish import replay_golden
+from serving.jobs import Tell
 from serving.logs import LOG
 from serving.price import Prices
 from serving.spans import Spans
 
 _SHARE_OF_A_RELOAD = 0.1  # of a core, so that requests hardly wait for it
+_LONGEST_ANSWER_SECONDS = 60.0  # requests are given up before: `Settings.answer_seconds`
+
+
+def _tell_nobody(share: float) -> None:
+    """Nobody asked how far it is."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,17 @@ class Pace:
         self._rested = time.thread_time()
 
 
+def _let_go_later(served: Served) -> None:
+    """Keep a bundle that answers no more until every answer from it has been given.
+
+    Whoever lets go of it last waits while the disk frees its files, seconds for gigabytes: that must
+    not be the thread that makes everybody's lists.
+    """
+    timer = threading.Timer(_LONGEST_ANSWER_SECONDS, lambda kept: kept.clear(), [[served]])
+    timer.daemon = True
+    timer.start()
+
+
 def _expected(golden: Path) -> Expected:
     first_scores = []
     for request in load_document(golden)["requests"]:
@@ -167,31 +185,67 @@ class State:
         self.current = load(link)
         listener.loaded(self.current)
 
-    def reload(self, tell: Callable[[float], None] | None = None) -> Served:
+    def reload(self, tell: Tell = _tell_nobody) -> Served:
         """Load what the link names now. Raises RecsysError when it is refused; the bundle before
         goes on answering.
 
         tell: called with the share that is done.
         """
         with self._loading:
-            self._tried = self.link.resolve()
-            part = self._spans.part("bundle.reload")
-            try:
-                fresh = load(self.link, self._paced(self._tried, tell))
-            except RecsysError as error:
-                part.end(model_version=self._tried.name, outcome="refused")
-                self.refused = error
-                self._listener.refused(error)
-                LOG.error("kept bundle %s: %s", self.current.version, error)
-                raise
-            part.end(model_version=fresh.version, outcome="loaded")
-            self.current = fresh
-            self.refused = None
-            self._listener.loaded(fresh)
-            LOG.warning("bundle %s answers now", fresh.version)
-            return fresh
+            return self._reload(tell)
 
-    def _paced(self, bundle: Path, tell: Callable[[float], None] | None) -> Callable[[], None]:
+    def switch(self, change: Callable[[Load], object], tell: Tell = _tell_nobody) -> Served:
+        """Change what the link names, and answer from it. Raises what `change` does, and what `reload`
+        does.
+
+        change: loads what it makes live by its argument, so that it is verified and loaded in one.
+        """
+        loaded: list[Served] = []
+
+        def load_once(path: Path) -> Bundle:
+            loaded.append(self._loaded(path, tell))
+            return loaded[-1].bundle
+
+        with self._loading:
+            change(load_once)
+            live = self.link.resolve()
+            for served in loaded:
+                if served.version == live.name:
+                    self._tried = live
+                    self._take(served)
+                    return served
+            return self._reload(tell)
+
+    def _reload(self, tell: Tell) -> Served:
+        self._tried = self.link.resolve()
+        try:
+            fresh = self._loaded(self._tried, tell)
+        except RecsysError as error:
+            self.refused = error
+            self._listener.refused(error)
+            LOG.error("kept bundle %s: %s", self.current.version, error)
+            raise
+        self._take(fresh)
+        return fresh
+
+    def _loaded(self, bundle: Path, tell: Tell) -> Served:
+        part = self._spans.part("bundle.reload")
+        try:
+            fresh = load(bundle, self._paced(bundle, tell))
+        except RecsysError:
+            part.end(model_version=bundle.name, outcome="refused")
+            raise
+        part.end(model_version=fresh.version, outcome="loaded")
+        return fresh
+
+    def _take(self, fresh: Served) -> None:
+        _let_go_later(self.current)
+        self.current = fresh
+        self.refused = None
+        self._listener.loaded(fresh)
+        LOG.warning("bundle %s answers now", fresh.version)
+
+    def _paced(self, bundle: Path, tell: Tell) -> Callable[[], None]:
         """Called after each step of a reload: slows it down, tells how far it is, and ends it where
         the service stops.
         """
@@ -201,8 +255,7 @@ class State:
 
         def step() -> None:
             rest()
-            if tell is not None:
-                tell(min(next(steps) / chunks, 0.99))
+            tell(min(next(steps) / chunks, 0.99))
 
         return step
 
@@ -223,6 +276,10 @@ class State:
         """Reload when the link names another bundle than the one last tried; a refused one is tried
         once.
         """
-        if self.link.resolve() != self._tried:
-            with suppress(RecsysError):  # kept in `refused`, and logged
-                self.reload()
+        if self.link.resolve() == self._tried:
+            return
+        with self._loading:
+            # Whoever loaded until now may have loaded this very bundle.
+            if self.link.resolve() != self._tried:
+                with suppress(RecsysError):  # kept in `refused`, and logged
+                    self._reload(_tell_nobody)

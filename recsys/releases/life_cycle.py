@@ -8,13 +8,14 @@ only at its end.
 
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from recsys.bundle.bundle import Bundle
 from recsys.bundle.files import written_at
 from recsys.bundle.storage import as_data_error, load_document
 from recsys.core.artefacts import RunFolder, atomic_file, exclusive, switch_link
@@ -29,6 +30,7 @@ from recsys.releases.publish import load_verified
 
 PROMOTIONS = "promotions.jsonl"
 By = Literal["run", "promote", "rollback", "forget", "add-items"]
+Load = Callable[[Path], Bundle]
 
 
 @dataclass(frozen=True)
@@ -103,16 +105,18 @@ def find(folder: RunFolder, name: str) -> Path:
     return folder.bundles / matching[0]
 
 
-def promote(folder: RunFolder, name: str, force: bool = False) -> Promotion | None:
+def promote(
+    folder: RunFolder, name: str, force: bool = False, load: Load = load_verified
+) -> Promotion | None:
     """Verify a bundle and make it the live one; None when it is already.
 
-    Raises DataError for a bundle that is damaged, GateRefused for one that its own report calls
+    load: reads and verifies it. Raises DataError for a bundle that is damaged, GateRefused for one that its own report calls
     worse than another model (unless forced), UsageError for an unknown one and while another switch
     is under way.
     """
     with switching(folder):
         path = find(folder, name)
-        bundle = load_verified(path)
+        bundle = load(path)
         if not force:
             require_never_worse(name, bundle.model_card)
         return _switch(folder, path, "promote", force)
@@ -135,9 +139,9 @@ def model_card_of(path: Path) -> dict[str, Any]:
         return dict(load_document(path / "model_card.json"))
 
 
-def rollback(folder: RunFolder) -> Promotion:
-    """Make the bundle live that was so before the present one. Raises UsageError when there is
-    none, or it is damaged.
+def rollback(folder: RunFolder, load: Load = load_verified) -> Promotion:
+    """Make the bundle live that was so before the present one; `load` as in `promote`. Raises
+    UsageError when there is none, or it is damaged.
     """
     with switching(folder):
         name = rollback_target(folder)
@@ -147,7 +151,7 @@ def rollback(folder: RunFolder) -> Promotion:
                 "See recsys list; promote one of those instead",
                 code="unknown_bundle",
             )
-        load_verified(folder.bundles / name)
+        load(folder.bundles / name)
         promotion = _switch(folder, folder.bundles / name, "rollback")
     if promotion is None:
         raise UsageError(f"bundle {name} is live already")

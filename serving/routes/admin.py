@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as InQuery
 
 from recsys.core.artefacts import RunFolder
-from recsys.releases.life_cycle import listed
+from recsys.releases.life_cycle import Load, listed
 from recsys.releases.life_cycle import promote as promote_bundle
 from recsys.releases.life_cycle import rollback as roll_back
 from serving.bodies.admin import PromoteBody
@@ -53,7 +53,7 @@ async def reload(here: Here, request: Request, wait: Wait = WAIT_SECONDS) -> Res
     """Load what the run's link names now; a bundle that fails verification is refused (409), the
     old one goes on.
     """
-    return await _switched(here, request, "reload", wait, lambda: None)
+    return await _switched(here, request, "reload", wait, lambda load: None)
 
 
 @router.post("/promote", response_model=Job, responses=_ACCEPTED)
@@ -66,7 +66,11 @@ async def promote(
     if body.force:
         action += " by force"
     return await _switched(
-        here, request, action, wait, lambda: promote_bundle(folder, body.bundle, body.force)
+        here,
+        request,
+        action,
+        wait,
+        lambda load: promote_bundle(folder, body.bundle, body.force, load),
     )
 
 
@@ -74,7 +78,7 @@ async def promote(
 async def rollback(here: Here, request: Request, wait: Wait = WAIT_SECONDS) -> Response:
     """Make the bundle live that was so before the present one."""
     folder = _run(here)
-    return await _switched(here, request, "rollback", wait, lambda: roll_back(folder))
+    return await _switched(here, request, "rollback", wait, lambda load: roll_back(folder, load))
 
 
 def _run(here: Context) -> RunFolder:
@@ -90,19 +94,20 @@ def _run(here: Context) -> RunFolder:
 
 
 async def _switched(
-    here: Context, request: Request, action: str, wait: float, change: Callable[[], object]
+    here: Context, request: Request, action: str, wait: float, change: Callable[[Load], object]
 ) -> Response:
     """A job that does it and loads what is live then: 200 where it ends while the client waits, else
     202 with the place to ask. Raises Refused: 409 when either is refused, 500 for a bug.
+
+    change: verifies what it makes live by its argument.
     """
 
     def work(tell: Tell) -> Outcome:
         before = here.served.version
-        change()
-        return here.state.reload(tell).version, before
+        return here.state.switch(change, tell).version, before
 
     key: str = request.scope["key"]
-    name, end = here.jobs.start(key, action, work)
+    name, end = await asyncio.to_thread(here.jobs.start, key, action, work)
     await asyncio.wait((asyncio.wrap_future(end),), timeout=wait)
     job = here.jobs.get(name)
     if job["state"] == "refused":

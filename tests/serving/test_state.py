@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -122,6 +123,21 @@ def test_a_reload_takes_small_steps_and_rests_between_them(bundle_path: Path) ->
     load(bundle_path, between)
     assert len(steps) > 64, "every golden request is a step, and every file"
     assert min(steps) >= 3, "a quarter of the time is work"
+
+
+@pytest.mark.parametrize(("seconds", "is_kept"), [(2 * PATIENCE_SECONDS, True), (0.0, False)])
+def test_the_bundle_before_stays_while_answers_from_it_are_under_way(
+    run: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, is_kept: bool
+) -> None:
+    """Its files are freed by whoever lets go of it last: no thread that makes lists may be that."""
+    monkeypatch.setattr("serving.state._LONGEST_ANSWER_SECONDS", seconds)
+    state = State(run / "bundle", Metrics())
+    before = weakref.ref(state.current.bundle)
+    state.reload()
+    if is_kept:
+        assert before() is not None
+    else:
+        eventually(lambda: before() is None, "it is never let go")
 
 
 def test_a_service_does_not_start_on_a_damaged_bundle(run: Path, bundle_path: Path) -> None:
@@ -247,6 +263,31 @@ def test_a_stopping_service_ends_a_reload(
     assert (ended["state"], "the service stops" in ended["detail"]) == ("refused", True)
 
 
+def test_a_promotion_rests_too_and_a_stopping_service_ends_it(
+    run: Path, bundle_path: Path, other_bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is verified as it is loaded, before the switch: once, in small steps."""
+    steps: list[None] = []
+    monkeypatch.setattr("serving.state.Pace.__call__", lambda pace: steps.append(None))
+    begun = threading.Event()
+
+    def endless(bundle: Any, between: Callable[[], None]) -> None:
+        begun.set()
+        while True:
+            between()
+            time.sleep(0.001)
+
+    with running(settings_of(run)) as address:
+        monkeypatch.setattr("serving.state.replay_golden", endless)
+        body = {"bundle": other_bundle_path.name}
+        job = ask(f"{address}/v1/admin/promote?wait=0", body)[1]
+        begun.wait(PATIENCE_SECONDS)
+    ended = Jobs(run / "jobs", lambda *line: None).get(job["job"])
+    assert (ended["state"], "the service stops" in ended["detail"]) == ("refused", True)
+    assert len(steps) > len(list(other_bundle_path.iterdir())), "every file is a step, at least"
+    assert (run / "bundle").resolve().name == bundle_path.name
+
+
 def test_a_bug_in_a_job_is_told_and_recorded(
     switching: str, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +316,38 @@ def test_jobs_are_told_by_every_worker_and_not_kept_for_ever(tmp_path: Path) -> 
     for unknown in (started[0][0], "../audit", ""):
         with pytest.raises(Refused, match="no job"):
             another.get(unknown)
+    jobs.close()
+
+
+def test_a_job_is_told_while_its_file_waits_for_a_busy_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks is answered in the event loop, where nothing may wait for a disk."""
+    begins, writes, may_end = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(path: Path, document: Any) -> None:
+        writes.set()
+        may_end.wait(PATIENCE_SECONDS)
+        write_json(path, document)
+
+    def work(tell: Callable[[float], None]) -> tuple[str, str]:
+        begins.wait(PATIENCE_SECONDS)
+        tell(0.5)
+        return "b", "a"
+
+    jobs = Jobs(tmp_path / "jobs", lambda *line: None)
+    name, end = jobs.start("key", "reload", work)
+    eventually(lambda: jobs.get(name)["state"] == "running", "it does not begin")
+    monkeypatch.setattr("serving.jobs.write_json", slowly)
+    begins.set()
+    assert writes.wait(PATIENCE_SECONDS)
+    with ThreadPoolExecutor(1) as asking:
+        told = asking.submit(jobs.get, name)
+        try:
+            assert told.result(PATIENCE_SECONDS)["share"] == 0.5
+        finally:
+            may_end.set()
+    end.result()
     jobs.close()
 
 
