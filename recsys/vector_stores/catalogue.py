@@ -22,6 +22,7 @@ STORES = {
     "lancedb": _Known("lance", "Lance", "the variables of your object storage"),
     "redis": _Known("redis_search", "RedisSearch", "$REDIS_PASSWORD"),
     "milvus": _Known("milvus", "Milvus", "$MILVUS_TOKEN"),
+    "opensearch": _Known("opensearch", "OpenSearchStore", "$OPENSEARCH_PASSWORD"),
 }
 
 

@@ -39,6 +39,7 @@ def test_export_twice_then_push(call: Call, bundle: Bundle, embedded: Path) -> N
         (["--to", "qdrant", "x", "--index", "ivf"], 2, "hnsw or flat"),
         (["--to", "pgvector", "postgresql://me:secret@db/x"], 2, "Leave it to $PGPASSWORD"),
         (["--to", "redis", "redis://db?password=secret"], 2, "Leave it to $REDIS_PASSWORD"),
+        (["--to", "opensearch", "https://me:secret@db"], 2, "Leave it to $OPENSEARCH_PASSWORD"),
     ],
 )
 def test_wrong_calls(
@@ -55,6 +56,7 @@ def test_wrong_calls(
         ("pgvector", "psycopg", "postgresql://127.0.0.1:1/none"),
         ("redis", "redis", "redis://127.0.0.1:1"),
         ("qdrant", "qdrant_client", "http://127.0.0.1:1"),
+        ("opensearch", "opensearchpy", "http://127.0.0.1:1"),
     ],
 )
 def test_a_store_that_is_not_there(

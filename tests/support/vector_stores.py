@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from opensearch_server import opensearch_server
 from patience import eventually
 
 
@@ -93,10 +94,19 @@ def qdrant(folder: Path) -> Iterator[str]:
     yield str(folder / "qdrant")
 
 
+@contextmanager
+def opensearch(folder: Path) -> Iterator[str]:
+    """A server of our own: OpenSearch itself is in no registry that tests install from."""
+    pytest.importorskip("opensearchpy")
+    with opensearch_server() as (url, _):
+        yield url
+
+
 SERVERS: dict[str, Callable[[Path], Any]] = {
     "pgvector": postgres,
     "redis": redis_stack,
     "lancedb": lance,
     "milvus": milvus,
     "qdrant": qdrant,
+    "opensearch": opensearch,
 }

@@ -86,11 +86,28 @@ class MilvusApplication:
         """The client of the export holds the file, too."""
 
 
+class OpenSearchApplication:
+    def __init__(self, url: str, name: str) -> None:
+        import opensearchpy
+
+        self.client, self.alias = opensearchpy.OpenSearch(url), f"{name}_items"
+
+    def ask(self, vector: Any) -> list[str]:
+        nearest = {"vector": vector.tolist(), "k": K, "filter": {"term": {"available": True}}}
+        body = {"size": K, "query": {"knn": {"vector": nearest}}, "_source": ["item_id"]}
+        hits = self.client.search(index=self.alias, body=body)["hits"]["hits"]
+        return [hit["_source"]["item_id"] for hit in hits]
+
+    def close(self) -> None:
+        self.client.close()
+
+
 APPLICATIONS: dict[str, Any] = {
     "pgvector": PgApplication,
     "redis": RedisApplication,
     "lancedb": LanceApplication,
     "milvus": MilvusApplication,
+    "opensearch": OpenSearchApplication,
 }
 
 
