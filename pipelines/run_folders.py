@@ -61,13 +61,36 @@ def to_change(place: str | Path, progress: Progress = QUIET) -> Iterator[RunFold
         yield folder
 
 
-def local_only(place: str | Path, what: str) -> RunFolder:
-    """A run folder on this machine. Raises UsageError for a URL."""
+def with_stages(place: str | Path) -> RunFolder:
+    """A run folder with what its stages left: of one at a URL, the copy that this machine ran in.
+
+    Raises UsageError where there is none.
+    """
+    name = _checked(place)
+    if not is_object(name):
+        return RunFolder.existing(Path(local_path(name)))
+    from recsys.releases.remote import RemoteRun
+
+    folder = RemoteRun(name, "runs").copy
+    if not folder.manifest.exists() or not folder.interactions.exists():
+        raise UsageError(
+            f"what the stages of {name!r} left is not on this machine: a URL holds bundles alone",
+            f"Run it here first: recsys run CONFIG --out {name}",
+        )
+    return folder
+
+
+def beside_service(place: str | Path) -> RunFolder:
+    """A run folder on this machine, where a service keeps what it answered. Raises UsageError for a
+    URL.
+    """
     name = _checked(place)
     if is_object(name):
         raise UsageError(
-            f"{what} needs a run folder on a disk, and {name!r} is in object storage",
-            "See docs/storage.md for what works there",
+            f"an experiment is read off the answers and events that services keep in the run "
+            f"folder, which needs a disk: {name!r} is in object storage",
+            "Keep the run on a disk that its services share: recsys run CONFIG --out FOLDER; recsys "
+            "serve FOLDER; recsys experiment start FOLDER",
         )
     return RunFolder.existing(Path(local_path(name)))
 

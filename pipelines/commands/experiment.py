@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.commands.options import Json
-from pipelines.run_folders import local_only
+from pipelines.run_folders import beside_service
 from recsys.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def start(
     from recsys.releases.trials import start_experiment
 
     experiment = start_experiment(
-        local_only(run, "recsys experiment"),
+        beside_service(run),
         [_arm(text) for text in arm],
         holdout,
         explore=explore,
@@ -106,7 +106,7 @@ def stop(run: Folder, as_json: Json = False) -> None:
     """End the experiment under way: everybody gets the live bundle again, and the report stays."""
     from recsys.releases.trials import stop_experiment
 
-    _tell(stop_experiment(local_only(run, "recsys experiment")), as_json)
+    _tell(stop_experiment(beside_service(run)), as_json)
 
 
 @app.command("list")
@@ -115,7 +115,7 @@ def list_experiments(run: Folder, as_json: Json = False) -> None:
     from pipelines.console import print_document, print_table
     from recsys.experiments.definition import all_experiments
 
-    experiments = all_experiments(local_only(run, "recsys experiment"))[::-1]
+    experiments = all_experiments(beside_service(run))[::-1]
     if as_json:
         print_document({"experiments": [one.model_dump() for one in experiments]})
         return
@@ -137,7 +137,7 @@ def report(
     from recsys.experiments.definition import find_experiment
     from serving.trial_report import full_report
 
-    folder = local_only(run, "recsys experiment")
+    folder = beside_service(run)
     found = find_experiment(folder, experiment)
     document = full_report(folder, found, events or [folder.path / EVENTS], estimate or [])
     if as_json:

@@ -1,6 +1,5 @@
 """`recsys export` and `recsys push`: what a bundle answers from, where others search it."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,17 +16,25 @@ Place = Annotated[
 ]
 To = Annotated[
     str | None,
-    typer.Option("--to", metavar="STORE", help="qdrant, pgvector, lancedb, redis, milvus or onnx."),
+    typer.Option(
+        "--to",
+        metavar="STORE",
+        help="qdrant, pgvector, lancedb, redis, milvus, opensearch or onnx.",
+    ),
 ]
 Store = Annotated[
-    str, typer.Option("--to", metavar="STORE", help="qdrant, pgvector, lancedb, redis or milvus.")
+    str,
+    typer.Option(
+        "--to", metavar="STORE", help="qdrant, pgvector, lancedb, redis, milvus or opensearch."
+    ),
 ]
 StoreUrl = Annotated[str, typer.Argument(metavar="URL", help="URL or path of the store.")]
 Form = Annotated[
     str | None, typer.Option("--format", metavar="FORMAT", help="parquet, npy or faiss.")
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Folder to fill with --format.")
+    str | None,
+    typer.Option("--out", metavar="DIR", help="Folder to fill with --format, or its URL."),
 ]
 Name = Annotated[
     str, typer.Option("--name", metavar="NAME", help="The store answers for NAME_items.")
@@ -79,7 +86,7 @@ def export(
             f"--to {to} writes to a URL or path", f"Write: recsys export {run} --to {to} URL"
         )
     if to == "onnx":
-        _export_onnx(run, Path(place), as_json)
+        _export_onnx(run, place, as_json)
         return
     from recsys.vector_stores.catalogue import open_store
     from recsys.vector_stores.publish import publish
@@ -138,16 +145,19 @@ def push(
 
 
 def _export_files(
-    run: str, place: str | None, form: str | None, out: Path | None, as_json: bool
+    run: str, place: str | None, form: str | None, out: str | None, as_json: bool
 ) -> None:
     from pipelines.console import print_document, print_text
+    from pipelines.outputs import output_folder
+    from recsys.bundle.export import CARD
     from recsys.bundle.export import export as export_vectors
 
     if place is not None or out is None:
         raise UsageError(
             "nowhere to export to", "Give --out DIR for files, or --to STORE URL for a store"
         )
-    card = export_vectors(open_lookup(run).bundle, form or "parquet", out)
+    with output_folder(out, lambda names: CARD in names, CARD) as folder:
+        card = export_vectors(open_lookup(run).bundle, form or "parquet", folder)
     if as_json:
         print_document(card)
     else:
@@ -157,11 +167,13 @@ def _export_files(
         print_text(f"not in the vectors: {'; '.join(card['left_out'])}")
 
 
-def _export_onnx(run: str, out: Path, as_json: bool) -> None:
+def _export_onnx(run: str, out: str, as_json: bool) -> None:
     from pipelines.console import print_document, print_text
-    from recsys.bundle.onnx_export import export_onnx
+    from pipelines.outputs import output_folder
+    from recsys.bundle.onnx_export import CARD, export_onnx
 
-    card = export_onnx(open_lookup(run).bundle, out)
+    with output_folder(out, lambda names: CARD in names, CARD) as folder:
+        card = export_onnx(open_lookup(run).bundle, folder)
     if as_json:
         print_document(card)
     else:

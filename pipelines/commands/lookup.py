@@ -24,7 +24,9 @@ Parts = Annotated[
     int,
     typer.Option("--parts", min=1, help="How many parts are listed; the others are summed up."),
 ]
-BatchFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet file to write.")]
+BatchFile = Annotated[
+    str, typer.Option("--out", metavar="FILE", help="Parquet file to write, or its URL.")
+]
 UsersFile = Annotated[
     Path | None, typer.Option("--users-file", help="Only the users in this file, one id a line.")
 ]
@@ -96,13 +98,15 @@ def batch(
     --buckets as a folder of such files.
     """
     from pipelines.console import print_document, print_text, progress_to
+    from pipelines.outputs import output_file, output_folder
 
     in_parts = runner is not None or buckets is not None
-    if out.suffix.lower() not in ("", ".parquet", ".pq"):
+    suffix = Path(out).suffix
+    if suffix.lower() not in ("", ".parquet", ".pq"):
         raise UsageError(
-            f"the lists are written as Parquet, not as {out.suffix}", "Name the file *.parquet"
+            f"the lists are written as Parquet, not as {suffix}", "Name the file *.parquet"
         )
-    if in_parts and out.suffix:
+    if in_parts and suffix:
         raise UsageError(
             f"lists by buckets are a folder of files, and {out} is the name of one",
             "Name a folder with --out",
@@ -118,7 +122,7 @@ def batch(
     progress = progress_to(log_json, quiet)
     if in_parts:
         from pipelines.where import somewhere
-        from recsys.lookup.batch_buckets import Asked, write_parts
+        from recsys.lookup.batch_buckets import Asked, are_parts, write_parts
 
         asked = Asked(
             str(lookup.bundle.path.resolve()),  # another bundle may go live meanwhile
@@ -126,20 +130,24 @@ def batch(
             options.exclude_seen,
             options.popularity,
         )
-        with somewhere(runner, address, buckets, workers, wait_minutes) as where:
-            rows = write_parts(asked, users, where.buckets, out, where.runner, progress)
+        with (
+            somewhere(runner, address, buckets, workers, wait_minutes) as where,
+            output_folder(out, are_parts, progress=progress) as folder,
+        ):
+            rows = write_parts(asked, users, where.buckets, folder, where.runner, progress)
     else:
-        rows = lookup.batch(
-            users,
-            options.k,
-            out,
-            exclude_seen=options.exclude_seen,
-            popularity=options.popularity,
-            progress=progress,
-        )
+        with output_file(out, progress) as file:
+            rows = lookup.batch(
+                users,
+                options.k,
+                file,
+                exclude_seen=options.exclude_seen,
+                popularity=options.popularity,
+                progress=progress,
+            )
     count = len(lookup.bundle.users) if users is None else len(users)
     if as_json:
-        facts = {"file": str(out), "rows": rows, "users": count, "k": options.k}
+        facts = {"file": out, "rows": rows, "users": count, "k": options.k}
         print_document({**facts, "unknown": unknown, "bundle": lookup.bundle.name})
         return
     print_text(f"{rows:,} rows for {count:,} users in {out}")

@@ -123,7 +123,7 @@ def train(
 
 
 def index(
-    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or its URL.")],
     sets: Sets = None,
     as_json: Json = False,
     log_json: LogJson = False,
@@ -132,9 +132,9 @@ def index(
     """Tune the index of a run again, for example with --set index.target_recall=0.95; the bundle
     follows.
     """
-    from pipelines.run_folders import local_only
+    from pipelines.run_folders import with_stages
 
-    stored = local_only(run_folder, "recsys index").read_manifest()["config"]
+    stored = with_stages(run_folder).read_manifest()["config"]
     finish(
         with_overrides(stored, sets or []),
         run_folder,

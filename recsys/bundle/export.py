@@ -18,7 +18,7 @@ from recsys.search.faiss_index import write_flat_index
 
 Format = Literal["parquet", "npy", "faiss"]
 VECTOR = "vector"
-_CARD = "export.json"
+CARD = "export.json"
 
 
 def export(bundle: Bundle, form: str, out: Path) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def export(bundle: Bundle, form: str, out: Path) -> dict[str, Any]:
         hint = nearest(form, formats) or f"One of {', '.join(formats)}"
         raise UsageError(f"--format {form}", hint)
     has_files = out.exists() and any(out.iterdir())
-    if has_files and not (out / _CARD).exists():
+    if has_files and not (out / CARD).exists():
         raise UsageError(f"{str(out)!r} holds other files", "Choose an empty or a new --out")
     users, items = vectors(bundle)
     card = {
@@ -51,7 +51,7 @@ def export(bundle: Bundle, form: str, out: Path) -> dict[str, Any]:
             _write_tables(folder, bundle, users, items)
         else:
             _write_arrays(folder, bundle, users, items, form == "faiss")
-        save_document(folder / _CARD, card)
+        save_document(folder / CARD, card)
     return card
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +58,7 @@ def write_parts(
     Raises:
         UsageError: `out` holds other files. Also what `Lookup.batch` raises.
     """
-    if out.exists() and [file for file in out.iterdir() if not file.match("part-*.parquet")]:
+    if out.exists() and not are_parts([file.name for file in out.iterdir()]):
         raise UsageError(f"{str(out)!r} holds other files", "Choose an empty or a new --out")
     bundle = Bundle.load(Path(asked.bundle), verify=False)
     num_users = len(bundle.users) if users is None else len(users)
@@ -75,6 +77,11 @@ def write_parts(
             steps.hand_over(part, folder / f"part-{number:05d}.parquet")
     shutil.rmtree(steps.folder)
     return sum(outcome.facts["rows"] for outcome in outcomes)
+
+
+def are_parts(names: Sequence[str]) -> bool:
+    """Whether files of these names are what `write_parts` leaves."""
+    return all(fnmatch(name, "part-*.parquet") for name in names)
 
 
 def write_part(call: Call) -> Facts:
