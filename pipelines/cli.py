@@ -24,6 +24,7 @@ from pipelines.commands import (
     export,
     forget,
     init,
+    listen,
     lookup,
     mcp,
     plan,
@@ -71,6 +72,7 @@ app.command("show")(show.show)
 app.command("schema")(schema.schema)
 app.command("card")(card.card)
 app.command("serve")(serve.serve)
+app.command("listen")(listen.listen)
 app.command("mcp")(mcp.mcp)
 app.command("key")(serve.key)
 app.command("doctor")(check.doctor)

@@ -1,7 +1,6 @@
 """Events as they happen."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +11,8 @@ from recsys.lookup.histories import behavior_refusal
 from serving.bodies.live import EventsBody, NewEvent, RetractBody
 from serving.caller import Caller
 from serving.documents import Accepted, Retracted
-from serving.event_log import EventLog, Retraction, Row
+from serving.event_log import EventLog, Retraction
+from serving.new_events import row_of
 from serving.problems import Refused
 from serving.routes.body import BodyRoute
 from serving.routes.taking import checked, keep
@@ -40,7 +40,7 @@ async def send_events(here: Here, body: EventsBody) -> Response:
         here,
         "events",
         valid,
-        lambda event: _row(served, event),
+        lambda event: row_of(served, event),
         here.writer,
         code="events_not_written",
     )
@@ -84,20 +84,6 @@ def _unknown(served: Served, events: Sequence[NewEvent]) -> list[str]:
         if internal_id == UNKNOWN:
             unknown.append(item)
     return unknown
-
-
-def _row(served: Served, event: NewEvent) -> Row:
-    moment = time.time() if event.time is None else event.time
-    row: Row = {"user_id": event.user, "item_id": event.item, "timestamp": int(moment)}
-    if served.has_behaviors:
-        row["behavior"] = event.behavior or served.bundle.target
-    if served.bundle.encoder.use_weights:
-        row["weight"] = event.weight
-    if event.id is not None:
-        row["event_id"] = event.id
-    if event.answer is not None:
-        row["answer"] = event.answer
-    return row
 
 
 def _megabytes(log: EventLog) -> float:
