@@ -65,7 +65,7 @@ _NANOSECONDS = 1e17  # from here on; microseconds below
 _LIMIT = 9e18  # inside Int64; infinities become impossible dates instead of nulls
 _ORDER = (0, 1e6)  # as seconds, the first eleven days of 1970
 _LARGEST_ORDER = BEHIND_ORDER // 2
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 _ISO = (
     r"^\s*(?<date>\d{4}-\d{2}-\d{2})"
@@ -231,7 +231,7 @@ def _seconds(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, unit: Unit) -> pl
         return digit_seconds(number, unit)
     if unit in ("excel", "days"):
         return day_count_seconds(number, unit)
-    per_second = _PER_SECOND[unit]
+    per_second = PER_SECOND[unit]
     if unit in ("us", "ns") and kind.is_integer():
         return raw.cast(pl.Int64, strict=False) // per_second
     seconds = (number / per_second).floor()

@@ -11,13 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from databases import PASSWORD, URL_PASSWORD, postgres
+from databases import PASSWORD, URL_PASSWORD, mariadb, postgres
 from log_copies import (
     write_avro,
     write_csv,
     write_delta,
     write_duckdb,
     write_iceberg,
+    write_mariadb,
     write_orc,
     write_parquet,
     write_postgres,
@@ -139,6 +140,55 @@ def test_no_error_of_a_connection_tells_the_password(cleaned, database, monkeypa
         cleaned(connection_env="SHOP_DB", query=QUERY)
     for caught in (refused, unreachable, unknown):
         assert PASSWORD not in str(caught.value) and URL_PASSWORD not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def shop_of_mariadb(log: pl.DataFrame) -> Iterator[str]:
+    """The URL of a MariaDB database with the log as a table."""
+    with mariadb() as address:
+        write_mariadb(log, address)
+        yield address
+
+
+def test_mariadb_holds_the_same_log(log, cleaned, tmp_path, shop_of_mariadb, monkeypatch) -> None:
+    expected = cleaned(log=write_parquet(log, tmp_path))
+    monkeypatch.setenv("SHOP_DB", shop_of_mariadb)
+    assert cleaned(connection_env="SHOP_DB", query=QUERY) == expected
+    of_other_types = """SELECT user_id, item_id, CAST(weight AS DECIMAL(9, 3)) AS weight, rating,
+        DATE_ADD('1970-01-01', INTERVAL timestamp SECOND) AS timestamp, '50 %' AS note FROM events"""
+    assert cleaned(connection_env="SHOP_DB", query=of_other_types) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (f"{QUERY} WHERE false", "the query of SHOP_DB returned no rows"),
+        ("SELECT buyer FROM events", "refuses the query: Unknown column 'buyer'"),
+        ("DELETE FROM events", "READ ONLY transaction"),
+        ("SET @a = 1", "none that returns rows"),
+    ],
+)
+def test_what_a_query_of_mariadb_cannot_give_is_told(
+    cleaned, shop_of_mariadb, monkeypatch, query, message
+) -> None:
+    monkeypatch.setenv("SHOP_DB", shop_of_mariadb)
+    with pytest.raises((DataError, ConfigError), match=message):
+        cleaned(connection_env="SHOP_DB", query=query)
+
+
+def test_no_error_of_mariadb_tells_the_password(cleaned, shop_of_mariadb, monkeypatch) -> None:
+    caught = []
+    for before, after, message in (
+        ("/shop", "/no_such_database", "no_such_database"),
+        (URL_PASSWORD, "another%40password", "Access denied"),
+        (shop_of_mariadb.rpartition(":")[2], "1/shop", "127.0.0.1:1"),
+    ):
+        monkeypatch.setenv("SHOP_DB", shop_of_mariadb.replace(before, after))
+        with pytest.raises(MachineError, match=message) as refused:
+            cleaned(connection_env="SHOP_DB", query=QUERY)
+        caught.append(str(refused.value))
+    for text in caught:
+        assert PASSWORD not in text and URL_PASSWORD not in text and "another" not in text
 
 
 def test_half_a_query_is_refused(cleaned, tmp_path) -> None:

@@ -84,3 +84,27 @@ def write_postgres(log: pl.DataFrame, url: str) -> None:
         rows = log.to_arrow(compat_level=pl.CompatLevel.oldest())
         cursor.adbc_ingest("events", rows, mode="create")
         connection.commit()
+
+
+def write_mariadb(log: pl.DataFrame, url: str) -> None:
+    from urllib.parse import unquote, urlsplit
+
+    import pymysql
+
+    parts = urlsplit(url)
+    kinds = {pl.Int64: "BIGINT", pl.Float64: "DOUBLE", pl.Datetime: "DATETIME"}
+    columns = []
+    for name, kind in log.schema.items():
+        columns.append(f"{name} {kinds.get(kind.base_type(), 'VARCHAR(200)')}")
+    marks = ", ".join(["%s"] * log.width)
+    with pymysql.connect(
+        host=parts.hostname,
+        port=int(parts.port or 3306),
+        user=parts.username,
+        password=unquote(parts.password or ""),
+        database=parts.path[1:],
+    ) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE TABLE events ({', '.join(columns)})")
+            cursor.executemany(f"INSERT INTO events VALUES ({marks})", log.rows())
+        connection.commit()

@@ -26,10 +26,16 @@ class DataConfig(Section):
     """A file that holds the query."""
     connection_env: str | None = None
     """Name of the environment variable that holds the URL of the database: postgresql://…,
-    sqlite:///FILE, duckdb:///FILE, or duckdb:// alone to ask files.
+    mysql://…, sqlite:///FILE, duckdb:///FILE, or duckdb:// alone to ask files.
     """
     database: str | None = None
     """A file of DuckDB or SQLite that the query is asked of, in place of `connection_env`."""
+    since: str | int | None = None
+    """What :since stands for in the query of the first run, such as "2024-01-01". Later runs put a
+    moment `since_days` before the last row there, and keep the rows before it.
+    """
+    since_days: float = Field(1.0, ge=0)
+    """How late rows come into the database at most: those of so many days are asked for again."""
     train: str | None = None
     """Published split: the train file. With `test` it replaces `log` (split.method "given")."""
     validation: str | None = None
