@@ -1,5 +1,6 @@
 """A finished run in a tracker: read back as the tracker keeps it, and a tracker that is down."""
 
+import json
 import shutil
 import struct
 import sys
@@ -7,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
-from chain import Settings
+from chain import Call, Settings
 from pipelines.run import run
 from recsys.core.artefacts import RunFolder, read_json
 from recsys.core.errors import MachineError, UsageError
@@ -64,6 +66,25 @@ def test_tensorboard_has_parameters_metrics_and_epochs(
     assert values["run/processor_seconds"][0] > 0
     assert "| model.width | 8 |" in texts["parameters"]
     assert report["verdict"]["line"] in texts["report"]
+
+
+def test_the_flag_of_the_command_logs_the_run(
+    copy: RunFolder, settings: Settings, world: Path, tmp_path: Path, call: Call
+) -> None:
+    pytest.importorskip("tensorboardX")
+    config = tmp_path / "tiny.toml"
+    keys = settings(world).model_dump(mode="json", exclude_unset=True)
+    config.write_text(tomli_w.dumps(keys), encoding="utf-8")
+    flags = ["--tracker", "tensorboard", "--json", "--quiet"]
+    code, out, err = call("run", config, "--out", copy.path, *flags)
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["ran"] == [] and document["tracking"]["tracker"] == "tensorboard"
+    assert document["tracking"]["failed"] == {}
+    [file] = copy.path.rglob("*tfevents*")
+    assert document["tracking"]["where"] in str(file.parent)
+    code, _, err = call("run", config, "--out", copy.path, "--tracker", "tensorbored")
+    assert code == 2 and "tensorboard" in err
 
 
 def test_a_tracker_that_is_down_is_a_warning_and_the_run_is_whole(

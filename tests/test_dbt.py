@@ -1,0 +1,54 @@
+"""The example for dbt, run as its page says: what dbt builds is what a run reads."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "dbt"
+
+
+@pytest.mark.slow
+def test_what_dbt_builds_is_what_a_run_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dbt = shutil.which("dbt")
+    if dbt is None:
+        pytest.skip("dbt is not installed")
+    pytest.importorskip("duckdb")
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "dbt"
+    shutil.copytree(EXAMPLE, folder)
+    subprocess.run(
+        [sys.executable, ROOT / "examples" / "make_orders.py", folder / "shop"], check=True
+    )
+    quiet = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    built = subprocess.run(
+        [dbt, "build"], cwd=folder, env=quiet, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stdout
+    small = ["--set", "train.epochs=1", "--set", 'evaluate.baselines=["popularity"]']
+    command = [sys.executable, "-m", "pipelines.cli", "run", "shop.toml", "--out", "run"]
+    told = []
+    for _ in range(2):
+        ran = subprocess.run(
+            [*command, *small, "--json"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode in (0, 4), ran.stderr
+        assert json.loads(ran.stdout)["report"]
+        counts = re.search(r"returned ([\d,]+) rows since (\S+).*; ([\d,]+) of before", ran.stderr)
+        assert counts
+        told.append([int(counts[place].replace(",", "")) for place in (1, 3)])
+    [(first, nothing), (new, kept)] = told
+    assert nothing == 0 and new + kept == first and new < kept
