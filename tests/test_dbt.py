@@ -12,6 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "dbt"
+SMALL = (
+    "train.epochs=1",
+    "model.width=8",
+    "model.heads=2",
+    "evaluate.bootstrap=100",
+    'evaluate.baselines=["popularity"]',
+)
 
 
 @pytest.mark.slow
@@ -33,7 +40,9 @@ def test_what_dbt_builds_is_what_a_run_reads(
         [dbt, "build"], cwd=folder, env=quiet, capture_output=True, text=True, check=False
     )
     assert built.returncode == 0, built.stdout
-    small = ["--set", "train.epochs=1", "--set", 'evaluate.baselines=["popularity"]']
+    small = ["--no-first", "--threads", "1"]
+    for setting in SMALL:
+        small += ["--set", setting]
     command = [sys.executable, "-m", "pipelines.cli", "run", "shop.toml", "--out", "run"]
     told = []
     for _ in range(2):
