@@ -112,7 +112,7 @@ def _fields(flags: dict[str, str | None], run: Path | None) -> dict[str, tuple[s
 
     manifest = {} if run is None else RunFolder(run).read_manifest()
     columns = manifest.get("config", {}).get("data", {})
-    fields = {}
+    fields: dict[str, tuple[str, ...]] = {}
     for name, usual in FIELDS.items():
         flag, column = flags[name], columns.get(f"{name}_col")
         if flag is not None:
