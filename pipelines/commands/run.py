@@ -19,6 +19,7 @@ from pipelines.commands.options import (
     sets_keys,
 )
 from pipelines.commands.where_flags import Address, Buckets, RunnerName, WaitMinutes, Workers
+from pipelines.under_torchrun import group_keys, others_following
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import UsageError
 
@@ -90,7 +91,8 @@ def run(
     """
     first = False if no_first else None
     keys["tracking.tracker"] = tracker
-    flags = {"budget_minutes": budget_minutes, "first": first, "group.workers": train_workers}
+    flags = {"budget_minutes": budget_minutes, "first": first}
+    flags |= group_keys(train_workers, runner)
     made = configuration(config, sets, **flags, **keys)
     _require_log(made)
     if forecast:
@@ -99,10 +101,12 @@ def run(
     use_threads(made.threads)
     from pipelines.where import somewhere
 
-    with somewhere(runner, address, buckets, workers, wait_minutes) as where:
-        finish(
-            made, out, as_json, log_json, quiet, fresh=fresh, hold=hold, force=force, where=where
-        )
+    with (
+        others_following() as leads,
+        somewhere(runner, address, buckets, workers, wait_minutes) as where,
+    ):
+        if leads:
+            finish(made, out, as_json, log_json, quiet, fresh, hold=hold, force=force, where=where)
 
 
 @sets_keys(LOG)
@@ -117,9 +121,12 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Run the chain up to the training that chooses the number of epochs on validation."""
-    made = configuration(config, sets, **{"group.workers": train_workers}, **keys)
+    made = configuration(config, sets, **group_keys(train_workers), **keys)
     _require_log(made)
-    finish(made, out, as_json, log_json, quiet, until="train-select")
+    use_threads(made.threads)
+    with others_following() as leads:
+        if leads:
+            finish(made, out, as_json, log_json, quiet, until="train-select")
 
 
 def index(

@@ -9,13 +9,13 @@ from typing import Any
 
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import GRAPH, LIGHTGCN, MODEL, TRAINED
-from pipelines.runner import Facts, Work
+from pipelines.runner import HERE, Facts, Work
 from pipelines.stages.blend import chosen, scorer_of
 from pipelines.stages.embeddings import save_embeddings
 from pipelines.stages.lists import lists
 from pipelines.stages.scores import Scored, save_first_stage
 from pipelines.stages.second_stage import lists_by_both
-from recsys.core.artefacts import read_json, write_json
+from recsys.core.artefacts import RunFolder, read_json, write_json
 from recsys.core.config import ModelConfig
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
@@ -88,10 +88,22 @@ def _fit_together(work: Work, phase: PhaseName) -> Facts:
     """The same by a group of processes, of which the first writes."""
     group = work.config.group
     on_gpu = uses_gpu(work.config.train.device)
-    arguments = (replace(work, progress=QUIET), phase)
+    arguments = (_elsewhere(work), phase)
     run_group(_fit_as_one_of, arguments, group, work.resume, work.progress, on_gpu)
     facts = read_json(work.resume / _FACTS)
     return Facts(rows_in=facts["rows_in"], figures=facts["figures"])
+
+
+def _elsewhere(work: Work) -> Work:
+    """Work as another process can have it, which may run in another folder and has no runner."""
+    return replace(
+        work,
+        folder=RunFolder(work.folder.path.absolute()),
+        out=work.out.absolute(),
+        resume=work.resume.absolute(),
+        progress=QUIET,
+        where=HERE,
+    )
 
 
 def _fit_as_one_of(ranks: Ranks, progress: Progress, work: Work, phase: PhaseName) -> None:

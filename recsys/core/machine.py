@@ -19,6 +19,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def is_under_torchrun() -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def total_memory_bytes() -> int:
     """Memory of the machine, or of the container when that has less."""
     limit = _cgroup_bytes("memory.max")

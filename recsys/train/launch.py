@@ -1,8 +1,9 @@
 """Starts the processes of a group, and starts them again from the last checkpoint when one dies.
 
 The processes of one machine are torch's elastic agent's, those of a cluster Ray Train's: both watch,
-end and restart the whole group. What a process does is a function of this or another module, and its
-arguments are plain data: processes start anew and know nothing of the one that asked for them.
+end and restart the whole group; under `torchrun` they are there already. What a process does is a
+function of this or another module, and its arguments are plain data: processes start anew and know
+nothing of the one that asked for them.
 """
 
 import json
@@ -17,15 +18,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch.distributed import FileStore
 
 from recsys.core import errors
 from recsys.core.artefacts import read_json
 from recsys.core.config.group import GroupConfig
 from recsys.core.errors import MachineError, RecsysError
+from recsys.core.machine import is_under_torchrun
 from recsys.core.progress import QUIET, Progress
 from recsys.train.member import COMPLAINTS, TOLD, Member, Work
 from recsys.train.ranks import join, leave
 from recsys.train.ray_launch import run_on_ray
+from recsys.train.torchrun import run_together
 
 _POLL_SECONDS = 0.5
 _LOOPBACK = "127.0.0.1"
@@ -59,9 +63,12 @@ def run_group(
     for complaint in folder.glob(COMPLAINTS):
         complaint.unlink()
     member = Member(work, arguments, folder, group, on_gpu)
+    died = None
     with _Relay(folder, progress):
         if group.launcher == "ray":
             died = run_on_ray(member)
+        elif is_under_torchrun():
+            run_together(member)
         else:
             died = _run_here(member)
     for complaint in sorted(folder.glob(COMPLAINTS)):
@@ -121,7 +128,8 @@ def _start_here(member: Member, meetings: Path, parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     restarts = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
-    join(meetings / str(restarts), member.on_gpu, member.group.timeout_seconds)
+    meeting = FileStore(str(meetings / str(restarts)), int(os.environ["WORLD_SIZE"]))
+    join(meeting, member.on_gpu, member.group.timeout_seconds)
     member.run(restarts)
     leave()
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -121,18 +120,18 @@ def part_of(rank: int, size: int, count: int) -> slice:
     return slice(rank * count // size, (rank + 1) * count // size)
 
 
-def join(meeting: Path, on_gpu: bool, timeout_seconds: float) -> None:
-    """Join the process group of this machine: gloo between CPUs, NCCL between GPUs.
+def join(meeting: dist.Store, on_gpu: bool, timeout_seconds: float) -> None:
+    """Join a process group: gloo between CPUs, NCCL between GPUs.
 
     Args:
-        meeting: a file by which the processes find each other, new for every group: addresses of
-            processes that are no more would be tried in vain.
+        meeting: where the processes find each other, new for every group: addresses of processes
+            that are no more would be tried in vain.
         on_gpu: whether they add up what lies on GPUs.
         timeout_seconds: after which a process that waits for another gives up, with an error.
     """
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-        init_method=meeting.absolute().as_uri(),
+        store=meeting,
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
         timeout=timedelta(seconds=timeout_seconds),

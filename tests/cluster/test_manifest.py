@@ -1,4 +1,4 @@
-"""The manifest for KubeRay: its pods by the schema of Kubernetes, its own fields by those of the operator."""
+"""The manifests for KubeRay: pods by the schema of Kubernetes, its own fields by those of the operator."""
 
 import shlex
 import tomllib
@@ -14,7 +14,7 @@ from pipelines.cli import app
 from recsys.core.config import build_config
 
 ROOT = Path(__file__).parents[2]
-MANIFEST = ROOT / "deploy/kuberay/rayjob.yaml"
+MANIFESTS = ("rayjob", "rayservice")
 
 
 def _strict(required: list[str], **properties: Any) -> dict[str, Any]:
@@ -29,7 +29,27 @@ def _strict(required: list[str], **properties: Any) -> dict[str, Any]:
 TEXT, COUNT, FLAG = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
 TEXTS = {"type": "object", "additionalProperties": TEXT}
 GROUP = {"rayStartParams": TEXTS, "template": {"type": "object"}}
-# What is used here of ray.io/v1, RayJobSpec and RayClusterSpec of KubeRay 1.3 to 1.5.
+# What is used here of ray.io/v1, specifications of KubeRay 1.3 to 1.5.
+RAY_CLUSTER = _strict(
+    ["headGroupSpec"],
+    rayVersion=TEXT,
+    enableInTreeAutoscaling=FLAG,
+    headGroupSpec=_strict(["rayStartParams", "template"], **GROUP),
+    workerGroupSpecs={
+        "type": "array",
+        "items": _strict(
+            ["groupName", "minReplicas", "maxReplicas", "rayStartParams", "template"],
+            groupName=TEXT,
+            replicas=COUNT,
+            minReplicas=COUNT,
+            maxReplicas=COUNT,
+            **GROUP,
+        ),
+    },
+)
+RAY_SERVICE = _strict(
+    ["serveConfigV2", "rayClusterConfig"], serveConfigV2=TEXT, rayClusterConfig=RAY_CLUSTER
+)
 RAY_JOB = _strict(
     ["entrypoint", "rayClusterSpec"],
     entrypoint=TEXT,
@@ -38,33 +58,36 @@ RAY_JOB = _strict(
     activeDeadlineSeconds=COUNT,
     shutdownAfterJobFinishes=FLAG,
     ttlSecondsAfterFinished=COUNT,
-    rayClusterSpec=_strict(
-        ["headGroupSpec"],
-        rayVersion=TEXT,
-        enableInTreeAutoscaling=FLAG,
-        headGroupSpec=_strict(["rayStartParams", "template"], **GROUP),
-        workerGroupSpecs={
-            "type": "array",
-            "items": _strict(
-                ["groupName", "minReplicas", "maxReplicas", "rayStartParams", "template"],
-                groupName=TEXT,
-                replicas=COUNT,
-                minReplicas=COUNT,
-                maxReplicas=COUNT,
-                **GROUP,
-            ),
-        },
-    ),
+    rayClusterSpec=RAY_CLUSTER,
 )
+
+
+def _read(name: str) -> dict[str, Any]:
+    text = (ROOT / f"deploy/kuberay/{name}.yaml").read_text("utf-8")
+    return {one["kind"]: one for one in yaml.safe_load_all(text)}
 
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, Any]:
-    return {one["kind"]: one for one in yaml.safe_load_all(MANIFEST.read_text("utf-8"))}
+    """Of a run."""
+    return _read("rayjob")
 
 
-def pods(documents: dict[str, Any]) -> list[Any]:
-    cluster = documents["RayJob"]["spec"]["rayClusterSpec"]
+@pytest.fixture(scope="module")
+def service() -> Any:
+    """How the service is served."""
+    return _read("rayservice")["RayService"]["spec"]
+
+
+def cluster_of(name: str) -> Any:
+    documents = _read(name)
+    if name == "rayjob":
+        return documents["RayJob"]["spec"]["rayClusterSpec"]
+    return documents["RayService"]["spec"]["rayClusterConfig"]
+
+
+def pods(name: str) -> list[Any]:
+    cluster = cluster_of(name)
     groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
     return [group["template"]["spec"] for group in groups]
 
@@ -75,11 +98,20 @@ def test_the_job_has_the_fields_of_the_operator(documents: dict[str, Any]) -> No
     Draft202012Validator(RAY_JOB).validate(job["spec"])
 
 
-def test_pods_and_plain_resources_have_the_schema_of_kubernetes(documents: dict[str, Any]) -> None:
+def test_the_service_has_the_fields_of_the_operator(service: Any) -> None:
+    Draft202012Validator(RAY_SERVICE).validate(service)
+
+
+def test_plain_resources_have_the_schema_of_kubernetes(documents: dict[str, Any]) -> None:
     version = kubernetes_validate.latest_version()
     for kind in ("PersistentVolumeClaim", "ConfigMap"):
         kubernetes_validate.validate(documents[kind], version, strict=True)
-    for spec in pods(documents):
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_pods_have_the_schema_of_kubernetes(name: str) -> None:
+    version = kubernetes_validate.latest_version()
+    for spec in pods(name):
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
         kubernetes_validate.validate(pod, version, strict=True)
 
@@ -97,16 +129,38 @@ def test_the_command_and_the_configuration_are_ones_that_there_are(
     assert build_config(tomllib.loads(text)).data.log == "/runs/log"
 
 
-def test_the_version_of_ray_is_the_one_of_the_extra(documents: dict[str, Any]) -> None:
+@pytest.mark.cluster
+def test_the_application_is_one_that_there_is(service: Any) -> None:
+    """Ray reads the configuration; the replicas fit the workers, and are the run of the job."""
+    schema = pytest.importorskip("ray.serve.schema", reason="needs recsys[cluster]")
+    from pipelines.ray_serve import Replicated
+
+    config = schema.ServeDeploySchema.model_validate(yaml.safe_load(service["serveConfigV2"]))
+    [application] = config.applications
+    assert application.import_path == "pipelines.ray_serve:app"
+    replicated = Replicated.model_validate(application.args)
+    assert replicated.run == "/runs/shop" and replicated.keys.parent == Path("/keys")
+    [workers] = service["rayClusterConfig"]["workerGroupSpecs"]
+    [container] = workers["template"]["spec"]["containers"]
+    cores = workers["replicas"] * int(container["resources"]["requests"]["cpu"])
+    assert replicated.replicas * replicated.cpus <= cores
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_the_version_of_ray_is_the_one_of_the_extra(name: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     [wanted] = extras["optional-dependencies"]["cluster"]
-    minor = documents["RayJob"]["spec"]["rayClusterSpec"]["rayVersion"].rpartition(".")[0]
+    minor = cluster_of(name)["rayVersion"].rpartition(".")[0]
     assert f">={minor}," in wanted
 
 
-def test_all_pods_see_one_volume(documents: dict[str, Any]) -> None:
-    assert documents["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteMany"]
-    for spec in pods(documents):
+@pytest.mark.parametrize(("name", "beside"), [("rayjob", "/config"), ("rayservice", "/keys")])
+def test_all_pods_see_one_volume(documents: dict[str, Any], name: str, beside: str) -> None:
+    claim = documents["PersistentVolumeClaim"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for spec in pods(name):
         [container] = spec["containers"]
         paths = [mount["mountPath"] for mount in container["volumeMounts"]]
-        assert paths == ["/runs", "/config"]
+        assert paths == ["/runs", beside]
+        claimed = spec["volumes"][0]["persistentVolumeClaim"]["claimName"]
+        assert claimed == claim["metadata"]["name"]

@@ -72,6 +72,14 @@ def is_ready(address: str) -> bool:
     return True
 
 
+def free_port() -> int:
+    """Of loopback; nothing listens there now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 def connected(address: str) -> socket.socket:
     """A connection on which nothing was sent yet."""
     parts = urlsplit(address)
