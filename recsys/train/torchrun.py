@@ -10,6 +10,7 @@ import time
 from itertools import count
 
 import torch.distributed as dist
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from recsys.core.errors import MachineError
 from recsys.train.member import Member
@@ -42,13 +43,13 @@ def follow() -> None:
 
 def _give(store: dist.Store, message: bytes) -> int:
     """Tell those that follow; number of the message."""
-    group = store.add(_key("groups"), 1)
+    group: int = store.add(_key("groups"), 1)
     store.set(_key(group), message)
     return group
 
 
 def _train(member: Member, group: int, store: dist.Store) -> None:
-    join(dist.PrefixStore(_key(f"{group}/"), store), member.on_gpu, member.group.timeout_seconds)
+    join(PrefixStore(_key(f"{group}/"), store), member.on_gpu, member.group.timeout_seconds)
     member.run(_restarts())
     leave()
 
@@ -57,9 +58,10 @@ def _wait_for(store: dist.Store, key: str) -> bytes:
     try:
         while not store.check([key]):
             time.sleep(_POLL_SECONDS)
-        return store.get(key)
+        message: bytes = store.get(key)
     except dist.DistNetworkError as error:
         raise MachineError(f"torchrun is gone: {error}", "Give the same command again") from None
+    return message
 
 
 def _key(name: int | str) -> str:
@@ -73,4 +75,7 @@ def _restarts() -> int:
 
 def _store() -> dist.Store:
     """That of torchrun's agent."""
-    return dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    store: dist.Store = TCPStore(
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False
+    )
+    return store
