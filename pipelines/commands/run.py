@@ -91,7 +91,7 @@ def run(
     """
     first = False if no_first else None
     keys["tracking.tracker"] = tracker
-    flags = {"budget_minutes": budget_minutes, "first": first}
+    flags: dict[str, object] = {"budget_minutes": budget_minutes, "first": first}
     flags |= group_keys(train_workers, runner)
     made = configuration(config, sets, **flags, **keys)
     _require_log(made)
