@@ -15,7 +15,7 @@ from recsys.search.exact import VectorScorer
 @pytest.fixture(scope="module")
 def phases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Phase]:
     folder = tmp_path_factory.mktemp("log")
-    made = communities(num_users=300, num_items=80, events_per_user=24, seed=1)
+    made = communities(num_users=1200, num_items=80, events_per_user=24, seed=1)
     config = build_config(
         {
             "data": {"time_col": "timestamp"},
@@ -81,13 +81,12 @@ def test_the_test_is_not_looked_at(phases: dict[str, Phase]) -> None:
 
 def test_where_nothing_is_held_out_among_the_candidates(phases: dict[str, Phase]) -> None:
     select = phases["select"]
-    config = select.config.model_copy(
-        update={"rank": select.config.rank.model_copy(update={"popular": 0})}
-    )
     # Held-out items have the lowest score of all.
     users, items = select.interactions.num_users, select.interactions.num_items
     scores = -select.judge.held_out_matrix.toarray().astype(np.float32)
     scorer = VectorScorer(scores, np.eye(items, dtype=np.float32))
-    few = config.model_copy(update={"rank": config.rank.model_copy(update={"candidates": 10})})
-    choice = choose_second_stage(Phase("select", select.log, select.splits, few), scorer, None)
+    few = {"candidates": 10, "popular": 0, "recent": 0, "neighbours": 0}
+    rank = select.config.rank.model_copy(update=few)
+    config = select.config.model_copy(update={"rank": rank})
+    choice = choose_second_stage(Phase("select", select.log, select.splits, config), scorer, None)
     assert not choice.used and choice.trees is None and users

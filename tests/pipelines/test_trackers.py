@@ -76,15 +76,15 @@ def test_the_flag_of_the_command_logs_the_run(
     keys = settings(world).model_dump(mode="json", exclude_unset=True)
     config.write_text(tomli_w.dumps(keys), encoding="utf-8")
     flags = ["--tracker", "tensorboard", "--json", "--quiet"]
-    code, out, err = call("run", config, "--out", copy.path, *flags)
-    assert code == 0, err
-    document = json.loads(out)
+    logged = call("run", config, "--out", copy.path, *flags)
+    assert logged.code == 0, logged.err
+    document = json.loads(logged.out)
     assert document["ran"] == [] and document["tracking"]["tracker"] == "tensorboard"
     assert document["tracking"]["failed"] == {}
     [file] = copy.path.rglob("*tfevents*")
     assert document["tracking"]["where"] in str(file.parent)
-    code, _, err = call("run", config, "--out", copy.path, "--tracker", "tensorbored")
-    assert code == 2 and "tensorboard" in err
+    refused = call("run", config, "--out", copy.path, "--tracker", "tensorbored")
+    assert refused.code == 2 and "tensorboard" in refused.err
 
 
 def test_a_tracker_that_is_down_is_a_warning_and_the_run_is_whole(

@@ -200,7 +200,8 @@ def test_a_trial_a_tenth_below_the_others_is_pruned(
         ],
     )
     search = new_search(config=config)
-    values = iter([*[0.9] * 6, *[second] * 6])
+    # One of each epoch, and one of what would be served.
+    values = iter([*[0.9] * 7, *[second] * 7])
 
     def next_values(judge: object, scorer: object, users: object = None) -> np.ndarray:
         return np.array([next(values)])
