@@ -17,6 +17,7 @@ from recsys.core.encoder import Embeddings
 from recsys.core.progress import Progress
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import rank_metrics
+from recsys.fitting.fit import problem_of
 from recsys.phases.phase import Phase
 from recsys.scores.blend import Blend
 from recsys.scores.terms.popularity import POWERS, PopularitySettings
@@ -25,7 +26,6 @@ from recsys.search.exact import VectorScorer
 from recsys.train.batches import with_epochs
 from recsys.train.loop import Trained, train
 from recsys.train.probe import Settings
-from recsys.train.problem import Problem
 
 Line = dict[str, float]
 ScorerOf = Callable[[Embeddings], Scorer]
@@ -70,15 +70,8 @@ class EpochLog:
                 self._write({"epoch": epoch, **meter.cost()}, final, scorer(found))
             return float(epoch == chosen)
 
-        problem = Problem(
-            final.interactions,
-            final.graph,
-            final.settled(config.model),
-            config.seed,
-            graph_config=final.graph_config,
-        )
         return train(
-            problem,
+            problem_of(final, final.graph, final.settled(config.model)),
             schedule,
             validate=log,
             threads=config.threads,

@@ -15,7 +15,7 @@ from recsys.closed_form.itemknn import fit_itemknn
 from recsys.core.arrays import Float32Array
 from recsys.core.encoder import Embeddings
 from recsys.encode.history_scores import HistoryScores
-from recsys.fitting.fit import bundle_of
+from recsys.fitting.fit import bundle_of, problem_of
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
 from recsys.scores.addition import Addition, combined
@@ -23,7 +23,6 @@ from recsys.scores.additions import with_history
 from recsys.search.exact import VectorScorer
 from recsys.search.tuning import TunedIndex
 from recsys.train.families import embedded_untrained
-from recsys.train.problem import Problem
 
 _NEIGHBOURS, _SHRINKAGE, _DAMPING = 100, 5.0, 1.0  # the usual setting of ItemKNN
 _TABLE_SECONDS = 40.0  # forecast, above which popularity alone makes the lists
@@ -36,7 +35,8 @@ def first_bundle(phase: Phase, graph: Graph) -> Bundle:
 
     Where the table is forecast to take too long, popularity alone.
     """
-    embeddings = _short(_untrained(phase, graph))
+    untrained = embedded_untrained(problem_of(phase, graph, phase.config.model))
+    embeddings = _short(untrained)
     added = _history_scores(phase)
     vectors = VectorScorer(embeddings.users, embeddings.items)
     scorer = with_history(phase, vectors, added)
@@ -45,19 +45,6 @@ def first_bundle(phase: Phase, graph: Graph) -> Bundle:
     similar_by: SimilarBy = "visitor" if added.table.nnz else "vectors"
     card = _card(phase, added)
     return bundle_of(phase, graph, embeddings, scorer, tuned, card, similar_by=similar_by)
-
-
-def _untrained(phase: Phase, graph: Graph) -> Embeddings:
-    config = phase.config
-    return embedded_untrained(
-        Problem(
-            phase.interactions,
-            graph,
-            config.model,
-            config.seed,
-            graph_config=phase.graph_config,
-        )
-    )
 
 
 def _history_scores(phase: Phase) -> HistoryScores:

@@ -34,6 +34,28 @@ from recsys.train.ranks import ALONE, Ranks
 from recsys.train.warm_start import WarmStart
 
 
+def problem_of(
+    phase: Phase, graph: Graph, model: ModelConfig, warm: WarmStart | None = None
+) -> Problem:
+    """What a training on a phase learns.
+
+    Args:
+        phase: what is learned from.
+        graph: of the phase.
+        model: what the network is.
+        warm: states of an earlier training to start from.
+    """
+    return Problem(
+        phase.interactions,
+        graph,
+        model,
+        phase.config.seed,
+        start=warm.states if warm else None,
+        shared=warm.shared if warm else None,
+        graph_config=phase.graph_config,
+    )
+
+
 def fit_phase(
     phase: Phase,
     graph: Graph,
@@ -77,17 +99,8 @@ def fit_phase(
                 values = phase.judge.per_user(VectorScorer(embeddings.users, embeddings.items), own)
             return ranks.gathered(values, len(users))
 
-    problem = Problem(
-        phase.interactions,
-        graph,
-        model,
-        phase.config.seed,
-        start=warm.states if warm else None,
-        shared=warm.shared if warm else None,
-        graph_config=phase.graph_config,
-    )
     return train(
-        problem,
+        problem_of(phase, graph, model, warm),
         phase.config.train,
         folder,
         validate=validate,

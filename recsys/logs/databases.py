@@ -100,11 +100,7 @@ class _Sqlite:
             file = Path(self._path).resolve().as_uri()
             with closing(sqlite3.connect(f"{file}?mode=ro", uri=True)) as connection:
                 cursor = connection.execute(query, _named(since) or {})
-                if cursor.description is None:
-                    raise _no_rows(self._name)
-                names = [column[0] for column in cursor.description]
-                schema = pa.schema([pa.field(name, pa.string()) for name in names])
-                yield Answer(schema, _text_batches(cursor, schema), text=True)
+                yield _text_answer(cursor, self._name)
         except sqlite3.Error as error:
             raise _refused(self._name, error) from None
 
@@ -174,11 +170,7 @@ class _Mysql:
                 cursor.execute("START TRANSACTION READ ONLY")
                 escaped = query if since is None else query.replace("%", "%%")
                 cursor.execute(_marked(escaped, "%(since)s"), _named(since))
-                if not cursor.description:
-                    raise _no_rows(self._name)
-                names = [column[0] for column in cursor.description]
-                schema = pa.schema([pa.field(name, pa.string()) for name in names])
-                yield Answer(schema, _text_batches(cursor, schema), text=True)
+                yield _text_answer(cursor, self._name)
         except pymysql.Error as error:
             raise self._meaning(error) from None
 
@@ -245,6 +237,14 @@ def _marked(query: str, mark: str) -> str:
 
 def _named(since: Since) -> dict[str, str | int] | None:
     return None if since is None else {"since": since}
+
+
+def _text_answer(cursor: Any, name: str) -> Answer:
+    """What a cursor of Python has found, as text. Raises DataError where it was asked for no rows."""
+    if not cursor.description:
+        raise _no_rows(name)
+    schema = pa.schema([pa.field(column[0], pa.string()) for column in cursor.description])
+    return Answer(schema, _text_batches(cursor, schema), text=True)
 
 
 def _text_batches(cursor: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -20,7 +20,7 @@ from recsys.core.artefacts import atomic_file
 from recsys.core.config import RunConfig, TrainConfig
 from recsys.core.errors import RecsysError, UsageError
 from recsys.core.progress import QUIET, Progress
-from recsys.fitting.fit import fit_phase
+from recsys.fitting.fit import fit_phase, problem_of
 from recsys.fitting.second_stage import choose_second_stage, cross_fitted_values
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
@@ -33,7 +33,6 @@ from recsys.train.checkpoint import EpochRecord
 from recsys.train.forecast import Plan
 from recsys.train.loop import forecast
 from recsys.train.probe import Settings
-from recsys.train.problem import Problem
 from recsys.tune import study as trials
 from recsys.tune.space import Space, value_at, with_values
 from recsys.tune.values import described
@@ -89,7 +88,7 @@ class Search:
                 "there is no validation to choose by",
                 "Set split.validation_share and train.epochs above 0",
             )
-        problem = Problem(self.phase.interactions, self.graph, config.model, config.seed)
+        problem = problem_of(self.phase, self.graph, config.model)
         plan = forecast(problem, config.train, config.threads)
         seconds = plan.seconds or 0.0
         if seconds > 60 * budget.minutes:
