@@ -6,14 +6,16 @@ signatures stand.
 """
 
 import os
+import random
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from recsys.core.addresses import is_object, refuse_secrets, shown
@@ -46,7 +48,11 @@ _ASKED_THE_MACHINE = re.compile(
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist")
 _NO_ACCOUNT = re.compile(r"[Aa]ccount.*must be specified")
 _QUERY = re.compile(r"\?[^\s\"')]+")
+_CONNECTION_BROKE = re.compile(
+    r"error sending request|error decoding response body|request or response body error"
+)
 
+Answer = TypeVar("Answer")
 Moved = Callable[[int], None]
 """Called with the bytes that came or went since it was last called."""
 
@@ -96,18 +102,23 @@ class Store:
         self.url = url.rstrip("/")
         scheme = urlsplit(url).scheme.lower()
         self.service = _SERVICES.get(scheme, "Azure")
+        self._patience_seconds = float(os.environ.get(RETRY_VARIABLE, _RETRY_SECONDS))
         with self._explained():
-            self._objects = _open(self.url, self.service)
+            self._objects = _open(self.url, self.service, self._patience_seconds)
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """All objects below the folder `prefix`, by key. What stands for an empty folder is left out."""
-        entries = []
         with self._explained(prefix):
-            for batch in self._obstore.list(self._objects, prefix=prefix or None):
-                for facts in batch:
-                    if facts["path"] and not facts["path"].endswith("/"):
-                        entries.append(Entry(facts["path"], facts["size"], _etag(facts)))
-        return sorted(entries, key=lambda entry: entry.key)
+            batches = self._again(
+                lambda: list(self._obstore.list(self._objects, prefix=prefix or None))
+            )
+        listed = [
+            Entry(facts["path"], facts["size"], _etag(facts))
+            for batch in batches
+            for facts in batch
+            if facts["path"] and not facts["path"].endswith("/")
+        ]
+        return sorted(listed, key=lambda entry: entry.key)
 
     def entry(self, key: str = "") -> Entry | None:
         """The object called so; None where there is none."""
@@ -115,7 +126,7 @@ class Store:
 
         with self._explained(key):
             try:
-                facts = self._obstore.head(self._objects, key)
+                facts = self._again(lambda: self._obstore.head(self._objects, key))
             except (NotFoundError, FileNotFoundError) as error:
                 if _NO_BUCKET.search(str(error)):
                     raise
@@ -128,20 +139,20 @@ class Store:
 
         with self._explained(key):
             try:
-                result = self._obstore.get(self._objects, key)
+                facts, content = self._get(key)
             except (NotFoundError, FileNotFoundError) as error:
                 if _NO_BUCKET.search(str(error)):
                     raise
                 return None
-            version = {"e_tag": result.meta.get("e_tag"), "version": result.meta.get("version")}
-            content = bytes(result.bytes())
+        version = {"e_tag": facts.get("e_tag"), "version": facts.get("version")}
         return Document(content, {name: tag for name, tag in version.items() if tag})
 
     def write(self, key: str, content: bytes, replaces: Document | Literal["nothing"]) -> None:
         """Write a small object in one step, if it is still as it was read.
 
-        Stores that know no conditional writes let the last writer win; what stands there afterwards
-        is therefore read again. Raises ChangedMeanwhile where it is not what was written.
+        Stores that know no conditional writes let the last writer win, and a write whose answer got
+        lost finds itself when it is tried again; what stands there afterwards is therefore read.
+        Raises ChangedMeanwhile where it is not what was written.
         """
         from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
@@ -150,11 +161,11 @@ class Store:
             mode = replaces.version or "overwrite"
         with self._explained(key):
             try:
-                self._obstore.put(self._objects, key, content, mode=mode)
-            except (AlreadyExistsError, PreconditionError) as error:
-                raise self._changed(key) from error
+                self._put(key, content, mode=mode)
+            except (AlreadyExistsError, PreconditionError):
+                pass
             except (NotImplementedError, NotSupportedError):
-                self._obstore.put(self._objects, key, content)
+                self._put(key, content)
         present = self.read(key)
         if present is None or present.content != content:
             raise self._changed(key)
@@ -164,7 +175,7 @@ class Store:
         with self._explained(key):
             # Parts of 5 MB at least; S3 takes 10,000 of them.
             part_bytes = max(BLOCK_BYTES, path.stat().st_size // 9_000)
-            self._obstore.put(self._objects, key, path, chunk_size=part_bytes, max_concurrency=4)
+            self._put(key, path, chunk_size=part_bytes, max_concurrency=4)
         moved(path.stat().st_size)
 
     def download(self, entry: Entry, path: Path, moved: Moved = lambda count: None) -> None:
@@ -182,11 +193,10 @@ class Store:
                     options["if_match"] = entry.etag
                 with self._explained(entry.key):
                     try:
-                        result = self._obstore.get(self._objects, entry.key, options=options)
-                        self._require_same(entry, result.meta)
-                        block = result.bytes()
+                        facts, block = self._get(entry.key, options=options)
                     except (NotFoundError, FileNotFoundError, PreconditionError) as error:
                         raise self._other(entry) from error
+                self._require_same(entry, facts)
                 moved(out.write(block))
             if out.tell() != entry.bytes:
                 raise self._other(entry)
@@ -195,7 +205,7 @@ class Store:
         """Raises what stands in the way of writing here, before anything large is made."""
         key = f"probe-{secrets.token_hex(8)}"
         with self._explained(key):
-            self._obstore.put(self._objects, key, b"")
+            self._put(key, b"")
         self.delete([key])
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -206,7 +216,7 @@ class Store:
             batch = list(keys[start : start + _DELETED_AT_ONCE])
             with self._explained():
                 try:
-                    self._obstore.delete(self._objects, batch)
+                    self._again(lambda batch=batch: self._obstore.delete(self._objects, batch))
                 except (NotFoundError, FileNotFoundError):
                     # Some stores stop at the first that is not there.
                     self._delete_one_by_one(batch)
@@ -216,7 +226,7 @@ class Store:
 
         for key in keys:
             with suppress(NotFoundError, FileNotFoundError):
-                self._obstore.delete(self._objects, key)
+                self._again(lambda key=key: self._obstore.delete(self._objects, key))
 
     def address(self, key: str) -> str:
         """The URL of an object."""
@@ -227,6 +237,31 @@ class Store:
         import obstore
 
         return obstore
+
+    def _get(self, key: str, **options: Any) -> tuple[Any, bytes]:
+        """What the store says of an object, and its content."""
+
+        def whole() -> tuple[Any, bytes]:
+            result = self._obstore.get(self._objects, key, **options)
+            return result.meta, bytes(result.bytes())
+
+        return self._again(whole)
+
+    def _put(self, key: str, content: bytes | Path, **options: Any) -> None:
+        self._again(lambda: self._obstore.put(self._objects, key, content, **options))
+
+    def _again(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask until the time is over where a connection broke in a way that obstore gives up at: it
+        takes up again what could not be sent, and not what was reset on the way.
+        """
+        end = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                return ask()
+            except Exception as error:
+                if not _broke_on_the_way(error) or time.monotonic() >= end:
+                    raise
+            time.sleep(random.uniform(0, min(1, _LONGEST_PAUSE_SECONDS)))
 
     def _require_same(self, entry: Entry, facts: Any) -> None:
         """For stores that ignore conditions."""
@@ -287,6 +322,12 @@ class Store:
         return MachineError(f"{what} {address}: {first}", "Run it again when it answers")
 
 
+def _broke_on_the_way(error: Exception) -> bool:
+    """Not while credentials were looked for: there nobody may be at the other end at all."""
+    text = str(error)
+    return bool(_CONNECTION_BROKE.search(text)) and not _ASKED_THE_MACHINE.search(text)
+
+
 def _etag(facts: Any) -> str | None:
     """In quotes: listings of Azure leave them out."""
     tag = facts.get("e_tag")
@@ -295,7 +336,7 @@ def _etag(facts: Any) -> str | None:
     return f'"{tag}"'
 
 
-def _open(url: str, service: str) -> "ObjectStore":
+def _open(url: str, service: str, patience_seconds: float) -> "ObjectStore":
     from obstore.store import from_url
 
     client: Any = {
@@ -304,10 +345,9 @@ def _open(url: str, service: str) -> "ObjectStore":
         # The providers' own addresses have TLS; whoever names another one without means it.
         "allow_http": True,
     }
-    seconds = float(os.environ.get(RETRY_VARIABLE, _RETRY_SECONDS))
     retry: Any = {
-        "max_retries": _UNBOUNDED if seconds else 0,
-        "retry_timeout": timedelta(seconds=seconds),
+        "max_retries": _UNBOUNDED if patience_seconds else 0,
+        "retry_timeout": timedelta(seconds=patience_seconds),
         "backoff": {"max_backoff": timedelta(seconds=_LONGEST_PAUSE_SECONDS)},
     }
     given = {"client_options": client, "retry_config": retry}

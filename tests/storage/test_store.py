@@ -174,3 +174,45 @@ def test_a_server_that_is_away_for_a_while_is_asked_again(
         way.join()
         eventually(lambda: not work.is_alive(), "it is not asked any more")
         assert [entry.key for entry in store.entries()] == ["before", "during"]
+
+
+def test_a_write_whose_answer_is_lost_finds_itself(
+    url: str, server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The object is there, nobody was told: the second try is refused, and it is our own content."""
+    monkeypatch.setenv("RECSYS_STORE_SECONDS", str(PATIENCE_SECONDS))
+    with way_to(server.port) as way:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{way.port}")
+        store = Store(url)
+        way.lose_answers = 1
+        store.write("live.json", b"1", "nothing")
+        assert way.lost == 1
+        assert store.read("live.json").content == b"1"
+
+
+@pytest.mark.parametrize("abrupt", [True, False], ids=["reset", "closed"])
+@pytest.mark.parametrize("call", ["entries", "read", "upload", "delete", "download"])
+def test_a_connection_that_breaks_is_made_again(
+    url: str,
+    server: ObjectServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    abrupt: bool,
+) -> None:
+    monkeypatch.setenv("RECSYS_STORE_SECONDS", str(PATIENCE_SECONDS))
+    with way_to(server.port) as way:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{way.port}")
+        store = Store(url)
+        put(store, {"log": b"1"}, tmp_path)
+        listed = store.entry("log")
+        calls = {
+            "entries": store.entries,
+            "read": lambda: store.read("log"),
+            "upload": lambda: put(store, {"other": b"2"}, tmp_path),
+            "delete": lambda: store.delete(["log"]),
+            "download": lambda: store.download(listed, tmp_path / "back"),
+        }
+        way.lose_answers, way.abrupt = 3, abrupt
+        calls[call]()
+        assert way.lost == 3
