@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -126,7 +127,7 @@ class Store:
 
         with self._explained(key):
             try:
-                facts = self._again(lambda: self._obstore.head(self._objects, key))
+                facts = self._again(partial(self._obstore.head, self._objects, key))
             except (NotFoundError, FileNotFoundError) as error:
                 if _NO_BUCKET.search(str(error)):
                     raise
@@ -216,7 +217,7 @@ class Store:
             batch = list(keys[start : start + _DELETED_AT_ONCE])
             with self._explained():
                 try:
-                    self._again(lambda batch=batch: self._obstore.delete(self._objects, batch))
+                    self._again(partial(self._obstore.delete, self._objects, batch))
                 except (NotFoundError, FileNotFoundError):
                     # Some stores stop at the first that is not there.
                     self._delete_one_by_one(batch)
@@ -226,7 +227,7 @@ class Store:
 
         for key in keys:
             with suppress(NotFoundError, FileNotFoundError):
-                self._again(lambda key=key: self._obstore.delete(self._objects, key))
+                self._again(partial(self._obstore.delete, self._objects, key))
 
     def address(self, key: str) -> str:
         """The URL of an object."""
@@ -248,7 +249,7 @@ class Store:
         return self._again(whole)
 
     def _put(self, key: str, content: bytes | Path, **options: Any) -> None:
-        self._again(lambda: self._obstore.put(self._objects, key, content, **options))
+        self._again(partial(self._obstore.put, self._objects, key, content, **options))
 
     def _again(self, ask: Callable[[], Answer]) -> Answer:
         """Ask until the time is over where a connection broke in a way that obstore gives up at: it
