@@ -17,23 +17,20 @@ are the scores. Inside, all is computed in double precision, as it is in numpy.
 """
 
 from collections.abc import Sequence
-from itertools import count
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from recsys.core.encoder import EncoderState, RelationState
 from recsys.core.errors import UsageError
 from recsys.core.history import GAPS
 from recsys.core.tables import ITEM
 from recsys.encode.history_scores import LENGTH_POWER, HistoryScores
+from recsys.encode.onnx_values import OnnxGraph, OnnxValue
 
 _FAMILIES = ("history", "degree_prior")
-_OPSET = 17
-_IR_VERSION = 8  # what onnxruntime of 2022 reads, too
 _NEVER = -1e300
 """In the place of the logarithm of 0: no weight after the softmax."""
 
@@ -50,303 +47,205 @@ def encoder_graph(state: EncoderState, added: HistoryScores | None) -> onnx.Mode
     return _EncoderGraph(state, added).model()
 
 
-class _Nodes:
-    """Nodes and constants as they are added; every method gives the name of what it computes."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self.inputs: list[onnx.ValueInfoProto] = []
-        self._numbers = count()
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{operator.lower()}_{next(self._numbers)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
-        return output
-
-    def constant(self, values: Any, kind: Any = np.float64) -> str:
-        name = f"constant_{next(self._numbers)}"
-        array = np.array(values, kind, order="C")
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
-
-    def input(self, name: str, kind: int) -> str:
-        places = f"{name.rpartition('_')[0]}_places"
-        self.inputs.append(helper.make_tensor_value_info(name, kind, ["users", places]))
-        return name
-
-    def double(self, values: str) -> str:
-        return self.add("Cast", values, to=TensorProto.DOUBLE)
-
-    def sum(self, values: str, axis: int, keep: bool = False) -> str:
-        return self.add("ReduceSum", values, self.constant([axis], np.int64), keepdims=int(keep))
-
-    def expanded(self, values: str, *axes: int) -> str:
-        return self.add("Unsqueeze", values, self.constant(axes, np.int64))
-
-    def shaped(self, values: str, *shape: int) -> str:
-        """0 keeps a dimension, −1 takes what is left."""
-        return self.add("Reshape", values, self.constant(shape, np.int64))
-
-    def unit(self, values: str) -> str:
-        """Vectors of length one along the last axis; zero stays zero."""
-        squares = self.sum(self.add("Mul", values, values), -1, keep=True)
-        norms = self.add("Sqrt", squares)
-        return self.add("Div", values, self.or_one(norms))
-
-    def or_one(self, values: str) -> str:
-        """1 in the place of what is not above 0."""
-        is_positive = self.add("Greater", values, self.constant(0.0))
-        return self.add("Where", is_positive, values, self.constant(1.0))
-
-    def gathered(self, table: NDArray[Any], rows: str) -> str:
-        """Rows of a float32 table, as double: it is kept in its own precision."""
-        return self.double(self.add("Gather", self.constant(table, np.float32), rows, axis=0))
-
-
 class _Sources:
-    """The neighbours under one relation: rows, where there are any, and edge weights."""
+    """The neighbours under one relation: rows, where there are any, and edge weights.
 
-    def __init__(self, nodes: _Nodes, state: EncoderState, relation: RelationState) -> None:
+    index: (B, L). mask: (B, L) where there is an edge of some weight; is_edge: the same as numbers.
+    rows: (B, L) `index` with 0 in empty places. weight: (B, L), 0 in empty places; safe_weight has 1
+    there. present: (B,) who has an edge.
+    """
+
+    def __init__(self, graph: OnnxGraph, state: EncoderState, relation: RelationState) -> None:
         self.relation = relation
-        index = nodes.input(f"{relation.name}_index", TensorProto.INT64)
-        given = nodes.double(nodes.input(f"{relation.name}_weight", TensorProto.FLOAT))
-        weight = nodes.add("Mul", given, self._places(nodes, state, relation, given))
-        is_there = nodes.add("GreaterOrEqual", index, nodes.constant(0, np.int64))
-        has_weight = nodes.add("Greater", weight, nodes.constant(0.0))
-        self.mask = nodes.add("And", is_there, has_weight)  # (B, L)
-        self.rows = nodes.add("Max", index, nodes.constant(0, np.int64))
-        self.is_edge = nodes.double(self.mask)
-        self.weight = nodes.add("Mul", weight, self.is_edge)
-        self.safe_weight = nodes.add("Where", self.mask, weight, nodes.constant(1.0))
-        edges = nodes.sum(self.is_edge, 1)
-        self.present = nodes.add("Greater", edges, nodes.constant(0.0))  # (B,)
+        index = graph.input(f"{relation.name}_index", np.int64)
+        edge_weight = graph.input(f"{relation.name}_weight", np.float32).double()
+        weight = _placed(graph, state, relation, edge_weight)
+        self.mask = (index >= 0) & (weight > 0.0)
+        self.is_edge = self.mask.double()
+        self.rows = index.at_least(0)
+        self.weight = weight * self.is_edge
+        self.safe_weight = weight.where(self.mask, 1.0)
+        self.present = self.is_edge.sum(1) > 0.0
 
-    @staticmethod
-    def _places(nodes: _Nodes, state: EncoderState, relation: RelationState, like: str) -> str:
-        """(B, L) what the place in the history makes of an edge."""
-        factor = nodes.add("Add", nodes.add("Mul", like, nodes.constant(0.0)), nodes.constant(1.0))
-        if relation.behavior is None:
-            return factor
-        half_life = state.half_life_events
-        if half_life is not None or relation.rank_weights is not None:
-            rank = nodes.input(f"{relation.name}_rank", TensorProto.INT64)
-            rank = nodes.add("Max", rank, nodes.constant(0, np.int64))
-            if half_life is not None:
-                # 2^(−p / half_life_events)
-                power = nodes.add("Div", nodes.double(rank), nodes.constant(-half_life))
-                factor = nodes.add("Mul", factor, nodes.add("Pow", nodes.constant(2.0), power))
-            if relation.rank_weights is not None:
-                by_rank = np.append(relation.rank_weights, np.float32(0))
-                last = nodes.constant(len(by_rank) - 1, np.int64)
-                row = nodes.add("Min", rank, last)
-                factor = nodes.add("Mul", factor, nodes.gathered(by_rank, row))
-        if relation.gap_weights is not None:
-            seconds = nodes.input(f"{relation.name}_seconds", TensorProto.INT64)
-            factor = nodes.add("Mul", factor, _of_gap(nodes, relation.gap_weights, seconds))
-        return factor
+
+def _placed(
+    graph: OnnxGraph, state: EncoderState, relation: RelationState, weight: OnnxValue
+) -> OnnxValue:
+    """(B, L) weights of edges with what their places in the history make of them."""
+    if relation.behavior is None:
+        return weight
+    half_life = state.half_life_events
+    if half_life is not None or relation.rank_weights is not None:
+        rank = graph.input(f"{relation.name}_rank", np.int64).at_least(0)
+        if half_life is not None:
+            # 2^(−p / half_life_events)
+            weight = weight * (rank.double() / -half_life).exp2()
+        if relation.rank_weights is not None:
+            # Beyond the last rank that has a weight there is none.
+            by_rank = np.append(relation.rank_weights, np.float32(0))
+            weight = weight * rank.at_most(len(by_rank) - 1).rows_of(by_rank)
+    if relation.gap_weights is not None:
+        seconds = graph.input(f"{relation.name}_seconds", np.int64)
+        weight = weight * _gap_bucket(graph, seconds).rows_of(relation.gap_weights)
+    return weight
+
+
+def _gap_bucket(graph: OnnxGraph, seconds: OnnxValue) -> OnnxValue:
+    """(B, L) ⌊log₂(1 + seconds)⌋: the number of powers of two that 1 + seconds reaches."""
+    powers = np.array([2**bucket for bucket in range(1, GAPS)])
+    is_reached = (seconds + 1).expanded(2) >= graph.constant(powers, np.int64)
+    return is_reached.cast(np.int64).sum(2)
 
 
 class _EncoderGraph:
     def __init__(self, state: EncoderState, added: HistoryScores | None) -> None:
         self.state, self.added = state, added
-        self.nodes = _Nodes()
+        self.graph = OnnxGraph()
         self.width = len(state.visitor)
         self.head_width = self.width // state.heads
-        self.sources = [_Sources(self.nodes, state, relation) for relation in state.relations]
+        self.sources = [_Sources(self.graph, state, relation) for relation in state.relations]
 
     def model(self) -> onnx.ModelProto:
-        nodes = self.nodes
-        parts = [nodes.add("Cast", self._vector(), to=TensorProto.FLOAT)]
+        width = self.width
+        vectors = [self._vector().cast(np.float32)]
         if self.added is not None and self.added.back.shape[1]:
-            parts.append(nodes.add("Cast", self._beside(self.added), to=TensorProto.FLOAT))
-        last = nodes.add("Concat", *parts, axis=1)
-        nodes.nodes.append(helper.make_node("Identity", [last], ["vector"]))
-        width = self.width + (0 if self.added is None else self.added.back.shape[1])
-        output = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["users", width])
-        graph = helper.make_graph(
-            nodes.nodes, "recsys user encoder", nodes.inputs, [output], nodes.constants
-        )
-        opsets = [helper.make_opsetid("", _OPSET)]
-        return helper.make_model(
-            graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="recsys"
-        )
+            width += self.added.back.shape[1]
+            vectors.append(self._beside(self.added).cast(np.float32))
+        return self.graph.model("vector", self.graph.concatenated(vectors), width)
 
-    def _vector(self) -> str:
+    def _vector(self) -> OnnxValue:
         """(B, d) z of `core.encoder`."""
-        nodes, state = self.nodes, self.state
+        state = self.state
         hidden = self._everybody(state.visitor)
         # z = Σ_l layer_weights[l] h^l
-        total = nodes.add("Mul", hidden, nodes.constant(float(state.layer_weights[0])))
-        latest = nodes.unit(self._latest()) if state.causal_block else None
+        total = hidden * float(state.layer_weights[0])
+        latest = self._latest().unit() if state.causal_block else None
         asks = hidden
         for layer in range(1, state.layers + 1):
             hidden = self._step(layer, asks)
-            weight = nodes.constant(float(state.layer_weights[layer]))
-            total = nodes.add("Add", total, nodes.add("Mul", hidden, weight))
+            total = total + hidden * float(state.layer_weights[layer])
             # x̂ + ĥ
-            asks = hidden if latest is None else nodes.add("Add", latest, nodes.unit(hidden))
+            asks = hidden if latest is None else latest + hidden.unit()
         if state.causal_block:
-            total = nodes.add("Add", total, self._causal_block(asks))
-        return nodes.unit(total) if state.similarity == "cosine" else total
+            total = total + self._causal_block(asks)
+        return total.unit() if state.similarity == "cosine" else total
 
-    def _everybody(self, values: Any) -> str:
+    def _everybody(self, row: NDArray[Any]) -> OnnxValue:
         """(B, d) the same row for every user."""
-        nodes = self.nodes
-        zeros = nodes.add("Mul", self.sources[0].is_edge, nodes.constant(0.0))
-        column = nodes.sum(zeros, 1, keep=True)
-        return nodes.add("Add", column, nodes.constant(np.asarray(values)[None]))
+        zeros = (self.sources[0].is_edge * 0.0).sum(1, keep=True)
+        return zeros + row[None]
 
-    def _latest(self) -> str:
+    def _latest(self) -> OnnxValue:
         """(B, d) state of the latest item; 0 where there is none."""
-        nodes = self.nodes
-        index = nodes.input("latest_index", TensorProto.INT64)
-        rows = nodes.add("Max", index, nodes.constant(0, np.int64))
-        states = nodes.gathered(self.state.states[ITEM][0], rows)
-        is_there = nodes.add("GreaterOrEqual", index, nodes.constant(0, np.int64))
-        known = nodes.add("Mul", states, nodes.expanded(nodes.double(is_there), -1))
-        return nodes.sum(known, 1)
+        index = self.graph.input("latest_index", np.int64)
+        states = index.at_least(0).rows_of(self.state.states[ITEM][0])
+        is_there = (index >= 0).double()
+        return (states * is_there.expanded(-1)).sum(1)
 
-    def _step(self, layer: int, hidden: str) -> str:
+    def _step(self, layer: int, hidden: OnnxValue) -> OnnxValue:
         """(B, d) h^layer from h^(layer−1) = Σ_r gate_r out_r."""
-        nodes = self.nodes
         outputs = [self._output(layer, sources, hidden) for sources in self.sources]
         mixture = self._mixture(layer, hidden, outputs)
         total = None
         for sources, output in zip(self.sources, outputs, strict=True):
-            share = output
             if not sources.relation.base:
                 # tanh(gate_r) β_r(v)
-                gate = np.tanh(float(sources.relation.gate[layer - 1]))
-                factor = nodes.add("Mul", mixture.pop(0), nodes.constant(gate))
-                share = nodes.add("Mul", output, nodes.expanded(factor, 1))
-            total = share if total is None else nodes.add("Add", total, share)
+                gate = mixture.pop(0) * float(np.tanh(sources.relation.gate[layer - 1]))
+                output = output * gate.expanded(1)
+            total = output if total is None else total + output
         assert total is not None
         return total
 
-    def _output(self, layer: int, sources: _Sources, hidden: str) -> str:
+    def _output(self, layer: int, sources: _Sources, hidden: OnnxValue) -> OnnxValue:
         """(B, d) one relation's output, ungated."""
-        nodes, relation = self.nodes, sources.relation
-        states = nodes.gathered(self.state.states[relation.source][layer - 1], sources.rows)
-        messages = nodes.shaped(states, 0, 0, self.state.heads, self.head_width)
+        relation = sources.relation
+        states = sources.rows.rows_of(self.state.states[relation.source][layer - 1])
+        messages = states.shaped(0, 0, self.state.heads, self.head_width)
         prior = self._prior(layer, sources)
-        logits = self._logits(layer, relation, messages, hidden)
         # ln p_uv + (c − 1) ln w_uv
-        log_prior = nodes.add("Log", prior)
+        log_prior = prior.log()
         if relation.weight_power is not None:
-            power = nodes.constant(float(relation.weight_power[layer - 1]) - 1)
-            further = nodes.add("Mul", nodes.add("Log", sources.safe_weight), power)
-            log_prior = nodes.add("Add", log_prior, further)
-        log_prior = nodes.add("Where", sources.mask, log_prior, nodes.constant(_NEVER))
-        logits = nodes.add("Add", logits, nodes.expanded(log_prior, 2))
-        alpha = nodes.add("Softmax", logits, axis=1)
-        alpha = nodes.add("Mul", alpha, nodes.expanded(sources.is_edge, 2))
-        weighted = nodes.add("Mul", messages, nodes.expanded(alpha, 3))
-        output = nodes.shaped(nodes.sum(weighted, 1), 0, self.width)
+            further = float(relation.weight_power[layer - 1]) - 1
+            log_prior = log_prior + sources.safe_weight.log() * further
+        log_prior = log_prior.where(sources.mask, _NEVER)
+        logits = self._logits(layer, relation, messages, hidden) + log_prior.expanded(2)
+        alpha = logits.softmax(axis=1) * sources.is_edge.expanded(2)
+        output = (messages * alpha.expanded(3)).sum(1).shaped(0, self.width)
         if self.state.family == "degree_prior":
-            scale = self._degree_scale(layer, sources, prior)
-            output = nodes.add("Mul", output, nodes.expanded(scale, 1))
+            output = output * self._degree_scale(layer, sources, prior).expanded(1)
         return output
 
-    def _prior(self, layer: int, sources: _Sources) -> str:
+    def _prior(self, layer: int, sources: _Sources) -> OnnxValue:
         """(B, L) p_uv = w_uv d(u)^(−a); 1 where there is no edge."""
-        nodes, relation = self.nodes, sources.relation
-        degree = nodes.gathered(relation.source_degree, sources.rows)
-        has_degree = nodes.add("Greater", degree, nodes.constant(0.0))
-        degree = nodes.add("Where", has_degree, degree, sources.safe_weight)
-        exponent = nodes.constant(-float(relation.source_exponent[layer - 1]))
-        powered = nodes.add("Pow", degree, exponent)
-        return nodes.add("Mul", sources.safe_weight, powered)
+        degree = sources.rows.rows_of(sources.relation.source_degree)
+        # A source without a degree is new: it has this edge alone.
+        degree = degree.where(degree > 0.0, sources.safe_weight)
+        return sources.safe_weight * degree ** -float(sources.relation.source_exponent[layer - 1])
 
-    def _degree_scale(self, layer: int, sources: _Sources, prior: str) -> str:
+    def _degree_scale(self, layer: int, sources: _Sources, prior: OnnxValue) -> OnnxValue:
         """(B,) (Σ_u p_uv) d(v)^(−b)."""
-        nodes = self.nodes
-        of_edges = nodes.sum(nodes.add("Mul", prior, sources.is_edge), 1)
-        degree = nodes.or_one(nodes.sum(sources.weight, 1))
-        exponent = nodes.constant(-float(sources.relation.target_exponent[layer - 1]))
-        return nodes.add("Mul", of_edges, nodes.add("Pow", degree, exponent))
+        degree = sources.weight.sum(1).or_one()
+        target_exponent = float(sources.relation.target_exponent[layer - 1])
+        return (prior * sources.is_edge).sum(1) * degree**-target_exponent
 
-    def _logits(self, layer: int, relation: RelationState, messages: str, hidden: str) -> str:
+    def _logits(
+        self, layer: int, relation: RelationState, messages: OnnxValue, hidden: OnnxValue
+    ) -> OnnxValue:
         """(B, L, heads) what is learnt of a source, and of the two together."""
-        nodes, heads = self.nodes, self.state.heads
-        keys = nodes.unit(messages)
+        keys = messages.unit()
         if self.state.family == "degree_prior":
             # γ cos(h_u, h_v)
-            targets = nodes.unit(nodes.shaped(hidden, 0, 1, heads, self.head_width))
-            cosine = nodes.sum(nodes.add("Mul", keys, targets), -1)
-            return nodes.add("Mul", cosine, nodes.constant(relation.gamma[layer - 1]))
-        logits = nodes.sum(nodes.add("Mul", keys, nodes.constant(0.0)), -1)
+            targets = self._by_head(hidden).unit()
+            gamma: NDArray[Any] = relation.gamma[layer - 1]
+            return (keys * targets).sum(-1) * gamma
+        logits = (keys * 0.0).sum(-1)
         if relation.query is not None:
             # query · ĥ_u
-            query = nodes.add("Mul", keys, nodes.constant(relation.query[layer - 1]))
-            logits = nodes.add("Add", logits, nodes.sum(query, -1))
+            logits = logits + (keys * relation.query[layer - 1]).sum(-1)
         if relation.match is not None:
             # ⟨ĥ_v match, ĥ_u⟩
-            match = nodes.constant(relation.match[layer - 1])
-            asked = nodes.add("MatMul", nodes.unit(hidden), match)
-            asked = nodes.shaped(asked, 0, 1, heads, self.head_width)
-            logits = nodes.add("Add", logits, nodes.sum(nodes.add("Mul", keys, asked), -1))
+            asked = self._by_head(hidden.unit() @ relation.match[layer - 1])
+            logits = logits + (keys * asked).sum(-1)
         return logits
 
-    def _mixture(self, layer: int, hidden: str, outputs: Sequence[str]) -> list[str]:
+    def _by_head(self, vectors: OnnxValue) -> OnnxValue:
+        """(B, 1, heads, d / heads), to stand beside (B, L, heads, d / heads)."""
+        return vectors.shaped(0, 1, self.state.heads, self.head_width)
+
+    def _mixture(
+        self, layer: int, hidden: OnnxValue, outputs: Sequence[OnnxValue]
+    ) -> list[OnnxValue]:
         """Of each added relation (B,) β_r(v): the softmax over those present at v."""
-        nodes = self.nodes
-        direction = nodes.unit(hidden)
-        columns, present = [], []
+        logits, present = [], []
         for sources, output in zip(self.sources, outputs, strict=True):
             if sources.relation.base:
                 continue
             # κ_r cos(h_v, out_r)
-            cosine = nodes.sum(nodes.add("Mul", direction, nodes.unit(output)), -1)
-            kappa = nodes.constant(float(sources.relation.kappa[layer - 1]))
-            logit = nodes.add("Mul", cosine, kappa)
-            logit = nodes.add("Where", sources.present, logit, nodes.constant(_NEVER))
-            columns.append(nodes.expanded(logit, 1))
-            present.append(nodes.expanded(nodes.double(sources.present), 1))
-        if not columns:
+            cosine = (hidden.unit() * output.unit()).sum(-1)
+            logit = cosine * float(sources.relation.kappa[layer - 1])
+            logits.append(logit.where(sources.present, _NEVER).expanded(1))
+            present.append(sources.present.double().expanded(1))
+        if not logits:
             return []
-        shares = nodes.add("Softmax", nodes.add("Concat", *columns, axis=1), axis=1)
-        shares = nodes.add("Mul", shares, nodes.add("Concat", *present, axis=1))
-        return [
-            nodes.add("Gather", shares, nodes.constant(column, np.int64), axis=1)
-            for column in range(len(columns))
-        ]
+        shares = self.graph.concatenated(logits).softmax(axis=1)
+        shares = shares * self.graph.concatenated(present)
+        return [shares.column(number) for number in range(len(logits))]
 
-    def _causal_block(self, asks: str) -> str:
+    def _causal_block(self, asks: OnnxValue) -> OnnxValue:
         """(B, d) out · SiLU(into · √d unit(asks) + bias)."""
-        nodes, weights = self.nodes, self.state.causal_block
-        y = nodes.add("Mul", nodes.unit(asks), nodes.constant(np.sqrt(self.width)))
-        inner = nodes.add("MatMul", y, nodes.constant(weights["into"].T))
-        inner = nodes.add("Add", inner, nodes.constant(weights["bias"]))
-        # SiLU(x) = x / (1 + e^−x)
-        exponential = nodes.add("Exp", nodes.add("Neg", inner))
-        active = nodes.add("Div", inner, nodes.add("Add", exponential, nodes.constant(1.0)))
-        return nodes.add("MatMul", active, nodes.constant(weights["out"].T))
+        weights = self.state.causal_block
+        bias, into, out = weights["bias"], weights["into"].T, weights["out"].T
+        inner = (asks.unit() * float(np.sqrt(self.width))) @ into + bias
+        return inner.silu() @ out
 
-    def _beside(self, added: HistoryScores) -> str:
+    def _beside(self, added: HistoryScores) -> OnnxValue:
         """(B, columns of `back`) low-pass of the history, and 1 for what everybody gets."""
-        nodes = self.nodes
         everybody = self._everybody(np.ones(added.back.shape[1] - added.rank))
         if not added.rank:
             return everybody
-        index = nodes.input("history_index", TensorProto.INT64)
-        weight = nodes.double(nodes.input("history_weight", TensorProto.FLOAT))
-        is_there = nodes.add("GreaterOrEqual", index, nodes.constant(0, np.int64))
-        weight = nodes.add("Mul", weight, nodes.double(is_there))
-        rows = nodes.add("Max", index, nodes.constant(0, np.int64))
-        into = nodes.gathered(added.into, rows)
+        index = self.graph.input("history_index", np.int64)
+        weight = self.graph.input("history_weight", np.float32).double() * (index >= 0).double()
         # h_u · into / (Σ_j h_uj)^¾
-        lent = nodes.sum(nodes.add("Mul", into, nodes.expanded(weight, 2)), 1)
-        total = nodes.or_one(nodes.sum(weight, 1, keep=True))
-        scale = nodes.add("Pow", total, nodes.constant(-LENGTH_POWER))
-        return nodes.add("Concat", nodes.add("Mul", lent, scale), everybody, axis=1)
-
-
-def _of_gap(nodes: _Nodes, gap_weights: NDArray[Any], seconds: str) -> str:
-    """(B, L) gap_weights[⌊log₂(1 + seconds)⌋]: the number of powers of two that 1 + seconds reaches."""
-    powers = np.array([2**bucket for bucket in range(1, GAPS)], np.int64)
-    reached = nodes.add("Add", seconds, nodes.constant(1, np.int64))
-    reached = nodes.expanded(reached, 2)
-    is_reached = nodes.add("GreaterOrEqual", reached, nodes.constant(powers, np.int64))
-    counted = nodes.add("Cast", is_reached, to=TensorProto.INT64)
-    return nodes.gathered(gap_weights, nodes.sum(counted, 2))
+        lent = (index.at_least(0).rows_of(added.into) * weight.expanded(2)).sum(1)
+        total = weight.sum(1, keep=True).or_one()
+        return self.graph.concatenated([lent * total**-LENGTH_POWER, everybody])
