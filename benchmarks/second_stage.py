@@ -30,7 +30,8 @@ from recsys.core.config import build_config
 from recsys.core.intervals import bootstrap_means, difference
 from recsys.core.progress import QUIET
 from recsys.evaluate.deciding import deciding_per_user
-from recsys.fitting.second_stage import Scorer, fitted_to, ranked, ranked_users
+from recsys.fitting.first_stage import Scorer, ranked_users
+from recsys.fitting.second_stage import fitted_to, ranked
 from recsys.phases.phase import Phase
 from recsys.search.exact import rank
 from recsys.second_stage.rerank import SecondStage

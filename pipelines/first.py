@@ -6,7 +6,7 @@ from pipelines.phases_on_disk import load_phase
 from recsys.core.artefacts import RunFolder
 from recsys.core.config import RunConfig
 from recsys.core.progress import Progress
-from recsys.fitting.first import first_bundle
+from recsys.fitting.first_bundle import first_bundle
 from recsys.releases.life_cycle import publish
 from recsys.releases.publish import write_bundle
 

@@ -8,29 +8,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import index
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 import polars as pl
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from recsys.bundle.bundle import Bundle
-from recsys.bundle.parts.similar_items import SimilarBy
-from recsys.content.features import ContentRows, read_contents
 from recsys.core.arrays import Float32Array
 from recsys.core.artefacts import atomic_folder, read_json, write_json
 from recsys.core.config import RunConfig, build_config, rename_old_parameters
 from recsys.core.errors import UsageError
 from recsys.core.forks import refuse_in_fork
-from recsys.core.interactions import fit_interactions
 from recsys.core.progress import QUIET, Progress
 from recsys.core.tables import LOG_SCHEMA
-from recsys.encode.history_scores import searched
 from recsys.evaluate.held_out_rows import evaluate_rows
-from recsys.fitting.fit import bundle_of, fit_phase
 from recsys.fitting.known_names import require_known_names
-from recsys.fitting.second_stage import choose_second_stage, fitted_to, with_second_stage
-from recsys.graph.build import target_behavior
+from recsys.fitting.whole_log import (
+    LogChoice,
+    bundle_of_log,
+    choose_on_held_out_rows,
+    contents_of_all_items,
+)
 from recsys.logs.frames import (
     SIMILAR,
     Frame,
@@ -40,48 +39,18 @@ from recsys.logs.frames import (
     plain_value,
     to_polars,
 )
-from recsys.logs.ingest import CodedLog, ingest, load_log
-from recsys.logs.split import split_log
+from recsys.logs.ingest import ingest, load_log
 from recsys.lookup.cold_start import Fallback
 from recsys.lookup.lookup import Answer, Attributes, Event, Explained, Lookup
 from recsys.lookup.options import ListKeywords
 from recsys.lookup.shown import ShownList
-from recsys.phases.phase import Phase
 from recsys.releases.publish import write_bundle
-from recsys.scores.additions import blended, fit_history, fit_terms, with_history
-from recsys.scores.blend import NO_BLEND, Blend
-from recsys.scores.choice import choose_blend
-from recsys.scores.most_popular import choose_popularity
-from recsys.scores.similar_items import choose_similar
-from recsys.scores.trained_vectors import TrainedVectors
-from recsys.search.exact import VectorScorer
-from recsys.search.tuning import tune
-from recsys.second_stage.trees import Trees, require_lightgbm
-from recsys.train.probe import Settings
+from recsys.second_stage.trees import require_lightgbm
 
 _CARD = "recommender.json"
 _KEY = "key"
 _DEFAULTS = RunConfig()
 _REASONS = "reasons"
-
-
-class _Chosen(NamedTuple):
-    """What validation chose.
-
-    epochs: of the training on the whole log; None for as many as it has where nothing ends it sooner.
-    blend: what histories add to the vectors.
-    half_life_days: half-life of what users of whom nothing is known get, as in `bundle_of`.
-    settings: what the configuration of the training leaves open.
-    similar_by: by what items are similar.
-    trees: of the second stage; None for none.
-    """
-
-    epochs: int | None
-    blend: Blend = NO_BLEND
-    half_life_days: float | None = None
-    settings: Settings | None = None
-    similar_by: SimilarBy = "vectors"
-    trees: Trees | None = None
 
 
 def _option(key: str, default_of: str | None = None) -> Any:
@@ -189,10 +158,12 @@ class GraphRecommender(BaseEstimator):
                 warning = warning.replace(f" {file!r}", "")
             warnings.warn(warning, UserWarning, stacklevel=2)
         log = load_log(home / "log")
-        contents = _read_contents(log, config, progress)
-        chosen = self._choose(log, config, contents, progress)
-        bundle = _write_bundle(log, config, chosen, contents, home / "bundles", progress)
-        self._take(bundle, style, finalizer)
+        contents = contents_of_all_items(log, config, progress)
+        choice = LogChoice(config.train.epochs)
+        if self._holds_out(config):
+            choice = choose_on_held_out_rows(log, config, contents, progress)
+        bundle = bundle_of_log(log, config, choice, contents, progress)
+        self._take(write_bundle(home / "bundles", bundle), style, finalizer)
         return self
 
     def recommend(
@@ -479,118 +450,11 @@ class GraphRecommender(BaseEstimator):
                 to_polars(table, (id_columns[name],)).write_parquet(files[name])
         return config.model_copy(update={"data": config.data.model_copy(update=files)})
 
-    def _choose(
-        self,
-        log: CodedLog,
-        config: RunConfig,
-        contents: Sequence[ContentRows],
-        progress: Progress,
-    ) -> _Chosen:
-        """What does best on held-out rows; `epochs` itself, and vectors alone, without them."""
-        if not self._holds_out(config):
-            return _Chosen(config.train.epochs)
-        no_rows = log.rows.head(0).collect()
-        behaviors = fit_interactions(no_rows, log.users, log.items, log.behaviors)
-        target = target_behavior(behaviors, config.graph)
-        splits = split_log(log, config.split, target, config.seed, config.evaluate.task)
-        phase = Phase("final", log, splits, config, contents=contents)
-        graph = phase.graph
-        trained = fit_phase(phase, graph, config.model, progress=progress)
-        vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
-        terms = fit_terms(phase, None, progress)
-        blend = choose_blend(phase, vectors, progress, terms).blend
-        embeddings = vectors.embeddings_of(blend.scaling)
-        scaled = VectorScorer(embeddings.users, embeddings.items)
-        added = fit_history(phase, scaled, blend, progress, terms)
-        half_life_days = choose_popularity(phase).half_life_days
-        trees = None
-        if config.rank.model != "none":
-            scorer = with_history(phase, scaled, added)
-            choice = choose_second_stage(phase, scorer, half_life_days, progress)
-            trees = choice.trees if choice.used else None
-        return _Chosen(
-            trained.best_epoch,
-            blend,
-            half_life_days,
-            trained.settings,
-            choose_similar(phase, embeddings, added).by,
-            trees,
-        )
-
     def _take(self, bundle: Path, style: FrameStyle, finalizer: object) -> None:
         self._lookup = Lookup(Bundle.load(bundle, verify=False))
         self.epochs_ = self._lookup.bundle.model_card["epochs"]
         self._style = style
         self._finalizer = finalizer
-
-
-def _read_contents(log: CodedLog, config: RunConfig, progress: Progress) -> list[ContentRows]:
-    """The texts of all items that are known."""
-    items = log.item_table
-    if log.cold_items is not None:
-        items = pl.concat([items, log.cold_items], how="diagonal_relaxed")
-    contents, _ = read_contents(config.features, config.data, items, progress)
-    return contents
-
-
-def _write_bundle(
-    log: CodedLog,
-    config: RunConfig,
-    chosen: _Chosen,
-    contents: Sequence[ContentRows],
-    bundles: Path,
-    progress: Progress,
-) -> Path:
-    """Train on the whole log as chosen, and write what answers are made from.
-
-    Args:
-        log: All rows.
-        config: Of the model and its training.
-        chosen: Epochs, what histories add, and the second stage.
-        contents: Texts of items.
-        bundles: Folder of the bundle's folder.
-        progress: Told of the training.
-    """
-    phase = Phase("serve", log, None, config, contents=contents)
-    graph = phase.graph
-    trained = fit_phase(
-        phase,
-        graph,
-        config.model,
-        epochs=chosen.epochs,
-        progress=progress,
-        settings=chosen.settings,
-    )
-    vectors = TrainedVectors(phase.interactions, trained.embeddings, graph)
-    embeddings = vectors.embeddings_of(chosen.blend.scaling)
-    scorer = blended(phase, VectorScorer(embeddings.users, embeddings.items), chosen.blend)
-    queried = searched(scorer)
-    tuned = tune(
-        queried.item_vectors,
-        queried.user_vectors,
-        config.index,
-        seed=config.seed,
-        popularity=phase.interactions.popularity(phase.target),
-    )
-    card = {
-        "config": config.model_dump(mode="json", exclude={"data"}),
-        "epochs": trained.best_epoch,
-        "refit": True,
-    }
-    bundle = bundle_of(
-        phase,
-        graph,
-        embeddings,
-        scorer,
-        tuned,
-        card,
-        half_life_days=chosen.half_life_days,
-        similar_by=chosen.similar_by,
-    )
-    if chosen.trees is not None:
-        stage = fitted_to(chosen.trees, phase, scorer, chosen.half_life_days)
-        bundle = with_second_stage(bundle, stage)
-    return write_bundle(bundles, bundle)
 
 
 def _history(events: object) -> list[str | Event]:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-import recsys.fitting.first
+import recsys.fitting.first_bundle
 from chain import Settings
 from pipelines.phases_on_disk import load_phase
 from pipelines.run import run
 from recsys.bundle.bundle import Bundle
 from recsys.core.artefacts import RunFolder
 from recsys.core.progress import Quiet
-from recsys.fitting.first import first_bundle
+from recsys.fitting.first_bundle import first_bundle
 from recsys.lookup.lookup import Lookup
 from recsys.releases.life_cycle import live, was_live
 
@@ -76,7 +76,7 @@ def test_lists_of_the_first_bundle_follow_the_history(
 def test_a_dear_table_leaves_popularity(
     settings: Settings, world: Path, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recsys.fitting.first, "_TABLE_SECONDS", 0.0)
+    monkeypatch.setattr(recsys.fitting.first_bundle, "_TABLE_SECONDS", 0.0)
     phase = load_phase(finished.path, settings(world), "serve")
     bundle = first_bundle(phase, phase.graph)
     assert bundle.model_card["model"] == "popularity"
