@@ -7,8 +7,9 @@ import typer
 
 from pipelines.commands.list_flags import BATCH, LIST, QUERY, Moment, Popularity, User, takes
 from pipelines.commands.options import Count, Json, LogJson, Quiet, Run, id_file
-from pipelines.commands.where_flags import Address, Buckets, RunnerName, WaitMinutes, Workers
+from pipelines.commands.where_flags import WHERE, WhereFlags
 from recsys.core.errors import UsageError
+from recsys.core.progress import Progress
 
 if TYPE_CHECKING:
     from recsys.lookup.lookup import Lookup
@@ -79,17 +80,13 @@ def explain(
         _print_explanation(document)
 
 
-@takes(BATCH)
+@takes(BATCH, WHERE)
 def batch(
     options: Any,
+    where: WhereFlags,
     run: Run,
     out: BatchFile,
     users_file: UsersFile = None,
-    runner: RunnerName = None,
-    address: Address = None,
-    buckets: Buckets = None,
-    workers: Workers = None,
-    wait_minutes: WaitMinutes = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
@@ -98,53 +95,15 @@ def batch(
     --buckets as a folder of such files.
     """
     from pipelines.console import print_document, print_text, progress_to
-    from pipelines.outputs import output_file, output_folder
 
-    in_parts = runner is not None or buckets is not None
-    suffix = Path(out).suffix
-    if suffix.lower() not in ("", ".parquet", ".pq"):
-        raise UsageError(
-            f"the lists are written as Parquet, not as {suffix}", "Name the file *.parquet"
-        )
-    if in_parts and suffix:
-        raise UsageError(
-            f"lists by buckets are a folder of files, and {out} is the name of one",
-            "Name a folder with --out",
-        )
+    _require_file_name(out, where.by_buckets)
     lookup = open_lookup(run)
-    users = None
-    unknown = []
-    if users_file is not None:
-        users = id_file(users_file)
-        unknown = [user for user in users if user not in lookup.bundle.users]
-    if users and len(unknown) < len(users):
-        users = [user for user in users if user in lookup.bundle.users]
+    users, unknown = _users_of(users_file, lookup)
     progress = progress_to(log_json, quiet)
-    if in_parts:
-        from pipelines.where import somewhere
-        from recsys.lookup.batch_buckets import Asked, are_parts, write_parts
-
-        asked = Asked(
-            str(lookup.bundle.path.resolve()),  # another bundle may go live meanwhile
-            options.k,
-            options.exclude_seen,
-            options.popularity,
-        )
-        with (
-            somewhere(runner, address, buckets, workers, wait_minutes) as where,
-            output_folder(out, are_parts, progress=progress) as folder,
-        ):
-            rows = write_parts(asked, users, where.buckets, folder, where.runner, progress)
+    if where.by_buckets:
+        rows = _batch_by_buckets(lookup, users, options, out, where, progress)
     else:
-        with output_file(out, progress) as file:
-            rows = lookup.batch(
-                users,
-                options.k,
-                file,
-                exclude_seen=options.exclude_seen,
-                popularity=options.popularity,
-                progress=progress,
-            )
+        rows = _batch_as_file(lookup, users, options, out, progress)
     count = len(lookup.bundle.users) if users is None else len(users)
     if as_json:
         facts = {"file": out, "rows": rows, "users": count, "k": options.k}
@@ -153,6 +112,76 @@ def batch(
     print_text(f"{rows:,} rows for {count:,} users in {out}")
     if unknown:
         print_text(f"{len(unknown):,} unknown users have no rows: {unknown[:5]}")
+
+
+def _require_file_name(out: str, by_buckets: bool) -> None:
+    """Raises UsageError where the lists cannot be written under this name."""
+    suffix = Path(out).suffix
+    if suffix.lower() not in ("", ".parquet", ".pq"):
+        raise UsageError(
+            f"the lists are written as Parquet, not as {suffix}", "Name the file *.parquet"
+        )
+    if by_buckets and suffix:
+        raise UsageError(
+            f"lists by buckets are a folder of files, and {out} is the name of one",
+            "Name a folder with --out",
+        )
+
+
+def _users_of(file: Path | None, lookup: "Lookup") -> tuple[list[str] | None, list[str]]:
+    """The known users of a file, and those that are not known; None for all that the bundle has.
+
+    Where nobody is known, all of the file are left in: that is refused with the lists.
+    """
+    if file is None:
+        return None, []
+    users = id_file(file)
+    known = [user for user in users if user in lookup.bundle.users]
+    unknown = [user for user in users if user not in lookup.bundle.users]
+    return known or users, unknown
+
+
+def _batch_as_file(
+    lookup: "Lookup", users: list[str] | None, options: Any, out: str, progress: Progress
+) -> int:
+    """The rows that are written."""
+    from pipelines.outputs import output_file
+
+    with output_file(out, progress) as file:
+        return lookup.batch(
+            users,
+            options.k,
+            file,
+            exclude_seen=options.exclude_seen,
+            popularity=options.popularity,
+            progress=progress,
+        )
+
+
+def _batch_by_buckets(
+    lookup: "Lookup",
+    users: list[str] | None,
+    options: Any,
+    out: str,
+    where: WhereFlags,
+    progress: Progress,
+) -> int:
+    """The rows that are written."""
+    from pipelines.outputs import output_folder
+    from pipelines.where import somewhere
+    from recsys.lookup.batch_buckets import Asked, are_parts, write_parts
+
+    asked = Asked(
+        str(lookup.bundle.path.resolve()),  # another bundle may go live meanwhile
+        options.k,
+        options.exclude_seen,
+        options.popularity,
+    )
+    with (
+        somewhere(*where) as place,
+        output_folder(out, are_parts, progress=progress) as folder,
+    ):
+        return write_parts(asked, users, place.buckets, folder, place.runner, progress)
 
 
 def open_lookup(place: str | Path) -> "Lookup":

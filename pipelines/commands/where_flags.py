@@ -1,8 +1,10 @@
 """Flags that say where a command goes by buckets of users (`pipelines.where`)."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
+
+from pipelines.commands.list_flags import FlagGroup
 
 RunnerName = Annotated[
     str | None,
@@ -31,3 +33,30 @@ WaitMinutes = Annotated[
         help="Give up when no bucket gets done for so long; 60 when absent.",
     ),
 ]
+
+
+class WhereFlags(NamedTuple):
+    """As given; what `pipelines.where.somewhere` takes, in its order."""
+
+    runner: str | None
+    address: str | None
+    buckets: int | None
+    workers: int | None
+    wait_minutes: float | None
+
+    @property
+    def by_buckets(self) -> bool:
+        """Whether a command that need not goes by buckets."""
+        return self.runner is not None or self.buckets is not None
+
+
+WHERE = FlagGroup(
+    {
+        "runner": RunnerName,
+        "address": Address,
+        "buckets": Buckets,
+        "workers": Workers,
+        "wait_minutes": WaitMinutes,
+    },
+    lambda flags: WhereFlags(**flags),
+)
