@@ -242,8 +242,10 @@ def test_a_killed_listener_leaves_nothing_out_and_nothing_twice(
     with subprocess.Popen(
         command(folder, broker.address, topic), stderr=subprocess.DEVNULL
     ) as listener:
-        eventually(lambda: len(rows(folder)) > 0, "nothing was written")
-        listener.kill()
+        try:
+            eventually(lambda: len(rows(folder)) > 0, "nothing was written")
+        finally:
+            listener.kill()
     assert listen(folder, broker.address, topic)[0] == 0
     assert sorted(row["user_id"] for row in rows(folder)) == sorted(f"u{n}" for n in range(5000))
 
