@@ -59,6 +59,7 @@ def run_group(
         MachineError: processes died more often than `group.restarts`, or Ray is missing. Also what
             `work` raises.
     """
+    folder = folder.absolute()  # processes may run in another one
     folder.mkdir(parents=True, exist_ok=True)
     for complaint in folder.glob(COMPLAINTS):
         complaint.unlink()

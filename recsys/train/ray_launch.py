@@ -1,6 +1,7 @@
 """The processes of a group as workers of Ray Train: placed, watched and started again by Ray."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,20 @@ def run_on_ray(member: Member) -> str | None:
         ),
         run_config=RunConfig(
             name="group",
-            storage_path=str((member.folder / "ray").absolute()),
+            storage_path=str(member.folder / "ray"),
             failure_config=FailureConfig(max_failures=group.restarts),
         ),
     )
+    handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit()
     except TrainingFailedError as error:
         return str(error).strip().splitlines()[-1]
+    except SystemExit:
+        # So ends Ray's own handler of Ctrl-C, which has ended the workers.
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, handler)
     return None
 
 

@@ -1,6 +1,8 @@
 """A training by workers of Ray Train ends as that of one process, whatever happens to a worker."""
 
+import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +47,17 @@ def test_two_workers_train_as_one_process(tmp_path: Path) -> None:
             np.testing.assert_allclose(outcome.users, alone.users, atol=1e-4)
 
 
-@pytest.mark.xfail(reason="docs/distributed-training.md: not understood yet", strict=False)
 @pytest.mark.parametrize("shard_tables", [False, True])
-def test_a_killed_worker_changes_nothing(shard_tables: bool, tmp_path: Path) -> None:
+def test_a_killed_worker_changes_nothing(
+    shard_tables: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The group goes on from its last checkpoint."""
+    monkeypatch.chdir(tmp_path)
     settings = {"shard_tables": shard_tables}
     heard = Heard()
     (tmp_path / "killed").mkdir()
     arguments = (tmp_path / "killed", settings, None, Kill(rank=1, epoch=4))
-    run_group(train_resumed, arguments, group(restarts=2), tmp_path / "told", heard)
+    run_group(train_resumed, arguments, group(restarts=2), Path("told"), heard)
     assert "goes on from its last checkpoint (restart 1)" in heard.text
     assert re.search("continuing after epoch [34]", heard.text)
     ended = trained_in(tmp_path / "killed", settings)
@@ -62,6 +66,24 @@ def test_a_killed_worker_changes_nothing(shard_tables: bool, tmp_path: Path) -> 
     for record, other in zip(ended.history, undisturbed.history, strict=True):
         assert record.loss == pytest.approx(other.loss, abs=1e-5)
     np.testing.assert_allclose(ended.embeddings.users, undisturbed.embeddings.users, atol=1e-4)
+
+
+class PressesCtrlC(Heard):
+    """When the first epoch is done."""
+
+    def say(self, message: str, **fields: object) -> None:
+        super().say(message, **fields)
+        if fields.get("epoch") == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_ends_the_group_and_is_no_success(tmp_path: Path) -> None:
+    """Ray would leave with exit code 0, and keep its handler for what comes after the training."""
+    handler = signal.getsignal(signal.SIGINT)
+    arguments = (tmp_path, {"epochs": 10_000})
+    with pytest.raises(KeyboardInterrupt):
+        run_group(train_resumed, arguments, group(), tmp_path / "told", PressesCtrlC())
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_worker_that_dies_too_often_is_told_in_one_line(tmp_path: Path) -> None:
