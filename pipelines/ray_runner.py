@@ -10,6 +10,7 @@ import platform
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -43,6 +44,7 @@ class RayRunner:
         if self._is_ours:
             self._connect(address)
         self._versions = _versions()
+        self._folder = Path.cwd()
 
     def __enter__(self) -> "RayRunner":
         return self
@@ -63,8 +65,8 @@ class RayRunner:
 
         Raises:
             MachineError: a call was lost with its worker or node more often than Ray tries again; no
-                call ends for `wait_seconds`; the nodes have other versions of recsys. Also what
-                `function` raises.
+                call ends for `wait_seconds`; the nodes have other versions of recsys, or lack the
+                folder that paths begin in. Also what `function` raises.
         """
         ray = self._ray
         remote = ray.remote(_perform).options(
@@ -72,7 +74,7 @@ class RayRunner:
         )
         waiting = {}
         for number, task in enumerate(tasks):
-            waiting[remote.remote(function, task, self._versions)] = number
+            waiting[remote.remote(function, task, self._versions, self._folder)] = number
         results: dict[int, Result] = {}
         try:
             while waiting:
@@ -125,11 +127,8 @@ class RayRunner:
                 f"a call was lost {ATTEMPTS + 1} times with the worker or node that ran it: {reason}",
                 "Most often memory is short: give more --buckets; the same command goes on from here",
             ) from error
-        if isinstance(found, _OtherVersions):
-            raise MachineError(
-                f"node {found.node} has {found.found}, this machine {found.wanted}",
-                "Use one image everywhere: other versions may leave other bytes",
-            )
+        if isinstance(found, _Refusal):
+            raise MachineError(found.message, found.remedy)
         return found
 
     def _stalled(self, num_waiting: int, num_tasks: int) -> MachineError:
@@ -142,21 +141,31 @@ class RayRunner:
 
 
 @dataclass(frozen=True)
-class _OtherVersions:
+class _Refusal:
     """Why a node did not run a call."""
 
-    node: str
-    found: dict[str, str]
-    wanted: dict[str, str]
+    message: str
+    remedy: str
 
 
 def _perform(
-    function: Callable[[Task], Result], task: Task, wanted: dict[str, str]
-) -> "Result | _OtherVersions":
-    """A call, on a node."""
+    function: Callable[[Task], Result], task: Task, wanted: dict[str, str], folder: Path
+) -> "Result | _Refusal":
+    """A call, on a node. folder: where the command was started, for relative paths."""
+    node = platform.node()
     found = _versions()
     if found != wanted:
-        return _OtherVersions(platform.node(), found, wanted)
+        return _Refusal(
+            f"node {node} has {found}, this machine {wanted}",
+            "Use one image everywhere: other versions may leave other bytes",
+        )
+    try:
+        os.chdir(folder)
+    except OSError:
+        return _Refusal(
+            f"node {node} has no folder {str(folder)!r}, where this command was started",
+            "Start it in a folder that all nodes have: paths mean the same there",
+        )
     return function(task)
 
 
