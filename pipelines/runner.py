@@ -20,8 +20,12 @@ from recsys.core.errors import UsageError
 from recsys.core.machine import processor_seconds
 from recsys.core.progress import QUIET, Progress
 from recsys.core.runners import LocalRunner, Runner
+from recsys.core.step_files import SharedFolder, StepFiles
 from recsys.core.steps import Steps
 from recsys.core.tables import Drops
+
+_MARK_LETTERS = 12
+"""Of a fingerprint, in the name of a folder."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,13 @@ class Where:
     buckets: how many; by size when None.
     lasts: whether what a step leaves outlives this process, so that a run that was killed goes on
         behind it.
+    storage: where that lies.
     """
 
     runner: Runner = field(default_factory=LocalRunner)
     buckets: int | None = None
     lasts: bool = False
+    storage: StepFiles = field(default_factory=SharedFolder)
 
 
 HERE = Where()
@@ -80,7 +86,9 @@ class Work:
         """Steps that last, on the runner that was asked for; None when all is done here."""
         if not self.where.lasts:
             return None
-        return Steps(self.resume / "steps", self.where.runner, self.progress, lasts=True)
+        storage = self.where.storage
+        folder = Path(self.resume.name) if storage.copies else self.resume / "steps"
+        return Steps(folder, self.where.runner, self.progress, lasts=True, storage=storage)
 
     def read(self, output: str) -> Path:
         """Path of an output of an earlier stage."""
@@ -268,8 +276,8 @@ def _run_stage(
     started, processor_before = time.perf_counter(), processor_seconds()
     watch = StageWatch(manifest.folder, progress, label, name, forecast_seconds)
     resume = _resume_folder(manifest.folder, name, mark)
-    if not certain and resume.exists():
-        shutil.rmtree(resume)
+    if not certain:
+        _clear(resume, where)
     work = partial(
         Work,
         config=manifest.config,
@@ -281,8 +289,7 @@ def _run_stage(
     )
     with PeakMemory() as peak, watch:
         facts, output = _execute(stage, work)
-    if resume.exists():
-        shutil.rmtree(resume)
+    _clear(resume, where)
     cost = Cost(
         seconds=round(time.perf_counter() - started, 3),
         processor_seconds=round(processor_seconds() - processor_before, 3),
@@ -332,11 +339,23 @@ def _resume_folder(folder: RunFolder, name: str, mark: Mark) -> Path:
     Those of other fingerprints of the stage are of no use any more, and are removed.
     """
     stem = name.replace("[", "-").replace("]", "")
-    resume = folder.checkpoint / "resume" / f"{stem}-{mark.sha256[:12]}"
-    for earlier in resume.parent.glob(f"{stem}-{'?' * 12}"):
+    resume = folder.checkpoint / "resume" / f"{stem}-{mark.sha256[:_MARK_LETTERS]}"
+    for earlier in resume.parent.glob(_any_mark(resume.name)):
         if earlier != resume:
             shutil.rmtree(earlier)
     return resume
+
+
+def _clear(resume: Path, where: Where) -> None:
+    """Remove what a killed process would have been gone on with."""
+    if resume.exists():
+        shutil.rmtree(resume)
+    where.storage.clear(_any_mark(resume.name))
+
+
+def _any_mark(name: str) -> str:
+    """Pattern of the resume folders of the same stage and bucket."""
+    return name[:-_MARK_LETTERS] + "?" * _MARK_LETTERS
 
 
 def _entry(mark: Mark, facts: Facts, output: str, manifest: Manifest, cost: Cost) -> Entry:

@@ -18,7 +18,14 @@ from pipelines.commands.options import (
     configuration,
     sets_keys,
 )
-from pipelines.commands.where_flags import Address, Buckets, RunnerName, WaitMinutes, Workers
+from pipelines.commands.where_flags import (
+    Address,
+    Buckets,
+    RunnerName,
+    StepsUrl,
+    WaitMinutes,
+    Workers,
+)
 from pipelines.under_torchrun import group_keys, others_following
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import UsageError
@@ -82,6 +89,7 @@ def run(
     buckets: Buckets = None,
     workers: Workers = None,
     wait_minutes: WaitMinutes = None,
+    steps: StepsUrl = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
@@ -103,7 +111,7 @@ def run(
 
     with (
         others_following() as leads,
-        somewhere(runner, address, buckets, workers, wait_minutes) as where,
+        somewhere(runner, address, buckets, workers, wait_minutes, steps) as where,
     ):
         if leads:
             finish(made, out, as_json, log_json, quiet, fresh, hold=hold, force=force, where=where)

@@ -25,6 +25,14 @@ Buckets = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes of --runner local; 1 when absent.")
 ]
+StepsUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--steps",
+        metavar="URL",
+        help="Object storage for the files of buckets, where nodes share no folder.",
+    ),
+]
 WaitMinutes = Annotated[
     float | None,
     typer.Option(

@@ -53,7 +53,7 @@ def lists(work: Work, data: Phase, fitted: Fitted) -> Int32Array:
     """(held-out users, k) internal item ids of each user's list, as long as evaluation asks for."""
     k = max(work.config.evaluate.ks)
     steps = work.steps
-    if steps is None:
+    if steps is None or steps.storage.copies:  # what is ranked from lies in the run folder
         return data.judge.ranked(fitted(work, data), k)
     num_users = len(data.judge.held_out_users)
     num_buckets = work.where.buckets or -(-num_users // _USERS_PER_BUCKET) or 1

@@ -3,7 +3,7 @@
 A step is a deterministic function of its arguments and its input files, and writes each file in a
 total order. What it leaves is named with size and hash, so that whoever reads it later knows whether
 it is still whole: a broken file is made again by the call that made it, and nothing else is. Where
-calls run (`core.runners`) changes none of the bytes.
+calls run (`core.runners`), and where files lie (`core.step_files`), changes none of the bytes.
 """
 
 import json
@@ -14,51 +14,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recsys.core.artefacts import atomic_folder, file_sha256, read_json, text_sha256, write_json
+from recsys.core.artefacts import text_sha256
 from recsys.core.errors import MachineError
 from recsys.core.progress import QUIET, Progress
 from recsys.core.runners import ATTEMPTS, LocalRunner, Runner
+from recsys.core.step_files import CARD, BucketFile, SharedFolder, StepFiles
 
-_CARD = "step.json"
 _OWN_BYTES = 256 << 20  # of a process before it reads anything
 _BYTES_PER_BYTE = 8  # of memory for each byte of the inputs, sorted, grouped and written
 
 Facts = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class BucketFile:
-    """A file that a step left. sha256: empty where nothing outside this process reads it."""
-
-    path: Path
-    size: int
-    sha256: str = ""
-
-    @staticmethod
-    def of(path: Path, hashed: bool) -> "BucketFile":
-        """A file as it lies there."""
-        return BucketFile(path, path.stat().st_size, file_sha256(path) if hashed else "")
-
-    def is_whole(self) -> bool:
-        """Whether the file is there, as long as it was, and byte for byte the same.
-
-        The hash is taken once by each process, as long as nobody touches the file.
-        """
-        try:
-            found = self.path.stat()
-        except OSError:
-            return False
-        if found.st_size != self.size:
-            return False
-        mark = (str(self.path), found.st_ino, found.st_mtime_ns, self.sha256)
-        if self.sha256 and mark not in _VERIFIED:
-            if file_sha256(self.path) != self.sha256:
-                return False
-            _VERIFIED.add(mark)
-        return True
-
-
-_VERIFIED: set[tuple[str, int, int, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -73,6 +38,7 @@ class Call:
     out: folder to fill; while the function runs it stands under another name.
     lasts: whether another process may want the result: it is hashed, synced and kept.
     progress: silent in other processes.
+    storage: where inputs come from and results go to.
     """
 
     function: Callable[["Call"], Facts]
@@ -83,6 +49,7 @@ class Call:
     out: Path
     lasts: bool
     progress: Progress = QUIET
+    storage: StepFiles = field(default_factory=SharedFolder)
 
     @property
     def fingerprint(self) -> str:
@@ -95,10 +62,10 @@ class Call:
 
     def used_up(self, path: Path) -> None:
         """Nothing reads this input after this call: its space is given back where nobody may have to
-        run the call again.
+        run the call again, or where there is more than this copy.
         """
-        if not self.lasts:
-            path.unlink()
+        if not self.lasts or self.storage.copies:
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -130,12 +97,14 @@ class Steps:
     """Runs steps into a folder, on a runner.
 
     folder: what lies there of an earlier try with the same configuration and inputs is used.
+    storage: where that folder is.
     """
 
     folder: Path
     runner: Runner = field(default_factory=LocalRunner)
     progress: Progress = QUIET
     lasts: bool = False
+    storage: StepFiles = field(default_factory=SharedFolder)
     _makers: dict[Path, Call] = field(default_factory=dict)
 
     def run(
@@ -162,6 +131,7 @@ class Steps:
                 out=self.folder / step / f"{number:05d}",
                 lasts=self.lasts,
                 progress=QUIET if self.runner.is_remote else self.progress,
+                storage=self.storage,
             )
             calls.append(call)
             self._makers[call.out] = call
@@ -179,17 +149,18 @@ class Steps:
     def write(self, name: str, save: Callable[[Path], object]) -> BucketFile:
         """A file that whoever leads the steps gives to all their calls."""
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save(path)
-        return BucketFile.of(path, hashed=self.lasts)
+        with self.storage.writing(path) as unfinished:
+            save(unfinished)
+            file = BucketFile.of(unfinished, hashed=self.lasts)
+        return replace(file, path=path)
 
     def take(self, path: Path) -> BucketFile:
         """A file that an earlier stage left, as an input."""
-        return BucketFile.of(path, hashed=self.lasts)
+        return self.storage.take(BucketFile.of(path, hashed=self.lasts), self.folder)
 
     def below(self, name: str) -> "Steps":
         """Steps of the same names beside these."""
-        return Steps(self.folder / name, self.runner, self.progress, self.lasts)
+        return Steps(self.folder / name, self.runner, self.progress, self.lasts, self.storage)
 
     def whole(self, file: BucketFile) -> Path:
         """Where a file lies that whoever leads the steps reads; it is made again when it is broken.
@@ -197,8 +168,9 @@ class Steps:
         Raises MachineError when that does not help.
         """
         for _ in range(ATTEMPTS):
-            if file.is_whole():
-                return file.path
+            path = self.storage.at(file)
+            if path is not None:
+                return path
             self._make_again(file.path.parent, "reading")
         raise _always_broken("reading", file.path)
 
@@ -212,13 +184,13 @@ class Steps:
 
     def let_go(self, outcomes: Sequence[Outcome]) -> None:
         """Give back the space of files that no later step reads. That they were there stays known."""
-        for outcome in outcomes:
-            for folder in sorted({file.path.parent for file in outcome.files}):
-                if self.lasts and (folder / _CARD).exists():
-                    card = read_json(folder / _CARD)
-                    write_json(folder / _CARD, card | {"let_go": True})
-            for file in outcome.files:
-                file.path.unlink(missing_ok=True)
+        files = [file for outcome in outcomes for file in outcome.files]
+        if self.lasts:
+            for folder in sorted({file.path.parent for file in files}):
+                card = self.storage.card(folder)
+                if card is not None:
+                    self.storage.write_card(folder, card | {"let_go": True})
+        self.storage.remove(files)
 
     def _run(self, step: str, calls: Sequence[Call]) -> list[Outcome]:
         outcomes: dict[Path, Outcome] = {}
@@ -250,7 +222,7 @@ class Steps:
             f"  {maker.name} left a file that is missing or broken: it is run again",
             made_again=maker.name,
         )
-        (folder / _CARD).unlink(missing_ok=True)
+        self.storage.remove_card(folder)
         self._run(maker.name, [maker])
 
 
@@ -263,29 +235,28 @@ def perform(call: Call) -> Outcome | Broken:
     earlier = _earlier(call)
     if earlier is not None:
         return earlier
+    inputs = []
     for file in call.inputs:
-        if not file.is_whole():
+        path = call.storage.at(file)
+        if path is None:
             return Broken(file.path)
-    with atomic_folder(call.out) as unfinished:
-        facts = call.function(replace(call, out=unfinished))
+        inputs.append(replace(file, path=path))
+    with call.storage.filling(call.out) as unfinished:
+        facts = call.function(replace(call, inputs=tuple(inputs), out=unfinished))
         files = _files(unfinished, hashed=True)
         written = {file.path.name: [file.size, file.sha256] for file in files}
         card = {"fingerprint": call.fingerprint, "facts": facts, "files": written}
-        (unfinished / _CARD).write_text(json.dumps(card, sort_keys=True), encoding="utf-8")
+        (unfinished / CARD).write_text(json.dumps(card, sort_keys=True), encoding="utf-8")
     return _outcome(call, card)
 
 
 def _earlier(call: Call) -> Outcome | None:
     """What the same call left before; None when there is no such thing or it is not whole."""
-    path = call.out / _CARD
-    try:
-        card = read_json(path)
-    except (OSError, ValueError):
-        return None
-    if card.get("fingerprint") != call.fingerprint:
+    card = call.storage.card(call.out)
+    if card is None or card.get("fingerprint") != call.fingerprint:
         return None
     outcome = _outcome(call, card, was_there=True)
-    if card.get("let_go") or all(file.is_whole() for file in outcome.files):
+    if card.get("let_go") or call.storage.are_there(call.out, outcome.files):
         return outcome
     return None
 

@@ -12,7 +12,8 @@ import polars as pl
 
 from recsys.core.arrays import BoolArray, Int32Array
 from recsys.core.config import CleanConfig
-from recsys.core.steps import BucketFile, Call, Facts, Outcome, Steps
+from recsys.core.step_files import BucketFile
+from recsys.core.steps import Call, Facts, Outcome, Steps
 from recsys.core.table_files import read_arrow
 from recsys.core.tables import BEHAVIOR, CODED_ORDER, ITEM, SPLIT, TIME, USER, Drops
 from recsys.logs.clean import cap_activity, drop_duplicates

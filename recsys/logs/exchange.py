@@ -15,7 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recsys.core.arrays import Int32Array, Int64Array
-from recsys.core.steps import BucketFile, Call, Facts, Outcome, Steps
+from recsys.core.step_files import BucketFile
+from recsys.core.steps import Call, Facts, Outcome, Steps
 from recsys.core.table_files import read_arrow
 from recsys.core.tables import BEHAVIOR, ITEM, USER
 from recsys.logs.spill import BATCH, ID, ROWS, ids_file, together

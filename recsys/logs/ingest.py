@@ -17,7 +17,8 @@ from recsys.core.ids import IdMap
 from recsys.core.interactions import TimeKind
 from recsys.core.progress import QUIET, Progress
 from recsys.core.runners import LocalRunner
-from recsys.core.steps import BucketFile, Outcome, Steps
+from recsys.core.step_files import BucketFile
+from recsys.core.steps import Outcome, Steps
 from recsys.core.suppression import Suppression
 from recsys.core.table_files import read_parquet, scan_parquet
 from recsys.core.tables import ITEM_ID, TIME, USER_ID, Drops
@@ -268,7 +269,8 @@ def _spill(
                 columns.rules(clean, split),
                 scan.time_kind,
             )
-            pieces.append(Piece(marked, split, forgotten))
+            urls = scan.urls if steps.runner.is_remote else ()
+            pieces.append(Piece(marked, split, forgotten, urls))
             scan_of_piece.append(scan)
     outcomes = steps.run("read", spill_piece, range(len(pieces)), [()] * len(pieces), pieces)
     for outcome, scan in zip(outcomes, scan_of_piece, strict=True):

@@ -41,6 +41,7 @@ from recsys.logs.sources import (
     Part,
     Source,
     open_parts,
+    urls_of,
 )
 from recsys.logs.text import BROKEN, TextOptions
 from recsys.logs.times import NUMERIC_NAMES, Unit, decide_unit
@@ -55,6 +56,7 @@ class LogScan:
     frames: of each file the LOG_SCHEMA columns that exist, and REASON (KEPT or why the row must go).
     names: log column → its column in the source. types: log column → its type there, as text.
     time_unit: how timestamps are read.
+    urls: of which copies are read.
     """
 
     frames: tuple[pl.LazyFrame, ...]
@@ -62,6 +64,7 @@ class LogScan:
     names: dict[str, str]
     types: dict[str, str]
     time_unit: Unit | None
+    urls: tuple[str, ...] = ()
 
     @cached_property
     def marked(self) -> pl.LazyFrame:
@@ -142,9 +145,8 @@ def scan_log(source: Source, data: DataConfig) -> LogScan:
         frames.append(log_file.frame.select(marked_columns(reading)))
     types = {column: str(kind) for column, kind in first.types.items()}
     types |= dict.fromkeys(first.whole, "String of floats")
-    return LogScan(
-        tuple(frames), tuple(log_file.name for log_file in parts), first.names, types, unit
-    )
+    files = tuple(log_file.name for log_file in parts)
+    return LogScan(tuple(frames), files, first.names, types, unit, urls_of(source))
 
 
 def refuse_mixed_units(drops: Drops, scan: LogScan) -> None:

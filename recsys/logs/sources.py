@@ -93,6 +93,15 @@ def brought(source: str | Path, progress: Progress = QUIET) -> tuple[str, Snapsh
     return snapshot.path, snapshot
 
 
+def urls_of(source: Source) -> tuple[str, ...]:
+    """What of a source `brought` copies to this machine."""
+    if isinstance(source, str | Path):
+        source = [source]
+    if not isinstance(source, Sequence):
+        return ()
+    return tuple(str(name) for name in source if is_object(str(name)))
+
+
 def _is_wanted(key: str) -> bool:
     """Whether an object below a folder is a file of a log or table, by its key there."""
     if table_key(key):

@@ -15,6 +15,7 @@ from recsys.core.tables import BEHAVIOR, ITEM, ITEM_ID, SPLIT, TIME, USER, USER_
 from recsys.logs.clean import mark_suppressed
 from recsys.logs.read import explained
 from recsys.logs.reasons import KEPT, REASON, count_reasons
+from recsys.logs.sources import brought
 
 BATCH_ROWS = 1_000_000
 BATCH = "batch-"
@@ -108,12 +109,13 @@ class Spill:
 
 class Piece(NamedTuple):
     """A stretch of the log. marked: its rows with REASON. split: of a published file. forgotten:
-    people whose rows are dropped.
+    people whose rows are dropped. urls: whose copies are read, where they may be missing.
     """
 
     marked: pl.LazyFrame
     split: str | None
     forgotten: tuple[Suppression, ...]
+    urls: tuple[str, ...] = ()
 
 
 class Spilt(NamedTuple):
@@ -128,6 +130,8 @@ class Spilt(NamedTuple):
 def spill_piece(call: Call) -> Facts:
     """The step that reads a piece: rules on one row, provisional codes."""
     piece: Piece = call.source
+    for url in piece.urls:
+        brought(url)
     spill = Spill(call.out)
     for batch in call.progress.track(_batches(piece.marked), "reading"):
         for people in piece.forgotten:

@@ -16,7 +16,8 @@ from recsys.core.arrays import BoolArray, Int64Array
 from recsys.core.artefacts import write_json
 from recsys.core.config import SplitConfig, Task
 from recsys.core.ids import IdMap
-from recsys.core.steps import BucketFile, Call, Facts, Outcome, Steps
+from recsys.core.step_files import BucketFile
+from recsys.core.steps import Call, Facts, Outcome, Steps
 from recsys.core.table_files import read_arrow, read_parquet, scan_parquet
 from recsys.core.tables import BEHAVIOR, ITEM_ID, TIME, USER, USER_ID, Drops
 from recsys.logs.ingest import CodedLog

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from object_stores import environment_of
+from outages import Way, way_to
 from pipelines.ray_runner import RayRunner
 from recsys.logs.synthetic import large_log
+from recsys.storage.store import RETRY_VARIABLE
 
 _OBJECT_STORE_BYTES = 80 << 20
 _TRIES = 5
@@ -19,9 +22,13 @@ _SUPPORT = Path(__file__).parents[1] / "support"
 
 @dataclass
 class Nodes:
-    """The cluster's nodes that run calls; one that a test killed is replaced for the next test."""
+    """The cluster's nodes that run calls; one that a test killed is replaced for the next test.
+
+    environment: of their workers, beside that of this process.
+    """
 
     cluster: Any
+    environment: dict[str, str]
     nodes: list[Any] = field(default_factory=list)
 
     def complete(self) -> None:
@@ -33,7 +40,9 @@ class Nodes:
     def add(self, **options: Any) -> Any:
         """One more node. Ray gives one 30 s to start, which a busy machine may not have."""
         for _ in range(_TRIES):
-            with suppress(Exception):
+            with suppress(Exception), pytest.MonkeyPatch.context() as patch:
+                for name, value in self.environment.items():
+                    patch.setenv(name, value)
                 return self.cluster.add_node(
                     object_store_memory=_OBJECT_STORE_BYTES, include_log_monitor=False, **options
                 )
@@ -58,7 +67,21 @@ def _runs_below(pid: int, node: Any) -> bool:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Nodes]:
+def way() -> Iterator[Way]:
+    """To the object store of a test: nodes are told an address when they start."""
+    with way_to(0) as way:
+        yield way
+
+
+@pytest.fixture(scope="session")
+def store_environment(way: Way, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Leads to the object store."""
+    cache = {"RECSYS_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    return environment_of(way.port) | {RETRY_VARIABLE: "300"} | cache
+
+
+@pytest.fixture(scope="session")
+def cluster(store_environment: dict[str, str]) -> Iterator[Nodes]:
     """Started once; connected to by its own address."""
     ray = pytest.importorskip("ray", reason="needs recsys[cluster]")
     utilities = pytest.importorskip("ray.cluster_utils")
@@ -69,7 +92,7 @@ def cluster() -> Iterator[Nodes]:
     patch.setenv("RAY_health_check_period_ms", "1000")
     patch.setenv("RAY_health_check_failure_threshold", "5")
     started = utilities.Cluster()
-    nodes = Nodes(started)
+    nodes = Nodes(started, store_environment)
     nodes.add(num_cpus=0, include_dashboard=False)
     nodes.complete()
     yield nodes

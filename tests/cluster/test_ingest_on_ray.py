@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,19 @@ import pytest
 
 from chain import Heard
 from held_up import HeldUp, kill_itself, letters
+from object_stores import object_server
+from outages import Way
 from patience import eventually
 from recsys.core.artefacts import content_sha256
 from recsys.core.config import CleanConfig, DataConfig
 from recsys.core.errors import DataError, MachineError
 from recsys.core.runners import LocalRunner, Runner
+from recsys.core.step_files import StepFiles
 from recsys.core.steps import Steps
 from recsys.core.tables import ITEM_ID, TIME, USER_ID
 from recsys.logs.ingest import ingest
+from recsys.storage.step_files import FilesAtUrl
+from recsys.storage.store import Store
 
 pytestmark = pytest.mark.cluster
 
@@ -58,15 +64,23 @@ def test_ray_leaves_the_bytes_of_one_process(
 
 
 def while_held_up(
-    log: Path, tmp_path: Path, runner: Runner, harm: Callable[[list[int]], Any], heard: Heard
+    log: Path,
+    tmp_path: Path,
+    runner: Runner,
+    harm: Callable[[list[int]], Any],
+    heard: Heard,
+    storage: StepFiles | None = None,
 ) -> str:
     """Ingest, with some harm done while calls of one step are at work.
 
     harm: is given the processes of the calls; the calls go on when it returns.
+    storage: for the files of steps; a folder when None.
     """
     gate = tmp_path / "gate"
     gate.mkdir()
     steps = HeldUp(tmp_path / "steps", runner, heard, lasts=True, step=HEAVY_STEP, gate=gate)
+    if storage is not None:
+        steps = replace(steps, folder=Path("ingest"), storage=storage)
     left: list[str] = []
     # Nodes are added and removed in the main thread alone (ray#47727), so the ingest has the other.
     work = threading.Thread(target=lambda: left.append(ingested(log, tmp_path / "log", steps)))
@@ -114,6 +128,38 @@ def test_a_bucket_file_is_cut_short_on_the_shared_store(
     found = while_held_up(log, tmp_path, runner, cut_short, heard)
     assert found == undisturbed
     assert "exchange 0 left a file that is missing or broken: it is run again" in heard.text
+
+
+def test_the_object_store_is_away_in_the_middle(
+    log: Path,
+    undisturbed: str,
+    tmp_path: Path,
+    runner: Runner,
+    way: Way,
+    store_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in store_environment.items():
+        monkeypatch.setenv(name, value)
+
+    def join_again() -> None:
+        eventually(lambda: way.refused >= 10, "nobody asked while the store was away")
+        way.join()
+
+    joining = threading.Thread(target=join_again)
+
+    def cut(_: list[int]) -> None:
+        way.cut()
+        joining.start()
+
+    with object_server("shop") as server:
+        way.target = server.port
+        storage = FilesAtUrl("s3://shop/steps")
+        found = while_held_up(log, tmp_path, runner, cut, Heard(), storage)
+        joining.join()
+        left = Store(storage.url).entries("ingest/write")
+    assert found == undisturbed
+    assert left
 
 
 def test_one_bucket_is_ten_times_as_large(tmp_path: Path, runner: Runner) -> None:
@@ -167,6 +213,28 @@ def test_a_call_that_always_takes_its_worker_along_is_given_up(
     steps = Steps(tmp_path, runner, lasts=True)
     with pytest.raises(MachineError, match="a call was lost 4 times"):
         steps.run("dies", kill_itself, [0], [()])
+
+
+def test_relative_paths_begin_where_the_command_was_started(
+    log: Path, tmp_path: Path, runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_folder", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("log").symlink_to(log)
+    left = []
+    for name, steps in {"here": None, "ray": Steps(Path("steps"), runner, lasts=True)}.items():
+        ingest("log", DataConfig(), CLEAN, Path(name), buckets=BUCKETS, steps=steps)
+        left.append(content_sha256(Path(name)))
+    assert left[0] == left[1]
+
+
+def test_nodes_that_lack_the_folder_of_the_command_are_refused(
+    tmp_path: Path, runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_folder", tmp_path / "nowhere")
+    steps = Steps(tmp_path, runner, lasts=True)
+    with pytest.raises(MachineError, match=r"has no folder '.*nowhere'"):
+        steps.run("letters", letters, [0], [()])
 
 
 def test_nodes_with_other_versions_are_refused(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from recsys.core.artefacts import content_sha256
 from recsys.core.config import CleanConfig, DataConfig, SplitConfig
 from recsys.core.errors import DataError
-from recsys.core.steps import BucketFile, Steps
+from recsys.core.step_files import BucketFile
+from recsys.core.steps import Steps
 from recsys.core.tables import ITEM, ITEM_ID, TIME, USER, USER_ID
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log

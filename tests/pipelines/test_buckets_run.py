@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from chain import Call, Heard, Settings
+from object_stores import server, url  # noqa: F401
 from pipelines.run import run
 from pipelines.runner import Where
+from pipelines.where import somewhere
 from recsys.core.artefacts import content_sha256, read_json
 from recsys.core.config import RunConfig
 from recsys.core.runners import LocalRunner
 from recsys.evaluate.document import Report
+from recsys.storage.store import Store
 
 BUCKETS = 3
 
@@ -55,6 +58,20 @@ def test_a_run_by_buckets_is_the_run_of_one_process(
     assert any(line.startswith("  place: 3 buckets") for line in heard.lines)
     resume = tmp_path / "run/checkpoint/resume"
     assert not resume.exists() or not list(resume.iterdir())
+
+
+def test_files_of_buckets_may_lie_in_object_storage(
+    config: RunConfig,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+    url: str,  # noqa: F811
+) -> None:
+    heard = Heard()
+    with somewhere("local", buckets=BUCKETS, steps=url) as where:
+        run(config, tmp_path / "run", heard, where=where)
+    assert outputs(tmp_path / "run") == undisturbed
+    assert any(line.startswith("  place: 3 buckets") for line in heard.lines)
+    assert Store(url).entries() == []
 
 
 _LEADER = """
@@ -101,6 +118,8 @@ def test_a_leader_that_was_killed_goes_on_behind_what_is_done(
         (["--runner", "spark"], "no such runner"),
         (["--address", "auto"], "--runner ray"),
         (["--workers", "2"], "--runner local"),
+        (["--steps", "s3://shop/steps"], "--runner local or ray"),
+        (["--runner", "local", "--steps", "steps"], "no URL of object storage"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -26,17 +26,22 @@ class ObjectServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            "AWS_ACCESS_KEY_ID": KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
-            "AWS_REGION": "us-east-1",
-            "RECSYS_STORE_SECONDS": "0",
-        }
+        return environment_of(self.port)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def environment_of(port: int) -> dict[str, str]:
+    """What leads to a server on a port of this machine."""
+    return {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_REGION": "us-east-1",
+        "RECSYS_STORE_SECONDS": "0",
+    }
 
 
 @contextmanager
