@@ -69,7 +69,7 @@ def document_of(status: int, code: str, detail: str, remedy: str = "") -> bytes:
 def invalid(error: ValidationError, part: str) -> RequestValidationError:
     """What pydantic says of a part of a request, "body" or "query", as FastAPI says it."""
     problems = []
-    for one in error.errors(include_url=False):
+    for one in error.errors(include_url=False, include_input=False):
         problems.append({**one, "loc": (part, *one["loc"])})
     return RequestValidationError(problems)
 

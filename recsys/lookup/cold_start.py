@@ -115,7 +115,7 @@ def read_requests(
     readings = []
     for query in queries:
         between()
-        readings.append(_read_or_refuse(bundle, query))
+        readings.append(_read_or_refuse(bundle, query, between))
     requests: list[Request] = []
     for group in groups([reading.num_events for reading in readings]):
         between()
@@ -163,17 +163,17 @@ class _Reading:
         return 0 if self.history is None else len(self.history)
 
 
-def _read_or_refuse(bundle: Bundle, query: Query) -> _Reading:
+def _read_or_refuse(bundle: Bundle, query: Query, between: Callable[[], None]) -> _Reading:
     try:
-        return _read(bundle, query)
+        return _read(bundle, query, between)
     except UsageError as refusal:
         return _Reading(refusal=refusal)
 
 
-def _read(bundle: Bundle, query: Query) -> _Reading:
-    """Raises UsageError for what cannot be in a query."""
+def _read(bundle: Bundle, query: Query, between: Callable[[], None]) -> _Reading:
+    """Raises UsageError for what cannot be in a query; what `between` raises."""
     user = UNKNOWN if query.user is None else int(bundle.users.lookup([query.user])[0])
-    history, unknown = read_history(bundle, query.history, user)
+    history, unknown = read_history(bundle, query.history, user, between)
     segment, model_attributes = _segment(bundle, query.attributes)
     attributes = read_attributes(bundle, model_attributes)
     friends, unknown_friends = read_friends(bundle, query.friends)

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from recsys.bundle.older_histories import rebuilt_history
 from recsys.bundle.parts.history_rows import HistoryRows
 from recsys.core.arrays import IntArray
+from recsys.core.artefacts import no_pause
 from recsys.core.errors import UsageError, nearest
 from recsys.core.history import UserHistories, no_history, stacked
 from recsys.core.ids import UNKNOWN, id_text
@@ -39,6 +40,8 @@ class Event(NamedTuple):
     weight: float = 1.0
 
 
+_EVENTS_AT_ONCE = 500  # read in about a millisecond
+
 History = Sequence[object]
 """Events, or ids of items, each standing for an event of just now."""
 
@@ -59,15 +62,35 @@ class Visit(NamedTuple):
 
 
 def read_history(
-    bundle: "Bundle", history: History, user: int = UNKNOWN
+    bundle: "Bundle",
+    history: History,
+    user: int = UNKNOWN,
+    between: Callable[[], None] = no_pause,
 ) -> tuple[UserHistories | None, list[str]]:
     """The events of a request, behind those of a known user where there is one; None where they
     change nothing. And the ids that are not in the catalogue.
 
-    user: internal id. Raises UsageError for a behaviour that the log does not have, a weight that is
-    not above 0 or a time that is no number.
+    Args:
+        bundle: What is known.
+        history: Of the request.
+        user: Internal id.
+        between: Called before every run of events; what it raises ends the work.
+
+    Returns:
+        The history, and the unknown ids.
+
+    Raises:
+        UsageError: A behaviour that the log does not have, a weight that is not above 0 or a time that
+            is no number.
     """
-    events, unknown = _read_events(bundle, history)
+    require_list("history", history)
+    events: list[HistoryEvent] = []
+    unknown: list[str] = []
+    for start in range(0, len(history), _EVENTS_AT_ONCE):
+        between()
+        known, further = _read_events(bundle, history[start : start + _EVENTS_AT_ONCE])
+        events += known
+        unknown += further
     if not events:
         return None, unknown
     before = no_history(bundle.segments[1:], len(bundle.items), has_times=True)
@@ -151,7 +174,6 @@ def _num_later(bundle: "Bundle", user: int, target_items: IntArray) -> dict[int,
 
 def _read_events(bundle: "Bundle", history: History) -> tuple[list[HistoryEvent], list[str]]:
     """Events of known items, and the ids of the others."""
-    require_list("history", history)
     of_request = [_event_of(item) for item in history]
     for event in of_request:
         _check_event(bundle, event)

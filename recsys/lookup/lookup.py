@@ -55,6 +55,7 @@ __all__ = [
 
 _LISTED_PARTS = 3  # of each item of a list
 _LISTS_AT_ONCE = 64
+_ITEMS_AT_ONCE = 2000  # of a block of lists: named in some milliseconds
 
 
 class Lookup:
@@ -130,9 +131,10 @@ class Lookup:
             self.bundle, self.encoder, queries, behaviors, fallback, between, options.moment
         )
         allowed = allowed_items(self.bundle, options)
-        for start in range(0, len(requests), _LISTS_AT_ONCE):
+        at_once = max(1, min(_LISTS_AT_ONCE, _ITEMS_AT_ONCE // options.end))
+        for start in range(0, len(requests), at_once):
             between()
-            block = requests[start : start + _LISTS_AT_ONCE]
+            block = requests[start : start + at_once]
             factors = None
             if options.popularity:
                 factors = self._lists.boost_factors(block, options.popularity)

@@ -1,5 +1,7 @@
 """Bodies that ask for what is known of items and users, for ids that no path can hold."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from serving.bodies.fields import (
@@ -8,6 +10,7 @@ from serving.bodies.fields import (
     Id,
     K,
 )
+from serving.bodies.sliced import Aside
 
 
 class SimilarBody(Body):
@@ -41,4 +44,4 @@ class UserBody(Body):
 class ItemsBody(Body):
     """What the bundle knows of some items."""
 
-    items: list[Id] = Field(min_length=1, max_length=MAX_K)
+    items: Annotated[list[Id], Field(min_length=1, max_length=MAX_K), Aside()]

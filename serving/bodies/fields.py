@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys.bundle.filters import value_text
 from recsys.lookup.options import LAST_MOMENT, ListOptions
+from serving.bodies.sliced import Aside
 
 MAX_K = 1000
 MAX_REQUESTS = 256
@@ -50,8 +51,8 @@ AnswerId = Annotated[
 ]
 ValueText = Annotated[str, Field(max_length=_LONGEST_ID)]
 Behavior = Annotated[str | None, Field(max_length=_LONGEST_ID)]
-BehaviorNames = Annotated[tuple[ValueText, ...], Field(max_length=MAX_COLUMNS)]
-Values = Annotated[tuple[ValueText, ...], Field(max_length=MAX_VALUES)]
+Names = Annotated[tuple[ValueText, ...], Field(max_length=MAX_COLUMNS), Aside()]
+Values = Annotated[tuple[ValueText, ...], Field(max_length=MAX_VALUES), Aside()]
 FilterValue = Annotated[
     ValueText,
     BeforeValidator(
@@ -60,7 +61,7 @@ FilterValue = Annotated[
     ),
 ]
 """A value as /v1/items has it, a number of a year say, or as text."""
-FilterValues = Annotated[tuple[FilterValue, ...], Field(max_length=MAX_VALUES)]
+FilterValues = Annotated[tuple[FilterValue, ...], Field(max_length=MAX_VALUES), Aside()]
 Id = Annotated[_IdText, BeforeValidator(_id_of_number, json_schema_input_type=_IdText | int)]
 PathId = Annotated[
     str,

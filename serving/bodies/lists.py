@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag, with_config
+from pydantic import AfterValidator, Discriminator, Field, Tag, with_config
 from typing_extensions import TypedDict
 
 from recsys.bundle.filters import Filter, read_filters
@@ -20,18 +20,19 @@ from serving.bodies.fields import (
     MAX_VALUES,
     OPTIONS,
     Behavior,
-    BehaviorNames,
     Body,
     FilterText,
     FilterValues,
     Id,
     Moment,
+    Names,
     Popularity,
     Time,
     Values,
     ValueText,
     Weight,
 )
+from serving.bodies.sliced import Aside
 from serving.service import Why
 
 
@@ -49,6 +50,13 @@ class HistoryEvent(TypedDict):
     weight: NotRequired[Weight]
 
 
+def _event(event: HistoryEvent) -> Event:
+    return Event(event["item"], event.get("behavior"), event.get("time"), event.get("weight", 1.0))
+
+
+EventOfHistory = Annotated[HistoryEvent, AfterValidator(_event)]
+
+
 class QueryBody(Body):
     """Who is asked about: a user, a visitor by events, attributes or friends, or a user with news.
 
@@ -56,23 +64,15 @@ class QueryBody(Body):
     """
 
     user: Id | None = None
-    history: list[HistoryEvent] = Field(default=[], max_length=MAX_HISTORY)
+    history: Annotated[list[EventOfHistory], Field(max_length=MAX_HISTORY), Aside()] = Field(
+        default=[]
+    )
     attributes: dict[ValueText, Values] = Field(default={}, max_length=MAX_COLUMNS)
-    friends: list[Id] = Field(default=[], max_length=MAX_K)
-    _query: Query = PrivateAttr()
-
-    def model_post_init(self, context: object) -> None:
-        """The query is made where the body is read: of a long history it takes as long."""
-        history = tuple(_event(event) for event in self.history)
-        self._query = Query(self.user, history, self.attributes, self.friends)
+    friends: Annotated[list[Id], Field(max_length=MAX_K), Aside()] = Field(default=[])
 
     def query(self) -> Query:
         """The same for lookup."""
-        return self._query
-
-
-def _event(event: HistoryEvent) -> Event:
-    return Event(event["item"], event.get("behavior"), event.get("time"), event.get("weight", 1.0))
+        return Query(self.user, self.history, self.attributes, self.friends)
 
 
 class FilterBody(Filter):
@@ -97,17 +97,18 @@ AnyFilter = Annotated[
 ]
 
 
+Named = Annotated[tuple[Id, ...], Field(max_length=MAX_NAMED), Aside()]
+
+
 class OptionsBody(ListOptions):
     """The options of a list, with the limits of the service."""
 
     k: int = Field(10, ge=1, le=MAX_K, description=OPTIONS["k"])
     offset: int = Field(0, ge=0, le=MAX_K, description=OPTIONS["offset"])
-    allow: tuple[Id, ...] | None = Field(None, max_length=MAX_NAMED, description=OPTIONS["allow"])
-    deny: tuple[Id, ...] | None = Field(None, max_length=MAX_NAMED, description=OPTIONS["deny"])
-    exclude_seen: bool | BehaviorNames = Field(True, description=OPTIONS["exclude_seen"])
-    include: tuple[ValueText, ...] = Field(
-        (), max_length=MAX_COLUMNS, description=OPTIONS["include"]
-    )
+    allow: Named | None = Field(None, description=OPTIONS["allow"])
+    deny: Named | None = Field(None, description=OPTIONS["deny"])
+    exclude_seen: bool | Names = Field(True, description=OPTIONS["exclude_seen"])
+    include: Names = Field((), description=OPTIONS["include"])
     filters: dict[ValueText, AnyFilter] = Field(  # type: ignore[assignment]
         {}, max_length=MAX_COLUMNS, description=OPTIONS["filters"]
     )
@@ -152,7 +153,7 @@ class RecommendQuery(OptionsBody):
 class RecommendBody(OptionsBody):
     """Several lists with the same options."""
 
-    requests: list[QueryBody] = Field(min_length=1, max_length=MAX_REQUESTS)
+    requests: Annotated[list[QueryBody], Field(min_length=1, max_length=MAX_REQUESTS), Aside()]
 
 
 class OtherBody(RecommendBody):

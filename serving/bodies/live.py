@@ -21,6 +21,7 @@ from serving.bodies.fields import (
     Time,
     Weight,
 )
+from serving.bodies.sliced import Aside
 
 
 class NewEvent(Body):
@@ -51,7 +52,7 @@ class Impression(Body):
 
     answer: AnswerId
     user: Id
-    items: list[ShownItem] = Field(min_length=1, max_length=MAX_K)
+    items: Annotated[list[ShownItem], Field(min_length=1, max_length=MAX_K), Aside()]
     time: Time | None = None
 
     @model_validator(mode="after")
@@ -83,17 +84,21 @@ def _or_invalid(value: object, read: ValidatorFunctionWrapHandler) -> Any:
 class EventsBody(Body):
     """Events that the next answers take into account, and the next batch run reads."""
 
-    events: list[Annotated[NewEvent, WrapValidator(_or_invalid)]] = Field(
-        min_length=1, max_length=MAX_EVENTS
-    )
+    events: Annotated[
+        list[Annotated[NewEvent, WrapValidator(_or_invalid)]],
+        Field(min_length=1, max_length=MAX_EVENTS),
+        Aside(),
+    ]
 
 
 class ImpressionsBody(Body):
     """What was shown of lists."""
 
-    impressions: list[Annotated[Impression, WrapValidator(_or_invalid)]] = Field(
-        min_length=1, max_length=MAX_EVENTS
-    )
+    impressions: Annotated[
+        list[Annotated[Impression, WrapValidator(_or_invalid)]],
+        Field(min_length=1, max_length=MAX_EVENTS),
+        Aside(),
+    ]
 
 
 class SentEvent(Body):
@@ -107,5 +112,5 @@ class SentEvent(Body):
 class RetractBody(Body):
     """Events to be taken back, by the ids that they were sent with, or by what they say."""
 
-    ids: list[EventId] = Field(default=[], max_length=MAX_EVENTS)
-    events: list[SentEvent] = Field(default=[], max_length=MAX_EVENTS)
+    ids: Annotated[list[EventId], Field(max_length=MAX_EVENTS), Aside()] = Field(default=[])
+    events: Annotated[list[SentEvent], Field(max_length=MAX_EVENTS), Aside()] = Field(default=[])

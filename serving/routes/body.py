@@ -1,4 +1,4 @@
-"""Bodies read off the event loop, so that nobody waits while a large one is parsed."""
+"""Bodies read off the event loop, large ones piece by piece, so that nobody waits while they are read."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,6 +9,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
+from recsys.core.artefacts import no_pause
+from serving.bodies.sliced import read_sliced
 from serving.problems import Refused, invalid
 
 _SMALL_BYTES = 4096  # read as quickly as a thread is woken
@@ -34,7 +36,11 @@ class BodyRoute(APIRoute):
             text = await request.body()
             if len(text) > _SMALL_BYTES and await request.is_disconnected():
                 raise Refused(400, "the client left before its answer", code="client_left")
-            body = await read(model, text)
+            work = request.app.state.context.service.beside_others()
+            try:
+                body = await read(model, text, work)
+            finally:
+                work.stop()  # where its time is over
             return await handler(_Parsed(request, body))
 
         return read_then_handle
@@ -49,9 +55,13 @@ class _Parsed(Request):
         self._body = b"{}"
 
 
-async def read(model: type[BaseModel], text: bytes) -> BaseModel:
-    """A body as its model. Raises RequestValidationError, as FastAPI does, and Refused (503) where too
-    much waits to be read.
+async def read(
+    model: type[BaseModel], text: bytes, between: Callable[[], None] = no_pause
+) -> BaseModel:
+    """A body as its model.
+
+    between: called between two pieces of a large one. Raises RequestValidationError, as FastAPI does,
+    and Refused (503) where too much waits to be read.
     """
     try:
         if len(text) <= _SMALL_BYTES:
@@ -63,7 +73,7 @@ async def read(model: type[BaseModel], text: bytes) -> BaseModel:
         _waiting.append(len(text))
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(_READER, model.model_validate_json, text)
+            return await loop.run_in_executor(_READER, read_sliced, model, text, between)
         finally:
             _waiting.remove(len(text))
     except ValidationError as error:

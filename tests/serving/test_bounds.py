@@ -23,6 +23,7 @@ from recsys.lookup.lookup import Lookup
 from recsys.lookup.options import ListOptions
 from recsys.lookup.query import Query
 from servers import ask, connected, head, is_ready, running
+from serving.bodies.sliced import Aside
 from serving.dear import Work
 from serving.keys import new_key
 from serving.price import AT_MOST, Prices, require_affordable
@@ -293,7 +294,7 @@ def test_large_bodies_are_read_beside_the_event_loop() -> None:
         return value
 
     class Names(BaseModel):
-        names: list[Annotated[str, BeforeValidator(note)]]
+        names: Annotated[list[Annotated[str, BeforeValidator(note)]], Aside()]
 
     body = asyncio.run(read(Names, json.dumps({"names": ["a"] * 2000}).encode()))
     assert body == Names.model_construct(names=["a"] * 2000)
