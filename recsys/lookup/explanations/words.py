@@ -174,9 +174,10 @@ def _from_items(bundle: Bundle, items: IntArray, shares: RelationShares) -> Iter
     is_named = np.take_along_axis(others, largest, axis=0) > 0
     neighbours = shares.neighbours[largest]
     names = names_of(bundle, neighbours[is_named].tolist())
+    values = {item: set(bundle.attributes.values_of(item)) for item in names}
     for place, share in _positive(others.sum(axis=0)):
         named = neighbours[is_named[:, place], place].tolist()
-        in_common = _in_common(bundle, int(items[place]), named)
+        in_common = _in_common(bundle, int(items[place]), [values[item] for item in named])
         because = _because_of(bundle, [names[item] for item in named], behavior, share, in_common)
         yield place, because
 
@@ -262,12 +263,12 @@ def _from_attribute(bundle: Bundle, shares: RelationShares) -> Iterator[PlacedRe
             )
 
 
-def _in_common(bundle: Bundle, item: int, others: Sequence[int]) -> InCommon | None:
-    """The rarest attribute value that an item shares with all others; None where there is none."""
+def _in_common(bundle: Bundle, item: int, others: Sequence[set[int]]) -> InCommon | None:
+    """The rarest attribute value that an item shares with all others, of which the values are given;
+    None where there is none.
+    """
     attributes = bundle.attributes
-    shared = set(attributes.values_of(item))
-    for neighbour in others:
-        shared.intersection_update(attributes.values_of(neighbour))
+    shared = set(attributes.values_of(item)).intersection(*others)
     if not shared:
         return None
     rarest = min(shared, key=lambda row: (attributes.num_items[row], row))
