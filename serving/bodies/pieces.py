@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-PIECE_BYTES = 8192
+PIECE_BYTES = 4096
 _SHORT_BYTES = 1024  # a list that stays where it is
 LARGEST_BYTES = 1 << 18
 """Of what cannot be cut: far more than anything that is valid takes."""
