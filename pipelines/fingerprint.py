@@ -96,7 +96,7 @@ def sources_sha256(module: str) -> str:
     """Hash of the sources of `module` and of every module of ours that it imports, directly or not."""
     lines = []
     for name in sorted(reached_modules(module)):
-        lines.append(f"{name} {text_sha256(_source(name))}")
+        lines.append(f"{name} {_source_sha256(name)}")
     return text_sha256("\n".join(lines))
 
 
@@ -109,21 +109,19 @@ def reached_modules(module: str) -> frozenset[str]:
     reached = {module}
     waiting = [module]
     while waiting:
-        imported = set(_imports(waiting.pop()))
-        fresh = imported - reached - _MACHINERY
+        fresh = _imports(waiting.pop()) - reached - _MACHINERY
         reached |= fresh
         waiting += sorted(fresh)
     return frozenset(reached)
 
 
-def _imports(module: str) -> Iterator[str]:
+@cache  # nearly every stage reaches most modules: parsing them for each took half of a small run
+def _imports(module: str) -> frozenset[str]:
     """Modules of ours that the source of `module` names, or that are found in it as a package."""
-    if module in _DISCOVERED:
-        yield from _modules_in(module)
+    imported = set(_modules_in(module)) if module in _DISCOVERED else set()
     for node in ast.walk(ast.parse(_source(module))):
-        for name in _names_imported(node):
-            if _file(name):
-                yield name
+        imported.update(name for name in _names_imported(node) if _file(name))
+    return frozenset(imported)
 
 
 def _names_imported(node: ast.AST) -> list[str]:
@@ -141,6 +139,11 @@ def _modules_in(package: str) -> Iterator[str]:
     for file in sorted(folder.glob("*.py")):
         if file.stem != "__init__":
             yield f"{package}.{file.stem}"
+
+
+@cache
+def _source_sha256(module: str) -> str:
+    return text_sha256(_source(module))
 
 
 def _source(module: str) -> str:
