@@ -1,13 +1,15 @@
 """`recsys add-items`: items that nobody took yet join the bundle that a run serves."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.commands.options import Json
 from pipelines.run_folders import to_change
 from recsys.core.artefacts import RunFolder
-from recsys.core.config import DataConfig
+
+if TYPE_CHECKING:
+    from recsys.core.config import DataConfig
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Run folder or its URL.")]
 NewItems = Annotated[
@@ -73,8 +75,10 @@ def add_items(
     )
 
 
-def _columns(folder: RunFolder, **named: str | None) -> DataConfig:
+def _columns(folder: RunFolder, **named: str | None) -> "DataConfig":
     """How columns of items are called: as named here, else as in the run's own item table."""
+    from recsys.core.config import DataConfig
+
     of_run = folder.read_manifest().get("config", {}).get("data", {})
     columns = {}
     for setting, name in named.items():

@@ -18,10 +18,10 @@ from pipelines.commands.options import (
     sets_keys,
 )
 from pipelines.commands.run import use_threads
-from recsys.core.config import RunConfig
 from recsys.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from recsys.core.config import RunConfig
     from recsys.core.progress import Progress
     from recsys.phases.phase import Phase
 
@@ -90,7 +90,7 @@ def evaluate(
 
 def _judge(
     folder: Path,
-    config: RunConfig,
+    config: "RunConfig",
     model: str | None,
     ranked: str | None,
     params: list[str],
@@ -141,7 +141,7 @@ def _baseline(final: "Phase", name: str, params: list[str]) -> dict[str, Any]:
 
 
 def _graph_model(
-    folder: Path, config: RunConfig, name: str, progress: "Progress"
+    folder: Path, config: "RunConfig", name: str, progress: "Progress"
 ) -> dict[str, Any]:
     """The whole chain as far as the test, epochs chosen on validation."""
     from pipelines.phases_on_disk import load_phase
@@ -174,7 +174,7 @@ def _lists(final: "Phase", file: str) -> dict[str, Any]:
     return {"model": file, "params": {}, **facts, "lists": dict(found.counts)}
 
 
-def _read_lists(file: str, config: RunConfig) -> Any:
+def _read_lists(file: str, config: "RunConfig") -> Any:
     """The table of ranked lists with standard column names."""
     import polars as pl
 

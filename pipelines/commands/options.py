@@ -5,12 +5,14 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.core.config import RunConfig, load_config, read_toml, require_files
 from recsys.core.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from recsys.core.config import RunConfig
 
 Sets = Annotated[
     list[str] | None,
@@ -132,8 +134,10 @@ def _required(parameters: list[inspect.Parameter]) -> int:
     return sum(one.default is inspect.Parameter.empty for one in parameters)
 
 
-def configuration(config: Path | None, sets: list[str] | None, **keys: object) -> RunConfig:
+def configuration(config: Path | None, sets: list[str] | None, **keys: object) -> "RunConfig":
     """The file's configuration with keys from flags on top, and `--set` above both."""
+    from recsys.core.config import load_config, read_toml, require_files
+
     # JSON strings, numbers and lists of strings are TOML too, so that a flag's text stays text.
     overrides = [
         f"{key}={json.dumps(value, ensure_ascii=False)}"
@@ -148,7 +152,7 @@ def configuration(config: Path | None, sets: list[str] | None, **keys: object) -
     return made
 
 
-def _name_of(config: RunConfig) -> str:
+def _name_of(config: "RunConfig") -> str:
     log = config.data.log if isinstance(config.data.log, str) else None
     return (Path(log).name.split(".")[0].strip("*") if log else "") or "run"
 

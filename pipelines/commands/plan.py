@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.commands.options import Config, Json, Sets, configuration
-from recsys.core.config import RunConfig
 
 if TYPE_CHECKING:
     from recsys.budget.sizing import Sizing
+    from recsys.core.config import RunConfig
 
 
 def plan(
@@ -39,7 +39,7 @@ def plan(
     counts = counts_of_size(users, items, interactions, has_order, has_order)
     budgeted = budget(stages_of, made, counts)
 
-    def stages(candidate: RunConfig) -> list[tuple[str, str]]:
+    def stages(candidate: "RunConfig") -> list[tuple[str, str]]:
         names = []
         for stage in stages_of(candidate):
             for bucket in stage.buckets:

@@ -27,12 +27,12 @@ from pipelines.commands.where_flags import (
     Workers,
 )
 from pipelines.under_torchrun import group_keys, others_following
-from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pipelines.manifest import Manifest
     from pipelines.runner import Where
+    from recsys.core.config import RunConfig
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every stage again.")]
 Hold = Annotated[
@@ -148,6 +148,7 @@ def index(
     follows.
     """
     from pipelines.run_folders import with_stages
+    from recsys.core.config import with_overrides
 
     stored = with_stages(run_folder).read_manifest()["config"]
     finish(
@@ -161,7 +162,7 @@ def index(
 
 
 def say_forecast(
-    config: RunConfig, out: str | Path | None, as_json: bool, log_json: bool, quiet: bool
+    config: "RunConfig", out: str | Path | None, as_json: bool, log_json: bool, quiet: bool
 ) -> None:
     """Count the log, and print what the run would take."""
     use_threads(config.threads)
@@ -180,7 +181,7 @@ def say_forecast(
 
 
 def finish(
-    config: RunConfig,
+    config: "RunConfig",
     out: str | Path | None,
     as_json: bool,
     log_json: bool,
@@ -235,7 +236,7 @@ def use_threads(threads: int | None) -> None:
             os.environ[name] = str(threads)
 
 
-def _require_log(config: RunConfig) -> None:
+def _require_log(config: "RunConfig") -> None:
     data = config.data
     if not any((data.log, data.train, data.query, data.query_file)):
         raise UsageError(

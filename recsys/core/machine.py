@@ -7,8 +7,6 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import psutil
-
 _CGROUP = Path("/sys/fs/cgroup")
 _STATUS = Path("/proc/self/status")
 _PLANNED_SHARE = 0.6
@@ -26,6 +24,8 @@ def is_under_torchrun() -> bool:
 
 def total_memory_bytes() -> int:
     """Memory of the machine, or of the container when that has less."""
+    import psutil  # in the functions that ask: `recsys --help` does without
+
     limit = _cgroup_bytes("memory.max")
     machine = int(psutil.virtual_memory().total)
     return machine if limit is None else min(machine, limit)
@@ -40,6 +40,8 @@ def planned_memory_bytes() -> int:
 
 def free_memory_bytes() -> int:
     """Memory that could still be taken, on the machine and within the container's limit."""
+    import psutil
+
     free = int(psutil.virtual_memory().available)
     limit, used = _cgroup_bytes("memory.max"), _cgroup_bytes("memory.current")
     if limit is None or used is None:

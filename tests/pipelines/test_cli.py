@@ -551,6 +551,12 @@ def test_questions_load_nothing_heavy(finished: RunFolder, arguments: list[str])
     assert done.stderr.strip() == "[]"
 
 
+def test_help_is_as_light_as_its_flags() -> None:
+    code = "import sys, pipelines.cli; print({'numpy', 'polars', 'psutil', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_an_old_configuration_key_is_told_in_one_line(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
