@@ -30,7 +30,7 @@ SAMPLE_ROWS = 6_000
 _FEW = {
     "train": {"epochs": 2, "temperature": 0.1, "top_k": 0, "horizon": 1, "batch_size": 1024},
     "evaluate": {"baselines": ["popularity", "itemknn"], "bootstrap": 1000},
-    "blend": {"low_pass_rank": 64},
+    "blend": {"low_pass_rank": 64, "neighbours": 50},
     "refit": False,
     "first": False,
     "budget_minutes": 1.0,
