@@ -49,6 +49,8 @@ def answers(url: str) -> bool:
 def mlflow_command(*arguments: str, ready: str, folder: Path) -> Iterator[None]:
     """`mlflow …` until the block ends, from the time that `ready` answers."""
     environment = {**os.environ, "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false"}
+    # `mlflow models serve` starts the uvicorn that it finds first.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with (folder / f"{arguments[0]}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *arguments],
