@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Annotated, Any, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from recsys.bundle.filters import Filter, filter_of
 from recsys.core.errors import UsageError, nearest
@@ -31,6 +32,13 @@ def id_texts(values: object) -> object:
     return texts
 
 
+def not_boolean(value: object) -> object:
+    """Python takes True for 1; whoever gives it as a number means something else."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
+    return value
+
+
 def filters_by_column(filters: object) -> object:
     """A `Filter` for every column, whatever its form; what is no mapping is left to be refused."""
     if filters is None:
@@ -46,6 +54,8 @@ def filters_by_column(filters: object) -> object:
     return by_column
 
 
+Whole = Annotated[int, BeforeValidator(not_boolean, json_schema_input_type=int)]
+Number = Annotated[float, BeforeValidator(not_boolean, json_schema_input_type=float)]
 ItemIds = Annotated[tuple[str, ...], BeforeValidator(id_texts)]
 ColumnNames = Annotated[tuple[str, ...], Field(max_length=50)]
 FiltersByColumn = Annotated[dict[str, Filter], BeforeValidator(filters_by_column)]
@@ -60,8 +70,8 @@ class ListOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    k: int = Field(10, ge=1, description="Length of the list.")
-    offset: int = Field(0, ge=0, description="Places of the list that are left out at its start.")
+    k: Whole = Field(10, ge=1, description="Length of the list.")
+    offset: Whole = Field(0, ge=0, description="Places of the list that are left out at its start.")
     exclude_seen: bool | tuple[str, ...] = Field(
         True,
         description="Leave out what a user has seen under the bundle's seen behaviours, or under "
@@ -74,7 +84,7 @@ class ListOptions(BaseModel):
         description="By column of the items, values of which an item must have one, or an object "
         "with any, all, none, gte, gt, lte, lt.",
     )
-    popularity: float = Field(
+    popularity: Number = Field(
         0.0,
         ge=-100,
         le=100,
@@ -82,14 +92,14 @@ class ListOptions(BaseModel):
         "as a share of what the best of the list have over an average item. Beyond 1 popularity "
         "decides more and more alone.",
     )
-    diversity: float = Field(
+    diversity: Number = Field(
         0.0, ge=0, le=1, description="How much a list avoids items like those before, from 0 to 1."
     )
     explain: bool = Field(False, description="Say of every item why it is there.")
     include: ColumnNames = Field(
         (), description="Columns of the item table that each item comes with, in `fields`."
     )
-    moment: float | None = Field(
+    moment: Number | None = Field(
         None,
         ge=0,
         le=LAST_MOMENT,

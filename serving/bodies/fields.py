@@ -7,7 +7,7 @@ from fastapi import Query as InQuery
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys.bundle.filters import value_text
-from recsys.lookup.options import LAST_MOMENT, ListOptions
+from recsys.lookup.options import LAST_MOMENT, ListOptions, Number, Whole
 from serving.bodies.sliced import Aside
 
 MAX_K = 1000
@@ -71,13 +71,13 @@ PathId = Annotated[
         description="Id as in the log; its POST twin takes any text.",
     ),
 ]
-K = Annotated[int, Field(ge=1, le=MAX_K, description=OPTIONS["k"])]
+K = Annotated[Whole, Field(ge=1, le=MAX_K, description=OPTIONS["k"])]
 QueryK = Annotated[int, InQuery(ge=1, le=MAX_K, description=OPTIONS["k"])]
-Popularity = Annotated[float, Field(ge=-100, le=100, description=OPTIONS["popularity"])]
+Popularity = Annotated[Number, Field(ge=-100, le=100, description=OPTIONS["popularity"])]
 QueryPopularity = Annotated[
     float, InQuery(ge=-100, le=100, allow_inf_nan=False, description=OPTIONS["popularity"])
 ]
-Moment = Annotated[float, Field(ge=0, le=LAST_MOMENT, description=OPTIONS["moment"])]
+Moment = Annotated[Number, Field(ge=0, le=LAST_MOMENT, description=OPTIONS["moment"])]
 QueryMoment = Annotated[
     float,
     InQuery(ge=0, le=LAST_MOMENT, allow_inf_nan=False, description=OPTIONS["moment"]),
@@ -96,8 +96,12 @@ FilterText = Annotated[
 Text = Annotated[
     str, InQuery(max_length=200, description="Part of an id or title, whatever the case.")
 ]
-Time = Annotated[float, Field(ge=0, le=MAX_TIME, description="Unix seconds; now when absent.")]
-Weight = Annotated[float, Field(gt=0, le=1e6, description="How much the event counts.")]
+Time = Annotated[
+    float, Field(strict=True, ge=0, le=MAX_TIME, description="Unix seconds; now when absent.")
+]
+Weight = Annotated[
+    float, Field(strict=True, gt=0, le=1e6, description="How much the event counts.")
+]
 
 
 class Body(BaseModel):

@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from recsys.lookup.options import Whole
 from serving.bodies.fields import (
     MAX_EVENTS,
     MAX_K,
@@ -42,7 +43,7 @@ class ShownItem(Body):
     """An item of a list, and where it was shown, from 1."""
 
     item: Id
-    place: int = Field(ge=1, le=2 * MAX_K)
+    place: Whole = Field(ge=1, le=2 * MAX_K)
 
 
 class Impression(Body):

@@ -75,6 +75,13 @@ def test_one_wrong_request_of_several_fails_itself_alone(address: str) -> None:
     assert "unknown behaviour 'lend'" in refused["note"]
 
 
+@pytest.mark.parametrize("option", ["k", "offset", "popularity", "diversity", "moment"])
+def test_true_and_false_are_no_numbers(address: str, option: str) -> None:
+    body = {"requests": [{"user": "u01"}], option: option == "k"}
+    status, problem = ask(f"{address}/v1/recommend", body)
+    assert status == 422 and option in problem["detail"] and "true or false" in problem["detail"]
+
+
 def test_a_visitor_may_bring_attributes(address: str, lookup: Lookup) -> None:
     body = {"requests": [{"attributes": {"country": ["de"]}}], "k": 4}
     [answer] = ask(f"{address}/v1/recommend", body)[1]["answers"]
