@@ -28,6 +28,7 @@ from serving.client import Client
 from serving.impressions import ImpressionLog, ImpressionRow
 from serving.settings import Settings
 from worlds import USERS
+from written import json_rows
 
 ALL = [f"u{number:02}" for number in range(USERS)]
 
@@ -76,10 +77,6 @@ def arms_of(experiment: Experiment) -> dict[str, str | None]:
         arm = arm_of(user, experiment.id, experiment.shares)
         found[user] = None if arm is None else experiment.arms[arm].name
     return found
-
-
-def rows(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def ids(answer: Any) -> list[str]:
@@ -144,7 +141,7 @@ def test_every_user_gets_the_bundle_of_their_arm(
     for user, answer in answers.items():
         assert ids(answer) == expected(lookups, arms[user], user, 5), (user, arms[user])
         assert (answer["source"] == "fallback") == (arms[user] == "holdout")
-    written = rows(answers_of(folder, experiment))
+    written = json_rows(answers_of(folder, experiment))
     told = {row["user_id"]: (row["answer"], row["arm"], row["items"]) for row in written}
     assert told == {
         user: (answer["answer"], arms[user], ids(answer))
@@ -169,8 +166,8 @@ def test_visitors_without_an_id_and_forgotten_people_are_in_no_experiment(
         )
     assert {answer["model_version"] for answer in found["answers"]} == {life_cycle.live(folder)}
     assert (status, told) == (200, {"accepted": 0, "forgotten": 1})
-    assert not rows(answers_of(folder, experiment))
-    assert not rows(folder.path / "impressions.jsonl")
+    assert not json_rows(answers_of(folder, experiment))
+    assert not json_rows(folder.path / "impressions.jsonl")
 
 
 def test_forgetting_takes_answers_and_impressions_away(
@@ -186,7 +183,7 @@ def test_forgetting_takes_answers_and_impressions_away(
     receipt = forget(folder, gone)
     assert (receipt.answers, receipt.impressions) == (2, 2)
     for file in (answers_of(folder, experiment), folder.path / "impressions.jsonl"):
-        assert [row["user_id"] for row in rows(file)] == [stays]
+        assert [row["user_id"] for row in json_rows(file)] == [stays]
         assert gone not in file.read_text()
 
 
@@ -220,7 +217,9 @@ def test_after_a_restart_everybody_has_the_arm_of_before(
         with running(settings) as address:
             for user in ALL:
                 ask(f"{address}/v1/recommend/{user}?k=1")
-    counts = Counter((row["user_id"], row["arm"]) for row in rows(answers_of(folder, experiment)))
+    counts = Counter(
+        (row["user_id"], row["arm"]) for row in json_rows(answers_of(folder, experiment))
+    )
     arms = arms_of(experiment)
     assert counts == {(user, arm): 2 for user, arm in arms.items() if arm is not None}
 
@@ -282,7 +281,7 @@ def test_drawn_lists_are_those_of_their_ids_and_their_propensity_is_written_down
         ask(f"{address}/v1/recommend/{ALL[0]}?k=9")  # longer than what is drawn from
         ask(f"{address}/v1/recommend/{ALL[0]}?k=5&offset=5")
         ask(f"{address}/v1/recommend/{ALL[0]}?k=5&filters=country:nowhere")
-    written = {row["answer"]: row for row in rows(answers_of(folder, experiment))}
+    written = {row["answer"]: row for row in json_rows(answers_of(folder, experiment))}
     for user, answer in answers.items():
         arm = arms[user]
         assert [item["rank"] for item in answer["items"]] == [1, 2, 3, 4, 5]
@@ -307,7 +306,7 @@ def test_too_few_items_to_draw_from_give_the_list_itself(
     with running(settings) as address:
         answers = [ask(f"{address}/v1/recommend/{user}?k=5")[1] for user in ALL]
     assert all(len(answer["items"]) == 5 and "note" not in answer for answer in answers)
-    written = rows(answers_of(folder, experiment))
+    written = json_rows(answers_of(folder, experiment))
     assert written and all(row["drawn"] and "pool" not in row for row in written)
 
 
@@ -337,8 +336,8 @@ def test_impressions_count_once_and_wrong_ones_fail_alone(
     with running(settings) as address:  # and after a restart
         again = {"impressions": [{**good, "items": good["items"][::-1]}, later]}
         assert ask(f"{address}/v1/impressions", again)[1] == {"accepted": 0, "repeated": 2}
-    assert [row["places"] for row in rows(file)] == [[1, 2, 3, 4], [5]]
-    assert rows(file)[0]["timestamp"] == 1_700_000_000
+    assert [row["places"] for row in json_rows(file)] == [[1, 2, 3, 4], [5]]
+    assert json_rows(file)[0]["timestamp"] == 1_700_000_000
 
 
 def test_two_processes_take_an_impression_once(tmp_path: Path) -> None:
@@ -447,7 +446,7 @@ def test_the_whole_way_from_the_command_line_and_back(
         _, served = ask(f"{address}/v1/admin/experiment")
     report = cli("report", run, "--estimate", names[1], "--json")
     counted: dict[str, list[bool]] = {"control": [], "new": []}
-    for row in rows(folder.path / FOLDER / f"{began['id']}.answers.jsonl"):
+    for row in json_rows(folder.path / FOLDER / f"{began['id']}.answers.jsonl"):
         if row["answer"] in clicks and "drawn" not in row:
             counted[row["arm"]].append(clicks[row["answer"]])
     for found in (served, report):

@@ -23,6 +23,7 @@ from recsys.logs.read import scan_log
 from servers import ask, running
 from serving.messages import WrongMessage, _seconds
 from serving.settings import Settings
+from written import json_rows
 
 T0 = 1_700_000_000
 
@@ -75,8 +76,7 @@ def listen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "events.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return json_rows(folder / "events.jsonl")
 
 
 def event(user: str, item: str, **others: object) -> dict[str, object]:
