@@ -104,9 +104,8 @@ class _Runs:
             try:
                 further = self._run.validate_json(b"[%b]" % run, context=pieces)
             except ValidationError as error:
-                if (
-                    not self._is_tuple
-                ):  # pydantic counts the elements of a list before it reads them
+                # pydantic counts the elements of a list before it reads them, and those of a tuple after.
+                if not self._is_tuple:
                     self._require_few(count, pieces, runs[place:])
                 raise _behind(count, error) from None
             if not further:
