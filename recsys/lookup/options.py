@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Annotated, Any, TypedDict
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from recsys.bundle.filters import Filter, filter_of
@@ -54,8 +54,8 @@ def filters_by_column(filters: object) -> object:
     return by_column
 
 
-Whole = Annotated[int, BeforeValidator(not_boolean, json_schema_input_type=int)]
-Number = Annotated[float, BeforeValidator(not_boolean, json_schema_input_type=float)]
+NOT_BOOLEAN = BeforeValidator(not_boolean)
+"""Stands behind the limits of a number, so that the schema has them."""
 ItemIds = Annotated[tuple[str, ...], BeforeValidator(id_texts)]
 ColumnNames = Annotated[tuple[str, ...], Field(max_length=50)]
 FiltersByColumn = Annotated[dict[str, Filter], BeforeValidator(filters_by_column)]
@@ -70,8 +70,8 @@ class ListOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    k: Whole = Field(10, ge=1, description="Length of the list.")
-    offset: Whole = Field(0, ge=0, description="Places of the list that are left out at its start.")
+    k: int = Field(10, ge=1, description="Length of the list.")
+    offset: int = Field(0, ge=0, description="Places of the list that are left out at its start.")
     exclude_seen: bool | tuple[str, ...] = Field(
         True,
         description="Leave out what a user has seen under the bundle's seen behaviours, or under "
@@ -84,7 +84,7 @@ class ListOptions(BaseModel):
         description="By column of the items, values of which an item must have one, or an object "
         "with any, all, none, gte, gt, lte, lt.",
     )
-    popularity: Number = Field(
+    popularity: float = Field(
         0.0,
         ge=-100,
         le=100,
@@ -92,19 +92,23 @@ class ListOptions(BaseModel):
         "as a share of what the best of the list have over an average item. Beyond 1 popularity "
         "decides more and more alone.",
     )
-    diversity: Number = Field(
+    diversity: float = Field(
         0.0, ge=0, le=1, description="How much a list avoids items like those before, from 0 to 1."
     )
     explain: bool = Field(False, description="Say of every item why it is there.")
     include: ColumnNames = Field(
         (), description="Columns of the item table that each item comes with, in `fields`."
     )
-    moment: Number | None = Field(
+    moment: float | None = Field(
         None,
         ge=0,
         le=LAST_MOMENT,
         description="When the list is asked for, in unix seconds; only a second stage reads it. The "
         "service takes its clock where it is absent, everything else the end of the log.",
+    )
+
+    numbers = field_validator("k", "offset", "popularity", "diversity", "moment", mode="before")(
+        not_boolean
     )
 
     def __hash__(self) -> int:

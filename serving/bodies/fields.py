@@ -7,7 +7,7 @@ from fastapi import Query as InQuery
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys.bundle.filters import value_text
-from recsys.lookup.options import LAST_MOMENT, ListOptions, Number, Whole
+from recsys.lookup.options import LAST_MOMENT, NOT_BOOLEAN, ListOptions
 from serving.bodies.sliced import Aside
 
 MAX_K = 1000
@@ -71,13 +71,15 @@ PathId = Annotated[
         description="Id as in the log; its POST twin takes any text.",
     ),
 ]
-K = Annotated[Whole, Field(ge=1, le=MAX_K, description=OPTIONS["k"])]
+K = Annotated[int, Field(ge=1, le=MAX_K, description=OPTIONS["k"]), NOT_BOOLEAN]
 QueryK = Annotated[int, InQuery(ge=1, le=MAX_K, description=OPTIONS["k"])]
-Popularity = Annotated[Number, Field(ge=-100, le=100, description=OPTIONS["popularity"])]
+Popularity = Annotated[
+    float, Field(ge=-100, le=100, description=OPTIONS["popularity"]), NOT_BOOLEAN
+]
 QueryPopularity = Annotated[
     float, InQuery(ge=-100, le=100, allow_inf_nan=False, description=OPTIONS["popularity"])
 ]
-Moment = Annotated[Number, Field(ge=0, le=LAST_MOMENT, description=OPTIONS["moment"])]
+Moment = Annotated[float, Field(ge=0, le=LAST_MOMENT, description=OPTIONS["moment"]), NOT_BOOLEAN]
 QueryMoment = Annotated[
     float,
     InQuery(ge=0, le=LAST_MOMENT, allow_inf_nan=False, description=OPTIONS["moment"]),

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from recsys.bundle.filters import Filter, read_filters
 from recsys.lookup.histories import Event
-from recsys.lookup.options import ListOptions, Whole
+from recsys.lookup.options import NOT_BOOLEAN, ListOptions
 from recsys.lookup.query import Query
 from serving.bodies.fields import (
     BUNDLE,
@@ -103,8 +103,8 @@ Named = Annotated[tuple[Id, ...], Field(max_length=MAX_NAMED), Aside()]
 class OptionsBody(ListOptions):
     """The options of a list, with the limits of the service."""
 
-    k: Whole = Field(10, ge=1, le=MAX_K, description=OPTIONS["k"])
-    offset: Whole = Field(0, ge=0, le=MAX_K, description=OPTIONS["offset"])
+    k: int = Field(10, ge=1, le=MAX_K, description=OPTIONS["k"])
+    offset: int = Field(0, ge=0, le=MAX_K, description=OPTIONS["offset"])
     allow: Named | None = Field(None, description=OPTIONS["allow"])
     deny: Named | None = Field(None, description=OPTIONS["deny"])
     exclude_seen: bool | Names = Field(True, description=OPTIONS["exclude_seen"])
@@ -168,7 +168,7 @@ class ExplainBody(QueryBody):
     """
 
     item: Id
-    parts: Whole = Field(10, ge=0, le=MAX_K)
+    parts: Annotated[int, Field(ge=0, le=MAX_K), NOT_BOOLEAN] = 10
     popularity: Popularity = 0.0
     moment: Moment | None = None
 

@@ -10,7 +10,7 @@ from pydantic import (
     model_validator,
 )
 
-from recsys.lookup.options import Whole
+from recsys.lookup.options import NOT_BOOLEAN
 from serving.bodies.fields import (
     MAX_EVENTS,
     MAX_K,
@@ -43,7 +43,7 @@ class ShownItem(Body):
     """An item of a list, and where it was shown, from 1."""
 
     item: Id
-    place: Whole = Field(ge=1, le=2 * MAX_K)
+    place: Annotated[int, Field(ge=1, le=2 * MAX_K), NOT_BOOLEAN]
 
 
 class Impression(Body):
