@@ -23,7 +23,7 @@ from recsys.core.tables import ITEM_ID, USER_ID
 from recsys.encode.history_scores import BlendedScorer, searched
 from recsys.evaluate.document import Report
 from recsys.evaluate.metrics import evenly, rank_metrics
-from recsys.fitting.fit import bundle_of
+from recsys.fitting.fit import bundle_of, tuned_index
 from recsys.fitting.second_stage import with_second_stage
 from recsys.graph.store import load_graph
 from recsys.phases.phase import Phase, PhaseName
@@ -33,7 +33,7 @@ from recsys.search.planner import Planner
 from recsys.search.popularity_boost import boosted_queries, with_popularity
 from recsys.search.searcher import Searcher
 from recsys.search.searchers import load_searcher
-from recsys.search.tuning import TunedIndex, tune
+from recsys.search.tuning import TunedIndex
 
 THROUGH = "through_index.json"
 _CARD = "index_card.json"
@@ -52,16 +52,7 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
         config = work.config
         data = load_phase(work.folder.path, config, phase)
         scorer = scorer_of(work, data, MODEL)
-        vectors = searched(scorer)
-        popularity = data.interactions.popularity(data.target)
-        tuned = tune(
-            vectors.item_vectors,
-            vectors.user_vectors,
-            config.index,
-            seed=config.seed,
-            popularity=popularity,
-            progress=work.progress,
-        )
+        tuned = tuned_index(data, scorer, work.progress)
         write_json(work.out / _CARD, tuned.card)
         if tuned.index is not None:
             tuned.index.save(work.out)
@@ -76,7 +67,7 @@ def index(phase: PhaseName) -> Callable[[Work], Facts]:
             figures["through"] = _through(data, scorer, tuned, exact)
             write_json(work.out / THROUGH, figures["through"])
             _tell(work, figures["through"])
-        return Facts(rows_in=len(vectors.item_vectors), figures=figures)
+        return Facts(rows_in=data.interactions.num_items, figures=figures)
 
     return index_phase
 

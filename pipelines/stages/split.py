@@ -4,8 +4,6 @@ from typing import Any
 
 from pipelines.places import LOG
 from pipelines.runner import Facts, Work
-from recsys.core.config import RunConfig
-from recsys.core.interactions import fit_interactions
 from recsys.core.tables import Drops
 from recsys.graph.build import target_behavior
 from recsys.logs.ingest import CodedLog, load_log
@@ -17,7 +15,7 @@ def split_rows(work: Work) -> Facts:
     """Hold out test and validation rows of the target behaviour."""
     config = work.config
     log = load_log(work.read(LOG))
-    target = _target(log, config)
+    target = target_behavior(log.behaviors, config.graph)
     document = _split(work, log, target)
     rows = {name: document["rows"][name] for name in ("train", "validation", "test")}
     method: str = document["method"]
@@ -57,10 +55,3 @@ def _split(work: Work, log: CodedLog, target: str) -> dict[str, Any]:
     splits = split_log(log, config.split, target, config.seed, task)
     splits.save(work.out)
     return splits.document()
-
-
-def _target(log: CodedLog, config: RunConfig) -> str:
-    """The target behaviour follows from the names of behaviours alone."""
-    no_rows = log.rows.head(0).collect()
-    interactions = fit_interactions(no_rows, log.users, log.items, log.behaviors)
-    return target_behavior(interactions, config.graph)

@@ -19,14 +19,14 @@ from recsys.core.config import ModelConfig
 from recsys.core.encoder import Embeddings
 from recsys.core.errors import ConfigError, nearest
 from recsys.core.progress import QUIET, Progress
-from recsys.encode.history_scores import BlendedScorer
+from recsys.encode.history_scores import BlendedScorer, searched
 from recsys.fitting.cold_items import item_map, separators_of, with_cold_items
 from recsys.graph.schema import Graph
 from recsys.phases.phase import Phase
 from recsys.scores.most_popular import ItemPopularity, item_popularity
 from recsys.scores.trained_vectors import decayed_edges
 from recsys.search.exact import VectorScorer
-from recsys.search.tuning import TunedIndex
+from recsys.search.tuning import TunedIndex, tune
 from recsys.train.loop import Trained, Watch, train
 from recsys.train.probe import Settings
 from recsys.train.problem import Problem
@@ -110,6 +110,21 @@ def fit_phase(
         watch=watch,
         settings=settings,
         ranks=ranks,
+    )
+
+
+def tuned_index(
+    phase: Phase, scorer: VectorScorer | BlendedScorer, progress: Progress = QUIET
+) -> TunedIndex:
+    """How the item vectors of a phase are searched: `search.tuning.tune`."""
+    vectors = searched(scorer)
+    return tune(
+        vectors.item_vectors,
+        vectors.user_vectors,
+        phase.config.index,
+        seed=phase.config.seed,
+        popularity=phase.interactions.popularity(phase.target),
+        progress=progress,
     )
 
 

@@ -9,10 +9,8 @@ from recsys.bundle.bundle import Bundle
 from recsys.bundle.parts.similar_items import SimilarBy
 from recsys.content.features import ContentRows, read_contents
 from recsys.core.config import RunConfig
-from recsys.core.interactions import fit_interactions
 from recsys.core.progress import Progress
-from recsys.encode.history_scores import BlendedScorer, searched
-from recsys.fitting.fit import bundle_of, fit_phase
+from recsys.fitting.fit import bundle_of, fit_phase, tuned_index
 from recsys.fitting.second_stage import choose_second_stage, fitted_to, with_second_stage
 from recsys.graph.build import target_behavior
 from recsys.logs.ingest import CodedLog
@@ -25,7 +23,6 @@ from recsys.scores.most_popular import choose_popularity
 from recsys.scores.similar_items import choose_similar
 from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
-from recsys.search.tuning import TunedIndex, tune
 from recsys.second_stage.trees import Trees
 from recsys.train.loop import Trained
 from recsys.train.probe import Settings
@@ -129,7 +126,7 @@ def bundle_of_log(
         phase.graph,
         embeddings,
         scorer,
-        _tuned_index(phase, scorer),
+        tuned_index(phase, scorer),
         _model_card(config, trained),
         half_life_days=choice.half_life_days,
         similar_by=choice.similar_by,
@@ -141,21 +138,8 @@ def bundle_of_log(
 
 
 def _splits(log: CodedLog, config: RunConfig) -> Splits:
-    no_rows = log.rows.head(0).collect()
-    behaviors = fit_interactions(no_rows, log.users, log.items, log.behaviors)
-    target = target_behavior(behaviors, config.graph)
+    target = target_behavior(log.behaviors, config.graph)
     return split_log(log, config.split, target, config.seed, config.evaluate.task)
-
-
-def _tuned_index(phase: Phase, scorer: VectorScorer | BlendedScorer) -> TunedIndex:
-    queried = searched(scorer)
-    return tune(
-        queried.item_vectors,
-        queried.user_vectors,
-        phase.config.index,
-        seed=phase.config.seed,
-        popularity=phase.interactions.popularity(phase.target),
-    )
 
 
 def _model_card(config: RunConfig, trained: Trained) -> dict[str, object]:

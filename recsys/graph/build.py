@@ -66,7 +66,7 @@ def build_graph(
         ConfigError, DataError: a key or value does not fit.
         UsageError: tables that were not asked for, or are missing.
     """
-    target = target_behavior(interactions, config)
+    target = target_behavior(interactions.behaviors, config)
     _check_weights_of_behaviors(interactions, config, target)
     num_nodes: dict[NodeType, int] = {USER: interactions.num_users, ITEM: interactions.num_items}
     side_tables = {USER: user_table, ITEM: item_table}
@@ -103,11 +103,10 @@ def left_out(
     return [name for name in names if name not in present]
 
 
-def target_behavior(interactions: Interactions, config: GraphConfig) -> str:
+def target_behavior(behaviors: Sequence[str], config: GraphConfig) -> str:
     """The behaviour to predict: config.target, or the only one. Raises ConfigError when it is not
     decided.
     """
-    behaviors = interactions.behaviors
     if config.target is None:
         if len(behaviors) == 1:
             return behaviors[0]

@@ -81,7 +81,7 @@ class PhaseData:
     @cached_property
     def target(self) -> str:
         """The behaviour that lists should predict."""
-        return target_behavior(self.interactions, self.config.graph)
+        return target_behavior(self.interactions.behaviors, self.config.graph)
 
     @cached_property
     def seen_behaviors(self) -> tuple[str, ...]:

@@ -247,13 +247,13 @@ def test_row_order_does_not_matter(interactions_of):
 
 
 def test_target_behavior(interactions_of):
-    assert target_behavior(interactions_of([(0, 0)]), GraphConfig()) == "interaction"
+    assert target_behavior(interactions_of([(0, 0)]).behaviors, GraphConfig()) == "interaction"
     several = interactions_of([(0, 0)], behaviors=("buy", "view"))
-    assert target_behavior(several, GraphConfig(target="view")) == "view"
+    assert target_behavior(several.behaviors, GraphConfig(target="view")) == "view"
     with pytest.raises(ConfigError, match=r"graph\.target"):
-        target_behavior(several, GraphConfig())
+        target_behavior(several.behaviors, GraphConfig())
     with pytest.raises(ConfigError, match="Did you mean 'view'"):
-        target_behavior(several, GraphConfig(target="veiw"))
+        target_behavior(several.behaviors, GraphConfig(target="veiw"))
 
 
 @pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf")])
