@@ -1,10 +1,10 @@
 """The HTTP service among hostile clients: what ordinary ones notice, its memory, and how it ends.
 
-    python -m benchmarks hostile BUNDLE [--minutes 30] [--clients 200] [--rate 20]
+    python -m benchmarks hostile BUNDLE [--minutes 30] [--clients 200] [--hostile 10000] [--rate 20]
 
 BUNDLE: of a run, for example runs/demo/bundle. First ordinary load alone, at RATE requests a second;
-then the same beside CLIENTS that ask for what is dear, malformed, endless or much too large, do not
-read, or leave; then SIGTERM while they go on. ordinary_p99: of the second load, against the first.
+then the same beside CLIENTS that make HOSTILE requests in that time: for what is dear, malformed, endless or
+much too large, some do not read, some leave; then SIGTERM while they go on. ordinary_p99: of the second load, against the first.
 memory: of the process, when the hostile clients begin, a minute before they end and at their end.
 """
 
@@ -43,6 +43,7 @@ def main() -> None:
     options.add_argument("bundle", type=Path)
     options.add_argument("--minutes", type=float, default=30.0)
     options.add_argument("--clients", type=int, default=200)
+    options.add_argument("--hostile", type=int, default=10_000)
     options.add_argument("--rate", type=float, default=20.0)
     given = options.parse_args()
     bundle = Bundle.load(given.bundle.resolve(), verify=False)
@@ -52,12 +53,14 @@ def main() -> None:
     with listening(lambda port: [*command, str(port)], "/readyz") as (port, process):
         quiet = ordinary(port, 30.0, given.rate, paths)
         megabytes = [process.memory_info().rss / 1e6]
+        seconds = 60 * given.minutes
+        apart = given.clients * seconds / given.hostile
+        pace = map(str, (port, given.clients, apart))
         attackers = subprocess.Popen(
-            [sys.executable, "-c", _ATTACKERS, str(port), str(given.clients), *users[:50]],
+            [sys.executable, "-c", _ATTACKERS, *pace, *users[:50]],
             stdout=subprocess.PIPE,
         )
         beside = []
-        seconds = 60 * given.minutes
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             beside.append(ordinary(port, min(60.0, seconds), given.rate, paths))
@@ -99,23 +102,29 @@ def ordinary(port: int, seconds: float, rate: float, paths: list[str]) -> dict[s
 _ATTACKERS = """
 import sys
 from benchmarks.hostile import attack
-attack(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+attack(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
 """
 
 
-def attack(port: int, clients: int, users: Ids) -> None:
-    """Until SIGTERM; prints how many requests of each kind were made."""
+def attack(port: int, clients: int, apart: float, users: Ids) -> None:
+    """Until SIGTERM; prints how many requests of each kind were made.
+
+    apart: seconds from one request of a client to its next, on average.
+    """
     counts = dict.fromkeys((kind.__name__.strip("_") for kind in _KINDS), 0)
 
     async def client(number: int) -> None:
         draw = random.Random(number)
+        now = asyncio.get_running_loop().time
+        next_at = now()
         while True:
+            next_at += draw.uniform(0, 2 * apart)
+            await asyncio.sleep(max(0.0, next_at - now()))
             kind = draw.choice(_KINDS)
             counts[kind.__name__.strip("_")] += 1
             with suppress(OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(40):
                     await kind(port, users)
-            await asyncio.sleep(draw.random() * 4)
 
     async def all_clients() -> None:
         loop = asyncio.get_running_loop()
