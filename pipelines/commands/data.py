@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import pipelines
+from pipelines.commands.flag_groups import takes
 from pipelines.commands.options import (
     COLUMNS,
     LOG,
@@ -29,7 +30,7 @@ _SOURCES = Path(pipelines.__file__).parent.parent / "data" / "sources"
 
 
 @app.command()
-@sets_keys({**COLUMNS, **SIDE_TABLES})
+@takes(sets_keys({**COLUMNS, **SIDE_TABLES}))
 def check(
     keys: dict[str, object],
     log: Annotated[
@@ -77,7 +78,7 @@ def fetch(
 
 
 @app.command()
-@sets_keys(LOG)
+@takes(sets_keys(LOG))
 def split(
     keys: dict[str, object],
     out: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.commands.flag_groups import takes
 from pipelines.commands.options import (
     COLUMNS,
     DRAWS,
@@ -53,7 +54,7 @@ Params = Annotated[
 ]
 
 
-@sets_keys({**COLUMNS, **DRAWS})
+@takes(sets_keys({**COLUMNS, **DRAWS}))
 def evaluate(
     keys: dict[str, object],
     train: Train,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.commands.flag_groups import takes
 from pipelines.commands.options import COLUMNS, Json, one_or_many, sets_keys
 from recsys.core.errors import UsageError
 
@@ -27,7 +28,7 @@ NoQuestions = Annotated[
 ]
 
 
-@sets_keys({name: flag for name, flag in COLUMNS.items() if name != "weight_col"})
+@takes(sets_keys({name: flag for name, flag in COLUMNS.items() if name != "weight_col"}))
 def init(
     keys: dict[str, object],
     log: Annotated[

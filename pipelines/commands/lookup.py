@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands.list_flags import BATCH, LIST, QUERY, Moment, Popularity, User, takes
+from pipelines.commands.flag_groups import takes
+from pipelines.commands.list_flags import BATCH, LIST, QUERY, Moment, Popularity, User
 from pipelines.commands.options import Count, Json, LogJson, Quiet, Run, id_file
 from pipelines.commands.where_flags import WHERE, WhereFlags
 from recsys.core.errors import UsageError

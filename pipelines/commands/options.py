@@ -1,14 +1,13 @@
 """Flags that several verbs share, and the configuration that they make."""
 
-import functools
-import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.commands.flag_groups import FlagGroup
 from recsys.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -101,37 +100,13 @@ LOG: Flags = {
 }
 
 
-def sets_keys(flags: Flags) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these flags; its first argument becomes their values by configuration key,
-    None when not given.
+def sets_keys(flags: Flags) -> FlagGroup:
+    """The argument is their values by configuration key, None when not given."""
 
-    Typer reads the flags of a command from its signature, so they are added there.
-    """
+    def read(given: dict[str, Any]) -> dict[str, object]:
+        return {key: one_or_many(given[name]) for name, (_, key) in flags.items()}
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        added = [
-            inspect.Parameter(name, keyword, default=None, annotation=kind)
-            for name, (kind, _) in flags.items()
-        ]
-
-        @functools.wraps(command)
-        def called(**given: Any) -> None:
-            keys = {key: one_or_many(given.pop(name)) for name, (_, key) in flags.items()}
-            command(keys, **given)
-
-        parameters = [one.replace(kind=keyword) for one in own]
-        parameters[_required(own) : _required(own)] = added
-        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return called
-
-    return decorate
-
-
-def _required(parameters: list[inspect.Parameter]) -> int:
-    """How many come first that must be given."""
-    return sum(one.default is inspect.Parameter.empty for one in parameters)
+    return FlagGroup({name: kind for name, (kind, _) in flags.items()}, read)
 
 
 def configuration(config: Path | None, sets: list[str] | None, **keys: object) -> "RunConfig":

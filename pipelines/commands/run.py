@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.commands.flag_groups import takes
 from pipelines.commands.options import (
     LOG,
     Config,
@@ -18,14 +19,7 @@ from pipelines.commands.options import (
     configuration,
     sets_keys,
 )
-from pipelines.commands.where_flags import (
-    Address,
-    Buckets,
-    RunnerName,
-    StepsUrl,
-    WaitMinutes,
-    Workers,
-)
+from pipelines.commands.where_flags import WHERE_WITH_STEPS, WhereFlags
 from pipelines.under_torchrun import group_keys, others_following
 from recsys.core.errors import UsageError
 
@@ -70,9 +64,10 @@ TrackerFlag = Annotated[
 ]
 
 
-@sets_keys(LOG)
+@takes(sets_keys(LOG), WHERE_WITH_STEPS)
 def run(
     keys: dict[str, object],
+    where: WhereFlags,
     config: Config = None,
     out: Out = None,
     sets: Sets = None,
@@ -84,12 +79,6 @@ def run(
     train_workers: TrainWorkers = None,
     no_first: NoFirst = False,
     tracker: TrackerFlag = None,
-    runner: RunnerName = None,
-    address: Address = None,
-    buckets: Buckets = None,
-    workers: Workers = None,
-    wait_minutes: WaitMinutes = None,
-    steps: StepsUrl = None,
     as_json: Json = False,
     log_json: LogJson = False,
     quiet: Quiet = False,
@@ -100,7 +89,7 @@ def run(
     first = False if no_first else None
     keys["tracking.tracker"] = tracker
     flags: dict[str, object] = {"budget_minutes": budget_minutes, "first": first}
-    flags |= group_keys(train_workers, runner)
+    flags |= group_keys(train_workers, where.runner)
     made = configuration(config, sets, **flags, **keys)
     _require_log(made)
     if forecast:
@@ -111,13 +100,13 @@ def run(
 
     with (
         others_following() as leads,
-        somewhere(runner, address, buckets, workers, wait_minutes, steps) as where,
+        somewhere(*where) as place,
     ):
         if leads:
-            finish(made, out, as_json, log_json, quiet, fresh, hold=hold, force=force, where=where)
+            finish(made, out, as_json, log_json, quiet, fresh, hold=hold, force=force, where=place)
 
 
-@sets_keys(LOG)
+@takes(sets_keys(LOG))
 def train(
     keys: dict[str, object],
     config: Config = None,

@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from pipelines.commands.list_flags import FlagGroup
+from pipelines.commands.flag_groups import FlagGroup
 
 RunnerName = Annotated[
     str | None,
@@ -51,6 +51,7 @@ class WhereFlags(NamedTuple):
     buckets: int | None
     workers: int | None
     wait_minutes: float | None
+    steps: str | None = None
 
     @property
     def by_buckets(self) -> bool:
@@ -58,13 +59,12 @@ class WhereFlags(NamedTuple):
         return self.runner is not None or self.buckets is not None
 
 
-WHERE = FlagGroup(
-    {
-        "runner": RunnerName,
-        "address": Address,
-        "buckets": Buckets,
-        "workers": Workers,
-        "wait_minutes": WaitMinutes,
-    },
-    lambda flags: WhereFlags(**flags),
-)
+_WHERE = {
+    "runner": RunnerName,
+    "address": Address,
+    "buckets": Buckets,
+    "workers": Workers,
+    "wait_minutes": WaitMinutes,
+}
+WHERE = FlagGroup(_WHERE, lambda flags: WhereFlags(**flags))
+WHERE_WITH_STEPS = FlagGroup({**_WHERE, "steps": StepsUrl}, lambda flags: WhereFlags(**flags))
