@@ -230,6 +230,8 @@ def _train(phase: PhaseName, variants: Sequence[str]) -> Stage:
         keys += _HIDDEN
     else:
         inputs.append(_of_phase(TRAINED, "select"))
+    if phase == "serve":
+        inputs.append(_of_phase(TRAINED, "final"))
     return Stage(
         f"train-{phase}",
         training.fit(phase),

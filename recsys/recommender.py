@@ -92,6 +92,7 @@ class GraphRecommender(BaseEstimator):
     mode: Literal["auto", "full", "sampled"] = _option("train.mode")
     early_stopping: bool = True
     patience: int = _option("train.patience")
+    refit_share: float = _option("train.refit_share")
     neighbours: int = _option("blend.neighbours")
     low_pass_rank: int = _option("blend.low_pass_rank")
     # What is held out by `fit` decides when to stop, so it is the test of its own split.

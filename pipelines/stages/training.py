@@ -27,7 +27,7 @@ from recsys.phases.phase import Phase, PhaseName
 from recsys.train.launch import run_group, threads_of, uses_gpu
 from recsys.train.probe import Settings
 from recsys.train.ranks import ALONE, Ranks
-from recsys.train.warm_start import WarmStart, load_states, save_states
+from recsys.train.warm_start import WarmStart, load_states, states_of
 
 CARD, MASS, _FACTS = "training.json", "mass.json", "facts.json"
 
@@ -73,7 +73,7 @@ def _fit(work: Work, phase: PhaseName, ranks: Ranks = ALONE, threads: int | None
     }
     if ranks.leads:
         save_embeddings(trained.embeddings, work.out)
-        save_states(work.out, trained.network, graph, data.interactions)
+        states_of(trained.network, graph, data.interactions).save(work.out)
         if len(graph.relations) > 2:  # more than the target behaviour and its reverse
             write_json(work.out / MASS, message_mass(trained.network, graph, data.interactions))
         write_json(work.out / CARD, card)
@@ -165,31 +165,56 @@ def title(config: ModelConfig, name: str) -> str:
 
 
 def _start(work: Work, data: Phase, graph: Graph) -> WarmStart | None:
-    """The states of the same phase of an earlier run, when one is named; None for the configured
-    start.
+    """The states that training goes on from; None for the configured start."""
+    if work.config.train.warm_start is not None:
+        return _states_of_earlier_run(work, data, graph, work.config.train.warm_start)
+    if data.name == "serve":
+        return _states_of_tested(work, data, graph)
+    return None
+
+
+def _states_of_earlier_run(work: Work, data: Phase, graph: Graph, earlier: str) -> WarmStart | None:
+    """Those of the same phase of the run that is named.
 
     Phase to phase, and before serving only under a split in time: states must not have seen what is
     held out now.
     """
-    earlier, config = work.config.train.warm_start, work.config
-    if earlier is None:
-        return None
     if data.splits is not None and not data.splits.time_safe:
         work.progress.say(
             f"{data.name}: no warm start, its states may have seen the rows held out here"
         )
         return None
     folder = Path(earlier) / TRAINED.format(phase=data.name, bucket=work.bucket)
-    states = load_states(folder, graph, data.interactions, config.model.width, config.seed)
+    config = work.config
+    states = load_states(folder).aligned(graph, data.interactions, config.model.width, config.seed)
     known = ", ".join(f"{count:,} {kind} known" for kind, count in states.known.items())
     work.progress.say(f"{data.name}: warm start, {known}")
     return states
 
 
+def _states_of_tested(work: Work, data: Phase, graph: Graph) -> WarmStart | None:
+    """Those of the model that was tested, whose rows are all here; None where training goes through
+    all its epochs.
+    """
+    config = work.config
+    chosen = _chosen_epochs(work)
+    last = config.train.refit_epochs(chosen)
+    if last == chosen:
+        return None
+    work.progress.say(
+        f"{data.name}: the last {last} of {chosen} epochs, from the tested model's states"
+    )
+    states = load_states(work.read(TRAINED.format(phase="final", bucket=work.bucket)))
+    return states.aligned(graph, data.interactions, config.model.width, config.seed, chosen - last)
+
+
 def _epochs(work: Work, phase: PhaseName) -> int | None:
     """None lets validation choose; later phases take what it chose."""
-    if phase == "select":
-        return None
+    return None if phase == "select" else _chosen_epochs(work)
+
+
+def _chosen_epochs(work: Work) -> int:
+    """What validation chose."""
     folder = work.read(TRAINED.format(phase="select", bucket=work.bucket))
     return int(read_json(folder / CARD)["epochs"])
 

@@ -114,7 +114,7 @@ def _graph(counts: Counts, config: RunConfig, phase: str) -> StageCost:
 
 
 def _train(counts: Counts, config: RunConfig, phase: str) -> StageCost:
-    return training_cost(counts, config, phase == "select")
+    return training_cost(counts, config, phase)
 
 
 def _blend(counts: Counts, config: RunConfig, phase: str) -> StageCost:
@@ -198,7 +198,7 @@ def _test_model(counts: Counts, config: RunConfig) -> StageCost:
 
 
 def _ablate(counts: Counts, config: RunConfig) -> StageCost:
-    training = training_cost(counts.at("final"), config, False)
+    training = training_cost(counts.at("final"), config, "final")
     blending = costs.blend_cost(counts.at("final"), config, False)
     return training._replace(seconds=training.seconds + blending.seconds)
 

@@ -63,18 +63,18 @@ class HeldBytes(NamedTuple):
     step: float
 
 
-def worker_cost(counts: Counts, config: RunConfig, chooses: bool, link_bytes: float) -> WorkerCost:
+def worker_cost(counts: Counts, config: RunConfig, phase: str, link_bytes: float) -> WorkerCost:
     """Of a training of one phase, of each of `group.workers` processes.
 
     Args:
         counts: of the phase.
         config: of the run.
-        chooses: whether validation decides when to stop.
+        phase: as in `training_cost`.
         link_bytes: a second, that a process sends.
     """
     workers = config.group.workers
     epoch = epoch_cost(counts, config)
-    passes = num_passes(counts, config, chooses)
+    passes = num_passes(counts, config, phase)
     computing = passes.epochs * (epoch.of_pairs / workers + epoch.of_nodes)
     computing += passes.validations * validation_seconds(counts, config.model) / workers
     computing += start_seconds(counts)

@@ -170,7 +170,7 @@ def _stage_size(
     """
     kind, _, phase = stage.partition("-")
     if kind == "train":
-        worker = worker_cost(counts.at(phase), config, phase == "select", link_bytes)
+        worker = worker_cost(counts.at(phase), config, phase, link_bytes)
         hours = worker.seconds / 3600
         workers = config.group.workers
         return StageSize(name, hours, worker.memory_bytes, worker.moved_bytes, workers)

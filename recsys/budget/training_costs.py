@@ -25,18 +25,19 @@ _SURE_EPOCHS = 12  # that early stopping hardly ever cuts
 _MORE_RUN, _MORE_KEPT = 0.7, 0.25  # of those beyond: how many run, how many later phases take
 
 
-def training_cost(counts: Counts, config: RunConfig, chooses: bool) -> StageCost:
+def training_cost(counts: Counts, config: RunConfig, phase: str) -> StageCost:
     """A training of one phase.
 
     Args:
         counts: of the phase.
         config: of the run.
-        chooses: whether validation decides when to stop; else it takes the epochs that were chosen.
+        phase: in "select" validation decides when to stop; the others take the epochs that were
+            chosen, and "serve" perhaps the last of them alone.
     """
     train = with_epochs(config.train, counts.pairs)
     epoch = epoch_seconds(counts, config)
     seconds = start_seconds(counts) + encoding_seconds(counts, config.model)
-    passes = num_passes(counts, config, chooses)
+    passes = num_passes(counts, config, phase)
     seconds += passes.epochs * epoch
     seconds += passes.validations * validation_seconds(counts, config.model)
     memory = sum(training_bytes(counts, config.model, train))
@@ -51,11 +52,12 @@ class Passes(NamedTuple):
     validations: float
 
 
-def num_passes(counts: Counts, config: RunConfig, chooses: bool) -> Passes:
+def num_passes(counts: Counts, config: RunConfig, phase: str) -> Passes:
     """To expect of a training; arguments as of `training_cost`."""
     train = with_epochs(config.train, counts.pairs)
-    if not chooses:
-        return Passes(_epochs(train, _MORE_KEPT), 0.0)
+    if phase != "select":
+        kept = _epochs(train, _MORE_KEPT)
+        return Passes(train.refit_epochs(round(kept)) if phase == "serve" else kept, 0.0)
     probed_share = min(1.0, _PROBED_PAIRS / max(counts.pairs, 1))
     probes = num_probes(counts, config)
     epochs = _epochs(train, _MORE_RUN)

@@ -53,6 +53,7 @@ def problem_of(
         start=warm.states if warm else None,
         shared=warm.shared if warm else None,
         graph_config=phase.graph_config,
+        first_epoch=warm.epoch if warm else 0,
     )
 
 

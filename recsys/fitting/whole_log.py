@@ -26,6 +26,7 @@ from recsys.search.exact import VectorScorer
 from recsys.second_stage.trees import Trees
 from recsys.train.loop import Trained
 from recsys.train.probe import Settings
+from recsys.train.warm_start import TrainedStates, WarmStart, states_of
 
 
 class LogChoice(NamedTuple):
@@ -37,6 +38,7 @@ class LogChoice(NamedTuple):
     settings: what the configuration of the training leaves open.
     similar_by: by what items are similar.
     trees: of the second stage; None for none.
+    states: that the training on the whole log takes for its first epochs (`train.refit_share`).
     """
 
     epochs: int | None
@@ -45,6 +47,7 @@ class LogChoice(NamedTuple):
     settings: Settings | None = None
     similar_by: SimilarBy = "vectors"
     trees: Trees | None = None
+    states: TrainedStates | None = None
 
 
 def contents_of_all_items(
@@ -90,6 +93,7 @@ def choose_on_held_out_rows(
         trained.settings,
         choose_similar(phase, embeddings, added).by,
         trees,
+        states_of(trained.network, phase.graph, phase.interactions),
     )
 
 
@@ -115,6 +119,7 @@ def bundle_of_log(
         phase.graph,
         config.model,
         epochs=choice.epochs,
+        warm=_start(phase, choice),
         progress=progress,
         settings=choice.settings,
     )
@@ -135,6 +140,19 @@ def bundle_of_log(
         return bundle
     stage = fitted_to(choice.trees, phase, scorer, choice.half_life_days)
     return with_second_stage(bundle, stage)
+
+
+def _start(phase: Phase, choice: LogChoice) -> WarmStart | None:
+    """The states that training goes on from; None for the configured start."""
+    config = phase.config
+    if choice.states is None or choice.epochs is None:
+        return None
+    behind = choice.epochs - config.train.refit_epochs(choice.epochs)
+    if not behind:
+        return None
+    return choice.states.aligned(
+        phase.graph, phase.interactions, config.model.width, config.seed, behind
+    )
 
 
 def _splits(log: CodedLog, config: RunConfig) -> Splits:

@@ -319,6 +319,7 @@ def fingerprint(
         "device": plan.device.type,
         "seed": problem.seed,
         "epochs": epochs,
+        "first_epoch": problem.first_epoch,
     }
     return text_sha256(json.dumps(document, sort_keys=True))
 

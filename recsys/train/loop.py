@@ -30,7 +30,7 @@ from recsys.train.problem import Problem, first_network
 from recsys.train.ranks import ALONE, Ranks
 from recsys.train.short_trainings import ShortTrainings, Validate
 from recsys.train.stepper import Stepper
-from recsys.train.warm_start import save_states
+from recsys.train.warm_start import states_of
 
 Watch = Callable[[EpochRecord], None]
 
@@ -122,11 +122,11 @@ def train(
             judge=partial(_judged, validate, stepper) if validate else None,
             last=config.most_epochs if epochs is None else epochs,
             watch=watch or _unwatched,
-            state=state or TrainingState(),
+            state=state or TrainingState(problem.first_epoch),
         )
         stopped = training.run(progress)
         if folder and ranks.leads:
-            save_states(folder, stepper.network, problem.graph, problem.interactions)
+            states_of(stepper.network, problem.graph, problem.interactions).save(folder)
         return _trained(training, stopped, plan, settings)
 
 
@@ -235,7 +235,7 @@ class _Training:
         """Train until there is a reason to stop, which is returned; the network then has the best
         weights.
         """
-        if self.state.epoch:
+        if self.state.parameters:
             self.stepper.restore(self.state)
             progress.say(f"continuing after epoch {self.state.epoch}", epoch=self.state.epoch)
         for record in self.state.history:

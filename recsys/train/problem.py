@@ -32,6 +32,7 @@ class Problem:
     start: layer-0 states by node type instead of the configured ones.
     shared: other parameters by name (both as `warm_start.load_states` gives them).
     graph_config: what the graph was built with; the encoder weighs a visitor's events by it.
+    first_epoch: epochs that `start` has behind it.
     """
 
     interactions: Interactions
@@ -41,6 +42,7 @@ class Problem:
     start: Start | None = None
     shared: Start | None = None
     graph_config: GraphConfig | None = None
+    first_epoch: int = 0
 
     @property
     def target(self) -> str:

@@ -29,16 +29,69 @@ class WarmStart(NamedTuple):
     """states: (n, width) layer-0 states by node type, in the dense ids of the new phase.
 
     shared: parameters that do not belong to a node, by name. known: nodes by type that the earlier
-    training had.
+    training had. epoch: that training goes on after.
     """
 
     states: dict[NodeType, Float32Array]
     shared: dict[str, Float32Array]
     known: dict[NodeType, int]
+    epoch: int = 0
 
 
-def save_states(folder: Path, network: Network, graph: Graph, interactions: Interactions) -> None:
-    """Write `folder`/states: what a later training can start from."""
+class TrainedStates(NamedTuple):
+    """What a training left, by external ids: a later one can start from it.
+
+    arrays: by name, the layer-0 states of a node type ("table/user", say) and the parameters that
+        belong to no node ("shared/…").
+    labels: columns node_type and label, external ids in the order of the states.
+    """
+
+    arrays: dict[str, Float32Array]
+    labels: pl.DataFrame
+
+    def save(self, folder: Path) -> None:
+        """Write `folder`/states."""
+        with atomic_folder(folder / FOLDER) as file:
+            save_file(self.arrays, file / "states.safetensors")
+            self.labels.write_parquet(file / "labels.parquet")
+
+    def aligned(
+        self,
+        graph: Graph,
+        interactions: Interactions,
+        width: int,
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> WarmStart:
+        """In the dense ids of a new phase; epoch: that training goes on after.
+
+        Nodes that the training did not have start from normal draws of a tenth of the old states'
+        size. Raises DataError when the width differs.
+        """
+        states: dict[NodeType, Float32Array] = {}
+        known: dict[NodeType, int] = {}
+        for kind, labels in _labels(graph, interactions).items():
+            if f"table/{kind}" not in self.arrays:
+                continue
+            old = self.arrays[f"table/{kind}"]
+            if old.shape[1] != width:
+                raise DataError(
+                    f"the states to start from are {old.shape[1]} wide, model.width is {width}",
+                    f"Set model.width = {old.shape[1]}, or train without train.warm_start",
+                )
+            of_kind = self.labels.filter(pl.col(_KIND) == kind)
+            old_ids = IdMap(of_kind[_LABEL], kind)
+            states[kind], known[kind] = _aligned(old, old_ids, labels, np.random.default_rng(seed))
+        shared: dict[str, Float32Array] = {}
+        for name, value in self.arrays.items():
+            group, _, parameter = name.partition("/")
+            if group == "shared":
+                shared[parameter] = value
+        return WarmStart(states, shared, known, epoch)
+
+
+def states_of(network: Network, graph: Graph, interactions: Interactions) -> TrainedStates:
+    """Of a network, whose nodes are those of a phase."""
     arrays: dict[str, Float32Array] = {}
     table_ids = set()
     for kind in network.learnt_types():
@@ -51,48 +104,18 @@ def save_states(folder: Path, network: Network, graph: Graph, interactions: Inte
     labels = []
     for kind, ids in _labels(graph, interactions).items():
         labels.append(pl.DataFrame({_KIND: kind, _LABEL: ids}))
-    with atomic_folder(folder / FOLDER) as file:
-        save_file(arrays, file / "states.safetensors")
-        pl.concat(labels).write_parquet(file / "labels.parquet")
+    return TrainedStates(arrays, pl.concat(labels))
 
 
-def load_states(
-    folder: Path, graph: Graph, interactions: Interactions, width: int, seed: int = 0
-) -> WarmStart:
-    """The states of an earlier training, aligned with a new phase by external ids.
-
-    Nodes that the earlier training did not have start from normal draws of a tenth of the old
-    states' size. Raises UsageError when there are none in `folder`, DataError when their width
-    differs.
-    """
+def load_states(folder: Path) -> TrainedStates:
+    """Of a folder. Raises UsageError when there are none in it."""
     path = folder / FOLDER / "states.safetensors"
     if not path.exists():
         raise UsageError(
             f"{str(folder)!r} holds no trained states to start from",
             "Give a folder of an earlier training",
         )
-    arrays = load_file(path)
-    old_labels = read_parquet(folder / FOLDER / "labels.parquet")
-    states: dict[NodeType, Float32Array] = {}
-    known: dict[NodeType, int] = {}
-    for kind, labels in _labels(graph, interactions).items():
-        if f"table/{kind}" not in arrays:
-            continue
-        old = arrays[f"table/{kind}"]
-        if old.shape[1] != width:
-            raise DataError(
-                f"the states in {str(folder)!r} are {old.shape[1]} wide, model.width is {width}",
-                f"Set model.width = {old.shape[1]}, or train without train.warm_start",
-            )
-        of_kind = old_labels.filter(pl.col(_KIND) == kind)
-        old_ids = IdMap(of_kind[_LABEL], kind)
-        states[kind], known[kind] = _aligned(old, old_ids, labels, np.random.default_rng(seed))
-    shared: dict[str, Float32Array] = {}
-    for name, value in arrays.items():
-        group, _, parameter = name.partition("/")
-        if group == "shared":
-            shared[parameter] = value
-    return WarmStart(states, shared, known)
+    return TrainedStates(load_file(path), read_parquet(folder / FOLDER / "labels.parquet"))
 
 
 def load_shared(network: Network, shared: dict[str, Float32Array]) -> None:

@@ -126,8 +126,8 @@ def test_one_process_takes_what_the_forecast_of_a_run_says():
     """But for constants that were measured apart."""
     counts = counts_of_size(100_000, 20_000, 2_000_000, True, True)
     config = RunConfig()
-    worker = worker_cost(counts, config, True, GIGABYTE)
-    whole = training_cost(counts, config, True)
+    worker = worker_cost(counts, config, "select", GIGABYTE)
+    whole = training_cost(counts, config, "select")
     assert within(worker.seconds, whole.seconds, 1.5)
     assert worker.moved_bytes == 0
 

@@ -224,7 +224,7 @@ def test_kept_states_learn_as_well(timed, monkeypatch):
 def test_a_warm_start_takes_over_items_and_shared_numbers(timed, tmp_path):
     phase, graph = timed
     old = train(Problem(phase, graph, MODEL), CONFIG, folder=tmp_path, threads=1)
-    warm = load_states(tmp_path, graph, phase, 8)
+    warm = load_states(tmp_path).aligned(graph, phase, 8)
     assert warm.known == {"item": phase.num_items}
     starts = ((warm.states, warm.shared), (None, None))
     losses = []
@@ -248,7 +248,7 @@ def test_a_table_of_an_earlier_training_is_left_out_without_one(timed, tmp_path)
     phase, graph = timed
     with_table = MODEL.model_copy(update={"user_table": True})
     train(Problem(phase, graph, with_table), SHORT, folder=tmp_path, threads=1)
-    warm = load_states(tmp_path, graph, phase, 8)
+    warm = load_states(tmp_path).aligned(graph, phase, 8)
     assert set(warm.known) == {"user", "item"}
     trained = train(
         Problem(phase, graph, MODEL, start=warm.states, shared=warm.shared),

@@ -131,6 +131,10 @@ class TrainConfig(Section):
     """Stop at the first epoch that ends after this long; the best epoch so far is kept."""
     checkpoint_every: int = Field(1, ge=1)
     """Epochs between checkpoints."""
+    refit_share: float = Field(1.0, gt=0, le=1)
+    """Share of the chosen epochs, the last ones, that the training on the whole log goes through; for
+    the others it takes the states of the model that was tested. 1 starts anew.
+    """
     warm_start: str | None = None
     """Run folder whose vectors start this training; users and items it does not know start fresh."""
     device: str = "auto"
@@ -149,6 +153,10 @@ class TrainConfig(Section):
     def most_epochs(self) -> int:
         """The epochs, or the most of those that a log may settle where they were left open."""
         return 20 if self.epochs is None else self.epochs
+
+    def refit_epochs(self, chosen: int) -> int:
+        """How many of the chosen epochs the training on the whole log goes through (`refit_share`)."""
+        return min(chosen, max(1, round(self.refit_share * chosen)))
 
     @property
     def softmax_temperature(self) -> float:
