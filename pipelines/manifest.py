@@ -1,6 +1,6 @@
 """manifest.json of a run folder: what was asked, what each stage read, wrote, dropped and cost."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -153,9 +153,8 @@ class Manifest:
         self.known.update(entry.outputs)
 
     def _write(self, status: str) -> None:
-        stages = {}
-        for name, entry in self.entries.items():
-            stages[name] = asdict(entry)
+        # An entry holds plain values: dataclasses.asdict would copy all of them after every stage.
+        stages = {name: vars(entry) for name, entry in self.entries.items()}
         document = {
             "format": FORMAT,
             "status": status,

@@ -29,6 +29,7 @@ from recsys.scores.trained_vectors import TrainedVectors
 from recsys.search.exact import VectorScorer
 
 _CHOICE = "blend.json"
+_TRIED = "tried.json"
 _ADDED = "added.json"
 _SCALED = "shape"
 
@@ -176,8 +177,8 @@ def _tell(work: Work, data: Phase, choice: Choice) -> Facts:
     figures = {
         "value": choice.value,
         "alone": choice.alone,
-        "tried": choice.tried,
         "blend": choice.blend.document(),
         "served": None if told is None else told.model_dump(mode="json"),
     }
+    write_json(work.out / _TRIED, choice.tried)
     return Facts(rows_in=len(data.interactions), figures=figures)

@@ -1,6 +1,7 @@
 """How fast this machine is beside the nominal one: only for telling, nothing is decided by it."""
 
 import time
+from functools import cache
 
 import numpy as np
 
@@ -11,8 +12,9 @@ _NOMINAL_SECONDS = 0.29
 """What `_work` takes on one core of the nominal machine."""
 
 
+@cache
 def relative_speed() -> float:
-    """Above 1 where this machine is faster; about half a second.
+    """Above 1 where this machine is faster; about half a second, once in a process.
 
     By processor time, so that other programs do not count.
     """

@@ -34,6 +34,7 @@ _FREE = {
     "max_minutes",
     "checkpoint_every",
     "max_memory_gb",
+    "refit_share",
     "warm_start",
     "mode",
     "device",

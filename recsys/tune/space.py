@@ -26,6 +26,7 @@ _RUNNING = (
     "first",
     "train.max_minutes",
     "train.max_memory_gb",
+    "train.refit_share",
     "train.warm_start",
 )
 

@@ -62,6 +62,16 @@ def test_the_models_beat_popularity_where_taste_is_local(finished: RunFolder) ->
     assert found["model"]["ndcg@5"] > found["popularity"]["ndcg@5"]
 
 
+def test_blends_that_were_tried_lie_beside_the_one_that_was_chosen(finished: RunFolder) -> None:
+    folder = finished.path / "blend/select/model"
+    tried = read_json(folder / "tried.json")
+    chosen = read_json(folder / "blend.json")
+    figures = finished.read_manifest()["stages"]["blend-select[model]"]["figures"]
+    [found] = [one for one in tried if {**chosen, "value": one["value"]} == one]
+    assert found["value"] == figures["value"]
+    assert len(tried) > 10
+
+
 def test_a_second_run_skips_every_stage(
     settings: Settings, finished: RunFolder, world: Path, tmp_path: Path
 ) -> None:

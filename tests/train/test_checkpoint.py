@@ -92,6 +92,7 @@ def test_every_part_that_decides_the_weights_counts(phase, graph):
     [
         {"max_minutes": 5.0},
         {"max_memory_gb": 3.0},
+        {"refit_share": 0.5},
         {"checkpoint_every": 4},
         {"device": "cpu"},
         {"mode": "sampled"},
