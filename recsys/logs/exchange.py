@@ -8,6 +8,7 @@ range of users. So an id has the same code whatever the pieces and buckets.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from recsys.logs.spill import BATCH, ID, ROWS, ids_file, together
 
 _IDS = "ids.arrow"
 _SIDES = (USER, ITEM, BEHAVIOR)
+_IDS_AT_ONCE = 30_000_000  # some 2 GB
+_SAMPLED_IDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -92,19 +95,72 @@ def exchange(pieces: Sequence[Outcome], steps: Steps, buckets: int) -> Exchanged
 def order_ids(call: Call) -> Facts:
     """The step that gives the ids of one side (users, items, behaviours) their final codes."""
     side, buckets = call.arguments
-    tables = [read_arrow(path) for path in call.read(ids_file(side))]
-    ids, codes = _in_text_order(pl.concat([table[ID] for table in tables]))
+    paths = call.read(ids_file(side))
+    ids, codes = code_ids(paths)
     ids.to_frame().write_ipc(call.out / _IDS)
-    first = 0
-    for number, table in enumerate(tables):
-        np.save(call.out / _codes_file(number), codes[first : first + len(table)])
-        first += len(table)
+    for number, of_piece in enumerate(codes):
+        np.save(call.out / _codes_file(number), of_piece)
     facts: Facts = {"ids": len(ids)}
     if side == USER:
-        rows = pl.concat([table[ROWS] for table in tables]).to_numpy()
-        rows_of_user = np.bincount(codes, weights=rows, minlength=len(ids)).astype(np.int64)
+        rows_of_user = np.zeros(len(ids), np.int64)
+        for path, of_piece in zip(paths, codes, strict=True):
+            # A piece has a user once.
+            rows_of_user[of_piece] += read_arrow(path, columns=[ROWS])[ROWS].to_numpy()
         facts["starts"] = _starts(rows_of_user, buckets)
     return facts
+
+
+def code_ids(
+    paths: Sequence[Path], at_once: int = _IDS_AT_ONCE
+) -> tuple[pl.Series, list[Int32Array]]:
+    """All ids of some pieces in ascending text order, and the place there of each id of each piece.
+
+    Range by range of the text order, so that memory depends on a range.
+
+    paths: files of ids. at_once: about as many ids has a range, each counted in every piece that has it.
+    """
+    codes = [np.empty(len(read_ids(path)), np.int32) for path in paths]
+    bounds = _bounds(paths, sum(len(of_piece) for of_piece in codes), at_once)
+    ordered = []
+    first = 0
+    for low, high in pairwise([None, *bounds, None]):
+        ids, places = _between(paths, low, high)
+        ordered_ids, codes_of_range = _in_text_order(pl.concat(ids))
+        ends = np.cumsum([len(of_piece) for of_piece in places])[:-1]
+        for number, found in enumerate(np.split(codes_of_range, ends)):
+            codes[number][places[number]] = first + found
+        ordered.append(ordered_ids)
+        first += len(ordered_ids)
+    return pl.concat(ordered).rechunk(), codes
+
+
+def _bounds(paths: Sequence[Path], num_ids: int, at_once: int) -> list[str]:
+    """Ids that part those of the pieces, in text order, into ranges of about `at_once`."""
+    num_ranges = -(-num_ids // at_once)
+    if num_ranges <= 1:
+        return []
+    step = max(1, num_ids // _SAMPLED_IDS)
+    sample = pl.concat([read_ids(path).gather_every(step) for path in paths]).sort()
+    places = [len(sample) * number // num_ranges for number in range(1, num_ranges)]
+    return sample.gather(places).unique(maintain_order=True).to_list()
+
+
+def _between(
+    paths: Sequence[Path], low: str | None, high: str | None
+) -> tuple[list[pl.Series], list[Int64Array]]:
+    """The ids of each piece from `low` on and before `high`, None for no bound, and their places there."""
+    ids = []
+    places = []
+    for path in paths:
+        of_piece = read_ids(path)
+        is_inside = np.ones(len(of_piece), bool)
+        if low is not None:
+            is_inside &= (of_piece >= low).to_numpy()
+        if high is not None:
+            is_inside &= (of_piece < high).to_numpy()
+        ids.append(of_piece.filter(is_inside))
+        places.append(np.flatnonzero(is_inside))
+    return ids, places
 
 
 def move_to_buckets(call: Call) -> Facts:
