@@ -129,9 +129,15 @@ def code_ids(
         ends = np.cumsum([len(of_piece) for of_piece in places])[:-1]
         for number, found in enumerate(np.split(codes_of_range, ends)):
             codes[number][places[number]] = first + found
-        ordered.append(ordered_ids)
+        ordered.append(_compact(ordered_ids))
         first += len(ordered_ids)
     return pl.concat(ordered).rechunk(), codes
+
+
+def _compact(ids: pl.Series) -> pl.Series:
+    """The same, which after a filter still hold on to the texts of all that were filtered."""
+    copied = ids.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return pl.Series(ids.name, copied)
 
 
 def _bounds(paths: Sequence[Path], num_ids: int, at_once: int) -> list[str]:
