@@ -104,7 +104,8 @@ def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     """Plain pip into a new environment, then the whole chain from a folder that is no checkout."""
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True)
+    # -I: what PYTHONPATH names counts as installed.
+    subprocess.run([python, "-I", "-m", "pip", "install", "--quiet", str(wheel)], check=True)
     home = tmp_path / "home"
     home.mkdir()
     environment = {
