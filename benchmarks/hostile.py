@@ -3,9 +3,10 @@
     python -m benchmarks hostile BUNDLE [--minutes 30] [--clients 200] [--hostile 10000] [--rate 20]
 
 BUNDLE: of a run, for example runs/demo/bundle. First ordinary load alone, at RATE requests a second;
-then the same beside CLIENTS that make HOSTILE requests in that time: for what is dear, malformed, endless or
-much too large, some do not read, some leave; then SIGTERM while they go on. ordinary_p99: of the second load, against the first.
-memory: of the process, when the hostile clients begin, a minute before they end and at their end.
+then the same beside CLIENTS that make HOSTILE requests in that time: for what is dear, malformed,
+endless or much too large; some do not read, some leave. Then SIGTERM while they go on. ordinary_p99: of
+the second load, against the first. memory: of the process, when the hostile clients begin, a minute
+before they end and at their end.
 """
 
 import argparse

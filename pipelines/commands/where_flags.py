@@ -1,6 +1,6 @@
 """Flags that say where a command goes by buckets of users (`pipelines.where`)."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -59,6 +59,10 @@ class WhereFlags(NamedTuple):
         return self.runner is not None or self.buckets is not None
 
 
+def _as_given(flags: dict[str, Any]) -> WhereFlags:
+    return WhereFlags(**flags)
+
+
 _WHERE = {
     "runner": RunnerName,
     "address": Address,
@@ -66,5 +70,5 @@ _WHERE = {
     "workers": Workers,
     "wait_minutes": WaitMinutes,
 }
-WHERE = FlagGroup(_WHERE, lambda flags: WhereFlags(**flags))
-WHERE_WITH_STEPS = FlagGroup({**_WHERE, "steps": StepsUrl}, lambda flags: WhereFlags(**flags))
+WHERE = FlagGroup(_WHERE, _as_given)
+WHERE_WITH_STEPS = FlagGroup({**_WHERE, "steps": StepsUrl}, _as_given)

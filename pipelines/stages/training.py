@@ -19,7 +19,7 @@ from recsys.core.artefacts import RunFolder, read_json, write_json
 from recsys.core.config import ModelConfig
 from recsys.core.progress import QUIET, Progress
 from recsys.core.ranking import Scorer
-from recsys.fitting.fit import fit_phase
+from recsys.fitting.fit import fit_phase, start_from
 from recsys.graph.schema import Graph
 from recsys.graph.store import load_graph
 from recsys.model.mass import message_mass
@@ -185,8 +185,7 @@ def _states_of_earlier_run(work: Work, data: Phase, graph: Graph, earlier: str) 
         )
         return None
     folder = Path(earlier) / TRAINED.format(phase=data.name, bucket=work.bucket)
-    config = work.config
-    states = load_states(folder).aligned(graph, data.interactions, config.model.width, config.seed)
+    states = start_from(data, graph, load_states(folder))
     known = ", ".join(f"{count:,} {kind} known" for kind, count in states.known.items())
     work.progress.say(f"{data.name}: warm start, {known}")
     return states
@@ -196,16 +195,15 @@ def _states_of_tested(work: Work, data: Phase, graph: Graph) -> WarmStart | None
     """Those of the model that was tested, whose rows are all here; None where training goes through
     all its epochs.
     """
-    config = work.config
     chosen = _chosen_epochs(work)
-    last = config.train.refit_epochs(chosen)
+    last = work.config.train.refit_epochs(chosen)
     if last == chosen:
         return None
     work.progress.say(
         f"{data.name}: the last {last} of {chosen} epochs, from the tested model's states"
     )
     states = load_states(work.read(TRAINED.format(phase="final", bucket=work.bucket)))
-    return states.aligned(graph, data.interactions, config.model.width, config.seed, chosen - last)
+    return start_from(data, graph, states, chosen - last)
 
 
 def _epochs(work: Work, phase: PhaseName) -> int | None:

@@ -31,7 +31,7 @@ from recsys.train.loop import Trained, Watch, train
 from recsys.train.probe import Settings
 from recsys.train.problem import Problem
 from recsys.train.ranks import ALONE, Ranks
-from recsys.train.warm_start import WarmStart
+from recsys.train.warm_start import TrainedStates, WarmStart
 
 
 def problem_of(
@@ -55,6 +55,19 @@ def problem_of(
         graph_config=phase.graph_config,
         first_epoch=warm.epoch if warm else 0,
     )
+
+
+def start_from(phase: Phase, graph: Graph, states: TrainedStates, epoch: int = 0) -> WarmStart:
+    """States of an earlier training in the ids of a phase.
+
+    Args:
+        phase: what is learned from.
+        graph: of the phase.
+        states: of the earlier training.
+        epoch: that training goes on after.
+    """
+    config = phase.config
+    return states.aligned(graph, phase.interactions, config.model.width, config.seed, epoch)
 
 
 def fit_phase(

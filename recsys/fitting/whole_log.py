@@ -10,7 +10,7 @@ from recsys.bundle.parts.similar_items import SimilarBy
 from recsys.content.features import ContentRows, read_contents
 from recsys.core.config import RunConfig
 from recsys.core.progress import Progress
-from recsys.fitting.fit import bundle_of, fit_phase, tuned_index
+from recsys.fitting.fit import bundle_of, fit_phase, start_from, tuned_index
 from recsys.fitting.second_stage import choose_second_stage, fitted_to, with_second_stage
 from recsys.graph.build import target_behavior
 from recsys.logs.ingest import CodedLog
@@ -38,7 +38,8 @@ class LogChoice(NamedTuple):
     settings: what the configuration of the training leaves open.
     similar_by: by what items are similar.
     trees: of the second stage; None for none.
-    states: that the training on the whole log takes for its first epochs (`train.refit_share`).
+    states: that the training on the whole log takes for its first epochs (`train.refit_share`);
+        None where it goes through all of them.
     """
 
     epochs: int | None
@@ -86,6 +87,10 @@ def choose_on_held_out_rows(
         scorer = with_history(phase, scaled, added)
         choice = choose_second_stage(phase, scorer, half_life_days, progress)
         trees = choice.trees if choice.used else None
+    states = None
+    # They would stay in memory through the next training.
+    if config.train.refit_epochs(trained.best_epoch) < trained.best_epoch:
+        states = states_of(trained.network, phase.graph, phase.interactions)
     return LogChoice(
         trained.best_epoch,
         blend,
@@ -93,7 +98,7 @@ def choose_on_held_out_rows(
         trained.settings,
         choose_similar(phase, embeddings, added).by,
         trees,
-        states_of(trained.network, phase.graph, phase.interactions),
+        states,
     )
 
 
@@ -144,15 +149,10 @@ def bundle_of_log(
 
 def _start(phase: Phase, choice: LogChoice) -> WarmStart | None:
     """The states that training goes on from; None for the configured start."""
-    config = phase.config
     if choice.states is None or choice.epochs is None:
         return None
-    behind = choice.epochs - config.train.refit_epochs(choice.epochs)
-    if not behind:
-        return None
-    return choice.states.aligned(
-        phase.graph, phase.interactions, config.model.width, config.seed, behind
-    )
+    last = phase.config.train.refit_epochs(choice.epochs)
+    return start_from(phase, phase.graph, choice.states, choice.epochs - last)
 
 
 def _splits(log: CodedLog, config: RunConfig) -> Splits:

@@ -119,7 +119,7 @@ def code_ids(
 
     paths: files of ids. at_once: about as many ids has a range, each counted in every piece that has it.
     """
-    codes = [np.empty(len(read_ids(path)), np.int32) for path in paths]
+    codes = [np.empty(_num_ids(path), np.int32) for path in paths]
     bounds = _bounds(paths, sum(len(of_piece) for of_piece in codes), at_once)
     ordered = []
     first = 0
@@ -132,6 +132,11 @@ def code_ids(
         ordered.append(_compact(ordered_ids))
         first += len(ordered_ids)
     return pl.concat(ordered).rechunk(), codes
+
+
+def _num_ids(path: Path) -> int:
+    """Without reading them."""
+    return int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
 
 
 def _compact(ids: pl.Series) -> pl.Series:

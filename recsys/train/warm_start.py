@@ -44,10 +44,12 @@ class TrainedStates(NamedTuple):
     arrays: by name, the layer-0 states of a node type ("table/user", say) and the parameters that
         belong to no node ("shared/…").
     labels: columns node_type and label, external ids in the order of the states.
+    origin: what they are called in errors.
     """
 
     arrays: dict[str, Float32Array]
     labels: pl.DataFrame
+    origin: str = "states of the training before"
 
     def save(self, folder: Path) -> None:
         """Write `folder`/states."""
@@ -76,7 +78,7 @@ class TrainedStates(NamedTuple):
             old = self.arrays[f"table/{kind}"]
             if old.shape[1] != width:
                 raise DataError(
-                    f"the states to start from are {old.shape[1]} wide, model.width is {width}",
+                    f"the {self.origin} are {old.shape[1]} wide, model.width is {width}",
                     f"Set model.width = {old.shape[1]}, or train without train.warm_start",
                 )
             of_kind = self.labels.filter(pl.col(_KIND) == kind)
@@ -115,7 +117,8 @@ def load_states(folder: Path) -> TrainedStates:
             f"{str(folder)!r} holds no trained states to start from",
             "Give a folder of an earlier training",
         )
-    return TrainedStates(load_file(path), read_parquet(folder / FOLDER / "labels.parquet"))
+    labels = read_parquet(folder / FOLDER / "labels.parquet")
+    return TrainedStates(load_file(path), labels, f"states in {str(folder)!r}")
 
 
 def load_shared(network: Network, shared: dict[str, Float32Array]) -> None:

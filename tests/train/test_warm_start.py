@@ -131,5 +131,7 @@ def test_attribute_nodes_are_aligned_by_label(make_phase, tmp_path):
 def test_what_does_not_fit_is_named(phase, graph, earlier, tmp_path):
     with pytest.raises(UsageError, match="holds no trained states"):
         load_states(tmp_path / "nowhere").aligned(graph, phase, 8)
-    with pytest.raises(DataError, match=r"are 8 wide, model\.width is 16.*Set model\.width = 8"):
+    with pytest.raises(
+        DataError, match=r"states in '.*' are 8 wide, model\.width is 16.*Set model\.width = 8"
+    ):
         load_states(tmp_path).aligned(graph, phase, 16)

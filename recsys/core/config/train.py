@@ -133,7 +133,7 @@ class TrainConfig(Section):
     """Epochs between checkpoints."""
     refit_share: float = Field(1.0, gt=0, le=1)
     """Share of the chosen epochs, the last ones, that the training on the whole log goes through; for
-    the others it takes the states of the model that was tested. 1 starts anew.
+    the others it takes the states of the model that was tested. 1 starts anew; warm_start goes before it.
     """
     warm_start: str | None = None
     """Run folder whose vectors start this training; users and items it does not know start fresh."""
