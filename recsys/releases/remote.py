@@ -10,6 +10,7 @@ condition that nobody wrote another since it was read, where the store knows con
 """
 
 import json
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,8 +79,11 @@ class State:
     bundles: dict[str, Stored] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> bytes:
-        document = {"format": FORMAT, **asdict(self)}
+    def to_json(self, write: str) -> bytes:
+        """write: differs from write to write, so that two writers of the same state in the same second
+        write different bytes: by these a writer knows its own.
+        """
+        document = {"format": FORMAT, "write": write, **asdict(self)}
         return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
 
     @staticmethod
@@ -261,7 +265,7 @@ class RemoteRun:
             self._delete_all_but(state, pulled)
 
     def _write(self, state: State, replaces: Document | Literal["nothing"]) -> None:
-        self.store.write(STATE, state.to_json(), replaces)
+        self.store.write(STATE, state.to_json(write=secrets.token_hex(8)), replaces)
 
     def _delete_all_but(self, state: State, pulled: State) -> None:
         """What the state before named and this one does not."""

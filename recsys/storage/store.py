@@ -152,7 +152,8 @@ class Store:
         """Write a small object in one step, if it is still as it was read.
 
         Stores that know no conditional writes let the last writer win, and a write whose answer got
-        lost finds itself when it is tried again; what stands there afterwards is therefore read.
+        lost finds itself when it is tried again; what stands there afterwards is therefore read, and
+        `content` must be bytes that no other writer writes.
         Raises ChangedMeanwhile where it is not what was written.
         """
         from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError

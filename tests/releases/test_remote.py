@@ -101,6 +101,8 @@ def test_a_change_that_is_refused_changes_nothing(url: str, publish: Run) -> Non
 def test_of_two_changes_at_once_the_later_is_refused(
     url: str, publish: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Both are the same change, of the same second."""
+    monkeypatch.setattr(life_cycle, "_iso", lambda seconds: "2026-05-04T03:02:01+00:00")
     a, b = publish("a"), publish("b")
     with pytest.raises(ChangedMeanwhile), RemoteRun(url, "runs").changed() as folder:
         life_cycle.rollback(folder)
