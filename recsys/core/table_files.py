@@ -27,3 +27,9 @@ def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> pl.Dat
     """The table in one Arrow IPC file, or these columns of it."""
     rows = pl.scan_ipc(path, glob=False, hive_partitioning=False)
     return rows.collect() if columns is None else rows.select(columns).collect()
+
+
+def num_rows_of_arrow(path: str | Path) -> int:
+    """Of one Arrow IPC file, without reading them."""
+    rows = pl.scan_ipc(path, glob=False, hive_partitioning=False)
+    return int(rows.select(pl.len()).collect().item())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from recsys.core.arrays import Int32Array, Int64Array
 from recsys.core.step_files import BucketFile
 from recsys.core.steps import Call, Facts, Outcome, Steps
-from recsys.core.table_files import read_arrow
+from recsys.core.table_files import num_rows_of_arrow, read_arrow
 from recsys.core.tables import BEHAVIOR, ITEM, USER
 from recsys.logs.spill import BATCH, ID, ROWS, ids_file, together
 
@@ -119,7 +119,7 @@ def code_ids(
 
     paths: files of ids. at_once: about as many ids has a range, each counted in every piece that has it.
     """
-    codes = [np.empty(_num_ids(path), np.int32) for path in paths]
+    codes = [np.empty(num_rows_of_arrow(path), np.int32) for path in paths]
     bounds = _bounds(paths, sum(len(of_piece) for of_piece in codes), at_once)
     ordered = []
     first = 0
@@ -132,11 +132,6 @@ def code_ids(
         ordered.append(_compact(ordered_ids))
         first += len(ordered_ids)
     return pl.concat(ordered).rechunk(), codes
-
-
-def _num_ids(path: Path) -> int:
-    """Without reading them."""
-    return int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
 
 
 def _compact(ids: pl.Series) -> pl.Series:

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsys.core.table_files import read_arrow, read_parquet, scan_parquet
+from recsys.core.table_files import num_rows_of_arrow, read_arrow, read_parquet, scan_parquet
 
 ROOT = Path(__file__).parents[2]
 WANTED = pl.DataFrame({"a": [1, 2], "b": ["x", "y"]})
@@ -30,6 +30,7 @@ def test_names_are_no_patterns(tmp_path: Path, name: str) -> None:
     assert len(scan_parquet([folder / f"{name}.parquet"] * 2).collect()) == 4
     assert read_arrow(folder / f"{name}.arrow").equals(WANTED)
     assert read_arrow(folder / f"{name}.arrow", ["a"]).equals(WANTED.select("a"))
+    assert num_rows_of_arrow(folder / f"{name}.arrow") == 2
 
 
 _EXPANDING = {"read_parquet", "scan_parquet", "read_ipc", "scan_ipc", "read_parquet_schema"}
