@@ -3,28 +3,36 @@
 Ingest (duplicates, 5-core), the split at one moment and the lists of a made-up bundle, each side in
 processes of its own. All sides must leave the same bytes. Processor seconds and memory (the peak of
 the sum of proportional set sizes) are those of the whole process tree, sampled every half second; with
-several --rows the growth of the processor time with the rows is given as an exponent.
+several sizes the growth of the processor time with the rows is given as an exponent; sizes and sides
+that were measured before stay in benchmarks/results/buckets.json. Of the side that
+goes by steps in one process, `steps` tells what each step took of it and the bytes that its calls left,
+and `led` the processor seconds of each stage between its steps.
 """
 
 import argparse
+import json
 import math
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psutil
 
 from benchmarks.made_up import made_up
-from benchmarks.record import record
+from benchmarks.record import record, recorded
 from pipelines.where import somewhere
 from recsys.core.artefacts import content_sha256
 from recsys.core.config import CleanConfig, DataConfig, SplitConfig
 from recsys.core.progress import QUIET
-from recsys.core.steps import Steps
+from recsys.core.runners import Result, Runner, Task
+from recsys.core.steps import Call, Steps
 from recsys.logs.ingest import ingest, load_log
 from recsys.logs.split import split_log
 from recsys.logs.split_buckets import split_by_buckets
@@ -34,6 +42,7 @@ from recsys.releases.publish import write_bundle
 
 CORE = 5
 SIDES = ("embedded", "local", "ray")
+STEPS = "steps.json"
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -42,14 +51,13 @@ def main() -> None:
     if arguments.side:
         run_side(arguments.side, arguments.folder, arguments.buckets)
         return
-    sizes = {}
+    sizes: dict[str, dict[str, Any]] = recorded("buckets").get("rows", {})
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory(prefix="recsys-bench-") as scratch:
-            sizes[rows] = _measured(rows, Path(scratch), arguments)
-    figures: dict[str, Any] = {"buckets": arguments.buckets, "rows": sizes}
-    if len(sizes) > 1:
-        figures["growth"] = {side: _exponent(sizes, side) for side in arguments.sides}
-    record("buckets", figures, data="synthetic.large_log, made-up bundles", seed=arguments.seed)
+            measured = _measured(rows, Path(scratch), arguments)
+        sizes[str(rows)] = sizes.get(str(rows), {}) | measured
+        figures = {"rows": sizes, "growth": _growth(sizes)}
+        record("buckets", figures, data="synthetic.large_log, made-up bundles", seed=arguments.seed)
 
 
 def run_side(side: str, folder: Path, buckets: int) -> None:
@@ -58,27 +66,81 @@ def run_side(side: str, folder: Path, buckets: int) -> None:
     runner = None if side == "embedded" else side
     split = SplitConfig()
     with somewhere(runner, buckets=buckets) as where:
+        metered = Metered(where.runner)
 
         def steps(name: str) -> Steps | None:
             if not where.lasts:
                 return None
-            return Steps(out / f".{name}", where.runner, lasts=True)
+            return Steps(out / f".{name}", metered, lasts=True)
 
         clean = CleanConfig(min_user_interactions=CORE, min_item_interactions=CORE)
         log = str(folder / "log")
-        ingest(log, DataConfig(), clean, out / "log", buckets=buckets, steps=steps("ingest"))
+        with metered.stage("ingest"):
+            ingest(log, DataConfig(), clean, out / "log", buckets=buckets, steps=steps("ingest"))
         coded = load_log(out / "log")
+        num_rows = int(coded.rows.select(pl.len()).collect().item())
         split_steps = steps("split")
         (out / "split").mkdir()
-        if split_steps is None:
-            split_log(coded, split, "interaction", 0).save(out / "split")
-        else:
-            split_by_buckets(
-                out / "log", coded, split, "interaction", 0, "any", split_steps, out / "split"
-            )
+        with metered.stage("split"):
+            if split_steps is None:
+                split_log(coded, split, "interaction", 0).save(out / "split")
+            else:
+                split_by_buckets(
+                    out / "log", coded, split, "interaction", 0, "any", split_steps, out / "split"
+                )
         [bundle] = (folder / "bundles").iterdir()
         asked = Asked(str(bundle), 20, True, 0.0)
-        write_parts(asked, None, buckets, out / "lists", where.runner, QUIET)
+        with metered.stage("lists"):
+            write_parts(asked, None, buckets, out / "lists", metered, QUIET)
+    if side == "local":
+        figures = {"rows_kept": num_rows, "steps": metered.steps, "led": metered.led}
+        (out / STEPS).write_text(json.dumps(figures), encoding="utf-8")
+
+
+class Metered:
+    """A runner whose calls are told apart: processor seconds of this process, in which they run.
+
+    steps: by "stage step", seconds and the bytes that its calls left.
+    led: by stage, seconds between its steps.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._stage = ""
+        self.steps: dict[str, dict[str, float]] = {}
+        self.led: dict[str, float] = {}
+
+    @property
+    def is_remote(self) -> bool:
+        return self._runner.is_remote
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """A stage, whose steps run until the block ends."""
+        self._stage = name
+        start = time.process_time()
+        yield
+        in_steps = sum(
+            figures["processor_seconds"]
+            for step, figures in self.steps.items()
+            if step.startswith(f"{name} ")
+        )
+        self.led[name] = round(time.process_time() - start - in_steps, 2)
+
+    def map(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], memory_bytes: int = 0
+    ) -> list[Result]:
+        start = time.process_time()
+        results = self._runner.map(function, tasks, memory_bytes)
+        seconds = time.process_time() - start
+        calls = [task for task in tasks if isinstance(task, Call)]
+        for call in calls:
+            # "exchange 17": the step and the number of the call
+            step = f"{self._stage} {call.name.rpartition(' ')[0]}"
+            figures = self.steps.setdefault(step, {"processor_seconds": 0.0, "bytes": 0})
+            figures["processor_seconds"] += seconds / len(calls)
+            figures["bytes"] += sum(file.stat().st_size for file in call.out.iterdir())
+        return results
 
 
 def _measured(rows: int, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -91,6 +153,8 @@ def _measured(rows: int, folder: Path, arguments: argparse.Namespace) -> dict[st
     hashes = {}
     for side in arguments.sides:
         costs[side] = _cost(side, folder, arguments.buckets)
+        if side == "local":
+            costs[side] |= json.loads((folder / side / STEPS).read_text(encoding="utf-8"))
         hashes[side] = {
             name: content_sha256(folder / side / name) for name in ("log", "split", "lists")
         }
@@ -100,7 +164,7 @@ def _measured(rows: int, folder: Path, arguments: argparse.Namespace) -> dict[st
     unlike = [side for side, found in hashes.items() if found != wanted]
     if unlike:
         raise SystemExit(f"{unlike} left other bytes than {arguments.sides[0]}: {hashes}")
-    return {"same_bytes": True, **costs}
+    return {"buckets": arguments.buckets, "same_bytes": True, **costs}
 
 
 def _cost(side: str, folder: Path, buckets: int) -> dict[str, float]:
@@ -139,11 +203,18 @@ def _members(tree: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _exponent(sizes: dict[int, dict[str, Any]], side: str) -> float:
-    """Of the power of the rows that processor time grows with, from the smallest to the largest."""
-    small, large = min(sizes), max(sizes)
-    ratio = sizes[large][side]["processor_seconds"] / sizes[small][side]["processor_seconds"]
-    return round(math.log(ratio) / math.log(large / small), 3)
+def _growth(sizes: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """By side, the power of the rows that processor time grows with, from the smallest to the largest
+    log that it was measured on.
+    """
+    exponents = {}
+    for side in SIDES:
+        measured = sorted(int(rows) for rows, figures in sizes.items() if side in figures)
+        if len(measured) > 1:
+            small, large = measured[0], measured[-1]
+            seconds = [sizes[str(rows)][side]["processor_seconds"] for rows in (small, large)]
+            exponents[side] = round(math.log(seconds[1] / seconds[0]) / math.log(large / small), 3)
+    return exponents
 
 
 def _arguments() -> argparse.Namespace:

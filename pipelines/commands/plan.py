@@ -18,7 +18,12 @@ def plan(
     interactions: Annotated[int, typer.Option("--interactions", help="Rows of the log.")],
     config: Config = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes that train together.")
+        int | None,
+        typer.Option("--workers", min=1, help="Processes that train together, and share buckets."),
+    ] = None,
+    buckets: Annotated[
+        int | None,
+        typer.Option("--buckets", min=1, help="Go through the log by so many buckets of users."),
     ] = None,
     gigabits: Annotated[
         float, typer.Option("--gigabits", min=0.001, help="That a process can send a second.")
@@ -46,7 +51,7 @@ def plan(
                 names.append((stage.name, bucket))
         return names
 
-    sizing = size_run(budgeted.config, counts, stages, gigabits * 1e9 / 8)
+    sizing = size_run(budgeted.config, counts, stages, gigabits * 1e9 / 8, buckets)
     if as_json:
         left_out = [asdict(missing) for missing in budgeted.left_out]
         print_document({**sizing.document(), "left_out": left_out})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from recsys.budget.bucket_costs import bucket_cost, goes_by_buckets
 from recsys.budget.costs import ROW_BYTES
 from recsys.budget.counts import Counts
 from recsys.budget.forecast import stage_cost
@@ -27,7 +28,7 @@ class StageSize:
     """One stage.
 
     hours: from begin to end, at the nominal speed of a core a process.
-    memory_bytes: of each process that works on it.
+    memory_bytes: of each process that works on it; of the largest, where one leads the others.
     moved_bytes: that each sends to others.
     processes: that share it.
     """
@@ -128,19 +129,26 @@ def counts_of_size(
     )
 
 
-def size_run(config: RunConfig, counts: Counts, stages: Stages, link_bytes: float) -> Sizing:
+def size_run(
+    config: RunConfig,
+    counts: Counts,
+    stages: Stages,
+    link_bytes: float,
+    buckets: int | None = None,
+) -> Sizing:
     """What a run takes, and what would change that.
 
     Args:
-        config: of the run; `group.workers` processes train.
+        config: of the run; `group.workers` processes train, and share the buckets.
         counts: of the log.
         stages: of a configuration.
         link_bytes: a second, that a process can send.
+        buckets: of users, that the log is gone through by; None for one process.
     """
-    sizing = _sized(config, counts, stages, link_bytes)
+    sizing = _sized(config, counts, stages, link_bytes, buckets)
     changes = []
     for key, other in _others(config):
-        changed = _sized(other, counts, stages, link_bytes)
+        changed = _sized(other, counts, stages, link_bytes, buckets)
         change = Change(key, changed.hours, changed.memory_bytes)
         if _saving(change, sizing) < _WORTH_TELLING:
             changes.append(change)
@@ -148,11 +156,16 @@ def size_run(config: RunConfig, counts: Counts, stages: Stages, link_bytes: floa
     return Sizing(sizing.counts, sizing.stages, sizing.held, tuple(changes))
 
 
-def _sized(config: RunConfig, counts: Counts, stages: Stages, link_bytes: float) -> Sizing:
+def _sized(
+    config: RunConfig, counts: Counts, stages: Stages, link_bytes: float, buckets: int | None
+) -> Sizing:
     sizes = []
     for stage, bucket in stages(config):
         name = f"{stage}[{bucket}]" if bucket else stage
-        sizes.append(_stage_size(name, stage, bucket, counts, config, link_bytes))
+        if buckets is not None and goes_by_buckets(stage, config):
+            sizes.append(_divided(name, stage, counts, config, link_bytes, buckets))
+        else:
+            sizes.append(_stage_size(name, stage, bucket, counts, config, link_bytes))
     return Sizing(counts, tuple(sizes), held_bytes(counts, config)._asdict())
 
 
@@ -176,6 +189,15 @@ def _stage_size(
         return StageSize(name, hours, worker.memory_bytes, worker.moved_bytes, workers)
     cost = stage_cost(stage, bucket, counts, config)
     return StageSize(name, cost.seconds / 3600, cost.memory_bytes, 0.0, 1)
+
+
+def _divided(
+    name: str, stage: str, counts: Counts, config: RunConfig, link_bytes: float, buckets: int
+) -> StageSize:
+    """One stage that goes by buckets of users; arguments as of `_stage_size`."""
+    workers = min(config.group.workers, buckets)
+    cost = bucket_cost(stage, counts, config, buckets, workers, link_bytes)
+    return StageSize(name, cost.seconds / 3600, cost.memory_bytes, cost.moved_bytes, workers)
 
 
 def _others(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
@@ -216,7 +238,7 @@ def drivers(sizing: Sizing) -> list[str]:
         lines.append(f"{stage.name}: {share:.0%} of the hours")
     largest = max(sizing.stages, key=lambda stage: stage.memory_bytes)
     rows = ROW_BYTES * sizing.counts.rows
-    if largest.processes > 1 or largest.name.startswith("train"):
+    if largest.name.startswith("train"):
         what, size = max(sizing.held.items(), key=lambda part: part[1])
     else:
         what, size = "rows of the log", rows

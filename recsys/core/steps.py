@@ -282,4 +282,9 @@ def _always_broken(step: str, path: Path) -> MachineError:
 def _memory_bytes(calls: Sequence[Call]) -> int:
     """What the largest of some calls takes."""
     largest = max((sum(file.size for file in call.inputs) for call in calls), default=0)
-    return _OWN_BYTES + _BYTES_PER_BYTE * largest
+    return call_bytes(largest)
+
+
+def call_bytes(input_bytes: int) -> int:
+    """What a call takes of memory, at most, by the size of its input files."""
+    return _OWN_BYTES + _BYTES_PER_BYTE * input_bytes

@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.budget import forecast_plan
 from pipelines.plan import plan
+from recsys.budget.bucket_costs import bucket_cost, goes_by_buckets
 from recsys.budget.counts import Counts
 from recsys.budget.group_costs import held_bytes, step_seconds, worker_cost
 from recsys.budget.sizing import counts_of_size, drivers, size_run
@@ -76,6 +77,51 @@ def test_measured_steps_of_a_group(way, sets):
         assert within(seconds, process["processor_ms"] / 1e3, TIME)
         memory = sum(held_bytes(counts, config))
         assert within(memory, 1e6 * process["peak_mb"], MEMORY)
+
+
+@pytest.mark.parametrize("size", figures("buckets")["rows"])
+def test_measured_stages_by_buckets(size):
+    # benchmarks/buckets.py: one process, lists of a hundredth as many users as rows from 10,000 items.
+    measured = figures("buckets")["rows"][size]
+    run, rows = measured["local"], measured["local"]["rows_kept"]
+    counts = counts_of(rows, int(size) // 100, 10_000, rows)
+    config = with_overrides({}, ["blend.neighbours=0", "blend.low_pass_rank=0"])
+    seconds, memory = 0.0, 0.0
+    for stage in ("ingest", "split", "test-model"):
+        cost = bucket_cost(stage, counts, config, measured["buckets"], 1, 1e12)
+        seconds += cost.seconds
+        if stage != "test-model":
+            memory = max(memory, cost.memory_bytes)
+    assert within(seconds, run["processor_seconds"], TIME)
+    assert within(memory, run["peak_gb"] * GIGABYTE, MEMORY)
+
+
+def test_buckets_are_shared_out_and_only_those_stages_change():
+    def by_buckets(workers, buckets):
+        counts = counts_of_size(2_000_000, 500_000, 50_000_000, True, True)
+        config = with_overrides({}, [f"group.workers={workers}", "evaluate.baselines=popularity"])
+        sizing = size_run(config, counts, stages, GIGABYTE, buckets)
+        return {stage.name: stage for stage in sizing.stages}
+
+    one, many, few_buckets = by_buckets(1, 40), by_buckets(8, 40), by_buckets(8, 2)
+    together = {stage.name: stage for stage in sized("group.workers=8").stages}
+    config = with_overrides({}, [])
+    for name, stage in many.items():
+        divided = goes_by_buckets(name.partition("[")[0], config)
+        assert divided == (stage.processes == 8 and not name.startswith("train-"))
+        if divided:
+            assert stage.hours < one[name].hours
+            assert stage.memory_bytes <= few_buckets[name].memory_bytes
+            assert few_buckets[name].processes == 2
+        else:
+            assert stage == together[name]
+    # Ids are put in order by one process: eight are not eight times as fast.
+    assert one["ingest"].hours / 4 < many["ingest"].hours < one["ingest"].hours / 1.5
+
+
+def test_published_files_are_split_and_audited_by_one_process():
+    given = with_overrides({}, ["data.train=a.parquet", "data.test=b.parquet"])
+    assert goes_by_buckets("ingest", given) and not goes_by_buckets("split", given)
 
 
 def stages(config):

@@ -34,6 +34,16 @@ def test_the_same_as_json():
     assert [missing["part"] for missing in document["left_out"]] == ["twin without attention"]
 
 
+def test_buckets_divide_what_goes_by_buckets():
+    hours = {}
+    for buckets in ([], ["--buckets", "64"]):
+        document = json.loads(said("--workers", "4", *buckets, "--json"))
+        hours[len(buckets)] = {stage["name"]: stage["hours"] for stage in document["stages"]}
+    together, divided = hours.values()
+    faster = {name for name in together if divided[name] < together[name]}
+    assert faster == {"ingest", "split", "audit", "validate[model]", "test-model[model]"}
+
+
 def test_a_slower_network_takes_longer():
     fast, slow = (
         json.loads(said("--workers", "4", "--gigabits", speed, "--json")) for speed in ("100", "1")
