@@ -139,8 +139,8 @@ def size_run(config: RunConfig, counts: Counts, stages: Stages, link_bytes: floa
     """
     sizing = _sized(config, counts, stages, link_bytes)
     changes = []
-    for key, other in _others(config):
-        changed = _sized(other, counts, stages, link_bytes)
+    for key, changed_config in _changed_configs(config):
+        changed = _sized(changed_config, counts, stages, link_bytes)
         change = Change(key, changed.hours, changed.memory_bytes)
         if _saving(change, sizing) < _WORTH_TELLING:
             changes.append(change)
@@ -178,7 +178,7 @@ def _stage_size(
     return StageSize(name, cost.seconds / 3600, cost.memory_bytes, 0.0, 1)
 
 
-def _others(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
+def _changed_configs(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
     """Configurations that take less, each by one key."""
     changes: dict[str, dict[str, object]] = {
         "group": {"workers": 2 * config.group.workers},
@@ -191,8 +191,9 @@ def _others(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
             of_section = getattr(config, section)
             if getattr(of_section, key) == value:
                 continue
-            other = of_section.model_copy(update={key: value})
-            yield f"{section}.{key}={_toml(value)}", config.model_copy(update={section: other})
+            changed_section = of_section.model_copy(update={key: value})
+            changed_config = config.model_copy(update={section: changed_section})
+            yield f"{section}.{key}={_toml(value)}", changed_config
     if config.refit:
         yield "refit=false", config.model_copy(update={"refit": False})
 
