@@ -127,11 +127,11 @@ def _step_bytes(counts: Counts, config: RunConfig) -> float:
         return 2 * to_others * all_rows
     pairs = batch_size(counts.pairs, config.train) / workers
     events = pairs * mean_history(counts, model)
-    asked = min(counts.items, config.train.negatives + pairs + events)
+    step_rows = min(counts.items, config.train.negatives + pairs + events)
     if model.user_table:
-        asked += pairs
+        step_rows += pairs
     # Rows and their gradients in every step; the whole table and its gradient in every pass.
-    of_step = 2 * to_others * asked * row_bytes
+    of_step = 2 * to_others * step_rows * row_bytes
     passes = _passes_a_step(counts, config)
     return of_step + 2 * passes * to_others * all_rows
 

@@ -203,7 +203,8 @@ def _with_evaluate(config: RunConfig, **values: object) -> RunConfig:
 
 
 def _without_baseline(config: RunConfig, name: str) -> RunConfig:
-    others = [other for other in config.evaluate.baselines if other != name]
+    baselines = config.evaluate.baselines
+    others = [baseline_name for baseline_name in baselines if baseline_name != name]
     return _with_evaluate(config, baselines=others)
 
 

@@ -147,8 +147,8 @@ def size_run(
     """
     sizing = _sized(config, counts, stages, link_bytes, buckets)
     changes = []
-    for key, other in _others(config):
-        changed = _sized(other, counts, stages, link_bytes, buckets)
+    for key, changed_config in _changed_configs(config):
+        changed = _sized(changed_config, counts, stages, link_bytes, buckets)
         change = Change(key, changed.hours, changed.memory_bytes)
         if _saving(change, sizing) < _WORTH_TELLING:
             changes.append(change)
@@ -200,7 +200,7 @@ def _divided(
     return StageSize(name, cost.seconds / 3600, cost.memory_bytes, cost.moved_bytes, workers)
 
 
-def _others(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
+def _changed_configs(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
     """Configurations that take less, each by one key."""
     changes: dict[str, dict[str, object]] = {
         "group": {"workers": 2 * config.group.workers},
@@ -213,8 +213,9 @@ def _others(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
             of_section = getattr(config, section)
             if getattr(of_section, key) == value:
                 continue
-            other = of_section.model_copy(update={key: value})
-            yield f"{section}.{key}={_toml(value)}", config.model_copy(update={section: other})
+            changed_section = of_section.model_copy(update={key: value})
+            changed_config = config.model_copy(update={section: changed_section})
+            yield f"{section}.{key}={_toml(value)}", changed_config
     if config.refit:
         yield "refit=false", config.model_copy(update={"refit": False})
 

@@ -56,8 +56,9 @@ def num_passes(counts: Counts, config: RunConfig, phase: str) -> Passes:
     """To expect of a training; arguments as of `training_cost`."""
     train = with_epochs(config.train, counts.pairs)
     if phase != "select":
-        kept = _epochs(train, _MORE_KEPT)
-        return Passes(train.refit_epochs(round(kept)) if phase == "serve" else kept, 0.0)
+        kept_epochs = _epochs(train, _MORE_KEPT)
+        epochs = train.refit_epochs(round(kept_epochs)) if phase == "serve" else kept_epochs
+        return Passes(epochs, 0.0)
     probed_share = min(1.0, _PROBED_PAIRS / max(counts.pairs, 1))
     probes = num_probes(counts, config)
     epochs = _epochs(train, _MORE_RUN)

@@ -131,9 +131,9 @@ class ItemAttributes:
         """
         mask = np.ones(self.lists.shape[1], bool)
         notes: list[str] = []
-        for column, asked in filters.items():
+        for column, condition in filters.items():
             self._require(column)
-            wanted = filter_of(asked)
+            wanted = filter_of(condition)
             missing = self._missing(column, wanted)
             notes += [self._note(column, value) for value in missing[:_MOST_NOTES]]
             if len(missing) > _MOST_NOTES:

@@ -82,21 +82,21 @@ class Bundle:
         facts = load_document(folder / "bundle.json")
         parts = Parts()
         for kind in registered_kinds():
-            part = kind.load(folder, facts, parts)
-            if part is not None:
-                parts = parts.replaced(part)
+            bundle_part = kind.load(folder, facts, parts)
+            if bundle_part is not None:
+                parts = parts.replaced(bundle_part)
         return Bundle(parts, folder)
 
     def check(self) -> None:
         """Raises UsageError when the parts do not belong together."""
-        for part in self.parts:
-            part.check(len(self.users), len(self.items))
+        for bundle_part in self.parts:
+            bundle_part.check(len(self.users), len(self.items))
 
     def write_files(self, folder: Path) -> None:
         """Write every file but golden.json and manifest.json."""
         facts: dict[str, Any] = {"format": FORMAT}
-        for part in self.parts:
-            facts |= part.save(folder)
+        for bundle_part in self.parts:
+            facts |= bundle_part.save(folder)
         save_document(folder / "bundle.json", facts)
 
     def with_parts(self, *parts: Part) -> "Bundle":
@@ -108,20 +108,21 @@ class Bundle:
         if not len(new):
             return self
         longer = self.parts
-        for part in self._in_order():
-            longer = longer.replaced(part.append_items(new, longer))
+        for bundle_part in self._in_order():
+            longer = longer.replaced(bundle_part.append_items(new, longer))
         return Bundle(longer)
 
     def drop_user(self, row: int) -> "Bundle":
         """The bundle without the user of that internal id; not written yet."""
         [external] = self.users.external(np.array([row]))
         user = ForgottenUser(row, external)
-        return Bundle(Parts([part.drop_user(user) for part in self.parts]))
+        parts = [bundle_part.drop_user(user) for bundle_part in self.parts]
+        return Bundle(Parts(parts))
 
     def _in_order(self) -> list[Part]:
         """The parts, each behind those that it reads."""
-        found = [self.parts.get(kind) for kind in registered_kinds()]
-        return [part for part in found if part is not None]
+        bundle_parts = [self.parts.get(kind) for kind in registered_kinds()]
+        return [bundle_part for bundle_part in bundle_parts if bundle_part is not None]
 
     def read_new_items(self, table: pl.DataFrame) -> NewItems:
         """What a table says of items that this bundle lacks (`cold_items.new_items`)."""
@@ -250,10 +251,10 @@ class Bundle:
     @cached_property
     def second_stage(self) -> SecondStage | None:
         """What orders the candidates of the scores once more; None where nothing does."""
-        part = self.parts.get(SecondStageTrees)
-        if part is None:
+        stored = self.parts.get(SecondStageTrees)
+        if stored is None:
             return None
-        columns = part.trees.columns
+        columns = stored.trees.columns
         user_codes = {}
         for column, categories in columns.get("user", {}).items():
             user_codes[column] = codes_of(self.labels.get(USER_NODES + column, ()), categories)
@@ -262,11 +263,11 @@ class Bundle:
             self.added,
             np.asarray(self.counts),
             self.shares(),
-            part.neighbours,
+            stored.neighbours,
             item_columns(self.attributes, columns.get("item", {})),
             user_codes,
         )
-        return SecondStage(part.trees, first)
+        return SecondStage(stored.trees, first)
 
     def known_users(self, users: Int32Array, moments: Float64Array | None = None) -> RankedUsers:
         """Users by internal ids, as the second stage reads them.

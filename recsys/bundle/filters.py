@@ -94,8 +94,8 @@ def filter_of(asked: object) -> Filter:
         if first["type"] == "extra_forbidden":
             known = ", ".join(OPERATORS)
             raise ValueError(f"{first['loc'][0]!r} is none of {known}. {EXAMPLES}") from None
-        place = "".join(f"{part}: " for part in first["loc"])
-        raise ValueError(place + first["msg"].removeprefix("Value error, ")) from None
+        path = "".join(f"{key}: " for key in first["loc"])
+        raise ValueError(path + first["msg"].removeprefix("Value error, ")) from None
 
 
 def read_filters(pairs: Iterable[tuple[str, str]]) -> dict[str, Filter]:
@@ -105,12 +105,12 @@ def read_filters(pairs: Iterable[tuple[str, str]]) -> dict[str, Filter]:
     A column whose own name ends so is asked for by its name and an operator: ("x.all.any", "y").
     Raises UsageError for two bounds of the same kind, and for what is no number.
     """
-    asked: dict[str, dict[str, Any]] = {}
+    conditions: dict[str, dict[str, Any]] = {}
     for name, value in pairs:
         column, _, operator = name.rpartition(".")
         if not column or operator not in OPERATORS:
             column, operator = name, "any"
-        of_column = asked.setdefault(column, {})
+        of_column = conditions.setdefault(column, {})
         if operator in _LISTS:
             of_column.setdefault(operator, []).append(value)
         elif operator in of_column:
@@ -122,7 +122,7 @@ def read_filters(pairs: Iterable[tuple[str, str]]) -> dict[str, Filter]:
         else:
             of_column[operator] = value
     filters = {}
-    for column, of_column in asked.items():
+    for column, of_column in conditions.items():
         try:
             filters[column] = filter_of(of_column)
         except ValueError as error:

@@ -27,12 +27,12 @@ def item_columns(
     """Columns as trees read them, as far as the items have them; argument as `readable_columns` gives
     it, of these items or of others.
     """
-    found = {}
+    tree_columns = {}
     for name, categories in columns.items():
         if categories and name in attributes.row_of:
             values = attributes.values_under(name)
             codes = codes_of(list(attributes.row_of[name]), categories)
-            found[name] = Column(category_numbers(values, codes), values)
+            tree_columns[name] = Column(category_numbers(values, codes), values)
         elif not categories and (name in attributes.row_of or name in attributes.fractions):
-            found[name] = Column(attributes.numbers_of(name))
-    return found
+            tree_columns[name] = Column(attributes.numbers_of(name))
+    return tree_columns

@@ -86,7 +86,7 @@ def new_bundle(
         index,
         ModelCard(dict(model_card or {})),
     ]
-    parts += [part for part in more if part is not None]
+    parts += [bundle_part for bundle_part in more if bundle_part is not None]
     bundle = Bundle(Parts(parts))
     bundle.check()
     return bundle

@@ -60,23 +60,25 @@ class Parts:
     """Parts by their types, at most one of each."""
 
     def __init__(self, parts: Iterable[Part] = ()) -> None:
-        self._by_kind: dict[type[Part], Part] = {type(part): part for part in parts}
+        self._by_kind: dict[type[Part], Part] = {}
+        for bundle_part in parts:
+            self._by_kind[type(bundle_part)] = bundle_part
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self._by_kind.values())
 
     def get(self, kind: type[P]) -> P | None:
         """The part of this type; None where the bundle lacks it."""
-        part = self._by_kind.get(kind)
-        return part if isinstance(part, kind) else None
+        bundle_part = self._by_kind.get(kind)
+        return bundle_part if isinstance(bundle_part, kind) else None
 
     def __getitem__(self, kind: type[P]) -> P:
-        part = self.get(kind)
-        if part is None:
+        bundle_part = self.get(kind)
+        if bundle_part is None:
             raise DataError(
                 f"the bundle lacks the part {kind.__name__}", "Write it again with recsys index"
             )
-        return part
+        return bundle_part
 
     def replaced(self, *parts: Part) -> "Parts":
         """These parts in the place of those of their types, or beside the others."""

@@ -101,10 +101,11 @@ def strongest(table: sparse.csr_matrix, top_n: int) -> sparse.csr_matrix:
         largest = _largest(table.data[first:last], table.indices[first:last], top_n)
         stays[first + largest] = True
     indptr = _count_before(stays, table.indptr)
-    kept = sparse.csr_matrix((table.data[stays], table.indices[stays], indptr), shape=table.shape)
+    entries = (table.data[stays], table.indices[stays], indptr)
+    strongest_entries = sparse.csr_matrix(entries, shape=table.shape)
     # Few are left: the whole table would take many times as long to sort.
-    kept.sort_indices()
-    return kept
+    strongest_entries.sort_indices()
+    return strongest_entries
 
 
 def _count_before(flags: BoolArray, positions: IntArray) -> IntArray:

@@ -18,11 +18,11 @@ def ease_factors(factors: Factors, regularisation: float) -> tuple[Float32Array,
     vectors = factors.right
     # F = S² / (S² + λ)
     squares = factors.values**2
-    kept = squares / (squares + regularisation)
+    shrinkage = squares / (squares + regularisation)
     # λ P_jj = 1 − Σ_k V_jk² F_k
-    diagonal = 1.0 - (vectors**2) @ kept
+    diagonal = 1.0 - (vectors**2) @ shrinkage
     diagonal = np.maximum(diagonal, np.finfo(np.float32).eps)
 
-    into = vectors * np.sqrt(kept)
+    into = vectors * np.sqrt(shrinkage)
     back = into / diagonal[:, None]
     return into.astype(np.float32), back.astype(np.float32)

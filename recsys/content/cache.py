@@ -54,15 +54,15 @@ class VectorCache:
         """Those that are there."""
         if self.problem is not None:
             return {}
-        found = {}
+        vectors = {}
         with self._open() as connection:
             for start in range(0, len(keys), _AT_ONCE):
                 block = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(block))
                 query = f"select key, vector from vectors where key in ({marks})"
                 for key, vector in connection.execute(query, block):
-                    found[key] = np.frombuffer(vector, np.float32)
-        return found
+                    vectors[key] = np.frombuffer(vector, np.float32)
+        return vectors
 
     def put(self, keys: Sequence[bytes], vectors: Float32Array) -> None:
         """Keep some, all or none of them."""

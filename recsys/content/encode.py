@@ -61,9 +61,9 @@ def encode_inputs(
     if cache.problem is not None:
         progress.say(f"{config.name}: vectors are not kept, {cache.path}: {cache.problem}")
     rows = np.zeros((len(inputs), width or 0), np.float32)
-    for place, text in enumerate(inputs):
+    for row, text in enumerate(inputs):
         if text:
-            rows[place] = vectors[keys[text]]
+            rows[row] = vectors[keys[text]]
     return rows_of_length_1(rows)
 
 

@@ -32,8 +32,8 @@ def _nearest(
 ) -> sparse.csr_matrix:
     """(rows, items)."""
     hits = search.nearest(rows, neighbours)
-    place = np.repeat(np.arange(len(rows)), hits.items.shape[1])
+    query = np.repeat(np.arange(len(rows)), hits.items.shape[1])
     items, cosines = hits.items.ravel(), hits.scores.ravel()
     counts = (items != NO_ITEM) & (cosines > 0)
-    shape = (len(rows), count)
-    return sparse.csr_matrix((cosines[counts], (place[counts], items[counts])), shape=shape)
+    entries = (cosines[counts], (query[counts], items[counts]))
+    return sparse.csr_matrix(entries, shape=(len(rows), count))

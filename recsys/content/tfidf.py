@@ -48,8 +48,7 @@ class TfidfEncoder:
         columns: list[int] = []
         ends = [0]
         for text in texts:
-            places = [self._places[term] for term in terms_of(text) if term in self._places]
-            columns += places
+            columns += [self._column_of[term] for term in terms_of(text) if term in self._column_of]
             ends.append(len(columns))
         shape = (len(texts), len(self.terms))
         ones = np.ones(len(columns), np.float32)
@@ -63,8 +62,8 @@ class TfidfEncoder:
         return (sparse.diags(inverse) @ counts).tocsr().astype(np.float32)
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {term: place for place, term in enumerate(self.terms)}
+    def _column_of(self) -> dict[str, int]:
+        return {term: column for column, term in enumerate(self.terms)}
 
 
 def fit_tfidf(texts: Sequence[str], dimensions: int = DIMENSIONS, seed: int = 0) -> TfidfEncoder:

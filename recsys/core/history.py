@@ -84,7 +84,7 @@ class EdgeWeighting:
     def reads_order(self) -> bool:
         """Whether an edge weighs by its place in the history."""
         recency = (self.half_life_events, self.rank_weights, self.gap_weights)
-        return any(part is not None for part in recency)
+        return any(setting is not None for setting in recency)
 
     def of_places(self, num_later: IntArray, gap: IntArray | None) -> Float64Array:
         """(n,) factor by the place in the history; 0 where a pair is no edge.
@@ -266,8 +266,8 @@ class UserHistories:
         weights = np.zeros(len(latest))
         for behavior, weight in behavior_weights.items():
             rows = np.flatnonzero(self.under((behavior,)))
-            place = order[np.searchsorted(sorted_pairs, self._pair(rows))]
-            weights[place] = np.maximum(weights[place], weight)
+            positions = order[np.searchsorted(sorted_pairs, self._pair(rows))]
+            weights[positions] = np.maximum(weights[positions], weight)
         return weights
 
     def _pair(self, rows: Int64Array) -> Int64Array:
@@ -316,8 +316,8 @@ class UserHistories:
         # The entries of `edges` in the order of the rows: both have one for every pair.
         pairs = self._matrix_of(latest, factors)
         weights = edges.data * pairs.data
-        kept = pairs.data > 0
-        weights = np.where(kept, np.maximum(weights, _FLOAT32.tiny), 0.0).astype(np.float32)
+        is_edge = pairs.data > 0
+        weights = np.where(is_edge, np.maximum(weights, _FLOAT32.tiny), 0.0).astype(np.float32)
         placed = sparse.csr_matrix(
             (weights, edges.indices.copy(), edges.indptr.copy()), shape=edges.shape
         )

@@ -20,10 +20,10 @@ def remove_lines(file: Path, is_gone: Callable[[bytes], bool]) -> int:
         return 0
     with exclusive(lock_of(file), "", "", wait=True):
         with file.open("rb") as lines:
-            gone = {place for place, line in enumerate(lines) if is_gone(line)}
+            gone = {number for number, line in enumerate(lines) if is_gone(line)}
         if gone:
             mode = file.stat().st_mode
             with atomic_file(file) as fresh, file.open("rb") as lines, fresh.open("wb") as out:
-                out.writelines(line for place, line in enumerate(lines) if place not in gone)
+                out.writelines(line for number, line in enumerate(lines) if number not in gone)
             file.chmod(mode)
     return len(gone)

@@ -33,12 +33,12 @@ class BucketFile:
         The hash is taken once by each process, as long as nobody touches the file.
         """
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return False
-        if found.st_size != self.size:
+        if status.st_size != self.size:
             return False
-        mark = (str(self.path), found.st_ino, found.st_mtime_ns, self.sha256)
+        mark = (str(self.path), status.st_ino, status.st_mtime_ns, self.sha256)
         if self.sha256 and mark not in _VERIFIED:
             if file_sha256(self.path) != self.sha256:
                 return False

@@ -145,9 +145,9 @@ class LearntQuery(_WeightedStates):
         if relation.query is not None:
             logits += np.einsum("ehd,hd->eh", keys, relation.query[layer - 1].astype(np.float64))
         if relation.match is not None and relation.match[layer - 1].any():
-            asked = unit(hidden) @ relation.match[layer - 1].astype(np.float64)
-            asked_by_head = _heads(asked, self.state.heads)
-            logits += np.einsum("ehd,ehd->eh", keys, asked_by_head[rows_of(matrix)])
+            matched = unit(hidden) @ relation.match[layer - 1].astype(np.float64)
+            matched_by_head = _heads(matched, self.state.heads)
+            logits += np.einsum("ehd,ehd->eh", keys, matched_by_head[rows_of(matrix)])
         logits = logits + self._further_powers(layer, relation, matrix)
         return row_softmax(logits, matrix.indptr, prior[:, None])
 

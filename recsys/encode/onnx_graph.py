@@ -74,19 +74,29 @@ def _placed(
     """(B, L) weights of edges with what their places in the history make of them."""
     if relation.behavior is None:
         return weight
-    half_life = state.half_life_events
-    if half_life is not None or relation.rank_weights is not None:
+    if state.half_life_events is not None or relation.rank_weights is not None:
         rank = graph.input(f"{relation.name}_rank", np.int64).at_least(0)
-        if half_life is not None:
-            # 2^(−p / half_life_events)
-            weight = weight * (rank.double() / -half_life).exp2()
-        if relation.rank_weights is not None:
-            # Beyond the last rank that has a weight there is none.
-            by_rank = np.append(relation.rank_weights, np.float32(0))
-            weight = weight * rank.at_most(len(by_rank) - 1).rows_of(by_rank)
+        weight = _by_rank(state, relation, rank, weight)
     if relation.gap_weights is not None:
         seconds = graph.input(f"{relation.name}_seconds", np.int64)
-        weight = weight * _gap_bucket(graph, seconds).rows_of(relation.gap_weights)
+        gap_weight = _gap_bucket(graph, seconds).rows_of(relation.gap_weights)
+        weight = weight * gap_weight
+    return weight
+
+
+def _by_rank(
+    state: EncoderState, relation: RelationState, rank: OnnxValue, weight: OnnxValue
+) -> OnnxValue:
+    """(B, L) weights of edges with what their ranks make of them."""
+    if state.half_life_events is not None:
+        # 2^(−p / half_life_events)
+        decay = (rank.double() / -state.half_life_events).exp2()
+        weight = weight * decay
+    if relation.rank_weights is not None:
+        # Beyond the last rank that has a weight there is none.
+        rank_weights = np.append(relation.rank_weights, np.float32(0))
+        rank_weight = rank.at_most(len(rank_weights) - 1).rows_of(rank_weights)
+        weight = weight * rank_weight
     return weight
 
 
@@ -107,11 +117,12 @@ class _EncoderGraph:
 
     def model(self) -> onnx.ModelProto:
         width = self.width
-        vectors = [self._vector().cast(np.float32)]
+        columns = [self._vector().cast(np.float32)]
         if self.added is not None and self.added.back.shape[1]:
             width += self.added.back.shape[1]
-            vectors.append(self._beside(self.added).cast(np.float32))
-        return self.graph.model("vector", self.graph.concatenated(vectors), width)
+            columns.append(self._beside(self.added).cast(np.float32))
+        vector = self.graph.concatenated(columns)
+        return self.graph.model("vector", vector, width)
 
     def _vector(self) -> OnnxValue:
         """(B, d) z of `core.encoder`."""
@@ -145,12 +156,13 @@ class _EncoderGraph:
     def _step(self, layer: int, hidden: OnnxValue) -> OnnxValue:
         """(B, d) h^layer from h^(layer−1) = Σ_r gate_r out_r."""
         outputs = [self._output(layer, sources, hidden) for sources in self.sources]
-        mixture = self._mixture(layer, hidden, outputs)
+        shares = iter(self._mixture(layer, hidden, outputs))
         total = None
         for sources, output in zip(self.sources, outputs, strict=True):
             if not sources.relation.base:
                 # tanh(gate_r) β_r(v)
-                gate = mixture.pop(0) * float(np.tanh(sources.relation.gate[layer - 1]))
+                opening = float(np.tanh(sources.relation.gate[layer - 1]))
+                gate = next(shares) * opening
                 output = output * gate.expanded(1)
             total = output if total is None else total + output
         assert total is not None
@@ -165,9 +177,10 @@ class _EncoderGraph:
         # ln p_uv + (c − 1) ln w_uv
         log_prior = prior.log()
         if relation.weight_power is not None:
-            further = float(relation.weight_power[layer - 1]) - 1
-            log_prior = log_prior + sources.safe_weight.log() * further
+            further_power = float(relation.weight_power[layer - 1]) - 1
+            log_prior = log_prior + sources.safe_weight.log() * further_power
         log_prior = log_prior.where(sources.mask, _NEVER)
+        # α = softmax over the edges of v, 0 where there is none; out = Σ_u α_uv h_u
         logits = self._logits(layer, relation, messages, hidden) + log_prior.expanded(2)
         alpha = logits.softmax(axis=1) * sources.is_edge.expanded(2)
         output = (messages * alpha.expanded(3)).sum(1).shaped(0, self.width)
@@ -180,13 +193,15 @@ class _EncoderGraph:
         degree = sources.rows.rows_of(sources.relation.source_degree)
         # A source without a degree is new: it has this edge alone.
         degree = degree.where(degree > 0.0, sources.safe_weight)
-        return sources.safe_weight * degree ** -float(sources.relation.source_exponent[layer - 1])
+        source_exponent = float(sources.relation.source_exponent[layer - 1])
+        return sources.safe_weight * degree**-source_exponent
 
     def _degree_scale(self, layer: int, sources: _Sources, prior: OnnxValue) -> OnnxValue:
         """(B,) (Σ_u p_uv) d(v)^(−b)."""
         degree = sources.weight.sum(1).or_one()
         target_exponent = float(sources.relation.target_exponent[layer - 1])
-        return (prior * sources.is_edge).sum(1) * degree**-target_exponent
+        total_prior = (prior * sources.is_edge).sum(1)
+        return total_prior * degree**-target_exponent
 
     def _logits(
         self, layer: int, relation: RelationState, messages: OnnxValue, hidden: OnnxValue
@@ -204,8 +219,8 @@ class _EncoderGraph:
             logits = logits + (keys * relation.query[layer - 1]).sum(-1)
         if relation.match is not None:
             # ⟨ĥ_v match, ĥ_u⟩
-            asked = self._by_head(hidden.unit() @ relation.match[layer - 1])
-            logits = logits + (keys * asked).sum(-1)
+            matched = self._by_head(hidden.unit() @ relation.match[layer - 1])
+            logits = logits + (keys * matched).sum(-1)
         return logits
 
     def _by_head(self, vectors: OnnxValue) -> OnnxValue:
@@ -235,7 +250,8 @@ class _EncoderGraph:
         """(B, d) out · SiLU(into · √d unit(asks) + bias)."""
         weights = self.state.causal_block
         bias, into, out = weights["bias"], weights["into"].T, weights["out"].T
-        inner = (asks.unit() * float(np.sqrt(self.width))) @ into + bias
+        scaled = asks.unit() * float(np.sqrt(self.width))
+        inner = scaled @ into + bias
         return inner.silu() @ out
 
     def _beside(self, added: HistoryScores) -> OnnxValue:
@@ -244,8 +260,11 @@ class _EncoderGraph:
         if not added.rank:
             return everybody
         index = self.graph.input("history_index", np.int64)
-        weight = self.graph.input("history_weight", np.float32).double() * (index >= 0).double()
+        weight = self.graph.input("history_weight", np.float32).double()
+        weight = weight * (index >= 0).double()
         # h_u · into / (Σ_j h_uj)^¾
-        lent = (index.at_least(0).rows_of(added.into) * weight.expanded(2)).sum(1)
+        factors = index.at_least(0).rows_of(added.into)
+        projection = (factors * weight.expanded(2)).sum(1)
         total = weight.sum(1, keep=True).or_one()
-        return self.graph.concatenated([lent * total**-LENGTH_POWER, everybody])
+        low_pass = projection * total**-LENGTH_POWER
+        return self.graph.concatenated([low_pass, everybody])

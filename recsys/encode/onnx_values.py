@@ -157,8 +157,8 @@ class OnnxValue:
 
     def rows_of(self, table: NDArray[Any]) -> "OnnxValue":
         """Rows of a float32 table by their numbers, as double: it is kept in its own precision."""
-        kept = self.graph.constant(table, np.float32)
-        return self.graph.add("Gather", kept, self, axis=0).double()
+        constant = self.graph.constant(table, np.float32)
+        return self.graph.add("Gather", constant, self, axis=0).double()
 
     def _with(self, operator: str, other: "Operand", kind: DTypeLike | None = None) -> "OnnxValue":
         return self.graph.add(operator, self, self._operand(other), kind=kind)

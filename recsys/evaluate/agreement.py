@@ -22,8 +22,8 @@ def agreement(rows: Sequence[ModelRow], deciding: str) -> Agreement | None:
         pairs += 1
         turned += better.metrics[deciding].value < worse.metrics[deciding].value
     places = []
-    for place, row in enumerate(by_validation):
+    for on_validation, row in enumerate(by_validation):
         on_test = by_test.index(row)
-        places.append(Places(model=row.name, validation=1 + place, test=1 + on_test))
+        places.append(Places(model=row.name, validation=1 + on_validation, test=1 + on_test))
     # τ = 1 − 2 · (pairs the other way round) / pairs
     return Agreement(tau=1 - 2 * turned / pairs, pairs=pairs, turned=turned, places=places)

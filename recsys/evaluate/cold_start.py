@@ -159,9 +159,9 @@ def sparse_held_out(
     """(users, items) the held-out pairs of items of which train holds at most SPARSE pairs."""
     counts = np.diff(train.matrix((target,)).tocsc().indptr)
     rare = sparse.diags((counts <= SPARSE).astype(np.float32))
-    kept = (held_out @ rare).tocsr()
-    kept.eliminate_zeros()
-    return kept
+    rare_pairs = (held_out @ rare).tocsr()
+    rare_pairs.eliminate_zeros()
+    return rare_pairs
 
 
 def held_out_values(

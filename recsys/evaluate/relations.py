@@ -45,12 +45,12 @@ def relation_rows(
         The rows, with the worth of the parts that have lists.
     """
     rows = []
-    for part in dict.fromkeys([*parts.values(), *lists]):
-        relations = [relation for relation, its_part in parts.items() if its_part == part]
+    for graph_part in dict.fromkeys([*parts.values(), *lists]):
+        relations = [relation for relation, its_part in parts.items() if its_part == graph_part]
         worth = {}
-        if part in lists:
-            worth = _worth(main, lists[part], users, held_out, deciding, draws, seed)
-        rows.append(RelationRow(name=part, mass=_shares(mass, relations), **worth))
+        if graph_part in lists:
+            worth = _worth(main, lists[graph_part], users, held_out, deciding, draws, seed)
+        rows.append(RelationRow(name=graph_part, mass=_shares(mass, relations), **worth))
     rows.sort(key=lambda row: max(row.mass.values(), default=0.0), reverse=True)
     return rows
 

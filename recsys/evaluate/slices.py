@@ -62,23 +62,23 @@ def slice_rows(
     """
     hit_rate = f"hr@{list_length(deciding)}"
     rows = []
-    for part in slices:
-        members = evaluable_users(part.held_out)
+    for test_slice in slices:
+        members = evaluable_users(test_slice.held_out)
         if not len(members):
             continue
         places = np.searchsorted(users, members)
         values, hits = {}, {}
         for name, lists in ranked.items():
             member_lists = lists[places]
-            values[name] = _mean(member_lists, members, part.held_out, deciding)
-            hits[name] = _mean(member_lists, members, part.held_out, hit_rate)
+            values[name] = _mean(member_lists, members, test_slice.held_out, deciding)
+            hits[name] = _mean(member_lists, members, test_slice.held_out, hit_rate)
         row = SliceRow(
-            group=part.group,
-            label=part.label,
+            group=test_slice.group,
+            label=test_slice.label,
             users=len(members),
-            rows=part.held_out.nnz,
+            rows=test_slice.held_out.nnz,
             values=values,
-            hit_rates=hits if part.group == BEHAVIOR_GROUP else {},
+            hit_rates=hits if test_slice.group == BEHAVIOR_GROUP else {},
             small=len(members) < MIN_USERS,
         )
         rows.append(row)
@@ -158,9 +158,9 @@ def _sparse(pairs: sparse.csr_matrix, held_out: sparse.csr_matrix) -> Iterator[S
     few_columns = users_of_items <= SPARSE
     users = Slice("sparse users", f"at most {SPARSE} interactions", _keep(held_out, rows=few_rows))
     items = Slice("sparse items", f"at most {SPARSE} users", _keep(held_out, columns=few_columns))
-    for part in (users, items):
-        if part.held_out.nnz < held_out.nnz:
-            yield part
+    for test_slice in (users, items):
+        if test_slice.held_out.nnz < held_out.nnz:
+            yield test_slice
 
 
 def _by_behavior(train: Interactions, held_out: sparse.csr_matrix, target: str) -> Iterator[Slice]:

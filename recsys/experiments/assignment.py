@@ -25,10 +25,10 @@ def arm_of(user: str, salt: str, shares: Sequence[float]) -> int | None:
 
     The arms lie one behind the other on [0, 1): a user stays while the shares before theirs do.
     """
-    place = position(user, salt, "arm")
+    user_position = position(user, salt, "arm")
     end = 0.0
     for number, share in enumerate(shares):
         end += share
-        if place < end:
+        if user_position < end:
             return number
     return None

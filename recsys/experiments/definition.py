@@ -205,5 +205,5 @@ def _checked(kind: type[Model], **values: object) -> Model:
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(key) for key in first["loc"])
         raise UsageError(f"{name} = {first['input']!r}: {first['msg']}") from None

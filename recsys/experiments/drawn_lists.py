@@ -42,15 +42,15 @@ def estimate_bundle(
     items = shown.items.join(moved, on=ANSWER, how="anti").sort(ANSWER, RANK)
     answers = answers.join(items, on=ANSWER, how="semi").sort(ANSWER)
     drawn = _places(answers, items, shown.events, lists_of(answers))
-    found = estimate_clicks(drawn)
+    estimates = estimate_clicks(drawn)
     return {
         "bundle": name,
         "lists": len(answers),
         "users": answers[USER_ID].n_unique(),
-        "coverage": found.coverage,
-        "matches": found.matches,
-        "ips": estimate(found.ips, alpha),
-        "snips": estimate(found.snips, alpha),
+        "coverage": estimates.coverage,
+        "matches": estimates.matches,
+        "ips": estimate(estimates.ips, alpha),
+        "snips": estimate(estimates.snips, alpha),
     }
 
 

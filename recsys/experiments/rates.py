@@ -53,8 +53,8 @@ class Shown:
         """answer, user, item, place, time, rank in the answer, arm; items that the answer did not hold
         are left out.
         """
-        given = given_items(self.answers).rename({RANK: GIVEN_RANK})
-        shown = shown_items(self.records).join(given, on=[ANSWER, USER_ID, ITEM_ID])
+        answered = given_items(self.answers).rename({RANK: GIVEN_RANK})
+        shown = shown_items(self.records).join(answered, on=[ANSWER, USER_ID, ITEM_ID])
         arms = self.answers.select(ANSWER, ARM)
         return shown.join(arms, on=ANSWER).with_columns(_day())
 

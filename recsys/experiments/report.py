@@ -86,8 +86,8 @@ def make_report(
     }
     if experiment.ended is not None:
         report["ended"] = iso(experiment.ended)
-    if made := list(estimates):
-        report["estimates"] = made
+    if off_policy := list(estimates):
+        report["estimates"] = off_policy
     return report
 
 
@@ -137,16 +137,16 @@ def _comparison(
 ) -> documents.Comparison:
     control = experiment.control
     alpha = experiment.alpha / (len(experiment.arms) - 1)
-    one = grown.filter(pl.col(ARM) == arm.name)
-    other = grown.filter(pl.col(ARM) == control.name)
-    dates = sorted({*one[DAY].to_list(), *other[DAY].to_list()})
-    pairs = zip(_path(one, dates), _path(other, dates), strict=True)
+    arm_growth = grown.filter(pl.col(ARM) == arm.name)
+    control_growth = grown.filter(pl.col(ARM) == control.name)
+    dates = sorted({*arm_growth[DAY].to_list(), *control_growth[DAY].to_list()})
+    pairs = zip(_path(arm_growth, dates), _path(control_growth, dates), strict=True)
     looks: dict[int, Ratio] = {}
     for day, (treated, untreated) in zip(dates, pairs, strict=True):
         if treated is not None and untreated is not None:
             looks[day] = difference(treated, untreated)
     known = together(list(looks.values()), experiment.effect, alpha)
-    ends = (_rate(one), _rate(other))
+    ends = (_rate(arm_growth), _rate(control_growth))
     single = None if ends[0] is None or ends[1] is None else difference(ends[0], ends[1])
     comparison: documents.Comparison = {
         "arm": arm.name,
@@ -190,8 +190,8 @@ def _path(grown: pl.DataFrame, dates: list[int]) -> list[Ratio | None]:
 def _known_rate(sums: Float64Array) -> Ratio | None:
     """sums: (2, users), numerators and denominators."""
     is_enough = (sums[1] > 0).sum() >= LEAST_USERS and (sums[0] > 0).sum() >= LEAST_HITS
-    found = ratio(sums[0], sums[1]) if is_enough else None
-    return found if found is not None and found.variance > 0 else None
+    rate = ratio(sums[0], sums[1]) if is_enough else None
+    return rate if rate is not None and rate.variance > 0 else None
 
 
 def _verdict(looks: list[Ratio], known: list[Known], alpha: float) -> documents.Verdict:

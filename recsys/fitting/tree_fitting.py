@@ -100,22 +100,22 @@ def _examples(
     known = ranked_users(phase, scorer, users)
     items = with_others(first, known, hits.items, _sources(phase), phase.seen[users])
     held_out = phase.judge.held_out_matrix[users]
-    row, place = np.nonzero(items != NO_ITEM)
-    item = items[row, place]
+    row, column = np.nonzero(items != NO_ITEM)
+    item = items[row, column]
     labels = np.asarray(held_out[row, item]).ravel() > 0
     has_hit = np.zeros(len(users), bool)
     has_hit[row[labels]] = True
-    kept = has_hit[row]
-    if not kept.any():
+    is_example = has_hit[row]
+    if not is_example.any():
         return None
-    row, item = row[kept], item[kept]
+    row, item = row[is_example], item[is_example]
     pairs = Pairs(first, known, row, item, unit)
     names = names_for(first)
     features = features_of(pairs, names)
     is_known = ~np.asarray(np.isnan(features).all(axis=0))
-    names = tuple(names[place] for place in np.flatnonzero(is_known))
+    names = tuple(names[feature] for feature in np.flatnonzero(is_known))
     sizes = np.bincount(row, minlength=len(users))[has_hit].astype(np.int32)
-    is_held_out = labels[kept].astype(np.int32)
+    is_held_out = labels[is_example].astype(np.int32)
     return _Examples(features[:, is_known], names, is_held_out, pairs.scores / unit, sizes, unit)
 
 
@@ -142,7 +142,7 @@ def _model_file(phase: Phase, examples: _Examples, columns: Columns) -> tuple[st
     if not stops.any():
         stops[-1] = True
     stopping = np.repeat(stops, examples.sizes)
-    categories = _places_of_categories(examples.names, columns)
+    categories = _categorical_features(examples.names, columns)
     learning = _dataset(examples, ~stopping, ~stops, categories)
     booster = lightgbm.train(
         {**_PARAMETERS, "seed": phase.config.seed, "eval_at": [phase.config.train.metric_k]},
@@ -155,14 +155,14 @@ def _model_file(phase: Phase, examples: _Examples, columns: Columns) -> tuple[st
     return booster.model_to_string(num_iteration=num_trees), num_trees
 
 
-def _places_of_categories(names: Sequence[str], columns: Columns) -> list[int]:
+def _categorical_features(names: Sequence[str], columns: Columns) -> list[int]:
     """Places of the features whose numbers are those of categories."""
-    places = []
-    for place, name in enumerate(names):
+    features = []
+    for feature, name in enumerate(names):
         owner, _, column = name.partition(".")
         if columns.get(owner, {}).get(column):
-            places.append(place)
-    return places
+            features.append(feature)
+    return features
 
 
 def _dataset(

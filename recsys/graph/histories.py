@@ -226,34 +226,34 @@ class HistoryBlocks:
         if has_order:
             count = np.minimum(runs.length, self._history)
             first = runs.start + runs.length - count
-            place = _ranges(first, count)
+            position = _ranges(first, count)
             rank = _ranges(np.zeros(len(count), np.int64), count)
             rank = np.repeat(count, count) - 1 - rank
         elif key is None:
             count = runs.length
-            place = _ranges(runs.start, count)
+            position = _ranges(runs.start, count)
         else:
             drawn = draw_from_runs(runs.start, runs.length, self._history, key)
-            place, count = drawn.of_rows(wanted)
+            position, count = drawn.of_rows(wanted)
             runs = _Runs(runs.start[wanted], runs.length[wanted], runs.hole[wanted])
         # From the hole on, everything stands one further.
         hole = np.repeat(
             np.where(runs.hole < 0, np.iinfo(np.int64).max, runs.start + runs.hole), count
         )
-        place = place + (place >= hole)
+        position = position + (position >= hole)
         places = None
         if events.moment is not None:
             gap = None
             if self._has_clock:
-                moment = events.moment[place]
+                moment = events.moment[position]
                 latest = np.repeat(_largest(moment, count), count)
                 gap = torch.from_numpy(gap_bucket(latest - moment))
             places = Places(torch.from_numpy(rank), gap)
         indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
         adjacency = Adjacency(
             torch.from_numpy(indptr),
-            torch.from_numpy(events.source[place]),
-            torch.from_numpy(events.weight[place]),
+            torch.from_numpy(events.source[position]),
+            torch.from_numpy(events.weight[position]),
             len(self._degrees[relation]),
         )
         return Messages(

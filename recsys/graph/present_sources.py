@@ -32,13 +32,14 @@ def with_present_sources(block: Block, wanted: Mapping[NodeType, Tensor]) -> Blo
 
 
 def _present_ids(block: Block, wanted: Mapping[NodeType, Tensor]) -> dict[NodeType, Tensor]:
-    by_kind: dict[NodeType, list[Tensor]] = {kind: [ids] for kind, ids in wanted.items()}
+    by_kind: dict[NodeType, list[Tensor]] = {kind: [sources] for kind, sources in wanted.items()}
     for relation, of_relation in block.messages.items():
         if relation[0] != USER:
             by_kind.setdefault(relation[0], []).append(of_relation.adjacency.indices)
     present = {}
-    for kind, ids in by_kind.items():
-        present[kind] = torch.unique(torch.cat([some.long() for some in ids]))
+    for kind, sources_of_kind in by_kind.items():
+        ids = torch.cat([sources.long() for sources in sources_of_kind])
+        present[kind] = torch.unique(ids)
     return present
 
 

@@ -112,9 +112,9 @@ def find_core(
         mask = steps.write(f"core/items-{number:03d}.npy", lambda path: np.save(path, items))
         arguments = []
         inputs = []
-        for place, bucket in enumerate(buckets):
+        for bucket_number, bucket in enumerate(buckets):
             arguments.append((bucket.first, bucket.end, clean.min_user_interactions))
-            inputs.append([bucket.file, mask, *files[place : place + 1]])
+            inputs.append([bucket.file, mask, *files[bucket_number : bucket_number + 1]])
         outcomes = steps.run(f"core-{number:03d}", filter_bucket, arguments, inputs)
         files[:] = [outcome.named(_USERS)[0] for outcome in outcomes]
         rounds = []
@@ -137,10 +137,10 @@ def filter_bucket(call: Call) -> Facts:
     if call.read(_USERS):
         users = np.load(call.read(_USERS)[0])
     user = rows[USER].to_numpy() - np.int32(first)
-    users, found = filter_users(user, rows[ITEM].to_numpy(), users, items, min_user)
+    users, bucket_round = filter_users(user, rows[ITEM].to_numpy(), users, items, min_user)
     np.save(call.out / _USERS, users)
-    np.save(call.out / _ITEM_ROWS, found.rows_of_item)
-    return {"rows": found.rows, "users": int(users.sum())}
+    np.save(call.out / _ITEM_ROWS, bucket_round.rows_of_item)
+    return {"rows": bucket_round.rows, "users": int(users.sum())}
 
 
 def write_rows(
@@ -160,15 +160,15 @@ def write_rows(
     outcomes = steps.run("write", write_part, arguments, inputs)
     facts = [outcome.facts for outcome in outcomes]
     behaviors: Counter[str] = Counter()
-    for found in facts:
-        behaviors.update(found["behaviors"])
-    times = [time for found in facts for time in found["times"]]
+    for part_facts in facts:
+        behaviors.update(part_facts["behaviors"])
+    times = [time for part_facts in facts for time in part_facts["times"]]
     return Written(
         parts=tuple(outcome.named(PART)[0] for outcome in outcomes),
         behaviors=behaviors,
         first_time=min(times, default=None),
         last_time=max(times, default=None),
-        order_repeats=sum(found["order_repeats"] for found in facts),
+        order_repeats=sum(part_facts["order_repeats"] for part_facts in facts),
     )
 
 

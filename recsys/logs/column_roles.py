@@ -94,9 +94,12 @@ def words_of(name: str) -> list[str]:
     """The words of a column's name in small letters: "CustomerID", "customer_id" → customer, id."""
     parted = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
     parted = re.sub(r"([A-Z])([A-Z][a-z])", r"\1 \2", parted)
-    words = [word for word in re.split(r"[^a-zA-Z0-9]+", parted.lower()) if word]
-    # "userid" has no sign between its words.
-    return [part for word in words for part in _without_id(word)]
+    words: list[str] = []
+    for word in re.split(r"[^a-zA-Z0-9]+", parted.lower()):
+        if word:
+            # "userid" has no sign between its words.
+            words += _without_id(word)
+    return words
 
 
 def choose_columns(sample: pl.DataFrame, named: Mapping[str, str | None]) -> list[Choice]:
@@ -173,9 +176,9 @@ def _refuse_side_table(sample: pl.DataFrame, able: Sequence[str]) -> None:
     sides = (("item", _ITEM_WORDS, _USER_WORDS), ("user", _USER_WORDS, _ITEM_WORDS))
     for side, own_words, other_words in sides:
         own = [name for name in able if _named(words_of(name), own_words) == 3]
-        other = [name for name in able if _named(words_of(name), other_words)]
+        opposite = [name for name in able if _named(words_of(name), other_words)]
         is_once = [name for name in own if sample[name].n_unique() == len(sample)]
-        if is_once and not other and len(sample) > 1:
+        if is_once and not opposite and len(sample) > 1:
             raise DataError(
                 f"this looks like a table of {side}s: each {is_once[0]!r} stands once, and no column is "
                 f"named like the {'user' if side == 'item' else 'item'}",
@@ -282,7 +285,7 @@ def _says_another_role(values: pl.Series) -> bool:
     """Whether name or values are those of a time, a rating, a behaviour or a weight."""
     words = words_of(values.name)
     others = (_TIME_WORDS, _ORDER_WORDS, _RATING_WORDS, _WEIGHT_WORDS, _BEHAVIOR_WORDS)
-    if any(_named(words, other) for other in others):
+    if any(_named(words, role_words) for role_words in others):
         return True
     return _looks_like_seconds(values) or _holds_behaviors(values)
 

@@ -57,9 +57,9 @@ def fixed_point(
         number += 1
         num_rows = 0
         rows_of_item = np.zeros(num_items, np.int64)
-        for found in pass_over(number, items):
-            num_rows += found.rows
-            rows_of_item += found.rows_of_item
+        for bucket_round in pass_over(number, items):
+            num_rows += bucket_round.rows
+            rows_of_item += bucket_round.rows_of_item
 
         num_frequent = int(rows_of_item.sum())
         if rows_before is not None:

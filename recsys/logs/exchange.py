@@ -127,8 +127,8 @@ def code_ids(
         ids, places = _between(paths, low, high)
         ordered_ids, codes_of_range = _in_text_order(pl.concat(ids))
         ends = np.cumsum([len(of_piece) for of_piece in places])[:-1]
-        for number, found in enumerate(np.split(codes_of_range, ends)):
-            codes[number][places[number]] = first + found
+        for number, codes_of_piece in enumerate(np.split(codes_of_range, ends)):
+            codes[number][places[number]] = first + codes_of_piece
         ordered.append(_compact(ordered_ids))
         first += len(ordered_ids)
     return pl.concat(ordered).rechunk(), codes
@@ -177,7 +177,7 @@ def move_to_buckets(call: Call) -> Facts:
     for side, path in zip(_SIDES, call.read(_codes_file(number)), strict=True):
         codes_of[side] = np.load(path)
     bucket_of_user = np.repeat(np.arange(len(starts) - 1, dtype=np.int16), np.diff(starts))
-    for place, file in enumerate(batches):
+    for batch_number, file in enumerate(batches):
         rows = read_arrow(file)
         call.used_up(file)
         for column, codes in codes_of.items():
@@ -185,7 +185,7 @@ def move_to_buckets(call: Call) -> Facts:
                 recoded = codes[rows[column].to_numpy()]
                 rows = rows.with_columns(pl.Series(column, recoded))
         for bucket, rows_of_bucket in _by_bucket(rows, bucket_of_user):
-            name = f"{_bucket_prefix(bucket)}{place:06d}.arrow"
+            name = f"{_bucket_prefix(bucket)}{batch_number:06d}.arrow"
             rows_of_bucket.write_ipc(call.out / name)
     return {}
 

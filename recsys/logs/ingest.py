@@ -230,8 +230,8 @@ def _ingest(
 def _take_parts(parts: Sequence[BucketFile], folder: Path, steps: Steps) -> None:
     """The parts under their final names."""
     folder.mkdir()
-    for number, part in enumerate(parts):
-        steps.hand_over(part, folder / f"part-{number:04d}.parquet")
+    for number, file in enumerate(parts):
+        steps.hand_over(file, folder / f"part-{number:04d}.parquet")
 
 
 def _named(data: DataConfig) -> Suppression | None:

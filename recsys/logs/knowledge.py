@@ -25,34 +25,40 @@ def read_knowledge(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> 
     the first relation. Raises DataError when no entity of the links occurs in a triple, ConfigError
     for a kind that there is not.
     """
-    triples, drops = _triples(config, data)
-    links, lost = _links(config, data, log)
+    triples, triple_drops = _triples(config, data)
+    links, link_drops = _links(config, data, log)
     _require_links(config, triples, links)
-    triples, twins = _without_twins(triples)
-    known, rare = _without_rare(_with_items(triples, links), config.min_triples)
-    drops += twins + rare
-    _require_any(config, known)
-    known = _grouped(known, config.max_relations)
-    relations = []
-    for kind in known[KIND].unique().sort():
-        of_kind = known.filter(pl.col(KIND) == kind)
-        relations.extend(_of_kind(config.name, kind, of_kind))
 
-    lost = named(drops + lost, config.name)
+    triples, twin_drops = _without_twins(triples)
+    triples = _with_items(triples, links)
+    triples, rare_drops = _without_rare(triples, config.min_triples)
+    _require_any(config, triples)
+
+    triples = _grouped(triples, config.max_relations)
+    relations = []
+    for kind in triples[KIND].unique().sort():
+        triples_of_kind = triples.filter(pl.col(KIND) == kind)
+        relations.extend(_of_kind(config.name, kind, triples_of_kind))
+
+    drops = named(triple_drops + twin_drops + rare_drops + link_drops, config.name)
     first, *others = relations
-    rows_read = first.rows_read + lost.total()
-    return [replace(first, rows_read=rows_read, drops=first.drops + lost), *others]
+    rows_read = first.rows_read + drops.total()
+    return [replace(first, rows_read=rows_read, drops=first.drops + drops), *others]
 
 
 def _triples(config: KnowledgeConfig, data: DataConfig) -> tuple[pl.DataFrame, Drops]:
     head, kind, tail = config.columns or columns_of(config.file, 3, config.name)
-    rows, drops = read_edges(config.file, (head, tail), config.name, data, kind=kind)
-    rows, loops = without(rows, pl.col(SOURCE) == pl.col(DESTINATION), "self-loop")
+    triples, drops = read_edges(config.file, (head, tail), config.name, data, kind=kind)
+    is_loop = pl.col(SOURCE) == pl.col(DESTINATION)
+    triples, loop_drops = without(triples, is_loop, "self-loop")
+    drops = drops + loop_drops
     if config.kinds is None:
-        return rows, drops + loops
-    _require_kinds(config, rows[KIND].unique().sort().to_list())
-    rows, others = without(rows, ~pl.col(KIND).is_in(config.kinds), "of a kind not asked for")
-    return rows, drops + loops + others
+        return triples, drops
+
+    _require_kinds(config, triples[KIND].unique().sort().to_list())
+    is_unwanted = ~pl.col(KIND).is_in(config.kinds)
+    triples, kind_drops = without(triples, is_unwanted, "of a kind not asked for")
+    return triples, drops + kind_drops
 
 
 def _require_kinds(config: KnowledgeConfig, known_kinds: list[str]) -> None:
@@ -68,24 +74,25 @@ def _require_kinds(config: KnowledgeConfig, known_kinds: list[str]) -> None:
 def _links(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> tuple[pl.DataFrame, Drops]:
     """ITEM (a code) and entity, each pair once."""
     item, entity = config.link_columns or columns_of(config.links, 2, config.name)
-    rows, drops = read_edges(config.links, (item, entity), config.name, data)
-    rows, unknown = coded(rows, SOURCE, ITEM, log)
-    pairs, repeated = once(rows)
-    lost = Drops()
-    for reason, count in (drops + unknown + repeated).items():
-        lost[f"link, {reason}"] = count
-    return pairs.rename({SOURCE: ITEM, DESTINATION: _ENTITY}), lost
+    links, read_drops = read_edges(config.links, (item, entity), config.name, data)
+    links, unknown_drops = coded(links, SOURCE, ITEM, log)
+    links, repeated_drops = once(links)
+
+    drops = Drops()
+    for reason, count in (read_drops + unknown_drops + repeated_drops).items():
+        drops[f"link, {reason}"] = count
+    return links.rename({SOURCE: ITEM, DESTINATION: _ENTITY}), drops
 
 
 def _require_links(config: KnowledgeConfig, triples: pl.DataFrame, links: pl.DataFrame) -> None:
     entities = pl.concat([triples[SOURCE], triples[DESTINATION].rename(SOURCE)])
     in_triples = links[_ENTITY].is_in(entities.unique().implode())
     if not in_triples.any():
-        sample = "and none is of an item of the log"
+        example = "and none is of an item of the log"
         if len(links):
-            sample = f"{links[_ENTITY][0]!r} say"
+            example = f"{links[_ENTITY][0]!r} say"
         raise DataError(
-            f"the links {config.links!r} point nowhere: none of their {len(links):,} entities, {sample}, "
+            f"the links {config.links!r} point nowhere: none of their {len(links):,} entities, {example}, "
             f"is in a triple of {config.file!r}",
             "Check graph.knowledge.link_columns, and that both files name entities alike",
         )
@@ -101,10 +108,10 @@ def _without_twins(triples: pl.DataFrame) -> tuple[pl.DataFrame, Drops]:
     pairs = triples.select(KIND, pair).unique()
 
     # Kinds with as many pairs and the same sum of their hashes link the same pairs.
-    marks = pairs.group_by(KIND).agg(pl.len(), pl.col("pair").sum()).sort(KIND)
-    repeated = ~pl.struct("len", "pair").is_first_distinct()
-    twins = marks.filter(repeated)[KIND]
-    is_twin = pl.col(KIND).is_in(twins.implode())
+    fingerprints = pairs.group_by(KIND).agg(pl.len(), pl.col("pair").sum()).sort(KIND)
+    is_repeated = ~pl.struct("len", "pair").is_first_distinct()
+    twin_kinds = fingerprints.filter(is_repeated)[KIND]
+    is_twin = pl.col(KIND).is_in(twin_kinds.implode())
     return without(triples, is_twin, "of a kind that is the inverse of another")
 
 
@@ -117,10 +124,10 @@ def _without_rare(triples: pl.DataFrame, min_triples: int) -> tuple[pl.DataFrame
     entities = pl.concat([heads, tails.rename(SOURCE)])
 
     counts = entities.value_counts(name="count")
-    rare = counts.filter(pl.col("count") < min_triples)[SOURCE].implode()
-    rare_head = head_is_entity & pl.col(SOURCE).is_in(rare)
-    rare_tail = tail_is_entity & pl.col(DESTINATION).is_in(rare)
-    return without(triples, rare_head | rare_tail, "of an entity in too few triples")
+    rare_entities = counts.filter(pl.col("count") < min_triples)[SOURCE].implode()
+    head_is_rare = head_is_entity & pl.col(SOURCE).is_in(rare_entities)
+    tail_is_rare = tail_is_entity & pl.col(DESTINATION).is_in(rare_entities)
+    return without(triples, head_is_rare | tail_is_rare, "of an entity in too few triples")
 
 
 def _require_any(config: KnowledgeConfig, triples: pl.DataFrame) -> None:
@@ -134,8 +141,8 @@ def _require_any(config: KnowledgeConfig, triples: pl.DataFrame) -> None:
 def _with_items(triples: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """Triples with the items that their head and tail are, null for other entities."""
     for end, column in ((SOURCE, _HEAD), (DESTINATION, _TAIL)):
-        known = links.rename({_ENTITY: end, ITEM: column})
-        triples = triples.join(known, on=end, how="left", maintain_order="left")
+        items_of_end = links.rename({_ENTITY: end, ITEM: column})
+        triples = triples.join(items_of_end, on=end, how="left", maintain_order="left")
     return triples
 
 
@@ -162,30 +169,31 @@ def _of_kind(name: str, kind: str, triples: pl.DataFrame) -> list[EdgeRows]:
     between_items = triples.filter(head_is_item & tail_is_item)
     between_entities = triples.filter(~head_is_item & ~tail_is_item)
 
-    of_items = pl.concat(
-        [
-            item_first.select(head_item.alias(SOURCE), DESTINATION),
-            item_last.select(tail_item.alias(SOURCE), pl.col(SOURCE).alias(DESTINATION)),
-        ]
-    )
-    items = between_items.select(head_item.alias(SOURCE), tail_item.alias(DESTINATION))
-    entities = between_entities.select(SOURCE, DESTINATION)
+    # The item is the source, whichever end of the triple it is.
+    heads_to_entities = item_first.select(head_item.alias(SOURCE), DESTINATION)
+    entity_of_tail = pl.col(SOURCE).alias(DESTINATION)
+    tails_to_entities = item_last.select(tail_item.alias(SOURCE), entity_of_tail)
+    items_to_entities = pl.concat([heads_to_entities, tails_to_entities])
+    items_to_items = between_items.select(head_item.alias(SOURCE), tail_item.alias(DESTINATION))
+    entities_to_entities = between_entities.select(SOURCE, DESTINATION)
 
     entity = f"{ITEM}:{name}"
     relations = (
-        _relation(f"{name}:{kind}", (ITEM, entity), of_items),
-        _relation(f"{name}:{kind}:items", (ITEM, ITEM), items),
-        _relation(f"{name}:{kind}:entities", (entity, entity), entities),
+        _relation(f"{name}:{kind}", (ITEM, entity), items_to_entities),
+        _relation(f"{name}:{kind}:items", (ITEM, ITEM), items_to_items),
+        _relation(f"{name}:{kind}:entities", (entity, entity), entities_to_entities),
     )
     return [relation for relation in relations if relation.rows_read]
 
 
 def _relation(name: str, ends: tuple[str, str], rows: pl.DataFrame) -> EdgeRows:
-    drops = Drops()
+    loop_drops = Drops()
     edges = rows
     if ends[0] == ends[1]:
         # Two items may be the same entity, or an item two: a triple between them is no edge of an
         # item to itself.
-        edges, drops = without(edges, pl.col(SOURCE) == pl.col(DESTINATION), "self-loop")
-    edges, repeated = once(edges)
-    return EdgeRows(name, ends, edges, rows_read=len(rows), drops=named(drops + repeated, name))
+        is_loop = pl.col(SOURCE) == pl.col(DESTINATION)
+        edges, loop_drops = without(edges, is_loop, "self-loop")
+    edges, repeated_drops = once(edges)
+    drops = named(loop_drops + repeated_drops, name)
+    return EdgeRows(name, ends, edges, rows_read=len(rows), drops=drops)

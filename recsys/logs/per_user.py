@@ -120,10 +120,10 @@ def place_others(
 
 def _digests(ids: IdMap, codes: Int32Array) -> NDArray[np.uint64]:
     """(n,) of the id of each of the codes."""
-    present, place = np.unique(codes, return_inverse=True)
+    present, inverse = np.unique(codes, return_inverse=True)
     texts = ids.ids.gather(pl.Series(present))
     digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
-    return np.frombuffer(b"".join(digests), np.uint64)[place]
+    return np.frombuffer(b"".join(digests), np.uint64)[inverse]
 
 
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

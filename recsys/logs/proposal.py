@@ -140,10 +140,9 @@ def _files_of(log: str | list[str]) -> list[Choice]:
         split = split_files(log)
         if split is not None:
             choices = []
-            for part, file in split.files.items():
-                choices.append(
-                    Choice(f"data.{part}", file, f"the {part} part of a published split")
-                )
+            for split_part, file in split.files.items():
+                reason = f"the {split_part} part of a published split"
+                choices.append(Choice(f"data.{split_part}", file, reason))
             return sorted(choices, key=lambda choice: choice.key != "data.train")
     return [Choice("data.log", log, "as you named it")]
 
@@ -154,7 +153,7 @@ def _sample_of(log: str | list[str]) -> tuple[pl.DataFrame, list[Choice]]:
     is_text = not isinstance(log, list) and open_parts(log, TextOptions(count_broken=True))[0].text
     if not is_text or not _are_values(rows.columns):
         return rows, []
-    names = tuple(f"column_{place}" for place in range(1, len(rows.columns) + 1))
+    names = tuple(f"column_{number}" for number in range(1, len(rows.columns) + 1))
     question = f"the first line holds {rows.columns}, which look like values and not like names"
     choice = Choice("data.columns", list(names), "there is no line of names", question)
     return _some_rows(log, names), [choice]
@@ -205,8 +204,10 @@ def _with_unit(columns: list[Choice], answer: Answer) -> list[Choice]:
             continue
         name = choice.options[1]  # after "", which leaves it out
         completed.append(Choice("data.time_col", name, f"{name!r} is named like a time"))
-        asked = Choice("data.time_unit", unit[1], "what the values look like", choice.question)
-        completed.append(answer(asked))
+        unit_choice = Choice(
+            "data.time_unit", unit[1], "what the values look like", choice.question
+        )
+        completed.append(answer(unit_choice))
     return completed
 
 
@@ -229,12 +230,13 @@ def _bounded(log: str | list[str], data: DataConfig) -> tuple[str | list[str] | 
     """The log, or its first rows where it is large; and whether it is all of it."""
     columns = tuple(data.columns) if data.columns else None
     parts = open_parts(log, TextOptions(data.separator, columns, count_broken=True))
-    if any(is_remote(part.name) or part.text for part in parts):
-        size = sum(Path(part.name).stat().st_size for part in parts if not is_remote(part.name))
-        is_large = any(is_remote(part.name) for part in parts) or size > 100 * MOST_ROWS
+    if any(is_remote(log_part.name) or log_part.text for log_part in parts):
+        local_files = [log_part.name for log_part in parts if not is_remote(log_part.name)]
+        num_bytes = sum(Path(file).stat().st_size for file in local_files)
+        is_large = len(local_files) < len(parts) or num_bytes > 100 * MOST_ROWS
     else:
-        rows = [part.frame.select(pl.len()).collect().item() for part in parts]
-        is_large = sum(rows) > MOST_ROWS
+        num_rows = [log_part.frame.select(pl.len()).collect().item() for log_part in parts]
+        is_large = sum(num_rows) > MOST_ROWS
     if not is_large:
         return log, True
     first = parts[0].frame.head(MOST_ROWS)
@@ -322,10 +324,10 @@ def _min_rating(check: CheckReport) -> list[Choice]:
     liked = min(rating for rating in counts if rating >= _LIKED * high)
     if min(counts) >= liked:
         return []
-    kept = sum(rows for rating, rows in counts.items() if rating >= liked)
+    num_kept = sum(rows for rating, rows in counts.items() if rating >= liked)
     question = (
         f"a rating of {min(counts):g} counts as much as one of {high:g}; "
-        f"min_rating = {liked:g} would keep {kept / sum(counts.values()):.0%} of the rated rows"
+        f"min_rating = {liked:g} would keep {num_kept / sum(counts.values()):.0%} of the rated rows"
     )
     return [Choice("clean.min_rating", None, "all ratings stay", question, (None, liked))]
 

@@ -39,7 +39,7 @@ class SharedColumns:
     @property
     def parts_without_times(self) -> tuple[str, ...]:
         """Parts whose rows stand after the last row of their user in train (`fill_times`)."""
-        return tuple(part for part, columns in self.lacking.items() if TIME in columns)
+        return tuple(split_part for split_part, columns in self.lacking.items() if TIME in columns)
 
     def present(self, scan: LogScan) -> list[str]:
         """Those of the columns that a file has."""
@@ -57,11 +57,11 @@ class SharedColumns:
 
     def complete(self, marked: pl.LazyFrame) -> pl.LazyFrame:
         """The rows of a file under all columns, and REASON."""
-        found = marked.collect_schema().names()
+        present = marked.collect_schema().names()
         values = {BEHAVIOR: self.target}
         selected = []
         for column in self.columns:
-            if column in found:
+            if column in present:
                 selected.append(pl.col(column))
             else:
                 value = pl.lit(values.get(column), dtype=LOG_SCHEMA[column])
@@ -80,23 +80,23 @@ def shared_columns(scans: Mapping[str | None, LogScan], target: str | None = Non
         names = [scan.names[column] for scan in scans.values() if column in scan.names]
         if not names:
             continue
-        parts = [str(part) for part, scan in scans.items() if column not in scan.names]
+        parts = [str(split_part) for split_part, scan in scans.items() if column not in scan.names]
         if parts:
             warnings.append(_warning(column, names[0], parts, target))
         if not parts or _is_kept(column, parts, target):
             columns.append(column)
-            for part in parts:
-                lacking.setdefault(part, []).append(column)
+            for split_part in parts:
+                lacking.setdefault(split_part, []).append(column)
     return SharedColumns(columns, target, lacking, tuple(warnings))
 
 
 def scan_parts(sources: Mapping[str, Source], data: DataConfig) -> dict[str | None, LogScan]:
     """Published files, train first; the others may lack columns that are named for train."""
     scans: dict[str | None, LogScan] = {}
-    for part in sorted(sources, key=[_TRAIN, "validation", "test"].index):
-        source = sources[part]
-        settings = data if part == _TRAIN else _without_absent(source, data)
-        scans[part] = scan_log(source, settings)
+    for split_part in sorted(sources, key=[_TRAIN, "validation", "test"].index):
+        source = sources[split_part]
+        settings = data if split_part == _TRAIN else _without_absent(source, data)
+        scans[split_part] = scan_log(source, settings)
     return scans
 
 
@@ -119,13 +119,13 @@ def _without_absent(source: Source, data: DataConfig) -> DataConfig:
     """Without the names of optional columns that a file does not have."""
     columns = tuple(data.columns) if data.columns else None
     options = TextOptions(data.separator, columns, data.broken_lines == "count")
-    found: set[str] = set()
-    for part in open_parts(source, options):
-        found.update(part.frame.collect_schema().names())
+    present: set[str] = set()
+    for log_part in open_parts(source, options):
+        present.update(log_part.frame.collect_schema().names())
     absent: dict[str, str] = {}
     for setting in _SETTINGS.values():
         name = getattr(data, setting)
-        if name and name not in found:
+        if name and name not in present:
             absent[setting] = ""
     return data.model_copy(update=absent)
 
@@ -139,7 +139,7 @@ def _is_kept(column: str, parts: list[str], target: str | None) -> bool:
 
 def _warning(column: str, name: str, parts: list[str], target: str | None) -> str:
     """What is done about a column, called `name` in a file, that the files of some parts lack."""
-    files = " and ".join(f"data.{part}" for part in parts)
+    files = " and ".join(f"data.{split_part}" for split_part in parts)
     opening = f"{files} has no column {name!r} ({column})"
     if _TRAIN in parts:
         return f"{opening}: it is left out of the other files"

@@ -101,34 +101,34 @@ def _with_kept(query: str, data: DataConfig, path: Path, progress: Progress) -> 
     what = _what(data)
     identity = repr((query, data.since, data.since_days, data.time_col, data.time_unit))
     folder = cache_folder("queries", folder_name(f"{place_of(data)} {identity}"))
-    kept = folder / "rows.parquet"
+    kept_file = folder / "rows.parquet"
     with exclusive(folder / ".lock", "", "", wait=True):
-        cut = cut_of(scan_parquet(kept), data) if kept.exists() else None
+        cut = cut_of(scan_parquet(kept_file), data) if kept_file.exists() else None
         since = data.since if cut is None else cut.since
         num_new, is_text = _ask(query, data, since, path, progress)
-        if cut is not None and _schema(kept) != _schema(path):
+        if cut is not None and _schema(kept_file) != _schema(path):
             progress.say(f"{what} has other columns than before: all rows are asked for")
             cut = None
             num_new, is_text = _ask(query, data, data.since, path, progress)
-        num_kept = _join(kept, path, cut)
+        num_kept = _join(kept_file, path, cut)
         if not num_new + num_kept:
             raise _nothing(what)
         path.unlink()
-        os.link(kept, path)  # what is read stays as it is, whoever asks meanwhile
+        os.link(kept_file, path)  # what is read stays as it is, whoever asks meanwhile
     line = f"{what} returned {num_new:,} rows since {cut.since if cut else data.since}"
     progress.say(f"{line}; {num_kept:,} of before are kept", rows=num_new, kept=num_kept)
     return _part(what, path, is_text)
 
 
-def _join(kept: Path, new: Path, cut: Cut | None) -> int:
-    """Put new rows behind those kept from before the cut, in the place of `kept`; how many these are."""
-    frames = [scan_parquet(new)]
+def _join(kept_file: Path, new_file: Path, cut: Cut | None) -> int:
+    """Put new rows behind those kept from before the cut, in `kept_file`; how many these are."""
+    frames = [scan_parquet(new_file)]
     num_kept = 0
     if cut is not None:
-        before = scan_parquet(kept).filter(cut.is_before)
+        before = scan_parquet(kept_file).filter(cut.is_before)
         num_kept = before.select(pl.len()).collect().item()
-        frames = [before, scan_parquet(new).filter(~cut.is_before)]
-    with atomic_file(kept) as fresh:
+        frames = [before, scan_parquet(new_file).filter(~cut.is_before)]
+    with atomic_file(kept_file) as fresh:
         pl.concat(frames).sink_parquet(fresh, compression="zstd")
     return int(num_kept)
 

@@ -67,10 +67,10 @@ def first_reason(tests: list[tuple[str, pl.Expr]], otherwise: pl.Expr | None = N
 def count_reasons(reasons: pl.Series) -> Drops:
     """Rows by reason, KEPT left out."""
     counts = reasons.value_counts()
-    found = zip(
-        counts[reasons.name].cast(pl.String).to_list(), counts["count"].to_list(), strict=True
-    )
-    return Drops({reason: count for reason, count in found if reason != KEPT})
+    names = counts[reasons.name].cast(pl.String).to_list()
+    num_rows = counts["count"].to_list()
+    by_reason = zip(names, num_rows, strict=True)
+    return Drops({reason: count for reason, count in by_reason if reason != KEPT})
 
 
 def describe(drops: Drops) -> str:

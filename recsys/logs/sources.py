@@ -124,7 +124,7 @@ def _open_named(sources: Sequence[str | Path], options: TextOptions) -> list[Par
         for path in paths:
             names += list_files(path)
         parts = _open_files(names, _partition_root(*paths), options)
-    return [replace(part, name=_named(part.name, snapshots)) for part in parts]
+    return [replace(log_part, name=_named(log_part.name, snapshots)) for log_part in parts]
 
 
 def _named(text: str, snapshots: Sequence[Snapshot]) -> str:

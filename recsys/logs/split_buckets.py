@@ -71,11 +71,10 @@ def split_by_buckets(
         DataError: The log cannot be split so.
         UsageError: The method does not fit the log.
     """
-    parts = [steps.take(part) for part in sorted((folder / "rows").glob("part-*.parquet"))]
+    parts = [steps.take(path) for path in sorted((folder / "rows").glob("part-*.parquet"))]
     method = method_of(config, log)
-    surveyed = steps.run(
-        "survey", survey, [(target, log.behaviors)] * len(parts), [[part] for part in parts]
-    )
+    inputs = [[bucket_file] for bucket_file in parts]
+    surveyed = steps.run("survey", survey, [(target, log.behaviors)] * len(parts), inputs)
     moments = SpreadMoments(parts, target, surveyed, steps) if log.has_order else None
     most = max(outcome.facts["most_of_a_user"] for outcome in surveyed)
     cuts = plan_cuts(TargetRows(moments, most), config, method)
@@ -83,13 +82,16 @@ def split_by_buckets(
     if method == "random":
         vocabularies = [steps.take(folder / name) for name in ("users.parquet", "items.parquet")]
     arguments = [(config, method, cuts, log.behaviors, target, seed, task)] * len(parts)
-    placed = steps.run("place", place, arguments, [[part, *vocabularies] for part in parts])
+    inputs = [[bucket_file, *vocabularies] for bucket_file in parts]
+    placed = steps.run("place", place, arguments, inputs)
     drops = Drops()
     for outcome in placed:
         drops += Drops(outcome.facts["drops"])
     rows = {name: sum(outcome.facts["rows"][name] for outcome in placed) for name in TABLES}
     require_both(method, rows["train"], rows["test"], drops)
-    tables = [[file for part in placed for file in part.named(f"{name}.arrow")] for name in TABLES]
+    tables = []
+    for name in TABLES:
+        tables.append([file for outcome in placed for file in outcome.named(f"{name}.arrow")])
     for outcome in steps.run("tables", together, list(TABLES), tables):
         [table] = outcome.files
         steps.hand_over(table, out / table.path.name)
@@ -109,9 +111,9 @@ class SpreadMoments:
         self._steps = steps
         self._rounds = 0
         facts = [outcome.facts for outcome in surveyed if outcome.facts["rows"]]
-        self._num_rows: int = sum(found["rows"] for found in facts)
-        self._first: int = min((found["first"] for found in facts), default=0)
-        self._last: int = max((found["last"] for found in facts), default=0)
+        self._num_rows: int = sum(part_facts["rows"] for part_facts in facts)
+        self._first: int = min((part_facts["first"] for part_facts in facts), default=0)
+        self._last: int = max((part_facts["last"] for part_facts in facts), default=0)
 
     def count_before(self, moment: int | None) -> int:
         """How many are earlier; all when None."""
@@ -126,8 +128,8 @@ class SpreadMoments:
             # At most `place` rows are earlier than the time that stands there.
             width = -(-(high - low + 1) // _RANGES)
             edges = np.arange(low, high + 1, width)
-            found = int(np.flatnonzero(self._counted(edges) <= place)[-1])
-            low = int(edges[found])
+            last_range = int(np.flatnonzero(self._counted(edges) <= place)[-1])
+            low = int(edges[last_range])
             high = min(low + width - 1, high)
         return low
 
@@ -135,13 +137,9 @@ class SpreadMoments:
         """(n,) how many rows are earlier than each moment."""
         self._rounds += 1
         start, step = int(moments[0]), int(moments[1] - moments[0]) if len(moments) > 1 else 1
-        arguments = (self._target, start, step, len(moments))
-        outcomes = self._steps.run(
-            f"times-{self._rounds:03d}",
-            count_times,
-            [arguments] * len(self._parts),
-            [[part] for part in self._parts],
-        )
+        arguments = [(self._target, start, step, len(moments))] * len(self._parts)
+        inputs = [[bucket_file] for bucket_file in self._parts]
+        outcomes = self._steps.run(f"times-{self._rounds:03d}", count_times, arguments, inputs)
         counts = np.array([outcome.facts["earlier"] for outcome in outcomes], np.int64)
         return np.asarray(counts.sum(axis=0))
 

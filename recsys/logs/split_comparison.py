@@ -190,17 +190,16 @@ def measures_of(
 
     has_others: whether rows name their behaviours. task, log: as in `compare`.
     """
-    both = (validation, test)
-    measures = [_shares(COLD, *((part.held_out.cold, part.held_out.rows) for part in both))]
+    held_out = (validation.held_out, test.held_out)
+    measures = [_shares(COLD, *((counts.cold, counts.rows) for counts in held_out))]
     if has_others and task == "any":
-        measures.append(_shares(MET, *((part.held_out.met, part.held_out.warm) for part in both)))
+        measures.append(_shares(MET, *((counts.met, counts.warm) for counts in held_out)))
     if log.has_order and not log.parts_without_times:
-        shares = ((part.held_out.later, part.held_out.warm) for part in both)
-        measures.append(_shares(LATER, *shares))
-    measures.append(_medians(POPULARITY, "rows", *(_popularity(part) for part in both)))
-    measures.append(_medians(ACTIVITY, "rows", *(_activity(part) for part in both)))
+        measures.append(_shares(LATER, *((counts.later, counts.warm) for counts in held_out)))
+    measures.append(_medians(POPULARITY, "rows", _popularity(validation), _popularity(test)))
+    measures.append(_medians(ACTIVITY, "rows", _activity(validation), _activity(test)))
     if log.has_clock:
-        measures.append(_medians(AGE, "days", *(_age(part) for part in both)))
+        measures.append(_medians(AGE, "days", _age(validation), _age(test)))
     return measures
 
 
@@ -297,9 +296,9 @@ def _counts(learned: Int64Array, held_out: Int64Array) -> _Numbers:
     # Where a count stands among those of all rows learned from: 0 the rarest, 1 the most frequent.
     rows = count * learned
     up_to = np.cumsum(rows)
-    place = (2 * up_to - rows) / (2 * max(int(rows.sum()), 1))
+    percentile_rank = (2 * up_to - rows) / (2 * max(int(rows.sum()), 1))
     which = np.repeat(np.arange(len(held_out)), held_out)
-    return _Numbers(count.astype(np.float64)[which], place[which])
+    return _Numbers(count.astype(np.float64)[which], percentile_rank[which])
 
 
 def _age(part: Part) -> _Numbers:

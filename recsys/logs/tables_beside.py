@@ -50,9 +50,9 @@ def split_files(log: str) -> SplitFiles | None:
         return None
     files: dict[str, str] = {}
     for file in sorted(path.parent.iterdir()):
-        part = _part_of_split(file)
-        if part is not None and file.suffix == path.suffix:
-            files.setdefault(part, str(file))
+        split_part = _part_of_split(file)
+        if split_part is not None and file.suffix == path.suffix:
+            files.setdefault(split_part, str(file))
     return SplitFiles(files) if {"train", "test"} <= files.keys() else None
 
 
@@ -90,9 +90,9 @@ def signals_beside(
 
 def _part_of_split(path: Path) -> str | None:
     stem = path.name.split(".")[0].lower()
-    for part, names in _SPLITS.items():
+    for split_part, names in _SPLITS.items():
         if stem in names or any(re.fullmatch(rf".*[_-]{name}", stem) for name in names):
-            return part
+            return split_part
     return None
 
 
@@ -107,8 +107,8 @@ def _tables_in(folder: Path) -> list[Path]:
 def _first_rows(file: Path) -> pl.DataFrame | None:
     """The first rows of a table; None for what cannot be read as one."""
     try:
-        [part] = open_parts(file, TextOptions(count_broken=True, typed=True))
-        rows = part.frame.head(_LOOKED_AT).collect()
+        [table] = open_parts(file, TextOptions(count_broken=True, typed=True))
+        rows = table.frame.head(_LOOKED_AT).collect()
     except (DataError, pl.exceptions.PolarsError, OSError):
         return None
     return rows.drop(BROKEN, strict=False)

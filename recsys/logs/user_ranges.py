@@ -20,8 +20,8 @@ class UserRange(NamedTuple):
 def ranges_of(parts: Sequence[Path], num_users: int) -> list[UserRange]:
     """The users of each part of an ingested log, from the first part on."""
     starts = []
-    for part in parts:
-        starts.append(int(scan_parquet(part).select(USER).head(1).collect().item()))
+    for file in parts:
+        starts.append(int(scan_parquet(file).select(USER).head(1).collect().item()))
     ends = [*starts[1:], num_users]
     return [UserRange(first, end) for first, end in zip(starts, ends, strict=True)]
 

@@ -33,6 +33,7 @@ class Mixture(torch.autograd.Function):
         for rows in _slices(len(target)):
             stack = _stacked(messages, rows)
             attention = _attend(target[rows], stack, kappa, present[:, rows])
+            # m_v = Σ_r tanh(gate_r) β_r(v) o_r(v)
             factor = opening[:, None] * attention.share
             torch.sum(stack * factor[..., None], 0, out=mixed[rows])
         ctx.save_for_backward(target, gate, kappa, present, *messages)
@@ -42,43 +43,42 @@ class Mixture(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         target, gate, kappa, present, *messages = ctx.saved_tensors
         opening = torch.tanh(gate)
-        slope_target = torch.empty_like(target)
-        slope_messages = [torch.empty_like(message) for message in messages]
-        slope_gate, slope_kappa = torch.zeros_like(gate), torch.zeros_like(kappa)
+        grad_target = torch.empty_like(target)
+        grad_messages = [torch.empty_like(message) for message in messages]
+        grad_opening, grad_kappa = torch.zeros_like(gate), torch.zeros_like(kappa)
         for rows in _slices(len(target)):
-            state, g = target[rows], gradient[rows]
+            state, grad_mixed = target[rows], gradient[rows]
             stack = _stacked(messages, rows)
             attention = _attend(state, stack, kappa, present[:, rows])
-            share, cosine = attention.share, attention.cosine
+            share = attention.share
 
             # p_r = ⟨g, o_r⟩; ∂/∂tanh(gate_r) = Σ_v β_r p_r.
-            along = (stack * g).sum(-1)
-            slope_gate += (share * along).sum(1)
+            projection = (stack * grad_mixed).sum(-1)
+            grad_opening += (share * projection).sum(1)
 
             # At the logit κ_r cos_r, by the softmax: β_r (t_r − Σ_s β_s t_s), t_r = tanh(gate_r) p_r.
             # None where the relation is absent, though all are and share alike.
-            pull = opening[:, None] * along
-            slope_logit = share * (pull - (share * pull).sum(0)) * present[:, rows]
-            slope_kappa += (slope_logit * cosine).sum(1)
+            grad_share = opening[:, None] * projection
+            mean_grad = (share * grad_share).sum(0)
+            grad_logit = share * (grad_share - mean_grad) * present[:, rows]
+            grad_kappa += (grad_logit * attention.cosine).sum(1)
 
-            # At the cosine, and from there through both unit vectors:
-            # ∂cos/∂h = (o/‖o‖ − cos h/‖h‖) / ‖h‖, and the same with h and o exchanged.
-            slope_cosine = kappa[:, None] * slope_logit
-            cross = slope_cosine * attention.per_message * attention.per_state
-            back_state = (slope_cosine * cosine).sum(0) * attention.per_state.square()
-            back_message = slope_cosine * attention.per_message * cosine * attention.per_message
-            slope_target[rows] = (stack * cross[..., None]).sum(0) - state * back_state[:, None]
+            # At the cosine, and from there through both unit vectors.
+            grad_cosine = kappa[:, None] * grad_logit
+            cross, own_state, own_message = _cosine_factors(grad_cosine, attention)
+            from_messages = (stack * cross[..., None]).sum(0)
+            grad_target[rows] = from_messages - state * own_state[:, None]
 
             # At o_r, besides: tanh(gate_r) β_r g.
-            weight = opening[:, None] * share
-            for relation, slope in enumerate(slope_messages):
-                slope_rows = g * weight[relation, :, None]
-                slope_rows.addcmul_(state, cross[relation, :, None])
-                slope_rows.addcmul_(stack[relation], back_message[relation, :, None], value=-1)
-                slope[rows] = slope_rows
+            factor = opening[:, None] * share
+            for relation, grad_message in enumerate(grad_messages):
+                grad_rows = grad_mixed * factor[relation, :, None]
+                grad_rows.addcmul_(state, cross[relation, :, None])
+                grad_rows.addcmul_(stack[relation], own_message[relation, :, None], value=-1)
+                grad_message[rows] = grad_rows
         # tanh' = 1 − tanh²
-        slope_gate = slope_gate * (1 - opening.square())
-        return slope_target, slope_gate, slope_kappa, None, *slope_messages
+        grad_gate = grad_opening * (1 - opening.square())
+        return grad_target, grad_gate, grad_kappa, None, *grad_messages
 
 
 def relation_factors(
@@ -119,6 +119,23 @@ def _attend(state: Tensor, stack: Tensor, kappa: Tensor, present: Tensor) -> _At
     lowest = torch.finfo(state.dtype).min
     logit = (kappa[:, None] * cosine).masked_fill_(~present, lowest)
     return _Attention(logit.softmax(0), cosine, per_state, per_message)
+
+
+def _cosine_factors(grad_cosine: Tensor, attention: _Attention) -> tuple[Tensor, Tensor, Tensor]:
+    """What the gradient at the cosines (relations, rows) makes of the vectors in those at h and o.
+
+    ∂cos/∂h = (o/‖o‖ − cos h/‖h‖) / ‖h‖, and the same with h and o exchanged.
+
+    Returns:
+        cross: (relations, rows) factor of o_r in the gradient at h, and of h in that at o_r.
+        own_state: (rows,) factor of h in the gradient at h, taken off.
+        own_message: (relations, rows) factor of o_r in the gradient at o_r, taken off.
+    """
+    cosine, per_state, per_message = attention.cosine, attention.per_state, attention.per_message
+    cross = grad_cosine * per_message * per_state
+    own_state = (grad_cosine * cosine).sum(0) * per_state.square()
+    own_message = grad_cosine * per_message * cosine * per_message
+    return cross, own_state, own_message
 
 
 def _stacked(messages: Sequence[Tensor], rows: slice) -> Tensor:

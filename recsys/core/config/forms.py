@@ -222,5 +222,5 @@ def _read_list(text: str, value: Any, annotation: Any, or_text: bool) -> Any:
         return text
     if value is _UNREADABLE and "{" in text:
         return _read_json(text)
-    texts = text.strip("[]").split(",")
-    return [read_value(part.strip(), element) for part in texts if part.strip()]
+    texts = [element_text.strip() for element_text in text.strip("[]").split(",")]
+    return [read_value(element_text, element) for element_text in texts if element_text]
