@@ -17,10 +17,13 @@ def print_check(check: Mapping[str, Any]) -> None:
         ratings = [[rating, f"{rows:,}"] for rating, rows in check["ratings"].items()]
         print_table("Ratings", ["rating", "rows"], ratings)
     drops = [[reason, f"{rows:,}"] for reason, rows in check["drops"].items()]
-    print_table("Would be dropped", ["reason", "rows"], drops or [["nothing", ""]])
-    if check["sample"]:
-        sample = [list(row.values()) for row in check["sample"]]
-        print_table("As understood", list(check["sample"][0]), sample)
+    if not drops:
+        drops = [["nothing", ""]]
+    print_table("Would be dropped", ["reason", "rows"], drops)
+    if sample := check["sample"]:
+        columns = list(sample[0])
+        values = [list(row.values()) for row in sample]
+        print_table("As understood", columns, values)
     print_text(_warnings(check["warnings"]))
 
 
@@ -45,7 +48,7 @@ def _facts(check: Mapping[str, Any]) -> list[list[object]]:
     for column, source in check["columns"].items():
         columns.append(f"{column} = {source['name']} ({source['type']})")
     behaviors = [f"{name} {count:,}" for name, count in check["behaviors"].items()]
-    rows: list[list[object]] = [
+    facts: list[list[object]] = [
         ["files", ", ".join(check["files"])],
         ["columns", ", ".join(columns)],
         ["rows", f"{check['rows_read']:,} read, {check['rows_kept']:,} would stay"],
@@ -55,7 +58,7 @@ def _facts(check: Mapping[str, Any]) -> list[list[object]]:
     ]
     if check["first_time"]:
         span = f"{check['first_time']} to {check['last_time']}"
-        rows.append(["time", f"{span} (read as {check['time_unit']})"])
+        facts.append(["time", f"{span} (read as {check['time_unit']})"])
     elif check["time_unit"] == "order":
-        rows.append(["time", "none: an order of what each user did"])
-    return rows
+        facts.append(["time", "none: an order of what each user did"])
+    return facts

@@ -60,5 +60,5 @@ def _synthetic(folder: Path) -> RunConfig:
 
 
 def _write(table: pl.DataFrame, path: Path) -> None:
-    with atomic_file(path) as part:
-        table.write_parquet(part)
+    with atomic_file(path) as unfinished:
+        table.write_parquet(unfinished)

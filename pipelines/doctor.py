@@ -141,11 +141,11 @@ def _openmp() -> Check:
 
 def _threads() -> Check:
     wanted = os.environ.get("OMP_NUM_THREADS")
-    found = f"{cores()} cores usable, OMP_NUM_THREADS {wanted or 'unset'}"
+    description = f"{cores()} cores usable, OMP_NUM_THREADS {wanted or 'unset'}"
     too_many = wanted is not None and wanted.isdigit() and int(wanted) > cores()
-    return Check(
-        "threads", "warn" if too_many else "ok", found, "Lower OMP_NUM_THREADS" if too_many else ""
-    )
+    if too_many:
+        return Check("threads", "warn", description, "Lower OMP_NUM_THREADS")
+    return Check("threads", "ok", description)
 
 
 def _device() -> Check:
@@ -193,7 +193,7 @@ def _try_write(name: str, folder: Path, remedy: str) -> Check:
 
 
 def _nearest_existing(folder: Path) -> Path:
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    return place
+    ancestor = folder.absolute()
+    while not ancestor.exists():
+        ancestor = ancestor.parent
+    return ancestor

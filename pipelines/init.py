@@ -53,8 +53,8 @@ def write(proposal: Proposal, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_schema(out.parent / SCHEMA)
     text = proposed_toml(proposal, out.parent, _name_of(proposal), SCHEMA)
-    with atomic_file(out) as part:
-        part.write_text(text, encoding="utf-8")
+    with atomic_file(out) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
     require_files(load_config(out), out.parent, read_toml(out))
 
 

@@ -381,5 +381,5 @@ def _of_phase(output: str, phase: PhaseName) -> str:
 
 def _files(data: DataConfig) -> tuple[str, ...]:
     """Everything that ingest reads; what a database answers is known when it was asked."""
-    asked = [f"query of {data.connection_env}://"] if data.connection_env else []
-    return (*ingest.files_of(data), *asked)
+    queries = [f"query of {data.connection_env}://"] if data.connection_env else []
+    return (*ingest.files_of(data), *queries)

@@ -116,7 +116,7 @@ class RayRunner:
     def _result(self, reference: Any) -> Any:
         errors = self._ray.exceptions
         try:
-            found = self._ray.get(reference, timeout=self._wait_seconds)
+            result = self._ray.get(reference, timeout=self._wait_seconds)
         except errors.RayTaskError as error:
             if isinstance(error.cause, RecsysError):
                 raise error.cause from None
@@ -127,9 +127,9 @@ class RayRunner:
                 f"a call was lost {ATTEMPTS + 1} times with the worker or node that ran it: {reason}",
                 "Most often memory is short: give more --buckets; the same command goes on from here",
             ) from error
-        if isinstance(found, _Refusal):
-            raise MachineError(found.message, found.remedy)
-        return found
+        if isinstance(result, _Refusal):
+            raise MachineError(result.message, result.remedy)
+        return result
 
     def _stalled(self, num_waiting: int, num_tasks: int) -> MachineError:
         free = self._ray.available_resources()
@@ -153,10 +153,10 @@ def _perform(
 ) -> "Result | _Refusal":
     """A call, on a node. folder: where the command was started, for relative paths."""
     node = platform.node()
-    found = _versions()
-    if found != wanted:
+    installed = _versions()
+    if installed != wanted:
         return _Refusal(
-            f"node {node} has {found}, this machine {wanted}",
+            f"node {node} has {installed}, this machine {wanted}",
             "Use one image everywhere: other versions may leave other bytes",
         )
     try:

@@ -78,13 +78,13 @@ def _working_in(
     config: RunConfig, out: str | Path | None, progress: Progress
 ) -> Iterator[tuple[RunFolder, Push]]:
     """The folder of a run on this machine, and what publishes from it; nothing is where it lies here."""
-    place = _place_of(config, out)
-    if not is_object(place):
-        yield RunFolder(Path(place)), _push_nothing
+    location = _location_of(config, out)
+    if not is_object(location):
+        yield RunFolder(Path(location)), _push_nothing
         return
     from recsys.releases.remote import RemoteRun
 
-    remote = RemoteRun(place, "runs", progress)
+    remote = RemoteRun(location, "runs", progress)
     with remote.run() as folder:
         yield folder, remote.push_run
 
@@ -132,11 +132,11 @@ def forecast(
     return budgeted, forecast_plan(plan(budgeted.config), counted, budgeted.config)
 
 
-def _place_of(config: RunConfig, out: str | Path | None) -> str:
+def _location_of(config: RunConfig, out: str | Path | None) -> str:
     """Where the run folder is; raises UsageError for a URL with a secret in it."""
-    place = str(out or config.out or f"runs/{config.name}")
-    refuse_secrets(place)
-    return local_path(place)
+    location = str(out or config.out or f"runs/{config.name}")
+    refuse_secrets(location)
+    return local_path(location)
 
 
 def _go_live(

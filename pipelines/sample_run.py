@@ -95,8 +95,8 @@ def _rows(config: RunConfig, source: str | list[str]) -> pl.LazyFrame:
     columns = tuple(config.data.columns) if config.data.columns else None
     options = TextOptions(config.data.separator, columns, count_broken=True)
     frames = []
-    for part in open_parts(source, options):
-        rows = part.frame.filter(~pl.col(BROKEN)) if part.text else part.frame
+    for source_file in open_parts(source, options):
+        rows = source_file.frame.filter(~pl.col(BROKEN)) if source_file.text else source_file.frame
         frames.append(rows.drop(BROKEN, strict=False))
     return pl.concat(frames, how="diagonal_relaxed")
 
@@ -113,8 +113,8 @@ def _some_users(rows: pl.LazyFrame, user_col: str) -> tuple[pl.Series, int]:
     order = np.random.default_rng(0).permutation(len(counts))
     drawn = counts[order]
     total = drawn["len"].cum_sum()
-    some = drawn.filter((total <= SAMPLE_ROWS) | (pl.int_range(pl.len()) == 0))
-    return some["user"], int(some["len"].sum())
+    sample = drawn.filter((total <= SAMPLE_ROWS) | (pl.int_range(pl.len()) == 0))
+    return sample["user"], int(sample["len"].sum())
 
 
 def _of(rows: pl.LazyFrame, user_col: str, users: pl.Series) -> pl.LazyFrame:

@@ -29,8 +29,8 @@ def write_schema(path: Path) -> None:
     text = schema_text()
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    with atomic_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+    with atomic_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _without(table: dict[str, Any], key: str) -> dict[str, Any]:

@@ -65,14 +65,11 @@ def _search(config: RunConfig, folder: RunFolder, progress: Progress, fresh: boo
     """The search of this configuration on what the stages left; another one has another folder."""
     phase = load_phase(folder.path, config, "select")
     space = given_space(config) or recipe(phase)
-    place = (
-        folder.path
-        / SEARCHES
-        / _identity(config, folder, [f"{key}: {values}" for key, values in space.items()])
-    )
+    space_lines = [f"{key}: {values}" for key, values in space.items()]
+    search_folder = folder.path / SEARCHES / _identity(config, folder, space_lines)
     if fresh:
-        shutil.rmtree(place, ignore_errors=True)
-    if not place.exists() and place.parent.exists():
+        shutil.rmtree(search_folder, ignore_errors=True)
+    if not search_folder.exists() and search_folder.parent.exists():
         progress.say(
             "a new search: configuration, space, log or split differ from those of earlier ones here"
         )
@@ -80,23 +77,22 @@ def _search(config: RunConfig, folder: RunFolder, progress: Progress, fresh: boo
         progress.say(
             "trials start fresh: a warm start would favour the configuration that its states were trained with"
         )
-    return Search(
-        phase, load_graph(folder.path / GRAPH.format(phase="select")), space, place, progress
-    )
+    graph = load_graph(folder.path / GRAPH.format(phase="select"))
+    return Search(phase, graph, space, search_folder, progress)
 
 
 def _identity(config: RunConfig, folder: RunFolder, space: list[str]) -> str:
     """Hash of all that a trial's value depends on."""
     sections = {"graph", "model", "train", "seed"}
-    parts = [LOG, SPLIT]
+    input_names = [LOG, SPLIT]
     # Searches from before there were these keep their names.
     if config.features.all:
         sections.add("features")
-        parts.append(CONTENTS)
+        input_names.append(CONTENTS)
     if config.rank.model != "none":
         sections.add("rank")
     decides = config.model_dump(mode="json", include=sections)
-    inputs = [content_sha256(folder.path / part) for part in parts]
+    inputs = [content_sha256(folder.path / name) for name in input_names]
     hidden = config.evaluate.model_dump(mode="json", include={"task", "seen_behaviors"})
     return text_sha256(json.dumps([decides, hidden, space, inputs], sort_keys=True))[:12]
 
@@ -123,6 +119,6 @@ def _write(search: Search, study: Study, budget: Budget, stopped: str, folder: R
         PAGE: render(tuning),
     }
     for name, text in texts.items():
-        with atomic_file(folder.path / name) as part:
-            part.write_text(text, encoding="utf-8")
+        with atomic_file(folder.path / name) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     return tuning

@@ -317,14 +317,14 @@ class GraphRecommender(BaseEstimator):
             raise UsageError(
                 f"{str(folder)!r} holds other files", "Choose an empty or a new folder"
             )
-        with atomic_folder(target) as part:
-            shutil.copytree(self.lookup_.bundle.path, part, dirs_exist_ok=True)
+        with atomic_folder(target) as unfinished:
+            shutil.copytree(self.lookup_.bundle.path, unfinished, dirs_exist_ok=True)
             card = {
                 "params": {name: plain_value(value) for name, value in self.get_params().items()},
                 "style": self.style_.document(),
                 "epochs": self.epochs_,
             }
-            write_json(part / _CARD, card)
+            write_json(unfinished / _CARD, card)
         return target
 
     @classmethod

@@ -69,19 +69,19 @@ class Batcher(Generic[Asked, Given]):
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
         questions = [waiting.question for waiting in batch]
-        parts = [waiting.part.then("batch.answer") for waiting in batch]
+        spans = [waiting.part.then("batch.answer") for waiting in batch]
         running = loop.run_in_executor(self._executor, self._answer, questions)  # type: ignore[arg-type]
-        running.add_done_callback(lambda done: self._finish(loop, batch, parts, done))
+        running.add_done_callback(lambda done: self._finish(loop, batch, spans, done))
 
     def _finish(
         self,
         loop: asyncio.AbstractEventLoop,
         batch: list[_Waiting],
-        parts: list[Part],
+        spans: list[Part],
         done: asyncio.Future,
     ) -> None:
-        for part in parts:
-            part.end(requests=len(batch))
+        for span in spans:
+            span.end(requests=len(batch))
         error = done.exception()
         answers = [error] * len(batch) if error else done.result()
         for waiting, answer in zip(batch, answers, strict=True):

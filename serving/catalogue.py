@@ -128,12 +128,12 @@ def user(served: Served, user_id: str, live: Sequence[Event], k: int) -> KnownUs
 
 def _latest_events(served: Served, history: UserHistories, k: int) -> list[Event]:
     """The latest k rows of the history of one user, the latest first."""
-    places = np.arange(len(history))[::-1][:k]
-    items = served.bundle.items.external(history.item[places])
+    rows = np.arange(len(history))[::-1][:k]
+    items = served.bundle.items.external(history.item[rows])
     events = []
-    for place, item in zip(places.tolist(), items, strict=True):
-        behavior = history.behaviors[int(history.behavior[place])]
-        time = None if history.time is None else float(history.time[place])
+    for row, item in zip(rows.tolist(), items, strict=True):
+        behavior = history.behaviors[int(history.behavior[row])]
+        time = None if history.time is None else float(history.time[row])
         events.append(Event(item, behavior, time))
     return events
 
@@ -143,11 +143,11 @@ def _user_events(served: Served, events: Sequence[Event], num_live: int) -> list
     bundle = served.bundle
     internal_ids = bundle.items.lookup([event.item for event in events])
     documents = []
-    for place, (event, item) in enumerate(zip(events, internal_ids.tolist(), strict=True)):
+    for position, (event, item) in enumerate(zip(events, internal_ids.tolist(), strict=True)):
         document: UserEvent = {
             "item": event.item,
             "behavior": event.behavior or bundle.target,
-            "live": place < num_live,
+            "live": position < num_live,
         }
         title = None if item == UNKNOWN else title_of(bundle, item)
         if title is not None:

@@ -57,6 +57,6 @@ class EventLog(RowLog[Row]):
 
         def is_gone(line: bytes) -> bool:
             row = read_row(line)
-            return row is not None and any(one.covers(row) for one in retractions)
+            return row is not None and any(retraction.covers(row) for retraction in retractions)
 
         return remove_lines(self.path, is_gone)

@@ -124,7 +124,7 @@ class Guard:
         """The whole body. What is held of all bodies is bounded; small ones are always let in, so that
         nobody can keep the others out by large ones.
         """
-        parts, size, more = [], 0, True
+        chunks, size, more = [], 0, True
         try:
             while more:
                 message = await receive()
@@ -132,10 +132,10 @@ class Guard:
                     raise Refused(
                         400, "the client left before its request was whole", code="client_left"
                     )
-                part = message.get("body", b"")
-                parts.append(part)
-                size, more = size + len(part), message.get("more_body", False)
-                self._body_bytes += len(part)
+                chunk = message.get("body", b"")
+                chunks.append(chunk)
+                size, more = size + len(chunk), message.get("more_body", False)
+                self._body_bytes += len(chunk)
                 if size > self.settings.body_bytes:
                     raise self._too_large()
                 if size > _SMALL_BODY_BYTES and self._body_bytes > BODIES_BYTES:
@@ -145,7 +145,7 @@ class Guard:
                     )
         finally:
             self._body_bytes -= size
-        return b"".join(parts)
+        return b"".join(chunks)
 
     def _too_large(self) -> Refused:
         return Refused(
@@ -199,8 +199,8 @@ class _Exchange:
 
 def _request_id(headers: Headers) -> str:
     """The id that the request came with, or one of its own; it stands in log lines and in the answer."""
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    client_id = headers.get("x-request-id", "")
+    return client_id if _REQUEST_ID.fullmatch(client_id) else secrets.token_hex(8)
 
 
 def _has_body(headers: Headers) -> bool:

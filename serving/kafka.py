@@ -158,7 +158,8 @@ class Topic:
         """Read these from where the group stopped, or from their beginning."""
         from confluent_kafka import KafkaException, TopicPartition
 
-        added = [TopicPartition(self.name, place) for place in sorted(partitions - self._assigned)]
+        new_partitions = sorted(partitions - self._assigned)
+        added = [TopicPartition(self.name, partition) for partition in new_partitions]
         if not added:
             return
         try:
@@ -171,8 +172,8 @@ class Topic:
         kind, milliseconds = raw.timestamp()
         moment = milliseconds / 1000 if kind else None
         # With its time: of a topic that was made anew the offsets begin anew, too.
-        place = f"{self.name}/{raw.partition()}/{raw.offset()}@{milliseconds}"
-        return Message(place, raw.value(), moment)
+        position = f"{self.name}/{raw.partition()}/{raw.offset()}@{milliseconds}"
+        return Message(position, raw.value(), moment)
 
     def _take_error(self, raw: "Raw", error: "KafkaError") -> None:
         from confluent_kafka import KafkaError

@@ -79,7 +79,10 @@ def _escaped(text: str) -> str:
     """Without line ends and other characters that are not shown."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    escaped = []
+    for character in text:
+        escaped.append(character if character.isprintable() else ascii(character)[1:-1])
+    return "".join(escaped)
 
 
 class NowAndThen:

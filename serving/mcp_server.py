@@ -112,8 +112,8 @@ async def _answered(
         tool.body.model_validate(arguments)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return _refused("invalid_request", f"{place}: {first['msg']}" if place else first["msg"])
+        field = ".".join(str(key) for key in first["loc"])
+        return _refused("invalid_request", f"{field}: {first['msg']}" if field else first["msg"])
     return await tool.answer(service, arguments)
 
 

@@ -60,16 +60,18 @@ def _posts_to(path: str) -> Answer:
 
 async def _compared(service: InProcess, arguments: dict[str, Any]) -> Reply:
     """The live bundle's lists beside those of another one, and how many items each pair shares."""
-    other = await service.post("/v1/admin/recommend", arguments)
-    if other.status != _OK:
-        return other
-    asked = {name: value for name, value in arguments.items() if name != "bundle"}
-    live = await service.post("/v1/recommend", asked)
+    other_reply = await service.post("/v1/admin/recommend", arguments)
+    if other_reply.status != _OK:
+        return other_reply
+    live_arguments = {name: value for name, value in arguments.items() if name != "bundle"}
+    live = await service.post("/v1/recommend", live_arguments)
     if live.status != _OK:
         return live
-    pairs = zip(live.document["answers"], other.document["answers"], strict=True)
+    pairs = zip(live.document["answers"], other_reply.document["answers"], strict=True)
     shared = [len(_ids(first) & _ids(second)) for first, second in pairs]
-    return Reply(_OK, {"live": live.document, "other": other.document, "shared_items": shared})
+    return Reply(
+        _OK, {"live": live.document, "other": other_reply.document, "shared_items": shared}
+    )
 
 
 def _ids(answer: dict[str, Any]) -> set[str]:

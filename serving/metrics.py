@@ -34,43 +34,56 @@ class Metrics:
 
     def __init__(self) -> None:
         disable_created_metrics()  # a second series for every counter, which nobody reads
-        own = self.registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self.of_service = CollectorRegistry()
         self.of_service.register(Processes())
         self.under_way = 0
         self._tell: list[Callable[[], None]] = []
-        route = ("route", "method", "status")
+        self._register_request_metrics()
+        self._register_answer_metrics()
+        self._register_event_metrics()
+        self._register_refusal_metrics()
+        self._register_bundle_metrics()
+        self._served: Served | None = None
+        self._mean = 0.0
+
+    def _register_request_metrics(self) -> None:
         self.seconds = Histogram(
-            "recsys_request_seconds", "Time to answer.", route, registry=own, buckets=_SECONDS
+            "recsys_request_seconds",
+            "Time to answer.",
+            ("route", "method", "status"),
+            registry=self.registry,
+            buckets=_SECONDS,
         )
         self.batch = Histogram(
             "recsys_batch_requests",
             "Answered together.",
-            registry=own,
+            registry=self.registry,
             buckets=(1, 2, 4, 8, 16, 32, 64),
         )
-        self.answers = Counter(
-            "recsys_answers_total", "Lists by where they came from.", ("source",), registry=own
+
+    def _register_answer_metrics(self) -> None:
+        self.answers = self._counter(
+            "recsys_answers_total", "Lists by where they came from.", "source"
         )
-        self.asked = Counter(
-            "recsys_asked_total", "Users, visitors and items asked about.", registry=own
+        self.asked = self._counter("recsys_asked_total", "Users, visitors and items asked about.")
+        self.unknown = self._counter(
+            "recsys_unknown_ids_total", "Ids that the bundle does not know."
         )
-        self.unknown = Counter(
-            "recsys_unknown_ids_total", "Ids that the bundle does not know.", registry=own
+
+    def _register_event_metrics(self) -> None:
+        self.events = self._counter("recsys_events_total", "Events acknowledged.")
+        self.impressions = self._counter("recsys_impressions_total", "Impressions acknowledged.")
+
+    def _register_refusal_metrics(self) -> None:
+        self.reloads = self._counter(
+            "recsys_reloads_total", "Bundles loaded or refused.", "outcome"
         )
-        self.events = Counter("recsys_events_total", "Events acknowledged.", registry=own)
-        self.impressions = Counter(
-            "recsys_impressions_total", "Impressions acknowledged.", registry=own
+        self.refused_keys = self._counter(
+            "recsys_refused_keys_total", "Requests without a key that may ask.", "reason"
         )
-        self.reloads = Counter(
-            "recsys_reloads_total", "Bundles loaded or refused.", ("outcome",), registry=own
-        )
-        self.refused_keys = Counter(
-            "recsys_refused_keys_total",
-            "Requests without a key that may ask.",
-            ("reason",),
-            registry=own,
-        )
+
+    def _register_bundle_metrics(self) -> None:
         self.drift = self._gauge(
             "recsys_score_drift",
             "Mean first score of known users: deviations from that of the bundle.",
@@ -82,8 +95,9 @@ class Metrics:
         self.info = self._gauge(
             "recsys_bundle_info", "1 for the bundle that answers.", "model_version"
         )
-        self._served: Served | None = None
-        self._mean = 0.0
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         """Of several workers the latest value counts."""

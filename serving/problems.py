@@ -69,8 +69,8 @@ def document_of(status: int, code: str, detail: str, remedy: str = "") -> bytes:
 def invalid(error: ValidationError, part: str) -> RequestValidationError:
     """What pydantic says of a part of a request, "body" or "query", as FastAPI says it."""
     problems = []
-    for one in error.errors(include_url=False, include_input=False):
-        problems.append({**one, "loc": (part, *one["loc"])})
+    for detail in error.errors(include_url=False, include_input=False):
+        problems.append({**detail, "loc": (part, *detail["loc"])})
     return RequestValidationError(problems)
 
 
@@ -94,9 +94,9 @@ def of_error(request: Request | None, error: Exception) -> Response:
         return problem(503, MachineError.code, cannot, "Try again; its log says why")
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(key) for key in first["loc"])
         remedy = "See /openapi.json for the fields and their ranges"
-        return problem(422, UsageError.code, f"{place}: {first['msg']}", remedy)
+        return problem(422, UsageError.code, f"{field}: {first['msg']}", remedy)
     LOG.error("%s: %s", type(error).__name__, error, exc_info=error)
     return problem(500, RecsysError.code, f"{type(error).__name__} while answering", BUG)
 

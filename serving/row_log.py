@@ -77,8 +77,10 @@ class RowLog(Generic[Row]):
     def _are_new(self, rows: Sequence[Row]) -> list[bool]:
         """Of each row whether its name is new; each name once."""
         names = [self.name_of(row) for row in rows]
-        asked = {name for name in names if name is not None}
-        known = self._known(asked) if asked and self._known is not None else set()
+        distinct_names = {name for name in names if name is not None}
+        known: set[str] = set()
+        if distinct_names and self._known is not None:
+            known = self._known(distinct_names)
         is_new = []
         for name in names:
             is_new.append(name is None or name not in known)

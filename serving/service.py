@@ -164,12 +164,12 @@ class Service:
     async def run(self, answer: Callable[[Served], Result]) -> Result:
         """Something else that a bundle answers quickly, off the event loop."""
         loop = asyncio.get_running_loop()
-        part = self._spans.part("answer")
+        span = self._spans.part("answer")
         try:
             with self._others.one():
                 return await loop.run_in_executor(self._apart, answer, self.state.current)
         finally:
-            part.end()
+            span.end()
 
     async def _run_priced(
         self,
@@ -186,11 +186,11 @@ class Service:
         caller.spend(price / prices.plain_list)
         if price <= prices.dear:
             return await self.run(lambda served: answer(served, no_pause))
-        part = self._spans.part("answer.dear")
+        span = self._spans.part("answer.dear")
         try:
             return await self.dear.run(answer, self.state.current, price, caller)
         finally:
-            part.end(price_milliseconds=price)
+            span.end(price_milliseconds=price)
 
     async def explain(
         self, why: Why, caller: Caller = NOBODY, find: Callable[[], Served] | None = None
@@ -239,19 +239,19 @@ class Service:
         """
         self.live.refresh()
         written: dict[int, Any] = {}
-        for places in _made_alike(plans):
-            alike = [plans[place] for place in places]
+        for positions in _made_alike(plans):
+            alike = [plans[position] for position in positions]
             first = alike[0]
             with_news = [self._with_news(plan.served, plan.query) for plan in alike]
             lookup = first.served.lookup
             options = _asked_now(first.options)
             answers = lookup.answer_each(with_news, options, "popularity", between)
-            for place, plan, answer in zip(places, alike, answers, strict=True):
+            for position, plan, answer in zip(positions, alike, answers, strict=True):
                 versioned = self._finished([plan], [_versioned(plan.served, answer)])
                 if is_counted:
                     self.metrics.observe(plan.served, versioned)
-                written[place] = _written(versioned[0], between)
-        in_order = [written[place] for place in range(len(plans))]
+                written[position] = _written(versioned[0], between)
+        in_order = [written[position] for position in range(len(plans))]
         return {"answers": in_order, "model_version": served.version}
 
     def _answer_batch(self, asks: Sequence[Ask]) -> list[Answer | Exception]:
@@ -260,31 +260,31 @@ class Service:
         self.live.refresh()
         self.metrics.batch.observe(len(asks))
         plans = [self.trials.plan(live, ask.query, ask.options) for ask in asks]
-        by_place: dict[int, Answer | Exception] = {}
-        for places in _made_alike(plans):
-            alike = [plans[place] for place in places]
+        by_position: dict[int, Answer | Exception] = {}
+        for positions in _made_alike(plans):
+            alike = [plans[position] for position in positions]
             first = alike[0]
             queries = [plan.query for plan in alike]
             answers = self._answers_or_errors(first.served, queries, first.options)
-            made = []
-            for place, answer in zip(places, answers, strict=True):
+            answered: list[int] = []
+            lists: list[Answer] = []
+            for position, answer in zip(positions, answers, strict=True):
                 if isinstance(answer, Exception):
-                    by_place[place] = answer
+                    by_position[position] = answer
                 else:
-                    made.append((place, answer))
-            of_made = [plans[place] for place, _ in made]
-            finished = self._finished(of_made, [answer for _, answer in made])
+                    answered.append(position)
+                    lists.append(answer)
+            finished = self._finished([plans[position] for position in answered], lists)
             self.metrics.observe(first.served, finished)
-            for (place, _), answer in zip(made, finished, strict=True):
-                by_place[place] = answer
-        return [by_place[place] for place in range(len(asks))]
+            by_position.update(zip(answered, finished, strict=True))
+        return [by_position[position] for position in range(len(asks))]
 
     def _finished(self, plans: Sequence[Plan], answers: Sequence[Answer]) -> list[Answer]:
         """Lists as they are given; those of an experiment are written down before."""
         pairs = zip(plans, answers, strict=True)
         finished = [self.trials.finish(plan, answer, self._as_wanted) for plan, answer in pairs]
         self.trials.write(plans, finished)
-        return [one.answer for one in finished]
+        return [outcome.answer for outcome in finished]
 
     def _as_wanted(self, plan: Plan) -> Answer:
         [answer] = self._lists(plan.served, [plan.query], plan.wanted)
@@ -357,10 +357,10 @@ def _written(answer: Answer, between: Callable[[], None]) -> orjson.Fragment:
 
 
 def _made_alike(plans: Sequence[Plan]) -> Iterable[list[int]]:
-    """Places of lists that one search makes: of the same bundle, with the same options."""
+    """Positions of lists that one search makes: of the same bundle, with the same options."""
     groups: dict[tuple[int, ListOptions], list[int]] = defaultdict(list)
-    for place, plan in enumerate(plans):
-        groups[id(plan.served), plan.options].append(place)
+    for position, plan in enumerate(plans):
+        groups[id(plan.served), plan.options].append(position)
     return groups.values()
 
 

@@ -84,7 +84,11 @@ class Served:
         if row == UNKNOWN:
             return tuple(events)
         end = np.inf if bundle.encoder.now is None else bundle.encoder.now
-        return tuple(one for one in events if _after(one, end) or not self._has(int(row), one))
+        fresh = []
+        for event in events:
+            if _after(event, end) or not self._has(int(row), event):
+                fresh.append(event)
+        return tuple(fresh)
 
     def _has(self, row: int, event: Event) -> bool:
         [item] = self.bundle.items.lookup([event.item])
@@ -229,13 +233,13 @@ class State:
         return fresh
 
     def _loaded(self, bundle: Path, tell: Tell) -> Served:
-        part = self._spans.part("bundle.reload")
+        span = self._spans.part("bundle.reload")
         try:
             fresh = load(bundle, self._paced(bundle, tell))
         except RecsysError:
-            part.end(model_version=bundle.name, outcome="refused")
+            span.end(model_version=bundle.name, outcome="refused")
             raise
-        part.end(model_version=fresh.version, outcome="loaded")
+        span.end(model_version=fresh.version, outcome="loaded")
         return fresh
 
     def _take(self, fresh: Served) -> None:

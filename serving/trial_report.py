@@ -131,10 +131,10 @@ class _Lists:
             wanted = ListOptions.model_validate({**values, "k": k})
             rows = group["row"].to_list()
             for start in range(0, len(rows), _AT_ONCE):
-                some = rows[start : start + _AT_ONCE]
-                queries = [self._query(answers.row(row, named=True)) for row in some]
-                found = self._served.lookup.answer(queries, wanted, "popularity")
-                for row, answer in zip(some, found, strict=True):
+                batch = rows[start : start + _AT_ONCE]
+                queries = [self._query(answers.row(row, named=True)) for row in batch]
+                batch_answers = self._served.lookup.answer(queries, wanted, "popularity")
+                for row, answer in zip(batch, batch_answers, strict=True):
                     lists[row] = [item["id"] for item in answer["items"]]
         return [lists[row] for row in range(len(answers))]
 

@@ -193,13 +193,13 @@ class Trials:
         if trial is None or arm is None or self._forgotten.holds(str(query.user)):
             return outside_experiments(live, query, options)
         name = new_name()
-        part = Part(trial, arm, trial.is_drawn(name, query, options))
+        assignment = Part(trial, arm, trial.is_drawn(name, query, options))
         wanted = options
-        if part.draws:
+        if assignment.draws:
             options = options.model_copy(update={"k": trial.experiment.pool})
-        if part.is_holdout:
+        if assignment.is_holdout:
             query = replace(query, popular=True)
-        return Plan(name, trial.served[arm] or live, query, options, wanted, part)
+        return Plan(name, trial.served[arm] or live, query, options, wanted, assignment)
 
     def served_of(self, live: Served, query: Query) -> Served:
         """The bundle that answers somebody."""
@@ -210,18 +210,18 @@ class Trials:
 
         again: makes the list that was asked for, where there are too few items to draw from.
         """
-        part, pool = plan.part, None
-        if part is not None and part.draws:
+        assignment, pool = plan.part, None
+        if assignment is not None and assignment.draws:
             pool = [item["id"] for item in answer["items"]]
-            if len(pool) == part.trial.experiment.pool:
-                answer = _drawn(plan, answer, part.trial.experiment)
+            if len(pool) == assignment.trial.experiment.pool:
+                answer = _drawn(plan, answer, assignment.trial.experiment)
             else:
                 pool = None
                 answer = again(plan)
         answer["answer"] = plan.name
-        if part is None or not answer["items"]:
+        if assignment is None or not answer["items"]:
             return Finished(answer, None)
-        return Finished(answer, _row(plan, part, answer, pool))
+        return Finished(answer, _row(plan, assignment, answer, pool))
 
     def write(self, plans: Iterable[Plan], finished: Iterable[Finished]) -> None:
         """Before the answers are sent. They are given all the same where they cannot be written down;
@@ -229,11 +229,11 @@ class Trials:
         """
         rows: dict[str, list[AnswerRow]] = {}
         logs: dict[str, AnswerLog] = {}
-        for plan, one in zip(plans, finished, strict=True):
-            if plan.part is not None and one.row is not None:
+        for plan, outcome in zip(plans, finished, strict=True):
+            if plan.part is not None and outcome.row is not None:
                 trial = plan.part.trial
                 logs[trial.experiment.id] = trial.log
-                rows.setdefault(trial.experiment.id, []).append(one.row)
+                rows.setdefault(trial.experiment.id, []).append(outcome.row)
         for name, log in logs.items():
             self._append(log, rows[name])
 
@@ -297,24 +297,24 @@ def _drawn(plan: Plan, answer: Answer, experiment: Experiment) -> Answer:
     pool = answer["items"]
     order = drawn_order(plan.name, experiment.id, len(pool))
     items: list[Any] = []
-    for rank, place in enumerate(order[: plan.wanted.k].tolist(), start=1):
-        items.append({**pool[place], "rank": rank})
+    for rank, position in enumerate(order[: plan.wanted.k].tolist(), start=1):
+        items.append({**pool[position], "rank": rank})
     return cast(Answer, {**answer, "items": items})
 
 
-def _row(plan: Plan, part: Part, answer: Answer, pool: list[str] | None) -> AnswerRow:
+def _row(plan: Plan, assignment: Part, answer: Answer, pool: list[str] | None) -> AnswerRow:
     """What is written down of an answer."""
     row: AnswerRow = {
         "answer": plan.name,
         "user_id": str(plan.query.user),
         "timestamp": int(time.time()),
-        "arm": part.trial.experiment.arms[part.arm].name,
+        "arm": assignment.trial.experiment.arms[assignment.arm].name,
         "bundle": plan.served.version,
         "items": [item["id"] for item in answer["items"]],
     }
-    if part.trial.served[part.arm] is None:
+    if assignment.trial.served[assignment.arm] is None:
         row["fallback"] = True
-    if part.is_drawn:
+    if assignment.is_drawn:
         row["drawn"] = True
     if pool is not None:
         row["pool"] = pool

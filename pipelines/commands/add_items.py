@@ -71,7 +71,7 @@ def add_items(
     lost += [f"{count:,} unknown values of {name}" for name, count in new.unknown.items() if count]
     print_text(
         f"{len(new):,} items added, serving bundle {path.name}"
-        + "".join(f"; {one}" for one in lost)
+        + "".join(f"; {phrase}" for phrase in lost)
     )
 
 

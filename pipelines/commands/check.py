@@ -17,14 +17,14 @@ def doctor(out: Folder = Path("runs"), as_json: Json = False) -> None:
     from pipelines.console import print_document, print_table
     from pipelines.doctor import document, examine
 
-    found = document(examine(out))
+    diagnosis = document(examine(out))
     if as_json:
-        print_document(found)
+        print_document(diagnosis)
     else:
         rows = [
             [check["status"], check["name"], check["found"], check["remedy"]]
-            for check in found["checks"]
+            for check in diagnosis["checks"]
         ]
         print_table("recsys doctor", ["", "check", "found", "remedy"], rows)
-    if not found["healthy"]:
+    if not diagnosis["healthy"]:
         raise typer.Exit(1)

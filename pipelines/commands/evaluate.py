@@ -132,11 +132,12 @@ def _require_warm_users(final: "Phase") -> None:
 def _baseline(final: "Phase", name: str, params: list[str]) -> dict[str, Any]:
     from recsys.baselines.catalogue import baseline
 
-    one = baseline(name)
-    chosen = {**one.grid[0], **dict(_param(text, one.grid[0]) for text in params)}
-    if reason := one.available():
-        raise UsageError(f"{one.title}: {reason}")
-    scorer = one.fit(final.interactions, final.target, chosen, final.config.seed)
+    baseline_model = baseline(name)
+    usual = baseline_model.grid[0]
+    chosen = {**usual, **dict(_param(text, usual) for text in params)}
+    if reason := baseline_model.available():
+        raise UsageError(f"{baseline_model.title}: {reason}")
+    scorer = baseline_model.fit(final.interactions, final.target, chosen, final.config.seed)
     lists = final.judge.ranked(scorer, max(final.config.evaluate.ks))
     return {"model": name, "params": chosen, **_document(final, lists)}
 
@@ -163,7 +164,7 @@ def _lists(final: "Phase", file: str) -> dict[str, Any]:
 
     config = final.config
     catalogue = catalogue_of(final.interactions, final.target)
-    found = judge(
+    judgement = judge(
         _read_lists(file, config),
         final.interactions,
         final.judge.held_out_matrix,
@@ -171,8 +172,8 @@ def _lists(final: "Phase", file: str) -> dict[str, Any]:
         final.seen,
         catalogue,
     )
-    facts = _document(final, found.ranked)
-    return {"model": file, "params": {}, **facts, "lists": dict(found.counts)}
+    facts = _document(final, judgement.ranked)
+    return {"model": file, "params": {}, **facts, "lists": dict(judgement.counts)}
 
 
 def _read_lists(file: str, config: "RunConfig") -> Any:
@@ -201,10 +202,10 @@ def _document(final: "Phase", lists: Any) -> dict[str, Any]:
 
     catalogue = catalogue_of(final.interactions, final.target)
     ks, users = final.config.evaluate.ks, final.judge.held_out_users
-    found = rank_metrics(lists, users, final.judge.held_out_matrix, ks, catalogue)
+    ranking = rank_metrics(lists, users, final.judge.held_out_matrix, ks, catalogue)
     splits = final.required_splits
     return {
-        "metrics": dict(found.overall),
+        "metrics": dict(ranking.overall),
         "users": len(users),
         "items": final.interactions.num_items,
         "train_rows": len(final.rows),

@@ -117,7 +117,7 @@ def list_experiments(run: Folder, as_json: Json = False) -> None:
 
     experiments = all_experiments(beside_service(run))[::-1]
     if as_json:
-        print_document({"experiments": [one.model_dump() for one in experiments]})
+        print_document({"experiments": [experiment.model_dump() for experiment in experiments]})
         return
     rows = [_row(experiment) for experiment in experiments]
     print_table(f"experiments of {run}", ["experiment", "began", "ended", "arms", "explore"], rows)
@@ -138,8 +138,8 @@ def report(
     from serving.trial_report import full_report
 
     folder = beside_service(run)
-    found = find_experiment(folder, experiment)
-    document = full_report(folder, found, events or [folder.path / EVENTS], estimate or [])
+    definition = find_experiment(folder, experiment)
+    document = full_report(folder, definition, events or [folder.path / EVENTS], estimate or [])
     if as_json:
         print_document(document)
     else:
@@ -205,9 +205,10 @@ def _print(report: "Report") -> None:
     if estimates := report.get("estimates"):
         columns = ["never shown", "drawn lists", "coverage", "IPS", "SNIPS"]
         rows = []
-        for one in estimates:
-            both = [_with_interval(one["ips"]), _with_interval(one["snips"])]
-            rows.append([one["bundle"], f"{one['lists']:,}", f"{one['coverage']:.0%}", *both])
+        for estimate in estimates:
+            lists, coverage = f"{estimate['lists']:,}", f"{estimate['coverage']:.0%}"
+            ips, snips = _with_interval(estimate["ips"]), _with_interval(estimate["snips"])
+            rows.append([estimate["bundle"], lists, coverage, ips, snips])
         print_table("clicks_per_list that a bundle would have got", columns, rows)
     split = report["split"]
     told = [f"users are shared out as defined: p = {split['p']:.3g}", *report["notes"]]
@@ -226,8 +227,8 @@ def _print_comparisons(report: "Report") -> None:
     for comparison in report["comparisons"]:
         power = ["", ""]
         if "power" in comparison:
-            both = comparison["power"]["planned"], comparison["power"]["remaining"]
-            power = [f"{one:.0%}" for one in both]
+            probabilities = comparison["power"]["planned"], comparison["power"]["remaining"]
+            power = [f"{probability:.0%}" for probability in probabilities]
         rows.append(
             [
                 comparison["arm"],

@@ -31,16 +31,17 @@ def forget(
 
     progress = progress_to(log_json, quiet)
     with to_change(run, progress) as folder:
-        found = forget_user(folder, user, events, progress)
+        receipt = forget_user(folder, user, events, progress)
     if as_json:
-        print_document(vars(found))
+        print_document(vars(receipt))
         return
-    bundles = ", ".join(f"{old} → {new}" for old, new in found.bundles.items()) or "none held them"
+    replaced = [f"{old} → {new}" for old, new in receipt.bundles.items()]
+    bundles = ", ".join(replaced) or "none held them"
     print_text(
-        f"bundles: {bundles}\nrows removed: {found.rows:,}; events: {found.events:,}; "
-        f"answers and impressions: {found.answers + found.impressions:,}; "
-        f"trained states: {found.checkpoints}"
+        f"bundles: {bundles}\nrows removed: {receipt.rows:,}; events: {receipt.events:,}; "
+        f"answers and impressions: {receipt.answers + receipt.impressions:,}; "
+        f"trained states: {receipt.checkpoints}"
     )
-    if found.deleted:
-        print_text(f"the next recsys run makes anew: {', '.join(found.deleted)}")
-    print_text(found.remains)
+    if receipt.deleted:
+        print_text(f"the next recsys run makes anew: {', '.join(receipt.deleted)}")
+    print_text(receipt.remains)

@@ -172,17 +172,19 @@ def _batch_by_buckets(
     from pipelines.where import somewhere
     from recsys.lookup.batch_buckets import Asked, are_parts, write_parts
 
-    asked = Asked(
+    wanted_lists = Asked(
         str(lookup.bundle.path.resolve()),  # another bundle may go live meanwhile
         options.k,
         options.exclude_seen,
         options.popularity,
     )
     with (
-        somewhere(*where) as place,
+        somewhere(*where) as execution,
         output_folder(out, are_parts, progress=progress) as folder,
     ):
-        return write_parts(asked, users, place.buckets, folder, place.runner, progress)
+        return write_parts(
+            wanted_lists, users, execution.buckets, folder, execution.runner, progress
+        )
 
 
 def open_lookup(place: str | Path) -> "Lookup":
@@ -244,9 +246,9 @@ def _print_explanation(document: dict[str, Any]) -> None:
     from pipelines.console import print_table, print_text
 
     rows = []
-    for part in document["parts"]:
-        name = part.get("title") or part["id"]
-        rows.append([part["relation"], name, f"{part['share']:+.4f}"])
+    for contribution in document["parts"]:
+        name = contribution.get("title") or contribution["id"]
+        rows.append([contribution["relation"], name, f"{contribution['share']:+.4f}"])
     rows.append(["", "other neighbours", f"{document['others']:+.4f}"])
     if "trend" in document:
         rows.append(["", "trending", f"{document['trend']:+.4f}"])

@@ -119,12 +119,12 @@ def configuration(config: Path | None, sets: list[str] | None, **keys: object) -
         for key, value in keys.items()
         if value is not None
     ]
-    made = load_config(config, [*overrides, *(sets or [])])
+    run_config = load_config(config, [*overrides, *(sets or [])])
     if config is not None:
-        require_files(made, config.parent, read_toml(config))
-    elif made.name == "run":
-        made = made.model_copy(update={"name": _name_of(made)})
-    return made
+        require_files(run_config, config.parent, read_toml(config))
+    elif run_config.name == "run":
+        run_config = run_config.model_copy(update={"name": _name_of(run_config)})
+    return run_config
 
 
 def _name_of(config: "RunConfig") -> str:

@@ -34,15 +34,15 @@ def plan(
     """Say what a run on a log of some size would take: memory of every process, bytes between them,
     hours, what they go to, and what would change that. Nothing is read and nothing is run.
     """
-    made = configuration(config, sets, **{"group.workers": workers})
+    run_config = configuration(config, sets, **{"group.workers": workers})
     from pipelines.budget import budget
     from pipelines.console import print_document, print_text
     from pipelines.plan import plan as stages_of
     from recsys.budget.sizing import counts_of_size, size_run
 
-    has_order = made.data.time_col is not None or made.data.log is None
+    has_order = run_config.data.time_col is not None or run_config.data.log is None
     counts = counts_of_size(users, items, interactions, has_order, has_order)
-    budgeted = budget(stages_of, made, counts)
+    budgeted = budget(stages_of, run_config, counts)
 
     def stages(candidate: "RunConfig") -> list[tuple[str, str]]:
         names = []

@@ -90,20 +90,30 @@ def run(
     keys["tracking.tracker"] = tracker
     flags: dict[str, object] = {"budget_minutes": budget_minutes, "first": first}
     flags |= group_keys(train_workers, where.runner)
-    made = configuration(config, sets, **flags, **keys)
-    _require_log(made)
+    run_config = configuration(config, sets, **flags, **keys)
+    _require_log(run_config)
     if forecast:
-        say_forecast(made, out, as_json, log_json, quiet)
+        say_forecast(run_config, out, as_json, log_json, quiet)
         return
-    use_threads(made.threads)
+    use_threads(run_config.threads)
     from pipelines.where import somewhere
 
     with (
         others_following() as leads,
-        somewhere(*where) as place,
+        somewhere(*where) as execution,
     ):
         if leads:
-            finish(made, out, as_json, log_json, quiet, fresh, hold=hold, force=force, where=place)
+            finish(
+                run_config,
+                out,
+                as_json,
+                log_json,
+                quiet,
+                fresh,
+                hold=hold,
+                force=force,
+                where=execution,
+            )
 
 
 @takes(sets_keys(LOG))
@@ -118,12 +128,12 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Run the chain up to the training that chooses the number of epochs on validation."""
-    made = configuration(config, sets, **group_keys(train_workers), **keys)
-    _require_log(made)
-    use_threads(made.threads)
+    run_config = configuration(config, sets, **group_keys(train_workers), **keys)
+    _require_log(run_config)
+    use_threads(run_config.threads)
     with others_following() as leads:
         if leads:
-            finish(made, out, as_json, log_json, quiet, until="train-select")
+            finish(run_config, out, as_json, log_json, quiet, until="train-select")
 
 
 def index(
@@ -205,10 +215,10 @@ def _print_findings(manifest: "Manifest", as_json: bool, quiet: bool) -> None:
         for warning in warnings_of(folder):
             typer.echo(f"warning: {warning}", err=True)
     if as_json:
-        found = document(folder, manifest.ran)
+        summary = document(folder, manifest.ran)
         if manifest.tracking is not None:
-            found["tracking"] = asdict(manifest.tracking)
-        print_document(found)
+            summary["tracking"] = asdict(manifest.tracking)
+        print_document(summary)
     elif not quiet:
         print_summary(folder)
 

@@ -44,13 +44,15 @@ def tune(
     The first trial is the configuration as given. Leaves tuned.toml, a complete configuration for
     `recsys run`.
     """
-    made = configuration(config, sets, seed=seed, threads=threads)
-    use_threads(made.threads)
+    run_config = configuration(config, sets, seed=seed, threads=threads)
+    use_threads(run_config.threads)
     from pipelines.console import print_document, progress_to
     from pipelines.tune import tune as search
     from recsys.tune.search import Budget
 
-    tuned = search(made, Budget(trials, budget_minutes), out, progress_to(log_json, quiet), fresh)
+    tuned = search(
+        run_config, Budget(trials, budget_minutes), out, progress_to(log_json, quiet), fresh
+    )
     if as_json:
         print_document(tuned.tuning.model_dump(mode="json"))
     elif not quiet:

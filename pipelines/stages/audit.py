@@ -101,10 +101,10 @@ def _methods_with_more(check: SplitCheck, warm: int) -> str:
     """'split.method = "last_share" (51 warm users) or …' of methods with more than `warm`."""
     others = []
     for method in _METHODS:
-        found = _warm_users_of(check, method)
-        if method != check.document["method"] and found > warm:
+        num_warm = _warm_users_of(check, method)
+        if method != check.document["method"] and num_warm > warm:
             safe = "" if method == "global_time" else ", not time-safe"
-            others.append(f'split.method = "{method}" ({found:,} warm users{safe})')
+            others.append(f'split.method = "{method}" ({num_warm:,} warm users{safe})')
     return " or ".join(others)
 
 

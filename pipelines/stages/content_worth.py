@@ -25,14 +25,14 @@ from recsys.scores.trained_vectors import TrainedVectors
 def rows(work: Work, data: Phase, graph: Graph, embeddings: Embeddings, k: int) -> list[ContentRow]:
     """Of cold items, and of sparse items where the score has the term of similar content."""
     evaluate = work.config.evaluate
-    found = []
+    content_rows = []
     cold = _cold(data, graph, embeddings, k, evaluate.bootstrap)
     if cold is not None:
-        found.append(cold)
+        content_rows.append(cold)
     few = _sparse(work, data, graph, k)
     if few is not None:
-        found.append(few)
-    return found
+        content_rows.append(few)
+    return content_rows
 
 
 def _cold(

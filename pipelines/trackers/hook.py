@@ -76,20 +76,20 @@ def track(name: str, tracker: Tracker, describe: Callable[[], Tracked]) -> Track
         _fail(tracking, "start", error)
         return tracking
     tracking.where = tracker.where
-    parts: dict[str, Callable[[Tracked], None]] = {
+    log_by_kind: dict[str, Callable[[Tracked], None]] = {
         "parameters": tracker.log_parameters,
         "metrics": tracker.log_metrics,
         "epochs": tracker.log_epochs,
         "files": tracker.log_files,
         "bundle": tracker.log_bundle,
     }
-    for part, log in parts.items():
+    for kind, log in log_by_kind.items():
         try:
             log(run)
         except Exception as error:
-            _fail(tracking, part, error)
+            _fail(tracking, kind, error)
         else:
-            tracking.logged.append(part)
+            tracking.logged.append(kind)
     try:
         tracker.end()
     except Exception as error:

@@ -73,8 +73,8 @@ def write_parts(
     outcomes = steps.run("lists", write_part, arguments, [inputs] * len(stretches))
     with atomic_folder(out) as folder:
         for number, outcome in enumerate(outcomes):
-            [part] = outcome.files
-            steps.hand_over(part, folder / f"part-{number:05d}.parquet")
+            [bucket_file] = outcome.files
+            steps.hand_over(bucket_file, folder / f"part-{number:05d}.parquet")
     shutil.rmtree(steps.folder)
     return sum(outcome.facts["rows"] for outcome in outcomes)
 
@@ -86,16 +86,16 @@ def are_parts(names: Sequence[str]) -> bool:
 
 def write_part(call: Call) -> Facts:
     """The step that writes the lists of one bucket."""
-    asked, stretch = call.arguments
+    wanted_lists, stretch = call.arguments
     users = None
     for path in call.read(_USERS):
         users = read_json(path)
-    rows = _lookup(asked.bundle).batch(
+    rows = _lookup(wanted_lists.bundle).batch(
         users,
-        asked.k,
+        wanted_lists.k,
         call.out / "lists.parquet",
-        exclude_seen=asked.exclude_seen,
-        popularity=asked.popularity,
+        exclude_seen=wanted_lists.exclude_seen,
+        popularity=wanted_lists.popularity,
         progress=call.progress,
         stretch=stretch,
     )

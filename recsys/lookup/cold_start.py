@@ -119,15 +119,16 @@ def read_requests(
     requests: list[Request] = []
     for group in groups([reading.num_events for reading in readings]):
         between()
-        requests += _requests(bundle, encoder, [readings[place] for place in group], behaviors)
+        group_readings = [readings[position] for position in group]
+        requests += _requests(bundle, encoder, group_readings, behaviors)
     if moment is not None:
         requests = [replace(request, moment=moment) for request in requests]
     if fallback == "refuse":
-        for place, query in enumerate(queries):
-            requests[place] = _refused(bundle, query, requests[place])
-    for place, query in enumerate(queries):
-        if query.popular and requests[place].refusal is None:
-            requests[place] = _popular(requests[place])
+        for position, query in enumerate(queries):
+            requests[position] = _refused(bundle, query, requests[position])
+    for position, query in enumerate(queries):
+        if query.popular and requests[position].refusal is None:
+            requests[position] = _popular(requests[position])
     refusals = [request.refusal for request in requests if request.refusal is not None]
     if refusals and len(refusals) == len(queries):
         raise refusals[0]
@@ -200,13 +201,17 @@ def _requests(
         else:
             request = _visitor(bundle, encoder, reading, visit)
         requests.append(request)
-    encoded = [place for place, request in enumerate(requests) if request.neighbours is not None]
-    if encoded:
-        neighbours = stacked_neighbours([requests[place].neighbours or {} for place in encoded])
-        own = own_states(bundle, [requests[place].user for place in encoded])
+    positions = []
+    for position, request in enumerate(requests):
+        if request.neighbours is not None:
+            positions.append(position)
+    if positions:
+        encoded = [requests[position] for position in positions]
+        neighbours = stacked_neighbours([request.neighbours or {} for request in encoded])
+        own = own_states(bundle, [request.user for request in encoded])
         vectors = encoder.encode(neighbours, own)
-        for place, vector in zip(encoded, vectors, strict=True):
-            requests[place] = replace(requests[place], vector=vector)
+        for position, vector in zip(positions, vectors, strict=True):
+            requests[position] = replace(requests[position], vector=vector)
     return requests
 
 

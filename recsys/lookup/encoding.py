@@ -33,17 +33,17 @@ def num_edges(neighbours: Rows) -> int:
 
 
 def groups(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Places of users that are encoded together: with so many edges at most, and one at least.
+    """Positions of users that are encoded together: with so many edges at most, and one at least.
 
     sizes: edges, or events, of each.
     """
     group: list[int] = []
     total = 0
-    for place, size in enumerate(sizes):
+    for position, size in enumerate(sizes):
         total += size
         if group and total > _EDGES_AT_ONCE:
             yield group
             group, total = [], size
-        group.append(place)
+        group.append(position)
     if group:
         yield group

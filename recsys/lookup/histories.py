@@ -108,15 +108,18 @@ def read_visits(
     behaviors: whose items are excluded.
     """
     by_kind: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for place, history in enumerate(histories):
+    for position, history in enumerate(histories):
         if history is not None:
             kind = (history.time is None, history.time_kind, history.behaviors)
-            by_kind[kind].append(place)
+            by_kind[kind].append(position)
     visits: list[Visit | None] = [None] * len(histories)
-    for places in by_kind.values():
-        alike = stacked([history for place in places if (history := histories[place]) is not None])
-        for place, visit in zip(places, _visits(bundle, alike, behaviors), strict=True):
-            visits[place] = visit
+    for positions in by_kind.values():
+        of_kind = [
+            history for position in positions if (history := histories[position]) is not None
+        ]
+        visits_of_kind = _visits(bundle, stacked(of_kind), behaviors)
+        for position, visit in zip(positions, visits_of_kind, strict=True):
+            visits[position] = visit
     return visits
 
 

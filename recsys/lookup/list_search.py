@@ -209,5 +209,5 @@ class ListSearch:
 
 
 def _with_vector(requests: Sequence[Request]) -> list[int]:
-    """Places of those that are answered by a vector."""
-    return [place for place, request in enumerate(requests) if request.vector is not None]
+    """Positions of those that are answered by a vector."""
+    return [position for position, request in enumerate(requests) if request.vector is not None]

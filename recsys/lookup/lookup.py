@@ -310,21 +310,21 @@ class Lookup:
             lists: The items of each.
             hits: Their internal ids.
             factors: Of the popularity boost, by request.
-            between: Called before every run of places.
+            between: Called before every run of positions.
         """
         explainer = Explainer(self.bundle, self.encoder)
         internal_ids = [items[items != NO_ITEM] for items in hits.items]
         for row, start, explanations in explainer.explain(requests, internal_ids, factors, between):
-            places = range(len(explanations.items))
+            positions = range(len(explanations.items))
             reasons = reasons_of(self.bundle, explanations, requests[row])
-            largest = [explanations.parts(place, _LISTED_PARTS) for place in places]
+            largest = [explanations.parts(position, _LISTED_PARTS) for position in positions]
             parts = part_documents(self.bundle, largest)
-            for place in places:
-                item = lists[row][start + place]
-                item["reasons"] = reasons[place]
-                item["because"] = reasons[place]
+            for position in positions:
+                item = lists[row][start + position]
+                item["reasons"] = reasons[position]
+                item["because"] = reasons[position]
                 if requests[row].vector is not None:
-                    item["parts"] = parts[place]
+                    item["parts"] = parts[position]
 
     def _lists_of_visitors(self, items: Int32Array, k: int) -> list[Answer]:
         """For a visitor with each of the items (internal ids) alone."""

@@ -46,9 +46,9 @@ def filters_by_column(filters: object) -> object:
     if not isinstance(filters, Mapping):
         return filters
     by_column = {}
-    for column, asked in filters.items():
+    for column, condition in filters.items():
         try:
-            by_column[column] = filter_of(asked)
+            by_column[column] = filter_of(condition)
         except ValueError as error:
             raise ValueError(f"filter of {column!r}: {error}") from None
     return by_column

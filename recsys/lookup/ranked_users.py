@@ -25,9 +25,9 @@ def ranked_users(bundle: Bundle, requests: Sequence[Request]) -> RankedUsers:
     past = stacked_pasts(pasts) if pasts else None
     had = excluded_lists([request.target_items for request in requests], num_items)
     moments = np.full(len(requests), bundle.last_moment)
-    for place, request in enumerate(requests):
+    for row, request in enumerate(requests):
         if request.moment is not None:
-            moments[place] = request.moment
+            moments[row] = request.moment
     latest = last = None
     if bundle.parts.get(HistoryRows) is not None:
         histories = [_history(bundle, request) for request in requests]
@@ -63,9 +63,9 @@ def _latest(
 def _last(histories: Sequence[UserHistories | None], moments: Float64Array) -> Float64Array:
     """(n,) see `last_moments`."""
     last = np.full(len(histories), np.nan)
-    for place, history in enumerate(histories):
+    for row, history in enumerate(histories):
         if history is not None:
-            last[place] = last_moments(history, moments[place : place + 1])[0]
+            last[row] = last_moments(history, moments[row : row + 1])[0]
     return last
 
 

@@ -101,11 +101,11 @@ class HistoryAttention(RelationAttention):
         of_sources: Tensor = OfSources.apply(per_source, edges)
         logits = of_sources + log_weight
         if self.match is not None:
-            asked = unit_rows(target) @ self.match
+            queries = unit_rows(target) @ self.match
             # By number: of no sources at all, a width of −1 could be anything.
             by_head = source.reshape(len(source), self.heads, source.shape[1] // self.heads)
             keys = unit_rows(by_head).flatten(1)
-            logits = logits + EdgeProducts.apply(asked, keys, self.heads, edges)
+            logits = logits + EdgeProducts.apply(queries, keys, self.heads, edges)
         keep = edges.dropout(self.heads, self.dropout, self.training, messages.keep)
         mixed: Tensor = SoftmaxMixture.apply(logits, source, edges, keep)
         return mixed

@@ -171,7 +171,7 @@ class SplitByBuckets:
         """By phase, what is learned from, by item."""
         inputs = [self._tables] * len(self._asked)
         outcomes = self.steps.run("learned", count_bucket, self._asked, inputs)
-        found: dict[PhaseName, Learned] = {}
+        by_phase: dict[PhaseName, Learned] = {}
         for phase in _PHASES:
             learned = []
             for outcome in outcomes:
@@ -179,8 +179,8 @@ class SplitByBuckets:
                 rows, target_rows, first = np.load(self.steps.whole(file))
                 start, end = outcome.facts["times"][phase]
                 learned.append(Learned(rows, target_rows, first, (start, end)))
-            found[phase] = reduce(add, learned)
-        return found
+            by_phase[phase] = reduce(add, learned)
+        return by_phase
 
     @cached_property
     def _held_out(self) -> list[Outcome]:
@@ -243,10 +243,10 @@ def count_bucket(call: Call) -> Facts:
 
 def check_bucket(call: Call) -> Facts:
     """The step that counts held-out rows of some users, and what the audit looks for among them."""
-    asked = call.arguments
+    bucket = call.arguments
     splits = _splits(call)
     facts: Facts = {
-        "slips": dict(count_slips(splits, asked.target)),
+        "slips": dict(count_slips(splits, bucket.target)),
         "counts": {},
         "fitted": {},
         "warm_users": {},
@@ -254,14 +254,14 @@ def check_bucket(call: Call) -> Facts:
     for phase, held_out in zip(_PHASES, (splits.validation, splits.test), strict=True):
         learned = splits.rows(phase)
         [known] = [np.load(path) for path in call.read(_KNOWN.format(phase=phase))]
-        counts = count_held_out(held_out, learned, known, asked.target, asked.task)
+        counts = count_held_out(held_out, learned, known, bucket.target, bucket.task)
         _write_counts(call.out, phase, counts)
         facts["counts"][phase] = {
             name: getattr(counts, name) for name in ("rows", "cold", "warm", "met", "later")
         }
         codes = _Codes(np.unique(learned[USER].to_numpy()), np.flatnonzero(known).astype(np.int32))
         facts["fitted"][phase] = _fit(call.out, phase, learned, codes)
-        facts["warm_users"][phase], dropped = _warm(held_out, learned, codes, asked)
+        facts["warm_users"][phase], dropped = _warm(held_out, learned, codes, bucket)
         facts["dropped"] = dict(dropped)  # those of "final" stay
     return facts
 
@@ -309,16 +309,18 @@ def _fit(out: Path, phase: str, learned: pl.DataFrame, codes: _Codes) -> dict[st
 
 
 def _warm(
-    held_out: pl.DataFrame, learned: pl.DataFrame, codes: _Codes, asked: _Asked
+    held_out: pl.DataFrame, learned: pl.DataFrame, codes: _Codes, bucket: _Asked
 ) -> tuple[int, Drops]:
     """How many users have a held-out pair that counts, and the rows that do not (`Judge.held_out`)."""
-    found = hold_out(held_out, codes)
-    pairs = pl.DataFrame({USER: codes.user_codes[found.user], ITEM: codes.item_codes[found.item]})
-    dropped = found.dropped
-    if asked.task == "new":
+    held_out_pairs = hold_out(held_out, codes)
+    users = codes.user_codes[held_out_pairs.user]
+    items = codes.item_codes[held_out_pairs.item]
+    pairs = pl.DataFrame({USER: users, ITEM: items})
+    dropped = held_out_pairs.dropped
+    if bucket.task == "new":
         seen = learned
         if BEHAVIOR in seen.columns:
-            seen = seen.filter(pl.col(BEHAVIOR).is_in(asked.seen_behaviors))
+            seen = seen.filter(pl.col(BEHAVIOR).is_in(bucket.seen_behaviors))
         fresh = pairs.join(seen, on=[USER, ITEM], how="anti")
         dropped = dropped + Drops({SEEN_OTHERWISE: len(pairs) - len(fresh)})
         pairs = fresh

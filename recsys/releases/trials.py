@@ -47,12 +47,12 @@ def start_experiment(
                 f"experiment {before.id} is under way",
                 f"End it first: recsys experiment stop {folder.path}",
             )
-        found = []
+        new_arms = []
         for arm in arms:
             name = live(folder) if arm.bundle == LIVE else arm.bundle
             path = find(folder, name or "")
-            found.append(new_arm(arm.name, path.name, arm.share))
-        experiment = new_experiment(found, holdout, **settings)
+            new_arms.append(new_arm(arm.name, path.name, arm.share))
+        experiment = new_experiment(new_arms, holdout, **settings)
         for name in sorted(experiment.bundles):
             load_verified(folder.bundles / name)
         save(folder, experiment)

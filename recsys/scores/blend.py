@@ -64,7 +64,7 @@ class Blend:
                 settings.append(term.settings.model_validate(by_term.get(term.name, {})))
             except ValidationError as error:
                 first = error.errors()[0]
-                field = ".".join(str(part) for part in first["loc"])
+                field = ".".join(str(key) for key in first["loc"])
                 raise DataError(
                     f"a blend has {term.name}.{field} = {first['input']!r}: {first['msg']}",
                     f"The settings of {term.name} are {list(term.settings.model_fields)}",

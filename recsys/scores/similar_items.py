@@ -57,11 +57,11 @@ def choose_similar(
         embeddings: Scaled as the blend says.
         added: What histories add to the scores; None for vectors alone.
     """
-    asked = _asked(phase)
-    if not len(asked.item):
+    queries = _draw_queries(phase)
+    if not len(queries.item):
         return SimilarChoice("vectors", {})
-    by_vectors = _values(phase, asked, CosineSearch(embeddings.items).scorer(asked.items))
-    by_visitor = _values(phase, asked, _of_visitors(phase, embeddings, added, asked.items))
+    by_vectors = _values(phase, queries, CosineSearch(embeddings.items).scorer(queries.items))
+    by_visitor = _values(phase, queries, _of_visitors(phase, embeddings, added, queries.items))
     gain = difference(by_visitor, by_vectors)
     tried: dict[SimilarBy, float] = {
         "vectors": float(by_vectors.mean()),
@@ -72,11 +72,11 @@ def choose_similar(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Queries:
     """Which items are asked for.
 
     user: (n,) internal id of the user whose item it is, ascending.
-    item: (n,) its place in `items`.
+    item: (n,) its position in `items`.
     items: (m,) internal ids, each once.
     """
 
@@ -85,7 +85,7 @@ class _Asked:
     items: Int32Array
 
 
-def _asked(phase: Phase) -> _Asked:
+def _draw_queries(phase: Phase) -> _Queries:
     """A few items of each judging user, drawn by the seed of the run."""
     rng = np.random.default_rng(phase.config.seed)
     pairs = phase.interactions.matrix((phase.target,))
@@ -97,8 +97,8 @@ def _asked(phase: Phase) -> _Asked:
             drawn = rng.permutation(had)[:ITEMS_ASKED]
             users.extend([user] * len(drawn))
             items.extend(drawn.tolist())
-    each_once, place = np.unique(np.array(items, np.int32), return_inverse=True)
-    return _Asked(np.array(users, np.int32), place, each_once)
+    each_once, position = np.unique(np.array(items, np.int32), return_inverse=True)
+    return _Queries(np.array(users, np.int32), position, each_once)
 
 
 def _of_visitors(
@@ -113,32 +113,32 @@ def _of_visitors(
     return BlendedScorer(vectors, added, added.weighted(histories, phase.target))
 
 
-def _values(phase: Phase, asked: _Asked, scorer: Scorer) -> PerUser:
+def _values(phase: Phase, queries: _Queries, scorer: Scorer) -> PerUser:
     """(users,) the mean of the deciding metric over the lists of each user's items."""
     k = phase.config.train.metric_k
-    hidden = _hidden(phase, asked)
-    rows = np.arange(len(asked.item), dtype=np.int32)
-    lists = rank(_Rows(scorer, asked.item), rows, k, hidden, threads=phase.config.threads).items
-    values = deciding_per_user(lists, asked.user, phase.judge.held_out_matrix, k)
-    _, place, counts = np.unique(asked.user, return_inverse=True, return_counts=True)
-    return np.asarray(np.bincount(place, values) / counts)
+    hidden = _hidden(phase, queries)
+    rows = np.arange(len(queries.item), dtype=np.int32)
+    lists = rank(_Rows(scorer, queries.item), rows, k, hidden, threads=phase.config.threads).items
+    values = deciding_per_user(lists, queries.user, phase.judge.held_out_matrix, k)
+    _, user_row, counts = np.unique(queries.user, return_inverse=True, return_counts=True)
+    return np.asarray(np.bincount(user_row, values) / counts)
 
 
-def _hidden(phase: Phase, asked: _Asked) -> sparse.csr_matrix:
+def _hidden(phase: Phase, queries: _Queries) -> sparse.csr_matrix:
     """(n, items) what the user has seen, and the item itself."""
-    ones = np.ones(len(asked.item), np.int8)
-    rows = np.arange(len(asked.item))
-    shape = (len(asked.item), phase.interactions.num_items)
-    itself = sparse.csr_matrix((ones, (rows, asked.items[asked.item])), shape=shape)
-    return (phase.seen[asked.user].astype(np.int8) + itself).tocsr()
+    ones = np.ones(len(queries.item), np.int8)
+    rows = np.arange(len(queries.item))
+    shape = (len(queries.item), phase.interactions.num_items)
+    itself = sparse.csr_matrix((ones, (rows, queries.items[queries.item])), shape=shape)
+    return (phase.seen[queries.user].astype(np.int8) + itself).tocsr()
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of another scorer, which may come more than once. place: (n,) of each row there."""
+    """Rows of another scorer, which may come more than once. position: (n,) of each row there."""
 
     scorer: Scorer
-    place: IntArray
+    position: IntArray
 
     def score(self, users: Int32Array) -> np.ndarray:
-        return self.scorer.score(self.place[users].astype(np.int32))
+        return self.scorer.score(self.position[users].astype(np.int32))

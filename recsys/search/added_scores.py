@@ -45,24 +45,30 @@ def with_sparse_scores(
     Returns:
         (n, k) hits with their whole scores.
     """
+    k = hits.items.shape[1]
     best_items = np.full_like(hits.items, NO_ITEM)
     best_scores = np.full_like(hits.scores, -np.inf)
     allowed = _allowed_entries(added, exclude, allow)
-    for start, stop in _row_blocks(allowed, hits.items.shape[1], item_vectors.shape[1]):
+    for start, stop in _row_blocks(allowed, k, item_vectors.shape[1]):
         rows = slice(start, stop)
         row, item, gain = _candidates(hits.items[rows], allowed[rows])
         products = np.einsum("nd,nd->n", item_vectors[item], queries[rows][row], dtype=np.float32)
-        values = products + gain
+        scores = products + gain
         # Best first in each row, ties by the smaller id.
-        order = np.lexsort((item, -values, row))
-        row = row[order]
-        lengths = np.bincount(row, minlength=stop - start)
-        position = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        listed = position < best_items.shape[1]
-        row, position, order = row[listed], position[listed], order[listed]
-        best_items[rows][row, position] = item[order]
-        best_scores[rows][row, position] = values[order]
+        order = np.lexsort((item, -scores, row))
+        position = _positions(row[order], stop - start)
+        is_listed = position < k
+        listed, position = order[is_listed], position[is_listed]
+        best_items[rows][row[listed], position] = item[listed]
+        best_scores[rows][row[listed], position] = scores[listed]
     return Hits(best_items, best_scores)
+
+
+def _positions(row: Int64Array, num_rows: int) -> Int64Array:
+    """(candidates,) the position of each in its row. row: (candidates,) ascending."""
+    lengths = np.bincount(row, minlength=num_rows)
+    row_starts = np.cumsum(lengths) - lengths
+    return np.arange(len(row)) - np.repeat(row_starts, lengths)
 
 
 def _allowed_entries(
@@ -75,14 +81,19 @@ def _allowed_entries(
         is_candidate &= allow[added.indices]
     if exclude is not None and exclude.nnz:
         # A pair of row and item as one number.
-        row = np.repeat(np.arange(num_rows), np.diff(added.indptr))
-        pairs = row * np.int64(num_items) + added.indices
+        pairs = _entry_rows(added) * np.int64(num_items) + added.indices
         excluded_row, excluded_item = pairs_of(exclude, np.arange(num_rows))
-        is_candidate &= ~np.isin(pairs, excluded_row * np.int64(num_items) + excluded_item)
+        excluded_pairs = excluded_row * np.int64(num_items) + excluded_item
+        is_candidate &= ~np.isin(pairs, excluded_pairs)
     entries_before = np.concatenate([[0], np.cumsum(is_candidate)])
     indptr = entries_before[added.indptr]
     values, items = added.data[is_candidate], added.indices[is_candidate]
     return sparse.csr_matrix((values, items, indptr), shape=added.shape)
+
+
+def _entry_rows(matrix: sparse.csr_matrix) -> Int64Array:
+    """(entries,) the row of each entry."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 def _row_blocks(added: sparse.csr_matrix, k: int, width: int) -> Iterator[tuple[int, int]]:
@@ -92,8 +103,9 @@ def _row_blocks(added: sparse.csr_matrix, k: int, width: int) -> Iterator[tuple[
     limit = max(_GATHERED_NUMBERS // max(width, 1), 1)
     start = 0
     while start < num_rows:
-        last = np.searchsorted(candidates_before, candidates_before[start] + limit, side="right")
-        stop = max(start + 1, int(last) - 1)
+        cumulative_limit = candidates_before[start] + limit
+        num_within = np.searchsorted(candidates_before, cumulative_limit, side="right")
+        stop = max(start + 1, int(num_within) - 1)
         yield start, stop
         start = stop
 
@@ -111,13 +123,13 @@ def _candidates(
     Returns:
         (candidates,) row, item and what is added to it.
     """
+    # A pair of row and item as one number.
     num_items = np.int64(added.shape[1])
-    row, column = np.nonzero(by_vector != NO_ITEM)
-    nearest = row * num_items + by_vector[row, column]
-    added_row = np.repeat(np.arange(added.shape[0]), np.diff(added.indptr))
-    with_gain = added_row * num_items + added.indices
-    pairs = np.union1d(nearest, with_gain)
+    row, position = np.nonzero(by_vector != NO_ITEM)
+    pairs_by_vector = row * num_items + by_vector[row, position]
+    pairs_with_gain = _entry_rows(added) * num_items + added.indices
+    pairs = np.union1d(pairs_by_vector, pairs_with_gain)
     gain = np.zeros(len(pairs), np.float32)
-    gain[np.searchsorted(pairs, with_gain)] = added.data
+    gain[np.searchsorted(pairs, pairs_with_gain)] = added.data
     rows, items = np.divmod(pairs, num_items)
     return rows, items, gain

@@ -8,7 +8,8 @@ from recsys.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from recsys.core.ranking import NO_ITEM, Hits
 
 _TIE = 1e-6
-_FEWEST, _MOST = 500, 20_000
+_FEWEST_QUERIES = 500
+_MOST_QUERIES = 20_000
 _MIXED_ITEMS = 5
 
 
@@ -20,8 +21,8 @@ def hit_shares(hits: Hits, truth: Hits) -> Float64Array:
     as 1.
     """
     num_true = (truth.items != NO_ITEM).sum(axis=1)
-    last_place = np.maximum(num_true - 1, 0)[:, None]
-    last_score = np.take_along_axis(truth.scores, last_place, axis=1)
+    last_position = np.maximum(num_true - 1, 0)[:, None]
+    last_score = np.take_along_axis(truth.scores, last_position, axis=1)
     # Equal but for rounding is equal.
     slack = _TIE * np.maximum(np.abs(last_score), 1.0)
     is_good = (hits.items != NO_ITEM) & (hits.scores >= last_score - slack)
@@ -37,13 +38,15 @@ def lower_bound(shares: Float64Array, level: float) -> float:
     A mean of values in [0, 1] varies at most as much as a proportion, so the bound is on the safe
     side, and it is below 1 even when every query was perfect.
     """
-    n, mean = len(shares), float(shares.mean())
+    n = len(shares)
+    mean = float(shares.mean())
     z = NormalDist().inv_cdf(1 - level)
     # (p + z²/2n − z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n) (Wilson 1927)
     centre = mean + z * z / (2 * n)
     variance = mean * (1 - mean) / n + z * z / (4 * n * n)
     spread = z * np.sqrt(variance)
-    return float((centre - spread) / (1 + z * z / n))
+    scale = 1 + z * z / n
+    return float((centre - spread) / scale)
 
 
 def slice_recall(hits: Hits, truth: Hits) -> dict[str, float]:
@@ -66,9 +69,10 @@ def _head(exposure: IntArray) -> BoolArray:
     """(items,) the fewest items, most exposed first, that make up half of the exposure."""
     order = np.argsort(-exposure, kind="stable")
     falling = exposure[order]
-    before = np.cumsum(falling) - falling
+    exposure_before = np.cumsum(falling) - falling
+    in_head = exposure_before < exposure.sum() / 2
     head = np.zeros(len(exposure), bool)
-    head[order[before < exposure.sum() / 2]] = True
+    head[order[in_head]] = True
     return head
 
 
@@ -81,20 +85,21 @@ def queries_needed(target: float) -> int:
     """Queries in a half that can show a recall of `target` while a few of them miss."""
     # With all n perfect, Wilson's bound is n / (n + z²): it reaches the target at n = z² t / (1 − t).
     z = NormalDist().inv_cdf(0.975)
-    perfect = z**2 * target / max(1 - target, 1e-9)
-    return int(np.clip(5 * perfect, _FEWEST, _MOST))
+    num_perfect = z**2 * target / max(1 - target, 1e-9)
+    return int(np.clip(5 * num_perfect, _FEWEST_QUERIES, _MOST_QUERIES))
 
 
 def with_mixtures(
     queries: Float32Array, item_vectors: Float32Array, count: int, rng: np.random.Generator
 ) -> Float32Array:
     """`queries` filled up to `count` with sums of a few item vectors, as long as an average query."""
-    missing = count - len(queries)
-    if missing <= 0:
+    num_missing = count - len(queries)
+    if num_missing <= 0:
         return queries
-    chosen = rng.integers(0, len(item_vectors), (missing, _MIXED_ITEMS))
-    sums = item_vectors[chosen].sum(axis=1)
+    items = rng.integers(0, len(item_vectors), (num_missing, _MIXED_ITEMS))
+    sums = item_vectors[items].sum(axis=1)
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    length = np.linalg.norm(queries, axis=1).mean() if len(queries) else 1.0
-    mixtures = length * sums / np.where(norms > 0, norms, 1.0)
+    divisors = np.where(norms > 0, norms, 1.0)
+    mean_norm = np.linalg.norm(queries, axis=1).mean() if len(queries) else 1.0
+    mixtures = mean_norm * sums / divisors
     return np.concatenate([queries, mixtures]).astype(np.float32)

@@ -29,8 +29,8 @@ def common_values(values: sparse.csr_matrix, labels: Sequence[str]) -> list[str]
     values: (n, values) with an entry for each value of an owner. labels: of the values.
     """
     counts = np.asarray(values.astype(bool).sum(axis=0)).ravel()
-    order = sorted(range(len(labels)), key=lambda place: (-counts[place], labels[place]))
-    common = [labels[place] for place in order if counts[place] >= _FEWEST_OWNERS]
+    order = sorted(range(len(labels)), key=lambda value: (-counts[value], labels[value]))
+    common = [labels[value] for value in order if counts[value] >= _FEWEST_OWNERS]
     return common[:_MOST_CATEGORIES]
 
 

@@ -143,10 +143,10 @@ class ColumnFeature(NamedTuple):
 
 def _since_last(pairs: Pairs) -> FloatArray:
     """ln(1 + hours) from the user's latest event."""
-    asked, last = pairs.users.moments, pairs.users.last_moments
-    if asked is None or last is None:
+    moments, last = pairs.users.moments, pairs.users.last_moments
+    if moments is None or last is None:
         return pairs.nothing
-    hours = (asked - last) / _HOUR_SECONDS
+    hours = (moments - last) / _HOUR_SECONDS
     return np.asarray(np.log1p(np.maximum(hours, 0)))[pairs.row]
 
 
@@ -305,8 +305,8 @@ def reads_column(name: str, owner: str, column: str) -> bool:
 def features_of(pairs: Pairs, names: Sequence[str]) -> Float32Array:
     """(pairs, features) in the order of the names."""
     features = np.empty((len(pairs.row), len(names)), np.float32)
-    for place, name in enumerate(names):
-        features[:, place] = feature_named(name).of(pairs)
+    for column, name in enumerate(names):
+        features[:, column] = feature_named(name).of(pairs)
     return features
 
 

@@ -102,9 +102,9 @@ def last_moments(histories: UserHistories, moments: Float64Array) -> Float64Arra
     """
     last = np.full(histories.num_users, -np.inf)
     if histories.moments is not None:
-        asked = moments[histories.user]
-        times = np.where(histories.moments < NOW, histories.moments, asked)
-        is_before = times <= asked
+        cutoffs = moments[histories.user]
+        times = np.where(histories.moments < NOW, histories.moments, cutoffs)
+        is_before = times <= cutoffs
         np.maximum.at(last, histories.user[is_before], times[is_before])
     last[np.isinf(last)] = np.nan
     return last

@@ -66,12 +66,12 @@ class SecondStage:
 
     def scores(self, users: RankedUsers, items: Int32Array) -> "StageScores":
         """Of (n, m) items, padded by NO_ITEM."""
-        row, place = np.nonzero(items != NO_ITEM)
-        pairs = Pairs(self.first, users, row, items[row, place], self.trees.unit)
+        row, position = np.nonzero(items != NO_ITEM)
+        pairs = Pairs(self.first, users, row, items[row, position], self.trees.unit)
         features = features_of(pairs, self.trees.names)
         scores = StageScores(np.full(items.shape, -np.inf), np.full(items.shape, -np.inf))
-        scores.first[row, place] = pairs.scores
-        scores.both[row, place] = pairs.scores + self.trees.added(features)
+        scores.first[row, position] = pairs.scores
+        scores.both[row, position] = pairs.scores + self.trees.added(features)
         return scores
 
     def shares(self, users: RankedUsers, items: Int32Array) -> Float64Array:

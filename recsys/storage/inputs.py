@@ -94,10 +94,10 @@ def bring(
         os.utime(target)
         _forget_older(home)
     num_bytes = sum(entry.bytes for entry in missing)
-    kept = len(listing.entries) - len(missing)
+    num_kept = len(listing.entries) - len(missing)
     files = target / _FILES
     path = files / listing.pattern if listing.pattern else files
-    return Snapshot(str(path), files, listing.store.url, len(missing), kept, num_bytes)
+    return Snapshot(str(path), files, listing.store.url, len(missing), num_kept, num_bytes)
 
 
 def _listing(url: str, wanted: Callable[[str], bool]) -> _Listing:
@@ -145,17 +145,17 @@ def _required(entries: list[Entry], url: str) -> list[Entry]:
 def _expression(pattern: str) -> re.Pattern[str]:
     """A pattern of `glob` for keys."""
     text = ""
-    for part in re.split(r"(\*\*/|\*\*|\*|\[[^]]*\])", pattern):
-        if part == "**/":
+    for token in re.split(r"(\*\*/|\*\*|\*|\[[^]]*\])", pattern):
+        if token == "**/":
             text += "(?:.*/)?"
-        elif part == "**":
+        elif token == "**":
             text += ".*"
-        elif part == "*":
+        elif token == "*":
             text += "[^/]*"
-        elif part.startswith("[") and part.endswith("]"):
-            text += part.replace("[!", "[^")
+        elif token.startswith("[") and token.endswith("]"):
+            text += token.replace("[!", "[^")
         else:
-            text += re.escape(part)
+            text += re.escape(token)
     return re.compile(text)
 
 

@@ -352,10 +352,10 @@ def _open(url: str, service: str, patience_seconds: float) -> "ObjectStore":
         "retry_timeout": timedelta(seconds=patience_seconds),
         "backoff": {"max_backoff": timedelta(seconds=_LONGEST_PAUSE_SECONDS)},
     }
-    given = {"client_options": client, "retry_config": retry}
+    options = {"client_options": client, "retry_config": retry}
     if service == "S3" and _needs_profile():
-        return from_url(url, credential_provider=_profile(), **given)
-    return from_url(url, **given)
+        return from_url(url, credential_provider=_profile(), **options)
+    return from_url(url, **options)
 
 
 def _needs_profile() -> bool:

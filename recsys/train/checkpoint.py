@@ -233,10 +233,11 @@ def _rows_of_parts(folder: Path, epoch: int, parts: int, rows: slice) -> dict[st
             opened.append(files.enter_context(safe_open(path, framework="pt")))
         tensors = {}
         for name in opened[0].keys():  # noqa: SIM118 - not a mapping
-            held = [file.get_tensor(name) for file in opened]
-            whole = torch.empty(sum(len(part) for part in held), *held[0].shape[1:])
-            for rank, part in enumerate(held):
-                whole[rank::parts] = part
+            shards = [file.get_tensor(name) for file in opened]
+            whole = torch.empty(sum(len(shard) for shard in shards), *shards[0].shape[1:])
+            # Row n lies with process n modulo their number.
+            for rank, shard in enumerate(shards):
+                whole[rank::parts] = shard
             tensors[name] = whole[rows].clone()
     return tensors
 
@@ -305,8 +306,8 @@ def fingerprint(
     arrays["positives/indices"] = problem.positives.indices
     if moments is not None:
         arrays["positives/moments"] = moments
-    for given in (problem.start, problem.shared):
-        for name, states in (given or {}).items():
+    for known_states in (problem.start, problem.shared):
+        for name, states in (known_states or {}).items():
             arrays[f"start/{name}"] = states
     document = {
         "nodes": graph.num_nodes,

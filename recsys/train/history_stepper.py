@@ -72,10 +72,10 @@ class HistoryStepper(Stepper):
     def _after_gradients(self) -> None:
         assert self._pass is not None
         if self._pass.is_over:
-            made = self._pass.hand_on()
+            messages = self._pass.hand_on()
             self._pass = None
-            # The parameters have not moved yet: no more than one step is between made and now.
-            self._made = made if self.steps_a_pass > 1 else None
+            # The parameters have not moved yet: the messages are one step old at most.
+            self._made = messages if self.steps_a_pass > 1 else None
 
 
 def steps_a_pass(plan: Plan, config: TrainConfig) -> int:
@@ -92,18 +92,18 @@ class _Pass:
     """
 
     def __init__(
-        self, network: HistoryNetwork, blocks: list[Block], num_steps: int, made: States | None
+        self, network: HistoryNetwork, blocks: list[Block], num_steps: int, messages: States | None
     ) -> None:
-        """made: the messages where they are known already."""
+        """messages: where they are known already."""
         self._network = network
         self._blocks = blocks
         self._num_steps = num_steps
         self._steps = 0
-        if made is None:
+        if messages is None:
             # Steps in between change the parameters that gradients would go back through.
             with torch.set_grad_enabled(num_steps == 1):
-                made = network.messages_of_nodes(blocks)
-        self._made = made
+                messages = network.messages_of_nodes(blocks)
+        self._made = messages
         self._kept = {kind: state.detach().requires_grad_() for kind, state in self._made.items()}
 
     @property
@@ -113,15 +113,15 @@ class _Pass:
     def states(self, block: Block) -> States:
         """States of the sources of a block, for one more step."""
         self._steps += 1
-        kept: States = {}
+        messages: States = {}
         nodes: dict[NodeType, Tensor] = {}
         for kind, message in self._kept.items():
             if kind == USER or kind not in block.nodes:
-                kept[kind] = message
+                messages[kind] = message
             else:
                 nodes[kind] = block.nodes[kind]
-                kept[kind] = message.index_select(0, nodes[kind])
-        return self._network.with_own(kept, nodes)
+                messages[kind] = message.index_select(0, nodes[kind])
+        return self._network.with_own(messages, nodes)
 
     def hand_on(self) -> States:
         """Add to the parameters' gradients what the steps' gradients at the kept states come to.
@@ -129,11 +129,11 @@ class _Pass:
         Returns:
             The messages at the present parameters.
         """
-        made = self._made
+        messages = self._made
         if self._num_steps > 1:
-            made = self._network.messages_of_nodes(self._blocks)
+            messages = self._network.messages_of_nodes(self._blocks)
         roots, slopes = [], []
-        for kind, message in made.items():
+        for kind, message in messages.items():
             gradient = self._kept[kind].grad
             if gradient is not None and message.requires_grad:
                 roots.append(message)
@@ -141,4 +141,4 @@ class _Pass:
                 slopes.append(gradient / self._steps)
         if roots:
             torch.autograd.backward(roots, slopes)
-        return {kind: message.detach() for kind, message in made.items()}
+        return {kind: message.detach() for kind, message in messages.items()}

@@ -158,9 +158,10 @@ def _top_k_weights(
     if not config.top_k:
         return torch.ones_like(own)
     # Of a sample of the items, the K-th best of all is estimated by that of the same quantile.
-    place = round(config.top_k * group.sampled_share)
-    place = min(max(place, 1), scores.shape[1])
-    border = scores.topk(place, sorted=False).values.amin(1)
+    quantile_rank = round(config.top_k * group.sampled_share)
+    quantile_rank = min(max(quantile_rank, 1), scores.shape[1])
+    border = scores.topk(quantile_rank, sorted=False).values.amin(1)
+    # w = σ((s − β) / τ_w), β being the K-th best score.
     return torch.sigmoid((own - border) / config.top_k_temperature)
 
 

@@ -36,8 +36,8 @@ class Settings:
     @classmethod
     def of(cls, config: TrainConfig) -> Self:
         """Those of a configuration, with what everybody starts from where it leaves them open."""
-        given = {name: getattr(config, name) for name in _NAMES}
-        return cls(**{name: value for name, value in given.items() if value is not None})
+        settings = {name: getattr(config, name) for name in _NAMES}
+        return cls(**{name: value for name, value in settings.items() if value is not None})
 
     def kept_by(self, config: TrainConfig) -> "Settings":
         """The same, with the values that a configuration names in their place."""

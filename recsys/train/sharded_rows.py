@@ -24,9 +24,9 @@ class ShardedRows(Rows):
         self.rank, self.size = ranks.rank, ranks.size
 
     def some(self, table: Tensor, ids: Tensor) -> Tensor:
-        distinct, place = torch.unique(ids, return_inverse=True)
+        distinct, position = torch.unique(ids, return_inverse=True)
         rows: Tensor = _SomeRows.apply(table, distinct, self.rank, self.size)
-        return rows.index_select(0, place)
+        return rows.index_select(0, position)
 
     def every(self, table: Tensor, count: int) -> Tensor:
         rows: Tensor = _EveryRow.apply(table, count, self.rank, self.size)
@@ -68,30 +68,30 @@ class _SomeRows(torch.autograd.Function):
         # Requests lie by owner.
         owner = ids % size
         order = torch.argsort(owner, stable=True)
-        asked = torch.bincount(owner, minlength=size)
-        wanted = torch.empty_like(asked)
-        dist.all_to_all_single(wanted, asked)
-        sent, received = asked.tolist(), wanted.tolist()
+        num_sent = torch.bincount(owner, minlength=size)
+        num_received = torch.empty_like(num_sent)
+        dist.all_to_all_single(num_received, num_sent)
+        sent, received = num_sent.tolist(), num_received.tolist()
         requests = ids.new_empty(sum(received))
         dist.all_to_all_single(requests, ids[order], received, sent)
-        held = requests // size
+        local_rows = requests // size
 
-        replies = table.index_select(0, held)
+        replies = table.index_select(0, local_rows)
         answers = table.new_empty(len(ids), table.shape[1])
         dist.all_to_all_single(answers, replies, sent, received)
         rows = torch.empty_like(answers)
         rows[order] = answers
-        ctx.save_for_backward(order, held)
+        ctx.save_for_backward(order, local_rows)
         ctx.shape, ctx.sent, ctx.received = table.shape, sent, received
         return rows
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        order, held = ctx.saved_tensors
-        slopes = gradient.new_empty(len(held), gradient.shape[1])
+        order, local_rows = ctx.saved_tensors
+        slopes = gradient.new_empty(len(local_rows), gradient.shape[1])
         dist.all_to_all_single(slopes, gradient[order], ctx.received, ctx.sent)
         slope = gradient.new_zeros(ctx.shape)
-        slope.index_add_(0, held, slopes)
+        slope.index_add_(0, local_rows, slopes)
         return slope, None, None, None
 
 

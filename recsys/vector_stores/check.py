@@ -37,16 +37,16 @@ def recall_of(bundle: Bundle, store: VectorStore, table: str, k: int, queries: i
     """Ask the store for the lists of users spread over all, filled up by mixtures of items."""
     user_vectors, item_vectors = vectors(bundle)
     users = _spread(len(user_vectors), queries)
-    asked = with_mixtures(
+    query_vectors = with_mixtures(
         np.asarray(user_vectors[users]), item_vectors, queries, np.random.default_rng(_SEED)
     )
-    scorer = VectorScorer(asked, item_vectors)
-    every_query = np.arange(len(asked), dtype=np.int32)
+    scorer = VectorScorer(query_vectors, item_vectors)
+    every_query = np.arange(len(query_vectors), dtype=np.int32)
     truth = rank(scorer, every_query, k, candidates=bundle.available)
-    lists = store.search(table, asked, k)
+    lists = store.search(table, query_vectors, k)
     shares = hit_shares(_as_hits(lists, bundle, scorer, k), truth)
     served, served_wider = _share_of_served(bundle, users, k)
-    return Recall(k, len(asked), float(shares.mean()), served, served_wider)
+    return Recall(k, len(query_vectors), float(shares.mean()), served, served_wider)
 
 
 def _as_hits(lists: list[list[str]], bundle: Bundle, scorer: VectorScorer, k: int) -> Hits:
@@ -59,8 +59,8 @@ def _as_hits(lists: list[list[str]], bundle: Bundle, scorer: VectorScorer, k: in
         items[query, : len(rows)] = rows
     scores = np.full(items.shape, -np.inf, np.float32)
     for query, row in enumerate(items):
-        found = row != NO_ITEM
-        scores[query, found] = scorer.item_vectors[row[found]] @ scorer.user_vectors[query]
+        is_hit = row != NO_ITEM
+        scores[query, is_hit] = scorer.item_vectors[row[is_hit]] @ scorer.user_vectors[query]
     return Hits(items, scores)
 
 
@@ -71,7 +71,10 @@ def _share_of_served(
     if not len(users):
         return None, None
     seen = sum(bundle.seen[name] for name in bundle.seen_behaviors).tocsr()
-    by_vectors = VectorScorer(*(np.asarray(part, np.float32) for part in vectors(bundle)))
+    user_vectors, item_vectors = vectors(bundle)
+    by_vectors = VectorScorer(
+        np.asarray(user_vectors, np.float32), np.asarray(item_vectors, np.float32)
+    )
     served = rank(bundle.scorer, users, k, seen, bundle.available).items
     wide = rank(by_vectors, users, WIDER * k, seen, bundle.available).items
     return _mean_share(served, wide[:, :k]), _mean_share(served, wide)

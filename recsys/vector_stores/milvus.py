@@ -66,7 +66,7 @@ class Milvus:
             self._client.insert(table, _entities(batch))
 
     def search(self, table: str, queries: Float32Array, k: int) -> list[list[str]]:
-        found = self._client.search(
+        hits_by_query = self._client.search(
             table,
             data=queries.tolist(),
             filter=f"{AVAILABLE} == true",
@@ -74,7 +74,7 @@ class Milvus:
             search_params={"metric_type": "IP", "params": {"ef": max(ENTRIES_LOOKED_AT, k)}},
             output_fields=[ID_COLUMNS["items"]],
         )
-        return [[hit["entity"][ID_COLUMNS["items"]] for hit in hits] for hits in found]
+        return [[hit["entity"][ID_COLUMNS["items"]] for hit in hits] for hits in hits_by_query]
 
     def switch(self, version: str, kinds: Sequence[Kind], bundle: str) -> None:
         for kind in kinds:

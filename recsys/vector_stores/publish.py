@@ -116,19 +116,19 @@ def push(
         if live is None:
             raise UsageError(f"{store.place} has no {name}_items yet", "Begin with recsys export")
         before = _bundle_of(live, bundles)
-        found = [changes(item_rows(before), item_rows(bundle))]
+        table_changes = [changes(item_rows(before), item_rows(bundle))]
         if table_name(name, "users", live.version) in store.tables():
-            found.append(changes(user_rows(before), user_rows(bundle)))
+            table_changes.append(changes(user_rows(before), user_rows(bundle)))
         facts: dict[str, Any] = {
             "version": live.version,
             "bundle": bundle.name,
             "before": live.bundle,
-            "changed": {one.upserts.kind: len(one.upserts) for one in found},
-            "gone": {one.upserts.kind: len(one.gone) for one in found},
+            "changed": {change.upserts.kind: len(change.upserts) for change in table_changes},
+            "gone": {change.upserts.kind: len(change.gone) for change in table_changes},
         }
         if live.bundle == bundle.name:
             return facts
-        store.change(live, found, bundle.name)
+        store.change(live, table_changes, bundle.name)
         table = table_name(name, "items", live.version)
         recall = recall_of(bundle, store, table, k, queries)
     _require_recall(recall, min_recall, store, "It is live all the same: recsys export writes anew")

@@ -55,7 +55,8 @@ class Qdrant:
 
     def tables(self) -> list[str]:
         collections = self._client.get_collections().collections
-        return sorted(one.name for one in collections if is_of(self.name, one.name))
+        names = [collection.name for collection in collections]
+        return sorted(name for name in names if is_of(self.name, name))
 
     def write(self, table: str, rows: Rows, index: IndexKind) -> None:
         if self._client.collection_exists(table):

@@ -69,8 +69,8 @@ class RedisSearch:
         query = Query(text).sort_by("distance").paging(0, k).return_fields(id_column).dialect(2)
         lists = []
         for vector in queries:
-            found = index.search(query, {"query": vector.astype(np.float32).tobytes()})
-            lists.append([getattr(document, id_column) for document in found.docs])
+            result = index.search(query, {"query": vector.astype(np.float32).tobytes()})
+            lists.append([getattr(document, id_column) for document in result.docs])
         return lists
 
     def switch(self, version: str, kinds: Sequence[Kind], bundle: str) -> None:
@@ -116,7 +116,7 @@ def _text(value: object) -> Any:
     if isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, list):
-        return SEPARATOR.join(str(part) for part in value)
+        return SEPARATOR.join(str(element) for element in value)
     return value if isinstance(value, int | float) else str(value)
 
 

@@ -78,8 +78,8 @@ def _or_invalid(value: object, read: ValidatorFunctionWrapHandler) -> Any:
         return read(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return Invalid(f"{place}: {first['msg']}" if place else first["msg"])
+        field = ".".join(str(key) for key in first["loc"])
+        return Invalid(f"{field}: {first['msg']}" if field else first["msg"])
 
 
 class EventsBody(Body):

@@ -99,14 +99,14 @@ class _Runs:
     def _elements(self, pieces: Pieces, runs: list[bytes]) -> list[Any]:
         elements: list[Any] = []
         count = 0
-        for place, run in enumerate(runs):
+        for index, run in enumerate(runs):
             pieces.between()
             try:
                 further = self._run.validate_json(b"[%b]" % run, context=pieces)
             except ValidationError as error:
                 # pydantic counts the elements of a list before it reads them, and those of a tuple after.
                 if not self._is_tuple:
-                    self._require_few(count, pieces, runs[place:])
+                    self._require_few(count, pieces, runs[index:])
                 raise _behind(count, error) from None
             if not further:
                 raise NotJson
@@ -114,7 +114,7 @@ class _Runs:
             if self._most is None or count <= self._most:
                 elements += further
             elif not self._is_tuple:
-                self._require_few(count, pieces, runs[place + 1 :])
+                self._require_few(count, pieces, runs[index + 1 :])
         self._require_few(count, pieces, [])
         return elements
 
@@ -137,13 +137,13 @@ class _Runs:
 def _behind(count: int, error: ValidationError) -> Exception:
     """An error of a run, `count` elements behind the first of its list."""
     details = []
-    for one in error.errors(include_url=False, include_input=False):
-        if one["type"] == "json_invalid":
+    for detail in error.errors(include_url=False, include_input=False):
+        if detail["type"] == "json_invalid":
             return NotJson()
-        place, *inner = one["loc"]
-        known = InitErrorDetails(type=one["type"], loc=(int(place) + count, *inner), input=None)
-        if "ctx" in one:
-            known["ctx"] = one["ctx"]
+        index, *inner = detail["loc"]
+        known = InitErrorDetails(type=detail["type"], loc=(int(index) + count, *inner), input=None)
+        if "ctx" in detail:
+            known["ctx"] = detail["ctx"]
         details.append(known)
     return ValidationError.from_exception_data(error.title, details)
 

@@ -70,8 +70,8 @@ async def similar_to_user(here: Here, body: SimilarUsersBody) -> Response:
 @router.get("/attributes", response_model=AttributeColumns)
 async def attributes(here: Here, request: Request, k: QueryK = 50) -> Response:
     """What filters may name: by column of the items its most frequent values."""
-    found = await here.service.run(lambda served: catalogue.attributes(served, k))
-    return unchanging(request, orjson.dumps(found))
+    columns = await here.service.run(lambda served: catalogue.attributes(served, k))
+    return unchanging(request, orjson.dumps(columns))
 
 
 @router.get("/items", response_model=CatalogueItems)

@@ -33,7 +33,7 @@ async def recommend_user(request: Request) -> Response:
 @router.post("/recommend", response_model=Answers)
 async def recommend(here: Here, request: Request, body: RecommendBody) -> Response:
     """Several lists at once, for users and visitors, all from the same bundle."""
-    queries = [one.query() for one in body.requests]
+    queries = [query_body.query() for query_body in body.requests]
     options = body.options()
     caller = Caller(request)
     if len(queries) > 1:

@@ -32,8 +32,8 @@ async def report(here: Here, request: Request) -> Response:
     answers.
     """
     served = here.served
-    found = {**_report(served).document, "model_version": served.version}
-    return unchanging(request, orjson.dumps(found))
+    facts = {**_report(served).document, "model_version": served.version}
+    return unchanging(request, orjson.dumps(facts))
 
 
 @router.get("/report.html", response_class=Response, responses=_HTML)
@@ -68,7 +68,7 @@ async def run(here: Here) -> Response:
 @router.post("/admin/recommend", response_model=Answers)
 async def recommend_of_bundle(here: Here, request: Request, body: OtherBody) -> Response:
     """Lists of another bundle of the run, to compare; the first call loads and verifies it."""
-    queries = [one.query() for one in body.requests]
+    queries = [query_body.query() for query_body in body.requests]
     answers = await here.service.recommend(
         queries, body.options(), Caller(request), lambda: here.others.get(body.bundle)
     )

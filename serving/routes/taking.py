@@ -36,13 +36,13 @@ def checked(
     """
     valid: list[Sent] = []
     rejected: list[RejectedEvent] = []
-    for place, thing in enumerate(sent):
+    for position, thing in enumerate(sent):
         if isinstance(thing, Invalid):
             refusal: UsageError | None = UsageError(thing.detail, _FIELDS)
         else:
             refusal = refusal_of(thing)
         if refusal is not None:
-            rejected.append(_rejected(place, refusal))
+            rejected.append(_rejected(position, refusal))
         elif not isinstance(thing, Invalid):
             valid.append(thing)
     if not valid:

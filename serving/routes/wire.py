@@ -39,7 +39,7 @@ def unchanging(request: Request, body: bytes, media_type: str = "application/jso
     """
     tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"etag": tag, "cache-control": "private, no-cache"}
-    known = [one.strip() for one in request.headers.get("if-none-match", "").split(",")]
+    known = [etag.strip() for etag in request.headers.get("if-none-match", "").split(",")]
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type=media_type)

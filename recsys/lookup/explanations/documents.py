@@ -112,19 +112,21 @@ def part_documents(bundle: Bundle, lists: Sequence[Sequence[Part]]) -> list[list
     """Parts of several scores in external ids, with titles of items."""
     items: list[int] = []
     for parts in lists:
-        items.extend(part.neighbour for part in parts if part.source == ITEM)
+        items.extend(
+            contribution.neighbour for contribution in parts if contribution.source == ITEM
+        )
     names = names_of(bundle, items)
     documents = []
     for parts in lists:
-        documents.append([_part(bundle, part, names) for part in parts])
+        documents.append([_part(bundle, contribution, names) for contribution in parts])
     return documents
 
 
-def _part(bundle: Bundle, part: Part, names: Mapping[int, NamedItem]) -> PartDocument:
+def _part(bundle: Bundle, contribution: Part, names: Mapping[int, NamedItem]) -> PartDocument:
     # An item reaches its user through the reverse of "buy"; people read "buy".
-    relation = part.relation.removeprefix("rev_")
-    if part.source == ITEM:
-        name = names[part.neighbour]
+    relation = contribution.relation.removeprefix("rev_")
+    if contribution.source == ITEM:
+        name = names[contribution.neighbour]
     else:
-        name = {"id": node_label(bundle, part.source, part.neighbour)}
-    return {"relation": relation, "type": part.source, **name, "share": part.value}
+        name = {"id": node_label(bundle, contribution.source, contribution.neighbour)}
+    return {"relation": relation, "type": contribution.source, **name, "share": contribution.value}

@@ -76,7 +76,9 @@ class Explanations:
 
     def with_shares(self, added: Iterable[RelationShares]) -> "Explanations":
         """With further shares; each joins that of the same neighbour under the same relation."""
-        shares = {(one.relation, one.source): one for one in self.shares}
+        shares = {}
+        for present in self.shares:
+            shares[present.relation, present.source] = present
         scores = self.scores
         for further in added:
             key = (further.relation, further.source)

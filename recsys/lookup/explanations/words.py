@@ -75,7 +75,7 @@ class Reason(TypedDict):
 
 
 PlacedReason = tuple[int, Reason]
-"""A reason for the item at a place of those that are explained."""
+"""A reason, and the position of its item among those that are explained."""
 
 
 def reasons_of(bundle: Bundle, explanations: Explanations, request: Request) -> list[list[Reason]]:
@@ -98,16 +98,16 @@ def reasons_of(bundle: Bundle, explanations: Explanations, request: Request) -> 
         return [[_popular(bundle, request, score)] for score in scores]
     by_item: list[list[Reason]] = [[] for _ in scores]
     for shares in explanations.shares:
-        for place, reason in _of_relation(bundle, explanations.items, shares):
-            by_item[place].append(reason)
+        for position, reason in _of_relation(bundle, explanations.items, shares):
+            by_item[position].append(reason)
     recently, favoured = recently_done(bundle.target), "popular, which this list favours"
-    for place, share in _positive(explanations.trend):
+    for position, share in _positive(explanations.trend):
         trend = Reason(text=recently, share=share, code="trend", behavior=bundle.target)
-        by_item[place].append(trend)
-    for place, share in _positive(explanations.popularity):
-        by_item[place].append(Reason(text=favoured, share=share, code="favoured"))
-    for place, reason in _from_second_stage(explanations):
-        by_item[place].append(reason)
+        by_item[position].append(trend)
+    for position, share in _positive(explanations.popularity):
+        by_item[position].append(Reason(text=favoured, share=share, code="favoured"))
+    for position, reason in _from_second_stage(explanations):
+        by_item[position].append(reason)
     for reasons in by_item:
         reasons.sort(key=lambda reason: -reason["share"])
     return by_item
@@ -121,9 +121,9 @@ def _from_second_stage(explanations: Explanations) -> Iterator[PlacedReason]:
             features.setdefault(feature_named(name).words, []).append(name)
     for words, names in features.items():
         shares = np.sum([explanations.second_stage[name] for name in names], axis=0)
-        for place, share in _positive(shares):
+        for position, share in _positive(shares):
             text = f"moved up for {words}"
-            yield place, Reason(text=text, share=share, code="second_stage", features=names)
+            yield position, Reason(text=text, share=share, code="second_stage", features=names)
 
 
 def plain_text(text: str) -> str:
@@ -142,9 +142,9 @@ def _of_relation(bundle: Bundle, items: IntArray, shares: RelationShares) -> Ite
 
 
 def _positive(shares: Float64Array) -> Iterator[tuple[int, float]]:
-    """Places and shares that speak for their items."""
-    for place in np.flatnonzero(shares > 0).tolist():
-        yield place, float(shares[place])
+    """Positions and shares that speak for their items."""
+    for position in np.flatnonzero(shares > 0).tolist():
+        yield position, float(shares[position])
 
 
 def _popular(bundle: Bundle, request: Request, share: float) -> Reason:
@@ -166,20 +166,20 @@ def _from_items(bundle: Bundle, items: IntArray, shares: RelationShares) -> Iter
     is_itself = shares.neighbours[:, None] == items
     others = np.where(is_itself, 0.0, shares.values)
     itself = np.where(is_itself, shares.values, 0.0).sum(axis=0)
-    for place, share in _positive(itself):
+    for position, share in _positive(itself):
         text = did_before(behavior)
-        yield place, Reason(text=text, share=share, code="had_before", behavior=behavior)
+        yield position, Reason(text=text, share=share, code="had_before", behavior=behavior)
 
     largest = np.argsort(-others, axis=0, kind="stable")[:_ITEMS_NAMED]
     is_named = np.take_along_axis(others, largest, axis=0) > 0
     neighbours = shares.neighbours[largest]
     names = names_of(bundle, neighbours[is_named].tolist())
     values = {item: set(bundle.attributes.values_of(item)) for item in names}
-    for place, share in _positive(others.sum(axis=0)):
-        named = neighbours[is_named[:, place], place].tolist()
-        in_common = _in_common(bundle, int(items[place]), [values[item] for item in named])
+    for position, share in _positive(others.sum(axis=0)):
+        named = neighbours[is_named[:, position], position].tolist()
+        in_common = _in_common(bundle, int(items[position]), [values[item] for item in named])
         because = _because_of(bundle, [names[item] for item in named], behavior, share, in_common)
-        yield place, because
+        yield position, because
 
 
 def _because_of(
@@ -221,15 +221,15 @@ def _from_users(bundle: Bundle, items: IntArray, shares: RelationShares) -> Iter
     """Friends, or users who are alike: how many of those that speak for an item had it."""
     had = bundle.seen[bundle.target][shares.neighbours][:, items].toarray() > 0
     counts = (had & (shares.values > 0)).sum(axis=0).tolist()
-    for place, share in _positive(shares.values.sum(axis=0)):
+    for position, share in _positive(shares.values.sum(axis=0)):
         yield (
-            place,
+            position,
             Reason(
-                text=_people(shares.relation, counts[place], somebody_did(bundle.target)),
+                text=_people(shares.relation, counts[position], somebody_did(bundle.target)),
                 share=share,
                 code="people",
                 relation=shares.relation.removeprefix("rev_"),
-                count=counts[place],
+                count=counts[position],
                 behavior=bundle.target,
             ),
         )
@@ -251,9 +251,9 @@ def _from_attribute(bundle: Bundle, shares: RelationShares) -> Iterator[PlacedRe
     column = shares.source.removeprefix(USER_NODES)
     for neighbour, values in zip(shares.neighbours.tolist(), shares.values, strict=True):
         value = node_label(bundle, shares.source, neighbour)
-        for place, share in _positive(values):
+        for position, share in _positive(values):
             yield (
-                place,
+                position,
                 Reason(
                     text=f"because {_column_name(column)} is {value}",
                     share=share,

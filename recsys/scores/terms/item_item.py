@@ -184,9 +184,9 @@ def _attribute_weights(settings: ItemItemSettings) -> list[ItemItemSettings]:
     """The usual one, and from there those beside: each takes a fit of its own."""
     if not settings.attribute_weight:
         return [settings.changed(attribute_weight=USUAL_ATTRIBUTE_WEIGHT)]
-    place = ATTRIBUTE_WEIGHTS.index(settings.attribute_weight)
+    position = ATTRIBUTE_WEIGHTS.index(settings.attribute_weight)
     beside = [
-        *ATTRIBUTE_WEIGHTS[max(place - 1, 0) : place],
-        *ATTRIBUTE_WEIGHTS[place + 1 : place + 2],
+        *ATTRIBUTE_WEIGHTS[max(position - 1, 0) : position],
+        *ATTRIBUTE_WEIGHTS[position + 1 : position + 2],
     ]
     return [settings.changed(attribute_weight=weight) for weight in beside]
