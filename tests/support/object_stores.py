@@ -19,10 +19,11 @@ KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMIexamplesecret"
 
 @dataclass
 class ObjectServer:
-    """A running server; `kill` ends it as a power cut does."""
+    """A running server; `kill` ends it as a power cut does, and nobody else gets its port."""
 
     port: int
     process: subprocess.Popen
+    _reserved: socket.socket | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -31,6 +32,16 @@ class ObjectServer:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        # Bound and not listened at: connections are refused, and no server of another test answers them.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", self.port))
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        if self._reserved is not None:
+            self._reserved.close()
 
 
 def environment_of(port: int) -> dict[str, str]:
@@ -64,12 +75,12 @@ def object_server(bucket: str) -> Iterator[ObjectServer]:
         str(port),
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = ObjectServer(port, process)
     try:
         _make_bucket(f"http://127.0.0.1:{port}/{bucket}", process)
-        yield ObjectServer(port, process)
+        yield running
     finally:
-        process.kill()
-        process.wait()
+        running.end()
 
 
 def _make_bucket(url: str, process: subprocess.Popen) -> None:
