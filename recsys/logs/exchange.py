@@ -6,7 +6,7 @@ all ids being known, codes become places in ascending text order and the rows go
 range of users. So an id has the same code whatever the pieces and buckets.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,9 +23,11 @@ from recsys.core.tables import BEHAVIOR, ITEM, USER
 from recsys.logs.spill import BATCH, ID, ROWS, ids_file, together
 
 _IDS = "ids.arrow"
+_CODE = "code"
 _SIDES = (USER, ITEM, BEHAVIOR)
 _IDS_AT_ONCE = 30_000_000  # some 2 GB
 _SAMPLED_IDS = 1_000_000
+_BATCHES_AT_ONCE = 4  # of a piece: pieces times buckets make many files as it is
 
 
 @dataclass(frozen=True)
@@ -177,27 +179,34 @@ def move_to_buckets(call: Call) -> Facts:
     for side, path in zip(_SIDES, call.read(_codes_file(number)), strict=True):
         codes_of[side] = np.load(path)
     bucket_of_user = np.repeat(np.arange(len(starts) - 1, dtype=np.int16), np.diff(starts))
-    for batch_number, file in enumerate(batches):
-        rows = read_arrow(file)
-        call.used_up(file)
-        for column, codes in codes_of.items():
-            if column in rows.columns:
-                recoded = codes[rows[column].to_numpy()]
-                rows = rows.with_columns(pl.Series(column, recoded))
+    for run_number, start in enumerate(range(0, len(batches), _BATCHES_AT_ONCE)):
+        files = batches[start : start + _BATCHES_AT_ONCE]
+        rows = pl.concat([_recoded(read_arrow(file), codes_of) for file in files])
+        for file in files:
+            call.used_up(file)
         for bucket, rows_of_bucket in _by_bucket(rows, bucket_of_user):
-            name = f"{_bucket_prefix(bucket)}{batch_number:06d}.arrow"
+            name = f"{_bucket_prefix(bucket)}{run_number:06d}.arrow"
             rows_of_bucket.write_ipc(call.out / name)
     return {}
 
 
+def _recoded(rows: pl.DataFrame, codes_of: Mapping[str, Int32Array]) -> pl.DataFrame:
+    """Rows with final codes in place of provisional ones."""
+    for column, codes in codes_of.items():
+        if column in rows.columns:
+            final_codes = codes[rows[column].to_numpy()]
+            rows = rows.with_columns(pl.Series(column, final_codes))
+    return rows
+
+
 def _in_text_order(ids: pl.Series) -> tuple[pl.Series, Int32Array]:
     """Each id once, in ascending text order, and the place there of each of the ids."""
-    order = ids.arg_sort()
-    ordered = ids.gather(order)
-    is_first = (ordered != ordered.shift()).fill_null(True)
-    codes = np.empty(len(ids), np.int32)
-    codes[order.to_numpy()] = np.cumsum(is_first.to_numpy(), dtype=np.int32) - 1
-    return ordered.filter(is_first), codes
+    # An id comes once for every piece that has it: looked up, each is sorted only once.
+    ordered = ids.unique().sort()
+    codes = pl.Series(_CODE, np.arange(len(ordered), dtype=np.int32))
+    table = pl.DataFrame([ordered.alias(ID), codes])
+    coded = ids.alias(ID).to_frame().join(table, on=ID, how="left", maintain_order="left")
+    return ordered, coded[_CODE].to_numpy()
 
 
 def _starts(rows_of_user: Int64Array, buckets: int) -> list[int]:
