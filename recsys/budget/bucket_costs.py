@@ -11,16 +11,16 @@ from recsys.budget.counts import Counts
 from recsys.core.config import RunConfig
 from recsys.core.steps import call_bytes
 
-_INGESTED_ROW = 2.0e-6  # read, moved to its bucket, cleaned, written: by the workers
-_LED_ROW = 1.5e-6  # ids put in order, counts: by one process
-_SPLIT_ROW = 1.0e-6  # the moment of the cut, the part that a row goes to
+_INGESTED_ROW = 2.7e-6  # read, moved to its bucket, cleaned, written: by the workers
+_LED_ROW = 1.4e-6  # ids put in order, counts: by one process
+_SPLIT_ROW = 1.1e-6  # the moment of the cut, the part that a row goes to
 _LED_SPLIT_ROW = 2e-8
 _EXCHANGED_ROW_BYTES = 20  # of a bucket's files, packed
 _INGEST_FILE_BYTES = 100  # of all files that ingest leaves on its way, a row
 _SPLIT_FILE_BYTES = 25
 _AUDIT_FILE_BYTES = 25
 _LIST_FILE_BYTES = 150  # of a user, 20 items with their scores
-_LED_ROW_BYTES = 20  # of ids and their places, in the process that leads
+_LED_ROW_BYTES = 45  # of ids and their places, in the process that leads
 
 
 class BucketCost(NamedTuple):

@@ -37,7 +37,7 @@ def test_the_same_as_json():
 def test_buckets_divide_what_goes_by_buckets():
     hours = {}
     for buckets in ([], ["--buckets", "64"]):
-        document = json.loads(said("--workers", "4", *buckets, "--json"))
+        document = json.loads(said("--workers", "8", *buckets, "--json"))
         hours[len(buckets)] = {stage["name"]: stage["hours"] for stage in document["stages"]}
     together, divided = hours.values()
     faster = {name for name in together if divided[name] < together[name]}
