@@ -29,11 +29,13 @@ class BucketCost(NamedTuple):
     seconds: from begin to end, at the nominal speed.
     memory_bytes: of the largest of the processes at its peak.
     moved_bytes: of the files that each worker writes, and another reads.
+    workers: that have a bucket at the same time.
     """
 
     seconds: float
     memory_bytes: float
     moved_bytes: float
+    workers: int
 
 
 class _Shares(NamedTuple):
@@ -69,7 +71,7 @@ def bucket_cost(
     moved_bytes = shares.file_bytes / at_once
     seconds = shares.led_seconds + shares.seconds / at_once + 2 * moved_bytes / link_bytes
     memory_bytes = _memory_bytes(stage, counts, config, buckets, at_once)
-    return BucketCost(seconds, memory_bytes, moved_bytes)
+    return BucketCost(seconds, memory_bytes, moved_bytes, at_once)
 
 
 def _shares(stage: str, counts: Counts, config: RunConfig) -> _Shares:

@@ -195,9 +195,8 @@ def _divided(
     name: str, stage: str, counts: Counts, config: RunConfig, link_bytes: float, buckets: int
 ) -> StageSize:
     """One stage that goes by buckets of users; arguments as of `_stage_size`."""
-    workers = min(config.group.workers, buckets)
-    cost = bucket_cost(stage, counts, config, buckets, workers, link_bytes)
-    return StageSize(name, cost.seconds / 3600, cost.memory_bytes, cost.moved_bytes, workers)
+    cost = bucket_cost(stage, counts, config, buckets, config.group.workers, link_bytes)
+    return StageSize(name, cost.seconds / 3600, cost.memory_bytes, cost.moved_bytes, cost.workers)
 
 
 def _changed_configs(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
