@@ -78,7 +78,6 @@ def run_side(side: str, folder: Path, buckets: int) -> None:
         with metered.stage("ingest"):
             ingest(log, DataConfig(), clean, out / "log", buckets=buckets, steps=steps("ingest"))
         coded = load_log(out / "log")
-        num_rows = int(coded.rows.select(pl.len()).collect().item())
         split_steps = steps("split")
         (out / "split").mkdir()
         with metered.stage("split"):
@@ -93,6 +92,7 @@ def run_side(side: str, folder: Path, buckets: int) -> None:
         with metered.stage("lists"):
             write_parts(asked, None, buckets, out / "lists", metered, QUIET)
     if side == "local":
+        num_rows = int(coded.rows.select(pl.len()).collect().item())
         figures = {"rows_kept": num_rows, "steps": metered.steps, "led": metered.led}
         (out / STEPS).write_text(json.dumps(figures), encoding="utf-8")
 

@@ -204,8 +204,8 @@ def _in_text_order(ids: pl.Series) -> tuple[pl.Series, Int32Array]:
     # An id comes once for every piece that has it: looked up, each is sorted only once.
     ordered = ids.unique().sort()
     codes = pl.Series(_CODE, np.arange(len(ordered), dtype=np.int32))
-    table = pl.DataFrame([ordered.alias(ID), codes])
-    coded = ids.alias(ID).to_frame().join(table, on=ID, how="left", maintain_order="left")
+    table = pl.DataFrame([ordered, codes])
+    coded = ids.to_frame().join(table, on=ID, how="left", maintain_order="left")
     return ordered, coded[_CODE].to_numpy()
 
 
