@@ -89,21 +89,24 @@ def slim_cost(users: int, items: int, interactions: int) -> Forecast:
 
 
 def gfcf_cost(users: int, items: int, interactions: int) -> Forecast:
-    """256 singular vectors, the filter RᵀR, and for each user the sum of the filter's rows and a
-    product 256 wide.
+    """256 singular vectors, the filter RᵀR where items are fewer than users, and for each user the
+    sum of the filter's rows and a product 256 wide.
     """
     smaller = min(users, items)
     lanczos = 1000 * (4e-9 * interactions + 5e-7 * smaller)
 
     products = _products(users, interactions)
-    multiplying = products * _product_seconds(items)
-
     entries = min(products, float(items) ** 2)
     sums = min(float(interactions) * items, 2 * interactions * entries / max(items, 1))
+    if users <= items:
+        multiplying, filter_bytes = 0.0, 20.0 * interactions
+        # A user's history by way of those who share an item with it: at most every row of the log.
+        sums = min(sums, float(users) * interactions)
+    else:
+        multiplying, filter_bytes = products * _product_seconds(items), 20 * entries
     scoring = sums * (_PRODUCT + _SCATTER * items) + 1.5e-8 * users * items
     seconds = lanczos + multiplying + scoring + rank_seconds(users, items)
 
-    filter_bytes = 20 * entries
     lanczos_bytes = 8 * 512 * smaller
     vector_bytes = 16 * 256 * (users + items)
     return Forecast(seconds, filter_bytes + lanczos_bytes + vector_bytes + BLOCK_BYTES)

@@ -14,21 +14,24 @@ from recsys.core.interactions import Interactions
 
 @dataclass(frozen=True)
 class LowPassScorer:
-    """score = r · filter + (r · into) · back.
+    """score = r · P + (r · into) · back.
 
-    rows: (users, items) train matrix. filter: (items, items) sparse. into: (items, rank), back:
-    (rank, items).
+    rows: (users, items) train matrix. linear: sparse matrices whose product is P, (items, items).
+    into: (items, rank), back: (rank, items).
     """
 
     rows: sparse.csr_matrix
-    filter: sparse.csr_matrix
+    linear: tuple[sparse.csr_matrix, ...]
     into: Float32Array
     back: Float32Array
 
     def score(self, users: Int32Array) -> Float32Array:
         """(len(users), items) float32."""
         rows = self.rows[users]
-        scores: Float32Array = (rows @ self.filter).toarray()
+        filtered = rows
+        for factor in self.linear:
+            filtered = filtered @ factor
+        scores: Float32Array = filtered.toarray()
         scores += (rows @ self.into) @ self.back
         return scores
 
@@ -48,8 +51,7 @@ def fit_gfcf(
         seed: of the SVD's first vector.
     """
     rows = interactions.matrix((target,))
-    adjacency = normalised(rows)
-    linear = (adjacency.T @ adjacency).tocsr().astype(np.float32)
+    linear = _linear_filter(normalised(rows))
     largest_rank = max(rank for rank, _ in settings)
     into, back = low_pass(rows, largest_rank, seed)
     for rank, weight in settings:
@@ -57,3 +59,15 @@ def fit_gfcf(
         weighted_into = into[:, :num_vectors] * np.float32(weight)
         transposed_back = np.ascontiguousarray(back[:, :num_vectors].T)
         yield LowPassScorer(rows, linear, weighted_into, transposed_back)
+
+
+def _linear_filter(adjacency: sparse.csr_matrix) -> tuple[sparse.csr_matrix, ...]:
+    """Matrices whose product is P = R̃ᵀR̃ of R̃ (users, items), in float32.
+
+    Where users are fewer than items P has far more entries than R̃: a history then goes through its
+    two factors, by way of the users that share an item with it.
+    """
+    num_users, num_items = adjacency.shape
+    transposed = adjacency.T.tocsr()
+    factors = (transposed, adjacency) if num_users <= num_items else (transposed @ adjacency,)
+    return tuple(factor.astype(np.float32) for factor in factors)

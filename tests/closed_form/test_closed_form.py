@@ -177,9 +177,11 @@ def test_ease_refuses_what_has_no_inverse() -> None:
 
 
 @pytest.mark.parametrize(("rank", "weight"), [(8, 0.3), (8, 0.0), (30, 1.0)])
-def test_gfcf_equals_dense(
-    train: Interactions, dense: np.ndarray, rank: int, weight: float
-) -> None:
+@pytest.mark.parametrize(("users", "items"), [(60, 40), (40, 60)])
+def test_gfcf_equals_dense(users: int, items: int, rank: int, weight: float) -> None:
+    """Whether P is made, or users of the same items stand between."""
+    train = random_interactions(users, items)
+    dense = train.matrix().toarray().astype(np.float64)
     of_user, of_item = dense.sum(axis=1), dense.sum(axis=0)
     normal = dense / np.sqrt(of_user)[:, None] / np.sqrt(of_item)
     vectors = np.linalg.svd(normal)[2][:rank].T
