@@ -12,6 +12,7 @@ from recsys.bundle.bundle import Bundle
 from recsys.bundle.new_bundle import new_bundle
 from recsys.bundle.parts.scoring import Scoring
 from recsys.core.config import BlendConfig
+from recsys.core.distinct import distinct
 from recsys.core.encoder import Embeddings, EncoderState, RelationState
 from recsys.core.ids import IdMap
 from recsys.core.interactions import Interactions
@@ -22,7 +23,7 @@ from recsys.encode.history_scores import HistoryScores
 def made_up(given: argparse.Namespace) -> Bundle:
     """Random pairs and vectors; one relation, two layers, attention on."""
     rng = np.random.default_rng(given.seed)
-    keys = np.unique(rng.integers(0, given.users * given.items, given.pairs))
+    keys = distinct(rng.integers(0, given.users * given.items, given.pairs))
     user, item = np.divmod(keys, given.items)
     log = Interactions(
         user=user.astype(np.int32),

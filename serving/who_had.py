@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from recsys.core.distinct import distinct
 from serving.documents import ItemUsers
 from serving.service import require_item
 from serving.state import Served
@@ -15,11 +16,11 @@ def who_had(served: Served, item_id: str, k: int) -> ItemUsers:
     require_item(served, item_id)
     bundle = served.bundle
     [item] = bundle.items.lookup([item_id]).tolist()
-    users = np.empty(0, dtype=np.int64)
+    rows = [np.empty(0, dtype=np.int64)]
     for had in bundle.seen.values():
         places = np.flatnonzero(had.indices == item)
-        rows = np.searchsorted(had.indptr, places, side="right") - 1
-        users = np.union1d(users, rows)
+        rows.append(np.searchsorted(had.indptr, places, side="right") - 1)
+    users = distinct(*rows)
     return {
         "item": item_id,
         "users": bundle.users.external(users[:k]),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.core.arrays import Float32Array, Int32Array
+from recsys.core.distinct import distinct
 from recsys.core.errors import DataError
 from recsys.core.interactions import Interactions
 
@@ -50,7 +51,7 @@ def fit_recent_popularity(interactions: Interactions, target: str, share: float)
     # Distinct pairs, as one number each.
     num_items = interactions.num_items
     user = interactions.user[rows].astype(np.int64)
-    pairs = np.unique(user * num_items + interactions.item[rows])
+    pairs = distinct(user * num_items + interactions.item[rows])
     recent = np.bincount(pairs % num_items, minlength=num_items)
 
     # The rank in the order of (recent, all-time) is exact where a weighted sum of the two would

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array, IntArray
+from recsys.core.distinct import distinct
 from recsys.core.errors import UsageError
 from recsys.core.interactions import DAY_SECONDS, Interactions, TimeKind
 
@@ -206,7 +207,7 @@ class UserHistories:
     def items_under(self, behaviors: Collection[str]) -> list[IntArray]:
         """Of each user the items under some behaviours, ascending."""
         rows = np.flatnonzero(self.under(behaviors))
-        user, item = np.divmod(np.unique(self._pair(rows)), self.num_items)
+        user, item = np.divmod(distinct(self._pair(rows)), self.num_items)
         ends = np.searchsorted(user, np.arange(1, self.num_users))
         return np.split(item.astype(np.int32), ends)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Int32Array, Int64Array, IntArray
+from recsys.core.distinct import distinct
 from recsys.core.ids import UNKNOWN, IdMap
 from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, WEIGHT, Drops
 
@@ -233,7 +234,13 @@ def hold_out(rows: pl.DataFrame, train: Coded) -> HeldOut:
             "cold item": int(((user != UNKNOWN) & (item == UNKNOWN)).sum()),
         }
     )
-    pairs = np.unique(np.stack([user[warm], item[warm]], axis=1), axis=0)
+    # Distinct pairs, as one number each.
+    num_items = max(len(train.item_codes), 1)
+    pairs = distinct(user[warm].astype(np.int64) * num_items + item[warm])
+    warm_user, warm_item = np.divmod(pairs, num_items)
     return HeldOut(
-        pairs[:, 0], pairs[:, 1], +dropped, rows.filter(pl.Series(~warm)).select(USER, ITEM)
+        warm_user.astype(np.int32),
+        warm_item.astype(np.int32),
+        +dropped,
+        rows.filter(pl.Series(~warm)).select(USER, ITEM),
     )

@@ -8,6 +8,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys.core.arrays import Int32Array
+from recsys.core.distinct import distinct
 from recsys.core.errors import DataError
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import Interactions
@@ -131,7 +132,7 @@ def _table(
         f"beyond rank {k}": int((judged & ~within).sum()),
         "unknown item, kept as a miss": int((within & ~known).sum()),
         "seen in train, kept as a miss": int(repeated.sum()),
-        "test user without a list": int(len(users) - len(np.unique(row[judged]))),
+        "test user without a list": int(len(users) - len(distinct(row[judged]))),
     }
     return ranked, +Drops(counts)
 

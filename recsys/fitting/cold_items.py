@@ -34,7 +34,8 @@ def with_cold_items(bundle: Bundle, phase: Phase) -> Bundle:
     log = phase.log
     if bundle.item_map is None:
         return bundle
-    codes = np.setdiff1d(np.arange(len(log.items)), phase.interactions.item_codes)
+    all_codes = np.arange(len(log.items))
+    codes = np.setdiff1d(all_codes, phase.interactions.item_codes, assume_unique=True)
     items = _log_items(phase)
     cold = items.table(codes, bundle.item_map)
     if log.cold_items is not None:
@@ -78,7 +79,7 @@ class PlacedItems(NamedTuple):
 def place_cold_items(phase: Phase, graph: Graph, embeddings: Embeddings) -> PlacedItems | None:
     """All cold items of what is held out; None where there are none, or none can be placed."""
     all_codes = np.arange(len(phase.log.items))
-    codes = np.setdiff1d(all_codes, phase.interactions.item_codes)
+    codes = np.setdiff1d(all_codes, phase.interactions.item_codes, assume_unique=True)
     if not len(codes):
         return None
     new = place_items(phase, graph, embeddings, codes)

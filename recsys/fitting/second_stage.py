@@ -108,7 +108,7 @@ def cross_fitted_values(
     columns = readable(phase)
     first = first_stage(phase, scorer, half_life_days, columns)
     for judged in (slice(0, None, 2), slice(1, None, 2)):
-        others = np.setdiff1d(users, users[judged])
+        others = np.setdiff1d(users, users[judged], assume_unique=True)
         learners = evenly(others, _MOST_USERS // 2)
         fitted = fit_second_stage(phase, scorer, first, columns, learners)
         if fitted is not None:

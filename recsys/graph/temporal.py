@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from recsys.core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
+from recsys.core.distinct import distinct
 from recsys.core.errors import UsageError
 from recsys.graph.draw import draw_from_runs, first_not_below
 from recsys.graph.sampling import fanout_of_layers
@@ -73,7 +74,7 @@ class TemporalSampler:
         for node_type in self._num_nodes:
             rows[node_type] = self._seed_moments(seeds, before, node_type)
         all_times = np.concatenate([nodes.times for nodes in rows.values()])
-        times = np.unique(all_times)
+        times = distinct(all_times)
         blocks = []
         for depth, fanout in enumerate(self._fanouts):
             block, rows = self._block(rows, fanout, (seed, depth), times)
@@ -213,14 +214,12 @@ class _Numbering:
         self._times = times
         self._num_nodes = max(num_nodes, 1)
         row_keys = self._key(rows)
-        if len(np.unique(row_keys)) < len(row_keys):
+        if len(distinct(row_keys)) < len(row_keys):
             raise UsageError(
                 "a seed stands twice with the same query time", "Pass every (seed, time) pair once"
             )
-        source_keys = [np.empty(0, np.int64)]
-        for moments in sources:
-            source_keys.append(self._key(moments))
-        new_keys = np.setdiff1d(np.concatenate(source_keys), row_keys)
+        source_keys = distinct(np.empty(0, np.int64), *map(self._key, sources))
+        new_keys = np.setdiff1d(source_keys, row_keys, assume_unique=True)
         time_number, new_ids = np.divmod(new_keys, self._num_nodes)
         self.nodes = _Moments(
             ids=np.concatenate([rows.ids, new_ids]),

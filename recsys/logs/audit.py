@@ -110,7 +110,8 @@ def audit_phase(interactions: Interactions, rows: pl.DataFrame) -> list[Finding]
     """
     unknown = {}
     for side, codes in {USER: interactions.user_codes, ITEM: interactions.item_codes}.items():
-        unknown[side] = len(np.setdiff1d(codes, rows[side].unique().to_numpy()))
+        present = rows[side].unique().to_numpy()
+        unknown[side] = len(np.setdiff1d(codes, present, assume_unique=True))
     return findings_of_phase(unknown, len(interactions), len(rows))
 
 

@@ -2,7 +2,7 @@
 number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,63 +15,99 @@ _BITS = 63
 
 @dataclass(frozen=True)
 class Packed:
-    """keys: (n,) of rows whose `columns` were shifted by `low` to start at 0 and laid side by side,
-    the first on top.
+    """keys: (n,) of rows whose columns stand side by side in whole numbers from 0.
+
+    columns: how each is laid out, the topmost first.
     """
 
     keys: Int64Array
-    columns: tuple[str, ...]
-    low: tuple[int, ...]
-    bits: tuple[int, ...]
+    columns: tuple["Column", ...]
 
     def sort(self) -> "Packed":
         return self.of(np.sort(self.keys))
 
     def of(self, keys: Int64Array) -> "Packed":
         """Other rows in the same layout."""
-        return Packed(keys, self.columns, self.low, self.bits)
+        return Packed(keys, self.columns)
 
     def one_a_group(self, last: bool) -> "Packed":
         """The first (or `last`) of sorted rows that agree in all columns but the last one."""
-        group = self.keys >> self.bits[-1]
+        group = self.keys >> self.columns[-1].bits
         changes = group[1:] != group[:-1]
         ends = np.append(changes, True) if last else np.insert(changes, 0, True)
         return self.of(self.keys[ends[: len(group)]])
 
     def arrays(self) -> dict[str, Int64Array]:
         """The columns again, (n,) each."""
-        columns = {}
+        arrays = {}
         remaining = self.keys
-        layout = list(zip(self.columns, self.low, self.bits, strict=True))
         # The last column has the lowest bits.
-        for column, low, bits in reversed(layout):
-            mask = (1 << bits) - 1
-            columns[column] = (remaining & mask) + low
-            remaining = remaining >> bits
-        return columns
+        for column in reversed(self.columns):
+            mask = (1 << column.bits) - 1
+            arrays[column.name] = column.values(remaining & mask)
+            remaining = remaining >> column.bits
+        return arrays
 
 
-def pack(columns: dict[str, IntArray]) -> Packed | None:
+@dataclass(frozen=True)
+class Column:
+    """Whole numbers as numbers from 0 in the same order: less the smallest, or ranks.
+
+    low: the smallest.
+    levels: the distinct numbers, ascending, where ranks among them stand for numbers.
+    bits: of the largest that stands for one.
+    """
+
+    name: str
+    low: int
+    bits: int
+    levels: Int64Array | None = None
+
+    def values(self, numbers: Int64Array) -> Int64Array:
+        """(n,) what `numbers` stand for."""
+        return numbers + self.low if self.levels is None else self.levels[numbers]
+
+
+def pack(columns: Mapping[str, IntArray]) -> Packed | None:
     """Columns of whole numbers, (n,) each, as keys in the order of the rows; None when they need
     more than 63 bits.
     """
-    lows = []
-    bits = []
-    num_rows = 0
-    for values in columns.values():
-        num_rows = len(values)
-        low = int(values.min()) if num_rows else 0
-        high = int(values.max()) if num_rows else 0
-        lows.append(low)
-        bits.append((high - low).bit_length())
-    if sum(bits) > _BITS:
+    layout = {}
+    numbers = {}
+    for name, values in columns.items():
+        layout[name], numbers[name] = _from_lowest(name, values)
+    # Ranks take no more bits than there are rows, and longer to find: the widest columns first.
+    for column in sorted(layout.values(), key=lambda column: column.bits, reverse=True):
+        if _bits_of(layout) <= _BITS:
+            break
+        layout[column.name], numbers[column.name] = _as_ranks(column.name, columns[column.name])
+    if _bits_of(layout) > _BITS:
         return None
 
+    num_rows = len(next(iter(columns.values()), ()))
     keys = np.zeros(num_rows, np.int64)
-    for values, low, width in zip(columns.values(), lows, bits, strict=True):
-        keys <<= width
-        keys |= values.astype(np.int64) - low
-    return Packed(keys, tuple(columns), tuple(lows), tuple(bits))
+    for name, column in layout.items():
+        keys <<= column.bits
+        keys |= numbers[name]
+    return Packed(keys, tuple(layout.values()))
+
+
+def _from_lowest(name: str, values: IntArray) -> tuple[Column, Int64Array]:
+    """A column as numbers less the smallest, and these."""
+    low = int(values.min()) if len(values) else 0
+    high = int(values.max()) if len(values) else 0
+    return Column(name, low, (high - low).bit_length()), values.astype(np.int64) - low
+
+
+def _as_ranks(name: str, values: IntArray) -> tuple[Column, Int64Array]:
+    """A column as ranks, which need as many numbers as there are however far apart, and these."""
+    levels, ranks = np.unique(values, return_inverse=True)
+    largest_rank = max(len(levels) - 1, 0)
+    return Column(name, 0, largest_rank.bit_length(), levels.astype(np.int64)), ranks
+
+
+def _bits_of(layout: Mapping[str, Column]) -> int:
+    return sum(column.bits for column in layout.values())
 
 
 def sort_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:

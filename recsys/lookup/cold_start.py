@@ -22,6 +22,7 @@ import numpy as np
 from recsys.bundle.bundle import Bundle
 from recsys.core.arrays import Float32Array, IntArray
 from recsys.core.artefacts import no_pause
+from recsys.core.distinct import distinct
 from recsys.core.errors import UsageError, nearest
 from recsys.core.history import UserHistories
 from recsys.core.ids import UNKNOWN, IdMap, id_text
@@ -312,7 +313,7 @@ def _items_under(bundle: Bundle, user: int, behaviors: tuple[str, ...]) -> IntAr
         return _NO_ITEMS
     if len(lists) == 1:
         return lists[0]
-    return np.unique(np.concatenate(lists))
+    return distinct(*lists)
 
 
 def _segment(bundle: Bundle, attributes: Attributes) -> tuple[tuple[int, ...], Attributes]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from recsys.bundle.bundle import USER_NODES, Bundle
 from recsys.core.bins import bin_of
+from recsys.core.distinct import distinct
 from recsys.core.errors import UsageError, nearest
 from recsys.core.ids import UNKNOWN
 from recsys.lookup.histories import require_list
@@ -55,7 +56,7 @@ def read_friends(bundle: Bundle, friends: Friends) -> tuple[Rows, list[str]]:
             "Train with one in graph.relations",
         )
     internal_ids = bundle.users.lookup(friends)
-    known = np.unique(internal_ids[internal_ids != UNKNOWN]).astype(np.int64)
+    known = distinct(internal_ids[internal_ids != UNKNOWN]).astype(np.int64)
     unknown = []
     for friend, user in zip(friends, internal_ids, strict=True):
         if user == UNKNOWN:
@@ -84,7 +85,7 @@ def with_friends(neighbours: Rows, friends: Rows) -> Rows:
 
 def _largest(left: SparseRow, right: SparseRow) -> SparseRow:
     """The larger entry at each column that either has."""
-    indices = np.union1d(left.indices, right.indices)
+    indices = distinct(left.indices, right.indices)
     values = np.zeros(len(indices), np.float32)
     for row in (left, right):
         places = np.searchsorted(indices, row.indices)

@@ -19,6 +19,7 @@ import polars as pl
 from recsys.core.arrays import BoolArray, Int32Array, Int64Array
 from recsys.core.artefacts import read_json
 from recsys.core.config import RunConfig, SplitConfig, Task
+from recsys.core.distinct import distinct
 from recsys.core.edge_rows import EdgeRows
 from recsys.core.ids import UNKNOWN
 from recsys.core.interactions import SEEN_OTHERWISE, dense_of, hold_out
@@ -259,7 +260,7 @@ def check_bucket(call: Call) -> Facts:
         facts["counts"][phase] = {
             name: getattr(counts, name) for name in ("rows", "cold", "warm", "met", "later")
         }
-        codes = _Codes(np.unique(learned[USER].to_numpy()), np.flatnonzero(known).astype(np.int32))
+        codes = _Codes(distinct(learned[USER].to_numpy()), np.flatnonzero(known).astype(np.int32))
         facts["fitted"][phase] = _fit(call.out, phase, learned, codes)
         facts["warm_users"][phase], dropped = _warm(held_out, learned, codes, bucket)
         facts["dropped"] = dict(dropped)  # those of "final" stay
@@ -304,7 +305,8 @@ def _fit(out: Path, phase: str, learned: pl.DataFrame, codes: _Codes) -> dict[st
     is_known: BoolArray = items != UNKNOWN
     popularity = np.bincount(items[is_known], minlength=len(codes.item_codes))
     np.save(out / _FITTED.format(phase=phase), popularity)
-    absent = np.setdiff1d(codes.user_codes, learned[USER].unique().to_numpy())
+    present = learned[USER].unique().to_numpy()
+    absent = np.setdiff1d(codes.user_codes, present, assume_unique=True)
     return {USER: len(absent)}
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys.core.arrays import Float32Array, Int32Array
+from recsys.core.distinct import distinct
 from recsys.core.noise import Difference, difference
 from recsys.core.progress import QUIET, Progress
 from recsys.evaluate.deciding import deciding_per_user
@@ -73,7 +74,7 @@ def choose_blend(
     source: VectorSource
     if isinstance(vectors, TrainedVectors):
         # Only the rows that are looked at are encoded anew.
-        source = _ScaledVectors(vectors, np.union1d(users, terms.inputs.sample))
+        source = _ScaledVectors(vectors, distinct(users, terms.inputs.sample))
     else:
         source = _FixedVectors(vectors)
     moves = terms.moves(source)

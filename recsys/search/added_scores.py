@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.core.arrays import BoolArray, Float32Array, Int32Array, Int64Array
+from recsys.core.distinct import distinct
 from recsys.core.ranking import NO_ITEM, Hits
 from recsys.search.exact import pairs_of
 
@@ -128,7 +129,7 @@ def _candidates(
     row, position = np.nonzero(by_vector != NO_ITEM)
     pairs_by_vector = row * num_items + by_vector[row, position]
     pairs_with_gain = _entry_rows(added) * num_items + added.indices
-    pairs = np.union1d(pairs_by_vector, pairs_with_gain)
+    pairs = distinct(pairs_by_vector, pairs_with_gain)
     gain = np.zeros(len(pairs), np.float32)
     gain[np.searchsorted(pairs, pairs_with_gain)] = added.data
     rows, items = np.divmod(pairs, num_items)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recsys.core.arrays import Float64Array, Int64Array
 from recsys.core.config import TrainConfig
+from recsys.core.distinct import distinct
 from recsys.core.errors import ConfigError
 from recsys.core.interactions import Interactions
 from recsys.graph.histories import HistoryBlocks
@@ -311,7 +312,7 @@ class Batches:
             before: with moments, the time at which the neighbourhoods end.
         """
         seeds: dict[NodeType, Tensor] = {
-            USER: torch.from_numpy(np.unique(user)),
+            USER: torch.from_numpy(distinct(user)),
             ITEM: torch.unique(_items_of(item, groups)),
         }
         blocks = self._blocks(seeds, user, item, key, before)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.core.arrays import Float32Array, Float64Array, Int64Array, IntArray
+from recsys.core.distinct import distinct
 from recsys.encode.attention import rows_of
 from recsys.encode.fold_in import Encoded, Neighbours, UserEncoder
 
@@ -212,7 +213,7 @@ def _joined(left: RelationShares, right: RelationShares) -> RelationShares:
     """Shares of the same relation, those of a neighbour that both have summed."""
     if np.array_equal(left.neighbours, right.neighbours):
         return left._replace(values=left.values + right.values)
-    neighbours = np.union1d(left.neighbours, right.neighbours)
+    neighbours = distinct(left.neighbours, right.neighbours)
     values = np.zeros((len(neighbours), left.values.shape[1]))
     values[np.searchsorted(neighbours, left.neighbours)] += left.values
     values[np.searchsorted(neighbours, right.neighbours)] += right.values
