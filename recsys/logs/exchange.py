@@ -8,12 +8,12 @@ range of users. So an id has the same code whatever the pieces and buckets.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pyarrow.compute import dictionary_encode
 
 from recsys.core.arrays import Int32Array, Int64Array
 from recsys.core.step_files import BucketFile
@@ -23,7 +23,6 @@ from recsys.core.tables import BEHAVIOR, ITEM, USER
 from recsys.logs.spill import BATCH, ID, ROWS, ids_file, together
 
 _IDS = "ids.arrow"
-_CODE = "code"
 _SIDES = (USER, ITEM, BEHAVIOR)
 _IDS_AT_ONCE = 30_000_000  # some 2 GB
 _SAMPLED_IDS = 1_000_000
@@ -123,14 +122,19 @@ def code_ids(
     """
     codes = [np.empty(num_rows_of_arrow(path), np.int32) for path in paths]
     bounds = _bounds(paths, sum(len(of_piece) for of_piece in codes), at_once)
+    ranges = [_ranges(read_ids(path), bounds) for path in paths]
     ordered = []
     first = 0
-    for low, high in pairwise([None, *bounds, None]):
-        ids, places = _between(paths, low, high)
+    for number in range(len(bounds) + 1):
+        places = [np.flatnonzero(of_piece == number) for of_piece in ranges]
+        ids = [
+            read_ids(path).gather(of_piece) for path, of_piece in zip(paths, places, strict=True)
+        ]
         ordered_ids, codes_of_range = _in_text_order(pl.concat(ids))
         ends = np.cumsum([len(of_piece) for of_piece in places])[:-1]
-        for number, codes_of_piece in enumerate(np.split(codes_of_range, ends)):
-            codes[number][places[number]] = first + codes_of_piece
+        parts = np.split(codes_of_range, ends)
+        for of_piece, places_of_piece, part in zip(codes, places, parts, strict=True):
+            of_piece[places_of_piece] = first + part
         ordered.append(_compact(ordered_ids))
         first += len(ordered_ids)
     return pl.concat(ordered).rechunk(), codes
@@ -153,22 +157,12 @@ def _bounds(paths: Sequence[Path], num_ids: int, at_once: int) -> list[str]:
     return sample.gather(places).unique(maintain_order=True).to_list()
 
 
-def _between(
-    paths: Sequence[Path], low: str | None, high: str | None
-) -> tuple[list[pl.Series], list[Int64Array]]:
-    """The ids of each piece from `low` on and before `high`, None for no bound, and their places there."""
-    ids = []
-    places = []
-    for path in paths:
-        of_piece = read_ids(path)
-        is_inside = np.ones(len(of_piece), bool)
-        if low is not None:
-            is_inside &= (of_piece >= low).to_numpy()
-        if high is not None:
-            is_inside &= (of_piece < high).to_numpy()
-        ids.append(of_piece.filter(is_inside))
-        places.append(np.flatnonzero(is_inside))
-    return ids, places
+def _ranges(ids: pl.Series, bounds: Sequence[str]) -> NDArray[np.uint16]:
+    """(ids,) which of the ranges that `bounds` part each lies in: how many of them are not above it."""
+    if not bounds:
+        return np.zeros(len(ids), np.uint16)
+    parting = pl.Series(ID, bounds)
+    return parting.search_sorted(ids, side="right").to_numpy().astype(np.uint16)
 
 
 def move_to_buckets(call: Call) -> Facts:
@@ -201,12 +195,13 @@ def _recoded(rows: pl.DataFrame, codes_of: Mapping[str, Int32Array]) -> pl.DataF
 
 def _in_text_order(ids: pl.Series) -> tuple[pl.Series, Int32Array]:
     """Each id once, in ascending text order, and the place there of each of the ids."""
-    # An id comes once for every piece that has it: looked up, each is sorted only once.
-    ordered = ids.unique().sort()
-    codes = pl.Series(_CODE, np.arange(len(ordered), dtype=np.int32))
-    table = pl.DataFrame([ordered, codes])
-    coded = ids.to_frame().join(table, on=ID, how="left", maintain_order="left")
-    return ordered, coded[_CODE].to_numpy()
+    # An id comes once for every piece that has it: hashed once, and sorted only among the distinct.
+    encoded = dictionary_encode(ids.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    distinct_ids = pl.Series(ids.name, encoded.dictionary)
+    order = distinct_ids.arg_sort().to_numpy()
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return distinct_ids.gather(order), rank[encoded.indices.to_numpy()]
 
 
 def _starts(rows_of_user: Int64Array, buckets: int) -> list[int]:
