@@ -7,10 +7,11 @@ by one rule: `id_text` for a value, `id_column` for a column. So 42, 42.0 and nu
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -134,12 +135,13 @@ class IdMap:
 
     def lookup(self, external: Sequence[object]) -> Int32Array:
         """Internal ids (n,), UNKNOWN (−1) where the external id is not known."""
-        internal = np.full(len(external), UNKNOWN, np.int32)
-        for position, value in enumerate(external):
-            text = id_text(value)
-            if text is not None:
-                internal[position] = self._internal.get(text, UNKNOWN)
-        return internal
+        places: Mapping[Any, int] = self._internal
+        internal = []
+        for value in external:
+            # Most ids come as text already. None, which holds no id, is no key.
+            text = value if type(value) is str else id_text(value)
+            internal.append(places.get(text, UNKNOWN))
+        return np.array(internal, np.int32)
 
     def external(self, internal: IntArray) -> list[str]:
         """External ids of internal ids; UNKNOWN is not accepted."""

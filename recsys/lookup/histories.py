@@ -41,6 +41,8 @@ class Event(NamedTuple):
 
 
 _EVENTS_AT_ONCE = 500  # read in about a millisecond
+# numpy knows numbers that are neither int nor float; to ask for these alone takes ten times as long.
+_NUMBERS = (int, float, Real)
 
 History = Sequence[object]
 """Events, or ids of items, each standing for an event of just now."""
@@ -177,9 +179,13 @@ def _num_later(bundle: "Bundle", user: int, target_items: IntArray) -> dict[int,
 
 def _read_events(bundle: "Bundle", history: History) -> tuple[list[HistoryEvent], list[str]]:
     """Events of known items, and the ids of the others."""
-    of_request = [_event_of(item) for item in history]
+    of_request = [item if isinstance(item, Event) else _event_of(item) for item in history]
+    for behavior in dict.fromkeys(event.behavior for event in of_request):
+        refusal = behavior_refusal(bundle, behavior)
+        if refusal is not None:
+            raise refusal
     for event in of_request:
-        _check_event(bundle, event)
+        _check_numbers(event)
     internal_ids = bundle.items.lookup([event.item for event in of_request])
     events = []
     unknown = []
@@ -200,13 +206,10 @@ def require_list(name: str, values: object) -> None:
 
 
 def _is_finite(value: object) -> bool:
-    # numpy knows numbers that are neither; to ask for these alone takes ten times as long.
-    return isinstance(value, int | float | Real) and math.isfinite(value)
+    return isinstance(value, _NUMBERS) and math.isfinite(value)
 
 
 def _event_of(item: object) -> Event:
-    if isinstance(item, Event):
-        return item
     return Event(id_text(item) or str(item))
 
 
@@ -219,10 +222,7 @@ def behavior_refusal(bundle: "Bundle", behavior: str | None) -> UsageError | Non
     return UsageError(f"unknown behaviour {behavior!r}", hint, code="unknown_behavior")
 
 
-def _check_event(bundle: "Bundle", event: Event) -> None:
-    refusal = behavior_refusal(bundle, event.behavior)
-    if refusal is not None:
-        raise refusal
+def _check_numbers(event: Event) -> None:
     if not _is_finite(event.weight) or event.weight <= 0:
         raise UsageError(
             f"the event of {event.item!r} has weight {event.weight!r}",
