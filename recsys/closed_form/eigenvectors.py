@@ -13,7 +13,8 @@ from recsys.core.progress import QUIET, Progress
 
 _DENSE_SIDE = 2_500
 """Up to here a dense solution takes seconds: 50 MB, and twice that while it computes."""
-_RESIDUAL = 1e-9  # of the largest eigenvalue; the eigenvalues are then right to rounding
+TO_ROUNDING = 1e-9
+"""How far G v may be from λ v, of the largest eigenvalue: eigenvalues are then right to rounding."""
 
 _BLOCK = 16  # vectors that Lanczos takes along at once: few passes over memory
 _CYCLES = 15  # of Lanczos; logs whose spectrum falls need four to nine
@@ -30,7 +31,11 @@ _COLUMNS = 64  # of a block that are filtered at a time: they fit into a cache
 
 
 def largest_eigenvectors(
-    matrix: sparse.csr_matrix, rank: int, seed: int, progress: Progress = QUIET
+    matrix: sparse.csr_matrix,
+    rank: int,
+    seed: int,
+    progress: Progress = QUIET,
+    residual: float = TO_ROUNDING,
 ) -> Float64Array:
     """(columns, min(rank, columns)) orthonormal vectors that span the largest eigenvectors of MᵀM.
 
@@ -42,14 +47,15 @@ def largest_eigenvectors(
         rank: vectors that are wanted.
         seed: of the first vectors.
         progress: is told of every cycle and round.
+        residual: ‖G v − λ v‖ that is small enough, of the largest eigenvalue; G = MᵀM.
     """
     side = matrix.shape[1]
     if side <= max(_DENSE_SIDE, 2 * rank + 6 * _BLOCK):
         return _dense(matrix, min(rank, side))
-    vectors, has_converged = _lanczos(matrix, rank, seed, progress)
-    if has_converged and not _misses_some(matrix, vectors, seed):
+    vectors, has_converged = _lanczos(matrix, rank, seed, progress, residual)
+    if has_converged and not _misses_some(matrix, vectors, seed, residual):
         return vectors
-    return _filtered_block(matrix, vectors, seed, progress)
+    return _filtered_block(matrix, vectors, seed, progress, residual)
 
 
 def _dense(matrix: sparse.csr_matrix, rank: int) -> Float64Array:
@@ -60,7 +66,7 @@ def _dense(matrix: sparse.csr_matrix, rank: int) -> Float64Array:
 
 
 def _lanczos(
-    matrix: sparse.csr_matrix, rank: int, seed: int, progress: Progress = QUIET
+    matrix: sparse.csr_matrix, rank: int, seed: int, progress: Progress, residual: float
 ) -> tuple[Float64Array, bool]:
     """By block Lanczos with thick restarts (Wu and Simon 2000), and whether it converged.
 
@@ -81,7 +87,7 @@ def _lanczos(
         values, rotation = values[::-1], rotation[:, ::-1]
         # ‖G v − λ v‖ of a Ritz vector is what leads out of the basis: its last rows' share.
         errors = np.linalg.norm(coupling @ rotation[-_BLOCK:, :rank], axis=0)
-        if errors.max() <= _RESIDUAL * values[0]:
+        if errors.max() <= residual * values[0]:
             return basis[:, :capacity] @ rotation[:, :rank], True
         # The next cycle starts from the best Ritz vectors and the block that came last.
         num_kept = (rank + (capacity - rank) // 3) // _BLOCK * _BLOCK
@@ -133,7 +139,9 @@ def _extend(
     return coupling
 
 
-def _misses_some(matrix: sparse.csr_matrix, vectors: Float64Array, seed: int) -> bool:
+def _misses_some(
+    matrix: sparse.csr_matrix, vectors: Float64Array, seed: int, residual: float
+) -> bool:
     """Whether MᵀM has a larger eigenvalue beside those of `vectors` (columns, rank).
 
     The largest value of what the vectors leave over, by Lanczos steps of our own: one value needs
@@ -164,11 +172,16 @@ def _misses_some(matrix: sparse.csr_matrix, vectors: Float64Array, seed: int) ->
         neighbours[step] = length
         basis[steps] = image / length
     values = linalg.eigvalsh_tridiagonal(diagonal[:steps], neighbours[: steps - 1])
-    return bool(values[-1] > smallest + _CHECK_TOLERANCE * largest)
+    tolerance = max(_CHECK_TOLERANCE, residual)
+    return bool(values[-1] > smallest + tolerance * largest)
 
 
 def _filtered_block(
-    matrix: sparse.csr_matrix, vectors: Float64Array, seed: int, progress: Progress = QUIET
+    matrix: sparse.csr_matrix,
+    vectors: Float64Array,
+    seed: int,
+    progress: Progress,
+    wanted_residual: float,
 ) -> Float64Array:
     """By subspace iteration with Chebyshev filters (Zhou and Saad 2007), a bounded number of them.
 
@@ -183,7 +196,7 @@ def _filtered_block(
     values, block, residual = _rayleigh_ritz(matrix, transposed, block, rank)
     products, lowering = 0.0, 1.0
     for _ in progress.track(range(_ROUNDS), "singular vectors, filtered", _ROUNDS):
-        if residual <= _RESIDUAL * values[0] or products > _FILTER_PRODUCTS:
+        if residual <= wanted_residual * values[0] or products > _FILTER_PRODUCTS:
             break
         # What lies below the border is damped: below all that the block holds.
         border = lowering * values[-1]

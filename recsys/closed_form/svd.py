@@ -12,7 +12,7 @@ from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
-from recsys.closed_form.eigenvectors import largest_eigenvectors
+from recsys.closed_form.eigenvectors import TO_ROUNDING, largest_eigenvectors
 from recsys.core.arrays import Float64Array, FloatArray, Int64Array
 from recsys.core.errors import UsageError
 from recsys.core.progress import QUIET, Progress
@@ -55,7 +55,11 @@ class _Triplet(NamedTuple):
 
 
 def truncated_svd(
-    matrix: sparse.csr_matrix, rank: int, seed: int = 0, progress: Progress = QUIET
+    matrix: sparse.csr_matrix,
+    rank: int,
+    seed: int = 0,
+    progress: Progress = QUIET,
+    residual: float = TO_ROUNDING,
 ) -> Factors:
     """The `rank` largest singular triplets, to rounding (a randomised SVD costs GF-CF 0.9 % of its
     Recall).
@@ -69,6 +73,7 @@ def truncated_svd(
         rank: triplets that are wanted.
         seed: of the vectors that an iteration starts from.
         progress: is told of iterations over large components.
+        residual: how exact eigenvectors of large components have to be (`largest_eigenvectors`).
 
     Raises:
         UsageError: a rank below 1.
@@ -80,7 +85,7 @@ def truncated_svd(
     # Lanczos is bound by memory: more BLAS threads only add waiting, several times over where
     # others use the cores too.
     with threadpool_limits(1, "blas"):
-        triplets = list(_triplets(matrix, rank, seed, progress))
+        triplets = list(_triplets(matrix, rank, seed, progress, residual))
     strongest = _strongest(triplets, rank)
 
     left = np.zeros((matrix.shape[0], len(strongest)))
@@ -94,7 +99,7 @@ def truncated_svd(
 
 
 def _triplets(
-    matrix: sparse.csr_matrix, rank: int, seed: int, progress: Progress
+    matrix: sparse.csr_matrix, rank: int, seed: int, progress: Progress, residual: float
 ) -> Iterator[_Triplet]:
     """The strongest triplets of every component, and perhaps more."""
     components = _Components(matrix)
@@ -103,7 +108,7 @@ def _triplets(
         entries = num_rows * num_columns
         if entries > _SMALL_ENTRIES:
             for component in same_shape:
-                yield from _of_large(components, component, rank, seed, progress)
+                yield from _of_large(components, component, rank, seed, progress, residual)
             continue
         step = max(1, _TOGETHER_ENTRIES // entries)
         for start in range(0, len(same_shape), step):
@@ -178,7 +183,12 @@ def _grouped(labels: Int64Array, count: int) -> tuple[Int64Array, Int64Array]:
 
 
 def _of_large(
-    components: _Components, component: int, rank: int, seed: int, progress: Progress
+    components: _Components,
+    component: int,
+    rank: int,
+    seed: int,
+    progress: Progress,
+    residual: float,
 ) -> Iterator[_Triplet]:
     """The `rank` largest triplets of one component, or all that it has; arguments as of
     `truncated_svd`.
@@ -186,7 +196,7 @@ def _of_large(
     block = components.block(component)
     is_tall = block.shape[0] >= block.shape[1]
     tall = block if is_tall else block.T.tocsr()
-    vectors = largest_eigenvectors(tall, rank, seed, progress)
+    vectors = largest_eigenvectors(tall, rank, seed, progress, residual)
     # The SVD of M V, small, makes the triplets of M within the span of V exact.
     left, values, rotation = linalg.svd(tall @ vectors, full_matrices=False)
     right = vectors @ rotation.T

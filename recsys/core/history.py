@@ -373,9 +373,13 @@ def _needs_times(half_life_events: float | None) -> UsageError:
 def user_histories(interactions: Interactions) -> UserHistories:
     """The histories of all users of a phase; rows of one moment by item, then behaviour."""
     log = interactions
-    order = np.argsort(log.user, kind="stable")
+    keys: tuple[IntArray, ...] = (log.user,)
     if log.time is not None:
-        order = np.lexsort((log.behavior, log.item, log.time, log.user))
+        keys = (log.user, log.time, log.item, log.behavior)
+    # Logs are written in this order: their arrays are taken as they are.
+    order: slice | Int64Array = slice(None)
+    if not _is_sorted(keys):
+        order = np.lexsort(keys[::-1])
     counts = np.bincount(log.user, minlength=log.num_users)
     return UserHistories(
         indptr=np.concatenate([[0], np.cumsum(counts)]),
@@ -387,6 +391,18 @@ def user_histories(interactions: Interactions) -> UserHistories:
         num_items=log.num_items,
         time_kind=log.time_kind,
     )
+
+
+def _is_sorted(keys: Sequence[IntArray]) -> bool:
+    """Whether rows rise by their first key, those of equal ones by the next."""
+    first = keys[0]
+    is_equal = np.ones(max(len(first) - 1, 0), bool)
+    for key in keys:
+        falls = key[1:] < key[:-1]
+        if (is_equal & falls).any():
+            return False
+        is_equal &= key[1:] == key[:-1]
+    return True
 
 
 def stacked(histories: Sequence[UserHistories]) -> UserHistories:

@@ -15,6 +15,7 @@ from recsys.closed_form.low_pass import low_pass
 from recsys.closed_form.spectral import normalised
 from recsys.closed_form.svd import Factors, truncated_svd
 from recsys.core.errors import UsageError
+from recsys.core.progress import QUIET
 
 Lanczos = Callable[..., tuple[np.ndarray, bool]]
 WAYS = ("small", "dense", "lanczos", "block")
@@ -182,9 +183,39 @@ def test_a_spectrum_without_gaps_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     items = np.stack([np.arange(600), np.arange(600) + 1], axis=1).ravel()
     matrix = normalised(sparse.csr_matrix((np.ones(1200), (users, items))))
     monkeypatch.setattr(eigenvectors, "_CYCLES", 3)
-    _, has_converged = eigenvectors._lanczos(matrix.T.tocsr(), 30, 0)
+    tall = matrix.T.tocsr()
+    _, has_converged = eigenvectors._lanczos(tall, 30, 0, QUIET, eigenvectors.TO_ROUNDING)
     assert not has_converged
     assert_factors_of(matrix, truncated_svd(matrix, 30), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("way", ["lanczos", "block"])
+def test_less_exact_vectors_span_nearly_the_same_in_fewer_products(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(way, monkeypatch)
+    matrix = CountedMatrix(random_matrix(600, 400))
+    rank = 20
+    vectors = {}
+    products = {}
+    for residual in (eigenvectors.TO_ROUNDING, 1e-4):
+        before = matrix.products
+        vectors[residual] = eigenvectors.largest_eigenvectors(matrix, rank, 0, QUIET, residual)
+        products[residual] = matrix.products - before
+    exact, less_exact = vectors.values()
+    cosines = np.linalg.svd(exact.T @ less_exact, compute_uv=False)
+    assert cosines.min() > 0.99
+    assert products[1e-4] < 0.8 * products[eigenvectors.TO_ROUNDING]
+
+
+class CountedMatrix(sparse.csr_matrix):
+    """Counts what it is multiplied with."""
+
+    products = 0
+
+    def __matmul__(self, other: Any) -> Any:
+        self.products += 1
+        return super().__matmul__(other)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -25,6 +25,27 @@ DAY = 86_400
 WEIGHTING = EdgeWeighting(0.5, True, half_life_days=4.0, half_life_events=2.0)
 
 
+@pytest.mark.parametrize("timed", [True, False])
+@given(order=st.permutations(range(len(make_interactions()))))
+def test_rows_come_in_their_order_whatever_the_order_of_the_log(timed, order):
+    log = make_interactions()
+    if not timed:
+        log = replace(log, time=None)
+    order = np.array(order)
+    if not timed:
+        # Of a user the rows stay as they were: nothing else says what came first.
+        user = log.user[order]
+        for number in range(log.num_users):
+            order[user == number] = np.flatnonzero(log.user == number)
+    columns = {"user", "item", "behavior", "weight"} | ({"time"} if timed else set())
+    shuffled = replace(log, **{name: getattr(log, name)[order] for name in columns})
+    wanted, found = user_histories(log), user_histories(shuffled)
+    keys = (log.behavior, log.item, log.time, log.user) if timed else (log.user,)
+    assert wanted.item.tolist() == log.item[np.lexsort(keys)].tolist()
+    for name in columns - {"user"} | {"indptr"}:
+        assert getattr(found, name).tolist() == getattr(wanted, name).tolist()
+
+
 def test_auxiliary_behaviours_count_a_part():
     log = make_interactions()
     histories = user_histories(log)
