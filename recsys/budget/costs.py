@@ -31,8 +31,8 @@ _EDGE = 1e-6  # of a graph, built and saved
 
 _BLENDED_CELL = 5e-8  # a user and an item: the score of a blended model, and its place
 _PLAIN_CELL = 5e-9  # the same where histories add nothing
-_BLENDS, _PLAIN_BLENDS = 110, 20  # tried on validation: with all terms; without histories
-_TRIED_CELL, _PLAIN_TRIED_CELL = 2e-8, 8e-9  # a judging user and an item, a blend; the same
+_BLENDS, _PLAIN_BLENDS = 110, 95  # tried on validation: with all terms; without histories
+_TRIED_CELL, _PLAIN_TRIED_CELL = 2e-8, 6e-9  # a judging user and an item, a blend; the same
 _JUDGING_USERS, _FEWEST_JUDGING, _JUDGED_CELLS = 10_000, 200, 40_000_000
 _TABLES = 2  # item–item tables that a blend tries; ridges share most of their work
 _VISITOR_CELL, _PLAIN_VISITOR_CELL = 1e-7, 2e-8  # a visitor and an item; the same
