@@ -72,15 +72,13 @@ def pack(columns: Mapping[str, IntArray]) -> Packed | None:
     """Columns of whole numbers, (n,) each, as keys in the order of the rows; None when they need
     more than 63 bits.
     """
-    layout = {}
-    numbers = {}
-    for name, values in columns.items():
-        layout[name], numbers[name] = _from_lowest(name, values)
+    layout = {name: _from_lowest(name, values) for name, values in columns.items()}
+    ranks = {}
     # Ranks take no more bits than there are rows, and longer to find: the widest columns first.
     for column in sorted(layout.values(), key=lambda column: column.bits, reverse=True):
         if _bits_of(layout) <= _BITS:
             break
-        layout[column.name], numbers[column.name] = _as_ranks(column.name, columns[column.name])
+        layout[column.name], ranks[column.name] = _as_ranks(column.name, columns[column.name])
     if _bits_of(layout) > _BITS:
         return None
 
@@ -88,15 +86,15 @@ def pack(columns: Mapping[str, IntArray]) -> Packed | None:
     keys = np.zeros(num_rows, np.int64)
     for name, column in layout.items():
         keys <<= column.bits
-        keys |= numbers[name]
+        keys |= ranks[name] if name in ranks else columns[name].astype(np.int64) - column.low
     return Packed(keys, tuple(layout.values()))
 
 
-def _from_lowest(name: str, values: IntArray) -> tuple[Column, Int64Array]:
-    """A column as numbers less the smallest, and these."""
+def _from_lowest(name: str, values: IntArray) -> Column:
+    """A column as numbers less the smallest."""
     low = int(values.min()) if len(values) else 0
     high = int(values.max()) if len(values) else 0
-    return Column(name, low, (high - low).bit_length()), values.astype(np.int64) - low
+    return Column(name, low, (high - low).bit_length())
 
 
 def _as_ranks(name: str, values: IntArray) -> tuple[Column, Int64Array]:
