@@ -180,12 +180,8 @@ def _num_later(bundle: "Bundle", user: int, target_items: IntArray) -> dict[int,
 def _read_events(bundle: "Bundle", history: History) -> tuple[list[HistoryEvent], list[str]]:
     """Events of known items, and the ids of the others."""
     of_request = [item if isinstance(item, Event) else _event_of(item) for item in history]
-    for behavior in dict.fromkeys(event.behavior for event in of_request):
-        refusal = behavior_refusal(bundle, behavior)
-        if refusal is not None:
-            raise refusal
     for event in of_request:
-        _check_numbers(event)
+        _check_event(bundle, event)
     internal_ids = bundle.items.lookup([event.item for event in of_request])
     events = []
     unknown = []
@@ -218,11 +214,14 @@ def behavior_refusal(bundle: "Bundle", behavior: str | None) -> UsageError | Non
     behaviors = bundle.segments[1:]
     if behavior is None or behavior in behaviors:
         return None
-    hint = nearest(behavior, behaviors) or f"The log has {list(behaviors)}"
+    hint = nearest(str(behavior), behaviors) or f"The log has {list(behaviors)}"
     return UsageError(f"unknown behaviour {behavior!r}", hint, code="unknown_behavior")
 
 
-def _check_numbers(event: Event) -> None:
+def _check_event(bundle: "Bundle", event: Event) -> None:
+    refusal = behavior_refusal(bundle, event.behavior)
+    if refusal is not None:
+        raise refusal
     if not _is_finite(event.weight) or event.weight <= 0:
         raise UsageError(
             f"the event of {event.item!r} has weight {event.weight!r}",

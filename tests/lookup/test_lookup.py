@@ -97,6 +97,9 @@ def test_visitors_are_folded_in(lookup):
     assert {"i03", "i05"} <= set(ids(again))
     with pytest.raises(UsageError, match=r"unknown behaviour 'veiw'.*'view'"):
         lookup.recommend(histories=[[Event("i03", "veiw")]])
+    for behavior in (["view"], {"view": 1}, 3):
+        with pytest.raises(UsageError, match="unknown behaviour"):
+            lookup.recommend(histories=[[Event("i03", behavior)]])
     for weight in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="has weight"):
             lookup.recommend(histories=[[Event("i03", weight=weight)]])
