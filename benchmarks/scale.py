@@ -8,16 +8,21 @@ seconds and peak memory are those of training alone, validation included. What t
 is told beside the oracle that knows the topics (`benchmarks/planted.py`): NDCG@10 of 5,000 users on
 the test, trained on train alone. ALS gets the pairs that ours is trained on, 64 factors and 15
 iterations, on as many threads. Sizes measured before stay in benchmarks/results/scale.json.
+
+With --work FOLDER a size that was ended goes on behind the epoch it had come to: the log, the
+checkpoint and the seconds spent lie in FOLDER/ROWS until the size is measured.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +37,7 @@ from recsys.closed_form.popularity import fit_popularity
 from recsys.core.config import RunConfig, with_overrides
 from recsys.core.errors import RecsysError, UsageError
 from recsys.core.machine import peak_memory_bytes
+from recsys.core.progress import Quiet
 from recsys.core.ranking import Scorer
 from recsys.evaluate.metrics import evenly, rank_metrics
 from recsys.fitting.fit import fit_phase
@@ -90,10 +96,10 @@ def measure(rows: int, arguments: argparse.Namespace) -> dict[str, Any]:
     users = arguments.users or users
     items = arguments.items or items
     entry: dict[str, Any] = {"users": users, "items": items}
-    with tempfile.TemporaryDirectory(prefix="scale-", dir=arguments.work) as folder:
+    with _folder(rows, arguments) as folder:
         entry["ingest"] = _stage("prepare", rows, users, items, folder, arguments)
         entry |= _stage("train", rows, users, items, folder, arguments)
-        als = _als(Path(folder), arguments)
+        als = _als(folder, arguments)
     entry |= {
         "set": list(arguments.set),
         "seed": arguments.seed,
@@ -106,9 +112,32 @@ def measure(rows: int, arguments: argparse.Namespace) -> dict[str, Any]:
     return entry
 
 
+@contextmanager
+def _folder(rows: int, arguments: argparse.Namespace) -> Iterator[Path]:
+    """Of a size; removed when it is measured, or, where nothing is to be gone on with, at any end."""
+    if arguments.work is None:
+        with tempfile.TemporaryDirectory(prefix="scale-") as temporary:
+            yield Path(temporary)
+        return
+    folder = arguments.work / str(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    # A folder of other settings holds another log, or seconds of another training.
+    made_with = json.dumps([arguments.users, arguments.items, arguments.seed, arguments.set])
+    card = folder / "made_with.json"
+    if card.exists() and card.read_text() != made_with:
+        raise UsageError(f"{folder} is of {card.read_text()}", "Remove it, or give another --work")
+    card.write_text(made_with)
+    yield folder
+    shutil.rmtree(folder)
+
+
 def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Draw the log and its truth, and ingest it."""
     folder = Path(arguments.folder)
+    done = folder / "prepared.json"
+    if done.exists():
+        facts: dict[str, Any] = json.loads(done.read_text())
+        return facts
     [rows] = arguments.rows
     truth = draw_truth(arguments.users, arguments.items, arguments.seed)
     truth.save(folder / _TRUTH)
@@ -117,7 +146,9 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     began = time.process_time()
     report = ingest(str(folder / _LOG), config.data, config.clean, folder / "log")
     spent = round(time.process_time() - began, 1)
-    return {"cpu_seconds": spent, "rows_kept": report.rows_kept, "peak_mb": _peak_mb()}
+    facts = {"cpu_seconds": spent, "rows_kept": report.rows_kept, "peak_mb": _peak_mb()}
+    done.write_text(json.dumps(facts))
+    return facts
 
 
 def train(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -132,14 +163,11 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     graph = select.graph
     graph_seconds = time.process_time() - began
 
-    moments: list[float] = []
-
-    def note(epoch: EpochRecord) -> None:
-        moments.append(time.process_time())
-
-    began = time.process_time()
-    trained = fit_phase(select, graph, config.model, watch=note)
-    spent = [moment - began for moment in moments]
+    meter = Meter(folder / "spent.json")
+    trained = fit_phase(
+        select, graph, config.model, folder / "checkpoint", watch=meter.note, progress=Told()
+    )
+    spent = meter.spent
     peak_mb = _peak_mb()
     internal_pairs(select.interactions, select.target).write_parquet(folder / _PAIRS)
     vectors = VectorScorer(trained.embeddings.users, trained.embeddings.items)
@@ -180,6 +208,33 @@ def ndcg_on_test(model: Scorer, select: Phase, truth: Truth) -> dict[str, float]
     return values
 
 
+class Meter:
+    """Processor seconds from the start of a training to the end of each epoch, as they are without
+    a break: an epoch that an earlier process had come to counts once.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.spent: list[float] = json.loads(file.read_text()) if file.exists() else []
+        self._file = file
+        self._last = time.process_time()
+
+    def note(self, epoch: EpochRecord) -> None:
+        """Called for each epoch, those before a break first."""
+        now = time.process_time()
+        if epoch.epoch > len(self.spent):
+            before = self.spent[-1] if self.spent else 0.0
+            self.spent.append(before + now - self._last)
+            self._file.write_text(json.dumps(self.spent))
+        self._last = now
+
+
+class Told(Quiet):
+    """What a training says, on standard error: standard output has the figures."""
+
+    def say(self, message: str, **fields: object) -> None:
+        print(message, file=sys.stderr, flush=True)
+
+
 def _an_epoch(spent: list[float]) -> float:
     """Processor seconds of an epoch and its validation; what comes before the first counts in it."""
     if len(spent) == 1:
@@ -202,10 +257,11 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
 
 
 def _stage(
-    stage: str, rows: int, users: int, items: int, folder: str, arguments: argparse.Namespace
+    stage: str, rows: int, users: int, items: int, folder: Path, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """The figures of one stage, run in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.scale", "--stage", stage, "--folder", folder]
+    command = [sys.executable, "-m", "benchmarks.scale", "--stage", stage]
+    command += ["--folder", str(folder)]
     command += ["--rows", str(rows), "--users", str(users), "--items", str(items)]
     command += ["--seed", str(arguments.seed), "--threads", str(arguments.threads)]
     for override in arguments.set:
@@ -238,7 +294,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
-    parser.add_argument("--work", type=Path, help="where logs are drawn; a temporary folder else")
+    parser.add_argument("--work", type=Path, help="where logs are drawn and kept till measured")
     parser.add_argument("--stage", choices=("prepare", "train"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     return parser.parse_args()

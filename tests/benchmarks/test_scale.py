@@ -18,11 +18,12 @@ from benchmarks.planted import (
     draw_truth,
     shape_of,
 )
-from benchmarks.scale import figures, growth_exponent, main, prepare, train
+from benchmarks.scale import Meter, figures, growth_exponent, main, prepare, train
 from recsys.core.errors import UsageError
 from recsys.core.ids import IdMap
 from recsys.core.interactions import fit_interactions
 from recsys.core.tables import ITEM, ITEM_ID, TIME, USER, USER_ID
+from recsys.train.checkpoint import EpochRecord
 
 USERS, ITEMS, ROWS = 400, 2_050, 200_000
 
@@ -158,6 +159,38 @@ def test_a_small_size_is_measured_and_nothing_beats_the_oracle(tmp_path: Path) -
     assert values["popularity"] < values["model"] < values["oracle"]
     pairs = pl.read_parquet(tmp_path / "pairs.parquet")
     assert len(pairs.unique()) == len(pairs) == found["pairs"]
+
+    # What was measured is not measured again.
+    assert prepare(arguments) == ingested
+    again = train(arguments)
+    assert again["cpu_seconds"] == found["cpu_seconds"] and again["ndcg@10"] == values
+
+
+def test_a_break_costs_an_epoch_that_was_come_to_no_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noted(meter: Meter, *seconds: tuple[int, float]) -> list[float]:
+        for epoch, moment in seconds:
+            monkeypatch.setattr("time.process_time", lambda moment=moment: moment)
+            meter.note(EpochRecord(epoch, loss=1.0, seconds=1.0))
+        return meter.spent
+
+    file = tmp_path / "spent.json"
+    monkeypatch.setattr("time.process_time", lambda: 2.0)
+    assert noted(Meter(file), (1, 12.0), (2, 17.0)) == [10.0, 15.0]
+    # Its checkpoint was of the first epoch: the second is trained again, which takes 6 seconds.
+    monkeypatch.setattr("time.process_time", lambda: 1.0)
+    assert noted(Meter(file), (1, 4.0), (2, 10.0), (3, 17.0)) == [10.0, 15.0, 22.0]
+
+
+def test_a_folder_of_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "1000").mkdir()
+    (tmp_path / "1000" / "made_with.json").write_text("[null, null, 1, []]")
+    monkeypatch.setattr("sys.argv", ["scale", "--rows", "1000", "--work", str(tmp_path)])
+    with pytest.raises(UsageError, match="is of"):
+        main()
 
 
 def test_users_and_items_go_with_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
