@@ -1,7 +1,5 @@
 """Baselines: tuned on validation, refitted on train and validation, and ranked on the test once."""
 
-from dataclasses import replace
-
 from pipelines.phases_on_disk import load_phase
 from pipelines.places import VALIDATION
 from pipelines.runner import Facts, Work
@@ -19,7 +17,7 @@ _WORTH_A_LINE = 0.1  # minutes
 def tune(work: Work) -> Facts:
     """Choose the setting of one baseline on validation; too dear a baseline is skipped and named."""
     data = load_phase(work.folder.path, work.config, "select")
-    model = _with_fewer_settings(baseline(work.bucket), work.config.evaluate.baseline_settings)
+    model = baseline(work.bucket).with_fewer_settings(work.config.evaluate.baseline_settings)
     minutes = work.config.evaluate.baseline_minutes
     reason = skip_reason(model, data.interactions, minutes, planned_memory_bytes())
     if reason:
@@ -30,22 +28,14 @@ def tune(work: Work) -> Facts:
     _say_cost(work, model, data)
     choice = choose(model, data.interactions, data.target, data.judge.ndcg, work.config.seed)
     tried = [[params, value] for params, value in choice.tried]
-    scorer = choice.scorer
-    if scorer is None:
-        scorer = model.fit(data.interactions, data.target, choice.params, data.config.seed)
     scored = Scored(
         model.name,
         model.title,
         choice.params,
         facts={"value": choice.value, "tried": tried},
-        ranked=_lists(scorer, data),
+        ranked=_lists(choice.scorer, data),
     )
     return _save(work, scored)
-
-
-def _with_fewer_settings(model: Baseline, most: int | None) -> Baseline:
-    """The same with at most so many settings to choose from; None leaves them all."""
-    return model if most is None else replace(model, grid=model.grid[:most], ladders={})
 
 
 def _say_cost(work: Work, model: Baseline, data: Phase) -> None:

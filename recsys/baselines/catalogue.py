@@ -6,7 +6,7 @@ module.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from recsys.baselines.choice import Choice, Params, Value
 from recsys.baselines.sasrec.cost import sasrec_cost
@@ -68,13 +68,27 @@ class Baseline:
         """One setting fitted on the target behaviour of a phase, each pair counted once."""
         return next(iter(self.sweep(interactions, target, [params], seed)))
 
+    def with_fewer_settings(self, most: int | None) -> "Baseline":
+        """The same with at most so many settings to choose from, and none past their ends; None
+        leaves them all.
+        """
+        return self if most is None else replace(self, grid=self.grid[:most], ladders={})
+
+    @property
+    def num_fits(self) -> int:
+        """How often it is fitted to choose a setting, with a step past an end of each ladder."""
+        if len(self.grid) == 1:
+            return 1
+        return len(self.grid) + len(self.ladders)
+
 
 def choose(
     baseline: Baseline, train: Interactions, target: str, value: Value, seed: int = 0
 ) -> Choice:
     """The setting whose scorer has the largest value; the earlier one among equals.
 
-    Where that is at an end of the grid, the choice goes on past it as long as that gains.
+    Where that is at an end of the grid, the choice goes on past it as long as that gains. Holds two
+    scorers at a time.
 
     Args:
         baseline: whose grid is tried.
@@ -85,36 +99,53 @@ def choose(
     """
     if baseline.search is not None:
         return baseline.search(train, target, baseline.grid, value, seed)
+    best: Choice | None = None
+    tried: list[tuple[Params, float]] = []
     scorers = baseline.sweep(train, target, baseline.grid, seed)
-    tried = []
     for params, scorer in zip(baseline.grid, scorers, strict=True):
-        tried.append((params, value(scorer)))
-    best_params, best_value = max(tried, key=_value)
-    for name, ladder in baseline.ladders.items():
-        for _ in range(MOST_STEPS):
-            further = ladder.beyond(best_params[name])
-            if further is None:
-                break
-            params = {**best_params, name: further}
-            value_there = value(baseline.fit(train, target, params, seed))
-            tried.append((params, value_there))
-            if value_there <= best_value:
-                break
-            best_params, best_value = params, value_there
-    return Choice(best_params, best_value, tried)
+        fitted = Choice(params, value(scorer), tried, scorer)
+        tried.append((params, fitted.value))
+        if best is None or fitted.value > best.value:
+            best = fitted
+    assert best is not None, "a grid has a setting"
+    for name in baseline.ladders:
+        best = _climb(baseline, name, train, target, value, seed, best)
+    return best
 
 
-def _value(tried: tuple[Params, float]) -> float:
-    return tried[1]
+def _climb(
+    baseline: Baseline,
+    name: str,
+    train: Interactions,
+    target: str,
+    value: Value,
+    seed: int,
+    best: Choice,
+) -> Choice:
+    """The best choice after steps past the end of the ladder of one setting, while they gain.
+
+    Args: as of `choose`.
+        name: of the setting.
+        best: so far; its `tried` is added to.
+    """
+    for _ in range(MOST_STEPS):
+        further = baseline.ladders[name].beyond(best.params[name])
+        if further is None:
+            break
+        params = {**best.params, name: further}
+        scorer = baseline.fit(train, target, params, seed)
+        fitted = Choice(params, value(scorer), best.tried, scorer)
+        best.tried.append((params, fitted.value))
+        if fitted.value <= best.value:
+            break
+        best = fitted
+    return best
 
 
 def tuning_cost(baseline: Baseline, train: Interactions) -> Forecast:
-    """What choosing a setting and the refit will take, with a step past an end of each ladder."""
+    """What choosing a setting will take."""
     forecast = baseline.forecast(train.num_users, train.num_items, len(train))
-    num_fits = 1
-    if len(baseline.grid) > 1:
-        num_fits += len(baseline.grid) + len(baseline.ladders)
-    return forecast._replace(seconds=forecast.seconds * num_fits)
+    return forecast._replace(seconds=forecast.seconds * baseline.num_fits)
 
 
 def skip_reason(

@@ -16,10 +16,10 @@ class Choice(NamedTuple):
     params: the setting.
     value: its validation value.
     tried: every setting and its value.
-    scorer: the fitted best one, where it was kept; fitting `params` again gives the same.
+    scorer: fitted with it on the rows that the others were.
     """
 
     params: Params
     value: float
     tried: list[tuple[Params, float]]
-    scorer: Scorer | None = None
+    scorer: Scorer

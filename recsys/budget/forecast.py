@@ -126,7 +126,7 @@ def _index(counts: Counts, config: RunConfig, phase: str) -> StageCost:
 
 
 def _tune(counts: Counts, bucket: str, config: RunConfig) -> StageCost:
-    num_fits = 0 if is_skipped(bucket, counts, config) else _num_settings(bucket, config)
+    num_fits = 0 if is_skipped(bucket, counts, config) else _fits_to_choose(bucket, config)
     return costs.baseline_cost(counts, bucket, num_fits)
 
 
@@ -144,17 +144,13 @@ def is_skipped(name: str, counts: Counts, config: RunConfig) -> bool:
     lacks_order = model.needs_order and not counts.has_order
     if lacks_times or lacks_order or model.available() is not None:
         return True
-    num_settings = _num_settings(name, config)
-    num_fits = num_settings + 1 if num_settings > 1 else 1
     forecast = model.forecast(counts.users, counts.items, counts.pairs)
-    return num_fits * forecast.seconds > 60 * config.evaluate.baseline_minutes
+    return _fits_to_choose(name, config) * forecast.seconds > 60 * config.evaluate.baseline_minutes
 
 
-def _num_settings(name: str, config: RunConfig) -> int:
-    """That are tried of a baseline."""
-    grid = len(baseline(name).grid)
-    most = config.evaluate.baseline_settings
-    return grid if most is None else min(grid, most)
+def _fits_to_choose(name: str, config: RunConfig) -> int:
+    """Fits of a baseline until its setting is chosen."""
+    return baseline(name).with_fewer_settings(config.evaluate.baseline_settings).num_fits
 
 
 def _ingest(counts: Counts, config: RunConfig) -> StageCost:

@@ -65,7 +65,9 @@ def ease_cost(users: int, items: int, interactions: int) -> Forecast:
     inverting = side**3 * entry_bytes * 1e-11
     scoring = 3e-10 * interactions * side + 1e-8 * users * items
     seconds = inverting + scoring + rank_seconds(users, items)
-    return Forecast(seconds, 3.0 * side**2 * entry_bytes + BLOCK_BYTES)
+    # The inverse and the weights made of it; float32 tables of this setting and of the best so far.
+    matrix_bytes = (2.0 * entry_bytes + 2.0 * 4) * side**2
+    return Forecast(seconds, matrix_bytes + BLOCK_BYTES)
 
 
 def slim_cost(users: int, items: int, interactions: int) -> Forecast:

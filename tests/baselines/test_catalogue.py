@@ -1,5 +1,8 @@
 """The baselines by name: tuned on validation, left out with a reason, priced before they start."""
 
+import itertools
+
+import numpy as np
 import pytest
 
 from recsys.baselines.catalogue import BASELINES, baseline, choose, skip_reason
@@ -27,6 +30,20 @@ def test_choose_goes_on_past_the_end_of_a_grid(train: Interactions) -> None:
     choice = choose(BASELINES["ease"], train, TARGET, lambda scorer: next(values))
     assert choice.params == {"regularisation": 12.5} and choice.value == 0.6
     assert [value for _, value in choice.tried] == [0.2, 0.5, 0.5, 0.1, 0.6, 0.3]
+
+
+@pytest.mark.parametrize("name", ["itemknn", "slim", "ease", "gfcf"])
+@pytest.mark.parametrize("best", [0, 2, 5])
+def test_the_chosen_scorer_is_that_of_its_setting(
+    train: Interactions, name: str, best: int
+) -> None:
+    """Later fits leave it as it was."""
+    model = BASELINES[name]
+    judged = itertools.count()
+    choice = choose(model, train, TARGET, lambda scorer: float(next(judged) == best))
+    users = np.arange(train.num_users, dtype=np.int32)
+    anew = model.fit(train, TARGET, choice.params)
+    assert choice.scorer.score(users) == pytest.approx(anew.score(users), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", list(BASELINES))

@@ -245,7 +245,7 @@ def test_the_chosen_scorer_is_what_its_settings_give_again(
 def test_its_cost_is_told_for_all_trainings_at_their_bound(world: Walks) -> None:
     train = world.train
     one = sasrec_cost(train.num_users, train.num_items, len(train))
-    assert tuning_cost(SASREC, train).seconds == pytest.approx(5 * one.seconds)
+    assert tuning_cost(SASREC, train).seconds == pytest.approx(4 * one.seconds)
     reason = skip_reason(SASREC, train, one.seconds / 60, 10**11)
     assert reason is not None and "evaluate.baseline_minutes" in reason
     assert skip_reason(SASREC, train, 6 * one.seconds / 60, 10**11) is None
