@@ -221,7 +221,10 @@ class UserHistories:
     def latest_rows(self, behaviors: Collection[str]) -> Int64Array:
         """Of each pair of user and item under these behaviours the latest row, in order."""
         rows = np.flatnonzero(self.under(behaviors))
-        _, from_the_end = np.unique(self._pair(rows)[::-1], return_index=True)
+        pairs = self._pair(rows)
+        if len(distinct(pairs)) == len(rows):
+            return rows
+        _, from_the_end = np.unique(pairs[::-1], return_index=True)
         latest: Int64Array = rows[np.sort(len(rows) - 1 - from_the_end)]
         return latest
 
@@ -342,12 +345,14 @@ class UserHistories:
         return gap
 
     def _matrix_of(self, rows: Int64Array, values: Float64Array) -> sparse.csr_matrix:
-        """(users, items) the values of some rows, one a pair; zeros stay entries."""
+        """(users, items) the values of some rows, in order and one a pair; zeros stay entries."""
         shape = (self.num_users, self.num_items)
-        order = np.lexsort((self.item[rows], self.user[rows]))
         counts = np.bincount(self.user[rows], minlength=self.num_users)
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        return sparse.csr_matrix((values[order], self.item[rows][order], indptr), shape=shape)
+        # Sorted in place, and the values are the caller's.
+        matrix = sparse.csr_matrix((values.copy(), self.item[rows], indptr), shape=shape)
+        matrix.sort_indices()
+        return matrix
 
     def _matrix(self, rows: BoolArray, values: NDArray[np.floating]) -> sparse.csr_matrix:
         """(users, items) the values of some rows, those of a pair summed; indices ascending."""

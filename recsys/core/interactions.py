@@ -11,6 +11,7 @@ from scipy import sparse
 from recsys.core.arrays import BoolArray, Float32Array, Int32Array, Int64Array, IntArray
 from recsys.core.distinct import distinct
 from recsys.core.ids import UNKNOWN, IdMap
+from recsys.core.ordering import dense_ids
 from recsys.core.tables import BEHAVIOR, ITEM, TIME, USER, WEIGHT, Drops
 
 DAY_SECONDS = 86_400
@@ -177,11 +178,11 @@ def fit_interactions(
         behaviors: names, in the order of their numbers.
         time_kind: of the times of the log.
     """
-    user_codes, user = np.unique(rows[USER].to_numpy(), return_inverse=True)
-    item_codes, item = np.unique(rows[ITEM].to_numpy(), return_inverse=True)
+    user_codes, user = dense_ids(rows[USER].to_numpy(), len(users))
+    item_codes, item = dense_ids(rows[ITEM].to_numpy(), len(items))
     return Interactions(
-        user=user.astype(np.int32),
-        item=item.astype(np.int32),
+        user=user,
+        item=item,
         weight=rows[WEIGHT].to_numpy().astype(np.float32)
         if WEIGHT in rows.columns
         else np.ones(len(rows), np.float32),

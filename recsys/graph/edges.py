@@ -5,6 +5,7 @@ import torch
 from scipy import sparse
 
 from recsys.core.arrays import FloatArray, Int64Array, IntArray
+from recsys.core.ordering import stable_order
 from recsys.graph.schema import Adjacency
 
 _INT32_EDGES = 2**31
@@ -20,21 +21,22 @@ def collapse(
     num_src: int,
 ) -> Adjacency:
     """Edges in any order (n,) → one edge per pair: weights summed (in float64), time the latest."""
-    key = destination.astype(np.int64) * num_src + source
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    if len(key):
+    by_source = stable_order(source, num_src)
+    order = by_source[stable_order(destination[by_source], num_dst)]
+    rows, columns = destination[order], source[order]
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
+    first = np.flatnonzero(is_first)
+    if len(order):
         weight = np.add.reduceat(weight[order].astype(np.float64), first)
         time = None if time is None else np.maximum.reduceat(time[order], first)
-    rows, columns = np.divmod(key[first], max(num_src, 1))
-    return _adjacency(rows, columns, weight, time, num_dst, num_src)
+    return _adjacency(rows[first], columns[first], weight, time, num_dst, num_src)
 
 
 def transpose(adjacency: Adjacency) -> Adjacency:
     """The reverse relation: sources become destinations; weights and times go with their edges."""
     source = adjacency.indices.numpy()
-    order = np.argsort(source, kind="stable")
+    order = stable_order(source, adjacency.num_src)
     return _adjacency(
         rows=source[order],
         columns=adjacency.destinations().numpy()[order],

@@ -10,6 +10,7 @@ import torch
 from recsys.core.arrays import Float32Array, Int64Array, IntArray
 from recsys.core.history import UserHistories, gap_bucket, user_histories
 from recsys.core.interactions import Interactions
+from recsys.core.ordering import order_in_rows
 from recsys.graph.draw import draw_from_runs
 from recsys.graph.schema import (
     USER,
@@ -64,9 +65,9 @@ class _Events:
         edges = _Events.of_graph(adjacency)
         assert histories.time is not None
         rows = histories.latest_rows((behavior,))
-        user, item = histories.user[rows], histories.item[rows]
+        item = histories.item[rows]
         # Both have one row for every pair; the graph's lie by user and item.
-        by_pair = np.lexsort((item, user))
+        by_pair = order_in_rows(edges.indptr, item, adjacency.num_src)
         weight = np.empty(len(rows), np.float32)
         weight[by_pair] = edges.weight
         return _Events(edges.indptr, item, weight, histories.time[rows])
@@ -103,6 +104,7 @@ class HistoryBlocks:
         self._into_users = graph.reverse(graph.target)
         self._events: dict[EdgeType, _Events] = {}
         self._degrees = {}
+        self._num_items = interactions.num_items
         histories = user_histories(interactions)
         self._has_clock = histories.moments is not None
         has_order = recency and histories.time is not None
@@ -168,8 +170,7 @@ class HistoryBlocks:
     def _rows_of_pairs(self) -> Int64Array:
         """(pairs,) where each pair of the target behaviour, by user and item, stands in its list."""
         events = self._events[self._into_users]
-        user = np.repeat(np.arange(len(events.indptr) - 1), np.diff(events.indptr))
-        return np.lexsort((events.source, user))
+        return order_in_rows(events.indptr, events.source, self._num_items).astype(np.int64)
 
     def _runs(
         self,

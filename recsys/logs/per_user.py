@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from recsys.core.arrays import BoolArray, Int32Array, Int64Array
 from recsys.core.config import Task
 from recsys.core.ids import IdMap
+from recsys.core.ordering import dense_ids
 from recsys.core.tables import ITEM, TIME, USER
 from recsys.logs.time_cut import DROPPED, LATER, TEST, TRAIN, VALIDATION
 
@@ -120,10 +121,10 @@ def place_others(
 
 def _digests(ids: IdMap, codes: Int32Array) -> NDArray[np.uint64]:
     """(n,) of the id of each of the codes."""
-    present, inverse = np.unique(codes, return_inverse=True)
+    present, place = dense_ids(codes, len(ids))
     texts = ids.ids.gather(pl.Series(present))
     digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
-    return np.frombuffer(b"".join(digests), np.uint64)[inverse]
+    return np.frombuffer(b"".join(digests), np.uint64)[place]
 
 
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
