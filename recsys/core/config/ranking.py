@@ -37,7 +37,7 @@ class EvaluateConfig(Section):
     """
     baseline_minutes: float = Field(20, gt=0)
     """A baseline forecast to take longer is skipped and named."""
-    twin_minutes: float = Field(1, ge=0)
+    twin_minutes: float = Field(0.25, ge=0)
     """`lightgcn` among the baselines, which is trained like the model, is left out and named where it
     is forecast to take longer (minutes of one core of the nominal machine); raise it to have it.
     """
