@@ -12,6 +12,8 @@ from recsys.train.probe import Settings
 
 FEW_DRAWS = 1_000
 FEWEST_EPOCHS = 2
+_FEW_ROWS = 5
+"""An item with fewer, on average, teaches little and costs as much as another."""
 _TWIN, _TWIN_PART = "lightgcn", "twin without attention"
 _CHEAP = ("popularity", "popularity_recent")
 
@@ -77,9 +79,16 @@ def within_budget(config: RunConfig, counts: Counts, seconds: Seconds) -> Budget
         raise ConfigError(
             f"budget_minutes = {config.budget_minutes:g}: without everything that can be left out, "
             f"the run is forecast to take {least / 60:.1f} minutes",
-            f"Set budget_minutes = {_whole_minutes(least)}, or give a shorter log (clean.start)",
+            f"Set budget_minutes = {_whole_minutes(least)}, or give a shorter log ({_shorter(counts)})",
         )
     return Budgeted(config, tuple(left_out))
+
+
+def _shorter(counts: Counts) -> str:
+    """The key that shortens the log where that helps most."""
+    if counts.rows < _FEW_ROWS * counts.items:
+        return f"clean.min_item_interactions = {_FEW_ROWS}"
+    return "clean.start"
 
 
 def _is_twin_dear(config: RunConfig, seconds: Seconds) -> bool:

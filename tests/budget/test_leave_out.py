@@ -106,6 +106,15 @@ def test_too_little_is_an_error_whose_remedy_suffices(counts: Counts) -> None:
     assert names and seconds(config) <= 60 * minutes
 
 
+def test_a_log_of_items_with_few_rows_is_told_to_leave_them_out(counts: Counts) -> None:
+    with pytest.raises(ConfigError) as told:
+        budgeted(replace(counts, items=counts.rows), 1)
+    assert "clean.min_item_interactions = 5" in told.value.remedy
+    with pytest.raises(ConfigError) as told:
+        budgeted(replace(counts, items=counts.rows // 5), 1)
+    assert "clean.start" in told.value.remedy
+
+
 def test_parts_that_are_not_there_are_not_named(counts: Counts) -> None:
     names, _ = budgeted(
         counts, 3, "evaluate.ablate_relations=false", "evaluate.baselines=popularity"
