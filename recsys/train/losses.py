@@ -5,6 +5,7 @@ To add one, write a function like those here and name it in `LOSSES`: `train.los
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,6 +16,9 @@ from torch.nn.functional import logsigmoid
 from recsys.core.config import TrainConfig
 from recsys.core.errors import ConfigError, nearest
 from recsys.train.candidates import CandidateGroup
+
+_ALIGNED = 16
+"""Numbers of float32 in a cache line."""
 
 LossFunction = Callable[[Tensor, Tensor, Tensor, CandidateGroup, TrainConfig], Tensor]
 """(users, positives, candidates, group, config) → mean over the pairs.
@@ -112,9 +116,8 @@ class SharedSoftmax(torch.autograd.Function):
         temperature = config.softmax_temperature
         positive_temperature = temperature * config.positive_ratio
 
-        # s_j/τ + bias_j. Under autocast the product is bf16; sums over thousands of candidates need
-        # float32.
-        scores = torch.addmm(group.bias, user, candidates.T, alpha=1 / temperature).float()
+        # s_j/τ + bias_j
+        scores = _products(group.bias, user, candidates, 1 / temperature)
         scores[group.known[0], group.known[1]] = -torch.inf
         _keep_hardest(scores, config.hard_negatives)
 
@@ -146,6 +149,18 @@ class SharedSoftmax(torch.autograd.Function):
     def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         user, positive, candidates = context.saved_tensors  # type: ignore[attr-defined]
         return user * gradient, positive * gradient, candidates * gradient, None, None
+
+
+def _products(bias: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
+    """(n, m) float32 scale · rows · columnsᵀ + bias: rows (n, width), columns (m, width), bias (m,)."""
+    if torch.is_autocast_enabled(rows.device.type):
+        # The product is bf16; sums over thousands of candidates need float32.
+        return torch.addmm(bias, rows, columns.T, alpha=scale).float()
+    # Rows that begin at odd places take the product twice as long (MKL): each gets some room behind it.
+    num_columns = len(columns)
+    aligned = ceil(num_columns / _ALIGNED) * _ALIGNED
+    room = rows.new_empty(len(rows), aligned)
+    return torch.addmm(bias, rows, columns.T, alpha=scale, out=room[:, :num_columns])
 
 
 def _top_k_weights(
