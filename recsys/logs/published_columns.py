@@ -110,6 +110,7 @@ def fill_times(rows: pl.DataFrame, last_time: int | None) -> pl.DataFrame:
         return rows
     in_train = pl.col(SPLIT) == _TRAIN
     last_of_user = pl.col(TIME).filter(in_train).max().over(USER)
+    # 1, 2, … for the rows without a time of each user.
     number = pl.col(TIME).is_null().cum_sum().over(USER)
     filled = last_of_user.fill_null(last_time or 0) + number
     return rows.with_columns(pl.col(TIME).fill_null(filled))
