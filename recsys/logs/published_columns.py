@@ -93,6 +93,7 @@ def shared_columns(scans: Mapping[str | None, LogScan], target: str | None = Non
 def scan_parts(sources: Mapping[str, Source], data: DataConfig) -> dict[str | None, LogScan]:
     """Published files, train first; the others may lack columns that are named for train."""
     scans: dict[str | None, LogScan] = {}
+    # Train first, whose columns are those that the others are compared with.
     for split_part in sorted(sources, key=[_TRAIN, "validation", "test"].index):
         source = sources[split_part]
         settings = data if split_part == _TRAIN else _without_absent(source, data)

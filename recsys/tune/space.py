@@ -55,6 +55,7 @@ class Range:
         if self.whole:
             return int(drawn)
         rounded = float(f"{drawn:.3g}")
+        # Rounding may step over an end of the range.
         return min(max(rounded, self.low), self.high)
 
     def beside(self, drawn: Any, draw: np.random.Generator) -> Any:
@@ -218,6 +219,7 @@ def _dimension(key: str, values: ValuesConfig) -> Dimension:
         return Choices.of(*choices)
     if not types & {int, float}:
         raise ConfigError(f"tune.space.{key}: the key takes no range", "Give choices = […]")
+    # A key of integers alone; one that takes both is drawn as a float.
     whole = float not in types
     if whole and not (float(low).is_integer() and float(high).is_integer()):
         raise ConfigError(
