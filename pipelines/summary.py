@@ -80,8 +80,8 @@ def warnings_of(folder: RunFolder) -> list[str]:
 def _print_side_tables(ingested: Mapping[str, Any] | None) -> None:
     """What was read of the tables beside the log, and what is wrong with them."""
     # Runs of earlier versions did not write it.
-    document = ingested or {}
-    side_tables = document.get("side_tables", [])
+    facts_of_log = ingested or {}
+    side_tables = facts_of_log.get("side_tables", [])
     rows: Rows = []
     for facts in side_tables:
         matched = f"{facts['matched']:,} of {facts['log_ids']:,}"
@@ -90,7 +90,7 @@ def _print_side_tables(ingested: Mapping[str, Any] | None) -> None:
     if rows:
         columns = ["table", "file", "rows", "without id", "repeated", "ids of the log matched"]
         print_table("Side tables", columns, rows)
-    for warning in document.get("warnings", []):
+    for warning in facts_of_log.get("warnings", []):
         print_text(f"warning: {warning}")
 
 
