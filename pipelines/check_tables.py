@@ -14,17 +14,22 @@ def print_check(check: Mapping[str, Any]) -> None:
     print_table("Log", ["", ""], _facts(check))
     print_table("Rows per", ["", *check["per_user"]], _distributions(check))
     if check["ratings"]:
-        ratings = [[rating, f"{rows:,}"] for rating, rows in check["ratings"].items()]
-        print_table("Ratings", ["rating", "rows"], ratings)
-    drops = [[reason, f"{rows:,}"] for reason, rows in check["drops"].items()]
-    if not drops:
-        drops = [["nothing", ""]]
+        print_table("Ratings", ["rating", "rows"], _counts(check["ratings"]))
+    drops = _counts(check["drops"]) or [["nothing", ""]]
     print_table("Would be dropped", ["reason", "rows"], drops)
     if sample := check["sample"]:
         columns = list(sample[0])
         values = [list(row.values()) for row in sample]
         print_table("As understood", columns, values)
     print_text(_warnings(check["warnings"]))
+
+
+def _counts(counts: Mapping[str, int]) -> list[list[object]]:
+    """A row for each name."""
+    table: list[list[object]] = []
+    for name, count in counts.items():
+        table.append([name, f"{count:,}"])
+    return table
 
 
 def _warnings(warnings: Sequence[str]) -> str:
@@ -38,7 +43,8 @@ def _distributions(check: Mapping[str, Any]) -> list[list[object]]:
     """Rows of each user and of each item."""
     table: list[list[object]] = []
     for side in ("user", "item"):
-        counts = [f"{count:,.0f}" for count in check[f"per_{side}"].values()]
+        quantiles = check[f"per_{side}"].values()
+        counts = [f"{count:,.0f}" for count in quantiles]
         table.append([side, *counts])
     return table
 
@@ -47,7 +53,9 @@ def _facts(check: Mapping[str, Any]) -> list[list[object]]:
     columns = []
     for column, source in check["columns"].items():
         columns.append(f"{column} = {source['name']} ({source['type']})")
-    behaviors = [f"{name} {count:,}" for name, count in check["behaviors"].items()]
+    behaviors = []
+    for name, count in check["behaviors"].items():
+        behaviors.append(f"{name} {count:,}")
     facts: list[list[object]] = [
         ["files", ", ".join(check["files"])],
         ["columns", ", ".join(columns)],

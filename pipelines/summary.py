@@ -45,10 +45,10 @@ def _held(folder: RunFolder, stages: Mapping[str, Any]) -> str | None:
 def print_summary(folder: RunFolder) -> None:
     """Data, models, index and timings, as tables on stdout."""
     summary = document(folder)
+    # A bundle that a gate kept from going live.
     holding = f", holding {summary['held']}" if summary["held"] else ""
-    print_text(
-        f"run {summary['run']} ({summary['status']}), serving bundle {summary['bundle']}{holding}"
-    )
+    run = f"run {summary['run']} ({summary['status']})"
+    print_text(f"{run}, serving bundle {summary['bundle']}{holding}")
     _print_side_tables(_read(folder, "interactions/log/ingest.json"))
     report = summary["report"]
     if report:
@@ -80,7 +80,8 @@ def warnings_of(folder: RunFolder) -> list[str]:
 def _print_side_tables(ingested: Mapping[str, Any] | None) -> None:
     """What was read of the tables beside the log, and what is wrong with them."""
     # Runs of earlier versions did not write it.
-    side_tables = (ingested or {}).get("side_tables", [])
+    facts_of_log = ingested or {}
+    side_tables = facts_of_log.get("side_tables", [])
     rows: Rows = []
     for facts in side_tables:
         matched = f"{facts['matched']:,} of {facts['log_ids']:,}"
@@ -89,7 +90,7 @@ def _print_side_tables(ingested: Mapping[str, Any] | None) -> None:
     if rows:
         columns = ["table", "file", "rows", "without id", "repeated", "ids of the log matched"]
         print_table("Side tables", columns, rows)
-    for warning in (ingested or {}).get("warnings", []):
+    for warning in facts_of_log.get("warnings", []):
         print_text(f"warning: {warning}")
 
 
@@ -124,8 +125,9 @@ def _print_served(served: Mapping[str, Any]) -> None:
     print_text(served["line"])
     rows: Rows = []
     for row in served["rows"]:
-        error = _number(row["error"])
-        rows.append([row["title"], _number(row["value"]), f"{row['difference']:+.4f}", error])
+        value = _number(row["value"])
+        difference = f"{row['difference']:+.4f}"
+        rows.append([row["title"], value, difference, _number(row["error"])])
     columns = ["compared with", "on validation", "what goes live minus it", "standard error"]
     print_table(f"What goes live, {served['users']:,} validation users", columns, rows)
 
@@ -134,7 +136,9 @@ def _model_row(
     row: Mapping[str, Any], metrics: Sequence[str], finding: Mapping[str, Any] | None
 ) -> list[object]:
     if row["skipped"]:
-        return [row["title"], f"skipped: {row['skipped']}", *[""] * (len(metrics) + 3)]
+        # Metrics, interval, seconds and finding stay empty.
+        empty = [""] * (len(metrics) + 3)
+        return [row["title"], f"skipped: {row['skipped']}", *empty]
     values = row["metrics"]
     numbers = [_number(values[name]["value"]) for name in metrics]
     deciding = values[metrics[0]]

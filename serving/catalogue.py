@@ -70,6 +70,7 @@ def find_items(served: Served, text: str, k: int) -> CatalogueItems:
     rows = np.flatnonzero(matches.to_numpy())
     is_other_id = rows != bundle.items.lookup([text])
     popularity = bundle.popularity[0][rows]
+    # The last key is sorted by first, and False comes before True.
     order = np.lexsort((-popularity, is_other_id))[:k]
     items = _items(served, rows[order])
     return {"items": items, "unknown": [], "model_version": served.version}
@@ -109,6 +110,8 @@ def user(served: Served, user_id: str, live: Sequence[Event], k: int) -> KnownUs
     [row] = bundle.users.lookup([user_id]).tolist()
     if row == UNKNOWN and not live:
         require_user(served, user_id)
+    # Live events are later than all that the bundle has learnt: they come first, and what is left
+    # of k is for learnt ones.
     learnt: list[Event] = []
     num_learnt = 0
     if row != UNKNOWN:
@@ -208,7 +211,9 @@ def _holds(column: str, text: str) -> pl.Expr:
 def _items(served: Served, internal_ids: np.ndarray) -> list[CatalogueItem]:
     bundle = served.bundle
     rows = bundle.item_table[pl.Series(internal_ids.astype(np.int64))].to_dicts()
-    counts = np.asarray(bundle.popularity[:, internal_ids]).T.astype(int).tolist()
+    # (items, behaviours): the popularity of a bundle has a row for each behaviour.
+    popularity_of_items = np.asarray(bundle.popularity[:, internal_ids]).T
+    counts = popularity_of_items.astype(int).tolist()
     available = bundle.available[internal_ids].tolist()
     items = []
     for row, item_counts, is_available in zip(rows, counts, available, strict=True):

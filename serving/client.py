@@ -172,6 +172,7 @@ class Client:
         """
         named: list[NewEvent] = [{"id": uuid.uuid4().hex, **event} for event in events]
         body = {"events": named}
+        # Sent again with the ids that they have got: the service takes each once.
         try:
             return cast("Accepted", self._ask("POST", "/v1/events", body))
         except (OSError, http.client.HTTPException):
@@ -199,7 +200,8 @@ class Client:
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body)
         if time.monotonic() - self._used > IDLE_SECONDS:
-            self._connection.close()  # the service may just be closing it too; the next call opens a new one
+            # The service may just be closing it too; the next call opens a new one.
+            self._connection.close()
         self._used = time.monotonic()
         try:
             self._connection.request(method, self._prefix + path, data, self._headers)

@@ -57,6 +57,9 @@ class EventLog(RowLog[Row]):
 
         def is_gone(line: bytes) -> bool:
             row = read_row(line)
-            return row is not None and any(retraction.covers(row) for retraction in retractions)
+            # A line that cannot be read is nobody's.
+            if row is None:
+                return False
+            return any(retraction.covers(row) for retraction in retractions)
 
         return remove_lines(self.path, is_gone)

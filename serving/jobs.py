@@ -66,6 +66,7 @@ class Jobs:
             raise Refused(
                 404, f"there is no job {name!r}", f"The latest {KEPT} are kept", code="unknown_job"
             )
+        # Its document says how far it was when its process ended.
         if _is_under_way(job) and not psutil.pid_exists(job["process"]):
             return {**job, "state": "lost"}
         return job
@@ -101,6 +102,7 @@ class Jobs:
             self._keep(job)
 
     def _progress(self, job: Job, share: float) -> None:
+        # Each is a file written: a hundred at most.
         if share - job["share"] >= 0.01:
             job["share"] = round(share, 2)
             self._keep(job)

@@ -118,6 +118,7 @@ class Service:
         if price > prices.dear:
             return await self.recommend([query], options, caller)
         caller.spend(price / prices.plain_list)
+        # Reasons take longer than lists: in a batch of their own, no plain list waits for them.
         batcher = self._explained if options.explain else self._batcher
         with self._others.one():
             answer = await batcher.ask(Ask(query, options))
@@ -158,6 +159,7 @@ class Service:
         prices = self.state.current.prices
         price = prices.lists(queries, options)
         if find is not None:
+            # Reading a bundle is dear, however short its lists.
             price = max(price, 2 * prices.dear)
         return await self._run_priced(answer, price, caller)
 
@@ -218,6 +220,7 @@ class Service:
         require_item(served, why.item)
         self.live.refresh()
         with_news = self._with_news(served, why.query)
+        # Else an unknown id does no harm: what comes with it says who it is.
         is_known_by_id_alone = not (with_news.history or with_news.attributes or with_news.friends)
         if why.query.user is not None and is_known_by_id_alone:
             require_user(served, str(why.query.user))
@@ -301,6 +304,7 @@ class Service:
         except Exception as error:  # handed to the one who asked, who logs what is a bug
             if len(queries) == 1:
                 return [error]
+            # One of them is at fault: each is asked again alone.
             answers = [None] * len(queries)
         settled: list[Answer | Exception] = []
         for query, answer in zip(queries, answers, strict=True):

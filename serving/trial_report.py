@@ -126,6 +126,8 @@ class _Lists:
         lists: dict[int, list[str]] = {}
         columns = answers.with_columns(pl.col(ITEMS).list.len()).select(ITEMS, OPTIONS)
         numbered = columns.with_row_index("row")
+        # Lists of the same length and options are answered by one search; `lists` finds their order
+        # again.
         for (k, options), group in numbered.group_by(ITEMS, OPTIONS):
             values = orjson.loads(str(options or "{}"))
             wanted = ListOptions.model_validate({**values, "k": k})
@@ -140,7 +142,9 @@ class _Lists:
 
     def _query(self, answer: dict[str, object]) -> Query:
         """A user as they were known when they were answered."""
-        user, moment = str(answer[USER_ID]), float(str(answer[TIME]))
+        user = str(answer[USER_ID])
+        moment = float(str(answer[TIME]))
+        # A service forgets live events after so many days, and knew none of what came later.
         earliest = moment - _SECONDS_A_DAY * Settings.live_days
         known = []
         for event in self._events.get(user, ()):

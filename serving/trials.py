@@ -177,6 +177,7 @@ class Trials:
                 self._unread = str(error)
                 return
             self._unread = ""
+            # Also where its bundles could not be loaded: that is tried once, not at every look.
             if experiment == self._tried:
                 return
             self._tried = experiment
@@ -192,6 +193,7 @@ class Trials:
         arm = None if trial is None else trial.arm_of(query)
         if trial is None or arm is None or self._forgotten.holds(str(query.user)):
             return outside_experiments(live, query, options)
+        # Named before it is made: whether and how it is drawn depends on the name.
         name = new_name()
         assignment = Part(trial, arm, trial.is_drawn(name, query, options))
         wanted = options
@@ -210,7 +212,8 @@ class Trials:
 
         again: makes the list that was asked for, where there are too few items to draw from.
         """
-        assignment, pool = plan.part, None
+        assignment = plan.part
+        pool = None
         if assignment is not None and assignment.draws:
             pool = [item["id"] for item in answer["items"]]
             if len(pool) == assignment.trial.experiment.pool:
@@ -317,6 +320,7 @@ def _row(plan: Plan, assignment: Part, answer: Answer, pool: list[str] | None) -
     if assignment.is_drawn:
         row["drawn"] = True
     if pool is not None:
+        # Every order is as likely, so that each item of the pool has the same chance of any place.
         row["pool"] = pool
         row["propensity"] = 1 / len(pool)
         options = plan.wanted.model_dump(exclude_defaults=True, mode="json")

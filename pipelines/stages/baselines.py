@@ -19,10 +19,12 @@ def tune(work: Work) -> Facts:
     data = load_phase(work.folder.path, work.config, "select")
     model = baseline(work.bucket).with_fewer_settings(work.config.evaluate.baseline_settings)
     minutes = work.config.evaluate.baseline_minutes
+    # By what the machine has rather than what is free now: the same run skips the same baselines.
     reason = skip_reason(model, data.interactions, minutes, planned_memory_bytes())
     if reason:
         work.progress.say(f"{model.title} skipped: {reason}", baseline=model.name, skipped=reason)
         return _save(work, Scored(model.name, model.title, skipped=reason))
+    # Nobody to choose by: the first setting stands.
     if not len(data.judge.held_out_users):
         return _save(work, Scored(model.name, model.title, model.grid[0]))
     _say_cost(work, model, data)
@@ -52,6 +54,7 @@ def score_test(work: Work) -> Facts:
     if chosen.skipped:
         return _save(work, chosen)
     data = load_phase(work.folder.path, work.config, "final")
+    # `refitted` is named rather than called: lists may be made from buckets, by other processes.
     ranked = lists(work, data, refitted)
     return _save(work, Scored(chosen.name, chosen.title, chosen.params, ranked=ranked))
 

@@ -108,8 +108,9 @@ class ItemAttributes:
         """(items,) the number of each item, the mean of several; NaN where it has none."""
         if column in self.fractions:
             return np.asarray(self.fractions[column])
-        numbers = self._numbers(column).numbers
-        values = self.values_under(column)
+        # Mean of an item's numbers: (values @ numbers) / (values @ is_number), (items,) each.
+        numbers = self._numbers(column).numbers  # (values,)
+        values = self.values_under(column)  # (items, values)
         is_number = np.isfinite(numbers)
         sums = values @ np.where(is_number, numbers, 0.0)
         counts = values @ is_number.astype(np.float64)
@@ -209,12 +210,14 @@ class ItemAttributes:
             notes.append(f"no {column} is in that range: they are {span.least:g} to {span.most:g}")
         if column in self.fractions:
             return is_within
-        # The lists of a column lie one behind the other.
+        # The lists of a column lie one behind the other: one stretch of `indices` holds the items of
+        # all its values. is_within is (values,), is_of_item (entries of the stretch,).
         first = next(iter(self.row_of[column].values()))
         starts = self.lists.indptr[first : first + len(numbers) + 1]
+        items = self.lists.indices[starts[0] : starts[-1]]
         is_of_item = np.repeat(is_within, np.diff(starts))
         has_number = np.zeros(self.lists.shape[1], bool)
-        has_number[self.lists.indices[starts[0] : starts[-1]][is_of_item]] = True
+        has_number[items[is_of_item]] = True
         return has_number
 
     def _numbers(self, column: str) -> _Numbers:
@@ -224,6 +227,7 @@ class ItemAttributes:
             else:
                 texts = pl.Series(list(self.row_of[column]), dtype=pl.String)
                 numbers = texts.cast(pl.Float64, strict=False).to_numpy().copy()
+                # A value that reads "inf" is a word.
                 numbers[np.isinf(numbers)] = np.nan
             self._numbers_of[column] = _Numbers.of(numbers)
         return self._numbers_of[column]
@@ -259,10 +263,12 @@ def read_attributes_of(table: pl.DataFrame, separators: Mapping[str, str]) -> It
             values = owner_values(table[name], separators.get(name))
             pairs.append(values.with_columns(pl.lit(name).alias(_COLUMN)))
     rows = pl.concat(pairs).sort(_COLUMN, VALUE, OWNER)
+    # In that order rows are the lists of a CSR matrix already, one after another: their owners are
+    # its indices, and the lengths of the runs give its indptr.
     named = rows.select(_COLUMN, VALUE).unique(maintain_order=True)
     lengths = rows.group_by(_COLUMN, VALUE, maintain_order=True).len()["len"]
     ends = np.cumsum(lengths.to_numpy(), dtype=np.int64)
-    indptr = np.concatenate([[0], ends])
+    indptr = np.concatenate([[0], ends])  # (len(named) + 1,)
     items = rows[OWNER].to_numpy().astype(np.int32)
     ones = np.ones(len(items), np.int8)
     lists = sparse.csr_matrix((ones, items, indptr), shape=(len(named), len(table)))
@@ -274,8 +280,11 @@ def _fractions(table: pl.DataFrame) -> dict[str, Float64Array]:
     numbers = {}
     for name in table.columns:
         if name not in _NO_ATTRIBUTES and table[name].dtype.is_float():
-            finite = pl.when(pl.col(name).is_finite()).then(pl.col(name).cast(pl.Float64))
-            numbers[name] = table.select(finite.fill_null(float("nan"))).to_series().to_numpy()
+            number = pl.col(name)
+            # NaN stands for what is none, infinities and nulls among them.
+            finite = pl.when(number.is_finite()).then(number.cast(pl.Float64))
+            column = table.select(finite.fill_null(float("nan"))).to_series()
+            numbers[name] = column.to_numpy()
     return numbers
 
 

@@ -28,7 +28,8 @@ def value_texts(values: object) -> tuple[str, ...]:
     """One value or several, each once: how often one is named says nothing."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         values = (values,)
-    return tuple(dict.fromkeys(value_text(value) for value in values))
+    texts = [value_text(value) for value in values]
+    return tuple(dict.fromkeys(texts))
 
 
 Values = Annotated[tuple[str, ...], BeforeValidator(value_texts)]
@@ -57,7 +58,8 @@ class Filter(BaseModel):
     def _can_hold(self) -> Self:
         for low in ("gte", "gt"):
             for high in ("lte", "lt"):
-                least, most = getattr(self, low), getattr(self, high)
+                least = getattr(self, low)
+                most = getattr(self, high)
                 if least is not None and most is not None and least > most:
                     raise ValueError(f"{low} {least:g} is above {high} {most:g}")
         return self
@@ -108,6 +110,7 @@ def read_filters(pairs: Iterable[tuple[str, str]]) -> dict[str, Filter]:
     conditions: dict[str, dict[str, Any]] = {}
     for name, value in pairs:
         column, _, operator = name.rpartition(".")
+        # A column may have a dot in its name: only what is an operator is cut off.
         if not column or operator not in OPERATORS:
             column, operator = name, "any"
         of_column = conditions.setdefault(column, {})

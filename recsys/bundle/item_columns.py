@@ -33,6 +33,7 @@ def item_columns(
             values = attributes.values_under(name)
             codes = codes_of(list(attributes.row_of[name]), categories)
             tree_columns[name] = Column(category_numbers(values, codes), values)
+        # Without categories it was fitted as numbers, which other items may have as fractions.
         elif not categories and (name in attributes.row_of or name in attributes.fractions):
             tree_columns[name] = Column(attributes.numbers_of(name))
     return tree_columns

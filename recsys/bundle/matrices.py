@@ -8,15 +8,19 @@ def with_columns(matrix: sparse.csr_matrix, count: int) -> sparse.csr_matrix:
     """The same entries beside `count` empty columns."""
     num_rows, num_columns = matrix.shape
     arrays = (matrix.data, matrix.indices, matrix.indptr)
-    return sparse.csr_matrix(arrays, shape=(num_rows, num_columns + count))
+    # The arrays of CSR say nothing of the width: they are shared, not copied.
+    shape = (num_rows, num_columns + count)
+    return sparse.csr_matrix(arrays, shape=shape)
 
 
 def with_rows(matrix: sparse.csr_matrix, count: int) -> sparse.csr_matrix:
     """The same entries above `count` empty rows."""
     num_rows, num_columns = matrix.shape
-    indptr = np.pad(matrix.indptr, (0, count), mode="edge")
+    # An empty row begins and ends where the last entry ends.
+    indptr = np.pad(matrix.indptr, (0, count), mode="edge")  # (num_rows + count + 1,)
     arrays = (matrix.data, matrix.indices, indptr)
-    return sparse.csr_matrix(arrays, shape=(num_rows + count, num_columns))
+    shape = (num_rows + count, num_columns)
+    return sparse.csr_matrix(arrays, shape=shape)
 
 
 def without_row(matrix: sparse.csr_matrix, row: int) -> sparse.csr_matrix:

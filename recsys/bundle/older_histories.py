@@ -42,15 +42,19 @@ def rebuilt_history(
         relation = relations.get(name)
         edges = np.ones(len(items))
         if relation is not None and relation.name in neighbours:
-            edges = neighbours[relation.name][0, items].toarray().ravel().astype(np.float64)
+            row = neighbours[relation.name][0, items]
+            edges = row.toarray().ravel().astype(np.float64)
+        # The latest pair has position 0.
         positions = np.array([num_later.get(item_id, 0.0) for item_id in items.tolist()])
         weights, times = _weights_and_times(edges, relation, encoder, positions)
         item.append(items)
         behavior.append(np.full(len(items), behavior_number, np.int16))
         weight.append(weights)
         time.append(times)
-    item_column, time_column = np.concatenate(item), np.concatenate(time)
+    item_column = np.concatenate(item)
+    time_column = np.concatenate(time)
     behavior_column = np.concatenate(behavior)
+    # By time; item and behaviour decide between equal times.
     order = np.lexsort((behavior_column, item_column, time_column))
     return UserHistories(
         indptr=np.array([0, len(order)]),
@@ -72,6 +76,7 @@ def _weights_and_times(
     """(n,) weights of the log and times that give these edges under one behaviour."""
     now = encoder.now or 0
     if relation is None:
+        # No edge to read: positions alone say what came after what, a second apart.
         return np.ones(len(edges)), (now - positions).astype(np.int64)
     # Later pairs have larger edges where nothing but decay tells edges apart.
     newest_first = np.argsort(positions if positions.any() else -edges, kind="stable")
@@ -79,6 +84,8 @@ def _weights_and_times(
     rank[newest_first] = np.arange(len(edges))
     # weight · 2^(−age / half_life_days) = edge / (w_b · 2^(−p / half_life_events))
     rest = edges / (relation.weight * decay_by_events(rank, encoder.half_life_events))
+    # Either the age or the weight can be solved for: age = −half_life_days · log₂ rest where all
+    # weights are 1; else all of `rest` is the weight.
     half_life_days = relation.half_life_days or encoder.half_life_days
     if half_life_days is not None and not encoder.use_weights:
         age_days = np.maximum(-half_life_days * np.log2(rest), 0.0)

@@ -44,6 +44,7 @@ class ContentRows:
         """CONTENT of some items, "" where nothing is known."""
         rows = self._ids.lookup(item_ids.to_list())
         contents = self.inputs[CONTENT].to_numpy()
+        # UNKNOWN, −1, would read the last row: the first is read in its place and thrown away.
         texts = np.where(rows >= 0, contents[np.maximum(rows, 0)], "")
         return pl.Series(self.config.name, texts.tolist(), pl.String)
 

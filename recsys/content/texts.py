@@ -19,7 +19,8 @@ def joined_texts(
     texts = []
     drops = Drops()
     for row in zip(*parts, strict=True):
-        present = [text.strip() for text in row if text is not None and text.strip()]
+        stripped = [text.strip() for text in row if text is not None]
+        present = [text for text in stripped if text]
         # One spelling of letters that have two, é say.
         text = unicodedata.normalize("NFC", "\n".join(present))
         if not text:

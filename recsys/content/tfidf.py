@@ -48,12 +48,15 @@ class TfidfEncoder:
         columns: list[int] = []
         ends = [0]
         for text in texts:
-            columns += [self._column_of[term] for term in terms_of(text) if term in self._column_of]
+            known = [term for term in terms_of(text) if term in self._column_of]
+            columns += [self._column_of[term] for term in known]
             ends.append(len(columns))
+        # (texts, terms): a 1 for each time that a term occurs, added up to counts.
         shape = (len(texts), len(self.terms))
         ones = np.ones(len(columns), np.float32)
         counts = sparse.csr_matrix((ones, columns, ends), shape=shape)
         counts.sum_duplicates()
+        # As scikit-learn weighs when it fits: (1 + ln count) · idf, then rows of length 1.
         counts.data = (1 + np.log(counts.data)) * self.idf[counts.indices]
         squares = np.asarray(counts.multiply(counts).sum(axis=1)).ravel()
         lengths = np.sqrt(squares)
@@ -90,10 +93,12 @@ def fit_tfidf(texts: Sequence[str], dimensions: int = DIMENSIONS, seed: int = 0)
         return TfidfEncoder((), np.zeros(0, np.float32), nothing)
     terms = tuple(vectorizer.get_feature_names_out().tolist())
     idf = np.asarray(vectorizer.idf_, np.float32)
+    # Fewer than the largest rank that the matrix can have.
     width = min(dimensions, min(matrix.shape) - 1)
     if width < 1:
         # One text, or one term: what there is to tell is the terms themselves.
         return TfidfEncoder(terms, idf, np.eye(len(terms), 1, dtype=np.float32))
+    # X ≈ U Σ Vᵀ; a text x has the coordinates x V, (d,). components is Vᵀ, (d, terms).
     _, _, components = randomized_svd(matrix, width, random_state=seed)
     return TfidfEncoder(terms, idf, np.ascontiguousarray(components.T, np.float32))
 

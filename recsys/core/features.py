@@ -40,7 +40,9 @@ class FeatureColumn:
         distinct values.
         """
         if not _is_numbers(column):
-            labels = tuple(owner_values(column, separator)[VALUE].unique().sort())
+            texts = owner_values(column, separator)[VALUE]
+            # Sorted, so that places do not depend on the order of the rows.
+            labels = tuple(texts.unique().sort())
             _require_few(column.name, labels)
             return cls(column.name, (0.0,) * len(labels), 1.0, labels, separator)
         values, usable = _numbers(column, _length(column))
@@ -48,9 +50,10 @@ class FeatureColumn:
             return cls(column.name, (0.0,) * values.shape[1])
         rows = values[usable]
         mean = rows.mean(axis=0)
-        # The root mean square length of the centred rows becomes 1.
+        # scale = 1 / √(mean of ‖x − mean‖²): the root mean square length of centred rows becomes 1.
         squared_lengths = np.square(rows - mean).sum(axis=1)
         length = float(np.sqrt(squared_lengths.mean()))
+        # Rows that are all alike have length 0 and stay zeros under any scale.
         scale = 1 / length if length else 1.0
         return cls(column.name, tuple(mean.tolist()), scale)
 
@@ -64,6 +67,7 @@ class FeatureColumn:
             return np.zeros((len(column), 0), np.float32), len(column)
         values, usable = _numbers(column, self.width)
         centred = values - np.array(self.mean)
+        # Unusable rows, 0 before, are −mean now: zeros again, which is the mean of usable rows.
         scaled = centred * self.scale * usable[:, None]
         return scaled.astype(np.float32), int((~usable).sum())
 
@@ -105,6 +109,7 @@ def _numbers(column: pl.Series, width: int) -> tuple[Float64Array, BoolArray]:
     if not column.dtype.is_nested():
         column = column.cast(pl.Float64).reshape((-1, 1))
     lists = column.cast(pl.List(pl.Float64))
+    # Only lists of this length are laid side by side: others would shift all rows after them.
     has_width = (lists.list.len() == width).fill_null(False)
     numbers = lists.filter(has_width).explode().cast(pl.Float64)
 
@@ -121,7 +126,9 @@ def _marks(
 ) -> tuple[Float32Array, int]:
     """(rows, labels) 1 where a row has a value, and how many rows have none."""
     position = {label: number for number, label in enumerate(labels)}
-    known = owner_values(column, separator).filter(pl.col(VALUE).is_in(labels))
+    values = owner_values(column, separator)
+    # Values that were not there when the column was fitted have no place.
+    known = values.filter(pl.col(VALUE).is_in(labels))
     rows = known[OWNER].to_numpy()
     columns = [position[value] for value in known[VALUE]]
     marks = np.zeros((len(column), len(labels)), np.float32)

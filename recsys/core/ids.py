@@ -38,6 +38,7 @@ def id_text(value: object) -> str | None:
         return str(value)
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
+    # Before integers: to Python, a bool is an int.
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):
@@ -61,7 +62,8 @@ def _float_text(value: float | np.floating) -> str | None:
         return str(int(number))
     # Polars writes other floats in its own way (1e-7): the id of a cell must be that of a value.
     kind = pl.Float32 if isinstance(value, np.float32 | np.float16) else pl.Float64
-    return str(pl.Series([number], dtype=kind).cast(pl.String).item())
+    cell = pl.Series([number], dtype=kind)
+    return str(cell.cast(pl.String).item())
 
 
 def id_column(raw: pl.Expr, kind: pl.DataType, whole_floats: bool = False) -> pl.Expr:
@@ -71,9 +73,11 @@ def id_column(raw: pl.Expr, kind: pl.DataType, whole_floats: bool = False) -> pl
     """
     if kind.is_float():
         number = raw.fill_nan(None)
-        exact = number.is_between(-LARGEST_EXACT, LARGEST_EXACT) & (number == number.floor())
+        is_whole = number == number.floor()
+        is_exact = number.is_between(-LARGEST_EXACT, LARGEST_EXACT) & is_whole
+        # Not strict: polars computes both branches for all rows, and 1e300 is no Int64.
         integer = number.cast(pl.Int64, strict=False).cast(pl.String)
-        return pl.when(exact).then(integer).otherwise(number.cast(pl.String))
+        return pl.when(is_exact).then(integer).otherwise(number.cast(pl.String))
     if kind == pl.Binary:
         return raw.cast(pl.String, strict=False)
     text = raw.cast(pl.String)
@@ -117,6 +121,7 @@ class IdMap:
         """The texts that are in `_internal` anyway: a gather in polars costs a hundred times as
         much for a short list.
         """
+        # A dict keeps the order in which keys came: that of the internal ids.
         return list(self._internal)
 
     def __contains__(self, external: object) -> bool:
@@ -128,10 +133,11 @@ class IdMap:
         if text is not None and text in self._internal:
             return self._internal[text]
         known = f"{len(self):,} {self.kind}s are known"
-        close = nearest(str(text), self.ids.head(100_000).to_list())
-        raise UsageError(
-            f"unknown {self.kind} {text!r}", close or known, code=f"unknown_{self.kind}"
-        )
+        # Comparing takes time for each id: a typo must not hold the caller up.
+        candidates = self.ids.head(100_000).to_list()
+        close = nearest(str(text), candidates)
+        message = f"unknown {self.kind} {text!r}"
+        raise UsageError(message, close or known, code=f"unknown_{self.kind}")
 
     def lookup(self, external: Sequence[object]) -> Int32Array:
         """Internal ids (n,), UNKNOWN (−1) where the external id is not known."""
@@ -152,4 +158,5 @@ class IdMap:
 
     def subset(self, codes: IntArray) -> "IdMap":
         """The map of the ids at `codes`, in that order."""
-        return IdMap(self.ids.gather(pl.Series(np.asarray(codes, dtype=np.int64))), self.kind)
+        positions = pl.Series(np.asarray(codes, dtype=np.int64))
+        return IdMap(self.ids.gather(positions), self.kind)

@@ -19,11 +19,20 @@ def remove_lines(file: Path, is_gone: Callable[[bytes], bool]) -> int:
     if not file.exists():
         return 0
     with exclusive(lock_of(file), "", "", wait=True):
+        # Read twice, so that memory holds the numbers of lines only.
         with file.open("rb") as lines:
             gone = {number for number, line in enumerate(lines) if is_gone(line)}
         if gone:
-            mode = file.stat().st_mode
-            with atomic_file(file) as fresh, file.open("rb") as lines, fresh.open("wb") as out:
-                out.writelines(line for number, line in enumerate(lines) if number not in gone)
-            file.chmod(mode)
+            _rewrite(file, gone)
     return len(gone)
+
+
+def _rewrite(file: Path, gone: set[int]) -> None:
+    """Without the lines of these numbers, and with the mode that the file had."""
+    mode = file.stat().st_mode
+    with atomic_file(file) as fresh, file.open("rb") as lines, fresh.open("wb") as out:
+        for number, line in enumerate(lines):
+            if number not in gone:
+                out.write(line)
+    # `atomic_file` gives a mode of its own.
+    file.chmod(mode)

@@ -14,6 +14,7 @@ def require_no_password(url: str, what: str, instead: str) -> None:
     try:
         has_password = bool(urlsplit(url).password)
     except ValueError:
+        # No URL at all, which whoever opens it says in better words.
         has_password = False
     if has_password or "password=" in url:
         raise UsageError(

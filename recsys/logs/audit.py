@@ -89,7 +89,10 @@ def findings_of(
         num_log_rows: how many rows the log has.
         target: the behaviour that is predicted.
     """
-    missing = abs(num_log_rows - sum(document["rows"].values()) - sum(document["drops"].values()))
+    # Either way: a row that is in two splits is as wrong as one that is in none.
+    num_split_rows = sum(document["rows"].values())
+    num_drops = sum(document["drops"].values())
+    missing = abs(num_log_rows - num_split_rows - num_drops)
     findings = []
     for name, message in _MESSAGES.items():
         count = missing if name == _UNACCOUNTED else slips[name]
@@ -110,6 +113,7 @@ def audit_phase(interactions: Interactions, rows: pl.DataFrame) -> list[Finding]
     """
     unknown = {}
     for side, codes in {USER: interactions.user_codes, ITEM: interactions.item_codes}.items():
+        # Ids without a row can only come from elsewhere: from rows that the phase must not see.
         present = rows[side].unique().to_numpy()
         unknown[side] = len(np.setdiff1d(codes, present, assume_unique=True))
     return findings_of_phase(unknown, len(interactions), len(rows))
@@ -153,6 +157,7 @@ def _test_pairs(relation: EdgeRows, test: pl.DataFrame, until: int | None) -> Fi
     if not count:
         return None
     message = f"{count:,} of {len(test):,} test pairs are edges of the relation {relation.name!r}"
+    # Known before the test began, it is no leak: only a fact to read the figures with.
     if is_cut:
         return Finding("test pairs in a relation", "note", message, count)
     reason = "which does not say since when"
@@ -198,7 +203,9 @@ def _num_shared(splits: Splits, target: str) -> int:
     train = _pairs(_of(splits.train, target))
     validation = _pairs(_of(splits.validation, target))
     before_test = pl.concat([train, validation]).unique()
-    return _overlap(validation, train) + _overlap(_pairs(splits.test), before_test)
+    num_validation = _overlap(validation, train)
+    num_test = _overlap(_pairs(splits.test), before_test)
+    return num_validation + num_test
 
 
 def _num_of_other_behavior(splits: Splits, target: str) -> int:
@@ -270,9 +277,9 @@ def _not_time_safe(document: dict[str, Any]) -> Finding | None:
 
 def _refitted(name: str, fitted: FloatArray, expected: FloatArray) -> Finding | None:
     if fitted.shape != expected.shape:
-        return Finding(
-            name, "fail", f"{name} has shape {fitted.shape}, its rows give {expected.shape}", 1
-        )
+        message = f"{name} has shape {fitted.shape}, its rows give {expected.shape}"
+        return _fail(name, 1, message)
+    # Sums in another order differ in their last digits.
     is_equal = np.isclose(fitted, expected, rtol=1e-5, atol=1e-7)
     count = int((~is_equal).sum())
     return _fail(name, count, f"{count:,} values of {name} are not what the rows of the phase give")

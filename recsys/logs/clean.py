@@ -97,8 +97,12 @@ def _time_tests(
         return []
     time = pl.col(TIME)
     tests = [(TIME_NEGATIVE, time < 0), (TIME_TOO_LARGE, time > clean.max_time)]
-    tests += [(BEFORE_WINDOW, time < start)] if start is not None else []
-    return tests + ([(AFTER_WINDOW, time >= end)] if end is not None else [])
+    # Half open, so that windows one after another share no row.
+    if start is not None:
+        tests.append((BEFORE_WINDOW, time < start))
+    if end is not None:
+        tests.append((AFTER_WINDOW, time >= end))
+    return tests
 
 
 def _rating_tests(columns: Sequence[str], clean: CleanConfig) -> list[tuple[str, pl.Expr]]:
@@ -134,17 +138,21 @@ def _merge(rows: pl.DataFrame, key: list[str], keep: str) -> pl.DataFrame:
         rows = rows.with_columns(pl.lit(1.0, dtype=pl.Float32).alias(WEIGHT))
     if WEIGHT not in rows.columns:
         return _merge_plain(rows, key, last=keep == "last")
-    ordered = rows.sort([*key, TIME] if TIME in rows.columns else key, maintain_order=True)
-    ends = pl.any_horizontal(
-        pl.col(key) != pl.col(key).shift(-1 if keep == "last" else 1)
-    ).fill_null(True)
-    picked = ordered.filter(ends)
+    order = [*key, TIME] if TIME in rows.columns else key
+    # Stable: the order of the log decides between equal times.
+    ordered = rows.sort(order, maintain_order=True)
+    # The last row of a group differs from the row after it, the first one from the row before.
+    neighbour = pl.col(key).shift(-1 if keep == "last" else 1)
+    ends = pl.any_horizontal(pl.col(key) != neighbour)
+    # Null at the border of the table, where there is no neighbour.
+    picked = ordered.filter(ends.fill_null(True))
     if keep != "sum":
         return picked
-    total = ordered.group_by(key, maintain_order=True).agg(
-        pl.col(WEIGHT).cast(pl.Float64).sum().cast(pl.Float32)
-    )
-    return picked.with_columns(total[WEIGHT])
+    # In the order of the groups, which is that of the picked rows. Summed in Float64, whose
+    # rounding does not show in a Float32.
+    total = pl.col(WEIGHT).cast(pl.Float64).sum().cast(pl.Float32)
+    totals = ordered.group_by(key, maintain_order=True).agg(total)
+    return picked.with_columns(totals[WEIGHT])
 
 
 def _merge_plain(rows: pl.DataFrame, key: list[str], last: bool) -> pl.DataFrame:
@@ -157,11 +165,9 @@ def _merge_plain(rows: pl.DataFrame, key: list[str], last: bool) -> pl.DataFrame
         packed = pack({column: rows[column].to_numpy() for column in (*key, TIME)})
         if packed is not None:
             return unpacked(packed.sort().one_a_group(last), rows)
-    return (
-        rows.group_by(key)
-        .agg(pl.col(TIME).max() if last else pl.col(TIME).min())
-        .select(rows.columns)
-    )
+    time = pl.col(TIME).max() if last else pl.col(TIME).min()
+    merged = rows.group_by(key).agg(time)
+    return merged.select(rows.columns)
 
 
 def cap_activity(rows: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, Drops]:
@@ -175,7 +181,9 @@ def cap_activity(rows: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, D
             "clean.max_user_interactions keeps the latest rows and needs a time", "Map --time-col"
         )
     tie = [column for column in (TIME, ITEM, BEHAVIOR, SPLIT) if column in rows.columns]
-    latest = rows.sort(tie).filter(pl.int_range(pl.len()).reverse().over(USER) < limit)
+    # 0 for the user's latest row.
+    num_later = pl.int_range(pl.len()).reverse().over(USER)
+    latest = rows.sort(tie).filter(num_later < limit)
     return latest, +Drops({OVER_CAP: len(rows) - len(latest)})
 
 

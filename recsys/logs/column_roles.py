@@ -92,6 +92,7 @@ class _Candidate:
 
 def words_of(name: str) -> list[str]:
     """The words of a column's name in small letters: "CustomerID", "customer_id" → customer, id."""
+    # userName → user Name, then HTTPStatus → HTTP Status.
     parted = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
     parted = re.sub(r"([A-Z])([A-Z][a-z])", r"\1 \2", parted)
     words: list[str] = []
@@ -122,6 +123,7 @@ def choose_columns(sample: pl.DataFrame, named: Mapping[str, str | None]) -> lis
         _require_ids(sample, usable)
     free = [name for name in usable if name not in named.values()]
     choices = []
+    # Role after role: a column that one has taken is not offered to those after it.
     for role in ROLES:
         if named.get(role) is not None:
             choices.append(Choice(_key(role), named[role], "as you named it"))
@@ -298,9 +300,11 @@ def _can_be_id(values: pl.Series) -> bool:
     if known.n_unique() < min(2, len(values)):
         return False
     if kind == pl.String or kind in (pl.Categorical, pl.Enum):
+        # Fractions are measures and long texts are prose: neither names anybody.
         text = known.cast(pl.String)
         is_fraction = text.str.contains(r"^-?\d+[.,]\d*[1-9]\d*$").all()
-        return not is_fraction and float(text.str.len_chars().mean() or 0) <= _LONGEST_ID  # type: ignore[arg-type]
+        mean_length = float(text.str.len_chars().mean() or 0)  # type: ignore[arg-type]
+        return not is_fraction and mean_length <= _LONGEST_ID
     if kind.is_float():
         numbers = known.drop_nans()
         return bool((numbers == numbers.floor()).all())
@@ -396,11 +400,9 @@ def _has_numbers(text: pl.Series) -> bool:
         commas = has_decimal_commas(text, "number")
     except DataError:
         return False
-    numbers = text.str.replace(",", ".", literal=True) if commas else text
-    return (
-        bool(len(numbers))
-        and numbers.str.strip_chars().cast(pl.Float64, strict=False).is_not_null().any()
-    )
+    with_points = text.str.replace(",", ".", literal=True) if commas else text
+    numbers = with_points.str.strip_chars().cast(pl.Float64, strict=False)
+    return bool(len(numbers)) and numbers.is_not_null().any()
 
 
 def _key(role: str) -> str:

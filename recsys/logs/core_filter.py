@@ -62,12 +62,14 @@ def fixed_point(
             rows_of_item += bucket_round.rows_of_item
 
         num_frequent = int(rows_of_item.sum())
+        # What a pass finds fewer than the last one left went with the items that were rare there.
         if rows_before is not None:
             drops[ITEM_RARE] += rows_before - num_rows
         drops[USER_RARE] += num_rows - num_frequent
         rows_before = num_frequent
 
         rare = rows_of_item < max(min_item, 1)
+        # No row is of a rare item: the next pass would find the same, also of users.
         if not rows_of_item[rare].any():
             return Core(~rare, +drops, number)
         items = items & ~rare
@@ -92,5 +94,6 @@ def filter_users(
     user, item = user[within], item[within]
     rows_of_user = np.bincount(user, minlength=len(users))
     left = rows_of_user >= max(min_user, 1)
-    rows_of_item = np.bincount(item[left[user]], minlength=len(items)).astype(np.int64)
+    items_left = item[left[user]]
+    rows_of_item = np.bincount(items_left, minlength=len(items)).astype(np.int64)
     return left, Round(len(user), rows_of_item)

@@ -168,6 +168,7 @@ class _Mysql:
                 connection.cursor(SSCursor) as cursor,
             ):
                 cursor.execute("START TRANSACTION READ ONLY")
+                # The driver puts parameters in by %, where there are any.
                 escaped = query if since is None else query.replace("%", "%%")
                 cursor.execute(_marked(escaped, "%(since)s"), _named(since))
                 yield _text_answer(cursor, self._name)
@@ -288,6 +289,7 @@ def _with_plain_types(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatc
 def _without_secrets(text: str, url: str) -> str:
     password = urlsplit(url).password
     for secret in (url, password, unquote(password or "")):
+        # Shorter ones are in every other word of a message.
         if secret and len(secret) > 3:
             text = text.replace(secret, "…")
     return text

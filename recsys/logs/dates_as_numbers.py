@@ -21,10 +21,13 @@ def digit_form(numbers: pl.Series) -> str | None:
     """The form of DIGITS that every one of these numbers is a valid moment of; None without one."""
     if not len(numbers):
         return None
+    # The forms differ in length, so that the first number leaves one at most; none is as long as
+    # 1e15, and infinity could not be an integer.
     first = str(int(numbers[0])) if abs(float(numbers[0])) < 1e15 else ""
     for form in DIGITS:
         if len(form) == len(first):
-            moments = numbers.to_frame("number").select(digit_seconds(pl.col("number"), form))
+            seconds = digit_seconds(pl.col("number"), form)
+            moments = numbers.to_frame("number").select(seconds)
             return None if moments.to_series().null_count() else form
     return None
 
@@ -32,8 +35,10 @@ def digit_form(numbers: pl.Series) -> str | None:
 def digit_seconds(number: pl.Expr, form: str) -> pl.Expr:
     """Unix seconds (UTC) of whole numbers written as `form`; null for what is no such moment."""
     digits = len(form)
-    whole = (number == number.floor()) & number.is_between(10 ** (digits - 1), 10**digits - 1)
-    text = pl.when(whole).then(number).cast(pl.Int64).cast(pl.String)
+    has_digits = number.is_between(10 ** (digits - 1), 10**digits - 1)
+    is_whole = number == number.floor()
+    text = pl.when(is_whole & has_digits).then(number).cast(pl.Int64).cast(pl.String)
+    # Shorter forms begin their day, hour or minute: zeros fill them up to seconds.
     moment = text.str.pad_end(14, "0").str.to_datetime("%Y%m%d%H%M%S", strict=False)
     in_range = moment.dt.year().is_between(*_YEARS)
     return pl.when(in_range).then(moment.dt.epoch("s"))
@@ -42,8 +47,10 @@ def digit_seconds(number: pl.Expr, form: str) -> pl.Expr:
 def day_count_seconds(number: pl.Expr, unit: str) -> pl.Expr:
     """Unix seconds of days since 1899-12-30 ("excel") or 1970-01-01 ("days"), to the nearest second."""
     days = number - EXCEL_EPOCH_DAYS if unit == "excel" else number
+    # Far inside Int64: what lies beyond becomes null instead of an error.
     in_range = days.is_between(-1e9, 1e9)
-    return pl.when(in_range).then((days * DAY_SECONDS).round()).cast(pl.Int64)
+    seconds = (days * DAY_SECONDS).round()
+    return pl.when(in_range).then(seconds).cast(pl.Int64)
 
 
 def require_plain_seconds(column: str, numbers: pl.Series) -> None:
@@ -70,6 +77,7 @@ def _likeness(values: pl.Series) -> tuple[str, str]:
     """What distinct numbers look like, and the remedy; empty text for plain seconds."""
     low = float(values.min())  # type: ignore[arg-type]
     high = float(values.max())  # type: ignore[arg-type]
+    # Serials of spreadsheets alone may have a fraction, the time of the day.
     if bool((values == values.floor()).all()):
         if _YEARS[0] <= low and high <= _YEARS[1]:
             return "a year", _WITHOUT_DAYS

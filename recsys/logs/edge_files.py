@@ -52,6 +52,8 @@ def read_edges(
     roles: columns of the `weight`, `time` and `kind`. Raises DataError naming a column that is not
     there.
     """
+    # Read as a log whose users and items are the two ends: every format, unit and mark of a broken
+    # line is understood as there.
     mapped: dict[str, Any] = {
         "user_col": ends[0],
         "item_col": ends[1],
@@ -76,6 +78,7 @@ def read_edges(
         )
     rows, drops = scan.collect()
 
+    # Of an edge, "user missing" would mislead: the columns of the file are named instead.
     reasons = {
         USER_MISSING: f"{ends[0]} missing",
         ITEM_MISSING: f"{ends[1]} missing",
@@ -97,6 +100,7 @@ def coded(rows: pl.DataFrame, column: str, end: str, log: CodedLog) -> tuple[pl.
     known: IdMap = log.users if end == USER else log.items
     code = pl.arange(len(known), dtype=pl.Int32, eager=True)
     codes = pl.DataFrame({column: known.ids, _CODE: code})
+    # A left join, so that ids of the file which the log does not have are counted.
     joined = rows.join(codes, on=column, how="left", maintain_order="left")
     known_rows, drops = without(joined, pl.col(_CODE).is_null(), f"unknown {end}")
     coded_rows = known_rows.with_columns(pl.col(_CODE).alias(column))
@@ -119,6 +123,7 @@ def once(rows: pl.DataFrame, repeats: str = "once") -> tuple[pl.DataFrame, Drops
     if TIME in rows.columns:
         merged.append(pl.col(TIME).max())
     pairs = rows.group_by(SOURCE, DESTINATION).agg(merged)
+    # A group-by has no order of its own; the same file is to give the same bytes.
     pairs = pairs.sort(SOURCE, DESTINATION)
     return pairs, Drops({"repeated": len(rows) - len(pairs)})
 

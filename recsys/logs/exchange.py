@@ -63,12 +63,14 @@ def exchange(pieces: Sequence[Outcome], steps: Steps, buckets: int) -> Exchanged
 
     Ranges hold about as many rows each.
     """
-    sides = steps.run(
-        "ids",
-        order_ids,
-        [(side, buckets) for side in _SIDES],
-        [[file for piece in pieces for file in piece.named(ids_file(side))] for side in _SIDES],
-    )
+    arguments_of_sides = [(side, buckets) for side in _SIDES]
+    files_of_sides = []
+    for side in _SIDES:
+        ids_of_pieces = []
+        for piece in pieces:
+            ids_of_pieces.extend(piece.named(ids_file(side)))
+        files_of_sides.append(ids_of_pieces)
+    sides = steps.run("ids", order_ids, arguments_of_sides, files_of_sides)
     [users, items, behaviors] = [side.named(_IDS)[0] for side in sides]
     starts = tuple(sides[0].facts["starts"])
     inputs = []
@@ -78,9 +80,12 @@ def exchange(pieces: Sequence[Outcome], steps: Steps, buckets: int) -> Exchanged
     arguments = [(number, starts) for number in range(len(pieces))]
     moved = steps.run("exchange", move_to_buckets, arguments, inputs)
     steps.let_go(pieces)
+    # Piece after piece: the order of the log decides between duplicates of equal times.
     files_of_buckets = []
     for bucket in range(buckets):
-        files = [file for outcome in moved for file in outcome.starting(_bucket_prefix(bucket))]
+        files: list[BucketFile] = []
+        for outcome in moved:
+            files.extend(outcome.starting(_bucket_prefix(bucket)))
         files_of_buckets.append(tuple(files))
     return Exchanged(
         buckets=tuple(files_of_buckets),
@@ -121,20 +126,26 @@ def code_ids(
     paths: files of ids. at_once: about as many ids has a range, each counted in every piece that has it.
     """
     codes = [np.empty(num_rows_of_arrow(path), np.int32) for path in paths]
-    bounds = _bounds(paths, sum(len(of_piece) for of_piece in codes), at_once)
+    num_ids = sum(len(of_piece) for of_piece in codes)
+    bounds = _bounds(paths, num_ids, at_once)
+    # Two bytes for each id of each piece: all that is in memory of the ids of the ranges to come.
     ranges = [_ranges(read_ids(path), bounds) for path in paths]
     ordered = []
     first = 0
     for number in range(len(bounds) + 1):
         places = [np.flatnonzero(of_piece == number) for of_piece in ranges]
-        ids = [
-            read_ids(path).gather(of_piece) for path, of_piece in zip(paths, places, strict=True)
-        ]
+        # Read again for each range, rather than kept in memory for all of them.
+        ids = []
+        for path, places_of_piece in zip(paths, places, strict=True):
+            ids.append(read_ids(path).gather(places_of_piece))
         ordered_ids, codes_of_range = _in_text_order(pl.concat(ids))
+        # The ids of the pieces lie behind each other: cut apart, the codes go back where they are.
         ends = np.cumsum([len(of_piece) for of_piece in places])[:-1]
-        parts = np.split(codes_of_range, ends)
-        for of_piece, places_of_piece, part in zip(codes, places, parts, strict=True):
-            of_piece[places_of_piece] = first + part
+        codes_of_pieces = np.split(codes_of_range, ends)
+        for of_piece, places_of_piece, codes_in_range in zip(
+            codes, places, codes_of_pieces, strict=True
+        ):
+            of_piece[places_of_piece] = first + codes_in_range
         ordered.append(_compact(ordered_ids))
         first += len(ordered_ids)
     return pl.concat(ordered).rechunk(), codes
@@ -151,8 +162,10 @@ def _bounds(paths: Sequence[Path], num_ids: int, at_once: int) -> list[str]:
     num_ranges = -(-num_ids // at_once)
     if num_ranges <= 1:
         return []
+    # Quantiles of a sample. Where they lie changes no code: any bounds keep the text order.
     step = max(1, num_ids // _SAMPLED_IDS)
-    sample = pl.concat([read_ids(path).gather_every(step) for path in paths]).sort()
+    sampled = [read_ids(path).gather_every(step) for path in paths]
+    sample = pl.concat(sampled).sort()
     places = [len(sample) * number // num_ranges for number in range(1, num_ranges)]
     return sample.gather(places).unique(maintain_order=True).to_list()
 
@@ -172,10 +185,12 @@ def move_to_buckets(call: Call) -> Facts:
     codes_of = {}
     for side, path in zip(_SIDES, call.read(_codes_file(number)), strict=True):
         codes_of[side] = np.load(path)
-    bucket_of_user = np.repeat(np.arange(len(starts) - 1, dtype=np.int16), np.diff(starts))
+    buckets = np.arange(len(starts) - 1, dtype=np.int16)
+    bucket_of_user = np.repeat(buckets, np.diff(starts))
     for run_number, start in enumerate(range(0, len(batches), _BATCHES_AT_ONCE)):
         files = batches[start : start + _BATCHES_AT_ONCE]
         rows = pl.concat([_recoded(read_arrow(file), codes_of) for file in files])
+        # Their space on disk is free before the rows are written again.
         for file in files:
             call.used_up(file)
         for bucket, rows_of_bucket in _by_bucket(rows, bucket_of_user):
@@ -199,6 +214,7 @@ def _in_text_order(ids: pl.Series) -> tuple[pl.Series, Int32Array]:
     encoded = dictionary_encode(ids.to_arrow(compat_level=pl.CompatLevel.oldest()))
     distinct_ids = pl.Series(ids.name, encoded.dictionary)
     order = distinct_ids.arg_sort().to_numpy()
+    # The inverse of `order`: rank[order[i]] = i.
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     return distinct_ids.gather(order), rank[encoded.indices.to_numpy()]
@@ -208,6 +224,7 @@ def _starts(rows_of_user: Int64Array, buckets: int) -> list[int]:
     """First user of each bucket, and the number of users: ranges with about as many rows each."""
     rows_before = np.cumsum(rows_of_user) - rows_of_user
     num_rows = max(int(rows_of_user.sum()), 1)
+    # A user goes where its first row would: ⌊rows before · buckets / rows⌋, ascending over users.
     bucket: Int64Array = (rows_before * buckets // num_rows).clip(max=buckets - 1)
     starts = np.searchsorted(bucket, np.arange(buckets + 1))
     return [int(start) for start in starts]

@@ -184,8 +184,9 @@ def _holds_whole_numbers(column: pl.Series) -> bool:
     if not column.dtype.is_float():
         return False
     numbers = column.drop_nulls().drop_nans()
-    whole = (numbers == numbers.floor()) & (numbers.abs() <= LARGEST_EXACT)
-    return bool(len(numbers)) and bool(whole.all())
+    is_whole = numbers == numbers.floor()
+    is_exact = numbers.abs() <= LARGEST_EXACT
+    return bool(len(numbers)) and bool((is_whole & is_exact).all())
 
 
 def _whole_numbers(texts: Sequence[str]) -> list[int] | None:
@@ -201,6 +202,7 @@ def _whole_numbers(texts: Sequence[str]) -> list[int] | None:
 
 def _pandas_values(series: pl.Series) -> object:
     if series.dtype == pl.String:
+        # An empty list would leave the type to pandas.
         return series.to_list() or np.empty(0, object)
     return series.to_numpy()
 
@@ -238,6 +240,7 @@ def _from_pandas(frame: Any, ids: Sequence[str], columns: Collection[str] | None
     series = []
     for position, name in enumerate(names):
         if columns is None or name in columns:
+            # By position, for a name may be no text.
             series.append(_pandas_column(name, frame.iloc[:, position], name in ids))
     return pl.DataFrame(series)
 
@@ -254,6 +257,7 @@ def _pandas_column(name: str, column: Any, is_id: bool) -> pl.Series:
 def _object_column(name: str, values: list[Any], is_id: bool) -> pl.Series:
     """Values of any types. Ids of several types become text, integers stay integers."""
     known = [value for value in values if id_text(value) is not None]
+    # To Python, a bool is an integer.
     integers = [isinstance(value, Integral) and not isinstance(value, bool) for value in known]
     if is_id and not all(integers):
         return pl.Series(name, [id_text(value) for value in values], dtype=pl.String)

@@ -31,9 +31,11 @@ def read_knowledge(config: KnowledgeConfig, data: DataConfig, log: CodedLog) -> 
 
     triples, twin_drops = _without_twins(triples)
     triples = _with_items(triples, links)
+    # After the twins went: a fact that is told in both directions counts once.
     triples, rare_drops = _without_rare(triples, config.min_triples)
     _require_any(config, triples)
 
+    # Before kinds are told apart, so that repeats within "other" count as repeats.
     triples = _grouped(triples, config.max_relations)
     relations = []
     for kind in triples[KIND].unique().sort():
@@ -102,13 +104,16 @@ def _without_twins(triples: pl.DataFrame) -> tuple[pl.DataFrame, Drops]:
     """Of kinds that link the same pairs, "film.genre" and "genre.films" say, the first by name
     stays.
     """
+    # A pair is the same from either end: the smaller id first, whatever the direction.
     low = pl.min_horizontal(SOURCE, DESTINATION).alias("low")
     high = pl.max_horizontal(SOURCE, DESTINATION).alias("high")
     pair = pl.struct(low, high).hash().alias("pair")
     pairs = triples.select(KIND, pair).unique()
 
-    # Kinds with as many pairs and the same sum of their hashes link the same pairs.
-    fingerprints = pairs.group_by(KIND).agg(pl.len(), pl.col("pair").sum()).sort(KIND)
+    # Kinds with as many pairs and the same sum of their hashes link the same pairs. A sum does not
+    # depend on the order of rows, and comparing the sets themselves would take them all side by side.
+    by_kind = pairs.group_by(KIND)
+    fingerprints = by_kind.agg(pl.len(), pl.col("pair").sum()).sort(KIND)
     is_repeated = ~pl.struct("len", "pair").is_first_distinct()
     twin_kinds = fingerprints.filter(is_repeated)[KIND]
     is_twin = pl.col(KIND).is_in(twin_kinds.implode())
@@ -117,6 +122,7 @@ def _without_twins(triples: pl.DataFrame) -> tuple[pl.DataFrame, Drops]:
 
 def _without_rare(triples: pl.DataFrame, min_triples: int) -> tuple[pl.DataFrame, Drops]:
     """Without triples of an entity that is no item and stands in too few."""
+    # Item columns are null for other entities. Items stay however rare: they are nodes of the log.
     head_is_entity = pl.col(_HEAD).is_null()
     tail_is_entity = pl.col(_TAIL).is_null()
     heads = triples.filter(head_is_entity)[SOURCE]
@@ -141,6 +147,7 @@ def _require_any(config: KnowledgeConfig, triples: pl.DataFrame) -> None:
 def _with_items(triples: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """Triples with the items that their head and tail are, null for other entities."""
     for end, column in ((SOURCE, _HEAD), (DESTINATION, _TAIL)):
+        # An entity that several items link to stands for each: its triples are repeated for them.
         items_of_end = links.rename({_ENTITY: end, ITEM: column})
         triples = triples.join(items_of_end, on=end, how="left", maintain_order="left")
     return triples
@@ -148,7 +155,9 @@ def _with_items(triples: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
 
 def _grouped(triples: pl.DataFrame, max_relations: int) -> pl.DataFrame:
     """The most frequent kinds under their names, the others as one."""
-    counts = triples.group_by(KIND).len().sort(["len", KIND], descending=[True, False])
+    counts = triples.group_by(KIND).len()
+    # By name among equals: a group-by has no order of its own.
+    counts = counts.sort(["len", KIND], descending=[True, False])
     if len(counts) <= max_relations:
         return triples
     frequent = counts[KIND].head(max_relations)

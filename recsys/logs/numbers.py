@@ -18,8 +18,9 @@ def has_decimal_commas(sample: pl.Series, column: str) -> bool:
     Raises DataError when there is no number, when both signs occur, and when every comma may as well
     part thousands.
     """
-    known = sample.drop_nulls().str.strip_chars()
-    known = known.filter(~known.str.to_lowercase().is_in(list(NOTHING)))
+    stripped = sample.drop_nulls().str.strip_chars()
+    says_nothing = stripped.str.to_lowercase().is_in(list(NOTHING))
+    known = stripped.filter(~says_nothing)
     if not len(known):
         return False
     commas = known.filter(known.str.contains(_WITH_COMMA))
@@ -49,9 +50,11 @@ def read_number(raw: pl.Expr, kind: pl.DataType, decimal_commas: bool) -> pl.Exp
         text = raw.str.strip_chars()
         missing = text.is_null() | text.str.to_lowercase().is_in(list(NOTHING))
         if decimal_commas:
+            # With commas for decimals, a point parts thousands: such text is not read at all.
             point = text.str.contains(".", literal=True)
             text = pl.when(~point).then(text.str.replace(",", ".", literal=True))
         number = text.cast(pl.Float32, strict=False)
+    # Three outcomes: a number, NaN for what cannot be read, null for nothing, which is no fault.
     readable = number.is_finite().fill_null(False)
     unreadable = pl.lit(float("nan"), dtype=pl.Float32)
     value = pl.when(readable).then(number).otherwise(unreadable)
@@ -59,7 +62,8 @@ def read_number(raw: pl.Expr, kind: pl.DataType, decimal_commas: bool) -> pl.Exp
 
 
 def _require_any_number(sample: pl.Series, known: pl.Series, column: str) -> None:
-    if not known.cast(pl.Float64, strict=False).is_not_null().any():
+    numbers = known.cast(pl.Float64, strict=False)
+    if not numbers.is_not_null().any():
         raise DataError(
             f"column {sample.name!r}, read as {column}, holds {known[0]!r} and no number in its first {len(sample)} rows",
             f"Map another column with --{column}-col, or leave it out",

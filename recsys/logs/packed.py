@@ -27,6 +27,7 @@ _NOT_READ = {
 
 def open_bytes(name: str) -> IO[bytes]:
     """A local file as bytes, unpacked when it is gzip or zstd by its first bytes."""
+    # Four bytes tell both: names say less, a .csv may be packed and a .gz may be not.
     with Path(name).open("rb") as stream:
         magic = stream.read(len(_ZSTANDARD))
     if magic.startswith(_GZIP):

@@ -10,7 +10,7 @@ import polars as pl
 
 from recsys.core.arrays import Int64Array, IntArray
 
-_BITS = 63
+_BITS = 63  # of an Int64 without the sign, so that keys sort as they stand
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,14 @@ class Packed:
 
     def one_a_group(self, last: bool) -> "Packed":
         """The first (or `last`) of sorted rows that agree in all columns but the last one."""
+        # Shifted by the bits of the last column, keys hold the others alone.
         group = self.keys >> self.columns[-1].bits
         changes = group[1:] != group[:-1]
+        # Row i ends its group if i + 1 begins another; it is the first if it differs from i − 1.
         ends = np.append(changes, True) if last else np.insert(changes, 0, True)
-        return self.of(self.keys[ends[: len(group)]])
+        # Without a row, the border alone is left: it is cut off.
+        of_rows = ends[: len(group)]
+        return self.of(self.keys[of_rows])
 
     def arrays(self) -> dict[str, Int64Array]:
         """The columns again, (n,) each."""
@@ -72,7 +76,9 @@ def pack(columns: Mapping[str, IntArray]) -> Packed | None:
     """Columns of whole numbers, (n,) each, as keys in the order of the rows; None when they need
     more than 63 bits.
     """
-    layout = {name: _from_lowest(name, values) for name, values in columns.items()}
+    layout = {}
+    for name, values in columns.items():
+        layout[name] = _from_lowest(name, values)
     ranks = {}
     # Ranks take no more bits than there are rows, and longer to find: the widest columns first.
     for column in sorted(layout.values(), key=lambda column: column.bits, reverse=True):
@@ -84,9 +90,13 @@ def pack(columns: Mapping[str, IntArray]) -> Packed | None:
 
     num_rows = len(next(iter(columns.values()), ()))
     keys = np.zeros(num_rows, np.int64)
+    # The first column ends topmost, so that keys sort as rows do, column by column.
     for name, column in layout.items():
         keys <<= column.bits
-        keys |= ranks[name] if name in ranks else columns[name].astype(np.int64) - column.low
+        if name in ranks:
+            keys |= ranks[name]
+        else:
+            keys |= columns[name].astype(np.int64) - column.low
     return Packed(keys, tuple(layout.values()))
 
 
@@ -111,6 +121,7 @@ def _bits_of(layout: Mapping[str, Column]) -> int:
 def sort_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Rows in the order of the columns `by`; the order of equal rows is not defined."""
     integers = all(kind.is_integer() for kind in rows.schema.dtypes())
+    # Keys that hold every column give whole rows back: one array is sorted, nothing gathered.
     if integers and set(rows.columns) == set(by):
         packed = pack({column: rows[column].to_numpy() for column in by})
         if packed is not None:

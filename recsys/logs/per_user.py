@@ -51,6 +51,7 @@ def place_ends(
         test: how many rows of a user go to test.
         validation: how many of the others go to validation.
     """
+    # (users,) how many rows of each are held out: one at least is left, whatever the shares.
     num_rows = np.bincount(user)
     num_test = np.minimum(test(num_rows), num_rows - 1).clip(min=0)
     num_left = num_rows - num_test
@@ -64,9 +65,11 @@ def place_ends(
     in_test = num_later < num_test[ordered_user]
     num_held_out = num_test + num_validation
     in_validation = num_later < num_held_out[ordered_user]
+    # Validation includes the test so far, which takes its rows back.
     ordered_codes = np.full(len(user), TRAIN, np.int8)
     ordered_codes[in_validation] = VALIDATION
     ordered_codes[in_test] = TEST
+    # Back from `order` to the order of the rows.
     codes = np.empty(len(user), np.int8)
     codes[order] = ordered_codes
     return codes
@@ -77,6 +80,7 @@ def order_by_time(rows: pl.DataFrame) -> Int64Array:
     user = rows[USER].to_numpy()
     time = rows[TIME].to_numpy()
     item = rows[ITEM].to_numpy()
+    # The last key of lexsort is the first to sort by.
     return np.lexsort((item, time, user))
 
 
@@ -87,8 +91,10 @@ def order_by_hash(rows: pl.DataFrame, users: IdMap, items: IdMap, seed: int) -> 
     user = rows[USER].to_numpy()
     item = rows[ITEM].to_numpy()
     salt = np.uint64(seed % 2**64)
+    # h(user, item) = mix(digest(user) ^ mix(digest(item) + seed)), modulo 2⁶⁴.
     item_hash = _mix(_digests(items, item) + salt)
     pair_hash = _mix(_digests(users, user) ^ item_hash)
+    # By item where hashes agree: equal pairs alone are left in the order of the rows.
     return np.lexsort((item, pair_hash, user))
 
 
@@ -102,9 +108,11 @@ def place_others(
         return codes
     columns = [column for column in (USER, ITEM, TIME) if column in rows.columns]
     pairs = rows.select(columns)
+    is_held_out = target & (codes != TRAIN)
     held_out = pairs.with_columns(pl.Series(_HELD_CODE, codes))
-    held_out = held_out.filter(pl.Series(target & (codes != TRAIN)))
+    held_out = held_out.filter(pl.Series(is_held_out))
     held_out = held_out.rename({TIME: _HELD_AT}, strict=False)
+    # A pair has one target row, so that no row is repeated and places stay those of `rows`.
     joined = pairs.join(held_out, on=[USER, ITEM], how="left", maintain_order="left")
 
     held_code = joined[_HELD_CODE]
@@ -121,14 +129,18 @@ def place_others(
 
 def _digests(ids: IdMap, codes: Int32Array) -> NDArray[np.uint64]:
     """(n,) of the id of each of the codes."""
-    present, place = dense_ids(codes, len(ids))
-    texts = ids.ids.gather(pl.Series(present))
-    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
-    return np.frombuffer(b"".join(digests), np.uint64)[place]
+    # Each id is hashed once, however many rows it has. (Python's own hash differs between runs.)
+    present, position = dense_ids(codes, len(ids))
+    digests = []
+    for text in ids.ids.gather(pl.Series(present)):
+        digest = hashlib.blake2b(text.encode(), digest_size=8)
+        digests.append(digest.digest())
+    return np.frombuffer(b"".join(digests), np.uint64)[position]
 
 
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
+    # Arithmetic of arrays of uint64 is modulo 2⁶⁴, as the algorithm has it.
     value = value + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -102,6 +102,8 @@ def propose(
     Raises:
         DataError: The log cannot be read, or has no columns of users and items.
     """
+    # Every answer is asked for before what rests on it is looked at: columns before the log is read
+    # with them, lines and times before rows are counted.
     choices = _files_of(log)
     main = str(choices[0].value) if len(choices) > 1 else log
     sample, header = _sample_of(main)
@@ -109,9 +111,9 @@ def propose(
     columns = [answer(choice) for choice in choose_columns(sample, named)]
     columns += [answer(choice) for choice in _left_out(sample.columns, columns)]
     choices += _with_unit(columns, answer)
-    data = DataConfig.model_validate(
-        _keys(choices, "data") | {"log": None, "train": None, "test": None}
-    )
+    # Only how rows are read: which files are read is `source`.
+    no_files = {"log": None, "train": None, "test": None}
+    data = DataConfig.model_validate(_keys(choices, "data") | no_files)
     source, is_whole = _bounded(main, data)
     check, broken = _checked(source, data)
     if broken is not None:
@@ -167,7 +169,8 @@ def _some_rows(log: str | list[str], names: tuple[str, ...] | None) -> pl.DataFr
             rows = first.frame.head(_LOOKED_AT).collect()
         else:
             count = first.frame.select(pl.len()).collect().item()
-            rows = first.frame.gather_every(max(1, count // _LOOKED_AT)).collect(engine="streaming")
+            step = max(1, count // _LOOKED_AT)
+            rows = first.frame.gather_every(step).collect(engine="streaming")
     return rows.drop(BROKEN, strict=False)
 
 
@@ -233,6 +236,7 @@ def _bounded(log: str | list[str], data: DataConfig) -> tuple[str | list[str] | 
     if any(is_remote(log_part.name) or log_part.text for log_part in parts):
         local_files = [log_part.name for log_part in parts if not is_remote(log_part.name)]
         num_bytes = sum(Path(file).stat().st_size for file in local_files)
+        # Text does not say how many rows it has; a line of 100 bytes is a long one.
         is_large = len(local_files) < len(parts) or num_bytes > 100 * MOST_ROWS
     else:
         num_rows = [log_part.frame.select(pl.len()).collect().item() for log_part in parts]
@@ -324,10 +328,11 @@ def _min_rating(check: CheckReport) -> list[Choice]:
     liked = min(rating for rating in counts if rating >= _LIKED * high)
     if min(counts) >= liked:
         return []
-    num_kept = sum(rows for rating, rows in counts.items() if rating >= liked)
+    num_liked = sum(rows for rating, rows in counts.items() if rating >= liked)
+    share_liked = num_liked / sum(counts.values())
     question = (
         f"a rating of {min(counts):g} counts as much as one of {high:g}; "
-        f"min_rating = {liked:g} would keep {num_kept / sum(counts.values()):.0%} of the rated rows"
+        f"min_rating = {liked:g} would keep {share_liked:.0%} of the rated rows"
     )
     return [Choice("clean.min_rating", None, "all ratings stay", question, (None, liked))]
 
@@ -390,14 +395,15 @@ def _warm_and_able(scan: LogScan) -> tuple[int, int]:
     """Users with rows on both sides of a cut in time, and users with rows enough to hold some out."""
     rows = scan.rows.select(USER_ID, TIME)
     with explained(scan.what):
-        cut = rows.select(pl.col(TIME).quantile(1 - _TEST_SHARE, "nearest")).collect().item()
+        quantile = pl.col(TIME).quantile(1 - _TEST_SHARE, "nearest")
+        cut = rows.select(quantile).collect().item()
         users = rows.group_by(USER_ID).agg(
             rows=pl.len(), first=pl.col(TIME).min(), last=pl.col(TIME).max()
         )
         is_warm = (pl.col("first") < cut) & (pl.col("last") >= cut)
-        facts = users.select(
-            warm=is_warm.sum(), able=(pl.col("rows") >= _ROWS_OF_ABLE).sum()
-        ).collect(engine="streaming")
+        is_able = pl.col("rows") >= _ROWS_OF_ABLE
+        counts = users.select(warm=is_warm.sum(), able=is_able.sum())
+        facts = counts.collect(engine="streaming")
     warm, able = facts.row(0)
     return int(warm), int(able)
 

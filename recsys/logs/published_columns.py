@@ -93,6 +93,7 @@ def shared_columns(scans: Mapping[str | None, LogScan], target: str | None = Non
 def scan_parts(sources: Mapping[str, Source], data: DataConfig) -> dict[str | None, LogScan]:
     """Published files, train first; the others may lack columns that are named for train."""
     scans: dict[str | None, LogScan] = {}
+    # Train first, whose columns are those that the others are compared with.
     for split_part in sorted(sources, key=[_TRAIN, "validation", "test"].index):
         source = sources[split_part]
         settings = data if split_part == _TRAIN else _without_absent(source, data)
@@ -110,6 +111,7 @@ def fill_times(rows: pl.DataFrame, last_time: int | None) -> pl.DataFrame:
         return rows
     in_train = pl.col(SPLIT) == _TRAIN
     last_of_user = pl.col(TIME).filter(in_train).max().over(USER)
+    # 1, 2, … for the rows without a time of each user.
     number = pl.col(TIME).is_null().cum_sum().over(USER)
     filled = last_of_user.fill_null(last_time or 0) + number
     return rows.with_columns(pl.col(TIME).fill_null(filled))

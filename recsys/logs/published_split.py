@@ -77,7 +77,9 @@ def published_last(log: CodedLog, config: SplitConfig) -> bool:
     is_train = pl.col(SPLIT) == "train"
     last_trained = pl.col(TIME).filter(is_train).max().over(USER)
     held_out = rows.with_columns(last_trained.alias("last")).filter(~is_train)
-    is_later = held_out.select(pl.col(TIME) >= pl.col("last")).to_series().drop_nulls()
+    is_later = held_out.select(pl.col(TIME) >= pl.col("last")).to_series()
+    # Users without a train row say nothing.
+    is_later = is_later.drop_nulls()
     return len(is_later) > 0 and bool(is_later.to_numpy().mean() >= _NEARLY_ALL)
 
 
@@ -101,6 +103,7 @@ def place_published(
     """
     codes = _places(rows)
     _require_target(rows, target & (codes == TRAIN))
+    # Rows of other behaviours in a held-out file are neither learned from nor judged by.
     is_other = (codes != TRAIN) & ~target
     cuts: dict[str, int] = {}
     has_file = bool((codes == VALIDATION).any())
@@ -182,6 +185,7 @@ def _carve(
         time = train[TIME].to_numpy()
         times = MomentsInMemory(time[target])
         cut = cut_moment(times, config.validation_share, _TOO_COARSE)
+        # No second cut: the test has files of its own.
         after_all = int(time.max()) + 1
         return Carved(place_by_moments(time, target, cut, after_all), {"validation": cut})
     target_rows = train.filter(pl.Series(target))
@@ -191,7 +195,7 @@ def _carve(
     if method == "leave_last":
         count = count_of(config.last)
     codes = np.full(len(train), TRAIN, np.int8)
-    codes[target] = place_ends(user, order, share_of(0), count)
+    codes[target] = place_ends(user, order, test=share_of(0), validation=count)
     return Carved(place_others(train, target, codes, task), {})
 
 

@@ -41,6 +41,7 @@ class QuoteChecker:
         self._separator = separator
         self._num_fields = num_fields
         mark = f"\\x{ord(separator):02x}"
+        # A quote within a quoted field is written twice.
         inside = '[^"]*(?:""[^"]*)*'
         # What follows a closing quote inside of its field is sloppy and does no harm.
         quoted = f'"{inside}"(?:[^{mark}"][^{mark}]*)?'
@@ -67,6 +68,7 @@ class QuoteChecker:
         if b'"' not in block:
             return CheckedLines(block, num_lines=_count_lines(block))
         text = block.decode("utf-8", errors="replace").removesuffix("\n")
+        # By polars, line after line in compiled code: most blocks end here, without a Python loop.
         series = pl.Series("line", [text]).str.split("\n").explode()
         has_quote = series.str.contains('"', literal=True)
         leaves_open = has_quote & ~series.str.contains(self._whole_line)
@@ -82,9 +84,11 @@ class QuoteChecker:
         stray: list[int] = []
         end_of_record = -1
         for opening in openings:
+            # It stands inside of a record that began before.
             if opening <= end_of_record:
                 continue
             closing = self._closing(lines, opening)
+            # It may close in the next block; what is open for longer than a block counts as stray.
             if closing is None and not is_last and lines.bytes_from(opening) < BLOCK_BYTES:
                 return _without_stray(block, lines, stray, opening)
             if closing is not None and self._makes_sense(lines, opening, closing):
@@ -116,11 +120,15 @@ class QuoteChecker:
         if self._count_fields("\n".join(record)) != self._num_fields:
             return False
         rows = [text.split(self._separator) for text in record]
+        # One of the lines is no row by itself: only the record as a whole can be.
         if any(len(row) != self._num_fields for row in rows):
             return True
         # Every line would be a row of its own: it is one if it looks like the other rows.
-        sample = [text.split(self._separator) for text in lines.texts[:_SAMPLE_LINES]]
-        sample = [row for row in sample if len(row) == self._num_fields]
+        sample = []
+        for text in lines.texts[:_SAMPLE_LINES]:
+            row = text.split(self._separator)
+            if len(row) == self._num_fields:
+                sample.append(row)
         num_usual = 0
         for column in range(self._num_fields):
             for looks_right in (_is_number, _is_quoted):
@@ -130,6 +138,7 @@ class QuoteChecker:
                 num_usual += 1
                 if not all(looks_right(row[column]) for row in rows):
                     return True
+        # Where nothing is usual, the shortest record is believed: a stray quote joins any number.
         return num_usual == 0 and len(record) == 2
 
     def _count_fields(self, record: str) -> int:
@@ -142,6 +151,7 @@ class QuoteChecker:
                 return 0
             num_fields += 1
             position = match.end()
+            # Ended by the end of the record instead of a separator.
             if match[1] == "":
                 return num_fields
 

@@ -85,9 +85,8 @@ class SideTable:
         if facts.broken:
             sentences.append(f"{name} has {_count(facts.broken, 'broken line')}, left out")
         if facts.without_id:
-            sentences.append(
-                f"{name} has {_count(facts.without_id, 'row')} without an id, left out"
-            )
+            without_id = _count(facts.without_id, "row")
+            sentences.append(f"{name} has {without_id} without an id, left out")
         if facts.repeated:
             sentences.append(f"{name} names ids more than once: {_merging(facts)}")
         if facts.matched == 0 and facts.ids:
@@ -199,12 +198,15 @@ def _read_rows(
                 rows = rows.filter(~pl.col(BROKEN)).drop(BROKEN)
             tables.append(_with_types(table_file, rows, (id_col, standard)))
         rows = pl.concat(tables, how="diagonal_relaxed")
+    # The standard name stands in for a configured one; where neither is there, it is the configured
+    # one that the message names.
     column = standard
     if id_col in rows.columns or standard not in rows.columns:
         column = id_col
     setting = "user_col" if standard == USER_ID else "item_col"
     require_columns(rows.columns, {column: setting}, f"the {table} {source!r}")
     if column != standard:
+        # Else two columns would have the standard name.
         rows = rows.drop(standard, strict=False)
     kind = rows.schema[column]
     whole_floats = kind == pl.String and holds_whole_floats(rows[column])
@@ -237,6 +239,7 @@ def _typed(values: pl.Series) -> pl.Series:
     known = values.drop_nulls()
     if not len(known) or known.str.contains(_PADDED).any():
         return values
+    # A number that its type cannot hold would become null: then all stay text.
     if known.str.contains(_INTEGER).all():
         integers = values.cast(pl.Int64, strict=False)
         return values if integers.null_count() > values.null_count() else integers
@@ -280,7 +283,8 @@ def _differs(repeated: pl.DataFrame, ids: str, column: str) -> bool:
     """Whether rows of one id have several values."""
     present = repeated.filter(pl.col(column).is_not_null())
     counts = present.group_by(ids).agg(pl.col(column).n_unique())
-    return bool((counts[column] > 1).any())
+    has_several = counts[column] > 1
+    return bool(has_several.any())
 
 
 def _gathered(rows: pl.DataFrame, ids: str, column: str) -> pl.Series:
@@ -288,8 +292,11 @@ def _gathered(rows: pl.DataFrame, ids: str, column: str) -> pl.Series:
     texts = rows.select(ids, column)
     if isinstance(texts.schema[column], pl.List):
         texts = texts.explode(column)
-    text = pl.col(column).cast(pl.String).drop_nulls().unique(maintain_order=True)
-    return texts.group_by(ids, maintain_order=True).agg(text)[column]
+    text = pl.col(column).cast(pl.String)
+    distinct_texts = text.drop_nulls().unique(maintain_order=True)
+    # The order of first appearance is that of the rows which it is laid beside.
+    of_ids = texts.group_by(ids, maintain_order=True).agg(distinct_texts)
+    return of_ids[column]
 
 
 def _require_one_value(repeated: pl.DataFrame, ids: str, facts: SideFacts) -> None:
@@ -307,11 +314,9 @@ def _truth(column: pl.Series) -> pl.Series:
     """true/false, 1/0 or yes/no as Boolean; anything else is refused."""
     text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     truth = text.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
-    if truth.is_null().any():
-        raise DataError(
-            f"column {AVAILABLE!r} holds {column.filter(truth.is_null())[0]!r}",
-            "Write true or false",
-        )
+    unreadable = column.filter(truth.is_null())
+    if len(unreadable):
+        raise DataError(f"column {AVAILABLE!r} holds {unreadable[0]!r}", "Write true or false")
     return truth.alias(AVAILABLE)
 
 

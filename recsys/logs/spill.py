@@ -102,6 +102,7 @@ class Spill:
         self.last_time = last if self.last_time is None else max(last, self.last_time)
 
     def _count(self, user: Int32Array) -> None:
+        # New users have codes behind all earlier ones: the counts of before keep their places.
         counts = np.bincount(user, minlength=len(self.counts))
         counts[: len(self.counts)] += self.counts
         self.counts = counts
@@ -137,6 +138,7 @@ def spill_piece(call: Call) -> Facts:
         for people in piece.forgotten:
             batch = mark_suppressed(batch, people)
         spill.add(batch, piece.split)
+    # At the end, when all codes are given.
     spill.write_ids()
     return {
         "rows_read": spill.rows_read,
@@ -168,7 +170,6 @@ def ids_file(side: str) -> str:
 
 
 def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    with (
-        explained()
-    ):  # in a generator, so that errors of writing the batches are not taken for errors of reading
+    # In a generator, so that errors of writing the batches are not taken for errors of reading.
+    with explained():
         yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)

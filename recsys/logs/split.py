@@ -260,7 +260,9 @@ def _is_held_out(
     if not log.has_order:
         return False
     method = method_of(config, log)
-    return published(log, config) if method == "given" else method != "random"
+    if method == "given":
+        return published(log, config)
+    return method != "random"
 
 
 def folds(log: CodedLog, config: SplitConfig, target: str, seed: int) -> list[Splits]:
@@ -336,8 +338,10 @@ def _by_time(rows: pl.DataFrame, target: BoolArray, cuts: dict[str, int]) -> Pla
     if "end" in cuts:
         inside = time < cuts["end"]
     codes = place_by_moments(time, target, cuts.get("validation"), cuts["test"])
+    # What lies after the window is counted under one reason, not under both.
+    num_after = int((~inside).sum())
     num_dropped = int((codes[inside] == DROPPED).sum())
-    drops = Drops({AFTER_FOLD: int((~inside).sum()), OTHER_LATE: num_dropped})
+    drops = Drops({AFTER_FOLD: num_after, OTHER_LATE: num_dropped})
     return PlacedRows(rows.filter(pl.Series(inside)), codes[inside], True, cuts, drops)
 
 
@@ -351,6 +355,7 @@ def _window(times: Moments, config: SplitConfig) -> tuple[int, int | None]:
             f"fold {config.fold} of {config.folds} with {config.test_share:.0%} of the rows each does not exist",
             "Folds count from 0 (−1 is the latest), and all windows together must be less than the log",
         )
+    # The latest window is one share from the end, the one before it two.
     back = config.folds - fold
     start = cut_moment(times, back * config.test_share)
     if back == 1:
@@ -390,6 +395,7 @@ def _per_user(
 def assemble(placed: PlacedRows, method: str, target: str) -> Splits:
     """The parts as tables, without held-out pairs that are known from before."""
     train = _rows_of(placed, TRAIN)
+    # In this order: the test is compared with the validation rows that stayed.
     validation, known_validation = _without_known(_rows_of(placed, VALIDATION), [train], target)
     test, known_test = _without_known(_rows_of(placed, TEST), [train, validation], target)
     counts = {

@@ -171,6 +171,7 @@ def compare(splits: Splits, target: str, task: Task, log: CodedLog) -> list[Meas
     if not len(splits.validation):
         return []
     num_items = len(log.items)
+    # The model that is judged on the test has learned from validation as well: "final".
     validation = _part(splits.validation, splits.train, target, task, num_items)
     test = _part(splits.test, splits.rows("final"), target, task, num_items)
     return measures_of(validation, test, BEHAVIOR in splits.train.columns, task, log)
@@ -191,11 +192,14 @@ def measures_of(
     has_others: whether rows name their behaviours. task, log: as in `compare`.
     """
     held_out = (validation.held_out, test.held_out)
-    measures = [_shares(COLD, *((counts.cold, counts.rows) for counts in held_out))]
+    cold = [(counts.cold, counts.rows) for counts in held_out]
+    measures = [_shares(COLD, *cold)]
     if has_others and task == "any":
-        measures.append(_shares(MET, *((counts.met, counts.warm) for counts in held_out)))
+        met = [(counts.met, counts.warm) for counts in held_out]
+        measures.append(_shares(MET, *met))
     if log.has_order and not log.parts_without_times:
-        measures.append(_shares(LATER, *((counts.later, counts.warm) for counts in held_out)))
+        later = [(counts.later, counts.warm) for counts in held_out]
+        measures.append(_shares(LATER, *later))
     measures.append(_medians(POPULARITY, "rows", _popularity(validation), _popularity(test)))
     measures.append(_medians(ACTIVITY, "rows", _activity(validation), _activity(test)))
     if log.has_clock:
@@ -212,10 +216,12 @@ def count_learned(rows: pl.DataFrame, target: str, num_items: int) -> Learned:
     first, times = np.full(num_items, NEVER), (NEVER, -NEVER)
     if TIME in rows.columns and len(rows):
         seconds = rows[TIME].to_numpy()
+        # `at` takes every row into account where an item comes several times.
         np.minimum.at(first, items, seconds)
         times = (int(seconds.min()), int(seconds.max()))
     counts = np.bincount(items, minlength=num_items)
-    return Learned(counts, np.bincount(of_target, minlength=num_items), first, times)
+    target_counts = np.bincount(of_target, minlength=num_items)
+    return Learned(counts, target_counts, first, times)
 
 
 def count_held_out(
@@ -240,6 +246,7 @@ def count_held_out(
     if BEHAVIOR in learned.columns:
         of_target = learned.filter(pl.col(BEHAVIOR) == target)
         others = learned.filter(pl.col(BEHAVIOR) != target)
+    # Long enough for warm users without a row of the target behaviour, who are to count as 0.
     warm_users = warm[USER].unique().to_numpy()
     num_codes = 1 + int(warm_users.max(initial=-1))
     rows_of_user = np.bincount(of_target[USER].to_numpy(), minlength=num_codes)
@@ -247,7 +254,7 @@ def count_held_out(
         rows=len(rows),
         cold=num_cold,
         warm=len(warm),
-        met=len(warm.join(others, on=[USER, ITEM], how="semi")),
+        met=warm.join(others, on=[USER, ITEM], how="semi").height,
         later=_num_later(warm, learned),
         warm_rows=np.bincount(warm[ITEM].to_numpy(), minlength=len(known_items)),
         users=np.bincount(rows_of_user),
@@ -276,9 +283,11 @@ def _num_later(warm: pl.DataFrame, learned: pl.DataFrame) -> int:
 
 def _popularity(part: Part) -> _Numbers:
     """(warm,) rows of the item under the target behaviour, compared by their place among rows."""
+    # At n: how many items have n rows, and how many warm rows are of such items.
     target_rows = part.learned.target_rows
+    num_items = np.bincount(target_rows)
     warm_rows = np.bincount(target_rows, weights=part.held_out.warm_rows)
-    return _counts(np.bincount(target_rows), warm_rows.astype(np.int64))
+    return _counts(num_items, warm_rows.astype(np.int64))
 
 
 def _activity(part: Part) -> _Numbers:
@@ -294,9 +303,11 @@ def _counts(learned: Int64Array, held_out: Int64Array) -> _Numbers:
     """
     count = np.arange(len(learned))
     # Where a count stands among those of all rows learned from: 0 the rarest, 1 the most frequent.
+    # The mid-rank of its rows: (rows up to the count − half of its own) / all rows.
     rows = count * learned
     up_to = np.cumsum(rows)
     percentile_rank = (2 * up_to - rows) / (2 * max(int(rows.sum()), 1))
+    # Each count as often as it is held out.
     which = np.repeat(np.arange(len(held_out)), held_out)
     return _Numbers(count.astype(np.float64)[which], percentile_rank[which])
 
@@ -323,7 +334,8 @@ def _added(first: Int64Array, second: Int64Array) -> Int64Array:
 def _shares(name: str, validation: tuple[int, int], test: tuple[int, int]) -> Measure:
     """Compare how often something is so: of both parts, how often and of how many."""
     shares = (validation[0] / max(validation[1], 1), test[0] / max(test[1], 1))
-    # Cohen's h: the distance of two shares on a scale where it is as sure everywhere.
+    # Cohen's h = 2 arcsin √p − 2 arcsin √q: the distance of two shares on a scale where it is as
+    # sure everywhere.
     angles = 2 * np.arcsin(np.sqrt(shares))
     effect = float(angles[0] - angles[1])
     rows = (validation[1], test[1])
@@ -336,6 +348,7 @@ def _medians(name: str, unit: Unit, validation: _Numbers, test: _Numbers) -> Mea
     effect = _cliffs_delta(validation.compared, test.compared)
     rows = (len(validation.compared), len(test.compared))
     medians = (_median(validation.shown), _median(test.shown))
+    # Plus one, so that medians of 0 can be compared.
     ratio = (max(medians) + 1) / (min(medians) + 1)
     is_large = abs(effect) >= LARGE_DELTA and ratio >= LARGE_RATIO
     differs = is_large and min(rows) >= MIN_ROWS
@@ -346,12 +359,14 @@ def _cliffs_delta(first: Float64Array, second: Float64Array) -> float:
     """How much more often a value of the first is above one of the second than below it, −1 to 1."""
     if not len(first) or not len(second):
         return 0.0
+    # δ = (pairs with first > second − pairs with first < second) / all pairs, from places in the
+    # sorted second values: all pairs side by side would take n · m memory.
     ordered = np.sort(second)
+    num_pairs = len(first) * len(second)
     num_below = np.searchsorted(ordered, first, side="left").sum(dtype=np.float64)
-    num_above = len(first) * len(second) - np.searchsorted(ordered, first, side="right").sum(
-        dtype=np.float64
-    )
-    return float((num_below - num_above) / (len(first) * len(second)))
+    num_up_to = np.searchsorted(ordered, first, side="right").sum(dtype=np.float64)
+    num_above = num_pairs - num_up_to
+    return float((num_below - num_above) / num_pairs)
 
 
 def _median(values: Float64Array) -> float:

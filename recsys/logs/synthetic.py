@@ -63,13 +63,17 @@ def communities(
     or 5 inside the community and 1 to 3 outside.
     """
     draw = np.random.default_rng(seed)
+    # The order of the draws is part of the world: another order, another log for the same seed.
     user = np.repeat(np.arange(num_users), events_per_user)
+    group = user % num_communities
     own = draw.random(len(user)) < inside
-    item = _community_items(draw, user % num_communities, own, num_items, num_communities)
+    item = _community_items(draw, group, own, num_items, num_communities)
     time = START + draw.integers(0, days * DAY, len(user))
     item_group = (np.arange(num_items) % num_communities).astype(np.int32)
-    agrees = item_group[item] == user % num_communities
-    rating = np.where(agrees, draw.integers(4, 6, len(user)), draw.integers(1, 4, len(user)))
+    agrees = item_group[item] == group
+    high = draw.integers(4, 6, len(user))
+    low = draw.integers(1, 4, len(user))
+    rating = np.where(agrees, high, low)
     columns = {
         USER_ID: _names("u", user),
         ITEM_ID: _names("i", item),
@@ -100,25 +104,29 @@ def _community_items(
     num_communities: int,
 ) -> Int64Array:
     """(n,) items: a power law within the user's group where `own`, else uniform over all items."""
+    # ⌈(items − group) / communities⌉ items are of a group: group, group + communities, …
     inside_count = (num_items - group + num_communities - 1) // num_communities
+    # ⌊n · x^1.5⌋ of uniform x: the earlier an item of its group, the more popular.
     position = (inside_count * draw.random(len(group)) ** 1.5).astype(np.int64)
-    return np.where(
-        own, group + position * num_communities, draw.integers(0, num_items, len(group))
-    )
+    own_item = group + position * num_communities
+    any_item = draw.integers(0, num_items, len(group))
+    return np.where(own, own_item, any_item)
 
 
 def _with_behaviors(
     log: pl.DataFrame, behaviors: tuple[str, ...], draw: np.random.Generator
 ) -> pl.DataFrame:
+    # Each behaviour is half as frequent as the one before it.
     share = 0.5 ** np.arange(len(behaviors))
     chosen = draw.choice(len(behaviors), size=len(log), p=share / share.sum())
-    log = log.with_columns(pl.Series(BEHAVIOR, np.array(behaviors)[chosen].tolist()))
-    before = log.filter(pl.col(BEHAVIOR) == behaviors[-1]).with_columns(
-        pl.lit(behaviors[0]).alias(BEHAVIOR), pl.col(TIME) - 3600
-    )
-    return pl.concat([log, before] if len(behaviors) > 1 else [log]).select(
-        [name for name in LOG_SCHEMA if name in log.columns]
-    )
+    names = np.array(behaviors)[chosen]
+    log = log.with_columns(pl.Series(BEHAVIOR, names.tolist()))
+    columns = [name for name in LOG_SCHEMA if name in log.columns]
+    if len(behaviors) == 1:
+        return log.select(columns)
+    rarest = log.filter(pl.col(BEHAVIOR) == behaviors[-1])
+    before = rarest.with_columns(pl.lit(behaviors[0]).alias(BEHAVIOR), pl.col(TIME) - 3600)
+    return pl.concat([log, before]).select(columns)
 
 
 def _item_table(num_items: int, num_communities: int) -> pl.DataFrame:
@@ -150,10 +158,10 @@ def large_log(
     item_names = pl.Series(_scrambled("item-", items))
     paths = []
     for number in range(files):
+        # Rounded at the borders of files, so that all counts add up to `rows`.
         count = rows * (number + 1) // files - rows * number // files
-        frame = _large_part(
-            np.random.default_rng([seed, number]), count, user_names, item_names, duplicates
-        )
+        draw = np.random.default_rng([seed, number])
+        frame = _large_part(draw, count, user_names, item_names, duplicates)
         path = folder / f"part-{number:04d}.parquet"
         frame.write_parquet(path, compression="zstd", statistics=False)
         paths.append(path)
@@ -171,9 +179,9 @@ def _large_part(
     user = (len(user_names) * draw.random(fresh) ** 3).astype(np.int64)
     item = ((len(item_names) + 1) ** draw.random(fresh) - 1).astype(np.int64)
     time = START + draw.integers(0, 365 * DAY, fresh)
-    source = draw.permutation(
-        np.concatenate([np.arange(fresh), draw.integers(0, max(fresh, 1), count - fresh)])
-    )
+    # Every row once, and the copied ones again, in any order.
+    copied = draw.integers(0, max(fresh, 1), count - fresh)
+    source = draw.permutation(np.concatenate([np.arange(fresh), copied]))
     return pl.DataFrame(
         {
             USER_ID: user_names.gather(pl.Series(user[source])),
@@ -185,6 +193,8 @@ def _large_part(
 
 def _scrambled(prefix: str, count: int) -> list[str]:
     """Distinct ids whose text order has nothing to do with their popularity."""
+    # An odd factor modulo 2³² gives every number below it another one (Knuth's multiplicative
+    # hash).
     return [f"{prefix}{number * 2_654_435_761 % 4_294_967_296:010d}" for number in range(count)]
 
 

@@ -116,11 +116,14 @@ def _first_rows(file: Path) -> pl.DataFrame | None:
 
 def _match(ids: pl.Series, known: pl.Series) -> float:
     """Share of a table's ids that the log has."""
-    text = ids.to_frame().select(id_column(pl.col(ids.name), ids.dtype, False)).to_series()
-    distinct = text.drop_nulls().unique()
+    # By the rule for ids: 42.0 of the table is 42 of the log.
+    as_text = id_column(pl.col(ids.name), ids.dtype, False)
+    texts = ids.to_frame().select(as_text).to_series()
+    distinct = texts.drop_nulls().unique()
     if not len(distinct):
         return 0.0
-    return float(distinct.is_in(known.implode()).mean() or 0.0)  # type: ignore[arg-type]
+    is_known = distinct.is_in(known.implode())
+    return float(is_known.mean() or 0.0)  # type: ignore[arg-type]
 
 
 def _of_side(
@@ -158,9 +161,11 @@ def _attributes(side: str, table: pl.DataFrame, columns: Sequence[str]) -> list[
             continue
         flat = values.explode(empty_as_null=True).drop_nulls() if is_list else values
         distinct = flat.n_unique()
+        # One value of all tells nobody apart; one of each links nobody.
         if not 2 <= distinct <= _MOST_VALUES or not _is_shared(flat):
             continue
-        reason = f"{name!r} has {distinct:,} values, each of {len(flat) / distinct:,.0f} {side}s on average"
+        mean_owners = len(flat) / distinct
+        reason = f"{name!r} has {distinct:,} values, each of {mean_owners:,.0f} {side}s on average"
         entry = {"column": name} if side == "item" else {"side": side, "column": name}
         choices.append(Choice("graph.attributes", entry, reason))
     return choices[:_MOST_ATTRIBUTES]

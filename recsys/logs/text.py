@@ -163,6 +163,7 @@ class _TextReader:
         head_lines = self.dialect.head_lines
         for block in line_blocks(read_blocks(self.name), self.dialect.encoding):
             lines = block
+            # A header of several lines may end in a later block.
             while head_lines and lines:
                 lines = lines.partition(b"\n")[2]
                 head_lines -= 1
@@ -175,6 +176,7 @@ class _TextReader:
         line_number = self.dialect.head_lines + 1
         unfinished = b""
         for block in self._blocks():
+            # A record that the last block left open is looked at again together with this one.
             checked = checker.check(unfinished + block, is_last=False)
             yield self._finish(checked.lines, checked.stray, line_number, wanted)
             line_number += checked.num_lines
@@ -230,6 +232,7 @@ class _TextReader:
         for block in self._blocks():
             lines = pl.Series("line", [block.decode()]).str.split("\n").explode()
             lines = lines.str.strip_chars_end("\r")
+            # As the CSV reader does, empty lines are no rows.
             fields = lines.filter(lines != "").str.split(self.dialect.separator)
             fits = fields.list.len() == len(names)
             misfits = fields.filter(~fits)

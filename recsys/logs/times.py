@@ -98,6 +98,7 @@ def time_column(name: str, kind: pl.DataType, unit: Unit, strict: bool) -> TimeC
         return _order_column(raw, number, kind, strict)
     if unit == "iso":
         seconds = iso_seconds(raw)
+        # The first test that holds names the reason: what is missing is not called unreadable.
         tests = [(TIME_MISSING, raw.is_null())]
         if strict:
             tests.append((TIME_OTHER_UNIT, number.is_not_null()))
@@ -113,6 +114,7 @@ def time_column(name: str, kind: pl.DataType, unit: Unit, strict: bool) -> TimeC
 
 def _order_column(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, strict: bool) -> TimeColumn:
     """Whole numbers as they stand; with `strict`, those that must be moments are marked."""
+    # Text like "42.0" counts as well.
     whole = number.cast(pl.Int64, strict=False)
     order: pl.Expr = pl.when(number == number.floor()).then(whole)
     if kind.is_integer() or kind == pl.String:
@@ -171,7 +173,9 @@ def _unit_of_values(sample: pl.Series) -> Unit:
         )
     if count["texts"] > count["numbers"]:
         return "iso"
-    numbers = sample.to_frame().select(number).to_series().drop_nulls().drop_nans()
+    numbers = sample.to_frame().select(number).to_series()
+    numbers = numbers.drop_nulls().drop_nans()
+    # Dates written as digits first: by its size, 2024013123 would pass for seconds.
     form = digit_form(numbers)
     if form is not None:
         return form  # type: ignore[return-value]
@@ -203,11 +207,15 @@ def iso_seconds(text: pl.Expr) -> pl.Expr:
     ISO.
     """
     field = text.str.extract_groups(_ISO).struct
-    clock = field.field("clock").fill_null("00:00") + ":" + field.field("second").fill_null("00")
-    moment = (field.field("date") + "T" + clock).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False)
+    minute = field.field("clock").fill_null("00:00")
+    second = field.field("second").fill_null("00")
+    written = field.field("date") + "T" + minute + ":" + second
+    moment = written.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False)
     hours = field.field("hours").cast(pl.Int64).fill_null(0)
-    offset = 3600 * hours + 60 * field.field("minutes").cast(pl.Int64).fill_null(0)
+    minutes = field.field("minutes").cast(pl.Int64).fill_null(0)
+    offset = 3600 * hours + 60 * minutes
     signed = pl.when(field.field("sign") == "-").then(-offset).otherwise(offset)
+    # 12:00+02:00 is 10:00 UTC.
     return moment.dt.epoch("s") - signed
 
 
@@ -245,6 +253,7 @@ def _other_unit(raw: pl.Expr, number: pl.Expr, kind: pl.DataType, unit: Unit) ->
     elif unit == "ms":
         is_other = number.is_between(*_SECONDS).fill_null(False)
     elif unit == "order":
+        # Seconds and all finer units: positions of an order are smaller.
         is_other = (number >= _SECONDS[0]).fill_null(False)
     if kind == pl.String:
         return is_other | (number.is_null() & iso_seconds(raw).is_not_null())

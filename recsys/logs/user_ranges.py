@@ -21,7 +21,9 @@ def ranges_of(parts: Sequence[Path], num_users: int) -> list[UserRange]:
     """The users of each part of an ingested log, from the first part on."""
     starts = []
     for file in parts:
-        starts.append(int(scan_parquet(file).select(USER).head(1).collect().item()))
+        # In order of users, the first row has the part's first user.
+        first_row = scan_parquet(file).select(USER).head(1)
+        starts.append(int(first_row.collect().item()))
     ends = [*starts[1:], num_users]
     return [UserRange(first, end) for first, end in zip(starts, ends, strict=True)]
 

@@ -39,7 +39,8 @@ def write_items(ids: pl.Series, data: DataConfig, path: Path) -> Joined:
     are any.
     """
     ids = ids.alias(ITEM_ID)
-    item_table, availability = read_items(data), read_availability(data)
+    item_table = read_items(data)
+    availability = read_availability(data)
     side = None if item_table is None else item_table.rows
     withdrawn = None if availability is None else availability.rows
     table, missing = _joined(ids, side)
@@ -57,12 +58,14 @@ def write_items(ids: pl.Series, data: DataConfig, path: Path) -> Joined:
 
 def _with_availability(table: pl.DataFrame, withdrawn: pl.DataFrame | None) -> pl.DataFrame:
     if withdrawn is not None:
-        table = table.drop(AVAILABLE, strict=False).join(
-            withdrawn, on=ITEM_ID, how="left", maintain_order="left"
-        )
+        # What the availability file says goes before a column of the item table.
+        table = table.drop(AVAILABLE, strict=False)
+        table = table.join(withdrawn, on=ITEM_ID, how="left", maintain_order="left")
     elif AVAILABLE not in table.columns:
         table = table.with_columns(pl.lit(True).alias(AVAILABLE))
-    return table.select(pl.exclude(AVAILABLE), pl.col(AVAILABLE).cast(pl.Boolean).fill_null(True))
+    # An item that nothing is said of is available.
+    available = pl.col(AVAILABLE).cast(pl.Boolean).fill_null(True)
+    return table.select(pl.exclude(AVAILABLE), available)
 
 
 def write_users(ids: pl.Series, data: DataConfig, path: Path) -> Joined:
@@ -86,4 +89,6 @@ def _joined(ids: pl.Series, side: pl.DataFrame | None) -> tuple[pl.DataFrame, in
     if side is None:
         return table, None
     missing = table.join(side, on=ids.name, how="anti")
-    return table.join(side, on=ids.name, how="left", maintain_order="left"), len(missing)
+    # Row i must stay that of code i.
+    joined = table.join(side, on=ids.name, how="left", maintain_order="left")
+    return joined, len(missing)

@@ -149,6 +149,7 @@ def _deltas(a: Bundle, b: Bundle, seed: int) -> tuple[list[Delta], int]:
     both = values_b.select(columns).join(values_a.select(columns), on=USER_ID, suffix=" of a")
     if both.is_empty() or not metrics:
         return [], len(both)
+    # The draws of the bootstrap are of rows: a join has no order of its own.
     both = both.sort(USER_ID)
     renamed = [f"{metric} of a" for metric in metrics]
     values = both.select(*metrics, *renamed).to_numpy().astype(np.float64)
@@ -235,6 +236,7 @@ def _latencies(
     """Milliseconds of one list each; the two take turns."""
     times_a: list[float] = []
     times_b: list[float] = []
+    # A short sample is asked again and again. In turns, what else the machine does meets both.
     users = (sample * _TIMED)[:_TIMED]
     for user in users:
         times_a.append(_milliseconds(lookup_a, user, k))

@@ -39,7 +39,8 @@ def replay(
     for request in document["requests"]:
         items, scores = _answer(lookup, request)
         if not agree(request["items"], request["scores"], items, scores):
-            question = {key: request[key] for key in ("user", "history", "k") if key in request}
+            asked_keys = [key for key in ("user", "history", "k") if key in request]
+            question = {key: request[key] for key in asked_keys}
             raise DataError(
                 f"bundle {bundle.name} answers {question} with {items[:3]}…, "
                 f"not {request['items'][:3]}…",
@@ -73,6 +74,8 @@ def _covers(
     ids: list[str], scores: list[float], other_ids: list[str], other_scores: list[float]
 ) -> bool:
     """Every id has about the same score in the other list, or about that of its end."""
+    # An item at the end of one list may be just beyond the end of the other, where it scores about
+    # as much as the last item there.
     answer = dict(zip(other_ids, other_scores, strict=True))
     for item, score in zip(ids, scores, strict=True):
         other_score = answer.get(item, other_scores[-1])
@@ -84,6 +87,8 @@ def _covers(
 def _requests(bundle: "Bundle") -> list[dict[str, Any]]:
     """Users spread over the whole range, in lists of changing length, until there are enough."""
     num_users = len(bundle.users)
+    # Evenly spaced rows rather than drawn ones: a bundle has the same requests wherever it is
+    # written; a small one has users among them several times.
     rows = np.arange(_USERS) * num_users // _USERS
     requests: list[dict[str, Any]] = []
     for number, user in enumerate(bundle.users.external(rows)):

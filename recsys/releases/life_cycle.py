@@ -216,6 +216,7 @@ def prune(folder: RunFolder, keep: int) -> list[str]:
         raise UsageError(
             f"--keep {keep} would delete what the next run may serve", "Keep at least 1"
         )
+    # No run may write meanwhile, and no switch change which bundles are needed.
     with folder.locked(), switching(folder):
         newest = [path.name for path in _newest_first(folder)]
         needed = {*newest[:keep], live(folder), rollback_target(folder)}
@@ -231,6 +232,7 @@ def replace_bundle(folder: RunFolder, old: Path, new: Path) -> None:
     again after a kill, it completes.
     """
     with switching(folder, wait=True):
+        # The link first and the old files last: at every moment the live bundle is whole.
         if live(folder) == old.name:
             switch_link(folder.bundle, new)
         promotions = [_renamed(promotion, old, new) for promotion in history(folder)]
@@ -243,6 +245,7 @@ def replace_bundle(folder: RunFolder, old: Path, new: Path) -> None:
 
 def delete(path: Path) -> None:
     """Remove a bundle; whoever looks meanwhile sees all of it or nothing."""
+    # A rename is atomic, deleting files is not. What a kill left there before goes first.
     doomed = path.with_name(f".{path.name}.old")
     shutil.rmtree(doomed, ignore_errors=True)
     path.replace(doomed)
@@ -328,6 +331,7 @@ def _pile(promotions: Sequence[Promotion]) -> list[str]:
     pile: list[str] = []
     for promotion in promotions:
         if promotion.by == "rollback":
+            # Back to where this bundle lies; what was above it was rolled back.
             while pile and pile[-1] != promotion.bundle:
                 pile.pop()
         else:

@@ -130,6 +130,7 @@ class State:
 
     def after_run(self, pulled: "State", mine: "State") -> "State":
         """This state with what a run added to the one that it began with; its switches come last."""
+        # A history only grows: what lies beyond the pulled one is this run's.
         switches = mine.promotions[len(pulled.promotions) :]
         live = mine.live if switches else self.live
         bundles = {**self.bundles, **mine.bundles}
@@ -242,6 +243,8 @@ class RemoteRun:
         if switched and live is not None:
             names.add(live)
         mine = self._uploaded(names | set(self._pulled.bundles))
+        # Read, change, and write only if nobody has written in between; else again on what they
+        # wrote.
         for _ in range(_TRIES):
             document = self.store.read(STATE)
             current = State() if document is None else State.from_json(document.content, self.url)
@@ -260,6 +263,7 @@ class RemoteRun:
         """Make the store what the copy is, if it is still as it was pulled."""
         names = {path.name for path in life_cycle.all_bundles(self.copy)}
         state = self._uploaded(names)
+        # Deleted after the state that no longer names them: who reads an older one tries again.
         if state != pulled:
             self._write(state, self._document)
             self._delete_all_but(state, pulled)
@@ -344,6 +348,7 @@ class RemoteRun:
             bytes=num_bytes,
         )
         with atomic_folder(target) as folder:
+            # The manifest first: it names the files, and the state vouches for its hash.
             self._bring_files(stored, entries, [MANIFEST], folder)
             if file_sha256(folder / MANIFEST) != stored.manifest:
                 raise self._damaged(name, MANIFEST)

@@ -39,7 +39,8 @@ def progress_plot(tuning: Tuning) -> str:
         as_given = tuning.row(tuning.given).value or 0.0
         axes.axhline(as_given, color=OTHER, linestyle="--", linewidth=1, label="as given")
         ends = [dot.minutes for dot in complete]
-        best = list(accumulate((dot.value for dot in complete), max))
+        values = [dot.value for dot in complete]
+        best = list(accumulate(values, max))
         axes.step(ends, best, where="post", color=MAIN, label="best so far")
         _scatter(axes, complete, MAIN, "o", "complete")
         _scatter(axes, pruned, OTHER, "x", "pruned, its last validation")
@@ -57,7 +58,7 @@ def keys_plot(tuning: Tuning) -> str:
     time.
     """
     rows = [row for row in tuning.trials if row.state == "complete"]
-    lines = -(-len(tuning.space) // _COLUMNS)
+    lines = -(-len(tuning.space) // _COLUMNS)  # rounded up
     with rc_context({**STYLE, "font.size": 9}):
         figure = Figure(figsize=(8.2, 0.3 + 2.0 * lines), layout="constrained")
         panels = figure.subplots(lines, _COLUMNS, sharey=True, squeeze=False).ravel()
@@ -70,6 +71,7 @@ def keys_plot(tuning: Tuning) -> str:
 
 def _panel(panel: Axes, key: KeyRow, rows: list[TrialRow], tuning: Tuning) -> None:
     values = [row.values[key.key] for row in rows]
+    # Numbers among texts are texts as well: one axis of categories.
     if not all(_is_number(value) for value in values):
         values = [shown(value) for value in values]
     colors = [MAIN if row.number == tuning.best else OTHER for row in rows]

@@ -55,6 +55,7 @@ class Range:
         if self.whole:
             return int(drawn)
         rounded = float(f"{drawn:.3g}")
+        # Rounding may step over an end of the range.
         return min(max(rounded, self.low), self.high)
 
     def beside(self, drawn: Any, draw: np.random.Generator) -> Any:
@@ -64,6 +65,8 @@ class Range:
         if drawn is not None and self.whole:
             neighbours = [value for value in (drawn - 1, drawn + 1) if self.holds(value)]
             return int(draw.choice(neighbours or [drawn]))
+        # On the scale of the range, logarithms or the numbers themselves: half way from 0.001 to
+        # 0.1 is 0.01 on the former.
         scale, back = (np.log, np.exp) if self.log else (float, float)
         scaled = draw.uniform(scale(self.low), scale(self.high))
         if drawn is not None:
@@ -129,9 +132,10 @@ def recipe(phase: Phase) -> Space:
     """
     config = phase.config
     space: dict[str, Dimension] = {"train.lr": Range(1e-3, 2e-2, log=True)}
-    space.update(
-        _of_histories(config, phase) if config.model.family == "history" else _of_graph(config)
-    )
+    if config.model.family == "history":
+        space.update(_of_histories(config, phase))
+    else:
+        space.update(_of_graph(config))
     if config.blend.neighbours:
         neighbours = {config.blend.neighbours, 50, 100, 200, 400}
         space["blend.neighbours"] = Choices.of(*sorted(neighbours))
@@ -215,6 +219,7 @@ def _dimension(key: str, values: ValuesConfig) -> Dimension:
         return Choices.of(*choices)
     if not types & {int, float}:
         raise ConfigError(f"tune.space.{key}: the key takes no range", "Give choices = […]")
+    # A key of integers alone; one that takes both is drawn as a float.
     whole = float not in types
     if whole and not (float(low).is_integer() and float(high).is_integer()):
         raise ConfigError(
@@ -235,6 +240,7 @@ def _types(key: str) -> set[Any]:
     known = dict(_leaves(RunConfig))
     table, _, entry = key.rpartition(".")
     annotation = known.get(key)
+    # A key within a table of free names, graph.behavior_weights.click say: the type of its values.
     if annotation is None and entry and get_origin(known.get(table)) is dict:
         annotation = get_args(known[table])[1]
     if annotation is None:

@@ -6,11 +6,17 @@ from typing import Any
 
 def described(values: Mapping[str, Any]) -> str:
     """Values by the last part of their keys."""
-    return ", ".join(f"{key.rpartition('.')[2]} {shown(value)}" for key, value in values.items())
+    words = []
+    for key, value in values.items():
+        name = key.rpartition(".")[2]
+        words.append(f"{name} {shown(value)}")
+    return ", ".join(words)
 
 
 def shown(value: Any) -> str:
     """Three significant figures, and "none" for a key left out."""
     if value is None:
         return "none"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)

@@ -37,14 +37,17 @@ def recall_of(bundle: Bundle, store: VectorStore, table: str, k: int, queries: i
     """Ask the store for the lists of users spread over all, filled up by mixtures of items."""
     user_vectors, item_vectors = vectors(bundle)
     users = _spread(len(user_vectors), queries)
-    query_vectors = with_mixtures(
-        np.asarray(user_vectors[users]), item_vectors, queries, np.random.default_rng(_SEED)
-    )
+    draw = np.random.default_rng(_SEED)
+    sampled_vectors = np.asarray(user_vectors[users])
+    query_vectors = with_mixtures(sampled_vectors, item_vectors, queries, draw)
+    # The truth is the exact list by the same vectors: what the bundle adds to them, no store can
+    # find, and it is measured apart.
     scorer = VectorScorer(query_vectors, item_vectors)
     every_query = np.arange(len(query_vectors), dtype=np.int32)
     truth = rank(scorer, every_query, k, candidates=bundle.available)
     lists = store.search(table, query_vectors, k)
-    shares = hit_shares(_as_hits(lists, bundle, scorer, k), truth)
+    hits = _as_hits(lists, bundle, scorer, k)
+    shares = hit_shares(hits, truth)
     served, served_wider = _share_of_served(bundle, users, k)
     return Recall(k, len(query_vectors), float(shares.mean()), served, served_wider)
 
@@ -54,13 +57,17 @@ def _as_hits(lists: list[list[str]], bundle: Bundle, scorer: VectorScorer, k: in
     row_of = {external: row for row, external in enumerate(bundle.items.ids)}
     items = np.full((len(lists), k), NO_ITEM, np.int32)
     for query, externals in enumerate(lists):
-        known = dict.fromkeys(row_of.get(external, NO_ITEM) for external in externals)
-        rows = [row for row in known if row != NO_ITEM and bundle.available[row]]
+        named = [row_of.get(external, NO_ITEM) for external in externals]
+        # Each once: a store that names an item twice has found it once.
+        distinct = dict.fromkeys(named)
+        rows = [row for row in distinct if row != NO_ITEM and bundle.available[row]]
         items[query, : len(rows)] = rows
+    # Scored here, for stores differ in what they call a distance.
     scores = np.full(items.shape, -np.inf, np.float32)
     for query, row in enumerate(items):
         is_hit = row != NO_ITEM
-        scores[query, is_hit] = scorer.item_vectors[row[is_hit]] @ scorer.user_vectors[query]
+        hit_vectors = scorer.item_vectors[row[is_hit]]  # (hits, d)
+        scores[query, is_hit] = hit_vectors @ scorer.user_vectors[query]
     return Hits(items, scores)
 
 
@@ -72,21 +79,23 @@ def _share_of_served(
         return None, None
     seen = sum(bundle.seen[name] for name in bundle.seen_behaviors).tocsr()
     user_vectors, item_vectors = vectors(bundle)
-    by_vectors = VectorScorer(
-        np.asarray(user_vectors, np.float32), np.asarray(item_vectors, np.float32)
-    )
+    user_vectors = np.asarray(user_vectors, np.float32)
+    item_vectors = np.asarray(item_vectors, np.float32)
+    by_vectors = VectorScorer(user_vectors, item_vectors)
     served = rank(bundle.scorer, users, k, seen, bundle.available).items
     wide = rank(by_vectors, users, WIDER * k, seen, bundle.available).items
+    # The first k of the wide lists are the lists of k: ranked once.
     return _mean_share(served, wide[:, :k]), _mean_share(served, wide)
 
 
 def _mean_share(wanted: Int32Array, found: Int32Array) -> float:
     """Mean share of each wanted list that is in the one found; users without a list are left out."""
     shares = []
-    for want, got in zip(wanted, found, strict=True):
-        listed = want[want != NO_ITEM]
+    for wanted_row, found_row in zip(wanted, found, strict=True):
+        listed = wanted_row[wanted_row != NO_ITEM]
         if len(listed):
-            shares.append(np.isin(listed, got).mean())
+            is_found = np.isin(listed, found_row)
+            shares.append(is_found.mean())
     return float(np.mean(shares)) if shares else 1.0
 
 

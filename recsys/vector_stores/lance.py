@@ -61,10 +61,10 @@ class Lance:
         lists = []
         for query in queries:
             search = opened.search(query, vector_column_name=VECTOR).distance_type("dot")
+            # Filtered before: of the k nearest some may be withdrawn, and k are wanted.
             search = search.where(AVAILABLE, prefilter=True).ef(max(ENTRIES_LOOKED_AT, k))
-            lists.append(
-                search.select([id_column, "_distance"]).limit(k).to_arrow()[id_column].to_pylist()
-            )
+            nearest = search.select([id_column, "_distance"]).limit(k).to_arrow()
+            lists.append(nearest[id_column].to_pylist())
         return lists
 
     def switch(self, version: str, kinds: Sequence[Kind], bundle: str) -> None:
@@ -84,9 +84,9 @@ class Lance:
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             merge.execute(_arrow(rows), timeout=timedelta(hours=1))
             if changed.gone:
-                quoted = ", ".join(
-                    "'" + external.replace("'", "''") + "'" for external in changed.gone
-                )
+                # As SQL has it, a quote within a text is written twice.
+                escaped = [external.replace("'", "''") for external in changed.gone]
+                quoted = ", ".join(f"'{external}'" for external in escaped)
                 table.delete(f"{rows.id_column} IN ({quoted})")
             table.optimize()
         self.switch(live.version, kinds, bundle)

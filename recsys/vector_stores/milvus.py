@@ -74,11 +74,16 @@ class Milvus:
             search_params={"metric_type": "IP", "params": {"ef": max(ENTRIES_LOOKED_AT, k)}},
             output_fields=[ID_COLUMNS["items"]],
         )
-        return [[hit["entity"][ID_COLUMNS["items"]] for hit in hits] for hits in hits_by_query]
+        id_column = ID_COLUMNS["items"]
+        lists = []
+        for hits in hits_by_query:
+            lists.append([hit["entity"][id_column] for hit in hits])
+        return lists
 
     def switch(self, version: str, kinds: Sequence[Kind], bundle: str) -> None:
         for kind in kinds:
-            alias, table = f"{self.name}_{kind}", table_name(self.name, kind, version)
+            alias = f"{self.name}_{kind}"
+            table = table_name(self.name, kind, version)
             if self._is_alias(alias):
                 self._client.alter_alias(table, alias)
             else:

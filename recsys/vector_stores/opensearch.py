@@ -64,11 +64,13 @@ class OpenSearchStore:
         if rows.kind == "items":
             properties[AVAILABLE] = {"type": "boolean"}
         bundle = str(version_of(table)).partition("_")[2]
+        # Nothing is searched before all is written: making it findable meanwhile is wasted.
         settings: dict[str, Any] = {"index.refresh_interval": "-1"}
         if index == "hnsw":
             settings |= {"index.knn": True, "index.knn.algo_param.ef_search": ENTRIES_LOOKED_AT}
         mappings = {"_meta": {_BUNDLE: bundle}, "dynamic": "strict", "properties": properties}
-        self._client.indices.create(index=table, body={"settings": settings, "mappings": mappings})
+        body = {"settings": settings, "mappings": mappings}
+        self._client.indices.create(index=table, body=body)
         self._send(_documents(table, rows))
         # None is the server's default: new documents are found after a second.
         self._client.indices.put_settings(index=table, body={"index.refresh_interval": None})
@@ -79,7 +81,8 @@ class OpenSearchStore:
         id_column = ID_COLUMNS["items"]
         lists = []
         for vector in queries:
-            query = _nearest(vector.tolist(), k) if is_graph else _exact(vector.tolist())
+            values = vector.tolist()
+            query = _nearest(values, k) if is_graph else _exact(values)
             body = {"size": k, "query": query, "_source": [id_column]}
             hits = self._client.search(index=table, body=body)["hits"]["hits"]
             lists.append([hit["_source"][id_column] for hit in hits])
@@ -130,7 +133,9 @@ class OpenSearchStore:
 
 def _credentials() -> tuple[str, str] | None:
     password = os.environ.get("OPENSEARCH_PASSWORD")
-    return (os.environ.get("OPENSEARCH_USER", "admin"), password) if password else None
+    if not password:
+        return None
+    return os.environ.get("OPENSEARCH_USER", "admin"), password
 
 
 def _nearest(vector: list[float], k: int) -> dict[str, Any]:

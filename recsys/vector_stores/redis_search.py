@@ -43,7 +43,9 @@ class RedisSearch:
 
     def live(self) -> Live | None:
         state = self._client.hgetall(self._state)
-        return Live(state[b"version"].decode(), state[b"bundle"].decode()) if state else None
+        if not state:
+            return None
+        return Live(state[b"version"].decode(), state[b"bundle"].decode())
 
     def tables(self) -> list[str]:
         names = [index.decode() for index in self._client.execute_command("FT._LIST")]
@@ -63,6 +65,7 @@ class RedisSearch:
     def search(self, table: str, queries: Float32Array, k: int) -> list[list[str]]:
         id_column = ID_COLUMNS["items"]
         index = self._client.ft(table)
+        # A flat index refuses the setting of a graph.
         is_hnsw = self._is_hnsw(table)
         ef = f" EF_RUNTIME {max(ENTRIES_LOOKED_AT, k)}" if is_hnsw else ""
         text = f"(@{AVAILABLE}:{{true}})=>[KNN {k} @{VECTOR} $query{ef} AS distance]"
@@ -74,6 +77,7 @@ class RedisSearch:
         return lists
 
     def switch(self, version: str, kinds: Sequence[Kind], bundle: str) -> None:
+        # One transaction: nobody sees aliases of two versions.
         with self._client.pipeline(transaction=True) as pipeline:
             for kind in kinds:
                 table = table_name(self.name, kind, version)

@@ -53,6 +53,7 @@ class Rows:
     def take(self, rows: IntArray) -> "Rows":
         """Some of the rows."""
         indices = np.asarray(rows, np.int64)
+        # A frame without columns has no rows either, however many users there are.
         attributes = self.attributes[indices] if self.attributes.width else self.attributes
         ids = self.ids.gather(indices)
         return Rows(self.kind, ids, self.vectors[indices], self.available[indices], attributes)
@@ -60,7 +61,8 @@ class Rows:
     def batches(self, size: int = _BATCH) -> Iterator["Rows"]:
         """The rows in order, `size` at a time."""
         for start in range(0, len(self), size):
-            yield self.take(np.arange(start, min(start + size, len(self))))
+            end = min(start + size, len(self))
+            yield self.take(np.arange(start, end))
 
     def payloads(self) -> list[dict[str, Any]]:
         """Of each row: id, availability of an item, attributes without what is not known."""
@@ -126,6 +128,7 @@ def changes(before: Rows, after: Rows) -> Changes:
             changed.append(row)
         elif old_payloads[old] != new_payloads[row]:
             changed.append(row)
+    # Users move as their histories do; items stay where a training put them.
     if after.kind == "items" and other_vectors:
         raise DataError(
             f"{other_vectors:,} of {len(after):,} items have other vectors than in the store: the "

@@ -111,10 +111,12 @@ def cut(text: bytes, between: Callable[[], None]) -> Pieces:
     position = taken = 0
     while True:
         here = open_ones[-1]
+        # Whole elements first, as many as fit into a piece; then up to the sign that stopped them.
         end = _end(_ELEMENTS, text, position, PIECE_BYTES)
         if end > position:
             position = end
             if here.is_full(position - taken):
+                # Without the comma behind the last element.
                 here.add(text[taken : position - 1])
                 here.end_run()
                 taken = position

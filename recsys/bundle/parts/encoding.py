@@ -59,10 +59,12 @@ class Encoding:
     def save(self, folder: Path) -> Facts:
         self.encoder.save(folder)
         user_self = self.user_self.astype(np.float32, copy=False)
+        # Users without states of their own share one, which `load` spreads without copying it.
         if (user_self == user_self[:1]).all():
             user_self = user_self[:1]
         save_array(folder / _OWN_STATES, user_self)
         num_sources = {}
+        # By name: the number is all that a file says of its relation.
         for number, name in enumerate(sorted(self.neighbours)):
             matrix = self.neighbours[name]
             save_matrix(folder, f"neighbours_{number}", matrix, weighted=True)
@@ -111,6 +113,7 @@ class Encoding:
         encoder = self.encoder
         if ITEM not in encoder.states:
             return encoder
+        # No edge leaves a new item before the next training: its degree is 0.
         no_degree = np.zeros(len(new), np.float32)
         relations = []
         for relation in encoder.relations:
@@ -119,7 +122,7 @@ class Encoding:
                 relation = replace(relation, source_degree=degree)
             relations.append(relation)
         states = dict(encoder.states)
-        states[ITEM] = np.concatenate([states[ITEM], new.states], axis=1)
+        states[ITEM] = np.concatenate([states[ITEM], new.states], axis=1)  # nodes are axis 1
         return replace(encoder, states=states, relations=tuple(relations))
 
     def _encoder_without(self, row: int) -> EncoderState:

@@ -104,9 +104,11 @@ class Scoring:
 
     @classmethod
     def load(cls, folder: Path, facts: Facts, parts: Parts) -> Self:
-        old, searched = folder / _OLD_VECTORS, folder / _SEARCHED
+        old = folder / _OLD_VECTORS
+        searched = folder / _SEARCHED
         boosted = load_array(searched if searched.exists() else old)
         width = load_array(old).shape[1] if old.exists() else facts["width"]
+        # The first columns of what is searched: a view, so that vectors are in memory once.
         item_vectors = boosted[:, :width]
         vectors = cls(item_vectors, None, None, boosted, facts.get("dial_unit"))
         if not facts.get("history"):
@@ -120,6 +122,7 @@ class Scoring:
         """New items add nothing to others and nothing is added to them."""
         counts = parts[Popularity].under(parts[Seen].target)
         item_vectors = np.concatenate([self.item_vectors, new.vectors])
+        # Made anew, for the unit of the boost depends on all counts and vectors.
         if self.added is None or self.histories is None:
             return self.of(item_vectors, counts)
         added = _with_items(self.added, len(new))

@@ -85,12 +85,14 @@ def count_segments(column: pl.Series, pairs: sparse.csr_matrix, users: Float32Ar
     """
     rows = owner_values(column)
     values = rows[VALUE].unique().sort()
+    # Sorted, the place of a value is found by search.
     segment = values.search_sorted(rows[VALUE]).to_numpy()
     user = rows[OWNER].to_numpy()
     ones = np.ones(len(rows), np.float32)
     # (values, users) 1 where a user has the value
     shape = (len(values), len(column))
     members = sparse.csr_matrix((ones, (segment, user)), shape=shape)
+    # (values, users) @ (users, items)
     counts = (members @ pairs).tocsr().astype(np.float32)
     counts.sort_indices()
     sizes = (members @ users).tolist()
