@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from recsys.core.ordering import dense_ids
 from recsys.graph.schema import USER, Block, Messages, NodeType
 
 
@@ -22,30 +23,31 @@ def with_present_sources(block: Block, wanted: Mapping[NodeType, Tensor]) -> Blo
     Returns:
         `nodes` of a type are the ids of its sources, ascending; edges count them from 0.
     """
-    ids = _present_ids(block, wanted)
-    messages = {}
-    for relation, of_relation in block.messages.items():
-        if relation[0] in ids:
-            of_relation = _renumbered(of_relation, ids[relation[0]])
-        messages[relation] = of_relation
-    return Block({**block.nodes, **ids}, block.num_dst, messages)
+    nodes = dict(block.nodes)
+    messages = dict(block.messages)
+    for kind in sorted(_sending(block) | set(wanted)):
+        relations = [relation for relation in block.messages if relation[0] == kind]
+        sources = [block.messages[relation].adjacency.indices for relation in relations]
+        if kind in wanted:
+            sources.append(wanted[kind])
+        together = torch.cat(sources).numpy()
+        ids, places = dense_ids(together, int(together.max(initial=-1)) + 1)
+        nodes[kind] = torch.from_numpy(ids)
+        # Those of the relations first, one behind the other.
+        lengths = [len(indices) for indices in sources]
+        places_of = torch.from_numpy(places).split(lengths)
+        for relation, place in zip(relations, places_of, strict=False):
+            messages[relation] = _renumbered(block.messages[relation], nodes[kind], place)
+    return Block(nodes, block.num_dst, messages)
 
 
-def _present_ids(block: Block, wanted: Mapping[NodeType, Tensor]) -> dict[NodeType, Tensor]:
-    by_kind: dict[NodeType, list[Tensor]] = {kind: [sources] for kind, sources in wanted.items()}
-    for relation, of_relation in block.messages.items():
-        if relation[0] != USER:
-            by_kind.setdefault(relation[0], []).append(of_relation.adjacency.indices)
-    present = {}
-    for kind, sources_of_kind in by_kind.items():
-        ids = torch.cat([sources.long() for sources in sources_of_kind])
-        present[kind] = torch.unique(ids)
-    return present
+def _sending(block: Block) -> set[NodeType]:
+    """Types of nodes that send messages in a block, users aside."""
+    return {source for source, _, _ in block.messages if source != USER}
 
 
-def _renumbered(messages: Messages, ids: Tensor) -> Messages:
-    """With sources counted by their place in `ids`."""
-    adjacency = messages.adjacency
-    places = torch.searchsorted(ids, adjacency.indices.long())
-    adjacency = replace(adjacency, indices=places.to(adjacency.indices.dtype), num_src=len(ids))
+def _renumbered(messages: Messages, ids: Tensor, places: Tensor) -> Messages:
+    """With sources counted by their place in `ids`: places (edges,)."""
+    kind = messages.adjacency.indices.dtype
+    adjacency = replace(messages.adjacency, indices=places.to(kind), num_src=len(ids))
     return replace(messages, adjacency=adjacency, source_degree=messages.source_degree[ids])

@@ -149,7 +149,7 @@ class Batches:
         self._neighbours: NeighbourPositives | None = None
         if config.neighbour_positives:
             self._neighbours = NeighbourPositives(positives, config)
-        self._column = np.full(positives.shape[1], -1, np.int64)
+        self._column = np.full(positives.shape[1], -1, np.int32)
 
     @property
     def steps(self) -> int:
@@ -287,12 +287,16 @@ class Batches:
         """
         self._column[candidates] = np.arange(len(candidates))
         known = self._known[user]
-        own = np.arange(len(user))
-        pair = np.concatenate([np.repeat(own, np.diff(known.indptr)), own])
-        column = self._column[np.concatenate([known.indices, item])]
+        column = self._column[known.indices]
+        own_column = self._column[item]
         self._column[candidates] = -1
-        is_candidate = column >= 0
-        return np.stack([pair[is_candidate], column[is_candidate]])
+        # Most positives are no candidates: what is long stays narrow, int32.
+        positives = np.flatnonzero(column >= 0)
+        pair = np.repeat(np.arange(len(user), dtype=np.int32), np.diff(known.indptr))
+        own = np.flatnonzero(own_column >= 0)
+        pairs = np.concatenate([pair[positives], own])
+        columns = np.concatenate([column[positives], own_column[own]])
+        return np.stack([pairs, columns], dtype=np.int64)
 
     def _sampled(
         self,
