@@ -56,6 +56,7 @@ def _best(scores: Float32Array, count: int) -> Int64Array:
     """
     if count == scores.shape[1]:
         return np.broadcast_to(np.arange(count), scores.shape).copy()
+    # (queries, count); which of several equal ones at the border, the partition does not promise.
     best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
     border = np.take_along_axis(scores, best, axis=1).min(axis=1, keepdims=True)
     # Rows with more candidates at the border than there is room for.

@@ -107,6 +107,7 @@ def reciprocal_rank(matches: Matches, k: int) -> PerUser:
 def average_precision(matches: Matches, k: int) -> PerUser:
     """Σ_r hit_r · precision@r / min(k, |T_u|)."""
     hit = matches.hit[:, :k]
+    # precision@r = hits among the first r / r
     ranks = np.arange(1, hit.shape[1] + 1)
     precisions = hit.cumsum(axis=1) / ranks
     total = (hit * precisions).sum(axis=1)
@@ -116,6 +117,7 @@ def average_precision(matches: Matches, k: int) -> PerUser:
 def ndcg(matches: Matches, k: int) -> PerUser:
     """DCG = Σ_r hit_r / log2(r + 1), divided by that of min(k, |T_u|) hits at the top."""
     hit = matches.hit[:, :k]
+    # 1 / log₂(r + 1) of ranks r = 1 … k
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     most_hits = np.minimum(k, matches.held)
     ideal = np.cumsum(discounts)[most_hits - 1]

@@ -30,6 +30,7 @@ def ratio(numerators: Float64Array, denominators: Float64Array) -> Ratio | None:
         return None
     total = denominators[is_there].sum()
     value = numerators[is_there].sum() / total
+    # y − R n of each user, whose sum is 0.
     residuals = numerators[is_there] - value * denominators[is_there]
     variance = num_users / (num_users - 1) * (residuals**2).sum() / total**2
     return Ratio(float(value), float(variance))
@@ -44,5 +45,6 @@ def estimate(found: Ratio | None, alpha: float) -> Estimate:
     """With the normal interval of a single look."""
     if found is None:
         return {**NOTHING}
+    # z_{1 − α/2} · √V
     half = float(ndtri(1 - alpha / 2)) * found.variance**0.5
     return {"value": found.value, "low": found.value - half, "high": found.value + half}

@@ -73,6 +73,7 @@ class Shown:
             ANSWER, USER_ID, ITEM_ID, is_target.alias(IS_TARGET), _day().alias("event_day")
         )
         rows = done.join(self.items, on=[ANSWER, USER_ID, ITEM_ID])
+        # An event that is written down for a day before the list was shown counts from that day on.
         later = pl.max_horizontal("event_day", DAY).alias(DAY)
         return rows.select(ANSWER, USER_ID, ITEM_ID, ARM, IS_TARGET, later)
 
@@ -81,6 +82,7 @@ class Shown:
         of_users, of_targets = _KINDS[rate]
         events = self.events.filter(pl.col(IS_TARGET)) if of_targets else self.events
         unit = [ARM, USER_ID] if of_users else [ARM, USER_ID, ANSWER]
+        # A unit counts once, from its first event on; of clicks_per_list each of its items does.
         hit = [*unit, ANSWER, ITEM_ID] if rate == "clicks_per_list" else unit
         above = _first_days(events, hit).with_columns(_NUMERATOR_ROW)
         below = _first_days(self.lists, unit).with_columns(_DENOMINATOR_ROW)

@@ -35,14 +35,16 @@ def half_width(variance: float, effect: float, alpha: float) -> float:
 
     effect: τ, fixed before there are data; the sequence is tightest for differences of that size.
     """
-    mixed = variance + effect**2
+    mixed = variance + effect**2  # V + τ²
+    # Where Λ reaches 1/α, solved for the estimate d.
     evidence = 2 * math.log(1 / alpha) + math.log(mixed / variance)
     return math.sqrt(variance * mixed / effect**2 * evidence)
 
 
 def p_value(found: Ratio, effect: float) -> float:
     """Always valid: 1/Λ, at most 1."""
-    mixed = found.variance + effect**2
+    mixed = found.variance + effect**2  # V + τ²
+    # τ² d² / (2 V (V + τ²)); e^700 is about the largest number of float64.
     exponent = (effect * found.value) ** 2 / (2 * found.variance * mixed)
     return min(1.0, math.sqrt(mixed / found.variance) * math.exp(-min(exponent, 700.0)))
 
@@ -58,6 +60,8 @@ def together(looks: Sequence[Ratio], effect: float, alpha: float) -> list[Known]
     for look in looks:
         half = half_width(look.variance, effect, alpha)
         p = min(p, p_value(look, effect))
+        # Each interval holds the difference at every look together with all others: so does what
+        # they share.
         low, high = max(low, look.value - half), min(high, look.value + half)
         if low > high:
             low, high = look.value - half, look.value + half
@@ -87,9 +91,11 @@ def power(
     generator = np.random.default_rng(0)
     start = 0.0 if now is None else 1 / now.variance
     begun = 0.0 if now is None else now.value * start
+    # ΔI from look to look, and S = I d behind each: where it begins, and increments δ ΔI + √ΔI ε.
     steps = np.diff(information, prepend=start)
     noise = generator.standard_normal((draws, len(information)))
     paths = begun + np.cumsum(effect * steps + np.sqrt(steps) * noise, axis=1)
+    # |d| ≥ half width at V = 1/I, times I.
     bounds = np.array([total * half_width(1 / total, effect, alpha) for total in information])
     has_decided = np.logical_or.accumulate(paths >= bounds, axis=1)
     return np.asarray(has_decided.mean(axis=0))

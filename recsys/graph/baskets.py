@@ -37,6 +37,7 @@ def _rows(graph: Graph) -> Iterator[sparse.csr_matrix]:
         if source != ITEM:
             yield incidence.T.tocsr()
         elif not name.startswith("rev_"):
+            # An item belongs to its own row, and links count both ways.
             identity = sparse.eye(graph.num_nodes[ITEM], format="csr", dtype=np.float32)
             both_ways = incidence + incidence.T
             yield (both_ways + identity).sign().tocsr()
@@ -51,6 +52,7 @@ def _incidence(edges: Adjacency) -> sparse.csr_matrix:
 
 def _scaled(rows: sparse.csr_matrix) -> sparse.csr_matrix:
     """Rows of several items, scaled by n^(−¼)."""
+    # n of each row; a pair within it counts scale² = n^(−½).
     sizes = np.diff(rows.indptr)
     several = sizes > 1
     scale = sizes[several].astype(np.float64) ** -_SIZE_POWER

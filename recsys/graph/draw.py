@@ -30,6 +30,7 @@ class Drawn(NamedTuple):
         """What was drawn for some of the rows, one after the other."""
         ends = np.cumsum(self.per_row)
         per_row = self.per_row[rows]
+        # Before the first of these rows lie the edges of all rows above it.
         first = int(ends[rows][0] - per_row[0]) if len(per_row) else 0
         return Drawn(self.position[first : first + int(per_row.sum())], per_row)
 
@@ -81,8 +82,10 @@ def draw_from_runs(
     count = length if fanout == ALL else np.minimum(length, fanout)
     end = np.cumsum(count)
     begin = end - count
+    # Position n of the result, of run r: start[r] + (n − begin[r]).
     position = np.repeat(start - begin, count)
     position += np.arange(len(position))
+    # Of longer runs these were the first `fanout`: a random subset takes their place.
     longer = np.flatnonzero(length > count)
     if len(longer):
         sizes = length[longer].astype(np.int32)
@@ -125,6 +128,7 @@ def find_edges(adjacency: Adjacency, rows: Int64Array, columns: Int64Array) -> I
     """Positions of the edges column → row that exist; other pairs are left out."""
     indptr, indices = adjacency.indptr.numpy(), adjacency.indices.numpy()
     start, end = indptr[rows], indptr[rows + 1]
+    # Columns of a row are ascending.
     position = first_not_below(indices, start, end, columns)
     inside = np.flatnonzero(position < end)
     position = position[inside]
@@ -151,6 +155,7 @@ def first_not_below(
     first, last = low.astype(np.int64), high.astype(np.int64)
     searching = first < last
     while searching.any():
+        # The answer of each query lies within first … last; searches that are over stay as they are.
         middle = (first + last) // 2
         below = values[np.where(searching, middle, 0)] < bound
         first = np.where(searching & below, middle + 1, first)

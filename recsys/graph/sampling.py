@@ -271,6 +271,7 @@ class _Relation:
             weight=torch.from_numpy(self._weights(edges.position)),
             num_src=len(sources),
         )
+        # Degree in the graph / edges in the block: an estimate of the whole neighbourhood's sum.
         in_graph = self._length[rows] / np.maximum(edges.per_row, 1)
         scale = np.where(edges.per_row > 0, in_graph, 1)
         return Messages(
@@ -290,6 +291,7 @@ class _Relation:
 def _without(drawn: Drawn, excluded: BoolArray) -> Drawn:
     """What was drawn, less the excluded edges."""
     left_out = np.flatnonzero(excluded.take(drawn.position))
+    # Rows lie behind each other: the row of a position is the first that ends behind it.
     row = np.searchsorted(np.cumsum(drawn.per_row), left_out, side="right")
     fewer = np.bincount(row, minlength=len(drawn.per_row))
     return Drawn(np.delete(drawn.position, left_out), drawn.per_row - fewer)

@@ -38,6 +38,7 @@ class CausalBlock(nn.Module):
     def forward(
         self, latest: Float[Tensor, "users width"], received: Float[Tensor, "users width"]
     ) -> Float[Tensor, "users width"]:
+        # Rows of length √d have a root mean square of 1.
         y = sqrt(latest.shape[1]) * unit_rows(asking(latest, received))
         return silu(y @ self.into.T + self.bias) @ self.out.T
 

@@ -59,6 +59,7 @@ class SecondStage:
         scores = self.scores(users, items)
         total = scores.both
         if boosted:
+            # The boost is what hits have beyond the score of the first stage.
             is_item = items != NO_ITEM
             boosts = hits.scores[:, :depth][is_item] - scores.first[is_item]
             total[is_item] += boosts
@@ -104,6 +105,7 @@ def _followed(best: Hits, further: Hits, candidates: Int32Array, k: int) -> Hits
     if not further.items.shape[1]:
         return best
     for row in range(len(best.items)):
+        # Candidates of others may have come from behind: no item stands in a list twice.
         count = int((best.items[row] != NO_ITEM).sum())
         is_new = ~np.isin(further.items[row], candidates[row])
         rest = further.items[row][is_new][: k - count]

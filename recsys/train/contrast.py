@@ -28,6 +28,7 @@ def contrast(early: States, final: States, batch: Batch, temperature: float) -> 
 
 def _info_nce(early: Tensor, final: Tensor, temperature: float) -> Tensor:
     """Mean of −log softmax_j(cos(early_i, final_j) / temperature) at j = i; both (n, width)."""
+    # (n, n); the other view of a node is on the diagonal.
     cosines = unit_rows(early) @ unit_rows(final).T
     own = torch.arange(len(early), device=early.device)
     return cross_entropy(cosines / temperature, own)
