@@ -11,7 +11,8 @@ from object_stores import object_server
 from recsys.core.artefacts import content_sha256
 from recsys.core.errors import DataError, GateRefused, MachineError, UsageError
 from recsys.releases import life_cycle, remote
-from recsys.releases.remote import STATE, RemoteRun
+from recsys.releases.remote import RemoteRun
+from recsys.releases.remote_state import STATE
 from recsys.storage.store import ChangedMeanwhile, Store
 from worlds import make_contents, write_world
 

@@ -8,7 +8,8 @@ import pytest
 from object_stores import ObjectServer, server, url  # noqa: F401
 from patience import eventually
 from recsys.releases import life_cycle
-from recsys.releases.remote import STATE, RemoteRun
+from recsys.releases.remote import RemoteRun
+from recsys.releases.remote_state import STATE
 from recsys.storage.store import Store
 from servers import ask, running
 from serving.remote import following
