@@ -48,8 +48,8 @@ def dense_ids(codes: IntArray, num_codes: int) -> tuple[Int64Array, Int32Array]:
     """
     is_present = np.zeros(num_codes, bool)
     is_present[codes] = True
-    place = np.cumsum(is_present, dtype=np.int32) - 1
-    return np.flatnonzero(is_present), place[codes]
+    rank = np.cumsum(is_present, dtype=np.int32) - 1
+    return np.flatnonzero(is_present), rank[codes]
 
 
 def _kind_of(num_rows: int) -> type[np.integer]:

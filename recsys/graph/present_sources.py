@@ -31,13 +31,14 @@ def with_present_sources(block: Block, wanted: Mapping[NodeType, Tensor]) -> Blo
         if kind in wanted:
             sources.append(wanted[kind])
         together = torch.cat(sources).numpy()
-        ids, places = dense_ids(together, int(together.max(initial=-1)) + 1)
+        ids, numbers = dense_ids(together, int(together.max(initial=-1)) + 1)
         nodes[kind] = torch.from_numpy(ids)
         # Those of the relations first, one behind the other.
         lengths = [len(indices) for indices in sources]
-        places_of = torch.from_numpy(places).split(lengths)
-        for relation, place in zip(relations, places_of, strict=False):
-            messages[relation] = _renumbered(block.messages[relation], nodes[kind], place)
+        numbers_of = torch.from_numpy(numbers).split(lengths)
+        for relation, source_numbers in zip(relations, numbers_of, strict=False):
+            of_relation = block.messages[relation]
+            messages[relation] = _renumbered(of_relation, nodes[kind], source_numbers)
     return Block(nodes, block.num_dst, messages)
 
 
@@ -46,8 +47,8 @@ def _sending(block: Block) -> set[NodeType]:
     return {source for source, _, _ in block.messages if source != USER}
 
 
-def _renumbered(messages: Messages, ids: Tensor, places: Tensor) -> Messages:
-    """With sources counted by their place in `ids`: places (edges,)."""
+def _renumbered(messages: Messages, ids: Tensor, numbers: Tensor) -> Messages:
+    """With sources counted by their place in `ids`: numbers (edges,)."""
     kind = messages.adjacency.indices.dtype
-    adjacency = replace(messages.adjacency, indices=places.to(kind), num_src=len(ids))
+    adjacency = replace(messages.adjacency, indices=numbers.to(kind), num_src=len(ids))
     return replace(messages, adjacency=adjacency, source_degree=messages.source_degree[ids])
